@@ -1,0 +1,1 @@
+"""Images to vectors: backbones, inference engines, the feature store."""

@@ -1,0 +1,78 @@
+"""What turns an image into a vector: the protocol behind most of the `model=` options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from outliers_bench.features.engine import Engine
+from outliers_bench.types import RGB, FloatArray
+
+Key: TypeAlias = bytes
+
+
+class Embedder(Protocol):
+    """A function from a stream of images to a stream of vectors.
+
+    The vector of an image depends on that image alone, never on its neighbours in the stream:
+    a run that was broken off and started again ends with the same bits.
+    """
+
+    def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
+        """Embed images, keeping each one's key; the order may change.
+
+        Parameters
+        ----------
+        images : iterable of (key, array of uint8, shape (image_size, image_size, 3))
+            RGB, already resized.
+
+        Returns
+        -------
+        iterator of (key, array of float32, shape (dim,))
+        """
+        ...
+
+
+@dataclass
+class Extractor:
+    """Base of the `model=` options that embed each image on its own.
+
+    Parameters
+    ----------
+    name : str
+        What the model is called in tables.
+    image_size : int
+        Side in pixels of the square that photos are squeezed to.
+    """
+
+    name: str
+    image_size: int
+
+    @property
+    def dimensions(self) -> int:
+        """Length of the vectors, known without building anything."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise `BenchError` for options that cannot work; takes no more than milliseconds."""
+        raise NotImplementedError
+
+    def space(self) -> dict[str, str | int | float]:
+        """Everything about the model that the numbers depend on: the key of the feature store."""
+        raise NotImplementedError
+
+    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
+        """Get ready to embed. The expensive part: builds, loads, converts.
+
+        Parameters
+        ----------
+        engine : Engine
+            What computes.
+        cache : Path
+            Directory that keeps converted models between runs.
+        sample : callable
+            Gives a few images, resized, on which a fresh conversion is checked.
+        """
+        raise NotImplementedError

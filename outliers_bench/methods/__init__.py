@@ -1,0 +1,1 @@
+"""Ways to rank a gallery. One protocol: extract, fit, rank."""

@@ -1,0 +1,1 @@
+"""Vectors in, rankings out: reduction and indexes."""

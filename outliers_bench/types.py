@@ -1,0 +1,307 @@
+"""The nouns of a benchmark: what is ranked, how it is cut, what comes out. Checked when made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.errors import BenchError
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+RGB = npt.NDArray[np.uint8]
+
+
+class ImageReader(Protocol):
+    """Where the pixels of an `ImageSet` come from."""
+
+    def read(self, name: str) -> RGB:
+        """Decode one image.
+
+        Parameters
+        ----------
+        name : str
+            One of the `ImageSet`'s names.
+
+        Returns
+        -------
+        array of uint8, shape (height, width, 3)
+            RGB, upright (EXIF orientation applied).
+
+        Raises
+        ------
+        UnreadableImageError
+            If the image is missing, damaged or too large.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A table of images: what each is called, what is in it, what it shows, how to decode it.
+
+    Parameters
+    ----------
+    names : tuple of str
+        What the user calls each image: a path relative to the source's root, or a generated name.
+    digests : tuple of bytes
+        Content digest of each image, 16 bytes. Features are stored under it.
+    labels : array of int64, shape (n,), or None
+        Index into `classes`; None for a set without labels.
+    classes : tuple of str
+        Class names, shared by all parts of a split.
+    reader : ImageReader
+        Decodes an image given its name. Must be safe to call from several threads.
+    groups : tuple of str or None
+        Images of one group (a burst, one individual's visit) never stand in different parts.
+
+    Raises
+    ------
+    BenchError
+        If the columns differ in length or a label has no class.
+    """
+
+    names: tuple[str, ...]
+    digests: tuple[bytes, ...]
+    labels: IntArray | None
+    classes: tuple[str, ...]
+    reader: ImageReader
+    groups: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.names)
+        columns = {"digests": self.digests, "labels": self.labels, "groups": self.groups}
+        for column, values in columns.items():
+            if values is not None and len(values) != n:
+                raise BenchError(f"an image set has {n} names but {len(values)} {column}")
+        if self.labels is not None and n:
+            low, high = int(self.labels.min()), int(self.labels.max())
+            if low < 0 or high >= len(self.classes):
+                raise BenchError(f"labels {low}..{high} do not fit {len(self.classes)} classes")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: Sequence[int] | IntArray) -> ImageSet:
+        """The images at the given positions, in that order."""
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in rows),
+            digests=tuple(self.digests[i] for i in rows),
+            labels=None if self.labels is None else self.labels[np.asarray(rows, dtype=np.int64)],
+            groups=None if self.groups is None else tuple(self.groups[i] for i in rows),
+        )
+
+    def without(self, digests: set[bytes]) -> ImageSet:
+        """The images whose content is not among `digests`."""
+        return self.take([i for i, digest in enumerate(self.digests) if digest not in digests])
+
+    def read(self, row: int) -> RGB:
+        """Decode the image at one position; see `ImageReader.read`."""
+        return self.reader.read(self.names[row])
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that is in the source but in no part of the split, and why."""
+
+    name: str
+    kind: LeftOutKind
+    detail: str
+
+
+LeftOutKind = Literal["unreadable", "duplicate", "conflicting_labels"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What methods may learn from, what is asked, and what is searched.
+
+    Parameters
+    ----------
+    name : str
+        The data set's name, as it stands in MLflow and the leaderboard.
+    train, query, gallery : ImageSet
+        Disjoint by content. `train` may be empty. With `leave_one_out`, query and gallery are the
+        same set, and a query's own image is left out of its ranking.
+    leave_one_out : bool
+        Whether every image is a query against all others.
+    left_out : tuple of LeftOut
+        Images of the source that stand in no part, with the reason.
+
+    Raises
+    ------
+    BenchError
+        If query or gallery is empty, or a content stands in two parts.
+    """
+
+    name: str
+    train: ImageSet
+    query: ImageSet
+    gallery: ImageSet
+    leave_one_out: bool = False
+    left_out: tuple[LeftOut, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for part in ("query", "gallery"):
+            if len(getattr(self, part)) == 0:
+                raise BenchError(f"{self.name}: no images in {part}")
+        parts = [self.train, self.gallery] + ([] if self.leave_one_out else [self.query])
+        contents = [set(part.digests) for part in parts]
+        if sum(map(len, contents)) != len(set().union(*contents)):
+            raise BenchError(f"{self.name}: the same image content stands in two parts")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a ranking can be scored."""
+        return self.query.labels is not None and self.gallery.labels is not None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest (32 hex digits) of what stands in which part under which label, in any order."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(b"leave_one_out" if self.leave_one_out else b"query_gallery")
+        for name in ("train", "query", "gallery"):
+            part: ImageSet = getattr(self, name)
+            labels = (
+                [""] * len(part)
+                if part.labels is None
+                else [part.classes[label] for label in part.labels]
+            )
+            rows = sorted(zip(part.digests, labels, strict=True))
+            digest.update(f"\n{name} {len(rows)}\n".encode())
+            for content, label in rows:
+                digest.update(content + label.encode() + b"\0")
+        return digest.hexdigest()
+
+    def without(self, unreadable: dict[bytes, LeftOut]) -> Split:
+        """The split without the images of the given contents, which join `left_out`."""
+        if not unreadable:
+            return self
+        dropped = set(unreadable)
+        gallery = self.gallery.without(dropped)
+        return replace(
+            self,
+            train=self.train.without(dropped),
+            query=gallery if self.leave_one_out else self.query.without(dropped),
+            gallery=gallery,
+            left_out=(*self.left_out, *unreadable.values()),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """For each query, gallery positions, best first.
+
+    Parameters
+    ----------
+    indices : array of int64, shape (n_query, depth)
+        Positions in the gallery; no position twice in a row.
+    scores : array of float32, shape (n_query, depth)
+        Similarity, larger is better, never rising along a row.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a position is negative or twice in a row, or scores rise or are NaN.
+    """
+
+    indices: IntArray
+    scores: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.indices.shape != self.scores.shape or self.indices.ndim != 2:
+            raise ValueError(f"indices {self.indices.shape} and scores {self.scores.shape} differ")
+        if self.indices.size == 0:
+            return
+        if self.indices.min() < 0:
+            raise ValueError("a ranking holds gallery positions only, never -1")
+        if np.isnan(self.scores).any() or (np.diff(self.scores, axis=1) > 0).any():
+            raise ValueError("scores must fall from left to right")
+        ordered = np.sort(self.indices, axis=1)
+        if (ordered[:, 1:] == ordered[:, :-1]).any():
+            raise ValueError("a gallery position stands twice in one row")
+
+    @property
+    def depth(self) -> int:
+        """How many gallery items are ranked for each query."""
+        return int(self.indices.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a ranking is worth.
+
+    Parameters
+    ----------
+    metrics : dict of str to float
+        Mean over the scored queries, by MLflow-legal name (`hit_at_1`, `map_at_r`, ...).
+    per_query : dict of str to array, shape (n_scored,)
+        The same metrics query by query, in the order of `scored`.
+    scored : array of int64, shape (n_scored,)
+        Positions of the queries that have at least one relevant gallery image.
+    per_class : dict of str to dict of str to float
+        Class name to mean metrics over its scored queries, with their number as `queries`.
+    unanswerable : int
+        Queries left out because nothing in the gallery is relevant to them.
+    """
+
+    metrics: dict[str, float]
+    per_query: dict[str, npt.NDArray[np.float64]]
+    scored: IntArray
+    per_class: dict[str, dict[str, float]]
+    unanswerable: int
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """What a run took.
+
+    Parameters
+    ----------
+    dimensions : int
+        Length of the vectors that were searched.
+    features_computed, features_reused : int
+        Images embedded by this run, and images whose features came from the store.
+    images_per_second : float or None
+        Decode to stored feature, over the images really computed for this feature space, by this
+        run or by the earlier one that filled the store. None where nobody measured it.
+    search_ms_per_query : float
+        Wall time of searching the index, a query.
+    index_bytes : int
+        Size of the index in memory.
+    peak_memory_bytes : int
+        Peak resident memory of the process during this run.
+    seconds : dict of str to float
+        Wall time by stage: load, embed, fit, index, search, evaluate; `decode` is the time spent
+        decoding, summed over threads, and lies within `embed`.
+    """
+
+    dimensions: int
+    features_computed: int
+    features_reused: int
+    images_per_second: float | None
+    search_ms_per_query: float
+    index_bytes: int
+    peak_memory_bytes: int
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One finished benchmark: what was ranked, what it is worth, what it took.
+
+    `evaluation` is None where the query or gallery photos have no labels.
+    """
+
+    split: Split
+    ranking: Ranking
+    evaluation: Evaluation | None
+    costs: Costs
