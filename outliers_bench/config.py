@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
-from omegaconf import MISSING
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
+from outliers_bench.data.folder import ClassFolders
+from outliers_bench.data.manifest import Manifest
+from outliers_bench.data.prepared import PreparedFolders
+from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.source import DataSource
+from outliers_bench.data.synthetic import Synthetic
+from outliers_bench.errors import BenchError
+from outliers_bench.features.backbone import Backbone
+from outliers_bench.features.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Extractor
+from outliers_bench.features.pixels import Pixels
+from outliers_bench.help import config_groups, template
+from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Index
+from outliers_bench.retrieval.reduce import Pca
+from outliers_bench.retrieval.trees import Tree
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -19,22 +34,6 @@ def shipped(folder: str) -> Path:
     """Where `conf` or `experiments` lies: in the wheel inside the package, in a checkout beside."""
     inside = PACKAGE / folder
     return inside if inside.is_dir() else PACKAGE.parent / folder
-
-
-@dataclass
-class Pca:
-    """Reduction before the search.
-
-    Parameters
-    ----------
-    n : int or None
-        Number of principal components; None leaves the features as they are.
-    whiten : bool
-        Whether the components are scaled to unit variance.
-    """
-
-    n: int | None = None
-    whiten: bool = False
 
 
 @dataclass
@@ -107,3 +106,97 @@ class Config:
     k: list[int] = field(default_factory=lambda: [1, 3, 5, 10])
     seed: int = 0
     skip_finished: bool = False
+
+
+def typed(cfg: DictConfig) -> Config:
+    """The composed Hydra config as checked dataclasses.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        What Hydra has composed from conf/ and the command line.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    BenchError
+        If a required option is missing, unknown, or out of range.
+    """
+    try:
+        config = OmegaConf.to_object(cfg)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key or error.key)
+        raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
+    if not isinstance(config, Config):
+        raise TypeError(f"the primary config is a {type(config).__name__}, not the Config schema")
+    _refuse_unknown(config, "")
+    _check_ranges(config)
+    config.model.check()
+    config.index.check()
+    return config
+
+
+def _refuse_unknown(node: object, path: str) -> None:
+    # Hydra's +key=value adds what no schema knows; nothing would ever read it.
+    known = [entry.name for entry in fields(node)]  # type: ignore[arg-type]
+    for name, value in vars(node).items():
+        if name not in known:
+            raise BenchError(f"{path}{name} is no option; {path or 'there'} has {', '.join(known)}")
+        if is_dataclass(value):
+            _refuse_unknown(value, f"{path}{name}.")
+
+
+def _check_ranges(config: Config) -> None:
+    if not config.k or min(config.k) < 1:
+        raise BenchError(f"k={config.k}: a list of at least one cut-off, each at least 1")
+    if config.seed < 0:
+        raise BenchError(f"seed={config.seed}: a seed is not negative")
+    if not 0 <= config.data.max_unreadable <= 1:
+        raise BenchError(
+            f"data.max_unreadable={config.data.max_unreadable}: a share between 0 and 1"
+        )
+    batch = config.engine.batch_size
+    if batch != "auto" and not (isinstance(batch, int) and batch >= 1):
+        raise BenchError(f"engine.batch_size={batch}: auto, or a whole number of at least 1")
+    for name in ("queries", "depth"):
+        if getattr(config.pictures, name) < 0:
+            raise BenchError(f"pictures.{name}={getattr(config.pictures, name)}: not negative")
+
+
+def register() -> None:
+    """Make known to Hydra what is no file below conf/: the schema, the experiments, the help."""
+    store = ConfigStore.instance()
+    store.store(name="config_schema", node=Config)
+    for group, schemas in SCHEMAS.items():
+        for name, schema in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=schema)
+    # As a second search path the folder above experiments/ would do, but that is the whole
+    # checkout with its .venv, which Hydra would walk through for every --help.
+    experiments = shipped("experiments")
+    for group, files in config_groups(experiments, "experiments"):
+        for file in files:
+            node = OmegaConf.load(file)
+            store.store(group=group, name=file.stem, node=node, package="_global_")
+    text = template(shipped("conf"), experiments)
+    help_page = {"app_name": "outliers_bench", "header": "", "footer": "", "template": text}
+    store.store(group="hydra/help", name="outliers_bench", node=help_page)
+
+
+SCHEMAS: dict[str, dict[str, type]] = {
+    "data": {
+        "folder": ClassFolders,
+        "prepared": PreparedFolders,
+        "manifest": Manifest,
+        "silhouettes": Silhouettes,
+        "synthetic": Synthetic,
+    },
+    "model": {
+        "backbone": Backbone,
+        "efficientnet_lite0": EfficientNetLite0,
+        "pixels": Pixels,
+    },
+    "index": {"exact": Exact, "tree": Tree},
+}

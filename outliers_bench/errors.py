@@ -11,3 +11,7 @@ class BenchError(Exception):
 
 class UnreadableImageError(BenchError):
     """One image that cannot be decoded; the run goes on without it and counts it."""
+
+
+class InaccessibleImageError(UnreadableImageError):
+    """An image that cannot be opened now; says nothing of its content, so nobody remembers it."""

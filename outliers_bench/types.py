@@ -129,8 +129,9 @@ class Split:
     name : str
         The data set's name, as it stands in MLflow and the leaderboard.
     train, query, gallery : ImageSet
-        Disjoint by content. `train` may be empty. With `leave_one_out`, query and gallery are the
-        same set, and a query's own image is left out of its ranking.
+        Disjoint by content; without labels, a query's content may stand in the gallery too, for
+        it must be ranked all the same. `train` may be empty. With `leave_one_out`, query and
+        gallery are the same set, and a query's own image is left out of its ranking.
     leave_one_out : bool
         Whether every image is a query against all others.
     left_out : tuple of LeftOut
@@ -140,6 +141,8 @@ class Split:
     ------
     BenchError
         If query or gallery is empty, or a content stands in two parts.
+    ValueError
+        If the parts have different readers.
     """
 
     name: str
@@ -153,15 +156,32 @@ class Split:
         for part in ("query", "gallery"):
             if len(getattr(self, part)) == 0:
                 raise BenchError(f"{self.name}: no images in {part}")
-        parts = [self.train, self.gallery] + ([] if self.leave_one_out else [self.query])
-        contents = [set(part.digests) for part in parts]
-        if sum(map(len, contents)) != len(set().union(*contents)):
+        if any(part.reader is not self.gallery.reader for part in (self.train, self.query)):
+            raise ValueError(f"{self.name}: the parts of a split share one reader")
+        train, query, gallery = (
+            set(part.digests) for part in (self.train, self.query, self.gallery)
+        )
+        scored_apart = self.labelled and not self.leave_one_out
+        if train & (query | gallery) or (scored_apart and query & gallery):
             raise BenchError(f"{self.name}: the same image content stands in two parts")
 
     @property
     def labelled(self) -> bool:
         """Whether a ranking can be scored."""
         return self.query.labels is not None and self.gallery.labels is not None
+
+    @property
+    def images(self) -> ImageSet:
+        """Every image of the split once, without labels."""
+        parts = [self.train, self.gallery] + ([] if self.leave_one_out else [self.query])
+        names = {
+            digest: name
+            for part in parts
+            for digest, name in zip(part.digests, part.names, strict=True)
+        }
+        return ImageSet(
+            tuple(names.values()), tuple(names), None, self.gallery.classes, self.gallery.reader
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,1 +1,17 @@
 """What a ranking is worth: plain numpy, importable without TensorFlow, Hydra or MLflow."""
+
+from outliers_bench.evaluation.average_precision import average_precision_at_r
+from outliers_bench.evaluation.evaluate import count_relevant, evaluate
+from outliers_bench.evaluation.hit import hit_at_k
+from outliers_bench.evaluation.precision import precision_at_k, r_precision
+from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
+
+__all__ = [
+    "average_precision_at_r",
+    "count_relevant",
+    "evaluate",
+    "hit_at_k",
+    "precision_at_k",
+    "r_precision",
+    "reciprocal_rank",
+]

@@ -50,10 +50,13 @@ class Index:
 
     Parameters
     ----------
+    name : str
+        What the index is called in tables.
     metric : Metric
         Cosine is searched as Euclidean distance or inner product of L2-normalised vectors.
     """
 
+    name: str
     metric: Metric = Metric.cosine
 
     def check(self) -> None:

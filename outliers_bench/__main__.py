@@ -1,0 +1,77 @@
+"""`python -m outliers_bench`: one run, or with -m a sweep of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from outliers_bench import sweep
+from outliers_bench.config import register, shipped, typed
+from outliers_bench.errors import BenchError
+from outliers_bench.explain import explain
+
+USER_ERROR = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def job(cfg: DictConfig) -> None:
+    """Run one composed config."""
+    hydra_config = HydraConfig.get()
+    overrides = list(hydra_config.overrides.task)
+    try:
+        with sweep.recorded(cfg.tracking.uri, overrides):
+            config = typed(cfg)
+            # Only now: a mistake in the options is told without waiting for the libraries.
+            from outliers_bench.benchmark import prepare, run
+
+            prepared = prepare(config)
+        run(prepared, overrides=overrides)
+    except BenchError as error:
+        if hydra_config.mode is RunMode.MULTIRUN:
+            print(f"error in {' '.join(overrides)}: {error}", file=sys.stderr)
+            raise  # the launcher goes on with the other jobs and raises this at the end
+        _leave(error)
+
+
+def main() -> None:
+    """Compose the config from the command line and run what it asks for."""
+    wants_traceback = "HYDRA_FULL_ERROR" in os.environ
+    # Hydra would print its errors at length and exit with 1; this makes it raise them to us.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells at length what it lacks
+    register()
+    program = hydra.main(
+        version_base="1.3", config_path=str(shipped("conf")), config_name="config"
+    )(job)
+    try:
+        program()
+        sweep.finish()
+    except KeyboardInterrupt:
+        print("interrupted; features computed so far are kept", file=sys.stderr)
+        sweep.finish("KILLED")
+        sys.exit(INTERRUPTED)
+    except (BenchError, HydraException, OmegaConfBaseException) as error:
+        sweep.finish("FAILED")
+        if wants_traceback:
+            raise
+        _leave(error)
+    except Exception:
+        sweep.finish("FAILED")
+        raise
+
+
+def _leave(error: BenchError | HydraException | OmegaConfBaseException) -> None:
+    message = str(error) if isinstance(error, BenchError) else explain(error)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()

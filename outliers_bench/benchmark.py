@@ -1,0 +1,140 @@
+"""One run, top to bottom: split the data, let a method rank, evaluate the ranking, record it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from outliers_bench.config import Config
+from outliers_bench.data.source import check_unreadable
+from outliers_bench.errors import BenchError
+from outliers_bench.evaluation import count_relevant, evaluate
+from outliers_bench.identity import identity
+from outliers_bench.measure import Meter
+from outliers_bench.methods.embedding import Embedding
+from outliers_bench.methods.method import Method
+from outliers_bench.reports.table import show, show_finished
+from outliers_bench.tracking.record import log_result
+from outliers_bench.tracking.run import PARENT_RUN_VARIABLE, find_finished, start_run
+from outliers_bench.tracking.store import check_uri, experiment_id, open_client
+from outliers_bench.types import IntArray, Result, Split
+
+
+class Prepared(NamedTuple):
+    """A run that nothing speaks against: everything that can be refused early has been checked."""
+
+    config: Config
+    split: Split
+    method: Method
+    meter: Meter
+
+
+def prepare(config: Config) -> Prepared:
+    """Find the photos, cut them, and check all that can be known before the work.
+
+    Raises
+    ------
+    BenchError
+        If anything that was asked for cannot be had.
+    """
+    check_uri(config.tracking.uri)
+    meter = Meter()
+    with meter.stage("load"):
+        split = config.data.load(seed=config.seed, cache=Path(config.cache.dir).expanduser())
+    method = Embedding(config, meter)
+    check(config, split, method)
+    return Prepared(config, split, method, meter)
+
+
+def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
+    """Rank, evaluate, record in MLflow, and show.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        From `prepare`.
+    overrides : sequence of str
+        What stood on the command line, to say how the run can be repeated.
+
+    Returns
+    -------
+    Result or None
+        None where `skip_finished` has found the same run done before.
+
+    Raises
+    ------
+    BenchError
+        If weights do not fit, too many images cannot be read, or MLflow cannot be reached.
+    """
+    config, split, method, meter = prepared
+    same = identity(config, split)
+    if config.skip_finished and _finished(config, split, same):
+        return None
+
+    with start_run(
+        config,
+        split,
+        identity=same,
+        parent_run_id=os.environ.get(PARENT_RUN_VARIABLE),
+        overrides=overrides,
+    ) as handle:
+        total = len(split.images) + len(split.left_out)
+        split = split.without(method.extract(split.images))
+        check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
+        method.fit(split)
+        ranking = method.rank(split, depth(config, split))
+        evaluation = None
+        if split.labelled:
+            with meter.stage("evaluate"):
+                evaluation = evaluate(ranking, split, k=config.k)
+        result = Result(split, ranking, evaluation, meter.costs(len(split.query)))
+        log_result(handle, result, config)
+    show(result, handle)
+    return result
+
+
+def check(config: Config, split: Split, method: Method) -> None:
+    """Refuse what this split cannot answer, before any image is decoded.
+
+    Raises
+    ------
+    BenchError
+        If k is larger than the gallery, no query has a relevant image, or the method refuses.
+    """
+    reachable = len(split.gallery) - int(split.leave_one_out)
+    if max(config.k) > reachable:
+        raise BenchError(
+            f"k={max(config.k)} is larger than the gallery of {split.name}, which has "
+            f"{reachable} images to find; give smaller cut-offs, such as k=[1,{reachable}]"
+        )
+    if split.labelled and not _relevant(split).any():
+        raise BenchError(
+            f"{split.name}: no query has a gallery image of its class, so nothing could be "
+            "scored; query and gallery must share class names"
+        )
+    method.check(split)
+
+
+def depth(config: Config, split: Split) -> int:
+    """How deep to rank: deep enough for every k, for MAP@R, and for the pictures."""
+    reachable = len(split.gallery) - int(split.leave_one_out)
+    wanted = max(*config.k, config.pictures.depth)
+    if split.labelled:
+        wanted = max(wanted, int(_relevant(split).max()))
+    return min(wanted, reachable)
+
+
+def _relevant(split: Split) -> IntArray:
+    return count_relevant(split.query, split.gallery, leave_one_out=split.leave_one_out)
+
+
+def _finished(config: Config, split: Split, same: str) -> bool:
+    client = open_client(config.tracking.uri)
+    experiment = experiment_id(client, config.tracking.experiment or split.name)
+    run = find_finished(client, experiment, same)
+    if run is None:
+        return False
+    show_finished(run)
+    return True

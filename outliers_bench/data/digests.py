@@ -1,0 +1,180 @@
+"""Content digests of files, remembered as long as the files do not change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from sqlite3 import SQLITE_CORRUPT, SQLITE_NOTADB
+
+from outliers_bench.data.files import reason
+from outliers_bench.progress import track
+from outliers_bench.types import LeftOut
+
+_TRUSTED_AGE_NS = 2_000_000_000
+_BATCH = 500
+_TABLE = """
+CREATE TABLE IF NOT EXISTS digests_1 (
+    path BLOB PRIMARY KEY, state TEXT NOT NULL, digest BLOB NOT NULL
+) WITHOUT ROWID
+"""
+
+
+def digest_files(
+    root: Path, names: Sequence[str], *, cache: Path
+) -> tuple[dict[str, bytes], list[LeftOut]]:
+    """Digest what is in each file.
+
+    Parameters
+    ----------
+    root : Path
+        Where relative names start.
+    names : sequence of str
+        The files.
+    cache : Path
+        `digests.sqlite` in it remembers the digests of files whose path, size, times and inode are
+        what they were; a file changed less than two seconds ago is read again next time, since
+        another change might leave the same times.
+
+    Returns
+    -------
+    digests : dict of str to bytes
+        BLAKE2b, 16 bytes, of each readable file.
+    left_out : list of LeftOut
+        Files that are missing, empty, or may not be read.
+    """
+    start = root.absolute()
+    paths = {name: os.path.join(start, name) for name in dict.fromkeys(names)}  # noqa: PTH118
+    digests: dict[str, bytes] = {}
+    left_out = []
+    with closing(_Memory(cache / "digests.sqlite")) as memory:
+        known = memory.recall(list(paths.values()))
+        changed = {}
+        for name, path in paths.items():
+            state, digest = known.get(path, ("", b""))
+            if state and state == _state(path):
+                digests[name] = digest
+            else:
+                changed[name] = path
+        fresh = []
+        with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
+            results = pool.map(_digest, changed.values())
+            for name, result in zip(
+                changed, track(results, stage="digest", total=len(changed)), strict=True
+            ):
+                if isinstance(result, str):
+                    left_out.append(LeftOut(name, "unreadable", result))
+                    continue
+                state, digests[name] = result
+                if state:
+                    fresh.append((paths[name], state, digests[name]))
+                if len(fresh) == _BATCH:
+                    memory.remember(fresh)
+                    fresh = []
+        memory.remember(fresh)
+    return {name: digests[name] for name in paths if name in digests}, left_out
+
+
+def _state(path: str) -> str:
+    """What a file's directory entry says of it; changes when the file does. Empty if it is gone."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat, and called per image
+    except OSError:
+        return ""
+    return _signature(status)
+
+
+def _signature(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+
+
+def _digest(path: str) -> tuple[str, bytes] | str:
+    """State (empty if not to be trusted) and digest of a file, or why there is none."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            before = os.fstat(file.fileno())
+            started = time.time_ns()
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        return reason(error)
+    if after.st_size == 0:
+        return "is empty"
+    old = started - after.st_mtime_ns > _TRUSTED_AGE_NS
+    settled = old and _signature(before) == _signature(after)
+    return (_signature(after) if settled else "", digest.digest())
+
+
+class _Memory:
+    """Digests by path, in SQLite. Forgets rather than fails: it only ever saves time."""
+
+    def __init__(self, file: Path) -> None:
+        self._connection: sqlite3.Connection | None = None
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._connection = self._open(file)
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode & 0xFF not in (SQLITE_CORRUPT, SQLITE_NOTADB):
+                    raise
+                self._discard(file)
+                self._connection = self._open(file)
+        except (sqlite3.Error, OSError):
+            self._connection = None
+
+    @staticmethod
+    def _open(file: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(file, timeout=30)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(_TABLE)
+            (answer,) = connection.execute("PRAGMA quick_check").fetchone()
+            if answer != "ok":
+                damage = sqlite3.DatabaseError(answer)
+                damage.sqlite_errorcode = SQLITE_CORRUPT
+                raise damage
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _discard(file: Path) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+    def recall(self, paths: list[str]) -> dict[str, tuple[str, bytes]]:
+        """State and digest of the paths that are remembered."""
+        known: dict[str, tuple[str, bytes]] = {}
+        if self._connection is None:
+            return known
+        with suppress(sqlite3.Error):
+            for start in range(0, len(paths), _BATCH):
+                keys = [os.fsencode(path) for path in paths[start : start + _BATCH]]
+                marks = ",".join("?" * len(keys))
+                rows = self._connection.execute(
+                    f"SELECT path, state, digest FROM digests_1 WHERE path IN ({marks})",  # noqa: S608
+                    keys,
+                )
+                known.update((os.fsdecode(path), (state, bytes(d))) for path, state, d in rows)
+        return known
+
+    def remember(self, rows: list[tuple[str, str, bytes]]) -> None:
+        """Keep state and digest by path."""
+        if self._connection is None or not rows:
+            return
+        with suppress(sqlite3.Error), self._connection:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?)",
+                [(os.fsencode(path), state, digest) for path, state, digest in rows],
+            )
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()

@@ -1,0 +1,167 @@
+"""What an image file says of itself before it is decoded: format, size, transparency, whole or cut.
+
+OpenCV has no call for this, decodes some files that are cut short, and lets libpng print to
+standard error; reading the few bytes here decides all three cheaply.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+SUPPORTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+
+
+class HeaderError(ValueError):
+    """The bytes are not an image, or end too early; the message says which."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The outside of an image file.
+
+    Parameters
+    ----------
+    format : str
+        `JPEG`, `PNG`, `WebP`, `BMP`, `GIF` or `TIFF`, by content.
+    width, height : int
+        Pixels as stored, before EXIF orientation.
+    alpha : bool
+        Whether some pixels may be transparent.
+    transparent_grey : int or None
+        The grey value that means transparent, at the file's bit depth (greyscale PNG only).
+    bits : int
+        Bits a sample; filled in for PNG, 8 elsewhere.
+    skip : tuple of int
+        Start and end of bytes better kept from the decoder: a colour profile, which OpenCV does
+        not apply and libpng complains about on standard error. `(0, 0)` for none.
+    """
+
+    format: str
+    width: int
+    height: int
+    alpha: bool = False
+    transparent_grey: int | None = None
+    bits: int = 8
+    skip: tuple[int, int] = (0, 0)
+
+
+def read_header(data: bytes) -> Header:
+    """Tell the format by content and read its header.
+
+    Raises
+    ------
+    HeaderError
+        If the bytes are no supported image or end before the image does.
+    """
+    if not data:
+        raise HeaderError("is empty")
+    readers = (
+        (data.startswith(b"\xff\xd8\xff"), "JPEG", _jpeg),
+        (data.startswith(b"\x89PNG\r\n\x1a\n"), "PNG", _png),
+        (data[:4] == b"RIFF" and data[8:12] == b"WEBP", "WebP", _webp),
+        (data[:6] in (b"GIF87a", b"GIF89a"), "GIF", _gif),
+        (data.startswith(b"BM"), "BMP", _bmp),
+        (data[:4] in (b"II*\0", b"MM\0*"), "TIFF", _tiff),
+    )
+    for matches, name, reader in readers:
+        if matches:
+            try:
+                return reader(data)
+            except (struct.error, IndexError):
+                raise HeaderError(f"is a {name} cut short") from None
+    raise HeaderError(f"is not a {SUPPORTED} image")
+
+
+def _jpeg(data: bytes) -> Header:
+    """Walk the segments to the first scan: a thumbnail inside one has an end marker of its own."""
+    width = height = 0
+    at = 2
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0:
+            raise HeaderError("is a JPEG cut short")
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
+            at += 2
+        elif marker == 0xD9:
+            raise HeaderError("is a JPEG without a picture in it")
+        else:
+            (length,) = struct.unpack_from(">H", data, at + 2)
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+                height, width = struct.unpack_from(">HH", data, at + 5)
+            at += 2 + length
+            if marker == 0xDA:
+                break
+    if data.find(b"\xff\xd9", at) < 0:
+        raise HeaderError("is a JPEG cut short")
+    return Header("JPEG", width, height)
+
+
+def _png(data: bytes) -> Header:
+    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+    alpha, grey, skip = colour in (4, 6), None, (0, 0)
+    at = 8
+    while True:
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise HeaderError("is a PNG cut short")
+        if kind == b"tRNS":
+            alpha = True
+            if colour == 0:
+                (grey,) = struct.unpack_from(">H", data, at + 8)
+        elif kind == b"iCCP":
+            skip = (at, end)
+        elif kind == b"IEND":
+            return Header("PNG", width, height, alpha, grey, bits, skip)
+        at = end
+
+
+def _webp(data: bytes) -> Header:
+    size, kind = struct.unpack_from("<I4x4s", data, 4)
+    if size + 8 > len(data):
+        raise HeaderError("is a WebP cut short")
+    if kind == b"VP8X":
+        alpha = bool(data[20] & 0x10)
+        width = int.from_bytes(data[24:27], "little") + 1
+        height = int.from_bytes(data[27:30], "little") + 1
+        return Header("WebP", width, height, alpha)
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        return Header("WebP", width, height, bool(bits >> 28 & 1))
+    width, height = struct.unpack_from("<HH", data, 26)
+    return Header("WebP", width & 0x3FFF, height & 0x3FFF)
+
+
+def _gif(data: bytes) -> Header:
+    width, height = struct.unpack_from("<HH", data, 6)
+    # Transparency stands frame by frame, and decoding with alpha is no dearer.
+    return Header("GIF", width, height, alpha=True)
+
+
+def _bmp(data: bytes) -> Header:
+    (size,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if size == 12 else "<ii", data, 18)
+    return Header("BMP", abs(width), abs(height))
+
+
+def _tiff(data: bytes) -> Header:
+    tags = read_tags(data)
+    return Header("TIFF", tags.get(256, 0), tags.get(257, 0), alpha=338 in tags)
+
+
+def read_tags(data: bytes) -> dict[int, int]:
+    """First value of each SHORT or LONG tag in the first directory of a TIFF or EXIF block."""
+    order = "<" if data.startswith(b"II") else ">"
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, start)
+    tags = {}
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if kind in (3, 4):
+            (tags[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
+    return tags

@@ -1,0 +1,154 @@
+"""`data=manifest`: a CSV or Parquet table of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import MISSING
+
+from outliers_bench.data.files import existing_folder
+from outliers_bench.data.source import DataSource
+from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.data.table import PARTS, Row, read_table, ready_made
+from outliers_bench.errors import BenchError
+from outliers_bench.types import Split
+
+_READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
+
+
+@dataclass
+class Manifest(DataSource):
+    """A table with the columns path, label and, if wanted, split and group.
+
+    Parameters
+    ----------
+    path : str
+        The table, `.csv`, `.tsv` or `.parquet`. Its `split` column says train, query or gallery;
+        without one the images are cut by us. Images with the same `group` stay in one part. With a
+        `split` column, the labels of all query and gallery images may be empty: then they are
+        ranked but not scored.
+    root : str or None
+        Where relative image paths start; None for the table's folder.
+    train, query : float
+        Shares, for a table without `split`; see `cut`.
+    protocol : Protocol
+        For a table without `split`; see `cut`.
+    """
+
+    path: str = MISSING
+    root: str | None = None
+    train: float = 0.7
+    query: float = 0.5
+    protocol: Protocol = Protocol.query_gallery
+
+    def load(self, *, seed: int, cache: Path) -> Split:
+        """Read the table and the images it names; see `DataSource.load`."""
+        check_shares(train=self.train, query=self.query)
+        file = Path(self.path).expanduser().absolute()
+        columns = _read(file, self.path)
+        root = file.parent if self.root is None else existing_folder(self.root, "data.root")
+        ready = "split" in columns
+        rows = _rows(columns, self.path)
+        if ready and self.protocol is Protocol.leave_one_out:
+            raise BenchError(
+                f"{self.path} has a column split, which data.protocol=leave_one_out would ignore; "
+                "take the column out, or use data.protocol=query_gallery"
+            )
+        table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
+        name = self.name or file.stem
+        if ready:
+            return ready_made(table, name=name)
+        return cut(
+            table.images(),
+            name=name,
+            train=self.train,
+            query=self.query,
+            protocol=self.protocol,
+            seed=seed,
+            left_out=table.left_out,
+        )
+
+
+def _read(file: Path, given: str) -> dict[str, list[str]]:
+    """The table's columns, every cell as text, empty where there is none."""
+    import pandas as pd
+
+    if not file.is_file():
+        raise BenchError(f"data.path={given}: there is no such file (looked for {file})")
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise BenchError(f"data.path={given}: give a table named .csv, .tsv or .parquet")
+    try:
+        if reader == "read_csv":
+            # "NA" and "007" are labels like any other.
+            frame = pd.read_csv(
+                file,
+                sep="\t" if file.suffix.lower() == ".tsv" else ",",
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+            )
+        else:
+            # Arrow's types keep whole numbers whole where a cell is empty.
+            frame = pd.read_parquet(file, dtype_backend="pyarrow")
+    except (ValueError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BenchError(f"data.path={given} cannot be read as a table: {first}") from None
+    missing = [column for column in ("path", "label") if column not in frame]
+    if missing:
+        raise BenchError(
+            f"data.path={given} has no column {' and no column '.join(missing)}; it has "
+            f"{', '.join(map(str, frame.columns)) or 'none'}. Needed: path, label. Optional: "
+            "split, group"
+        )
+    if not len(frame):
+        raise BenchError(f"data.path={given} has no rows")
+    wanted = [column for column in ("path", "label", "split", "group") if column in frame]
+    return {
+        column: ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]
+        for column in wanted
+    }
+
+
+def _rows(columns: dict[str, list[str]], given: str) -> list[Row]:
+    """The rows, checked. Rows are counted from 1, the heading apart."""
+    paths, labels = columns["path"], columns["label"]
+    parts = columns.get("split", [""] * len(paths))
+    groups = columns.get("group", [""] * len(paths))
+
+    empty = [row for row, path in enumerate(paths, 1) if not path]
+    if empty:
+        raise BenchError(f"{given}: row {empty[0]} has no path")
+    if "split" in columns:
+        wrong = [row for row, part in enumerate(parts, 1) if part not in PARTS]
+        if wrong:
+            shown = ", ".join(f"{row} ({parts[row - 1]!r})" for row in wrong[:5])
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            raise BenchError(
+                f"{given}: split must be train, query or gallery; it is not in row {shown}{more}"
+            )
+    searched = [label for label, part in zip(labels, parts, strict=True) if part in PARTS[1:]]
+    rank_only = bool(searched) and not any(searched)
+    for row, (label, part) in enumerate(zip(labels, parts, strict=True), 1):
+        if not label and not (rank_only and part in PARTS[1:]):
+            raise BenchError(
+                f"{given}: row {row} ({paths[row - 1]}) has no label; labels may be empty only "
+                "where the column split says query or gallery, and then for all of these"
+            )
+    _check_groups(groups, parts, given)
+    return [
+        Row(path, label or None, part, group or None)
+        for path, label, part, group in zip(paths, labels, parts, groups, strict=True)
+    ]
+
+
+def _check_groups(groups: list[str], parts: list[str], given: str) -> None:
+    first: dict[str, int] = {}
+    for row, (group, part) in enumerate(zip(groups, parts, strict=True)):
+        if group and parts[first.setdefault(group, row)] != part:
+            other = first[group]
+            raise BenchError(
+                f"{given}: group {group!r} stands in {parts[other]} (row {other + 1}) and in "
+                f"{part} (row {row + 1}); a group belongs to one part"
+            )

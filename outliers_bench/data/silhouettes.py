@@ -1,0 +1,98 @@
+"""`data=silhouettes`: ten animals as 28x28 silhouettes, out of the pip package animal-mnist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from outliers_bench.data.array_pickle import read_array
+from outliers_bench.data.source import DataSource
+from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.errors import BenchError
+from outliers_bench.types import RGB, ImageSet, IntArray, Split
+
+CLASSES = (
+    "bear",
+    "bird",
+    "cat",
+    "cow",
+    "dog",
+    "elephant",
+    "giraffe",
+    "horse",
+    "sheep",
+    "zebra",
+)
+
+
+@dataclass
+class Silhouettes(DataSource):
+    """White animals on black, about a thousand of each class, and 284 exact copies taken off.
+
+    Parameters
+    ----------
+    train, query : float
+        Shares; see `cut`.
+    protocol : Protocol
+        See `cut`.
+    """
+
+    train: float = 0.7
+    query: float = 0.5
+    protocol: Protocol = Protocol.query_gallery
+
+    def load(self, *, seed: int, cache: Path) -> Split:  # noqa: ARG002 - it lies in the package
+        """Read the two arrays and cut them; see `DataSource.load`."""
+        check_shares(train=self.train, query=self.query)
+        pixels, labels = _arrays()
+        images = ImageSet(
+            names=tuple(f"{CLASSES[label]}/{row:04d}" for row, label in enumerate(labels)),
+            digests=tuple(blake2b(image.tobytes(), digest_size=16).digest() for image in pixels),
+            labels=labels,
+            classes=CLASSES,
+            reader=_ArrayReader(pixels),
+        )
+        return cut(
+            images,
+            name=self.name or "silhouettes",
+            train=self.train,
+            query=self.query,
+            protocol=self.protocol,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True)
+class _ArrayReader:
+    """Reads greyscale images out of an array, named `<class>/<row>`."""
+
+    pixels: RGB
+
+    def read(self, name: str) -> RGB:
+        grey = self.pixels[int(name.rpartition("/")[2])]
+        return np.repeat(grey[..., None], 3, axis=2)
+
+
+@cache
+def _arrays() -> tuple[RGB, IntArray]:
+    # Found without being imported: its loader would bring TensorFlow along.
+    spec = find_spec("animal_mnist")
+    if spec is None or not spec.submodule_search_locations:
+        raise BenchError(
+            "data=silhouettes needs the package animal-mnist: pip install 'outliers-bench[demo]'"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "data" / "Animal_MNIST"
+    pixels = read_array(folder / "animal_data_version_3.gz")
+    labels = read_array(folder / "animal_label_version_3.gz")
+    fits = pixels.dtype == np.uint8 and pixels.ndim == 3 and labels.shape == pixels.shape[:1]
+    if not fits or labels.dtype.kind not in "iu":
+        raise BenchError(
+            f"{folder} holds {pixels.dtype} {pixels.shape} and {labels.dtype} {labels.shape}, not "
+            "images and their labels; install animal-mnist 0.4: pip install 'outliers-bench[demo]'"
+        )
+    return pixels, labels.astype(np.int64)

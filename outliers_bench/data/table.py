@@ -1,0 +1,130 @@
+"""From rows (name, label, group, part) to image sets: what the sources made of files share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from outliers_bench.data.digests import digest_files
+from outliers_bench.data.duplicates import deduplicate
+from outliers_bench.data.files import FileReader
+from outliers_bench.data.source import check_unreadable
+from outliers_bench.data.split import check_classes
+from outliers_bench.errors import BenchError
+from outliers_bench.types import ImageSet, LeftOut, Split
+
+PARTS = ("train", "query", "gallery")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image file of a source.
+
+    Parameters
+    ----------
+    name : str
+        Path relative to the source's root.
+    label : str or None
+        What it shows.
+    part : str
+        `train`, `query` or `gallery`; empty where the split is ours to make.
+    group : str or None
+        What it must stay together with.
+    """
+
+    name: str
+    label: str | None
+    part: str = ""
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The readable rows of a source, with what is in them.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+    digests : tuple of bytes
+        One for each row.
+    reader : FileReader
+        Shared by all parts.
+    left_out : tuple of LeftOut
+        The rows that cannot be read.
+    """
+
+    rows: tuple[Row, ...]
+    digests: tuple[bytes, ...]
+    reader: FileReader
+    left_out: tuple[LeftOut, ...]
+
+    def images(self, part: str = "") -> ImageSet:
+        """The images of one part, without labels where any of them has none."""
+        chosen = [i for i, row in enumerate(self.rows) if row.part == part]
+        rows = [self.rows[i] for i in chosen]
+        classes = tuple(sorted({row.label for row in self.rows if row.label is not None}))
+        number = {label: i for i, label in enumerate(classes)}
+        labels = [number[row.label] for row in rows if row.label is not None]
+        grouped = any(row.group is not None for row in rows)
+        return ImageSet(
+            names=tuple(row.name for row in rows),
+            digests=tuple(self.digests[i] for i in chosen),
+            labels=np.array(labels, dtype=np.int64) if len(labels) == len(rows) else None,
+            classes=classes,
+            reader=self.reader,
+            # An image in no group stays together with itself alone.
+            groups=tuple(row.group or f"~{row.name}" for row in rows) if grouped else None,
+        )
+
+
+def read_table(rows: Sequence[Row], *, root: Path, cache: Path, max_unreadable: float) -> Table:
+    """Digest the files of a source.
+
+    Raises
+    ------
+    BenchError
+        If more than the given share of them cannot be read.
+    """
+    digests, left_out = digest_files(root, [row.name for row in rows], cache=cache)
+    check_unreadable(left_out, total=len(rows), limit=max_unreadable)
+    readable = tuple(row for row in rows if row.name in digests)
+    return Table(
+        rows=readable,
+        digests=tuple(digests[row.name] for row in readable),
+        reader=FileReader(root),
+        left_out=tuple(left_out),
+    )
+
+
+def ready_made(table: Table, *, name: str) -> Split:
+    """The split that the rows' own parts say.
+
+    A content in several parts stays in query first, then in the gallery, then in train.
+
+    Raises
+    ------
+    BenchError
+        If query or gallery is empty, only one of them has labels, or all images are of one class.
+    """
+    train, query, gallery = (table.images(part) for part in PARTS)
+    for part, images in (("query", query), ("gallery", gallery)):
+        if len(images) == 0:
+            raise BenchError(f"{name}: there are no images in {part}")
+    if (query.labels is None) != (gallery.labels is None):
+        with_labels, without = (
+            ("gallery", "query") if query.labels is None else ("query", "gallery")
+        )
+        raise BenchError(
+            f"{name}: {with_labels} has labels and {without} has none; label both to score the "
+            "ranking, or neither to rank only"
+        )
+    (query, gallery, train), copies = deduplicate([query, gallery, train])
+    if query.labels is not None:
+        for part, images in (("query", query), ("gallery", gallery)):
+            if len(images) == 0:
+                raise BenchError(f"{name}: every image in {part} is a copy of one elsewhere")
+        check_classes(gallery, name=f"{name}, gallery")
+    return Split(name, train, query, gallery, left_out=(*table.left_out, *copies))

@@ -1,0 +1,96 @@
+"""From a ranking and the labels to every metric, over all queries and class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.average_precision import average_precision_at_r
+from outliers_bench.evaluation.hit import hit_at_k
+from outliers_bench.evaluation.precision import precision_at_k, r_precision
+from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
+from outliers_bench.types import Evaluation, ImageSet, IntArray, Ranking, Split
+
+
+def count_relevant(query: ImageSet, gallery: ImageSet, *, leave_one_out: bool) -> IntArray:
+    """How many gallery images carry each query's label, itself not counted.
+
+    Returns
+    -------
+    array of int64, shape (n_query,)
+    """
+    if query.labels is None or gallery.labels is None:
+        raise ValueError("an image set without labels cannot be scored")
+    per_class = np.bincount(gallery.labels, minlength=len(gallery.classes))
+    return per_class[query.labels].astype(np.int64) - int(leave_one_out)
+
+
+def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
+    """Score a ranking.
+
+    A query to which nothing in the gallery is relevant is left out of every metric and counted.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Rows in the order of `split.query`, at least as deep as the largest number of relevant
+        images of a query, with the query itself left out where `split.leave_one_out`.
+    split : Split
+        Query and gallery, both labelled.
+    k : sequence of int
+        Cut-offs of hit_at_k and precision_at_k.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    BenchError
+        If no query has a relevant gallery image.
+    ValueError
+        If the ranking is too shallow for MAP@R, or the split has no labels.
+    """
+    query, gallery = split.query, split.gallery
+    total = count_relevant(query, gallery, leave_one_out=split.leave_one_out)
+    scored = np.flatnonzero(total > 0).astype(np.int64)
+    if scored.size == 0:
+        raise BenchError(
+            f"{split.name}: no query has a gallery image of its class, so nothing can be scored; "
+            "query and gallery must share class names"
+        )
+    assert query.labels is not None  # noqa: S101 - count_relevant has refused it
+    assert gallery.labels is not None  # noqa: S101
+    labels, total = query.labels[scored], total[scored]
+    relevant = gallery.labels[ranking.indices[scored]] == labels[:, None]
+    cut_offs = sorted(set(k))
+    per_query = {
+        **{f"hit_at_{cut}": hit_at_k(relevant, cut) for cut in cut_offs},
+        **{f"precision_at_{cut}": precision_at_k(relevant, cut) for cut in cut_offs},
+        "map_at_r": average_precision_at_r(relevant, total),
+        "r_precision": r_precision(relevant, total),
+        "mrr": reciprocal_rank(relevant),
+    }
+    return Evaluation(
+        metrics={name: float(values.mean()) for name, values in per_query.items()},
+        per_query=per_query,
+        scored=scored,
+        per_class=_per_class(per_query, labels, query.classes),
+        unanswerable=len(query) - int(scored.size),
+    )
+
+
+def _per_class(
+    per_query: dict[str, npt.NDArray[np.float64]], labels: IntArray, classes: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    table: dict[str, dict[str, float]] = {}
+    for label in np.unique(labels):
+        rows = labels == label
+        table[classes[label]] = {
+            "queries": float(rows.sum()),
+            **{name: float(values[rows].mean()) for name, values in per_query.items()},
+        }
+    return table

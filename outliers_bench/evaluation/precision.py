@@ -1,0 +1,79 @@
+"""Precision at a cut-off: at k, and at R."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.types import BoolArray, IntArray
+
+
+def precision_at_k(relevant: BoolArray, k: int) -> npt.NDArray[np.float64]:
+    """Share of relevant items among the first k: always divided by k.
+
+    Parameters
+    ----------
+    relevant : array of bool, shape (n_query, depth)
+        Whether the item at each rank is relevant, best rank first.
+    k : int
+        Cut-off. Ranks beyond `depth` count as not relevant.
+
+    Returns
+    -------
+    array of float64, shape (n_query,)
+
+    Examples
+    --------
+    >>> precision_at_k(np.array([[True, False, True, False]]), 3).round(3)
+    array([0.667])
+    """
+    return np.asarray(relevant[:, :k].sum(axis=1) / k, dtype=np.float64)
+
+
+def r_precision(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]:
+    """Precision at R, where R is the number of items relevant to the query (Musgrave et al. 2020).
+
+    Parameters
+    ----------
+    relevant : array of bool, shape (n_query, depth)
+        Whether the item at each rank is relevant, best rank first.
+    total : array of int64, shape (n_query,)
+        R of each query, at least 1 and at most `depth`.
+
+    Returns
+    -------
+    array of float64, shape (n_query,)
+
+    Raises
+    ------
+    ValueError
+        If the ranking is not as deep as the largest R.
+
+    References
+    ----------
+    K. Musgrave, S. Belongie, S.-N. Lim, "A Metric Learning Reality Check", ECCV 2020.
+
+    Examples
+    --------
+    >>> r_precision(np.array([[True, False, True, False]]), np.array([2]))
+    array([0.5])
+    """
+    found = np.cumsum(within_r(relevant, total), axis=1)[:, -1]
+    return found / total.astype(np.float64)
+
+
+def within_r(relevant: BoolArray, total: IntArray) -> BoolArray:
+    """`relevant` with everything beyond each query's rank R set to False.
+
+    Raises
+    ------
+    ValueError
+        If a query has no relevant item or more than the ranking is deep.
+    """
+    depth = relevant.shape[1]
+    if total.size and (total.min() < 1 or total.max() > depth):
+        raise ValueError(
+            f"R of {total.min()}..{total.max()} does not fit a ranking of depth {depth}"
+        )
+    ranks = np.arange(depth)
+    return relevant & (ranks[None, :] < total[:, None])

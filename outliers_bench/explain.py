@@ -1,0 +1,57 @@
+"""What Hydra and OmegaConf complain about, in one line that says what exists instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import Container, DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+# What OmegaConf adds about its nodes says nothing to whoever typed the override.
+INNER_DETAILS = ("full_key:", "reference_type=", "object_type=", "Set the environment variable")
+MERGING = "Error merging override "
+
+
+def explain(error: HydraException | OmegaConfBaseException) -> str:
+    """One line: what is wrong, where, and what there is instead.
+
+    Parameters
+    ----------
+    error : HydraException or OmegaConfBaseException
+        Raised while the config was composed.
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={option}: no such option{_instead(option, error.options)}"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        key = str(cause.full_key or cause.key)
+        return f"{key}: no such option{_instead(key.rpartition('.')[2], _siblings(cause))}"
+    said = _in_one_line(error) or _in_one_line(cause)
+    if said.startswith(MERGING) and cause is not None:
+        said = f"{said.removeprefix(MERGING)}: {_in_one_line(cause)}"
+    return said.replace("int is not a ListConfig, list or tuple", "a list is wanted, as in k=[1,5]")
+
+
+def _in_one_line(error: BaseException | None) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(INNER_DETAILS))
+
+
+def _siblings(cause: OmegaConfBaseException) -> list[str]:
+    node = cause.parent_node
+    if not isinstance(node, Container) or not isinstance(node, DictConfig):
+        return []
+    return [str(key) for key in node if key != "hydra"]
+
+
+def _instead(name: str, options: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, options, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{hint} (there is: {', '.join(options)})" if options else hint

@@ -1,0 +1,148 @@
+"""The networks of keras.applications: their names, their preprocessing, their ImageNet weights."""
+
+from __future__ import annotations
+
+import socket
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from outliers_bench.errors import BenchError
+
+# Module of keras.applications, whose preprocess_input is the right one, to its networks. Written
+# down because asking Keras takes the 11 s of importing it, and `check` has milliseconds.
+MODULES = {
+    "convnext": [f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")],
+    "densenet": ["DenseNet121", "DenseNet169", "DenseNet201"],
+    "efficientnet": [f"EfficientNetB{n}" for n in range(8)],
+    "efficientnet_v2": [f"EfficientNetV2{s}" for s in ("B0", "B1", "B2", "B3", "S", "M", "L")],
+    "inception_resnet_v2": ["InceptionResNetV2"],
+    "inception_v3": ["InceptionV3"],
+    "mobilenet": ["MobileNet"],
+    "mobilenet_v2": ["MobileNetV2"],
+    "mobilenet_v3": ["MobileNetV3Small", "MobileNetV3Large"],
+    "nasnet": ["NASNetMobile", "NASNetLarge"],
+    "resnet": ["ResNet50", "ResNet101", "ResNet152"],
+    "resnet_v2": ["ResNet50V2", "ResNet101V2", "ResNet152V2"],
+    "vgg16": ["VGG16"],
+    "vgg19": ["VGG19"],
+    "xception": ["Xception"],
+}
+
+# A server that stops answering is given up on; Keras itself would wait for ever.
+NETWORK_TIMEOUT_S = 20.0
+
+
+def module_of(name: str) -> str:
+    """The module of keras.applications that a network's preprocessing stands in.
+
+    Parameters
+    ----------
+    name : str
+        Class name in keras.applications, such as "VGG16".
+
+    Raises
+    ------
+    BenchError
+        If there is no such network; names the closest ones.
+    """
+    for module, names in MODULES.items():
+        if name in names:
+            return module
+    known = [known for names in MODULES.values() for known in names]
+    close = get_close_matches(name, known) or sorted(known)
+    raise BenchError(
+        f"model.keras={name}: keras.applications has no such network; "
+        f"did you mean {' or '.join(close)}?"
+    )
+
+
+def preprocess(name: str, images: Any) -> Any:  # noqa: ANN401 - a Keras tensor
+    """Apply a network's own preprocessing.
+
+    Parameters
+    ----------
+    name : str
+        Class name in keras.applications.
+    images : Keras tensor of float32, shape (batch, size, size, 3)
+        RGB, 0..255.
+    """
+    import keras
+
+    return getattr(keras.applications, module_of(name)).preprocess_input(images)
+
+
+def application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa: ANN401
+    """Build a network of keras.applications without its top, ending in a global average.
+
+    Parameters
+    ----------
+    name : str
+        Class name in keras.applications.
+    image_size : int
+        Side in pixels of its input.
+    pretrained : bool
+        Whether Keras downloads its ImageNet weights (or finds them where it keeps such files).
+
+    Returns
+    -------
+    keras.Model
+        Preprocessed float32 (batch, image_size, image_size, 3) to (batch, dim).
+
+    Raises
+    ------
+    BenchError
+        If the weights cannot be had; says which file is missing, where Keras looks for it, and
+        the ways on.
+    """
+    import keras
+
+    module_of(name)
+    constructor = getattr(keras.applications, name)
+    shape = (image_size, image_size, 3)
+    if not pretrained:
+        return constructor(include_top=False, weights=None, input_shape=shape, pooling="avg")
+    try:
+        with _network_timeout(NETWORK_TIMEOUT_S):
+            return constructor(
+                include_top=False, weights="imagenet", input_shape=shape, pooling="avg"
+            )
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        wanted = _wanted_file(error)
+        if wanted is None:
+            raise
+        origin, target = wanted
+        raise BenchError(
+            f"model.weights=imagenet: {target.rsplit('/', 1)[-1]} is missing, Keras' ImageNet "
+            f"weights of {name}, and cannot be downloaded ({_one_line(error)}). Either give this "
+            f"machine network access to {origin}, or put the file at {target} (Keras looks in "
+            "$KERAS_HOME/models, ~/.keras/models without it), or give weights of your own with "
+            "model.weights=<path>"
+        ) from error
+
+
+@contextmanager
+def _network_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _wanted_file(error: Exception) -> tuple[str, str] | None:
+    """The URL and the path of the download an error comes from; None if it comes from elsewhere.
+
+    Keras' message has the URL at most; both stand in the frame of its `get_file`.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "get_file" and "download_target" in frame.f_locals:
+            return str(frame.f_locals["origin"]), str(frame.f_locals["download_target"])
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

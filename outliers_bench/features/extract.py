@@ -1,0 +1,199 @@
+"""From images to stored features: decode ahead, embed what is missing, commit as it goes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from outliers_bench.data.decode import DECODER, resize
+from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
+from outliers_bench.features.engine import Engine
+from outliers_bench.features.extractor import Extractor
+from outliers_bench.features.store import FeatureStore
+from outliers_bench.machine import cores
+from outliers_bench.measure import Meter
+from outliers_bench.progress import track
+from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
+
+COMMIT_SECONDS = 1.0  # what a kill can cost
+AHEAD = 32  # decoded images that may wait for the network
+SAMPLE = 8  # images on which a fresh conversion is checked
+
+
+class Features:
+    """The features of one model, kept in the store and handed out as matrices.
+
+    Parameters
+    ----------
+    extractor : Extractor
+        The model.
+    engine : Engine
+        What computes.
+    cache : Path
+        Directory of stored features and converted models.
+    meter : Meter
+        Takes down times and counts.
+    """
+
+    def __init__(self, extractor: Extractor, engine: Engine, cache: Path, meter: Meter) -> None:
+        self._extractor = extractor
+        self._engine = engine
+        self._cache = cache
+        self._meter = meter
+
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
+        """Make sure that the features of all images are stored; compute those that are not.
+
+        Parameters
+        ----------
+        images : ImageSet
+            What is to be embedded.
+
+        Returns
+        -------
+        dict of bytes to LeftOut
+            Content digest of each image that cannot be decoded, and why.
+        """
+        inaccessible: dict[bytes, str] = {}
+        with self._store() as store, self._meter.stage("embed"):
+            known = store.known(images.digests)
+            missing = images.without(known)
+            if len(missing):
+                inaccessible = self._embed(missing, store)
+            self._meter.images_per_second = store.images_per_second()
+            reasons = store.unreadable(images.digests) | inaccessible
+        usable = len(images) - len(reasons)
+        self._meter.features_reused = len(known - reasons.keys())
+        self._meter.features_computed = usable - self._meter.features_reused
+        names = dict(zip(images.digests, images.names, strict=True))
+        return {
+            digest: LeftOut(names[digest], "unreadable", reason)
+            for digest, reason in reasons.items()
+        }
+
+    def load(self, images: ImageSet) -> FloatArray:
+        """The features of images that `compute` has seen.
+
+        Returns
+        -------
+        array of float32, shape (n, d)
+            Rows in the order of `images`.
+        """
+        matrix = np.empty((len(images), self._extractor.dimensions), dtype=np.float32)
+        with self._store() as store:
+            found = store.get(images.digests)
+        for row, digest in enumerate(images.digests):
+            matrix[row] = found[digest]
+        return matrix
+
+    def _store(self) -> FeatureStore:
+        space = {
+            **self._extractor.space(),
+            "decoder": DECODER,
+            "precision": "f32",
+        }
+        return FeatureStore(self._cache / "features", space, self._extractor.dimensions)
+
+    def _embed(self, missing: ImageSet, store: FeatureStore) -> dict[bytes, str]:
+        """Embed and store; returns why the images that could not be opened were not."""
+        size = self._extractor.image_size
+        embedder = self._extractor.embedder(
+            self._engine, self._cache, lambda: _first_readable(missing, size)
+        )
+        decoder = Decoder(missing, size)
+        batch: list[tuple[bytes, FloatArray]] = []
+        committed = time.perf_counter()
+
+        def commit() -> None:
+            nonlocal batch, committed
+            now = time.perf_counter()
+            store.add(batch, decoder.take_damaged(), seconds=now - committed)
+            batch, committed = [], now
+
+        for pair in track(embedder(decoder), stage="embed", total=len(missing)):
+            batch.append(pair)
+            if time.perf_counter() - committed >= COMMIT_SECONDS:
+                commit()
+        commit()
+        self._meter.add("decode", decoder.seconds)
+        return decoder.inaccessible
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One image, or the reason why there is none."""
+
+    digest: bytes
+    image: RGB | UnreadableImageError
+    seconds: float
+
+
+class Decoder:
+    """Decodes and resizes in threads, a bounded number of images ahead of whoever iterates.
+
+    Attributes
+    ----------
+    inaccessible : dict of bytes to str
+        Digest and reason of the images that could not be opened.
+    seconds : float
+        Time spent decoding, summed over threads.
+    """
+
+    def __init__(self, images: ImageSet, size: int) -> None:
+        self._images = images
+        self._size = size
+        self._damaged: list[tuple[bytes, str]] = []
+        self.inaccessible: dict[bytes, str] = {}
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[tuple[bytes, RGB]]:
+        with ThreadPoolExecutor(cores(), thread_name_prefix="decode") as pool:
+            rows = iter(range(len(self._images)))
+            ahead = deque(pool.submit(self._decode, row) for row in islice(rows, AHEAD))
+            try:
+                while ahead:
+                    decoded = ahead.popleft().result()
+                    ahead.extend(pool.submit(self._decode, row) for row in islice(rows, 1))
+                    self.seconds += decoded.seconds
+                    if isinstance(decoded.image, InaccessibleImageError):
+                        self.inaccessible[decoded.digest] = str(decoded.image)
+                    elif isinstance(decoded.image, UnreadableImageError):
+                        self._damaged.append((decoded.digest, str(decoded.image)))
+                    else:
+                        yield decoded.digest, decoded.image
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def take_damaged(self) -> list[tuple[bytes, str]]:
+        """Digest and reason of the images found to be damaged since the last call."""
+        damaged, self._damaged = self._damaged, []
+        return damaged
+
+    def _decode(self, row: int) -> Decoded:
+        start = time.perf_counter()
+        try:
+            image: RGB | UnreadableImageError = resize(self._images.read(row), self._size)
+        except UnreadableImageError as error:
+            image = error
+        return Decoded(self._images.digests[row], image, time.perf_counter() - start)
+
+
+def _first_readable(images: ImageSet, size: int) -> list[RGB]:
+    sample: list[RGB] = []
+    for row in range(len(images)):
+        try:
+            sample.append(resize(images.read(row), size))
+        except UnreadableImageError:
+            continue
+        if len(sample) == SAMPLE:
+            break
+    if not sample:
+        raise BenchError(f"none of the {len(images)} images can be decoded")
+    return sample

@@ -1,0 +1,152 @@
+"""The feature store: every vector ever computed, by image content, in one SQLite file a space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.types import FloatArray
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS space (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS unreadable (digest BLOB PRIMARY KEY, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS work (images INTEGER NOT NULL, seconds REAL NOT NULL);
+"""
+BUSY_SECONDS = 60.0
+LOOK_UP = 500  # SQLite admits 999 parameters in its oldest builds
+
+
+class FeatureStore:
+    """Vectors of one feature space, found by the digest of the image they came from.
+
+    A space is everything the numbers depend on: weights, architecture, preprocessing, image size,
+    pooling, decoder, numeric class. What is committed is whole: a killed process loses at most
+    the batch in hand, and two processes may write at once.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the files of all spaces lie; made if need be.
+    space : mapping of str to str, int or float
+        The space. Its digest is part of the file's name.
+    dimensions : int
+        Length of the vectors.
+
+    Raises
+    ------
+    BenchError
+        If the directory cannot be written or the file is damaged.
+    """
+
+    def __init__(
+        self, directory: Path, space: Mapping[str, str | int | float], dimensions: int
+    ) -> None:
+        self._dimensions = dimensions
+        self.path = directory / f"{file_stem(space)}.sqlite"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
+            # WAL lets others read while one writes, and survives the death of the process.
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(SCHEMA)
+            with self._db:
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO space VALUES (?, ?)",
+                    [(key, json.dumps(value)) for key, value in space.items()],
+                )
+        except sqlite3.DatabaseError as error:
+            raise BenchError(
+                f"the feature store {self.path} cannot be used ({error}); "
+                "delete the file to have its features computed anew, or choose another cache.dir"
+            ) from error
+        except OSError as error:
+            raise BenchError(
+                f"cache.dir={directory.parent} cannot be written ({error.strerror}); "
+                "choose another with cache.dir=<folder>"
+            ) from error
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def get(self, digests: Sequence[bytes]) -> dict[bytes, FloatArray]:
+        """The stored vectors, shape (d,) each, of those digests that have one."""
+        found = self._look_up("SELECT digest, vector FROM features", digests)
+        vectors = {digest: np.frombuffer(blob, dtype="<f4") for digest, blob in found}
+        if any(vector.shape != (self._dimensions,) for vector in vectors.values()):
+            raise BenchError(
+                f"the feature store {self.path} holds vectors of another length than "
+                f"{self._dimensions}; delete the file to have its features computed anew"
+            )
+        return vectors
+
+    def known(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those digests that need no work: stored, or known to be unreadable."""
+        return {row[0] for row in self._look_up("SELECT digest FROM features", digests)} | {
+            row[0] for row in self._look_up("SELECT digest FROM unreadable", digests)
+        }
+
+    def unreadable(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        """Those digests whose image cannot be decoded, and why."""
+        rows = self._look_up("SELECT digest, reason FROM unreadable", digests)
+        return {digest: str(reason) for digest, reason in rows}
+
+    def add(
+        self,
+        vectors: Iterable[tuple[bytes, FloatArray]],
+        unreadable: Iterable[tuple[bytes, str]] = (),
+        *,
+        seconds: float = 0.0,
+    ) -> None:
+        """Store vectors, and reasons why others have none, in one transaction.
+
+        Parameters
+        ----------
+        vectors : iterable of (bytes, array of float32, shape (d,))
+            What another process has stored meanwhile stays as it is.
+        unreadable : iterable of (bytes, str)
+            Digest and reason.
+        seconds : float
+            Wall time that these vectors took, for `images_per_second`.
+        """
+        rows = [(digest, vector.astype("<f4").tobytes()) for digest, vector in vectors]
+        with self._db:
+            self._db.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+            self._db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", unreadable)
+            self._db.execute("INSERT INTO work VALUES (?, ?)", (len(rows), seconds))
+
+    def images_per_second(self) -> float | None:
+        """Rate at which the vectors of this space were computed; None before any was."""
+        images, seconds = self._db.execute("SELECT SUM(images), SUM(seconds) FROM work").fetchone()
+        return images / seconds if images and seconds else None
+
+    def _look_up(self, select: str, digests: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
+        for start in range(0, len(digests), LOOK_UP):
+            some = digests[start : start + LOOK_UP]
+            marks = ",".join("?" * len(some))
+            yield from self._db.execute(f"{select} WHERE digest IN ({marks})", some)
+
+
+def file_stem(space: Mapping[str, str | int | float]) -> str:
+    """A file name for a space: something to recognise it by, and its digest."""
+    digest = hashlib.blake2b(json.dumps(space, sort_keys=True).encode(), digest_size=8).hexdigest()
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{space.get('architecture', '')}").strip("-").lower()
+    return f"{readable}-{digest}"

@@ -1,0 +1,161 @@
+"""PyTorch files of plain tensors, read without PyTorch and without running anything in them."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.errors import BenchError
+
+# The format of torch.save before PyTorch 1.6: five pickles, then the storages' bytes.
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+STORAGES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+}
+
+
+@dataclass(frozen=True)
+class _Storage:
+    dtype: str
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """What `torch._utils._rebuild_tensor_v2` is called with; made real once the bytes are read."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read a state dict: named tensors that `torch.save` wrote, in its format before PyTorch 1.6.
+
+    Parameters
+    ----------
+    path : Path
+        A `.pth` file.
+
+    Returns
+    -------
+    dict of str to array
+        Copies, in the file's order.
+
+    Raises
+    ------
+    BenchError
+        If the file asks for anything but the rebuilding of tensors, is damaged, or is something
+        else.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read(file, path)
+    except (
+        pickle.UnpicklingError,
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        struct.error,
+    ) as error:
+        raise BenchError(f"{path}: not a PyTorch file of plain tensors ({error})") from error
+
+
+def _read(file: BinaryIO, path: Path) -> dict[str, npt.NDArray[Any]]:
+    magic, protocol, _system, tensors, keys = (_Unpickler(file, path).load() for _ in range(5))
+    if (magic, protocol) != (LEGACY_MAGIC, LEGACY_PROTOCOL):
+        raise ValueError("not in the format of torch.save before PyTorch 1.6")
+    storages = {
+        tensor.storage.key: tensor.storage
+        for tensor in tensors.values()
+        if isinstance(tensor, _Tensor)
+    }
+    data = {key: _read_storage(file, storages[key]) for key in keys}
+    return {str(name): _view(tensor, data) for name, tensor in tensors.items()}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Admits ordered dictionaries, tensors and their storages."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        super().__init__(file)
+        self._path = path
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        """Give what stands for a global; anything unknown is refused before it is looked up."""
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        admitted: dict[tuple[str, str], Callable[..., Any]] = {
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+        }
+        if (module, name) not in admitted:
+            raise BenchError(
+                f"{self._path}: wants {module}.{name}, and only plain tensors are read; refused"
+            )
+        return admitted[module, name]
+
+    def persistent_load(self, pid: Any) -> _Storage:  # noqa: ANN401
+        """Note a storage, whose bytes come after the pickles."""
+        kind, dtype, key, _device, size, view = pid
+        if kind != "storage" or dtype not in STORAGES.values() or view is not None:
+            raise ValueError(f"unknown storage {pid}")
+        return _Storage(dtype, str(key), int(size))
+
+
+def _rebuild_tensor(
+    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+) -> _Tensor:
+    if not isinstance(storage, _Storage) or len(shape) != len(strides):
+        raise ValueError("a tensor without a storage, or with strides that do not fit its shape")
+    return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+
+
+def _read_storage(file: BinaryIO, storage: _Storage) -> npt.NDArray[Any]:
+    (size,) = struct.unpack("<q", file.read(8))
+    if size != storage.size:
+        raise ValueError(f"storage {storage.key} has {size} elements instead of {storage.size}")
+    dtype = np.dtype(storage.dtype)
+    # frombuffer raises for fewer bytes than asked for; read never gives more than the file has.
+    return np.frombuffer(file.read(size * dtype.itemsize), dtype=dtype, count=size)
+
+
+def _view(tensor: object, data: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    if not isinstance(tensor, _Tensor):
+        raise TypeError(f"a {type(tensor).__name__} among the tensors")
+    flat = data[tensor.storage.key]
+    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0:
+        raise ValueError("a negative offset, size or stride")
+    last = tensor.offset + sum(
+        (n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True)
+    )
+    if 0 not in tensor.shape and last >= flat.size:
+        raise ValueError("a tensor that reaches beyond its storage")
+    # Stride 0 would let a few bytes stand for any amount of memory.
+    if int(np.prod(tensor.shape, dtype=object)) > flat.size:
+        raise ValueError("a tensor larger than its storage")
+    strides = tuple(stride * flat.itemsize for stride in tensor.strides)
+    return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides).copy()

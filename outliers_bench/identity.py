@@ -1,0 +1,37 @@
+"""What makes two runs the same: the config that matters, the photos, the version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from enum import Enum
+
+from outliers_bench import __version__
+from outliers_bench.config import Config
+from outliers_bench.types import Split
+
+# Where things are kept and shown, how fast they are computed, and the names of folders do not
+# change a ranking; the photos themselves are in the split's fingerprint.
+IRRELEVANT = ("data", "tracking", "cache", "pictures", "engine", "skip_finished")
+
+
+def identity(config: Config, split: Split) -> str:
+    """A digest (32 hex digits) that two runs share if they must give the same figures.
+
+    Parameters
+    ----------
+    config : Config
+    split : Split
+        As loaded.
+    """
+    values = {key: value for key, value in asdict(config).items() if key not in IRRELEVANT}
+    values["model"] = {**values["model"], **config.model.space()}
+    said = json.dumps([__version__, split.fingerprint, values], sort_keys=True, default=_plain)
+    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Enum):
+        return value.name
+    raise TypeError(f"{type(value).__name__} cannot stand in a config")

@@ -1,0 +1,71 @@
+"""What a run takes: wall time by stage, peak memory, sizes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from outliers_bench.types import Costs
+
+
+@dataclass
+class Meter:
+    """Takes down the costs of one run while it goes on; see `Costs` for the meaning."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    dimensions: int = 0
+    features_computed: int = 0
+    features_reused: int = 0
+    images_per_second: float | None = None
+    index_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        _reset_peak_memory()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the wall time of a block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add seconds to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def costs(self, n_query: int) -> Costs:
+        """Everything taken down so far, for a run with `n_query` queries."""
+        return Costs(
+            dimensions=self.dimensions,
+            features_computed=self.features_computed,
+            features_reused=self.features_reused,
+            images_per_second=self.images_per_second,
+            search_ms_per_query=1000 * self.seconds.get("search", 0.0) / n_query,
+            index_bytes=self.index_bytes,
+            peak_memory_bytes=peak_memory(),
+            seconds=dict(self.seconds),
+        )
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes, since the last `Meter` was made on Linux."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _reset_peak_memory() -> None:
+    # The jobs of a sweep share a process; without this, one would report another's peak.
+    # Where this is not Linux, or not allowed, the peak is that of the whole process.
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")

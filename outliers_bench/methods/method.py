@@ -1,0 +1,38 @@
+"""What every method is: it extracts what it needs, learns, and ranks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
+
+
+class Method(Protocol):
+    """A way to rank a gallery. Called in this order: check, extract, fit, rank."""
+
+    def check(self, split: Split) -> None:
+        """Refuse what cannot work on this split, before any image is decoded.
+
+        Raises
+        ------
+        BenchError
+        """
+        ...
+
+    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
+        """Make sure that the features of all images are stored.
+
+        Returns
+        -------
+        dict of bytes to LeftOut
+            Content digest of each image that cannot be decoded, and why.
+        """
+        ...
+
+    def fit(self, split: Split) -> None:
+        """Learn from the train part, or from the gallery where there is none."""
+        ...
+
+    def rank(self, split: Split, depth: int) -> Ranking:
+        """Rank the gallery for every query, `depth` items each."""
+        ...

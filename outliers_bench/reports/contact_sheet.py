@@ -1,0 +1,198 @@
+"""Queries beside what was found for them, right and wrong marked, as pictures."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from outliers_bench.errors import UnreadableImageError
+from outliers_bench.reports.format import score, title
+from outliers_bench.reports.pick import Pick, pick_queries, quality_name
+from outliers_bench.types import ImageSet, Result
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+TILE = 150  # pixels a side, frame included
+FRAME = 5
+MARGIN = 24
+# Okabe and Ito's bluish green and vermilion: told apart without red-green vision; so are the marks.
+RIGHT = (0, 158, 115)
+WRONG = (213, 94, 0)
+NEUTRAL = (150, 156, 164)
+QUERY = (40, 52, 71)
+_INK, _FAINT, _PAPER, _BAND = (28, 33, 40), (105, 113, 122), (255, 255, 255), (243, 245, 248)
+_UNREADABLE = (205, 208, 212)
+_GAP, _CAPTION, _HEADER, _QUERY_GAP = 10, 40, 64, 22
+_SHARP_FROM = 3.0  # enlarged more than this, pixels are shown as they are, not smeared
+_HEADINGS = {
+    "best": "Best queries: from the top tenth",
+    "typical": "Typical queries: around the median",
+    "worst": "Worst queries: from the bottom tenth",
+    "sample": "A sample of the queries (no labels, so nothing is marked)",
+}
+
+
+def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> dict[str, Image]:
+    """Draw queries, each with its best-ranked gallery images beside it.
+
+    Parameters
+    ----------
+    result : Result
+        What a run found.
+    queries : int
+        Rows on each sheet; 0 draws none.
+    depth : int
+        Gallery images beside each query.
+    seed : int
+        Decides which queries are shown.
+
+    Returns
+    -------
+    dict of str to PIL.Image.Image
+        `best`, `typical` and `worst` of the scored queries, or `sample` where there are no
+        labels. RGB. Only the images shown are decoded; unreadable ones are grey.
+    """
+    return {
+        name: _draw_sheet(result, name, picks, depth=min(depth, result.ranking.depth))
+        for name, picks in pick_queries(result, queries=queries, seed=seed).items()
+        if picks
+    }
+
+
+def row_top(row: int) -> int:
+    """Top edge, in pixels, of the tiles of a row."""
+    return MARGIN + _HEADER + row * (TILE + _CAPTION + _GAP)
+
+
+def column_left(column: int) -> int:
+    """Left edge, in pixels, of a column's tile; column 0 holds the query."""
+    return MARGIN + column * (TILE + _GAP) + (_QUERY_GAP if column else 0)
+
+
+def _draw_sheet(result: Result, name: str, picks: list[Pick], *, depth: int) -> Image:
+    from PIL import Image, ImageDraw
+
+    width = column_left(depth) + TILE + MARGIN
+    height = row_top(len(picks)) - _GAP + MARGIN
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    band = (0, row_top(0) - _GAP, column_left(0) + TILE + (_GAP + _QUERY_GAP) // 2, height)
+    draw.rectangle(band, fill=_BAND)
+    heading = f"{result.split.name}   |   {_HEADINGS[name]}"
+    draw.text((MARGIN, MARGIN - 6), heading, fill=_INK, font=_font(22))
+    titles_top = row_top(0) - _GAP - 20
+    draw.text((MARGIN, titles_top), "query", fill=_FAINT, font=_font(14))
+    draw.text((column_left(1), titles_top), "found, best first", fill=_FAINT, font=_font(14))
+    if result.split.labelled:
+        _draw_legend(draw, right=width - MARGIN, top=titles_top - 2)
+    for row, pick in enumerate(picks):
+        _draw_row(sheet, draw, result, pick, row=row, depth=depth)
+    return sheet
+
+
+def _draw_row(
+    sheet: Image, draw: ImageDraw, result: Result, pick: Pick, *, row: int, depth: int
+) -> None:
+    query, gallery = result.split.query, result.split.gallery
+    asked = _label(query, pick.row)
+    top = row_top(row)
+    measure = quality_name(result)
+    detail = "" if pick.quality is None else f"{title(measure)} {score(pick.quality)}"
+    sheet.paste(_tile(query, pick.row, frame=QUERY), (column_left(0), top))
+    lines = (asked or query.names[pick.row], detail)
+    _draw_caption(draw, lines, left=column_left(0), top=top)
+    for rank in range(depth):
+        found = int(result.ranking.indices[pick.row, rank])
+        label = _label(gallery, found)
+        right = None if asked is None or label is None else label == asked
+        left = column_left(rank + 1)
+        frame = NEUTRAL if right is None else (RIGHT if right else WRONG)
+        sheet.paste(_tile(gallery, found, frame=frame), (left, top))
+        if right is not None:
+            _draw_mark(draw, right=right, left=left + TILE - 26, top=top)
+        similarity = f"{result.ranking.scores[pick.row, rank]:.3f}"
+        lines = (label or gallery.names[found], f"{rank + 1}.   {similarity}")
+        _draw_caption(draw, lines, left=left, top=top)
+
+
+def _label(part: ImageSet, row: int) -> str | None:
+    return None if part.labels is None else part.classes[int(part.labels[row])]
+
+
+def _tile(part: ImageSet, row: int, *, frame: tuple[int, int, int]) -> Image:
+    """One image, whole, its proportions kept, in a frame."""
+    from PIL import Image, ImageDraw
+
+    tile = Image.new("RGB", (TILE, TILE), frame)
+    inside = TILE - 2 * FRAME
+    try:
+        photo = Image.fromarray(np.ascontiguousarray(part.read(row)))
+    except (UnreadableImageError, OSError):
+        tile.paste(_UNREADABLE, (FRAME, FRAME, FRAME + inside, FRAME + inside))
+        draw = ImageDraw.Draw(tile)
+        draw.text((TILE / 2, TILE / 2), "unreadable", fill=_INK, font=_font(14), anchor="mm")
+        return tile
+    scale = inside / max(photo.size)
+    method = Image.Resampling.NEAREST if scale > _SHARP_FROM else Image.Resampling.LANCZOS
+    wide, high = (max(1, round(side * scale)) for side in photo.size)
+    tile.paste(_BAND, (FRAME, FRAME, FRAME + inside, FRAME + inside))
+    corner = (FRAME + (inside - wide) // 2, FRAME + (inside - high) // 2)
+    tile.paste(photo.resize((wide, high), method), corner)
+    return tile
+
+
+def _draw_mark(draw: ImageDraw, *, right: bool, left: int, top: int) -> None:
+    """A tick or a cross in a square of 26 pixels, drawn: not every font has them."""
+    draw.rectangle((left, top, left + 25, top + 25), fill=RIGHT if right else WRONG)
+    if right:
+        points = [(left + 6, top + 13), (left + 11, top + 18), (left + 20, top + 8)]
+        draw.line(points, fill=_PAPER, width=3, joint="curve")
+    else:
+        for start, end in (((7, 7), (19, 19)), ((7, 19), (19, 7))):
+            ends = [(left + start[0], top + start[1]), (left + end[0], top + end[1])]
+            draw.line(ends, fill=_PAPER, width=3)
+
+
+def _draw_legend(draw: ImageDraw, *, right: int, top: int) -> None:
+    from PIL import Image, ImageDraw
+
+    for text, is_right in (("other class", False), ("same class", True)):
+        right -= round(draw.textlength(text, font=_font(14)))
+        draw.text((right, top + 2), text, fill=_FAINT, font=_font(14))
+        mark = Image.new("RGB", (26, 26))
+        _draw_mark(ImageDraw.Draw(mark), right=is_right, left=0, top=0)
+        right -= 24
+        draw._image.paste(mark.resize((18, 18), Image.Resampling.LANCZOS), (right, top))
+        right -= 16
+
+
+def _draw_caption(draw: ImageDraw, lines: tuple[str, str], *, left: int, top: int) -> None:
+    for line, (text, ink) in enumerate(zip(lines, (_INK, _FAINT), strict=True)):
+        place = (left + 2, top + TILE + 2 + line * 17)
+        draw.text(place, _shortened(draw, text), fill=ink, font=_font(14))
+
+
+def _shortened(draw: ImageDraw, text: str) -> str:
+    """The text, its middle left out where it is wider than a tile."""
+    text = " ".join(text.split())
+    if draw.textlength(text, font=_font(14)) <= TILE - 4:
+        return text
+    kept = len(text)
+    while kept > 2:
+        kept -= 1
+        short = f"{text[: (kept + 1) // 2]}...{text[-(kept // 2) :]}"
+        if draw.textlength(short, font=_font(14)) <= TILE - 4:
+            return short
+    return text[:2]
+
+
+@cache
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)

@@ -1,0 +1,91 @@
+"""Numbers as people read them, the same on the terminal, in MLflow and in the leaderboard."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+from outliers_bench.types import Result
+
+_ABSOLUTE = 1000.0
+_TITLES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "mrr": "MRR"}
+
+
+def score(value: float) -> str:
+    """A metric between 0 and 1, three decimals."""
+    return f"{value:.3f}"
+
+
+def size(n_bytes: float) -> str:
+    """A number of bytes with a unit that keeps it short.
+
+    Examples
+    --------
+    >>> size(512), size(3_400_000)
+    ('512 B', '3.2 MiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if abs(n_bytes) < 1024:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:.1f} GiB"
+
+
+def rate(value: float) -> str:
+    """A speed or a time with three significant digits, thousands as whole numbers."""
+    return f"{value:,.0f}" if abs(value) >= _ABSOLUTE else f"{value:.3g}"
+
+
+def title(metric: str) -> str:
+    """A metric's name for a heading.
+
+    Examples
+    --------
+    >>> title("hit_at_5"), title("map_at_r")
+    ('hit@5', 'MAP@R')
+    """
+    return _TITLES.get(metric, metric.replace("_at_", "@").replace("_", " "))
+
+
+def scores(result: Result) -> list[tuple[str, str]]:
+    """Heading and value of each metric; empty for data without labels."""
+    metrics = {} if result.evaluation is None else result.evaluation.metrics
+    return [(title(name), score(value)) for name, value in metrics.items()]
+
+
+def costs(result: Result) -> list[tuple[str, str]]:
+    """Heading and value of each cost that was measured."""
+    cost = result.costs
+    speed = cost.images_per_second
+    stages = " · ".join(f"{stage} {rate(seconds)}" for stage, seconds in cost.seconds.items())
+    return [
+        ("dimensions", f"{cost.dimensions:,}"),
+        ("features", f"{cost.features_computed:,} computed, {cost.features_reused:,} reused"),
+        ("embedding", "not measured" if speed is None else f"{rate(speed)} images/s"),
+        ("search", f"{rate(cost.search_ms_per_query)} ms a query"),
+        ("index", size(cost.index_bytes)),
+        ("peak memory", size(cost.peak_memory_bytes)),
+        *([("seconds", stages)] if stages else []),
+    ]
+
+
+def counts(result: Result) -> list[tuple[str, str]]:
+    """Heading and value of how many images stand where, and what was left out and why."""
+    split = result.split
+    against = "each against all others" if split.leave_one_out else ""
+    found = [
+        ("queries", f"{len(split.query):,} {against}".strip()),
+        ("gallery", f"{len(split.gallery):,}"),
+        ("train", f"{len(split.train):,}"),
+    ]
+    left_out = Counter(item.kind for item in split.left_out)
+    reasons = [f"{n:,} {kind.replace('_', ' ')}" for kind, n in left_out.items()]
+    if result.evaluation is not None and result.evaluation.unanswerable:
+        reasons.append(f"{result.evaluation.unanswerable:,} queries with nothing to find")
+    return [*found, ("left out", ", ".join(reasons) or "nothing")]
+
+
+def command(overrides: Sequence[str]) -> str:
+    """The command line that repeats a run."""
+    return shlex.join(["python", "-m", "outliers_bench", *overrides])

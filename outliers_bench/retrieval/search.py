@@ -1,0 +1,122 @@
+"""From query and gallery vectors to a `Ranking`: normalise, build, search, settle ties."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from outliers_bench.measure import Meter
+from outliers_bench.retrieval.index import Index, Metric
+from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.types import FloatArray, IntArray, Ranking
+
+
+def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
+    """An order of the gallery that neither file names nor labels decide.
+
+    Files come sorted by class, so an index that breaks ties by position would leak the label.
+
+    Parameters
+    ----------
+    digests : sequence of bytes
+        Content digest of each gallery image.
+    seed : int
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        A permutation of the gallery's positions.
+    """
+    key = seed.to_bytes(8, "little", signed=True)
+    hashes = [hashlib.blake2b(digest, key=key, digest_size=8).digest() for digest in digests]
+    return np.argsort(np.frombuffer(b"".join(hashes), dtype=">u8"), kind="stable")
+
+
+def rank(
+    queries: FloatArray,
+    gallery: FloatArray,
+    *,
+    index: Index,
+    depth: int,
+    order: IntArray,
+    leave_one_out: bool = False,
+    meter: Meter | None = None,
+) -> Ranking:
+    """Rank the gallery for every query.
+
+    Parameters
+    ----------
+    queries : array of float32, shape (n_query, d)
+    gallery : array of float32, shape (n, d)
+    index : Index
+        What searches, and by which metric.
+    depth : int
+        Length of the ranking, at most n (n - 1 where `leave_one_out`).
+    order : array of int64, shape (n,)
+        Permutation of the gallery: of equal scores, the one that comes first in it wins.
+    leave_one_out : bool
+        Whether query i is gallery item i, to be left out of its own ranking by identity.
+    meter : Meter, optional
+        Takes down the time of building and searching, and the index' size.
+
+    Returns
+    -------
+    Ranking
+    """
+    meter = meter or Meter()
+    if index.metric is Metric.cosine:
+        queries, gallery = l2_normalise(queries), l2_normalise(gallery)
+    with meter.stage("index"):
+        shuffled = gallery[order]
+        searcher = index.build(shuffled)
+    meter.index_bytes = searcher.nbytes
+    with meter.stage("search"):
+        # One more than wanted shows whether the cut falls between equal scores.
+        fetch = min(depth + int(leave_one_out) + 1, len(gallery))
+        places, scores = searcher.search(queries, fetch)
+        places, scores = _settle(places, scores)
+        for row in _tied_at_cut(scores, len(gallery)):
+            everything = _compare(queries[row], shuffled, index.metric)
+            best = np.lexsort((np.arange(len(gallery)), -everything))[:fetch]
+            places[row], scores[row] = best, everything[best]
+    if leave_one_out:
+        itself = np.empty(len(order), dtype=np.int64)
+        itself[order] = np.arange(len(order))
+        places, scores = _drop(places, scores, itself)
+    return Ranking(order[places[:, :depth]], np.ascontiguousarray(scores[:, :depth]))
+
+
+def _settle(places: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Sort rows by falling score; equal scores by place, which is the given order."""
+    by_place = np.argsort(places, axis=1, kind="stable")
+    scores = np.take_along_axis(scores, by_place, axis=1)
+    places = np.take_along_axis(places, by_place, axis=1)
+    by_score = np.argsort(-scores, axis=1, kind="stable")
+    return (
+        np.take_along_axis(places, by_score, axis=1),
+        np.take_along_axis(scores, by_score, axis=1),
+    )
+
+
+def _tied_at_cut(scores: FloatArray, n: int) -> IntArray:
+    """Rows whose last two fetched scores are equal: which of the equals were fetched is chance."""
+    if scores.shape[1] in (1, n):
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(scores[:, -1] == scores[:, -2])
+
+
+def _compare(query: FloatArray, gallery: FloatArray, metric: Metric) -> FloatArray:
+    if metric is Metric.euclidean:
+        return np.asarray(-np.square(gallery - query).sum(axis=1), dtype=np.float32)
+    # einsum adds up every row alike, where BLAS may treat the last rows of a block otherwise.
+    return np.asarray(np.einsum("nd,d->n", gallery, query), dtype=np.float32)
+
+
+def _drop(places: IntArray, scores: FloatArray, unwanted: IntArray) -> tuple[IntArray, FloatArray]:
+    """Take one item out of each row; the last one where it was not found."""
+    hit = places == unwanted[:, None]
+    hit[~hit.any(axis=1), -1] = True
+    shape = (places.shape[0], places.shape[1] - 1)
+    return places[~hit].reshape(shape), scores[~hit].reshape(shape)

@@ -1,0 +1,88 @@
+"""The parent run of a sweep: begun before the first job, summed up after the last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from outliers_bench.errors import BenchError
+from outliers_bench.tracking.run import PARENT_RUN_VARIABLE
+
+
+class ParentRun(Callback):
+    """Hydra callback that begins the parent run and tells the jobs, by environment, its id.
+
+    It also makes the database, which several jobs starting at once must not race for.
+    """
+
+    uri: ClassVar[str | None] = None  # where the parent run is, in the process that began it
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:  # noqa: ARG002
+        """Begin the parent run."""
+        from outliers_bench.tracking.store import check_uri
+        from outliers_bench.tracking.sweep import start_parent
+
+        uri = str(config.tracking.uri)
+        check_uri(uri)
+        os.environ[PARENT_RUN_VARIABLE] = start_parent(
+            uri,
+            config.tracking.experiment or _data_name(config),
+            overrides=list(config.hydra.overrides.task),
+        )
+        ParentRun.uri = uri
+
+
+@contextmanager
+def recorded(uri: str, overrides: Sequence[str]) -> Iterator[None]:
+    """Record a job of a sweep that is refused before its own run has begun, as a FAILED child.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    overrides : sequence of str
+        The job's overrides.
+    """
+    try:
+        yield
+    except BenchError as error:
+        parent = os.environ.get(PARENT_RUN_VARIABLE)
+        if parent:
+            from outliers_bench.tracking.store import open_client
+            from outliers_bench.tracking.sweep import record_failure
+
+            record_failure(open_client(uri), parent, overrides=overrides, error=error)
+        raise
+
+
+def finish(status: str | None = None) -> None:
+    """End the parent run, if this process has begun one.
+
+    Parameters
+    ----------
+    status : str or None
+        FINISHED, FAILED or KILLED; None lets the children decide.
+    """
+    if ParentRun.uri is None:
+        return
+    from outliers_bench.tracking.store import open_client
+    from outliers_bench.tracking.sweep import finish_parent
+
+    parent = os.environ.pop(PARENT_RUN_VARIABLE)
+    finish_parent(open_client(ParentRun.uri), parent, status)
+    ParentRun.uri = None
+
+
+def _data_name(config: DictConfig) -> str:
+    """The data set's name, as far as it is known before any job has loaded it."""
+    for key in ("name", "root", "path"):
+        value = OmegaConf.select(config, f"data.{key}")
+        if value is not None:
+            return str(value) if key == "name" else Path(value).expanduser().resolve().stem
+    return "sweep"

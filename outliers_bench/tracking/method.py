@@ -1,0 +1,76 @@
+"""A run's config as flat text, and the few words that say which method it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+if TYPE_CHECKING:
+    from outliers_bench.config import Config
+
+
+# Where a run is kept and how it is pictured says nothing about its numbers.
+_BESIDE_THE_POINT = ("cache", "tracking", "pictures", "hydra")
+
+
+@dataclass(frozen=True)
+class Method:
+    """Which method a run measured.
+
+    Parameters
+    ----------
+    model, index, metric : str
+        As the config names them.
+    pca : str
+        Number of components, with `whitened` where that is so; `none` without PCA.
+    """
+
+    model: str
+    pca: str
+    index: str
+    metric: str
+
+    def __str__(self) -> str:
+        pca = "" if self.pca == "none" else f"PCA {self.pca}"
+        return " · ".join(part for part in (self.model, pca, self.index, self.metric) if part)
+
+
+def as_mapping(config: Config) -> dict[str, Any]:
+    """The config as nested plain values; enums by name, missing values as `???`."""
+    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)
+    if not isinstance(plain, dict):
+        raise TypeError(f"a run's config is a mapping, not {type(plain).__name__}")
+    return {str(key): value for key, value in plain.items()}
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as `group.option` to text, without the groups that do not change numbers.
+
+    Examples
+    --------
+    >>> flatten({"pca": {"n": 500}, "k": [1, 5], "cache": {"dir": "x"}})
+    {'pca.n': '500', 'k': '[1, 5]'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if not prefix and key in _BESIDE_THE_POINT:
+            continue
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat
+
+
+def describe(config: Config) -> Method:
+    """Name the method of a config: model, PCA, index, metric."""
+    whitened = " whitened" if config.pca.whiten else ""
+    return Method(
+        model=config.model.name,
+        pca="none" if config.pca.n is None else f"{config.pca.n}{whitened}",
+        index=config.index.name,
+        metric=config.index.metric.name,
+    )

@@ -1,0 +1,88 @@
+"""What a run found, into MLflow: metrics, tables, pictures, and a description to read."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outliers_bench.reports.contact_sheet import contact_sheets
+from outliers_bench.tracking.note import describe_result
+from outliers_bench.tracking.run import RunHandle
+from outliers_bench.tracking.tables import write_tables
+from outliers_bench.types import Result
+
+if TYPE_CHECKING:
+    from outliers_bench.config import Config
+
+_RANKING_DEPTH = 300  # gallery images a query that are kept in ranking.parquet
+_LEFT_OUT = {
+    "unreadable": "images_unreadable",
+    "duplicate": "images_duplicate",
+    "conflicting_labels": "images_conflicting_labels",
+}
+
+
+def metrics_of(result: Result) -> dict[str, float]:
+    """Every number of a result under its name in MLflow.
+
+    Scores stand under their own names, stage timings as `seconds_<stage>`; what was not measured
+    (scores without labels, a rate when nothing was embedded) is absent.
+    """
+    costs, split = result.costs, result.split
+    left_out = Counter[str](item.kind for item in split.left_out)
+    numbers: dict[str, float | None] = {
+        "images_per_second": costs.images_per_second,
+        "search_ms_per_query": costs.search_ms_per_query,
+        "index_bytes": costs.index_bytes,
+        "peak_memory_bytes": costs.peak_memory_bytes,
+        "dimensions": costs.dimensions,
+        "features_computed": costs.features_computed,
+        "features_reused": costs.features_reused,
+        "queries": len(split.query),
+        "gallery_images": len(split.gallery),
+        "train_images": len(split.train),
+        **{name: left_out[kind] for kind, name in _LEFT_OUT.items()},
+        **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
+    }
+    if result.evaluation is not None:
+        numbers |= result.evaluation.metrics
+        numbers["queries_unanswerable"] = result.evaluation.unanswerable
+    return {name: float(value) for name, value in numbers.items() if value is not None}
+
+
+def log_result(handle: RunHandle, result: Result, config: Config) -> None:
+    """Record what a run found: metrics, tables, pictures, description.
+
+    Parameters
+    ----------
+    handle : RunHandle
+        From `start_run`.
+    result : Result
+        Split, ranking, scores, costs.
+    config : Config
+        Says how many queries to picture, and with which seed.
+    """
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, 0) for name, value in metrics_of(result).items()]
+    pictures = config.pictures
+    sheets = contact_sheets(
+        result, queries=pictures.queries, depth=pictures.depth, seed=config.seed
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_tables(result, Path(folder), depth=_RANKING_DEPTH)
+        if sheets:
+            (Path(folder) / "pictures").mkdir()
+        for name, sheet in sheets.items():
+            sheet.save(Path(folder) / "pictures" / f"{name}.jpg", quality=90)
+        handle.client.log_artifacts(handle.run_id, folder)
+    note = describe_result(handle, result, pictures=list(sheets))
+    handle.client.set_tag(handle.run_id, "mlflow.note.content", note)
+    # Photos found unreadable on the way are in no part any more; tables compare what was scored.
+    handle.client.set_tag(handle.run_id, "split_fingerprint", result.split.fingerprint)
+    # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
+    handle.client.log_batch(handle.run_id, metrics=metrics)

@@ -1,0 +1,203 @@
+"""Where runs are recorded: checking the tracking URI, opening it, finding the experiment."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from outliers_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?):///([^?]*)(\?.*)?$")
+_TO_DO = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
+_SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries would take minutes
+
+
+def resolve_uri(uri: str) -> str:
+    """The tracking URI with a SQLite path made absolute; any other URI as it is."""
+    match = _SQLITE.match(uri)
+    if match is None or match[2] in ("", ":memory:"):
+        return uri
+    path = Path(match[2]).expanduser().absolute()
+    return f"{match[1]}:///{path}{match[3] or ''}"
+
+
+def database_path(uri: str) -> Path | None:
+    """The SQLite file a tracking URI names, absolute; None for servers and other databases."""
+    match = _SQLITE.match(resolve_uri(uri))
+    return None if match is None else Path(match[2])
+
+
+def check_uri(uri: str) -> None:
+    """Refuse a tracking URI that cannot work, without importing MLflow or touching a network.
+
+    Parameters
+    ----------
+    uri : str
+        MLflow tracking URI; a relative SQLite path counts from the working directory.
+
+    Raises
+    ------
+    BenchError
+        If it is a plain folder (MLflow no longer writes those), lives in memory only, or names a
+        SQLite file that cannot be made, written or read as one.
+    """
+    scheme = uri.split(":", 1)[0] if ":" in uri else ""
+    if scheme in ("", "file") or len(scheme) == 1:
+        raise BenchError(f"tracking.uri={uri}: MLflow records no runs in plain folders; {_TO_DO}")
+    if not scheme.startswith("sqlite"):
+        return
+    path = database_path(uri)
+    if path is None or uri.partition("///")[2].partition("?")[0] in ("", ":memory:"):
+        raise BenchError(f"tracking.uri={uri} names no file; {_TO_DO}")
+    if path.is_dir():
+        raise BenchError(f"tracking.uri={uri}: {path} is a folder, not a file; {_TO_DO}")
+    if not path.parent.is_dir():
+        raise BenchError(
+            f"tracking.uri={uri}: the folder {path.parent} does not exist; make it, or {_TO_DO}"
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise BenchError(f"tracking.uri={uri}: cannot write in the folder {path.parent}; {_TO_DO}")
+    if path.exists():
+        _check_file(uri, path)
+
+
+def _check_file(uri: str, path: Path) -> None:
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise BenchError(f"tracking.uri={uri}: cannot read and write {path}; {_TO_DO}")
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start and start != b"SQLite format 3\0":
+        raise BenchError(f"tracking.uri={uri}: {path} is no SQLite database; {_TO_DO}")
+
+
+def open_client(uri: str) -> MlflowClient:
+    """Connect to the tracking store; the first call makes or migrates a SQLite database.
+
+    Safe when several processes start at once: one makes the database, the others wait for it. A
+    database of an older MLflow is copied to `<file>.before-upgrade` and migrated.
+
+    Parameters
+    ----------
+    uri : str
+        MLflow tracking URI; a relative SQLite path counts from the working directory.
+
+    Raises
+    ------
+    BenchError
+        If `check_uri` refuses the URI, the server does not answer, or the database cannot be
+        brought to the installed MLflow's schema.
+    """
+    check_uri(uri)
+    uri = resolve_uri(uri)
+    # A benchmark on someone's own photos reports to nobody unless they ask for it.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Left over from an outer `mlflow run`, this would lend every job the same run.
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    path = database_path(uri)
+    with _locked(path):
+        try:
+            return MlflowClient(uri)
+        except MlflowException as error:
+            if path is None or "out-of-date database schema" not in str(error):
+                raise BenchError(f"tracking.uri={uri}: MLflow says: {_one_line(error)}") from error
+        try:
+            _migrate(uri, path)
+            return MlflowClient(uri)
+        except Exception as error:
+            raise BenchError(
+                f"tracking.uri={uri}: this database belongs to another MLflow and cannot be "
+                f"migrated ({_one_line(error)}); name a new file with tracking.uri=sqlite:///..."
+            ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _check_server(uri: str) -> None:
+    parts = urlsplit(uri)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), _SERVER_TIMEOUT).close()
+    except (OSError, ValueError) as error:
+        raise BenchError(
+            f"tracking.uri={uri}: no MLflow server answers there ({error}); start it, or leave "
+            "tracking.uri out to record into ./mlflow.db"
+        ) from error
+
+
+def _migrate(uri: str, path: Path) -> None:
+    from mlflow.store.db import utils
+
+    shutil.copy2(path, f"{path}.before-upgrade")
+    # What `mlflow db upgrade` calls; there is no public function for it.
+    engine = utils.create_sqlalchemy_engine_with_retry(uri)  # type: ignore[no-untyped-call]
+    try:
+        utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _locked(path: Path | None) -> Iterator[None]:
+    """Hold the lock file beside a SQLite database; nothing to hold for other stores."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        fcntl = None  # type: ignore[assignment]
+    if path is None or fcntl is None:
+        yield
+        return
+    with Path(f"{path}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """The id of the experiment of that name, made if there is none and restored if deleted.
+
+    Artifacts of a SQLite store lie in `mlartifacts/<name>` beside the database, so that runs find
+    them whatever directory they are looked at from. A server decides for itself.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    name : str
+        The experiment's name.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        path = database_path(client.tracking_uri)
+        folder = re.sub(r"[^\w.-]+", "_", name).strip(".") or "experiment"
+        place = None if path is None else (path.parent / "mlartifacts" / folder).as_uri()
+        try:
+            return client.create_experiment(name, artifact_location=place)
+        except MlflowException:  # another job made it in between
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)

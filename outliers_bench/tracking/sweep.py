@@ -1,0 +1,179 @@
+"""A sweep in MLflow: one parent run, a child a job, and what became of them."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from outliers_bench.reports import format as readable
+from outliers_bench.tracking.note import table
+from outliers_bench.tracking.run import PARENT_TAG, failure_line, source_tags
+from outliers_bench.tracking.search import search_runs
+from outliers_bench.tracking.store import experiment_id, open_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_NAME_LENGTH = 120
+_RANKED_BY = "hit_at_1"
+_SHOWN = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
+
+
+def start_parent(
+    uri: str, experiment: str, *, overrides: Sequence[str], n_jobs: int | None = None
+) -> str:
+    """Make the database and the experiment before any job does, and begin the sweep's run.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    experiment : str
+        The experiment's name.
+    overrides : sequence of str
+        What stood on the command line; names the run.
+    n_jobs : int or None
+        How many jobs there will be, where that is known.
+
+    Returns
+    -------
+    str
+        The run's id, for the jobs' environment variable `OUTLIERS_BENCH_PARENT_RUN`.
+    """
+    client = open_client(uri)
+    jobs = "" if n_jobs is None else f" · {n_jobs} jobs"
+    name = f"sweep {datetime.now().astimezone():%Y-%m-%d %H:%M}{jobs}"
+    swept = " ".join(override for override in overrides if _is_swept(override))
+    tags = {**source_tags(), "kind": "sweep", "overrides": shlex.join(overrides)}
+    tags["mlflow.note.content"] = f"Running: `{readable.command(['-m', *overrides])}`"
+    run = client.create_run(
+        experiment_id(client, experiment),
+        tags=tags,
+        run_name=f"{name} · {swept}"[:_NAME_LENGTH] if swept else name,
+    )
+    return str(run.info.run_id)
+
+
+def _is_swept(override: str) -> bool:
+    value = override.partition("=")[2]
+    bare = not value.startswith(("[", "{", "'", '"'))
+    return bare and ("," in value or value.startswith(("glob(", "range(", "choice(")))
+
+
+def children(client: MlflowClient, parent_run_id: str) -> list[Run]:
+    """The runs of a sweep, oldest first, whatever experiments they stand in."""
+    return list(search_runs(client, f"tags.`{PARENT_TAG}` = '{parent_run_id}'"))
+
+
+def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None = None) -> None:
+    """Sum a sweep up in its parent run and end it.
+
+    Counts the children by status, copies the best one's scores where all were asked the same
+    questions, and describes them in a table. A child that still counts as running is marked
+    KILLED: its job is over and did not live to say so.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    parent_run_id : str
+        From `start_parent`.
+    status : str or None
+        FINISHED, FAILED or KILLED; None says FAILED if any child did not finish.
+    """
+    runs = children(client, parent_run_id)
+    for run in runs:
+        if run.info.status == "RUNNING":
+            client.set_tag(run.info.run_id, "failure", "the process ended before the run did")
+            client.set_terminated(run.info.run_id, "KILLED")
+    runs = children(client, parent_run_id)
+    by_status = Counter(run.info.status for run in runs)
+    n_failed = len(runs) - by_status["FINISHED"]
+    client.set_tag(parent_run_id, "n_finished", str(by_status["FINISHED"]))
+    client.set_tag(parent_run_id, "n_failed", str(n_failed))
+    parent = client.get_run(parent_run_id)
+    repeat = readable.command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
+    summary = f"{by_status['FINISHED']} of {len(runs)} jobs finished.\n\n{_table(runs)}"
+    client.set_tag(
+        parent_run_id, "mlflow.note.content", f"{summary}\n\nAgain:\n\n```\n{repeat}\n```"
+    )
+    _log_best(client, parent_run_id, runs)
+    client.set_terminated(parent_run_id, status or ("FAILED" if n_failed else "FINISHED"))
+
+
+def _ordered(runs: Sequence[Run]) -> list[Run]:
+    """Best first; those without a score last, in the order they ran."""
+    return sorted(runs, key=lambda run: -run.data.metrics.get(_RANKED_BY, -1.0))
+
+
+def _table(runs: Sequence[Run]) -> str:
+    rows = []
+    for run in _ordered(runs):
+        metrics, tags = run.data.metrics, run.data.tags
+        scores = [readable.score(metrics[name]) if name in metrics else "" for name in _SHOWN]
+        why = tags.get("failure", "")[:_NAME_LENGTH]
+        rows.append([run.info.run_name, tags.get("data", ""), *scores, run.info.status, why])
+    header = ["run", "data", *map(readable.title, _SHOWN), "status", ""]
+    return table(header, rows)
+
+
+def _log_best(client: MlflowClient, parent_run_id: str, runs: Sequence[Run]) -> None:
+    from mlflow.entities import Metric
+
+    scored = [
+        run for run in runs if run.info.status == "FINISHED" and _RANKED_BY in run.data.metrics
+    ]
+    splits = {run.data.tags.get("split_fingerprint") for run in scored}
+    if not scored or len(splits) > 1:  # scores on different photos do not compare
+        return
+    best = _ordered(scored)[0]
+    now = int(time.time() * 1000)
+    shown = [Metric(n, best.data.metrics[n], now, 0) for n in _SHOWN if n in best.data.metrics]
+    client.log_batch(parent_run_id, metrics=shown)
+    client.set_tag(parent_run_id, "best_run", best.info.run_name)
+    client.set_tag(parent_run_id, "best_run_id", best.info.run_id)
+
+
+def record_failure(
+    client: MlflowClient, parent_run_id: str, *, overrides: Sequence[str], error: BaseException
+) -> str:
+    """Record a job that failed before its run began: a FAILED child that says why.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    parent_run_id : str
+        The sweep's run.
+    overrides : sequence of str
+        The job's overrides; they name the run.
+    error : BaseException
+        What stopped it.
+
+    Returns
+    -------
+    str
+        The id of the run.
+    """
+    parent = client.get_run(parent_run_id)
+    why = failure_line(error)
+    tags = {
+        **source_tags(),
+        "kind": "run",
+        PARENT_TAG: parent_run_id,
+        "overrides": shlex.join(overrides),
+        "failure": why,
+        "mlflow.note.content": f"Not begun: {why}\n\n```\n{readable.command(overrides)}\n```",
+    }
+    run = client.create_run(
+        parent.info.experiment_id,
+        tags=tags,
+        run_name=(" ".join(overrides) or "failed job")[:_NAME_LENGTH],
+    )
+    client.set_terminated(run.info.run_id, "FAILED")
+    return str(run.info.run_id)

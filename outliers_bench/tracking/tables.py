@@ -1,0 +1,116 @@
+"""A result as files: the ranking, what each query scored, each class, what was left out."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from outliers_bench.types import Evaluation, ImageSet, IntArray, Result, Split
+
+
+def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> None:
+    """Write every table of a result into a folder.
+
+    Parameters
+    ----------
+    result : Result
+        What a run found.
+    folder : Path
+        Exists; gets `ranking.parquet` and, where they have rows, `per_query.csv`,
+        `per_class.csv` and `left_out.csv`.
+    depth : int or None
+        How many gallery images a query to keep in the ranking; None keeps all.
+    """
+    write_ranking(result, folder / "ranking.parquet", depth=depth)
+    if result.evaluation is not None:
+        _write_csv(folder / "per_query.csv", *_per_query(result, result.evaluation))
+        _write_csv(folder / "per_class.csv", *_per_class(result.evaluation))
+    if result.split.left_out:
+        rows = [(item.name, item.kind, item.detail) for item in result.split.left_out]
+        _write_csv(folder / "left_out.csv", ("name", "kind", "detail"), rows)
+
+
+def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> None:
+    """Write a ranking in long form: query, rank (from 1), gallery, score, and relevant if known.
+
+    Parameters
+    ----------
+    result : Result
+        What a run found.
+    path : Path
+        The Parquet file to write; names are dictionary-encoded.
+    depth : int or None
+        How many gallery images a query to keep; None keeps all.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    indices = result.ranking.indices[:, :depth]
+    n_query, kept = indices.shape
+    rows = np.repeat(np.arange(n_query, dtype=np.int64), kept)
+
+    def names(positions: IntArray, part: ImageSet) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(
+            pa.array(positions.ravel().astype(np.int32)), pa.array(part.names, pa.string())
+        )
+
+    columns = {
+        "query": names(rows, result.split.query),
+        "rank": pa.array(np.tile(np.arange(1, kept + 1, dtype=np.int32), n_query)),
+        "gallery": names(indices, result.split.gallery),
+        "score": pa.array(np.ascontiguousarray(result.ranking.scores[:, :depth]).ravel()),
+    }
+    relevant = _relevant(result.split, indices)
+    if relevant is not None:
+        columns["relevant"] = pa.array(relevant.ravel())
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _relevant(split: Split, indices: IntArray) -> np.ndarray | None:
+    if split.query.labels is None or split.gallery.labels is None:
+        return None
+    return np.asarray(split.gallery.labels[indices] == split.query.labels[:, None])
+
+
+def _per_query(
+    result: Result, evaluation: Evaluation
+) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    query, gallery = result.split.query, result.split.gallery
+    first = result.ranking.indices[evaluation.scored, 0]
+    header = ("query", "class", "first", "first_class", *evaluation.per_query)
+    columns = [
+        [query.names[row] for row in evaluation.scored],
+        _class_names(query, evaluation.scored),
+        [gallery.names[row] for row in first],
+        _class_names(gallery, first),
+        *(values.tolist() for values in evaluation.per_query.values()),
+    ]
+    return header, zip(*columns, strict=True)
+
+
+def _class_names(part: ImageSet, rows: IntArray) -> list[str]:
+    if part.labels is None:
+        return [""] * len(rows)
+    return [part.classes[label] for label in part.labels[rows]]
+
+
+def _per_class(evaluation: Evaluation) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    """One row a class, its number of queries first; the hardest class on top."""
+    metrics = [name for name in evaluation.metrics if name != "queries"]
+    order = "map_at_r" if "map_at_r" in metrics else metrics[0]
+    ordered = sorted(evaluation.per_class.items(), key=lambda pair: (pair[1][order], pair[0]))
+    rows = [
+        (name, int(values["queries"]), *(values[metric] for metric in metrics))
+        for name, values in ordered
+    ]
+    return ("class", "queries", *metrics), rows
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

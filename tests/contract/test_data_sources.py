@@ -1,0 +1,165 @@
+"""What every data source must satisfy, whatever it reads."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outliers_bench.data.folder import ClassFolders
+from outliers_bench.data.manifest import Manifest
+from outliers_bench.data.prepared import PreparedFolders
+from outliers_bench.data.silhouettes import Silhouettes
+from outliers_bench.data.split import Protocol
+from outliers_bench.data.synthetic import Synthetic, write
+
+PARTS = ("train", "query", "gallery")
+DRAWN = Synthetic(classes=4, individuals=2, images=6, size=12)
+
+
+def folder(root):
+    write(DRAWN, root)
+    first = next(root.rglob("*.png"))
+    shutil.copy(first, first.with_name("copy.png"))
+    return ClassFolders(root=str(root))
+
+
+def prepared(root):
+    write(DRAWN, root / "all")
+    for row, file in enumerate(sorted((root / "all").rglob("*.png"))):
+        target = root / PARTS[row % 3] / file.parts[-3] / f"{file.parts[-2]}_{file.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    shutil.rmtree(root / "all")
+    first = next((root / "query").rglob("*.png"))
+    shutil.copy(first, root / "gallery" / first.parent.name / "copy.png")
+    return PreparedFolders(root=str(root))
+
+
+def manifest(root):
+    folder(root)
+    files = sorted(root.rglob("*.png"))
+    rows = {
+        "path": [str(f.relative_to(root)) for f in files],
+        "label": [f.parts[-3] for f in files],
+    }
+    pd.DataFrame(rows).to_csv(root / "table.csv", index=False)
+    return Manifest(path=str(root / "table.csv"))
+
+
+def grouped_manifest(root):
+    source = manifest(root)
+    table = pd.read_csv(source.path)
+    table["group"] = [f"{path[:24]}{i // 2}" for i, path in enumerate(table["path"])]
+    table.to_csv(source.path, index=False)
+    return source
+
+
+SOURCES = {
+    "folder": folder,
+    "prepared": prepared,
+    "manifest": manifest,
+    "manifest with groups": grouped_manifest,
+    "silhouettes": lambda root: Silhouettes(),
+    "synthetic": lambda root: DRAWN,
+}
+COPIES = {"silhouettes": 284, "synthetic": 0}
+
+
+@pytest.fixture(params=SOURCES)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def source(kind, tmp_path):
+    return SOURCES[kind](tmp_path / "source")
+
+
+@pytest.fixture
+def load(tmp_path):
+    return lambda source, seed=0: source.load(seed=seed, cache=tmp_path / "cache")
+
+
+def test_the_seed_decides_the_split(kind, source, load):
+    one, again, other = load(source), load(source), load(source, seed=1)
+    assert one.fingerprint == again.fingerprint
+    for part in PARTS:
+        assert getattr(one, part).names == getattr(again, part).names
+    if kind == "prepared":
+        assert other.fingerprint == one.fingerprint
+    else:
+        assert other.fingerprint != one.fingerprint
+
+
+def test_parts_are_disjoint_and_every_class_asked_for_can_be_found(source, load):
+    split = load(source)
+    contents = [digest for part in PARTS for digest in getattr(split, part).digests]
+    assert len(contents) == len(set(contents))
+    assert all(len(digest) == 16 for digest in contents)
+    assert split.labelled
+    assert set(split.query.labels) <= set(split.gallery.labels)
+    assert {getattr(split, part).classes for part in PARTS} == {split.gallery.classes}
+
+
+def test_what_is_left_out_is_counted(kind, source, load):
+    split = load(source)
+    assert len(split.left_out) == COPIES.get(kind, 1)
+    assert {item.kind for item in split.left_out} <= {"duplicate"}
+    everything = 10_000 if kind == "silhouettes" else 48 + COPIES.get(kind, 1)
+    assert sum(len(getattr(split, part)) for part in PARTS) + len(split.left_out) == everything
+
+
+def test_every_image_decodes(source, load):
+    split = load(source)
+    for part in PARTS:
+        images = getattr(split, part)
+        for row in range(0, len(images), max(1, len(images) // 50)):
+            pixels = images.read(row)
+            assert pixels.dtype == np.uint8
+            assert pixels.ndim == 3
+            assert pixels.shape[2] == 3
+
+
+def test_names_and_order_of_files_decide_nothing(kind, source, load, tmp_path):
+    root = tmp_path / "source"
+    if not root.exists():
+        pytest.skip("has no files")
+    before = load(source).fingerprint
+    random = np.random.default_rng(0)
+    new_names = {}
+    for file in sorted(root.rglob("*.png")):
+        # The class folder, and the part above it, stay.
+        depth = 2 if kind == "prepared" else 1
+        kept = file.relative_to(root).parts[:depth]
+        target = root.joinpath(*kept, f"{random.integers(2**60)}.PNG")
+        new_names[file.relative_to(root).as_posix()] = target.relative_to(root).as_posix()
+        file.rename(target)
+    if hasattr(source, "path"):
+        table = pd.read_csv(source.path)
+        table["path"] = table["path"].map(new_names)
+        table.sample(frac=1, random_state=0).to_csv(source.path, index=False)
+    assert load(source).fingerprint == before
+
+
+def test_leave_one_out_or_a_reason_why_not(kind, source, load):
+    if kind in ("prepared", "manifest with groups"):
+        return
+    split = load(replace(source, protocol=Protocol.leave_one_out))
+    assert split.leave_one_out
+    assert split.query is split.gallery
+    assert len(split.train) == 0
+    assert len(split.query) == (9716 if kind == "silhouettes" else 48)
+
+
+@pytest.mark.slow
+def test_real_photos(shared, load):
+    animals = load(ClassFolders(root=str(shared / "data" / "caltech101_animals")))
+    assert len(animals.gallery.classes) == 36
+    assert sum(len(getattr(animals, part)) for part in PARTS) == 2221
+    packages = load(PreparedFolders(root=str(shared / "data" / "grocery_packages")))
+    assert (len(packages.query), len(packages.gallery)) == (186, 186)
+    for images in (animals.train, packages.query):
+        for row in range(0, len(images), 20):
+            assert images.read(row).shape[2] == 3

@@ -1,0 +1,178 @@
+"""Every metric: a case worked out by hand, a plain twin on random input, and what must hold."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from outliers_bench.errors import BenchError
+from outliers_bench.evaluation import (
+    average_precision_at_r,
+    evaluate,
+    hit_at_k,
+    precision_at_k,
+    r_precision,
+    reciprocal_rank,
+)
+from outliers_bench.types import Ranking, Split
+from tests.toys import image_set, toy_split
+
+# By hand: relevance [1,0,1,0], 4 relevant images in the gallery.
+HAND = np.array([[True, False, True, False]])
+FOUR = np.array([4])
+
+
+def test_by_hand():
+    assert hit_at_k(HAND, 1) == [1]
+    assert hit_at_k(~HAND, 1) == [0]
+    assert hit_at_k(~HAND, 2) == [1]
+    assert precision_at_k(HAND, 3) == [2 / 3]
+    assert r_precision(HAND, FOUR) == [2 / 4]
+    assert average_precision_at_r(HAND, FOUR) == pytest.approx([(1 / 1 + 2 / 3) / 4])
+    assert average_precision_at_r(HAND, np.array([2])) == [(1 / 1) / 2]
+    assert reciprocal_rank(HAND) == [1]
+    assert reciprocal_rank(~HAND) == [1 / 2]
+    assert reciprocal_rank(np.zeros((1, 4), dtype=bool)) == [0]
+
+
+def test_fewer_gallery_images_than_k():
+    assert hit_at_k(HAND, 10) == [1]
+    assert precision_at_k(HAND, 10) == [2 / 10]
+
+
+def test_a_ranking_too_shallow_for_r_is_refused():
+    with pytest.raises(ValueError, match="depth 4"):
+        average_precision_at_r(HAND, np.array([5]))
+    with pytest.raises(ValueError, match="depth 4"):
+        r_precision(HAND, np.array([0]))
+
+
+# --- twins: the definitions written as loops, one query at a time -------------------------------
+
+
+def twin(row: list[bool], total: int, k: int) -> dict[str, float]:
+    first = next((rank for rank, hit in enumerate(row, start=1) if hit), None)
+    running, found = 0.0, 0
+    for rank in range(1, total + 1):
+        if row[rank - 1]:
+            found += 1
+            running += found / rank
+    return {
+        "hit": float(any(row[:k])),
+        "precision": sum(row[:k]) / k,
+        "map": running / total,
+        "r_precision": sum(row[:total]) / total,
+        "mrr": 0.0 if first is None else 1 / first,
+    }
+
+
+relevance = st.integers(1, 12).flatmap(
+    lambda depth: st.tuples(
+        arrays(bool, st.tuples(st.integers(1, 6), st.just(depth))), st.integers(1, depth)
+    )
+)
+
+
+@given(relevance, st.integers(1, 15))
+def test_like_the_twins(case, k):
+    relevant, total = case
+    totals = np.full(len(relevant), total)
+    got = {
+        "hit": hit_at_k(relevant, k),
+        "precision": precision_at_k(relevant, k),
+        "map": average_precision_at_r(relevant, totals),
+        "r_precision": r_precision(relevant, totals),
+        "mrr": reciprocal_rank(relevant),
+    }
+    for i, row in enumerate(relevant.tolist()):
+        for name, value in twin(row, total, k).items():
+            assert got[name][i] == pytest.approx(value), name
+
+
+@given(relevance)
+def test_properties(case):
+    relevant, total = case
+    totals = np.full(len(relevant), total)
+    depth = relevant.shape[1]
+    hits = np.array([hit_at_k(relevant, k) for k in range(1, depth + 1)])
+    assert (np.diff(hits, axis=0) >= 0).all(), "hit rate cannot fall with k"
+    assert (average_precision_at_r(relevant, totals) <= r_precision(relevant, totals) + 1e-12).all()
+    assert (reciprocal_rank(relevant) >= hits[0]).all()
+    perfect = np.zeros_like(relevant)
+    perfect[:, :total] = True
+    assert (average_precision_at_r(perfect, totals) == 1).all()
+
+
+# --- the whole evaluation -----------------------------------------------------------------------
+
+
+def test_evaluate_by_hand():
+    split = toy_split(query=[0, 1, 2], gallery=[0, 1, 1, 0])
+    ranking = Ranking(
+        np.array([[1, 0, 3, 2], [1, 2, 0, 3], [0, 1, 2, 3]]),
+        np.tile(np.array([4, 3, 2, 1], dtype=np.float32), (3, 1)),
+    )
+    result = evaluate(ranking, split, k=[1, 2])
+    assert result.unanswerable == 1, "nothing in the gallery shows class-2"
+    assert result.scored.tolist() == [0, 1]
+    assert result.metrics == {
+        "hit_at_1": 0.5,
+        "hit_at_2": 1.0,
+        "precision_at_1": 0.5,
+        "precision_at_2": 0.75,
+        "map_at_r": pytest.approx((0.5 / 2 + 1) / 2),
+        "r_precision": 0.75,
+        "mrr": 0.75,
+    }
+    assert result.per_class["class-1"] == {
+        "queries": 1,
+        **{name: 1.0 for name in result.metrics},
+    }
+    assert "class-2" not in result.per_class
+
+
+def test_leave_one_out_does_not_count_the_query_itself():
+    everything = image_set(["p", "q", "r"], [0, 0, 1])
+    split = Split("loo", image_set([], []), everything, everything, leave_one_out=True)
+    ranking = Ranking(np.array([[1, 2], [0, 2], [0, 1]]), np.array([[2, 1]] * 3, dtype=np.float32))
+    result = evaluate(ranking, split, k=[1])
+    assert result.metrics["map_at_r"] == 1.0
+    assert result.unanswerable == 1, "r is the only image of its class"
+
+
+def test_no_query_with_a_match_is_an_error():
+    split = toy_split(query=[0, 0], gallery=[1, 2])
+    ranking = Ranking(np.array([[0, 1]] * 2), np.array([[2, 1]] * 2, dtype=np.float32))
+    with pytest.raises(BenchError, match="share class names"):
+        evaluate(ranking, split, k=[1])
+
+
+@given(st.data())
+def test_evaluate_does_not_depend_on_the_order_of_the_gallery(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n = int(rng.integers(3, 12))
+    labels = [0, *rng.integers(0, 3, n - 1).tolist()]
+    split = toy_split(query=[0, *rng.integers(0, 3, 4).tolist()], gallery=labels)
+    scores = -np.sort(-rng.random((5, n)).astype(np.float32), axis=1)
+    indices = np.array([rng.permutation(n) for _ in range(5)])
+    order = rng.permutation(n)
+    moved = np.empty(n, dtype=np.int64)
+    moved[order] = np.arange(n)
+    shuffled = toy_split(query=split.query.labels, gallery=[labels[i] for i in order])
+    before = evaluate(Ranking(indices, scores), split, k=[1, 3])
+    after = evaluate(Ranking(moved[indices], scores), shuffled, k=[1, 3])
+    assert before.metrics == after.metrics
+
+
+def test_importable_without_the_heavy_libraries():
+    code = (
+        "import sys, outliers_bench.evaluation; "
+        "bad = {'tensorflow', 'keras', 'hydra', 'mlflow', 'omegaconf', 'cv2', 'pandas'}; "
+        "sys.exit(', '.join(bad & set(sys.modules)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,63 @@
+"""Small stand-ins that tests share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from outliers_bench.errors import UnreadableImageError
+from outliers_bench.types import RGB, ImageSet, Split
+
+
+@dataclass
+class ArrayReader:
+    """Images in memory; counts what is decoded. A name without an array is unreadable."""
+
+    arrays: dict[str, RGB]
+    decoded: list[str] = field(default_factory=list)
+
+    def read(self, name: str) -> RGB:
+        self.decoded.append(name)
+        if name not in self.arrays:
+            raise UnreadableImageError(f"{name}: broken on purpose")
+        return self.arrays[name]
+
+
+def digest(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=16).digest()
+
+
+def image_set(
+    names: Sequence[str],
+    labels: Sequence[int] | None = None,
+    classes: Sequence[str] = ("a", "b", "c"),
+    reader: ArrayReader | None = None,
+) -> ImageSet:
+    return ImageSet(
+        names=tuple(names),
+        digests=tuple(map(digest, names)),
+        labels=None if labels is None else np.array(labels, dtype=np.int64),
+        classes=tuple(classes),
+        reader=reader or ArrayReader({}),
+    )
+
+
+def toy_split(query: Sequence[int], gallery: Sequence[int], *, classes: int = 10) -> Split:
+    """A split with the given labels and no pixels."""
+    names = [f"class-{i}" for i in range(classes)]
+    reader = ArrayReader({})
+
+    def part(kind: str, labels: Sequence[int]) -> ImageSet:
+        return image_set([f"{kind}-{i}" for i in range(len(labels))], labels, names, reader)
+
+    return Split("toy", part("train", []), part("query", query), part("gallery", gallery))
+
+
+def noise_images(count: int, *, size: int = 40, seed: int = 0) -> ArrayReader:
+    rng = np.random.default_rng(seed)
+    return ArrayReader(
+        {f"image-{i}": rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for i in range(count)}
+    )
