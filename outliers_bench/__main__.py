@@ -16,6 +16,7 @@ from outliers_bench import sweep
 from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.explain import explain
+from outliers_bench.help import page, wanted
 
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -47,9 +48,13 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells at length what it lacks
     register()
-    program = hydra.main(
-        version_base="1.3", config_path=str(shipped("conf")), config_name="config"
-    )(job)
+    program = (
+        help_page
+        if wanted(sys.argv[1:])
+        else hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(
+            job
+        )
+    )
     try:
         program()
         sweep.finish()
@@ -65,6 +70,11 @@ def main() -> None:
     except Exception:
         sweep.finish("FAILED")
         raise
+
+
+def help_page() -> None:
+    """Print what can be chosen."""
+    print(page(shipped("conf"), shipped("experiments"), sys.argv[1:]))
 
 
 def _leave(error: BenchError | HydraException | OmegaConfBaseException) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from outliers_bench.config import Config
@@ -40,9 +39,10 @@ def prepare(config: Config) -> Prepared:
         If anything that was asked for cannot be had.
     """
     check_uri(config.tracking.uri)
+    config.cache.check()
     meter = Meter()
     with meter.stage("load"):
-        split = config.data.load(seed=config.seed, cache=Path(config.cache.dir).expanduser())
+        split = config.data.load(seed=config.seed, cache=config.cache.path)
     method = Embedding(config, meter)
     check(config, split, method)
     return Prepared(config, split, method, meter)

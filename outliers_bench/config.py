@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from outliers_bench.features.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Extractor
 from outliers_bench.features.pixels import Pixels
-from outliers_bench.help import config_groups, template
+from outliers_bench.help import config_groups
 from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Index
 from outliers_bench.retrieval.reduce import Pca
@@ -47,6 +48,25 @@ class Cache:
     """
 
     dir: str = MISSING
+
+    @property
+    def path(self) -> Path:
+        """The directory, with ~ resolved."""
+        return Path(self.dir).expanduser()
+
+    def check(self) -> None:
+        """Raise `BenchError` if the directory cannot be written; make it if it is not there."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BenchError(
+                f"cache.dir={self.dir} cannot be made ({error.strerror}); "
+                "choose another with cache.dir=<folder>"
+            ) from error
+        if not os.access(self.path, os.W_OK):
+            raise BenchError(
+                f"cache.dir={self.dir} cannot be written; choose another with cache.dir=<folder>"
+            )
 
 
 @dataclass
@@ -90,7 +110,7 @@ class Config:
     k : list of int
         Cut-offs of hit_at_k and precision_at_k.
     seed : int
-        Decides the split, the order of ties, random weights, and which queries are pictured.
+        Decides the split, the order of ties, and which queries are pictured.
     skip_finished : bool
         Whether a finished run with the same identity is taken instead of running again.
     """
@@ -167,22 +187,19 @@ def _check_ranges(config: Config) -> None:
 
 
 def register() -> None:
-    """Make known to Hydra what is no file below conf/: the schema, the experiments, the help."""
+    """Make known to Hydra what is no file below conf/: the schema and the experiments."""
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     for group, schemas in SCHEMAS.items():
         for name, schema in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=schema)
     # As a second search path the folder above experiments/ would do, but that is the whole
-    # checkout with its .venv, which Hydra would walk through for every --help.
+    # checkout, .venv included, and Hydra would walk through it to list the groups.
     experiments = shipped("experiments")
     for group, files in config_groups(experiments, "experiments"):
         for file in files:
             node = OmegaConf.load(file)
             store.store(group=group, name=file.stem, node=node, package="_global_")
-    text = template(shipped("conf"), experiments)
-    help_page = {"app_name": "outliers_bench", "header": "", "footer": "", "template": text}
-    store.store(group="hydra/help", name="outliers_bench", node=help_page)
 
 
 SCHEMAS: dict[str, dict[str, type]] = {

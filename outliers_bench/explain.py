@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import Container, DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -33,6 +33,8 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         key = str(cause.full_key or cause.key)
         return f"{key}: no such option{_instead(key.rpartition('.')[2], _siblings(cause))}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not of the form key=value; quote values with spaces or commas"
     said = _in_one_line(error) or _in_one_line(cause)
     if said.startswith(MERGING) and cause is not None:
         said = f"{said.removeprefix(MERGING)}: {_in_one_line(cause)}"

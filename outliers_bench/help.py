@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 USAGE = """\
 Which method finds the same animal, and what does it cost?
@@ -16,10 +19,18 @@ Which method finds the same animal, and what does it cost?
 
 == Choices: group=option =="""
 
-OPTIONS = """
-== Options with their defaults: a.b=value, null for none ==
-$CONFIG
-$FLAGS_HELP"""
+OPTIONS = "== Options and what they are now: a.b=value, null for none =="
+
+FLAGS = """\
+== Flags ==
+--multirun, -m          run every combination of comma-separated values
+--cfg job, -c job       print the config instead of running it
+--config-dir, -cd DIR   look for options in a folder of yours as well, laid out like conf/
+--info, -i              how the config was put together
+--hydra-help            everything else that Hydra can do
+Tab completion: eval "$(outliers-bench -sc install=bash)", then type outliers-bench and Tab.
+
+Runs are recorded in MLflow: make ui, or mlflow ui --backend-store-uri sqlite:///mlflow.db"""
 
 
 def config_groups(root: Path, prefix: str = "") -> Iterator[tuple[str, list[Path]]]:
@@ -40,17 +51,38 @@ def config_groups(root: Path, prefix: str = "") -> Iterator[tuple[str, list[Path
             yield group, files
 
 
-def template(conf: Path, experiments: Path) -> str:
-    """Hydra's help template, with a listing of our own.
+def wanted(arguments: Sequence[str]) -> bool:
+    """Whether the command line asks for help."""
+    return any(argument in ("--help", "-h") for argument in arguments)
 
-    Hydra's would show the groups of the schema as well, from which nobody chooses.
+
+def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
+    """The help page, with the options of whatever the overrides choose.
+
+    Hydra has one too; but it takes seconds to list the groups, and lists those of the schema,
+    from which nobody chooses.
+
+    Parameters
+    ----------
+    conf, experiments : Path
+        The folders of the config.
+    overrides : sequence of str
+        The rest of the command line.
+
+    Raises
+    ------
+    HydraException
+        If the overrides do not compose.
     """
     groups = [
         *config_groups(conf),
         *((f"+{group}", files) for group, files in config_groups(experiments, "experiments")),
     ]
     listing = [_listed(f"{group}=", [file.stem for file in files]) for group, files in groups]
-    return "\n".join([USAGE, *listing, OPTIONS])
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        config = compose("config", [word for word in overrides if not word.startswith("-")])
+    options = OmegaConf.to_yaml(config).replace("'n':", "n:")
+    return "\n".join([USAGE, *listing, "", OPTIONS, options, FLAGS])
 
 
 def _listed(head: str, names: list[str]) -> str:

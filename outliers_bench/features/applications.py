@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from outliers_bench.errors import BenchError
@@ -115,7 +116,7 @@ def application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa
             raise
         origin, target = wanted
         raise BenchError(
-            f"model.weights=imagenet: {target.rsplit('/', 1)[-1]} is missing, Keras' ImageNet "
+            f"model.weights=imagenet: {Path(target).name} is missing, Keras' ImageNet "
             f"weights of {name}, and cannot be downloaded ({_one_line(error)}). Either give this "
             f"machine network access to {origin}, or put the file at {target} (Keras looks in "
             "$KERAS_HOME/models, ~/.keras/models without it), or give weights of your own with "

@@ -14,10 +14,9 @@ TOLERANCE = 1e-3
 def restore_imagenet_rescaling(network: Any) -> None:  # noqa: ANN401 - keras.Model
     """Make a network with ImageNet weights from a file the one that Keras' download would give.
 
-    ``weights="imagenet"`` adds a rescaling by ``1 / sqrt(std)`` after the normalisation, because
-    Google's weights were trained with inputs normalised by ``std ** 0.5 * std``; ``weights=None``
-    builds none. Dividing by ``sqrt(variance)`` and then by ``sqrt(std)`` is dividing by
-    ``sqrt(variance * std)``, so the rescaling goes into the variance, once.
+    ``weights="imagenet"`` builds a rescaling by ``1 / sqrt(std)`` after the normalisation, which
+    those weights need, and ``weights=None`` does not. Dividing by ``sqrt(variance)`` and then by
+    ``sqrt(std)`` is dividing by ``sqrt(variance * std)``: the rescaling goes into the variance.
 
     Parameters
     ----------

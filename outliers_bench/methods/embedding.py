@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from outliers_bench.config import Config
 from outliers_bench.features.extract import Features
 from outliers_bench.measure import Meter
@@ -26,8 +24,7 @@ class Embedding:
     def __init__(self, config: Config, meter: Meter) -> None:
         self._config = config
         self._meter = meter
-        cache = Path(config.cache.dir).expanduser()
-        self._features = Features(config.model, config.engine, cache, meter)
+        self._features = Features(config.model, config.engine, config.cache.path, meter)
         self._projection: Projection | None = None
 
     def check(self, split: Split) -> None:

@@ -11,6 +11,8 @@ from outliers_bench.types import Result
 if TYPE_CHECKING:
     from outliers_bench.tracking.run import RunHandle
 
+_FIRST = ("hit@1", "hit@5", "hit@10", "MAP@R")
+
 
 def describe_result(handle: RunHandle, result: Result, *, pictures: Sequence[str]) -> str:
     """Say in Markdown what was run, what came out, what it took, and how to do it again.
@@ -25,11 +27,14 @@ def describe_result(handle: RunHandle, result: Result, *, pictures: Sequence[str
         Names of the contact sheets among the run's artifacts.
     """
     found = readable.scores(result)
+    # MLflow's page shows the first lines only until it is asked for more.
+    first = " · ".join(f"{name} **{value}**" for name, value in found if name in _FIRST)
     parts = [
-        f"**{handle.name}** on **{result.split.name}**",
-        table(("metric", "value"), found) if found else "No labels, so nothing was scored.",
-        table(("cost", ""), readable.costs(result)),
+        first or "No labels, so nothing was scored.",
+        f"{handle.name} on {result.split.name}",
+        *([table(("metric", "value"), found)] if found else []),
         table(("images", ""), readable.counts(result)),
+        table(("cost", ""), readable.costs(result)),
     ]
     if pictures:
         paths = ", ".join(f"`pictures/{name}.jpg`" for name in pictures)

@@ -33,7 +33,9 @@ def metrics_of(result: Result) -> dict[str, float]:
     """
     costs, split = result.costs, result.split
     left_out = Counter[str](item.kind for item in split.left_out)
+    scores = {} if result.evaluation is None else result.evaluation.metrics
     numbers: dict[str, float | None] = {
+        **scores,  # first, as MLflow's pages keep the order
         "images_per_second": costs.images_per_second,
         "search_ms_per_query": costs.search_ms_per_query,
         "index_bytes": costs.index_bytes,
@@ -48,7 +50,6 @@ def metrics_of(result: Result) -> dict[str, float]:
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }
     if result.evaluation is not None:
-        numbers |= result.evaluation.metrics
         numbers["queries_unanswerable"] = result.evaluation.unanswerable
     return {name: float(value) for name, value in numbers.items() if value is not None}
 

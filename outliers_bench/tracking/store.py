@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -108,24 +109,19 @@ def open_client(uri: str) -> MlflowClient:
         _check_server(uri)
 
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     path = database_path(uri)
     with _locked(path):
         try:
-            return MlflowClient(uri)
-        except MlflowException as error:
-            if path is None or "out-of-date database schema" not in str(error):
-                raise BenchError(f"tracking.uri={uri}: MLflow says: {_one_line(error)}") from error
-        try:
-            _migrate(uri, path)
+            if path is not None and path.exists():
+                _migrate_if_older(uri, path)
             return MlflowClient(uri)
         except Exception as error:
             raise BenchError(
-                f"tracking.uri={uri}: this database belongs to another MLflow and cannot be "
-                f"migrated ({_one_line(error)}); name a new file with tracking.uri=sqlite:///..."
+                f"tracking.uri={uri} cannot be opened; if another MLflow made it, name a new file "
+                f"with tracking.uri=sqlite:///... (MLflow says: {_one_line(error)})"
             ) from error
 
 
@@ -145,9 +141,16 @@ def _check_server(uri: str) -> None:
         ) from error
 
 
-def _migrate(uri: str, path: Path) -> None:
+def _migrate_if_older(uri: str, path: Path) -> None:
     from mlflow.store.db import utils
 
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        except sqlite3.OperationalError:  # empty: not made yet
+            return
+    if not rows or rows[0][0] == utils._get_latest_schema_revision():  # type: ignore[no-untyped-call]
+        return
     shutil.copy2(path, f"{path}.before-upgrade")
     # What `mlflow db upgrade` calls; there is no public function for it.
     engine = utils.create_sqlalchemy_engine_with_retry(uri)  # type: ignore[no-untyped-call]

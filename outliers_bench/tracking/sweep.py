@@ -46,15 +46,16 @@ def start_parent(
         The run's id, for the jobs' environment variable `OUTLIERS_BENCH_PARENT_RUN`.
     """
     client = open_client(uri)
-    jobs = "" if n_jobs is None else f" · {n_jobs} jobs"
-    name = f"sweep {datetime.now().astimezone():%Y-%m-%d %H:%M}{jobs}"
+    # What is swept comes first: the run list shows little of a name, and the date beside it.
     swept = " ".join(override for override in overrides if _is_swept(override))
+    jobs = "" if n_jobs is None else f" · {n_jobs} jobs"
+    name = f"sweep {swept or f'{datetime.now().astimezone():%Y-%m-%d %H:%M}'}"
     tags = {**source_tags(), "kind": "sweep", "overrides": shlex.join(overrides)}
     tags["mlflow.note.content"] = f"Running: `{readable.command(['-m', *overrides])}`"
     run = client.create_run(
         experiment_id(client, experiment),
         tags=tags,
-        run_name=f"{name} · {swept}"[:_NAME_LENGTH] if swept else name,
+        run_name=name[: _NAME_LENGTH - len(jobs)] + jobs,
     )
     return str(run.info.run_id)
 
@@ -98,11 +99,16 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     client.set_tag(parent_run_id, "n_failed", str(n_failed))
     parent = client.get_run(parent_run_id)
     repeat = readable.command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
-    summary = f"{by_status['FINISHED']} of {len(runs)} jobs finished.\n\n{_table(runs)}"
-    client.set_tag(
-        parent_run_id, "mlflow.note.content", f"{summary}\n\nAgain:\n\n```\n{repeat}\n```"
-    )
-    _log_best(client, parent_run_id, runs)
+    best = _best(runs)
+    if best is not None:
+        _log_best(client, parent_run_id, best)
+    parts = [
+        f"{by_status['FINISHED']} of {len(runs)} jobs finished",
+        *([] if best is None else [_praise(best)]),
+        _table(runs),
+        f"Again:\n\n```\n{repeat}\n```",
+    ]
+    client.set_tag(parent_run_id, "mlflow.note.content", "\n\n".join(parts))
     client.set_terminated(parent_run_id, status or ("FAILED" if n_failed else "FINISHED"))
 
 
@@ -116,22 +122,28 @@ def _table(runs: Sequence[Run]) -> str:
     for run in _ordered(runs):
         metrics, tags = run.data.metrics, run.data.tags
         scores = [readable.score(metrics[name]) if name in metrics else "" for name in _SHOWN]
-        why = tags.get("failure", "")[:_NAME_LENGTH]
-        rows.append([run.info.run_name, tags.get("data", ""), *scores, run.info.status, why])
-    header = ["run", "data", *map(readable.title, _SHOWN), "status", ""]
-    return table(header, rows)
+        outcome = tags.get("failure", "")[:_NAME_LENGTH] or run.info.status.lower()
+        rows.append([*scores, outcome, run.info.run_name, tags.get("data", "")])
+    return table([*map(readable.title, _SHOWN), "status", "run", "data"], rows)
 
 
-def _log_best(client: MlflowClient, parent_run_id: str, runs: Sequence[Run]) -> None:
-    from mlflow.entities import Metric
-
+def _best(runs: Sequence[Run]) -> Run | None:
+    """The finished run with the best score, if all were asked the same questions."""
     scored = [
         run for run in runs if run.info.status == "FINISHED" and _RANKED_BY in run.data.metrics
     ]
     splits = {run.data.tags.get("split_fingerprint") for run in scored}
-    if not scored or len(splits) > 1:  # scores on different photos do not compare
-        return
-    best = _ordered(scored)[0]
+    return _ordered(scored)[0] if len(splits) == 1 else None
+
+
+def _praise(best: Run) -> str:
+    score = readable.score(best.data.metrics[_RANKED_BY])
+    return f"Best: **{best.info.run_name}**, {readable.title(_RANKED_BY)} **{score}**"
+
+
+def _log_best(client: MlflowClient, parent_run_id: str, best: Run) -> None:
+    from mlflow.entities import Metric
+
     now = int(time.time() * 1000)
     shown = [Metric(n, best.data.metrics[n], now, 0) for n in _SHOWN if n in best.data.metrics]
     client.log_batch(parent_run_id, metrics=shown)

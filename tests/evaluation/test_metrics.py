@@ -130,7 +130,7 @@ def test_evaluate_by_hand():
     }
     assert result.per_class["class-1"] == {
         "queries": 1,
-        **{name: 1.0 for name in result.metrics},
+        **dict.fromkeys(result.metrics, 1.0),
     }
     assert "class-2" not in result.per_class
 

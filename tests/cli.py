@@ -1,0 +1,50 @@
+"""Calling the command line: for real in a subprocess, or fast in this process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+def bench(*arguments: str, cwd: Path, module: str = "outliers_bench", **env: str) -> Done:
+    """`python -m outliers_bench ...` as a user starts it."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def in_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> Done:
+    """The same without a new interpreter; for many small cases."""
+    from outliers_bench.__main__ import main
+
+    GlobalHydra.instance().clear()
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.setattr(sys, "argv", ["outliers_bench", *arguments])
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    said = capsys.readouterr()
+    return Done(code, said.out, said.err)

@@ -1,0 +1,85 @@
+"""Contact sheets: the right tiles are marked right, and only what is shown is decoded."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from outliers_bench.reports.contact_sheet import (
+    NEUTRAL,
+    QUERY,
+    RIGHT,
+    TILE,
+    WRONG,
+    column_left,
+    contact_sheets,
+    row_top,
+)
+from outliers_bench.reports.pick import pick_queries
+from tests.results import PlainReader, make_result, make_split
+
+
+def frame(sheet, row, column):
+    """The colour of a tile's frame, at its lower left corner, where there is no mark."""
+    return sheet.getpixel((column_left(column) + 1, row_top(row) + TILE - 2))
+
+
+def test_frames_say_right_and_wrong():
+    result = make_result(make_split())
+    sheets = contact_sheets(result, queries=3, depth=5, seed=0)
+    picks = pick_queries(result, queries=3, seed=0)
+    assert set(sheets) == {"best", "typical", "worst"}
+    query, gallery = result.split.query, result.split.gallery
+    seen = set()
+    for name, sheet in sheets.items():
+        for row, pick in enumerate(picks[name]):
+            assert frame(sheet, row, 0) == QUERY
+            for rank in range(5):
+                found = result.ranking.indices[pick.row, rank]
+                right = query.labels[pick.row] == gallery.labels[found]
+                assert frame(sheet, row, rank + 1) == (RIGHT if right else WRONG)
+                seen.add(bool(right))
+    assert seen == {True, False}
+
+
+def test_without_labels_nothing_is_marked():
+    result = make_result(make_split(labelled=False))
+    sheets = contact_sheets(result, queries=2, depth=4, seed=0)
+    assert set(sheets) == {"sample"}
+    assert {frame(sheets["sample"], row, 1) for row in range(2)} == {NEUTRAL}
+
+
+def test_only_what_is_shown_is_decoded():
+    reader = PlainReader()
+    result = make_result(make_split(labelled=False, reader=reader))
+    contact_sheets(result, queries=2, depth=4, seed=0)
+    assert len(reader.seen) == 2 * (1 + 4)
+    assert contact_sheets(result, queries=0, depth=4, seed=0) == {}
+
+
+def test_unreadable_images_are_grey_tiles():
+    split = make_split()
+    gallery = replace(split.gallery, names=tuple(f"broken{i}" for i in range(20)))
+    result = make_result(replace(split, gallery=gallery))
+    sheet = contact_sheets(result, queries=1, depth=1, seed=0)["best"]
+    red, green, blue = sheet.getpixel((column_left(1) + 20, row_top(0) + 40))
+    assert max(red, green, blue) - min(red, green, blue) < 10
+
+
+def test_best_are_better_than_typical_than_worst():
+    result = make_result(make_split())
+    picks = pick_queries(result, queries=2, seed=1)
+    means = [np.mean([pick.quality for pick in picks[n]]) for n in ("best", "typical", "worst")]
+    assert means == sorted(means, reverse=True)
+    for chosen in picks.values():
+        for pick in chosen:
+            position = result.evaluation.scored.tolist().index(pick.row)
+            expected = result.evaluation.per_query["map_at_r"][position]
+            assert pick.quality == pytest.approx(expected)
+
+
+def test_the_seed_decides_and_classes_take_turns():
+    result = make_result(make_split(labelled=True))
+    assert pick_queries(result, queries=2, seed=3) == pick_queries(result, queries=2, seed=3)
+    everyone = pick_queries(result, queries=4, seed=3)["best"]
+    assert len({pick.row for pick in everyone}) == 4

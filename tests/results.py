@@ -1,0 +1,77 @@
+"""Small finished benchmarks, made up, to record and to draw."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from outliers_bench.config import Cache, Config, Pictures, Tracking
+from outliers_bench.data.source import DataSource
+from outliers_bench.errors import UnreadableImageError
+from outliers_bench.evaluation.evaluate import evaluate
+from outliers_bench.features.extractor import Extractor
+from outliers_bench.retrieval.index import Index
+from outliers_bench.types import Costs, ImageSet, LeftOut, Ranking, Result, Split
+
+CLASSES = ("ant", "bee", "cat", "dog")
+
+
+class PlainReader:
+    """Every image is one colour; counts what it decodes and cannot read names with 'broken'."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def read(self, name):
+        self.seen.append(name)
+        if "broken" in name:
+            raise UnreadableImageError(f"{name}: broken")
+        return np.full((20, 40, 3), 77, dtype=np.uint8)
+
+
+def images(part, n, *, labelled, reader, salt):
+    labels = np.arange(n, dtype=np.int64) % len(CLASSES)
+    return ImageSet(
+        names=tuple(f"{part}/{CLASSES[label]}{i}.jpg" for i, label in enumerate(labels)),
+        digests=tuple(f"{salt}{part}{i}".encode().ljust(16, b"0") for i in range(n)),
+        labels=labels if labelled else None,
+        classes=CLASSES,
+        reader=reader,
+    )
+
+
+def make_split(name="toy", *, labelled=True, reader=None, salt=""):
+    made = {"labelled": labelled, "reader": reader or PlainReader(), "salt": salt}
+    return Split(
+        name=name,
+        train=images("train", 8, **made),
+        query=images("query", 12, **made),
+        gallery=images("gallery", 20, **made),
+        left_out=(LeftOut("x/bad.jpg", "unreadable", "truncated"),),
+    )
+
+
+def make_result(split, *, seed=0, speed=50.0):
+    """A random ranking of the whole gallery, really evaluated."""
+    rng = np.random.default_rng(seed)
+    n_query, n_gallery = len(split.query), len(split.gallery)
+    indices = np.stack([rng.permutation(n_gallery) for _ in range(n_query)]).astype(np.int64)
+    scores = -np.sort(-rng.random((n_query, n_gallery)).astype(np.float32), axis=1)
+    ranking = Ranking(indices, scores)
+    evaluation = evaluate(ranking, split, k=[1, 5, 10]) if split.labelled else None
+    seconds = {"embed": 1.5, "search": 0.25}
+    costs = Costs(16, 30, 10, speed, 0.125, 4096, 2**30, seconds)
+    return Result(split, ranking, evaluation, costs)
+
+
+def make_config(uri, *, name="toy", model="toynet", pca=None):
+    config = Config(
+        data=DataSource(name=name),
+        model=Extractor(name=model, image_size=8),
+        index=Index(name="exact"),
+        cache=Cache(dir="nowhere"),
+        tracking=Tracking(uri=uri),
+        pictures=Pictures(queries=2, depth=3),
+        k=[1, 5, 10],
+    )
+    config.pca.n = pca
+    return config

@@ -1,0 +1,104 @@
+"""Mistakes: one clear line, exit code 2, before anything is decoded or recorded."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from outliers_bench.data import decode as decoding
+from tests.cli import in_process
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder of three classes with six photos each, and a few that are wrong."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+
+    def write(*names: str) -> None:
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+
+    write(*(f"photos/{animal}/{i}.png" for animal in ("ant", "bee", "cat") for i in range(6)))
+    write(*(f"one/ant/{i}.png" for i in range(6)))
+    write("noquery/gallery/ant/0.png", "noquery/gallery/bee/0.png")
+    write("strangers/query/ant/0.png", "strangers/gallery/bee/0.png", "strangers/gallery/cat/0.png")
+    (tmp_path / "noquery" / "query").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nolabel.csv").write_text("path,kind\na.png,ant\n")
+    (tmp_path / "weights.txt").write_text("")
+    (tmp_path / "notes.db").write_text("no database at all, only text that lies here" * 50)
+    return tmp_path
+
+
+FOLDER = ("data=folder", "data.root=photos", "model=pixels", "k=[1]")
+CASES = {
+    "unknown model": (["model=efficientnetb9"], r"model=efficientnetb9.*efficientnetb7.*vgg19"),
+    "unknown group": (["modle=vgg16"], r"modle: no such option; did you mean model\?.*pca"),
+    "unknown option": (["model.poling=max"], r"model\.poling.*did you mean pooling\?"),
+    "unknown option of a group": (["index.leaf_size=3"], r"index\.leaf_size.*name, metric"),
+    "added option": (["+model.x=1"], r"model\.x is no option"),
+    "wrong type": (["pca.n=many"], r"pca\.n=many.*Integer"),
+    "wrong choice": (["model.pooling=min"], r"model\.pooling=min.*avg, max, gem"),
+    "no list": (["k=3"], r"k=3.*list.*k=\[1,5\]"),
+    "empty list": (["k=[]"], r"k=\[\]"),
+    "zero cut-off": (["k=[0,1]"], r"k=\[0, 1\].*at least 1"),
+    "negative seed": (["seed=-1"], r"seed=-1"),
+    "negative pictures": (["pictures.depth=-1"], r"pictures\.depth=-1"),
+    "unreadable share": (["data.max_unreadable=2"], r"data\.max_unreadable=2"),
+    "batch size": (["engine.batch_size=lots"], r"engine\.batch_size=lots.*auto"),
+    "broken override": (["a b="], r"a b=: not of the form key=value"),
+    "missing option": (["data=folder"], r"data\.root is missing.*data\.root=<value>"),
+    "missing folder": (["data=folder", "data.root=nope"], r"data\.root=nope.*no such folder"),
+    "empty folder": (["data=folder", "data.root=empty"], r"data\.root=empty.*no images"),
+    "one class only": (["data=folder", "data.root=one"], r"data\.root=one.*one class"),
+    "no images in query": (["data=prepared", "data.root=noquery"], r"noquery.*query"),
+    "nothing in common": (
+        ["data=prepared", "data.root=strangers", "model=pixels", "k=[1]"],
+        r"strangers.*share class names",
+    ),
+    "manifest without columns": (
+        ["data=manifest", "data.path=nolabel.csv"],
+        r"nolabel\.csv.*label.*path, kind",
+    ),
+    "missing manifest": (["data=manifest", "data.path=nope.csv"], r"nope\.csv"),
+    "pca too large": ([*FOLDER, "pca.n=500"], r"pca\.n=500.* 12 train .* 3072 dimensions"),
+    "pca of nothing": ([*FOLDER, "pca.n=0"], r"pca\.n=0"),
+    "whitening without pca": ([*FOLDER, "pca.whiten=true"], r"pca\.n"),
+    "k larger than the gallery": ([*FOLDER, "k=[1,99]"], r"k=99.*gallery.*3 images"),
+    "image too small": (["model=xception", "model.image_size=64"], r"image_size=64.*xception.*71"),
+    "thumbnail of nothing": (["model=pixels", "model.image_size=0"], r"image_size=0"),
+    "missing weights": (["model.weights=nope.h5"], r"nope\.h5.*no such file"),
+    "typo in weights": (["model.weights=imagnet"], r"did you mean imagenet\?"),
+    "weights of no known kind": (["model.weights=weights.txt"], r"weights\.txt.*\.keras"),
+    "tree with inner product": (
+        ["index=kd_tree", "index.metric=inner_product"],
+        r"inner_product.*index=exact",
+    ),
+    "database in no folder": (
+        [*FOLDER, "tracking.uri=sqlite:///nope/runs.db"],
+        r"tracking\.uri=.*nope.*does not exist",
+    ),
+    "database that is none": ([*FOLDER, "tracking.uri=sqlite:///notes.db"], r"notes\.db"),
+    "file store": (["tracking.uri=./mlruns"], r"tracking\.uri=\./mlruns.*sqlite"),
+    "unreachable cache": ([*FOLDER, "cache.dir=notes.db"], r"cache\.dir|notes\.db"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_clear_line(case, photos, monkeypatch, capsys):
+    arguments, expected = CASES[case]
+    monkeypatch.setattr(decoding, "decode", lambda *_, **__: pytest.fail("an image was decoded"))
+    done = in_process(monkeypatch, capsys, *arguments)
+    lines = [line for line in done.err.splitlines() if line.strip()]
+    assert done.code == 2, done.err
+    assert len(lines) == 1, done.err
+    assert lines[0].startswith("error: ")
+    assert re.search(expected, lines[0]), lines[0]
+    assert done.out == ""
+    assert not (photos / "mlflow.db").exists(), "nothing was begun"
+    assert not (photos / "outputs").exists()

@@ -1,0 +1,112 @@
+"""Help that is quick and complete, and a config tree in which every file composes."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from outliers_bench.config import Config, register, shipped, typed
+from outliers_bench.help import config_groups
+from tests.cli import bench, in_process
+
+HEAVY = {"tensorflow", "keras", "openvino", "mlflow", "pandas", "sklearn", "cv2", "faiss", "PIL"}
+REPOSITORY = Path(__file__).parent.parent
+NEEDED = {"folder": ["data.root=x"], "prepared": ["data.root=x"], "manifest": ["data.path=x.csv"]}
+
+
+def options() -> list[list[str]]:
+    """An override for every file in conf/ and experiments/."""
+    cases = []
+    for group, files in config_groups(shipped("conf")):
+        cases += [[f"{group}={file.stem}", *NEEDED.get(file.stem, [])] for file in files]
+    for group, files in config_groups(shipped("experiments"), "experiments"):
+        cases += [[f"+{group}={file.stem}"] for file in files]
+    return cases
+
+
+@pytest.mark.parametrize("overrides", options(), ids=lambda case: case[0])
+def test_every_option_composes_and_is_typed(overrides):
+    register()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        config = typed(compose("config", overrides))
+    assert isinstance(config, Config)
+    group, _, name = overrides[0].partition("=")
+    if group in ("model", "index"):
+        assert getattr(config, group).name == name
+
+
+def test_help_lists_every_group_and_option(monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, "--help")
+    assert done.code == 0
+    words = set(re.findall(r"[\w]+", done.out))
+    for _, files in config_groups(shipped("conf")):
+        assert {file.stem for file in files} <= words
+    assert "schema" not in done.out
+    assert "+experiments=" in done.out
+
+
+def test_help_shows_the_options_of_what_is_chosen(monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, "--help", "index=kd_tree")
+    assert "leaf_size: 40" in done.out
+
+
+def test_help_with_a_mistake(monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, "--help", "index=k_tree")
+    assert done.code == 2
+    assert "did you mean kd_tree?" in done.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["model=nope"], ["pca.n=x"]])
+def test_answers_without_heavy_imports(arguments, tmp_path):
+    done = bench(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    imported = set(re.findall(r"\|\s+([\w]+)$", done.err, flags=re.MULTILINE))
+    assert "outliers_bench" in imported
+    assert not imported & HEAVY
+    assert list(tmp_path.iterdir()) == [], "and leaves nothing behind"
+
+
+def test_cfg_job_prints_the_config(monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, "--cfg", "job", "model=vgg16", "pca.n=500")
+    assert done.code == 0
+    assert "name: vgg16" in done.out
+    assert "'n': 500" in done.out
+
+
+def completions(line: str) -> list[str]:
+    script = Path(sys.executable).parent / "outliers-bench"
+    query = [script, "-sc", "query=bash"]
+    done = subprocess.run(
+        query, env={"COMP_LINE": line}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_tab_completion():
+    found = completions("outliers-bench model=mobilenetv")
+    assert found == ["model=mobilenetv2", "model=mobilenetv3large", "model=mobilenetv3small"]
+    assert completions("outliers-bench model.poo") == ["model.pooling="]
+
+
+def test_the_wheel_brings_conf_and_experiments(tmp_path):
+    """Installed from a wheel, with no checkout in sight, the same options are found."""
+    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *flags, str(REPOSITORY)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "site")
+    for folder in ("conf", "experiments"):
+        for file in (REPOSITORY / folder).rglob("*.yaml"):
+            assert f"outliers_bench/{file.relative_to(REPOSITORY).as_posix()}" in names
+    assert "outliers_bench/py.typed" in names
+    assert not any(name.startswith("tests/") for name in names)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    arguments = ["+experiments=demo", "model=mobilenetv2", "--cfg", "job"]
+    done = bench(*arguments, cwd=elsewhere, PYTHONPATH=str(tmp_path / "site"))
+    assert done.code == 0, done.err
+    assert "name: mobilenetv2" in done.out

@@ -1,0 +1,150 @@
+"""One run through MLflow and back: what went in is there, and its status says how it ended."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from outliers_bench.tracking.record import log_result, metrics_of
+from outliers_bench.tracking.run import find_finished, start_run
+from tests.results import make_config, make_result, make_split
+
+
+@pytest.fixture(scope="module")
+def recorded(uri, client):
+    split = make_split("recorded")
+    result = make_result(split)
+    config = make_config(uri, name="recorded", pca=3)
+    overrides = ["model=toynet", "pca.n=3"]
+    with start_run(config, split, identity="same", overrides=overrides) as handle:
+        assert client.get_run(handle.run_id).info.status == "RUNNING"
+        log_result(handle, result, config)
+    run = client.get_run(handle.run_id)
+    return run, result, Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def test_a_finished_run_has_every_number_under_its_name(recorded):
+    run, result, _ = recorded
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == metrics_of(result)
+    for name, value in result.evaluation.metrics.items():
+        assert run.data.metrics[name] == value
+    expected = {"dimensions": 16, "features_computed": 30, "seconds_embed": 1.5, "queries": 12}
+    expected |= {"images_unreadable": 1, "images_duplicate": 0, "index_bytes": 4096}
+    assert expected.items() <= run.data.metrics.items()
+
+
+def test_what_was_not_measured_is_absent():
+    result = make_result(make_split(labelled=False), speed=None)
+    assert not {"images_per_second", "hit_at_1", "mrr"} & set(metrics_of(result))
+
+
+def test_params_are_the_config_without_where_it_is_kept(recorded):
+    run, _, folder = recorded
+    params = run.data.params
+    expected = {"model.name": "toynet", "pca.n": "3", "index.metric": "cosine", "k": "[1, 5, 10]"}
+    assert expected.items() <= params.items()
+    assert not [key for key in params if key.startswith(("cache", "tracking", "pictures"))]
+    assert yaml.safe_load((folder / "config.yaml").read_text())["cache"]["dir"] == "nowhere"
+
+
+def test_tags_say_what_it_was_run_on_and_with(recorded):
+    run, result, folder = recorded
+    tags = run.data.tags
+    assert tags["split_fingerprint"] == result.split.fingerprint
+    assert (tags["model"], tags["pca"], tags["data"]) == ("toynet", "3", "recorded")
+    assert run.info.run_name == "toynet · PCA 3 · exact · cosine"
+    assert "version.keras" in tags
+    assert int(tags["machine.cores"]) >= 1
+    assert "python -m outliers_bench model=toynet pca.n=3" in tags["mlflow.note.content"]
+    assert f"{result.evaluation.metrics['hit_at_1']:.3f}" in tags["mlflow.note.content"]
+    assert (folder / "versions.json").stat().st_size
+
+
+def test_the_parts_of_the_split_are_its_datasets(recorded):
+    run, result, _ = recorded
+    datasets = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
+    assert set(datasets) == {"train", "query", "gallery"}
+    assert datasets["query"].digest == result.split.fingerprint[:8]
+    assert '"num_rows": 12' in datasets["query"].profile
+
+
+def test_the_ranking_reads_back(recorded):
+    _, result, folder = recorded
+    table = pq.read_table(folder / "ranking.parquet").to_pydict()
+    depth = result.ranking.depth
+    assert len(table["rank"]) == 12 * depth
+    row = 5 * depth + 2  # third hit of the sixth query
+    found = result.ranking.indices[5, 2]
+    query, gallery = result.split.query, result.split.gallery
+    assert table["query"][row] == query.names[5]
+    assert (table["rank"][row], table["gallery"][row]) == (3, gallery.names[found])
+    assert table["score"][row] == pytest.approx(float(result.ranking.scores[5, 2]))
+    assert table["relevant"][row] == (query.labels[5] == gallery.labels[found])
+
+
+def test_tables_and_pictures_are_artifacts(recorded):
+    _, result, folder = recorded
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {f"pictures/{name}.jpg" for name in ("best", "typical", "worst")} <= names
+    with (folder / "per_query.csv").open() as file:
+        per_query = list(csv.DictReader(file))
+    assert [float(row["map_at_r"]) for row in per_query] == list(
+        result.evaluation.per_query["map_at_r"]
+    )
+    with (folder / "per_class.csv").open() as file:
+        per_class = {row["class"]: row for row in csv.DictReader(file)}
+    assert set(per_class) == set(result.evaluation.per_class)
+    assert float(per_class["bee"]["mrr"]) == result.evaluation.per_class["bee"]["mrr"]
+    assert "x/bad.jpg,unreadable,truncated" in (folder / "left_out.csv").read_text()
+
+
+def test_a_finished_run_is_found_by_its_identity(recorded, client):
+    run, _, _ = recorded
+    experiment = run.info.experiment_id
+    assert find_finished(client, experiment, "same").info.run_id == run.info.run_id
+    assert find_finished(client, experiment, "other") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("two\nlines"), "FAILED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (SystemExit(143), "KILLED"),
+    ],
+)
+def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
+    split = make_split("broken off")
+
+    def fail(handles):
+        config = make_config(uri, name="broken off")
+        with start_run(config, split, identity="lost") as handle:
+            handles.append(handle)
+            raise error
+
+    handles = []
+    with pytest.raises(type(error)):
+        fail(handles)
+    run = client.get_run(handles[0].run_id)
+    assert run.info.status == status
+    assert run.data.tags["failure"].startswith(type(error).__name__)
+    assert "\n" not in run.data.tags["failure"]
+    assert find_finished(client, run.info.experiment_id, "lost") is None
+
+
+def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
+    def be_killed(handles):
+        with start_run(make_config(uri), make_split(), identity="killed") as handle:
+            handles.append(handle)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    handles = []
+    with pytest.raises(SystemExit):
+        be_killed(handles)
+    assert client.get_run(handles[0].run_id).info.status == "KILLED"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
