@@ -1,0 +1,98 @@
+"""Engines: the same features from Keras and OpenVINO, whatever the batch, converted once."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from outliers_bench.errors import BenchError
+from outliers_bench.features import openvino_engine
+from outliers_bench.features.backbone import Backbone
+from outliers_bench.features.engine import Engine, EngineKind
+from outliers_bench.features.inference import batches, network_embedder, resolve
+from tests.toys import digest
+
+BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
+
+
+def pictures(count: int, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    return [
+        (digest(str(i)), rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)) for i in range(count)
+    ]
+
+
+def embedded(cache, images, kind=EngineKind.openvino, batch_size="auto"):
+    engine = Engine(kind, batch_size)
+    embedder = network_embedder(BACKBONE, engine, cache, lambda: [p for _, p in pictures(3)])
+    return dict(embedder(images))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_openvino_gives_what_keras_gives(cache):
+    images = pictures(37)
+    expected = embedded(cache, images, EngineKind.keras)
+    found = embedded(cache, images)
+    assert found.keys() == expected.keys() == {key for key, _ in images}
+    a, b = np.array(list(expected.values())), np.array([found[key] for key in expected])
+    assert a.shape == (37, 1024)
+    assert np.abs(a - b).max() <= 1e-4 * np.abs(a).max()
+    assert a.std() > 0
+
+
+@pytest.mark.parametrize("kind", [EngineKind.keras, EngineKind.openvino], ids=lambda k: k.name)
+def test_a_vector_does_not_depend_on_its_neighbours(cache, kind):
+    images = pictures(11)
+    whole = embedded(cache, images, kind, 4)
+    part = embedded(cache, images[7:], kind, 4)
+    assert all(part[key].tobytes() == whole[key].tobytes() for key in part)
+    assert len(part) == 4
+
+
+def test_any_batch_size(cache):
+    images = pictures(10)
+    expected = embedded(cache, images)
+    for size in (1, 3, 16):
+        found = embedded(cache, images, batch_size=size)
+        assert found.keys() == expected.keys()
+        for key, vector in found.items():
+            assert np.allclose(vector, expected[key], rtol=1e-4, atol=1e-5)
+
+
+def test_converted_once_and_what_it_differs_by_is_kept(cache, monkeypatch):
+    embedded(cache, pictures(1))
+    monkeypatch.setattr(Backbone, "build", lambda _: pytest.fail("built again"))
+    embedded(cache, pictures(1))
+    (record,) = (cache / "models").glob("*/conversion.json")
+    assert 0 <= json.loads(record.read_text())["max_relative_difference"] < 1e-4
+    assert [path for path in (cache / "models").iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_conversion_that_disagrees_is_refused_and_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(openvino_engine, "TOLERANCE", -1.0)
+    with pytest.raises(BenchError, match="engine=keras"):
+        embedded(tmp_path, pictures(1))
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_openvino_calls_nobody():
+    openvino_engine.import_openvino()
+    assert sys.modules["openvino_telemetry"] is None
+
+
+def test_batches_are_padded_to_one_shape():
+    groups = list(batches(pictures(5), 2))
+    assert [len(keys) for keys, _ in groups] == [2, 2, 1]
+    assert {stack.shape for _, stack in groups} == {(2, 32, 32, 3)}
+    assert groups[-1][1][1].max() == 0
+
+
+def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr("pathlib.Path.exists", lambda _: False)
+    assert resolve(EngineKind.auto) is EngineKind.openvino
+    assert resolve(EngineKind.keras) is EngineKind.keras

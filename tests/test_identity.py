@@ -1,0 +1,46 @@
+"""Two runs share an identity if, and only if, they must give the same figures."""
+
+from dataclasses import replace
+
+from outliers_bench.config import Cache, Config, Pca, Pictures, Tracking
+from outliers_bench.data.source import DataSource
+from outliers_bench.features.engine import Engine, EngineKind
+from outliers_bench.features.pixels import Pixels
+from outliers_bench.identity import identity
+from outliers_bench.retrieval.exact import Exact
+from outliers_bench.retrieval.index import Metric
+from tests.toys import toy_split
+
+SPLIT = toy_split([0, 1], [0, 1])
+CONFIG = Config(
+    data=DataSource("toy"), model=Pixels("pixels", 8), index=Exact("exact"), cache=Cache("x")
+)
+
+
+def test_what_does_not_matter():
+    same = identity(CONFIG, SPLIT)
+    for other in (
+        replace(CONFIG, tracking=Tracking("sqlite:///other.db")),
+        replace(CONFIG, cache=Cache("elsewhere")),
+        replace(CONFIG, pictures=Pictures(0)),
+        replace(CONFIG, engine=Engine(EngineKind.keras)),
+        replace(CONFIG, skip_finished=True),
+        replace(CONFIG, data=DataSource("renamed")),
+    ):
+        assert identity(other, SPLIT) == same
+
+
+def test_what_matters():
+    found = {
+        identity(config, split)
+        for config, split in (
+            (CONFIG, SPLIT),
+            (replace(CONFIG, seed=1), SPLIT),
+            (replace(CONFIG, k=[1]), SPLIT),
+            (replace(CONFIG, pca=Pca(2)), SPLIT),
+            (replace(CONFIG, model=Pixels("pixels", 9)), SPLIT),
+            (replace(CONFIG, index=Exact("exact", Metric.euclidean)), SPLIT),
+            (CONFIG, toy_split([0, 1], [0, 2])),
+        )
+    }
+    assert len(found) == 7

@@ -1,0 +1,85 @@
+"""The nouns refuse what cannot be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from outliers_bench.errors import BenchError
+from outliers_bench.types import LeftOut, Ranking, Split
+from tests.toys import digest, image_set, toy_split
+
+
+def ranking(indices, scores):
+    return Ranking(np.array(indices), np.array(scores, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("indices", "scores"),
+    [
+        ([[0, -1]], [[2, 1]]),
+        ([[0, 0]], [[2, 1]]),
+        ([[0, 1]], [[1, 2]]),
+        ([[0, 1]], [[1, np.nan]]),
+        ([[0, 1]], [[1]]),
+    ],
+    ids=["minus one", "twice", "rising", "nan", "shapes"],
+)
+def test_rankings_that_are_none(indices, scores):
+    with pytest.raises(ValueError, match=r"\w"):
+        ranking(indices, scores)
+
+
+def test_columns_of_one_length():
+    with pytest.raises(BenchError, match="2 names but 1 labels"):
+        image_set(["p", "q"], [0])
+
+
+def test_labels_have_classes():
+    with pytest.raises(BenchError, match=r"labels 0\.\.5 do not fit 3 classes"):
+        image_set(["p", "q"], [0, 5])
+
+
+def test_parts_are_disjoint_by_content():
+    split = toy_split([0, 1], [0, 1])
+    copy = replace(split.query, digests=split.gallery.digests)
+    with pytest.raises(BenchError, match="same image content"):
+        Split("toy", split.train, copy, split.gallery)
+
+
+def test_fingerprint_is_of_content_not_of_names_or_order():
+    split = toy_split([0, 1, 2], [0, 1])
+    renamed = replace(split.query, names=("x", "y", "z")).take([2, 0, 1])
+    again = Split("other", split.train, renamed, split.gallery)
+    assert again.fingerprint == split.fingerprint
+    relabelled = replace(split.query, labels=np.array([0, 1, 1]))
+    changed = Split("toy", split.train, relabelled, split.gallery)
+    assert changed.fingerprint != split.fingerprint
+    swapped = Split("toy", split.train, split.gallery, split.query)
+    assert swapped.fingerprint != split.fingerprint
+
+
+def test_without_takes_images_out_of_every_part():
+    split = toy_split([0, 1], [0, 1, 2])
+    gone = {
+        digest("query-0"): LeftOut("query-0", "unreadable", "cut short"),
+        digest("gallery-2"): LeftOut("gallery-2", "unreadable", "cut short"),
+    }
+    rest = split.without(gone)
+    assert rest.query.names == ("query-1",)
+    assert rest.gallery.names == ("gallery-0", "gallery-1")
+    assert len(rest.left_out) == 2
+    assert split.without({}) is split
+
+
+def test_leave_one_out_keeps_query_and_gallery_the_same():
+    everything = image_set(["p", "q", "r"], [0, 0, 1])
+    nothing = replace(everything.take([]))
+    split = Split("loo", nothing, everything, everything, leave_one_out=True)
+    rest = split.without({digest("q"): LeftOut("q", "unreadable", "cut short")})
+    assert rest.query.names == rest.gallery.names == ("p", "r")
+    assert rest.images.names == ("p", "r")
+
+
+def test_images_names_every_content_once():
+    assert len(toy_split([0, 1], [0, 1, 2]).images) == 5
