@@ -79,7 +79,9 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         identity=same,
         parent_run_id=os.environ.get(PARENT_RUN_VARIABLE),
         overrides=overrides,
-    ) as handle:
+    ) as opening:
+        if method.lacks(split.images):
+            opening()  # hours of embedding may follow: be sure first that MLflow will take them
         total = len(split.images) + len(split.left_out)
         split = split.without(method.extract(split.images))
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
@@ -90,7 +92,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
             with meter.stage("evaluate"):
                 evaluation = evaluate(ranking, split, k=config.k)
         result = Result(split, ranking, evaluation, meter.costs(len(split.query)))
-        log_result(handle, result, config)
+        handle = log_result(opening, result, config)
     show(result, handle)
     return result
 

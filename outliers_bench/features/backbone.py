@@ -57,6 +57,14 @@ class Backbone(Extractor):
         return self.dim
 
     @property
+    def variant(self) -> str:
+        """The image size, and pooling and weights where they are not the usual ones."""
+        pooling = "" if self.pooling is Pooling.avg else self.pooling.value
+        own = self.weights.rpartition("/")[2].partition(".")[0]
+        weights = "" if self.weights == "imagenet" else own
+        return " ".join(part for part in (super().variant, pooling, weights) if part)
+
+    @property
     def preprocessing(self) -> str:
         """What is done to pixels before the network: the module of keras.applications it is in."""
         return module_of(self.keras)

@@ -48,6 +48,11 @@ class Features:
         self._cache = cache
         self._meter = meter
 
+    def lacks(self, images: ImageSet) -> bool:
+        """Whether the features of some image are not stored yet."""
+        with self._store() as store:
+            return len(store.known(images.digests)) < len(set(images.digests))
+
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored; compute those that are not.
 

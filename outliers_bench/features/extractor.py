@@ -55,6 +55,11 @@ class Extractor:
         """Length of the vectors, known without building anything."""
         raise NotImplementedError
 
+    @property
+    def variant(self) -> str:
+        """What tells two uses of one model apart in tables: the image size, and what is unusual."""
+        return f"{self.image_size}px"
+
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work; takes no more than milliseconds."""
         raise NotImplementedError

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _SCORES = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
 _COSTS = ("dimensions", "images_per_second", "search_ms_per_query")
-_METHOD = ("model", "pca", "index", "metric")
-_LEAST_NEEDED = ("dim", "ms/query", "img/s", "metric", "hit@5", "run", "hit@10")
+_METHOD = ("model", "variant", "pca", "index", "metric")
+_LEAST_NEEDED = ("dim", "ms/query", "img/s", "metric", "hit@5", "run", "hit@10", "index", "pca")
 _HOW = "make one with: python -m outliers_bench"
 
 
@@ -37,7 +37,7 @@ class Row:
     name, run_id, fingerprint : str
         The run's name and id, and the digest of the split it was scored on.
     method : dict of str to str
-        Model, PCA, index and metric.
+        Model, its variant, PCA, index and metric.
     metrics : dict of str to float
         Every metric of the run.
     """
@@ -168,7 +168,7 @@ def cells(board: Board, metric: str) -> tuple[list[str], list[list[str]]]:
     header = ["rank", *_METHOD, *map(readable.title, scores), "dim", "img/s", "ms/query", "run"]
     rows = []
     for row in board.rows:
-        method = list(row.method.values()) if row.method["model"] else [row.name, "", "", ""]
+        method = list(row.method.values()) if row.method["model"] else [row.name, "", "", "", ""]
         shown = [_text(row.metrics.get(name), readable.score) for name in scores]
         dimensions, speed, search = (row.metrics.get(name) for name in _COSTS)
         costs = [_text(dimensions, lambda value: f"{value:.0f}")]

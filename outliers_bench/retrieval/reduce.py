@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 from outliers_bench.types import FloatArray
@@ -64,23 +65,62 @@ class Projection:
     """
 
     def __init__(self, vectors: FloatArray, pca: Pca) -> None:
-        from sklearn.decomposition import PCA
-
-        n, d = vectors.shape
-        # Both solvers are exact, so that neither seed nor machine decides a ranking. The
-        # covariance route costs n d^2 once and squares the condition number: hence float64.
-        solver = "covariance_eigh" if n >= d else "full"
-        fitted = PCA(n_components=pca.n, svd_solver=solver).fit(vectors.astype(np.float64))
-        axes = fitted.components_
+        if pca.n is None:
+            raise ValueError("a projection needs a number of components")
+        self._mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        variances, axes = principal_axes(vectors - self._mean, pca.n)
         if pca.whiten:
-            deviations = np.sqrt(fitted.explained_variance_)
+            deviations = np.sqrt(variances)
             # A direction without variance holds only rounding noise, which must not be blown up.
             floor = deviations.max() * np.finfo(np.float32).eps
-            axes = axes / np.maximum(deviations, floor)[:, None]
-        self._mean = fitted.mean_.astype(np.float32)
-        self._axes = np.ascontiguousarray(axes.astype(np.float32))
-        self.explained_variance_ratio = float(fitted.explained_variance_ratio_.sum())
+            axes = axes / np.maximum(deviations, floor)
+        self._axes = np.ascontiguousarray(axes, dtype=np.float32)
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
         """Project vectors of shape (n, d) to (n, pca.n), float32."""
-        return np.ascontiguousarray((vectors - self._mean) @ self._axes.T)
+        projected: FloatArray = (vectors - self._mean) @ self._axes
+        return projected
+
+
+def principal_axes(
+    centred: FloatArray, n: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The n directions of largest variance, exactly.
+
+    Only the wanted eigenvectors of the smaller of covariance and Gram matrix are computed, in
+    float64: a third of the time of scikit-learn's exact solvers for a few dozen components, and
+    without their seconds of import. Neither a seed nor the order of solvers decides a ranking.
+
+    Parameters
+    ----------
+    centred : array of float32, shape (m, d)
+        Vectors whose mean has been subtracted.
+    n : int
+        How many, at most min(m, d).
+
+    Returns
+    -------
+    variances : array of float64, shape (n,)
+        Falling; divided by m - 1.
+    axes : array of float64, shape (d, n)
+        Orthonormal columns. The largest entry of each is positive.
+    """
+    from scipy.linalg import eigh
+
+    m, d = centred.shape
+    x = centred.astype(np.float64)
+    wide = m < d
+    square = x @ x.T if wide else x.T @ x
+    size = len(square)
+    values, vectors = eigh(
+        square, subset_by_index=[size - n, size - 1], overwrite_a=True, check_finite=False
+    )
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    if wide:
+        # X = U S V', so V = X' U / S; a direction without variance stays a zero column.
+        lengths = np.sqrt(values)
+        real = lengths > lengths.max() * np.sqrt(np.finfo(np.float64).eps)
+        vectors = np.divide(x.T @ vectors, lengths, out=np.zeros((d, n)), where=real)
+    largest = np.abs(vectors).argmax(axis=0)
+    vectors = vectors * np.where(vectors[largest, np.arange(n)] < 0, -1.0, 1.0)
+    return values / max(m - 1, 1), vectors

@@ -24,18 +24,22 @@ class Method:
     ----------
     model, index, metric : str
         As the config names them.
+    variant : str
+        Image size, and what else is unusual about the model.
     pca : str
         Number of components, with `whitened` where that is so; `none` without PCA.
     """
 
     model: str
+    variant: str
     pca: str
     index: str
     metric: str
 
     def __str__(self) -> str:
         pca = "" if self.pca == "none" else f"PCA {self.pca}"
-        return " · ".join(part for part in (self.model, pca, self.index, self.metric) if part)
+        parts = (f"{self.model} {self.variant}", pca, self.index, self.metric)
+        return " · ".join(part for part in parts if part)
 
 
 def as_mapping(config: Config) -> dict[str, Any]:
@@ -66,10 +70,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def describe(config: Config) -> Method:
-    """Name the method of a config: model, PCA, index, metric."""
+    """Name the method of a config."""
     whitened = " whitened" if config.pca.whiten else ""
     return Method(
         model=config.model.name,
+        variant=config.model.variant,
         pca="none" if config.pca.n is None else f"{config.pca.n}{whitened}",
         index=config.index.name,
         metric=config.index.metric.name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.reports.contact_sheet import contact_sheets
 from outliers_bench.tracking.note import describe_result
-from outliers_bench.tracking.run import RunHandle
+from outliers_bench.tracking.run import Opening, RunHandle
 from outliers_bench.tracking.tables import write_tables
 from outliers_bench.types import Result
 
@@ -54,22 +54,22 @@ def metrics_of(result: Result) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def log_result(handle: RunHandle, result: Result, config: Config) -> None:
+def log_result(opening: Opening, result: Result, config: Config) -> RunHandle:
     """Record what a run found: metrics, tables, pictures, description.
 
     Parameters
     ----------
-    handle : RunHandle
-        From `start_run`.
+    opening : callable
+        From `start_run`; asked for the run only when all that is recorded lies ready.
     result : Result
         Split, ranking, scores, costs.
     config : Config
         Says how many queries to picture, and with which seed.
-    """
-    from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, 0) for name, value in metrics_of(result).items()]
+    Returns
+    -------
+    RunHandle
+    """
     pictures = config.pictures
     sheets = contact_sheets(
         result, queries=pictures.queries, depth=pictures.depth, seed=config.seed
@@ -80,10 +80,16 @@ def log_result(handle: RunHandle, result: Result, config: Config) -> None:
             (Path(folder) / "pictures").mkdir()
         for name, sheet in sheets.items():
             sheet.save(Path(folder) / "pictures" / f"{name}.jpg", quality=90)
+        handle = opening()
         handle.client.log_artifacts(handle.run_id, folder)
     note = describe_result(handle, result, pictures=list(sheets))
     handle.client.set_tag(handle.run_id, "mlflow.note.content", note)
     # Photos found unreadable on the way are in no part any more; tables compare what was scored.
     handle.client.set_tag(handle.run_id, "split_fingerprint", result.split.fingerprint)
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, 0) for name, value in metrics_of(result).items()]
     # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
     handle.client.log_batch(handle.run_id, metrics=metrics)
+    return handle

@@ -6,11 +6,12 @@ import json
 import shlex
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from omegaconf import OmegaConf
 
@@ -60,6 +61,9 @@ class RunHandle:
     overrides: tuple[str, ...] = ()
 
 
+Opening: TypeAlias = Callable[[], RunHandle]
+
+
 @contextmanager
 def start_run(
     config: Config,
@@ -70,11 +74,13 @@ def start_run(
     parent_run_id: str | None = None,
     overrides: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
-) -> Iterator[RunHandle]:
+) -> Iterator[Opening]:
     """Record a run from here to the end of the `with` block.
 
-    Ends FINISHED, or FAILED with the exception's type and message in the tag `failure`, or KILLED
-    after Ctrl-C and SIGTERM. Whatever was raised is raised again.
+    MLflow takes seconds to import, so the run is begun in a thread, beside the work in the block;
+    calling what is yielded waits for it. Ends FINISHED, or FAILED with the exception's type and
+    message in the tag `failure`, or KILLED after Ctrl-C and SIGTERM. Whatever was raised is
+    raised again.
 
     Parameters
     ----------
@@ -93,11 +99,36 @@ def start_run(
     tags : mapping of str to str, optional
         More tags.
 
-    Raises
+    Yields
     ------
-    BenchError
-        If the tracking store cannot be used; see `open_client`.
+    callable
+        Gives the `RunHandle`, as soon as the run has begun; raises what `open_client` raises.
     """
+    with ThreadPoolExecutor(1, thread_name_prefix="mlflow") as pool:
+        opening = pool.submit(
+            _begin,
+            config,
+            split,
+            identity=identity,
+            run_name=run_name,
+            parent_run_id=parent_run_id,
+            overrides=overrides,
+            tags=tags,
+        )
+        with _ended_properly(opening.result):
+            yield opening.result
+
+
+def _begin(
+    config: Config,
+    split: Split,
+    *,
+    identity: str,
+    run_name: str | None,
+    parent_run_id: str | None,
+    overrides: Sequence[str],
+    tags: Mapping[str, str] | None,
+) -> RunHandle:
     values = as_mapping(config)
     tracking = values["tracking"]
     client = open_client(tracking["uri"])
@@ -116,9 +147,8 @@ def start_run(
         artifact_uri=run.info.artifact_uri,
         overrides=tuple(overrides),
     )
-    with _ended_properly(handle):
-        _log_start(handle, values, split)
-        yield handle
+    _log_start(handle, values, split)
+    return handle
 
 
 def find_finished(client: MlflowClient, experiment_id: str, identity: str) -> Run | None:
@@ -162,6 +192,7 @@ def _tags(config: Config, split: Split, identity: str) -> dict[str, str]:
         "kind": "run",
         "data": split.name,
         "model": method.model,
+        "variant": method.variant,
         "pca": method.pca,
         "index": method.index,
         "metric": method.metric,
@@ -190,8 +221,9 @@ def _log_start(handle: RunHandle, values: Mapping[str, Any], split: Split) -> No
 
 
 @contextmanager
-def _ended_properly(handle: RunHandle) -> Iterator[None]:
+def _ended_properly(opening: Opening) -> Iterator[None]:
     def end(status: str, error: BaseException | None = None) -> None:
+        handle = opening()
         if error is not None:
             handle.client.set_tag(handle.run_id, "failure", failure_line(error))
         handle.client.set_terminated(handle.run_id, status)

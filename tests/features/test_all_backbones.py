@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,11 @@ def test_features_are_those_of_keras(name: str) -> None:
     assert features.shape == (2, row.dim)
     assert difference(features, expected) < 1e-4
 
+    # Random weights of the deepest network blow up: there Keras' own features change by 65% when
+    # the input does by 1e-7, which says nothing about a conversion.
+    if np.abs(expected).max() > 1e4:
+        halve_batch_norms(model)
+        expected = model.predict(pixels, verbose=0)
     converted = openvino.convert_model(
         tf.function(
             lambda x: model(x, training=False),
@@ -84,3 +90,9 @@ def test_features_are_those_of_keras(name: str) -> None:
 
 def difference(features: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(features - expected).max() / np.abs(expected).max())
+
+
+def halve_batch_norms(model: Any) -> None:
+    for variable in model.weights:
+        if variable.name == "gamma":
+            variable.assign(variable * 0.5)

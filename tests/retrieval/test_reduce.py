@@ -40,6 +40,22 @@ def test_keeping_every_component_keeps_distances():
     assert np.allclose(np.linalg.norm(y[:, None] - y[None], axis=2), before, atol=1e-3)
 
 
+def test_as_many_components_as_images_keeps_distances_too():
+    x = cloud(12, 40)  # centred, they span 11 directions: the twelfth has no variance
+    y = Projection(x, Pca(n=12))(x)
+    before = np.linalg.norm(x[:, None] - x[None], axis=2)
+    assert np.allclose(np.linalg.norm(y[:, None] - y[None], axis=2), before, atol=1e-3)
+    assert np.isfinite(Projection(x, Pca(n=12, whiten=True))(x)).all()
+
+
+def test_like_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    for x in (cloud(80, 20), cloud(20, 80)):
+        theirs = PCA(10, svd_solver="full").fit_transform(x)
+        assert np.allclose(np.abs(Projection(x, Pca(n=10))(x)), np.abs(theirs), atol=1e-3)
+
+
 def test_too_many_components_name_both_numbers():
     with pytest.raises(BenchError, match=r"pca\.n=500.* 300 train .* 1024 dimensions.* 300"):
         check_pca(Pca(n=500), n_fit=300, dimensions=1024, fitted_on="train")

@@ -20,6 +20,7 @@ NAME = "board"
 def record(uri, client, *, model, hit, fingerprint="one", identity=None, fail=False):
     """A run with made-up figures; what makes them is none of the leaderboard's business."""
     tags = {"kind": "run", "data": NAME, "model": model, "pca": "none", "index": "exact"}
+    tags["variant"] = "8px"
     tags |= {"metric": "cosine", "split_fingerprint": fingerprint, "identity": identity or model}
     run = client.create_run(experiment_id(client, NAME), tags=tags, run_name=model)
     if hit is not None:
@@ -70,7 +71,10 @@ def test_files_hold_mlflows_numbers_in_full(uri, client, runs, tmp_path, capsys)
         metrics = client.get_run(row["run_id"]).data.metrics
         assert float(row["hit_at_1"]) == metrics["hit_at_1"]
         assert float(row["map_at_r"]) == metrics["map_at_r"]
-    assert "| 2 | a | none | exact | cosine | 0.333 |" in (tmp_path / "leaderboard.md").read_text()
+    assert (
+        "| 2 | a | 8px | none | exact | cosine | 0.333 |"
+        in (tmp_path / "leaderboard.md").read_text()
+    )
     assert "Left out: 1 finished runs" in capsys.readouterr().out
 
 

@@ -20,9 +20,9 @@ def recorded(uri, client):
     result = make_result(split)
     config = make_config(uri, name="recorded", pca=3)
     overrides = ["model=toynet", "pca.n=3"]
-    with start_run(config, split, identity="same", overrides=overrides) as handle:
-        assert client.get_run(handle.run_id).info.status == "RUNNING"
-        log_result(handle, result, config)
+    with start_run(config, split, identity="same", overrides=overrides) as opening:
+        assert client.get_run(opening().run_id).info.status == "RUNNING"
+        handle = log_result(opening, result, config)
     run = client.get_run(handle.run_id)
     return run, result, Path(run.info.artifact_uri.removeprefix("file://"))
 
@@ -57,7 +57,7 @@ def test_tags_say_what_it_was_run_on_and_with(recorded):
     tags = run.data.tags
     assert tags["split_fingerprint"] == result.split.fingerprint
     assert (tags["model"], tags["pca"], tags["data"]) == ("toynet", "3", "recorded")
-    assert run.info.run_name == "toynet · PCA 3 · exact · cosine"
+    assert run.info.run_name == "toynet 8px · PCA 3 · exact · cosine"
     assert "version.keras" in tags
     assert int(tags["machine.cores"]) >= 1
     assert "python -m outliers_bench model=toynet pca.n=3" in tags["mlflow.note.content"]
@@ -123,14 +123,14 @@ def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
 
     def fail(handles):
         config = make_config(uri, name="broken off")
-        with start_run(config, split, identity="lost") as handle:
-            handles.append(handle)
+        with start_run(config, split, identity="lost") as opening:
+            handles.append(opening)
             raise error
 
     handles = []
     with pytest.raises(type(error)):
         fail(handles)
-    run = client.get_run(handles[0].run_id)
+    run = client.get_run(handles[0]().run_id)
     assert run.info.status == status
     assert run.data.tags["failure"].startswith(type(error).__name__)
     assert "\n" not in run.data.tags["failure"]
@@ -139,12 +139,12 @@ def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
 
 def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
     def be_killed(handles):
-        with start_run(make_config(uri), make_split(), identity="killed") as handle:
-            handles.append(handle)
+        with start_run(make_config(uri), make_split(), identity="killed") as opening:
+            handles.append(opening)
             os.kill(os.getpid(), signal.SIGTERM)
 
     handles = []
     with pytest.raises(SystemExit):
         be_killed(handles)
-    assert client.get_run(handles[0].run_id).info.status == "KILLED"
+    assert client.get_run(handles[0]().run_id).info.status == "KILLED"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

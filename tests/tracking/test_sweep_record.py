@@ -13,9 +13,9 @@ def child(uri, parent, *, seed, model):
     split = make_split("swept")
     config = make_config(uri, name="swept", model=model)
     config.pictures.queries = 0
-    with start_run(config, split, identity=model, parent_run_id=parent) as handle:
+    with start_run(config, split, identity=model, parent_run_id=parent) as opening:
         result = make_result(split, seed=seed)
-        log_result(handle, result, config)
+        handle = log_result(opening, result, config)
     return result.evaluation.metrics["hit_at_1"], handle.run_id
 
 
@@ -44,7 +44,7 @@ def test_a_sweep_sums_up_its_children(uri, client):
     assert run.data.tags["best_run_id"] in {run_id for score, run_id in scores}
     note = run.data.tags["mlflow.note.content"]
     assert "2 of 4 jobs finished" in note
-    assert "a · exact · cosine" in note
+    assert "a 8px · exact · cosine" in note
     assert "model=nosuch: no such option" in note
 
 
