@@ -110,7 +110,7 @@ class Config:
     k : list of int
         Cut-offs of hit_at_k and precision_at_k.
     seed : int
-        Decides the split, the order of ties, and which queries are pictured.
+        Decides the split, the order of ties, random weights, and which queries are pictured.
     skip_finished : bool
         Whether a finished run with the same identity is taken instead of running again.
     """
@@ -192,7 +192,10 @@ def register() -> None:
     store.store(name="config_schema", node=Config)
     for group, schemas in SCHEMAS.items():
         for name, schema in schemas.items():
-            store.store(group=f"schema/{group}", name=name, node=schema)
+            node = OmegaConf.structured(schema)
+            if "random_seed" in node:
+                node.random_seed = "${seed}"
+            store.store(group=f"schema/{group}", name=name, node=node)
     # As a second search path the folder above experiments/ would do, but that is the whole
     # checkout, .venv included, and Hydra would walk through it to list the groups.
     experiments = shipped("experiments")
