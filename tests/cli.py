@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def in_process(
     from outliers_bench.__main__ import main
 
     GlobalHydra.instance().clear()
+    _forget_absl_handlers()
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.setattr(sys, "argv", ["outliers_bench", *arguments])
     code = 0
@@ -48,3 +50,12 @@ def in_process(
         code = int(end.code or 0)
     said = capsys.readouterr()
     return Done(code, said.out, said.err)
+
+
+def _forget_absl_handlers() -> None:
+    """Hydra sets up logging anew, which closes absl's handler and with it pytest's own stderr.
+
+    Only where TensorFlow was imported by a test before; in a real process absl knows its stream.
+    """
+    handlers = logging._handlerList
+    handlers[:] = [ref for ref in handlers if not type(ref()).__module__.startswith("absl")]
