@@ -18,6 +18,7 @@ from outliers_bench.reports.table import show, show_finished
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.run import PARENT_RUN_VARIABLE, find_finished, start_run
 from outliers_bench.tracking.store import check_uri, experiment_id, open_client
+from outliers_bench.tracking.sweep import note_found
 from outliers_bench.types import IntArray, Result, Split
 
 
@@ -79,9 +80,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         identity=same,
         parent_run_id=os.environ.get(PARENT_RUN_VARIABLE),
         overrides=overrides,
-    ) as opening:
-        if method.lacks(split.images):
-            opening()  # hours of embedding may follow: be sure first that MLflow will take them
+    ) as handle:
         total = len(split.images) + len(split.left_out)
         split = split.without(method.extract(split.images))
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
@@ -92,8 +91,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
             with meter.stage("evaluate"):
                 evaluation = evaluate(ranking, split, k=config.k)
         result = Result(split, ranking, evaluation, meter.costs(len(split.query)))
-        handle = log_result(opening, result, config)
-    show(result, handle)
+        pictures = log_result(handle, result, config)
+    show(result, handle, pictures=pictures)
     return result
 
 
@@ -138,5 +137,7 @@ def _finished(config: Config, split: Split, same: str) -> bool:
     run = find_finished(client, experiment, same)
     if run is None:
         return False
+    if parent := os.environ.get(PARENT_RUN_VARIABLE):
+        note_found(client, parent, run)
     show_finished(run)
     return True

@@ -28,6 +28,7 @@ from outliers_bench.retrieval.index import Index
 from outliers_bench.retrieval.reduce import Pca
 from outliers_bench.retrieval.trees import Tree
 
+MOST_PICTURED = 200  # rows or columns; an image file has room for little more
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -172,18 +173,20 @@ def _refuse_unknown(node: object, path: str) -> None:
 def _check_ranges(config: Config) -> None:
     if not config.k or min(config.k) < 1:
         raise BenchError(f"k={config.k}: a list of at least one cut-off, each at least 1")
-    if config.seed < 0:
-        raise BenchError(f"seed={config.seed}: a seed is not negative")
-    if not 0 <= config.data.max_unreadable <= 1:
-        raise BenchError(
-            f"data.max_unreadable={config.data.max_unreadable}: a share between 0 and 1"
-        )
+    if not 0 <= config.seed < 2**32:
+        raise BenchError(f"seed={config.seed}: a seed is from 0 to {2**32 - 1}")
     batch = config.engine.batch_size
     if batch != "auto" and not (isinstance(batch, int) and batch >= 1):
         raise BenchError(f"engine.batch_size={batch}: auto, or a whole number of at least 1")
     for name in ("queries", "depth"):
-        if getattr(config.pictures, name) < 0:
-            raise BenchError(f"pictures.{name}={getattr(config.pictures, name)}: not negative")
+        number = getattr(config.pictures, name)
+        if not 0 <= number <= MOST_PICTURED:
+            raise BenchError(f"pictures.{name}={number}: from 0 to {MOST_PICTURED}")
+    for option, value in (("cache.dir", config.cache.dir), ("tracking.uri", config.tracking.uri)):
+        if not value.strip():
+            raise BenchError(f"{option}= is empty; leave it out to have the default")
+    if config.tracking.experiment is not None and not config.tracking.experiment.strip():
+        raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
 
 
 def register() -> None:

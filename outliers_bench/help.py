@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -80,7 +81,9 @@ def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
     ]
     listing = [_listed(f"{group}=", [file.stem for file in files]) for group, files in groups]
     with initialize_config_dir(str(conf), version_base="1.3"):
-        config = compose("config", [word for word in overrides if not word.startswith("-")])
+        config = compose(
+            "config", [word for word in overrides if re.match(r"[+~]*\w[^=]*=|~", word)]
+        )
     options = OmegaConf.to_yaml(config).replace("'n':", "n:")
     return "\n".join([USAGE, *listing, "", OPTIONS, options, FLAGS])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -49,3 +50,16 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total, description=stage)
+
+
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show that something is going on whose length nobody knows."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
+from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking.run import PARENT_RUN_VARIABLE
 
@@ -61,28 +62,34 @@ def recorded(uri: str, overrides: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def finish(status: str | None = None) -> None:
+def finish(status: str | None = None) -> bool:
     """End the parent run, if this process has begun one.
 
     Parameters
     ----------
     status : str or None
         FINISHED, FAILED or KILLED; None lets the children decide.
+
+    Returns
+    -------
+    bool
+        Whether there was one.
     """
     if ParentRun.uri is None:
-        return
+        return False
     from outliers_bench.tracking.store import open_client
     from outliers_bench.tracking.sweep import finish_parent
 
     parent = os.environ.pop(PARENT_RUN_VARIABLE)
-    finish_parent(open_client(ParentRun.uri), parent, status)
-    ParentRun.uri = None
+    uri, ParentRun.uri = ParentRun.uri, None
+    finish_parent(open_client(uri), parent, status)
+    return True
 
 
 def _data_name(config: DictConfig) -> str:
     """The data set's name, as far as it is known before any job has loaded it."""
-    for key in ("name", "root", "path"):
-        value = OmegaConf.select(config, f"data.{key}")
-        if value is not None:
-            return str(value) if key == "name" else Path(value).expanduser().resolve().stem
-    return "sweep"
+    try:
+        source = OmegaConf.to_object(config.data)
+    except MissingMandatoryValue:  # it is among the swept options
+        return "sweep"
+    return source.title() if isinstance(source, DataSource) else "sweep"

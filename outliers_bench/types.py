@@ -22,13 +22,19 @@ RGB = npt.NDArray[np.uint8]
 class ImageReader(Protocol):
     """Where the pixels of an `ImageSet` come from."""
 
-    def read(self, name: str) -> RGB:
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         """Decode one image.
 
         Parameters
         ----------
         name : str
             One of the `ImageSet`'s names.
+        digest : bytes or None
+            What its content had as digest when the set was made. A reader whose images can change
+            refuses another content, which must not be stored under this digest.
+        side : int or None
+            Where the image is only to be looked at: its sides need no more pixels than this, so
+            a reader may take a short cut. None for the image as it is.
 
         Returns
         -------
@@ -38,7 +44,7 @@ class ImageReader(Protocol):
         Raises
         ------
         UnreadableImageError
-            If the image is missing, damaged or too large.
+            If the image is missing, damaged, too large, or not what it was.
         """
         ...
 
@@ -103,9 +109,9 @@ class ImageSet:
         """The images whose content is not among `digests`."""
         return self.take([i for i, digest in enumerate(self.digests) if digest not in digests])
 
-    def read(self, row: int) -> RGB:
-        """Decode the image at one position; see `ImageReader.read`."""
-        return self.reader.read(self.names[row])
+    def read(self, row: int, *, side: int | None = None) -> RGB:
+        """Decode the image at one position; see `ImageReader.read` for `side`."""
+        return self.reader.read(self.names[row], self.digests[row], side=side)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class LeftOut:
     detail: str
 
 
-LeftOutKind = Literal["unreadable", "duplicate", "conflicting_labels"]
+LeftOutKind = Literal["unreadable", "unsupported", "duplicate", "conflicting_labels"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ def in_process(
     from outliers_bench.__main__ import main
 
     GlobalHydra.instance().clear()
+    handler = signal.getsignal(signal.SIGTERM)
     _forget_absl_handlers()
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.setattr(sys, "argv", ["outliers_bench", *arguments])
@@ -48,6 +50,8 @@ def in_process(
         main()
     except SystemExit as end:
         code = int(end.code or 0)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     said = capsys.readouterr()
     return Done(code, said.out, said.err)
 

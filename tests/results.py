@@ -21,7 +21,7 @@ class PlainReader:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def read(self, name):
+    def read(self, name, digest=None, *, side=None):
         self.seen.append(name)
         if "broken" in name:
             raise UnreadableImageError(f"{name}: broken")

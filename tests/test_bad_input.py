@@ -48,6 +48,11 @@ CASES = {
     "empty list": (["k=[]"], r"k=\[\]"),
     "zero cut-off": (["k=[0,1]"], r"k=\[0, 1\].*at least 1"),
     "negative seed": (["seed=-1"], r"seed=-1"),
+    "huge seed": (["seed=99999999999999999999"], r"seed=9999"),
+    "negative random seed": (["model.random_seed=-1"], r"model\.random_seed=-1"),
+    "too many pictures": (["pictures.depth=5000"], r"pictures\.depth=5000.*200"),
+    "no cache": (["cache.dir="], r"cache\.dir= is empty"),
+    "no experiment": (["tracking.experiment="], r"tracking\.experiment= is empty"),
     "negative pictures": (["pictures.depth=-1"], r"pictures\.depth=-1"),
     "unreadable share": (["data.max_unreadable=2"], r"data\.max_unreadable=2"),
     "batch size": (["engine.batch_size=lots"], r"engine\.batch_size=lots.*auto"),
@@ -71,6 +76,7 @@ CASES = {
     "whitening without pca": ([*FOLDER, "pca.whiten=true"], r"pca\.n"),
     "k larger than the gallery": ([*FOLDER, "k=[1,99]"], r"k=99.*gallery.*3 images"),
     "image too small": (["model=xception", "model.image_size=64"], r"image_size=64.*xception.*71"),
+    "image too large": (["model.image_size=1000000"], r"image_size=1000000.*at most"),
     "thumbnail of nothing": (["model=pixels", "model.image_size=0"], r"image_size=0"),
     "missing weights": (["model.weights=nope.h5"], r"nope\.h5.*no such file"),
     "typo in weights": (["model.weights=imagnet"], r"did you mean imagenet\?"),
@@ -85,7 +91,7 @@ CASES = {
     ),
     "database that is none": ([*FOLDER, "tracking.uri=sqlite:///notes.db"], r"notes\.db"),
     "file store": (["tracking.uri=./mlruns"], r"tracking\.uri=\./mlruns.*sqlite"),
-    "unreachable cache": ([*FOLDER, "cache.dir=notes.db"], r"cache\.dir|notes\.db"),
+    "unreachable cache": ([*FOLDER, "cache.dir=notes.db"], r"cache\.dir=notes\.db cannot be made"),
 }
 
 

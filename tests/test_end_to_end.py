@@ -132,7 +132,7 @@ def test_a_sweep_has_one_parent_and_trees_agree_with_exact(desk):
 
 def test_a_failing_job_does_not_stop_the_others(desk):
     done = run_cli(desk, "-m", *SMALL, "model=pixels", "pca.n=4,9999", "tracking.experiment=partly")
-    assert done.code == 2
+    assert done.code == 2, done.err
     assert re.search(r"error in .*pca\.n=9999.*too large", done.err)
     assert "Traceback" not in done.err
     found = [run for run in runs(desk) if "pca.n=" in run.data.tags.get("overrides", "")]
@@ -188,7 +188,7 @@ def test_unreadable_photos_are_counted_or_stop_the_run(desk, tmp_path):
     broken.write_bytes(broken.read_bytes()[:200])
     folder = ("data=folder", f"data.root={tmp_path}/photos", "model=pixels", "k=[1]")
     done = run_cli(desk, *folder)
-    assert done.code == 2
+    assert done.code == 2, done.err
     assert re.search(r"1 of 40 images .*ant/3\.png.*data\.max_unreadable", done.err)
     done = run_cli(desk, *folder, "data.max_unreadable=0.1")
     assert done.code == 0, done.err
@@ -196,6 +196,40 @@ def test_unreadable_photos_are_counted_or_stop_the_run(desk, tmp_path):
     assert run.data.metrics["images_unreadable"] == 1
     artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
     assert "ant/3.png" in (artifacts / "left_out.csv").read_text()
+
+
+def test_sigterm_in_a_sweep_ends_job_and_parent_as_killed(desk):
+    """What a cluster does to a job whose time is up."""
+    long = ("data.size=64", "data.images=5000", "model=pixels", "model.image_size=41,42")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "outliers_bench", "-m", *SMALL, *long],
+        cwd=desk,
+        env={**os.environ, "OUTLIERS_BENCH_CACHE": str(desk / "cache")},
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.time() + 120
+    while time.time() < deadline and process.poll() is None:
+        if any((desk / "cache" / "features").glob("pixels-*.sqlite-wal")):
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    ours = [run for run in runs(desk) if "41,42" in run.data.tags.get("overrides", "")]
+    assert [run.info.status for run in ours] == ["KILLED"]
+    (parent,) = ours
+    children = runs(desk, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert {run.info.status for run in children} <= {"KILLED"}
+
+
+def test_a_working_directory_with_blanks_and_umlauts(tmp_path):
+    desk = tmp_path / "Größe der Bären"
+    desk.mkdir()
+    done = run_cli(desk, *SMALL, "model=pixels", "pictures.queries=1")
+    assert done.code == 0, done.err
+    assert (desk / "mlflow.db").exists()
+    pictures = next(line for line in done.out.splitlines() if line.startswith("pictures"))
+    assert (Path(pictures.removeprefix("pictures").strip()) / "worst.jpg").is_file()
 
 
 @pytest.mark.slow

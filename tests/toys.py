@@ -19,7 +19,7 @@ class ArrayReader:
     arrays: dict[str, RGB]
     decoded: list[str] = field(default_factory=list)
 
-    def read(self, name: str) -> RGB:
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         self.decoded.append(name)
         if name not in self.arrays:
             raise UnreadableImageError(f"{name}: broken on purpose")

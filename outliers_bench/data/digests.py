@@ -6,18 +6,23 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from sqlite3 import SQLITE_CORRUPT, SQLITE_NOTADB
+from typing import TypeVar
 
+from outliers_bench.data.content import content_hash
 from outliers_bench.data.files import reason
 from outliers_bench.progress import track
 from outliers_bench.types import LeftOut
 
+T = TypeVar("T")
+
 _TRUSTED_AGE_NS = 2_000_000_000
 _BATCH = 500
+_DAMAGED = (SQLITE_CORRUPT, SQLITE_NOTADB)
 _TABLE = """
 CREATE TABLE IF NOT EXISTS digests_1 (
     path BLOB PRIMARY KEY, state TEXT NOT NULL, digest BLOB NOT NULL
@@ -99,7 +104,7 @@ def _digest(path: str) -> tuple[str, bytes] | str:
         with open(path, "rb") as file:  # noqa: PTH123
             before = os.fstat(file.fileno())
             started = time.time_ns()
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+            digest = hashlib.file_digest(file, content_hash)
             after = os.fstat(file.fileno())
     except OSError as error:
         return reason(error)
@@ -114,67 +119,72 @@ class _Memory:
     """Digests by path, in SQLite. Forgets rather than fails: it only ever saves time."""
 
     def __init__(self, file: Path) -> None:
+        self._file = file
         self._connection: sqlite3.Connection | None = None
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._connection = self._open(file)
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in (SQLITE_CORRUPT, SQLITE_NOTADB):
-                    raise
-                self._discard(file)
-                self._connection = self._open(file)
-        except (sqlite3.Error, OSError):
-            self._connection = None
-
-    @staticmethod
-    def _open(file: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(file, timeout=30)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(_TABLE)
-            (answer,) = connection.execute("PRAGMA quick_check").fetchone()
-            if answer != "ok":
-                damage = sqlite3.DatabaseError(answer)
-                damage.sqlite_errorcode = SQLITE_CORRUPT
-                raise damage
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    @staticmethod
-    def _discard(file: Path) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            file.with_name(file.name + suffix).unlink(missing_ok=True)
 
     def recall(self, paths: list[str]) -> dict[str, tuple[str, bytes]]:
         """State and digest of the paths that are remembered."""
-        known: dict[str, tuple[str, bytes]] = {}
-        if self._connection is None:
-            return known
-        with suppress(sqlite3.Error):
-            for start in range(0, len(paths), _BATCH):
-                keys = [os.fsencode(path) for path in paths[start : start + _BATCH]]
-                marks = ",".join("?" * len(keys))
-                rows = self._connection.execute(
-                    f"SELECT path, state, digest FROM digests_1 WHERE path IN ({marks})",  # noqa: S608
-                    keys,
-                )
-                known.update((os.fsdecode(path), (state, bytes(d))) for path, state, d in rows)
-        return known
+        return self._attempt(lambda connection: _select(connection, paths)) or {}
 
     def remember(self, rows: list[tuple[str, str, bytes]]) -> None:
         """Keep state and digest by path."""
-        if self._connection is None or not rows:
-            return
-        with suppress(sqlite3.Error), self._connection:
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?)",
-                [(os.fsencode(path), state, digest) for path, state, digest in rows],
-            )
+        if rows:
+            self._attempt(lambda connection: _insert(connection, rows))
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Do something with the database; None if that cannot be. A damaged one is begun anew."""
+        for _ in range(2):
+            try:
+                if self._connection is None:
+                    self._connection = _open(self._file)
+                return work(self._connection)
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                    return None
+                self.close()
+                with suppress(OSError):
+                    for suffix in ("", "-wal", "-shm"):
+                        path = self._file.with_name(self._file.name + suffix)
+                        path.unlink(missing_ok=True)
+            except OSError:
+                return None
+        return None
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(file, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(_TABLE)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _select(connection: sqlite3.Connection, paths: list[str]) -> dict[str, tuple[str, bytes]]:
+    known: dict[str, tuple[str, bytes]] = {}
+    for start in range(0, len(paths), _BATCH):
+        keys = [os.fsencode(path) for path in paths[start : start + _BATCH]]
+        marks = ",".join("?" * len(keys))
+        rows = connection.execute(
+            f"SELECT path, state, digest FROM digests_1 WHERE path IN ({marks})",  # noqa: S608
+            keys,
+        )
+        known.update((os.fsdecode(path), (state, bytes(d))) for path, state, d in rows)
+    return known
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[str, str, bytes]]) -> None:
+    with connection:
+        connection.executemany(
+            "INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?)",
+            [(os.fsencode(path), state, digest) for path, state, digest in rows],
+        )

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.files import EXTENSIONS, existing_folder, list_images
-from outliers_bench.data.source import DataSource
-from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.data.files import EXTENSIONS, existing_folder, list_images, unsupported_hint
+from outliers_bench.data.source import CutSource, folder_name
 from outliers_bench.data.table import PARTS, Row, read_table
 from outliers_bench.errors import BenchError
-from outliers_bench.types import Split
+from outliers_bench.types import ImageSet, LeftOut
 
 
 @dataclass
-class ClassFolders(DataSource):
+class ClassFolders(CutSource):
     """Images in one folder for each class, at any depth below it.
 
     Parameters
     ----------
     root : str
         The folder that holds the class folders.
-    train, query : float
-        Shares; see `cut`.
-    protocol : Protocol
-        See `cut`.
     """
 
     root: str = MISSING
-    train: float = 0.7
-    query: float = 0.5
-    protocol: Protocol = Protocol.query_gallery
 
-    def load(self, *, seed: int, cache: Path) -> Split:
-        """Find the images and cut them; see `DataSource.load`."""
-        check_shares(train=self.train, query=self.query)
+    def own_name(self) -> str:
+        """The folder's name; see `DataSource.own_name`."""
+        return folder_name(self.root)
+
+    def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
+        """Find the images; see `CutSource.collect`."""
         root = existing_folder(self.root, "data.root")
-        rows = [Row(name, name.partition("/")[0]) for name in list_images(root)]
+        names, left_out = list_images(root)
+        rows = [Row(name, name.partition("/")[0]) for name in names]
         if not rows:
             raise BenchError(
                 f"data.root={self.root}: no images in this folder ({', '.join(EXTENSIONS)})"
+                f"{unsupported_hint(left_out)}"
             )
         loose = [row.name for row in rows if "/" not in row.name]
         if loose:
@@ -61,14 +59,9 @@ class ClassFolders(DataSource):
             raise BenchError(
                 f"data.root={self.root} holds one class folder only, {only!r}, so every answer "
                 f"would be right; if the classes are inside it, use data.root={self.root}/{only}"
+                f"{unsupported_hint(left_out)}"
             )
-        table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
-        return cut(
-            table.images(),
-            name=self.name or root.resolve().name,
-            train=self.train,
-            query=self.query,
-            protocol=self.protocol,
-            seed=seed,
-            left_out=table.left_out,
+        table = read_table(
+            rows, root=root, cache=cache, max_unreadable=self.max_unreadable, left_out=left_out
         )
+        return table.images(), table.left_out

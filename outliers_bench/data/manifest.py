@@ -7,9 +7,9 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.files import existing_folder
-from outliers_bench.data.source import DataSource
-from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.data.files import absolute, existing_folder
+from outliers_bench.data.source import CutSource
+from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import PARTS, Row, read_table, ready_made
 from outliers_bench.errors import BenchError
 from outliers_bench.types import Split
@@ -18,8 +18,10 @@ _READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
 
 
 @dataclass
-class Manifest(DataSource):
+class Manifest(CutSource):
     """A table with the columns path, label and, if wanted, split and group.
+
+    The options of `CutSource` are for a table without `split`.
 
     Parameters
     ----------
@@ -30,22 +32,19 @@ class Manifest(DataSource):
         ranked but not scored.
     root : str or None
         Where relative image paths start; None for the table's folder.
-    train, query : float
-        Shares, for a table without `split`; see `cut`.
-    protocol : Protocol
-        For a table without `split`; see `cut`.
     """
 
     path: str = MISSING
     root: str | None = None
-    train: float = 0.7
-    query: float = 0.5
-    protocol: Protocol = Protocol.query_gallery
+
+    def own_name(self) -> str:
+        """The file's name without its extension; see `DataSource.own_name`."""
+        return "" if self.path == MISSING else Path(self.path).stem
 
     def load(self, *, seed: int, cache: Path) -> Split:
         """Read the table and the images it names; see `DataSource.load`."""
-        check_shares(train=self.train, query=self.query)
-        file = Path(self.path).expanduser().absolute()
+        self.check()
+        file = absolute(self.path)
         columns = _read(file, self.path)
         root = file.parent if self.root is None else existing_folder(self.root, "data.root")
         ready = "split" in columns
@@ -56,18 +55,9 @@ class Manifest(DataSource):
                 "take the column out, or use data.protocol=query_gallery"
             )
         table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
-        name = self.name or file.stem
         if ready:
-            return ready_made(table, name=name)
-        return cut(
-            table.images(),
-            name=name,
-            train=self.train,
-            query=self.query,
-            protocol=self.protocol,
-            seed=seed,
-            left_out=table.left_out,
-        )
+            return ready_made(table, name=self.title())
+        return self.cut(table.images(), table.left_out, seed=seed)
 
 
 def _read(file: Path, given: str) -> dict[str, list[str]]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.files import existing_folder, list_images
-from outliers_bench.data.source import DataSource
+from outliers_bench.data.files import existing_folder, list_images, unsupported_hint
+from outliers_bench.data.source import DataSource, folder_name
 from outliers_bench.data.table import PARTS, Row, read_table, ready_made
 from outliers_bench.errors import BenchError
-from outliers_bench.types import Split
+from outliers_bench.types import LeftOut, Split
 
 
 @dataclass
@@ -29,36 +29,48 @@ class PreparedFolders(DataSource):
 
     root: str = MISSING
 
+    def own_name(self) -> str:
+        """The folder's name; see `DataSource.own_name`."""
+        return folder_name(self.root)
+
     def load(self, *, seed: int, cache: Path) -> Split:  # noqa: ARG002 - nothing is left to chance
         """Find the images of each part; see `DataSource.load`."""
+        self.check()
         root = existing_folder(self.root, "data.root")
-        rows = [row for part in PARTS for row in self._rows(root, part)]
-        table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
-        return ready_made(table, name=self.name or root.resolve().name)
+        rows: list[Row] = []
+        left_out: list[LeftOut] = []
+        for part in PARTS:
+            found, lost = self._rows(root, part)
+            rows += found
+            left_out += lost
+        table = read_table(
+            rows, root=root, cache=cache, max_unreadable=self.max_unreadable, left_out=left_out
+        )
+        return ready_made(table, name=self.title())
 
-    def _rows(self, root: Path, part: str) -> list[Row]:
-        folder = root / part
-        if not folder.is_dir():
+    def _rows(self, root: Path, part: str) -> tuple[list[Row], list[LeftOut]]:
+        if not (root / part).is_dir():
             if part == "train":
-                return []
+                return [], []
             raise BenchError(
                 f"data.root={self.root}: there is no folder {part} in it; data=prepared needs "
                 "query and gallery (and takes train), data=folder cuts class folders itself"
             )
-        names = list_images(folder)
+        names, left_out = list_images(root, part)
         if not names and part != "train":
-            raise BenchError(f"data.root={self.root}: no images in {part}")
-        loose = [name for name in names if "/" not in name]
+            raise BenchError(
+                f"data.root={self.root}: no images in {part}{unsupported_hint(left_out)}"
+            )
+        loose = [name for name in names if name.count("/") == 1]
         if loose and part == "train":
             raise BenchError(
-                f"data.root={self.root}: train/{loose[0]} lies in no class folder; images to learn "
+                f"data.root={self.root}: {loose[0]} lies in no class folder; images to learn "
                 "from need a folder for each class, train/<class>/"
             )
         if loose and len(loose) < len(names):
             raise BenchError(
                 f"data.root={self.root}: {part} has images in class folders and {len(loose)} "
-                f"beside them ({part}/{loose[0]}); give all of them a class folder, or none"
+                f"beside them ({loose[0]}); give all of them a class folder, or none"
             )
-        return [
-            Row(f"{part}/{name}", None if loose else name.partition("/")[0], part) for name in names
-        ]
+        rows = [Row(name, None if loose else name.split("/")[1], part) for name in names]
+        return rows, left_out

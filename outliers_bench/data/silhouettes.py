@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from outliers_bench.data.array_pickle import read_array
-from outliers_bench.data.source import DataSource
-from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.data.content import content_hash
+from outliers_bench.data.source import CutSource
 from outliers_bench.errors import BenchError
-from outliers_bench.types import RGB, ImageSet, IntArray, Split
+from outliers_bench.types import RGB, ImageSet, IntArray, LeftOut
 
 CLASSES = (
     "bear",
@@ -31,40 +31,27 @@ CLASSES = (
 
 
 @dataclass
-class Silhouettes(DataSource):
-    """White animals on black, about a thousand of each class, and 284 exact copies taken off.
+class Silhouettes(CutSource):
+    """White animals on black, about a thousand of each class, and 284 exact copies taken off."""
 
-    Parameters
-    ----------
-    train, query : float
-        Shares; see `cut`.
-    protocol : Protocol
-        See `cut`.
-    """
+    def own_name(self) -> str:
+        """See `DataSource.own_name`."""
+        return "silhouettes"
 
-    train: float = 0.7
-    query: float = 0.5
-    protocol: Protocol = Protocol.query_gallery
-
-    def load(self, *, seed: int, cache: Path) -> Split:  # noqa: ARG002 - it lies in the package
-        """Read the two arrays and cut them; see `DataSource.load`."""
-        check_shares(train=self.train, query=self.query)
+    def collect(
+        self,
+        cache: Path,  # noqa: ARG002 - it lies in the package
+    ) -> tuple[ImageSet, Sequence[LeftOut]]:
+        """Read the two arrays; see `CutSource.collect`."""
         pixels, labels = _arrays()
         images = ImageSet(
             names=tuple(f"{CLASSES[label]}/{row:04d}" for row, label in enumerate(labels)),
-            digests=tuple(blake2b(image.tobytes(), digest_size=16).digest() for image in pixels),
+            digests=tuple(content_hash(image.tobytes()).digest() for image in pixels),
             labels=labels,
             classes=CLASSES,
             reader=_ArrayReader(pixels),
         )
-        return cut(
-            images,
-            name=self.name or "silhouettes",
-            train=self.train,
-            query=self.query,
-            protocol=self.protocol,
-            seed=seed,
-        )
+        return images, ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,7 @@ class _ArrayReader:
 
     pixels: RGB
 
-    def read(self, name: str) -> RGB:
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         grey = self.pixels[int(name.rpartition("/")[2])]
         return np.repeat(grey[..., None], 3, axis=2)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import MISSING
+
+from outliers_bench.data.files import absolute
+from outliers_bench.data.split import Protocol, check_shares, cut
 from outliers_bench.errors import BenchError
-from outliers_bench.types import LeftOut, Split
+from outliers_bench.types import ImageSet, LeftOut, Split
 
 
 @dataclass
@@ -25,6 +30,19 @@ class DataSource:
     name: str | None = None
     max_unreadable: float = 0.01
 
+    def title(self) -> str:
+        """The data set's name as it stands in MLflow; known without loading, and never fails."""
+        return self.name or self.own_name() or "data"
+
+    def own_name(self) -> str:
+        """What the data set is called where the user gives no name; may be empty."""
+        return ""
+
+    def check(self) -> None:
+        """Raise `BenchError` if an option is out of range; touches no file."""
+        if not 0 <= self.max_unreadable <= 1:
+            raise BenchError(f"data.max_unreadable={self.max_unreadable}: give a share from 0 to 1")
+
     def load(self, *, seed: int, cache: Path) -> Split:
         """Find the images and cut them into train, query and gallery. Decodes nothing.
 
@@ -38,9 +56,70 @@ class DataSource:
         Raises
         ------
         BenchError
-            If the source is missing, empty, or cannot be cut as asked.
+            If an option is out of range, or the source is missing, empty, or cannot be cut as
+            asked.
         """
         raise NotImplementedError
+
+
+@dataclass
+class CutSource(DataSource):
+    """A source of labelled images that are cut by us.
+
+    Parameters
+    ----------
+    train, query : float
+        Shares; see `cut`.
+    protocol : Protocol
+        See `cut`.
+    """
+
+    train: float = 0.7
+    query: float = 0.5
+    protocol: Protocol = Protocol.query_gallery
+
+    def check(self) -> None:
+        """See `DataSource.check`."""
+        super().check()
+        check_shares(train=self.train, query=self.query)
+
+    def load(self, *, seed: int, cache: Path) -> Split:
+        """Collect the images and cut them; see `DataSource.load`."""
+        self.check()
+        images, left_out = self.collect(cache)
+        return self.cut(images, left_out, seed=seed)
+
+    def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
+        """All readable images with their labels, and those that are none of them.
+
+        Parameters
+        ----------
+        cache : Path
+            See `load`.
+        """
+        raise NotImplementedError
+
+    def cut(self, images: ImageSet, left_out: Sequence[LeftOut], *, seed: int) -> Split:
+        """Cut images as the options say; see `cut`."""
+        return cut(
+            images,
+            name=self.title(),
+            train=self.train,
+            query=self.query,
+            protocol=self.protocol,
+            seed=seed,
+            left_out=left_out,
+        )
+
+
+def folder_name(root: str) -> str:
+    """The name of the folder an option gives, links followed; empty where it is not given."""
+    if root in ("", MISSING):
+        return ""
+    try:
+        return absolute(root).resolve().name
+    except (OSError, RuntimeError, ValueError):  # a link in a circle, a null character
+        return ""
 
 
 def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -> None:
@@ -49,7 +128,8 @@ def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -
     Parameters
     ----------
     left_out : iterable of LeftOut
-        What is left out so far; only the unreadable ones count.
+        What is left out so far. Only the unreadable images count; those of a kind that is not read
+        are no part of the total either.
     total : int
         Images in the source, those left out included.
     limit : float
@@ -58,19 +138,21 @@ def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -
     Raises
     ------
     BenchError
-        If more are unreadable, or the limit is no share.
+        If more are unreadable; names the share that would do.
     """
-    if not 0 <= limit <= 1:
-        raise BenchError(f"data.max_unreadable={limit}: give a share from 0 to 1")
+    left_out = list(left_out)
     unreadable = [item for item in left_out if item.kind == "unreadable"]
-    if len(unreadable) <= limit * total:
+    total -= sum(item.kind == "unsupported" for item in left_out)
+    if not unreadable or len(unreadable) / total <= limit:
         return
     first = "; ".join(
         item.detail if item.detail.startswith(item.name) else f"{item.name}: {item.detail}"
         for item in unreadable[:3]
     )
+    enough = math.ceil(1000 * len(unreadable) / total) / 1000
+    allow = "" if enough == 1 else f", or allow more with data.max_unreadable={enough}"
     raise BenchError(
         f"{len(unreadable)} of {total} images ({len(unreadable) / total:.1%}) cannot be read, more "
         f"than the {limit:.1%} allowed ({first}{'; ...' if len(unreadable) > 3 else ''}). Mend or "
-        f"remove them, or allow more with data.max_unreadable="
+        f"remove them{allow}"
     )

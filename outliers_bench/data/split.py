@@ -49,7 +49,7 @@ def cut(
     name : str
         The data set's name.
     train : float
-        Share of each class that goes to train, 0 to below 1.
+        Share of each class that goes to train, 0 to below 1; see `check_shares`.
     query : float
         Share of the rest that goes to query, between 0 and 1. The remainder is the gallery.
     protocol : Protocol
@@ -62,10 +62,9 @@ def cut(
     Raises
     ------
     BenchError
-        If a share is out of range, there are fewer than two classes or no class can be cut, or
-        `leave_one_out` is asked for images in groups.
+        If there are fewer than two classes or no class can be cut, or `leave_one_out` is asked for
+        images in groups.
     """
-    check_shares(train=train, query=query)
     if images.labels is None:
         raise BenchError(f"{name}: images without labels cannot be cut into query and gallery")
     (images,), copies = deduplicate([images])

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.source import DataSource
-from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.data.content import content_hash
+from outliers_bench.data.source import CutSource
 from outliers_bench.errors import BenchError
-from outliers_bench.types import RGB, ImageSet, Split
+from outliers_bench.types import RGB, ImageSet, LeftOut
 
 GENERATOR = 1
 """Version of the drawing; part of each picture's digest. Raise it when the pixels change."""
@@ -25,7 +25,7 @@ Label = Enum("Label", {"class": "class", "individual": "individual"})
 
 
 @dataclass
-class Synthetic(DataSource):
+class Synthetic(CutSource):
     """Pictures drawn from a seed: a body of a class's shape, colours and pattern, in some pose.
 
     Parameters
@@ -40,10 +40,6 @@ class Synthetic(DataSource):
         Standard deviation of the noise on every pixel, of a range of 1.
     generator_seed : int
         Decides the pictures. The run's seed decides the split only.
-    train, query : float
-        Shares; see `cut`.
-    protocol : Protocol
-        See `cut`.
     """
 
     classes: int = 10
@@ -53,26 +49,26 @@ class Synthetic(DataSource):
     label: Label = Label["class"]
     noise: float = 0.05
     generator_seed: int = 0
-    train: float = 0.7
-    query: float = 0.5
-    protocol: Protocol = Protocol.query_gallery
 
-    def load(self, *, seed: int, cache: Path) -> Split:  # noqa: ARG002 - nothing is kept
-        """Name the pictures and cut them; see `DataSource.load`."""
-        check_shares(train=self.train, query=self.query)
+    def own_name(self) -> str:
+        """See `DataSource.own_name`."""
+        return "synthetic"
+
+    def check(self) -> None:
+        """See `DataSource.check`."""
+        super().check()
         for option in ("classes", "individuals", "images", "size"):
             if getattr(self, option) < 1:
                 raise BenchError(f"data.{option}={getattr(self, option)}: give 1 or more")
         if not 0 <= self.noise <= 1:
             raise BenchError(f"data.noise={self.noise}: give a number from 0 to 1")
-        return cut(
-            self.pictures(),
-            name=self.name or "synthetic",
-            train=self.train,
-            query=self.query,
-            protocol=self.protocol,
-            seed=seed,
-        )
+
+    def collect(
+        self,
+        cache: Path,  # noqa: ARG002 - nothing is kept
+    ) -> tuple[ImageSet, Sequence[LeftOut]]:
+        """Name the pictures; see `CutSource.collect`."""
+        return self.pictures(), ()
 
     def pictures(self) -> ImageSet:
         """All pictures, labelled, before any cut."""
@@ -117,9 +113,9 @@ class Artist:
     def digest(self, name: str) -> bytes:
         """Digest of all that decides the picture."""
         recipe = f"synthetic {GENERATOR} {self.seed} {self.size} {self.noise!r} {name}"
-        return blake2b(recipe.encode(), digest_size=16).digest()
+        return content_hash(recipe.encode()).digest()
 
-    def read(self, name: str) -> RGB:
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         """Draw one picture; see `ImageReader.read`."""
         import cv2
 

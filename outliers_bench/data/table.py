@@ -53,7 +53,7 @@ class Table:
     reader : FileReader
         Shared by all parts.
     left_out : tuple of LeftOut
-        The rows that cannot be read.
+        The images that are in no row, and why.
     """
 
     rows: tuple[Row, ...]
@@ -80,22 +80,42 @@ class Table:
         )
 
 
-def read_table(rows: Sequence[Row], *, root: Path, cache: Path, max_unreadable: float) -> Table:
+def read_table(
+    rows: Sequence[Row],
+    *,
+    root: Path,
+    cache: Path,
+    max_unreadable: float,
+    left_out: Sequence[LeftOut] = (),
+) -> Table:
     """Digest the files of a source.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The images.
+    root : Path
+        Where their names start.
+    cache : Path
+        See `digest_files`.
+    max_unreadable : float
+        Largest share of them that may be unreadable.
+    left_out : sequence of LeftOut
+        Images of the source that did not get this far.
 
     Raises
     ------
     BenchError
         If more than the given share of them cannot be read.
     """
-    digests, left_out = digest_files(root, [row.name for row in rows], cache=cache)
-    check_unreadable(left_out, total=len(rows), limit=max_unreadable)
+    digests, unreadable = digest_files(root, [row.name for row in rows], cache=cache)
+    check_unreadable(unreadable, total=len(rows), limit=max_unreadable)
     readable = tuple(row for row in rows if row.name in digests)
     return Table(
         rows=readable,
         digests=tuple(digests[row.name] for row in readable),
         reader=FileReader(root),
-        left_out=tuple(left_out),
+        left_out=(*left_out, *unreadable),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from outliers_bench.errors import BenchError
 from outliers_bench.features.applications import application, module_of, preprocess
 from outliers_bench.features.engine import Engine
-from outliers_bench.features.extractor import Embedder, Extractor
+from outliers_bench.features.extractor import Embedder, Extractor, check_size
 from outliers_bench.features.pooling import Pooling, with_pooling
 from outliers_bench.features.weight_files import SUFFIXES
 from outliers_bench.types import RGB
@@ -60,8 +60,13 @@ class Backbone(Extractor):
     def variant(self) -> str:
         """The image size, and pooling and weights where they are not the usual ones."""
         pooling = "" if self.pooling is Pooling.avg else self.pooling.value
-        own = self.weights.rpartition("/")[2].partition(".")[0]
-        weights = "" if self.weights == "imagenet" else own
+        if self.pooling is Pooling.gem:
+            pooling += f" p={self.gem_p:g}"
+        weights = "" if self.weights == "imagenet" else Path(self.weights).name
+        for suffix in (".h5", ".keras", ".weights"):
+            weights = weights.removesuffix(suffix)
+        if self.weights == "random":
+            weights += f" {self.random_seed}"
         return " ".join(part for part in (super().variant, pooling, weights) if part)
 
     @property
@@ -84,6 +89,9 @@ class Backbone(Extractor):
                 f"model.image_size={self.image_size} is too small for {self.name}, "
                 f"which needs {self.min_image_size} or more"
             )
+        check_size(self.image_size)
+        if not 0 <= self.random_seed < 2**32:
+            raise BenchError(f"model.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
         if not (math.isfinite(self.gem_p) and self.gem_p > 0):
             raise BenchError(f"model.gem_p={self.gem_p} must be a number above 0; usual is 3")
         if self.weights not in ("imagenet", "random"):

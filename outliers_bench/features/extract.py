@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from outliers_bench.features.extractor import Extractor
 from outliers_bench.features.store import FeatureStore
 from outliers_bench.machine import cores
 from outliers_bench.measure import Meter
-from outliers_bench.progress import track
+from outliers_bench.progress import status, track
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
 COMMIT_SECONDS = 1.0  # what a kill can cost
@@ -47,11 +48,8 @@ class Features:
         self._engine = engine
         self._cache = cache
         self._meter = meter
-
-    def lacks(self, images: ImageSet) -> bool:
-        """Whether the features of some image are not stored yet."""
-        with self._store() as store:
-            return len(store.known(images.digests)) < len(set(images.digests))
+        # Rates compare only where the same thing was measured.
+        self._how = f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored; compute those that are not.
@@ -72,7 +70,7 @@ class Features:
             missing = images.without(known)
             if len(missing):
                 inaccessible = self._embed(missing, store)
-            self._meter.images_per_second = store.images_per_second()
+            self._meter.images_per_second = store.images_per_second(self._how)
             reasons = store.unreadable(images.digests) | inaccessible
         usable = len(images) - len(reasons)
         self._meter.features_reused = len(known - reasons.keys())
@@ -92,7 +90,7 @@ class Features:
             Rows in the order of `images`.
         """
         matrix = np.empty((len(images), self._extractor.dimensions), dtype=np.float32)
-        with self._store() as store:
+        with self._store() as store, self._meter.stage("read"):
             found = store.get(images.digests)
         for row, digest in enumerate(images.digests):
             matrix[row] = found[digest]
@@ -109,9 +107,10 @@ class Features:
     def _embed(self, missing: ImageSet, store: FeatureStore) -> dict[bytes, str]:
         """Embed and store; returns why the images that could not be opened were not."""
         size = self._extractor.image_size
-        embedder = self._extractor.embedder(
-            self._engine, self._cache, lambda: _first_readable(missing, size)
-        )
+        with status(f"loading {self._extractor.name}"):
+            embedder = self._extractor.embedder(
+                self._engine, self._cache, lambda: _first_readable(missing, size)
+            )
         decoder = Decoder(missing, size)
         batch: list[tuple[bytes, FloatArray]] = []
         committed = time.perf_counter()
@@ -119,7 +118,7 @@ class Features:
         def commit() -> None:
             nonlocal batch, committed
             now = time.perf_counter()
-            store.add(batch, decoder.take_damaged(), seconds=now - committed)
+            store.add(batch, decoder.take_damaged(), seconds=now - committed, how=self._how)
             batch, committed = [], now
 
         for pair in track(embedder(decoder), stage="embed", total=len(missing)):

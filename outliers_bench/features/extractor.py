@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
 from outliers_bench.types import RGB, FloatArray
 
 Key: TypeAlias = bytes
+LARGEST_SIDE = 4096  # pixels; a batch of larger squares fills the memory of common machines
 
 
 class Embedder(Protocol):
     """A function from a stream of images to a stream of vectors.
 
-    The vector of an image depends on that image alone, never on its neighbours in the stream:
-    a run that was broken off and started again ends with the same bits.
+    With one engine and batch size, the vector of an image depends on that image alone, never on
+    its neighbours in the stream: a run that was broken off and started again ends with the same
+    bits.
     """
 
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
@@ -81,3 +84,9 @@ class Extractor:
             Gives a few images, resized, on which a fresh conversion is checked.
         """
         raise NotImplementedError
+
+
+def check_size(image_size: int) -> None:
+    """Raise `BenchError` for images that no memory holds."""
+    if image_size > LARGEST_SIDE:
+        raise BenchError(f"model.image_size={image_size} is too large: at most {LARGEST_SIDE}")

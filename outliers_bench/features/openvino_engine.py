@@ -6,8 +6,10 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from outliers_bench.types import RGB, FloatArray
 
 # Float32 engines differ by the order of their sums; what is wrongly converted differs by far more.
 TOLERANCE = 1e-3
+LONG_AGO = 24 * 3600.0  # seconds; no conversion takes that long
 
 
 def converted(backbone: Backbone, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
@@ -57,6 +60,7 @@ def converted(backbone: Backbone, cache: Path, sample: Callable[[], list[RGB]]) 
     import_tensorflow()
     network = backbone.build()
     home.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(home)
     # Made aside and moved in one step: neither a kill nor a second process leaves half a model.
     aside = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}-"))
     try:
@@ -68,11 +72,20 @@ def converted(backbone: Backbone, cache: Path, sample: Callable[[], list[RGB]]) 
             )
         record = {"max_relative_difference": difference, **space}
         (aside / "conversion.json").write_text(json.dumps(record, indent=2) + "\n")
-        if not model.exists():
+        with suppress(OSError):  # another process was faster; its model is as good
             aside.rename(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    if not model.exists():
+        raise BenchError(f"cache.dir={cache}: the converted model cannot be kept in {home.parent}")
     return model
+
+
+def _remove_leftovers(home: Path) -> None:
+    """Remove what conversions of this model left behind that were killed long ago."""
+    for leftover in home.parent.glob(f".{home.name}-*"):
+        if time.time() - leftover.stat().st_mtime > LONG_AGO:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _convert(network: Any, size: int, target: Path, sample: list[RGB]) -> float:  # noqa: ANN401

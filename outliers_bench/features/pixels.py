@@ -10,7 +10,7 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
-from outliers_bench.features.extractor import Embedder, Extractor, Key
+from outliers_bench.features.extractor import Embedder, Extractor, Key, check_size
 from outliers_bench.types import RGB, FloatArray
 
 
@@ -30,6 +30,7 @@ class Pixels(Extractor):
 
     def check(self) -> None:
         """Raise `BenchError` for a thumbnail without pixels."""
+        check_size(self.image_size)
         if self.image_size < 1:
             raise BenchError(f"model.image_size={self.image_size} must be 1 or more")
 

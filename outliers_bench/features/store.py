@@ -20,7 +20,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS space (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS unreadable (digest BLOB PRIMARY KEY, reason TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS work (images INTEGER NOT NULL, seconds REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS rates (how TEXT NOT NULL, images INTEGER NOT NULL, seconds REAL);
 """
 BUSY_SECONDS = 60.0
 LOOK_UP = 500  # SQLite admits 999 parameters in its oldest builds
@@ -65,11 +65,11 @@ class FeatureStore:
                     "INSERT OR IGNORE INTO space VALUES (?, ?)",
                     [(key, json.dumps(value)) for key, value in space.items()],
                 )
+        except sqlite3.OperationalError as error:  # locked, or no room: the file may be sound
+            raise self._unusable(error, "try again, or choose another cache.dir") from error
         except sqlite3.DatabaseError as error:
-            raise BenchError(
-                f"the feature store {self.path} cannot be used ({error}); "
-                "delete the file to have its features computed anew, or choose another cache.dir"
-            ) from error
+            way_out = "delete the file to have its features computed anew"
+            raise self._unusable(error, way_out) from error
         except OSError as error:
             raise BenchError(
                 f"cache.dir={directory.parent} cannot be written ({error.strerror}); "
@@ -115,6 +115,7 @@ class FeatureStore:
         unreadable: Iterable[tuple[bytes, str]] = (),
         *,
         seconds: float = 0.0,
+        how: str = "",
     ) -> None:
         """Store vectors, and reasons why others have none, in one transaction.
 
@@ -126,17 +127,31 @@ class FeatureStore:
             Digest and reason.
         seconds : float
             Wall time that these vectors took, for `images_per_second`.
+        how : str
+            What computed them: rates of different engines or machines are kept apart.
+
+        Raises
+        ------
+        BenchError
+            If there is no room for them, or another process holds the file for a minute.
         """
         rows = [(digest, vector.astype("<f4").tobytes()) for digest, vector in vectors]
-        with self._db:
-            self._db.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
-            self._db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", unreadable)
-            self._db.execute("INSERT INTO work VALUES (?, ?)", (len(rows), seconds))
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+                self._db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", unreadable)
+                self._db.execute("INSERT INTO rates VALUES (?, ?, ?)", (how, len(rows), seconds))
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(error, "what was stored before is kept; start again") from error
 
-    def images_per_second(self) -> float | None:
-        """Rate at which the vectors of this space were computed; None before any was."""
-        images, seconds = self._db.execute("SELECT SUM(images), SUM(seconds) FROM work").fetchone()
+    def images_per_second(self, how: str = "") -> float | None:
+        """Rate at which vectors of this space were computed that way; None if none were."""
+        query = "SELECT SUM(images), SUM(seconds) FROM rates WHERE how = ?"
+        images, seconds = self._db.execute(query, (how,)).fetchone()
         return images / seconds if images and seconds else None
+
+    def _unusable(self, error: sqlite3.Error, way_out: str) -> BenchError:
+        return BenchError(f"the feature store {self.path} cannot be used ({error}); {way_out}")
 
     def _look_up(self, select: str, digests: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
         for start in range(0, len(digests), LOOK_UP):

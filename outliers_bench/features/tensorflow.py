@@ -29,4 +29,6 @@ def import_tensorflow() -> Any:  # noqa: ANN401 - tensorflow is untyped
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+    # Features of one space are float32 whatever computed them; TF32 has 10 bits of mantissa.
+    tensorflow.config.experimental.enable_tensor_float_32_execution(False)
     return tensorflow

@@ -37,10 +37,6 @@ class Embedding:
             fitted_on="gallery" if part is split.gallery else "train",
         )
 
-    def lacks(self, images: ImageSet) -> bool:
-        """Whether features of some image are not stored yet."""
-        return self._features.lacks(images)
-
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored; see `Method.extract`."""
         return self._features.compute(images)

@@ -19,10 +19,6 @@ class Method(Protocol):
         """
         ...
 
-    def lacks(self, images: ImageSet) -> bool:
-        """Whether `extract` has anything to compute."""
-        ...
-
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored.
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from outliers_bench.errors import UnreadableImageError
+from outliers_bench.machine import cores
 from outliers_bench.reports.format import score, title
 from outliers_bench.reports.pick import Pick, pick_queries, quality_name
 from outliers_bench.types import ImageSet, Result
@@ -28,6 +32,8 @@ QUERY = (40, 52, 71)
 _INK, _FAINT, _PAPER, _BAND = (28, 33, 40), (105, 113, 122), (255, 255, 255), (243, 245, 248)
 _UNREADABLE = (205, 208, 212)
 _GAP, _CAPTION, _HEADER, _QUERY_GAP = 10, 40, 64, 22
+_INSIDE = TILE - 2 * FRAME
+_THREADS = 4  # each may hold an image of 400 MB
 _SHARP_FROM = 3.0  # enlarged more than this, pixels are shown as they are, not smeared
 _HEADINGS = {
     "best": "Best queries: from the top tenth",
@@ -57,11 +63,35 @@ def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> di
         `best`, `typical` and `worst` of the scored queries, or `sample` where there are no
         labels. RGB. Only the images shown are decoded; unreadable ones are grey.
     """
-    return {
-        name: _draw_sheet(result, name, picks, depth=min(depth, result.ranking.depth))
-        for name, picks in pick_queries(result, queries=queries, seed=seed).items()
-        if picks
-    }
+    depth = min(depth, result.ranking.depth)
+    chosen = pick_queries(result, queries=queries, seed=seed)
+    pool = ThreadPoolExecutor(min(cores(), _THREADS))
+    try:
+        # The threads go on with the next sheet while this one is being drawn.
+        photos = {name: _photos(pool, result, picks, depth) for name, picks in chosen.items()}
+        return {
+            name: _draw_sheet(result, name, picks, depth=depth, photos=photos[name])
+            for name, picks in chosen.items()
+            if picks
+        }
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _photos(
+    pool: Executor, result: Result, picks: Sequence[Pick], depth: int
+) -> Iterator[Image | None]:
+    """What a sheet shows, row by row, the query first; decoded and made small by the pool."""
+    shown = [
+        (part, int(row))
+        for pick in picks
+        for part, rows in (
+            (result.split.query, [pick.row]),
+            (result.split.gallery, result.ranking.indices[pick.row, :depth]),
+        )
+        for row in rows
+    ]
+    return pool.map(lambda image: _photo(*image), shown)
 
 
 def row_top(row: int) -> int:
@@ -74,7 +104,9 @@ def column_left(column: int) -> int:
     return MARGIN + column * (TILE + _GAP) + (_QUERY_GAP if column else 0)
 
 
-def _draw_sheet(result: Result, name: str, picks: list[Pick], *, depth: int) -> Image:
+def _draw_sheet(
+    result: Result, name: str, picks: list[Pick], *, depth: int, photos: Iterator[Image | None]
+) -> Image:
     from PIL import Image, ImageDraw
 
     width = column_left(depth) + TILE + MARGIN
@@ -91,28 +123,34 @@ def _draw_sheet(result: Result, name: str, picks: list[Pick], *, depth: int) -> 
     if result.split.labelled:
         _draw_legend(draw, right=width - MARGIN, top=titles_top - 2)
     for row, pick in enumerate(picks):
-        _draw_row(sheet, draw, result, pick, row=row, depth=depth)
+        _draw_row(sheet, draw, result, pick, row=row, photos=list(islice(photos, 1 + depth)))
     return sheet
 
 
 def _draw_row(
-    sheet: Image, draw: ImageDraw, result: Result, pick: Pick, *, row: int, depth: int
+    sheet: Image,
+    draw: ImageDraw,
+    result: Result,
+    pick: Pick,
+    *,
+    row: int,
+    photos: list[Image | None],
 ) -> None:
     query, gallery = result.split.query, result.split.gallery
     asked = _label(query, pick.row)
     top = row_top(row)
     measure = quality_name(result)
     detail = "" if pick.quality is None else f"{title(measure)} {score(pick.quality)}"
-    sheet.paste(_tile(query, pick.row, frame=QUERY), (column_left(0), top))
+    sheet.paste(_tile(photos[0], frame=QUERY), (column_left(0), top))
     lines = (asked or query.names[pick.row], detail)
     _draw_caption(draw, lines, left=column_left(0), top=top)
-    for rank in range(depth):
+    for rank, photo in enumerate(photos[1:]):
         found = int(result.ranking.indices[pick.row, rank])
         label = _label(gallery, found)
         right = None if asked is None or label is None else label == asked
         left = column_left(rank + 1)
         frame = NEUTRAL if right is None else (RIGHT if right else WRONG)
-        sheet.paste(_tile(gallery, found, frame=frame), (left, top))
+        sheet.paste(_tile(photo, frame=frame), (left, top))
         if right is not None:
             _draw_mark(draw, right=right, left=left + TILE - 26, top=top)
         similarity = f"{result.ranking.scores[pick.row, rank]:.3f}"
@@ -124,25 +162,33 @@ def _label(part: ImageSet, row: int) -> str | None:
     return None if part.labels is None else part.classes[int(part.labels[row])]
 
 
-def _tile(part: ImageSet, row: int, *, frame: tuple[int, int, int]) -> Image:
-    """One image, whole, its proportions kept, in a frame."""
+def _photo(part: ImageSet, row: int) -> Image | None:
+    """One image, whole, its proportions kept, as large as a frame holds; None if unreadable."""
+    from PIL import Image
+
+    try:
+        photo = Image.fromarray(np.ascontiguousarray(part.read(row, side=TILE)))
+    except (UnreadableImageError, OSError):
+        return None
+    scale = _INSIDE / max(photo.size)
+    method = Image.Resampling.NEAREST if scale > _SHARP_FROM else Image.Resampling.LANCZOS
+    wide, high = (max(1, round(side * scale)) for side in photo.size)
+    return photo.resize((wide, high), method)
+
+
+def _tile(photo: Image | None, *, frame: tuple[int, int, int]) -> Image:
+    """A photo in the middle of a frame, or a grey tile that says there is none."""
     from PIL import Image, ImageDraw
 
     tile = Image.new("RGB", (TILE, TILE), frame)
-    inside = TILE - 2 * FRAME
-    try:
-        photo = Image.fromarray(np.ascontiguousarray(part.read(row)))
-    except (UnreadableImageError, OSError):
-        tile.paste(_UNREADABLE, (FRAME, FRAME, FRAME + inside, FRAME + inside))
+    paper = _UNREADABLE if photo is None else _BAND
+    tile.paste(paper, (FRAME, FRAME, FRAME + _INSIDE, FRAME + _INSIDE))
+    if photo is None:
         draw = ImageDraw.Draw(tile)
         draw.text((TILE / 2, TILE / 2), "unreadable", fill=_INK, font=_font(14), anchor="mm")
         return tile
-    scale = inside / max(photo.size)
-    method = Image.Resampling.NEAREST if scale > _SHARP_FROM else Image.Resampling.LANCZOS
-    wide, high = (max(1, round(side * scale)) for side in photo.size)
-    tile.paste(_BAND, (FRAME, FRAME, FRAME + inside, FRAME + inside))
-    corner = (FRAME + (inside - wide) // 2, FRAME + (inside - high) // 2)
-    tile.paste(photo.resize((wide, high), method), corner)
+    wide, high = photo.size
+    tile.paste(photo, (FRAME + (_INSIDE - wide) // 2, FRAME + (_INSIDE - high) // 2))
     return tile
 
 

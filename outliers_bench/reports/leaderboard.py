@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,26 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SCORES = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
-_COSTS = ("dimensions", "images_per_second", "search_ms_per_query")
+_COSTS = {"dimensions": "dim", "images_per_second": "img/s", "search_ms_per_query": "ms/query"}
+_LESS_IS_BETTER = re.compile(
+    r"dimensions|search_ms_per_query|index_bytes|peak_memory_bytes|seconds_.+"
+)
+_SCORE = re.compile(r"(hit|precision)_at_\d+|map_at_r|r_precision|mrr")
 _METHOD = ("model", "variant", "pca", "index", "metric")
-_LEAST_NEEDED = ("dim", "ms/query", "img/s", "metric", "hit@5", "run", "hit@10", "index", "pca")
+_LEAST_NEEDED = (
+    "dim",
+    "ms/query",
+    "img/s",
+    "metric",
+    "hit@5",
+    "run",
+    "hit@10",
+    "index",
+    "pca",
+    "MAP@R",
+    "variant",
+    "hit@1",
+)
 _HOW = "make one with: python -m outliers_bench"
 
 
@@ -73,7 +91,7 @@ def read_boards(
     uri : str
         Tracking URI.
     metric : str
-        What to rank by, larger is better.
+        What to rank by: scores and speeds from large to small, costs from small to large.
     experiment, data : str or None
         Only the runs of that experiment, or on that data set.
 
@@ -133,7 +151,8 @@ def _finished(client: MlflowClient, *, experiment: str | None, data: str | None)
 
 
 def _board(runs: Sequence[Run], metric: str) -> Board:
-    ordered = sorted(runs, key=lambda run: (-run.data.metrics[metric], run.info.run_name))
+    sign = 1 if _LESS_IS_BETTER.fullmatch(metric) else -1
+    ordered = sorted(runs, key=lambda run: (sign * run.data.metrics[metric], run.info.run_name))
     values = [run.data.metrics[metric] for run in ordered]
     first = ordered[0].data
     rows = (
@@ -164,21 +183,28 @@ def heading(board: Board) -> str:
 
 def cells(board: Board, metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a table as people read it."""
-    scores = list(dict.fromkeys((metric, *_SCORES)))
-    header = ["rank", *_METHOD, *map(readable.title, scores), "dim", "img/s", "ms/query", "run"]
+    shown = [name for name in dict.fromkeys((metric, *_SCORES)) if name not in _COSTS] + [*_COSTS]
+    header = ["rank", *_METHOD, *map(_heading, shown), "run"]
     rows = []
     for row in board.rows:
         method = list(row.method.values()) if row.method["model"] else [row.name, "", "", "", ""]
-        shown = [_text(row.metrics.get(name), readable.score) for name in scores]
-        dimensions, speed, search = (row.metrics.get(name) for name in _COSTS)
-        costs = [_text(dimensions, lambda value: f"{value:.0f}")]
-        costs += [_text(speed, readable.rate), _text(search, readable.rate)]
-        rows.append([str(row.rank), *method, *shown, *costs, row.run_id[:8]])
+        numbers = [_text(name, row.metrics.get(name)) for name in shown]
+        rows.append([str(row.rank), *method, *numbers, row.run_id[:8]])
     return header, rows
 
 
-def _text(value: float | None, style: Callable[[float], str]) -> str:
-    return "" if value is None else style(value)
+def _heading(metric: str) -> str:
+    return _COSTS.get(metric) or readable.title(metric)
+
+
+def _text(metric: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if _SCORE.fullmatch(metric):
+        return readable.score(value)
+    if metric.endswith("_bytes"):
+        return readable.size(value)
+    return f"{value:.0f}" if value.is_integer() else readable.rate(value)
 
 
 def show_boards(boards: Sequence[Board], *, metric: str, console: Console) -> None:
@@ -188,7 +214,7 @@ def show_boards(boards: Sequence[Board], *, metric: str, console: Console) -> No
 
     for board in boards:
         header, rows = cells(board, metric)
-        shown = _fitting(header, rows, console.width)
+        shown = _fitting(header, rows, console.width, kept=_heading(metric))
         made = Table(title=heading(board), title_justify="left", box=box.SIMPLE_HEAD)
         made.pad_edge = False
         for name in (header[column] for column in shown):
@@ -199,12 +225,14 @@ def show_boards(boards: Sequence[Board], *, metric: str, console: Console) -> No
         console.print(made)
 
 
-def _fitting(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The columns that fit side by side."""
+def _fitting(
+    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, *, kept: str
+) -> list[int]:
+    """The columns that fit side by side; the one that is ranked by stays."""
     columns = list(range(len(header)))
     needed = [max(len(line[column]) for line in (header, *rows)) + 3 for column in columns]
     for name in _LEAST_NEEDED:
-        if sum(needed[column] for column in columns) > width:
+        if name != kept and sum(needed[column] for column in columns) > width:
             columns.remove(header.index(name))
     return columns
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from textwrap import wrap
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from outliers_bench.reports import format as readable
 from outliers_bench.types import Result
@@ -21,7 +24,13 @@ _NAME_WIDTH = 13
 _CUT_OFF = re.compile(r"(\w+)_at_(\d+)")
 
 
-def show(result: Result, handle: RunHandle, *, console: Console | None = None) -> None:
+def show(
+    result: Result,
+    handle: RunHandle,
+    *,
+    pictures: Sequence[str] = (),
+    console: Console | None = None,
+) -> None:
     """Print a run that has just been recorded.
 
     Parameters
@@ -30,6 +39,8 @@ def show(result: Result, handle: RunHandle, *, console: Console | None = None) -
         What was found.
     handle : RunHandle
         Where it was recorded.
+    pictures : sequence of str
+        Names of the contact sheets among the run's artifacts.
     console : rich console, optional
         Where to print; standard output unless given.
     """
@@ -40,8 +51,8 @@ def show(result: Result, handle: RunHandle, *, console: Console | None = None) -
     _print_scores(console, handle.name, result.split.name, metrics)
     for name, value in (*readable.counts(result), *readable.costs(result)):
         _print_fact(console, name, wrap(value, max(console.width - _NAME_WIDTH, 20)))
-    pictures = handle.artifact_uri + "/pictures"
-    _print_fact(console, "pictures", [pictures.removeprefix("file://")])
+    if pictures:
+        _print_fact(console, "pictures", [_place(f"{handle.artifact_uri}/pictures")])
     _print_fact(console, "MLflow run", [handle.run_id])
     _print_fact(console, "look at it", [how_to_look(handle.uri)])
 
@@ -112,4 +123,10 @@ def how_to_look(uri: str) -> str:
     """The command or address that opens a tracking store."""
     if uri.startswith(("http://", "https://")):
         return uri
-    return f"make ui   or   mlflow ui --backend-store-uri {uri} --host 127.0.0.1"
+    return f"make ui   or   mlflow ui --backend-store-uri {shlex.quote(uri)} --host 127.0.0.1"
+
+
+def _place(uri: str) -> str:
+    """A folder on this machine as a path; any other place as it is."""
+    parts = urlsplit(uri)
+    return url2pathname(parts.path) if parts.scheme == "file" else uri

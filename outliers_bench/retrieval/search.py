@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from outliers_bench.measure import Meter
+from outliers_bench.progress import track
 from outliers_bench.retrieval.index import Index, Metric
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.types import FloatArray, IntArray, Ranking
+
+BLOCK_ITEMS = 2_000_000  # gallery items found at a time, over all queries of a block
 
 
 def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
@@ -72,20 +75,33 @@ def rank(
         shuffled = gallery[order]
         searcher = index.build(shuffled)
     meter.index_bytes = searcher.nbytes
-    with meter.stage("search"):
-        # One more than wanted shows whether the cut falls between equal scores.
-        fetch = min(depth + int(leave_one_out) + 1, len(gallery))
-        places, scores = searcher.search(queries, fetch)
-        places, scores = _settle(places, scores)
-        for row in _tied_at_cut(scores, len(gallery)):
-            everything = _compare(queries[row], shuffled, index.metric)
+    itself = np.empty(len(order), dtype=np.int64)
+    itself[order] = np.arange(len(order))
+    # One more than wanted shows whether the cut falls between equal scores.
+    fetch = min(depth + int(leave_one_out) + 1, len(gallery))
+    indices = np.empty((len(queries), depth), dtype=np.int64)
+    scores = np.empty((len(queries), depth), dtype=np.float32)
+    searcher.search(queries[:1], 1)  # threads and caches start up outside of what is timed
+    for rows in _blocks(len(queries), fetch):
+        with meter.stage("search"):
+            places, found = searcher.search(queries[rows], fetch)
+        places, found = _settle(places, found)
+        for row in _tied_at_cut(found, len(gallery)):
+            everything = _compare(queries[rows][row], shuffled, index.metric)
             best = np.lexsort((np.arange(len(gallery)), -everything))[:fetch]
-            places[row], scores[row] = best, everything[best]
-    if leave_one_out:
-        itself = np.empty(len(order), dtype=np.int64)
-        itself[order] = np.arange(len(order))
-        places, scores = _drop(places, scores, itself)
-    return Ranking(order[places[:, :depth]], np.ascontiguousarray(scores[:, :depth]))
+            places[row], found[row] = best, everything[best]
+        if leave_one_out:
+            places, found = _drop(places, found, itself[rows])
+        indices[rows], scores[rows] = order[places[:, :depth]], found[:, :depth]
+    return Ranking(indices, scores)
+
+
+def _blocks(n_query: int, fetch: int) -> Iterator[slice]:
+    """Slices of queries, so that what is sorted at a time stays small; shown as progress."""
+    size = max(64, BLOCK_ITEMS // fetch)
+    starts = range(0, n_query, size)
+    for start in track(starts, stage="search", total=len(starts), unit="blocks"):
+        yield slice(start, min(start + size, n_query))
 
 
 def _settle(places: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:

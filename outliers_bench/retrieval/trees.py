@@ -42,8 +42,9 @@ class Tree(Index):
         """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
         from sklearn.neighbors import NearestNeighbors
 
+        cosine = self.metric is Metric.cosine
         tree = NearestNeighbors(algorithm=self.name, leaf_size=self.leaf_size, n_jobs=-1)
-        return TreeSearcher(tree.fit(gallery), cosine=self.metric is Metric.cosine)
+        return TreeSearcher(tree.fit(_all_unit(gallery, 0) if cosine else gallery), cosine=cosine)
 
 
 class TreeSearcher:
@@ -60,8 +61,20 @@ class TreeSearcher:
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
         """Find the nearest gallery vectors; see `Searcher.search`."""
-        distances, positions = self._tree.kneighbors(queries, n_neighbors=depth)
+        points = _all_unit(queries, 1) if self._cosine else queries
+        distances, positions = self._tree.kneighbors(points, n_neighbors=depth)
         squared = np.square(distances)
         # For unit vectors |a - b|^2 = 2 - 2 cos.
         scores = 1 - squared / 2 if self._cosine else -squared
         return positions.astype(np.int64), scores.astype(np.float32)
+
+
+def _all_unit(vectors: FloatArray, spare: int) -> FloatArray:
+    """Two more dimensions, in one of which zero vectors get length 1.
+
+    A zero vector has cosine 0 with everything, but is nearer to unit vectors than they are to each
+    other. Pointing where no other vector does, it has cosine 0 and the distance that goes with it.
+    """
+    padded = np.pad(vectors, ((0, 0), (0, 2)))
+    padded[~vectors.any(axis=1), vectors.shape[1] + spare] = 1
+    return padded

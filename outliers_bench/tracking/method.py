@@ -17,7 +17,7 @@ _BESIDE_THE_POINT = ("cache", "tracking", "pictures", "hydra")
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodLabel:
     """Which method a run measured.
 
     Parameters
@@ -69,10 +69,10 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def describe(config: Config) -> Method:
+def describe(config: Config) -> MethodLabel:
     """Name the method of a config."""
     whitened = " whitened" if config.pca.whiten else ""
-    return Method(
+    return MethodLabel(
         model=config.model.name,
         variant=config.model.variant,
         pca="none" if config.pca.n is None else f"{config.pca.n}{whitened}",

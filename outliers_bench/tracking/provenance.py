@@ -20,7 +20,9 @@ _MAIN = {
     "openvino": ("openvino",),
     "faiss": ("faiss-cpu", "faiss-gpu"),
 }
-_GIT_TIMEOUT = 10.0  # seconds
+_PACKAGE = Path(__file__).resolve().parents[1]
+_GIT_TIMEOUT = 3.0  # seconds
+_GIT_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
 def main_versions() -> dict[str, str]:
@@ -72,31 +74,41 @@ def _memory() -> str:
 
 
 def git() -> dict[str, str]:
-    """MLflow's tags for the checkout the working directory is in; empty where there is none."""
-    commit = _git("rev-parse", "HEAD")
-    if not commit:
+    """MLflow's tags for the commit of this package's code, and whether the code differs from it.
+
+    Empty where the package is installed rather than part of a checkout, and where git is missing.
+    """
+    if _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return {}
-    tags = {"mlflow.source.git.commit": commit}
-    if branch := _git("rev-parse", "--abbrev-ref", "HEAD"):
+    status = _git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ".")
+    lines = (status or "").splitlines()
+    head = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    commit, branch = head.get("branch.oid", "(unknown)"), head.get("branch.head", "(unknown)")
+    if commit.startswith("("):  # no commit yet
+        return {}
+    dirty = any(not line.startswith("# ") for line in lines)
+    tags = {"mlflow.source.git.commit": commit, "git_dirty": "true" if dirty else "false"}
+    if not branch.startswith("("):  # detached
         tags["mlflow.source.git.branch"] = branch
-    changes = _git("status", "--porcelain", "--untracked-files=no")
-    if changes is not None:
-        tags["git_dirty"] = "true" if changes else "false"
     return tags
 
 
 def _git(*arguments: str) -> str | None:
+    # Set by git where we run in one of its hooks, these would name another repository.
+    env = {name: value for name, value in os.environ.items() if name not in _GIT_PLACES}
     try:
         done = subprocess.run(  # noqa: S603
-            ["git", *arguments],  # noqa: S607
+            ["git", "-C", str(_PACKAGE), *arguments],  # noqa: S607
+            env={**env, "GIT_OPTIONAL_LOCKS": "0"},
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_GIT_TIMEOUT,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout
 
 
 def user() -> str:

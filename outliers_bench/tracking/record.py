@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.reports.contact_sheet import contact_sheets
 from outliers_bench.tracking.note import describe_result
-from outliers_bench.tracking.run import Opening, RunHandle
+from outliers_bench.tracking.run import RunHandle
 from outliers_bench.tracking.tables import write_tables
 from outliers_bench.types import Result
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _RANKING_DEPTH = 300  # gallery images a query that are kept in ranking.parquet
 _LEFT_OUT = {
     "unreadable": "images_unreadable",
+    "unsupported": "images_unsupported",
     "duplicate": "images_duplicate",
     "conflicting_labels": "images_conflicting_labels",
 }
@@ -28,8 +29,9 @@ _LEFT_OUT = {
 def metrics_of(result: Result) -> dict[str, float]:
     """Every number of a result under its name in MLflow.
 
-    Scores stand under their own names, stage timings as `seconds_<stage>`; what was not measured
-    (scores without labels, a rate when nothing was embedded) is absent.
+    Scores stand under their own names, stage timings as `seconds_<stage>`. `images_per_second` is
+    the rate at which the features of this model were computed with this engine, by this run or an
+    earlier one. What is not known (scores without labels, a rate that nobody measured) is absent.
     """
     costs, split = result.costs, result.split
     left_out = Counter[str](item.kind for item in split.left_out)
@@ -54,13 +56,13 @@ def metrics_of(result: Result) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def log_result(opening: Opening, result: Result, config: Config) -> RunHandle:
+def log_result(handle: RunHandle, result: Result, config: Config) -> list[str]:
     """Record what a run found: metrics, tables, pictures, description.
 
     Parameters
     ----------
-    opening : callable
-        From `start_run`; asked for the run only when all that is recorded lies ready.
+    handle : RunHandle
+        From `start_run`.
     result : Result
         Split, ranking, scores, costs.
     config : Config
@@ -68,7 +70,8 @@ def log_result(opening: Opening, result: Result, config: Config) -> RunHandle:
 
     Returns
     -------
-    RunHandle
+    list of str
+        Names of the contact sheets among the run's artifacts; empty where none were drawn.
     """
     pictures = config.pictures
     sheets = contact_sheets(
@@ -80,7 +83,6 @@ def log_result(opening: Opening, result: Result, config: Config) -> RunHandle:
             (Path(folder) / "pictures").mkdir()
         for name, sheet in sheets.items():
             sheet.save(Path(folder) / "pictures" / f"{name}.jpg", quality=90)
-        handle = opening()
         handle.client.log_artifacts(handle.run_id, folder)
     note = describe_result(handle, result, pictures=list(sheets))
     handle.client.set_tag(handle.run_id, "mlflow.note.content", note)
@@ -92,4 +94,4 @@ def log_result(opening: Opening, result: Result, config: Config) -> RunHandle:
     metrics = [Metric(name, value, now, 0) for name, value in metrics_of(result).items()]
     # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
     handle.client.log_batch(handle.run_id, metrics=metrics)
-    return handle
+    return list(sheets)

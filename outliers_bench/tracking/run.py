@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -32,6 +32,7 @@ PARENT_TAG = "mlflow.parentRunId"
 _LONGEST_PARAM = 6000  # characters; MLflow refuses more
 _LONGEST_TAG = 5000
 _PARAMS_AT_ONCE = 100
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,6 @@ class RunHandle:
     overrides: tuple[str, ...] = ()
 
 
-Opening: TypeAlias = Callable[[], RunHandle]
-
-
 @contextmanager
 def start_run(
     config: Config,
@@ -74,13 +72,11 @@ def start_run(
     parent_run_id: str | None = None,
     overrides: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
-) -> Iterator[Opening]:
+) -> Iterator[RunHandle]:
     """Record a run from here to the end of the `with` block.
 
-    MLflow takes seconds to import, so the run is begun in a thread, beside the work in the block;
-    calling what is yielded waits for it. Ends FINISHED, or FAILED with the exception's type and
-    message in the tag `failure`, or KILLED after Ctrl-C and SIGTERM. Whatever was raised is
-    raised again.
+    Ends FINISHED, or FAILED with the exception's type and message in the tag `failure`, or KILLED
+    after Ctrl-C and SIGTERM. Whatever was raised is raised again.
 
     Parameters
     ----------
@@ -101,34 +97,13 @@ def start_run(
 
     Yields
     ------
-    callable
-        Gives the `RunHandle`, as soon as the run has begun; raises what `open_client` raises.
+    RunHandle
+
+    Raises
+    ------
+    BenchError
+        What `open_client` raises.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="mlflow") as pool:
-        opening = pool.submit(
-            _begin,
-            config,
-            split,
-            identity=identity,
-            run_name=run_name,
-            parent_run_id=parent_run_id,
-            overrides=overrides,
-            tags=tags,
-        )
-        with _ended_properly(opening.result):
-            yield opening.result
-
-
-def _begin(
-    config: Config,
-    split: Split,
-    *,
-    identity: str,
-    run_name: str | None,
-    parent_run_id: str | None,
-    overrides: Sequence[str],
-    tags: Mapping[str, str] | None,
-) -> RunHandle:
     values = as_mapping(config)
     tracking = values["tracking"]
     client = open_client(tracking["uri"])
@@ -147,8 +122,9 @@ def _begin(
         artifact_uri=run.info.artifact_uri,
         overrides=tuple(overrides),
     )
-    _log_start(handle, values, split)
-    return handle
+    with _ended_properly(handle):
+        _log_start(handle, values, split)
+        yield handle
 
 
 def find_finished(client: MlflowClient, experiment_id: str, identity: str) -> Run | None:
@@ -221,23 +197,31 @@ def _log_start(handle: RunHandle, values: Mapping[str, Any], split: Split) -> No
 
 
 @contextmanager
-def _ended_properly(opening: Opening) -> Iterator[None]:
-    def end(status: str, error: BaseException | None = None) -> None:
-        handle = opening()
-        if error is not None:
-            handle.client.set_tag(handle.run_id, "failure", failure_line(error))
-        handle.client.set_terminated(handle.run_id, status)
-
+def _ended_properly(handle: RunHandle) -> Iterator[None]:
     try:
         with _sigterm_raises():
             yield
     except (KeyboardInterrupt, SystemExit) as error:
-        end("KILLED", error)
+        _end_broken(handle, "KILLED", error)
         raise
     except BaseException as error:
-        end("FAILED", error)
+        _end_broken(handle, "FAILED", error)
         raise
-    end("FINISHED")
+    handle.client.set_terminated(handle.run_id, "FINISHED")
+
+
+def _end_broken(handle: RunHandle, status: str, error: BaseException) -> None:
+    """End a run that has failed; what goes wrong in that must not hide why it failed."""
+    try:
+        handle.client.set_terminated(handle.run_id, status)
+        handle.client.set_tag(handle.run_id, "failure", failure_line(error))
+    except Exception as trouble:
+        _log.warning(
+            "MLflow could not be told that the run %s is %s: %s",
+            handle.run_id,
+            status,
+            failure_line(trouble),
+        )
 
 
 @contextmanager

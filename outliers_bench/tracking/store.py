@@ -20,23 +20,26 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = re.compile(r"^(sqlite(?:\+\w+)?):///([^?]*)(\?.*)?$")
+_NOT_LITERAL = re.compile(r"\?|%[0-9a-fA-F]{2}")  # in a URI, another thing than in a path
 _TO_DO = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
 _SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries would take minutes
+_ANSWER_TIMEOUT = 30  # seconds; a server that has just been started is slow
 
 
 def resolve_uri(uri: str) -> str:
     """The tracking URI with a SQLite path made absolute; any other URI as it is."""
-    match = _SQLITE.match(uri)
-    if match is None or match[2] in ("", ":memory:"):
+    match, path = _SQLITE.match(uri), database_path(uri)
+    if match is None or path is None:
         return uri
-    path = Path(match[2]).expanduser().absolute()
     return f"{match[1]}:///{path}{match[3] or ''}"
 
 
 def database_path(uri: str) -> Path | None:
     """The SQLite file a tracking URI names, absolute; None for servers and other databases."""
-    match = _SQLITE.match(resolve_uri(uri))
-    return None if match is None else Path(match[2])
+    match = _SQLITE.match(uri)
+    if match is None or match[2] in ("", ":memory:"):
+        return None
+    return Path(match[2]).expanduser().absolute()
 
 
 def check_uri(uri: str) -> None:
@@ -51,7 +54,8 @@ def check_uri(uri: str) -> None:
     ------
     BenchError
         If it is a plain folder (MLflow no longer writes those), lives in memory only, or names a
-        SQLite file that cannot be made, written or read as one.
+        SQLite file that cannot be made, written or read as one, or whose path has a `?`, or a `%`
+        before two hexadecimal digits: MLflow would record into another file.
     """
     scheme = uri.split(":", 1)[0] if ":" in uri else ""
     if scheme in ("", "file") or len(scheme) == 1:
@@ -59,8 +63,14 @@ def check_uri(uri: str) -> None:
     if not scheme.startswith("sqlite"):
         return
     path = database_path(uri)
-    if path is None or uri.partition("///")[2].partition("?")[0] in ("", ":memory:"):
+    if path is None:
         raise BenchError(f"tracking.uri={uri} names no file; {_TO_DO}")
+    if found := _NOT_LITERAL.search(str(path)):
+        raise BenchError(
+            f"tracking.uri={uri}: MLflow cannot keep a database at {path}, for {found[0]} has a "
+            "meaning of its own in its URI; rename the folder or the file, or use "
+            "tracking.uri=sqlite:////<another folder>/mlflow.db"
+        )
     if path.is_dir():
         raise BenchError(f"tracking.uri={uri}: {path} is a folder, not a file; {_TO_DO}")
     if not path.parent.is_dir():
@@ -96,8 +106,8 @@ def open_client(uri: str) -> MlflowClient:
     Raises
     ------
     BenchError
-        If `check_uri` refuses the URI, the server does not answer, or the database cannot be
-        brought to the installed MLflow's schema.
+        If `check_uri` refuses the URI, the server does not answer or is not MLflow's, or the
+        database cannot be brought to the installed MLflow's schema.
     """
     check_uri(uri)
     uri = resolve_uri(uri)
@@ -117,12 +127,15 @@ def open_client(uri: str) -> MlflowClient:
         try:
             if path is not None and path.exists():
                 _migrate_if_older(uri, path)
-            return MlflowClient(uri)
+            client = MlflowClient(uri)
         except Exception as error:
             raise BenchError(
                 f"tracking.uri={uri} cannot be opened; if another MLflow made it, name a new file "
                 f"with tracking.uri=sqlite:///... (MLflow says: {_one_line(error)})"
             ) from error
+    if uri.startswith(("http://", "https://")):
+        _check_answers(client, uri)
+    return client
 
 
 def _one_line(error: Exception) -> str:
@@ -139,6 +152,40 @@ def _check_server(uri: str) -> None:
             f"tracking.uri={uri}: no MLflow server answers there ({error}); start it, or leave "
             "tracking.uri out to record into ./mlflow.db"
         ) from error
+
+
+def _check_answers(client: MlflowClient, uri: str) -> None:
+    """Ask the server one thing, to be told at once if it is another program's."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with _impatient():
+            client.search_experiments(max_results=1)
+    except (MlflowException, OSError, ValueError, TypeError, AttributeError) as error:
+        raise BenchError(
+            f"tracking.uri={uri}: what answers there does not speak as an MLflow server does; "
+            "start one, correct the address, or leave tracking.uri out to record into "
+            f"./mlflow.db (MLflow says: {_one_line(error)})"
+        ) from error
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Let MLflow ask a server once and briefly; of itself it tries for minutes."""
+    limits = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{_ANSWER_TIMEOUT}",
+    }
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _migrate_if_older(uri: str, path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 _NAME_LENGTH = 120
 _RANKED_BY = "hit_at_1"
 _SHOWN = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
+_FOUND_TAG = "found."  # and the id of a run that a job found finished; its value is the run's name
+_ROWS = 20  # MLflow cuts a description at 8,000 characters
+_TABLE = "children.csv"
 
 
 def start_parent(
@@ -75,8 +81,9 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     """Sum a sweep up in its parent run and end it.
 
     Counts the children by status, copies the best one's scores where all were asked the same
-    questions, and describes them in a table. A child that still counts as running is marked
-    KILLED: its job is over and did not live to say so.
+    questions, and describes them in a table; the whole table is the artifact `children.csv`. Runs
+    that jobs found finished before (see `note_found`) count as if they were children. A child that
+    still counts as running is marked KILLED: its job is over and did not live to say so.
 
     Parameters
     ----------
@@ -92,24 +99,60 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
         if run.info.status == "RUNNING":
             client.set_tag(run.info.run_id, "failure", "the process ended before the run did")
             client.set_terminated(run.info.run_id, "KILLED")
+    parent = client.get_run(parent_run_id)
     runs = children(client, parent_run_id)
+    before = _found(client, parent, besides=runs)
+    runs = [*before, *runs]
     by_status = Counter(run.info.status for run in runs)
     n_failed = len(runs) - by_status["FINISHED"]
     client.set_tag(parent_run_id, "n_finished", str(by_status["FINISHED"]))
     client.set_tag(parent_run_id, "n_failed", str(n_failed))
-    parent = client.get_run(parent_run_id)
     repeat = readable.command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
     best = _best(runs)
     if best is not None:
         _log_best(client, parent_run_id, best)
+    earlier = f" ({len(before)} of them before)" if before else ""
+    more = len(runs) - _ROWS
     parts = [
-        f"{by_status['FINISHED']} of {len(runs)} jobs finished",
+        f"{by_status['FINISHED']} of {len(runs)} jobs finished{earlier}",
         *([] if best is None else [_praise(best)]),
-        _table(runs),
         f"Again:\n\n```\n{repeat}\n```",
+        _table(_ordered(runs)[:_ROWS]),
+        *([f"... and {more} more: `{_TABLE}`, under Artifacts, has all"] if more > 0 else []),
     ]
     client.set_tag(parent_run_id, "mlflow.note.content", "\n\n".join(parts))
+    client.log_text(parent_run_id, _csv(_ordered(runs), parent_run_id), _TABLE)
     client.set_terminated(parent_run_id, status or ("FAILED" if n_failed else "FINISHED"))
+
+
+def note_found(client: MlflowClient, parent_run_id: str, run: Run) -> None:
+    """Note in a sweep's run that a job found its work done by an earlier run.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    parent_run_id : str
+        From `start_parent`.
+    run : mlflow Run
+        The finished run that was taken instead.
+    """
+    client.set_tag(parent_run_id, _FOUND_TAG + run.info.run_id, run.info.run_name)
+
+
+def _found(client: MlflowClient, parent: Run, *, besides: Sequence[Run]) -> list[Run]:
+    """The earlier runs that `note_found` noted; without those that are the sweep's own."""
+    from mlflow.exceptions import MlflowException
+
+    own = {run.info.run_id for run in besides}
+    noted = (tag.removeprefix(_FOUND_TAG) for tag in parent.data.tags if tag.startswith(_FOUND_TAG))
+    found = []
+    for run_id in noted:
+        if run_id in own:
+            continue
+        with suppress(MlflowException):  # deleted for good since
+            found.append(client.get_run(run_id))
+    return found
 
 
 def _ordered(runs: Sequence[Run]) -> list[Run]:
@@ -119,12 +162,28 @@ def _ordered(runs: Sequence[Run]) -> list[Run]:
 
 def _table(runs: Sequence[Run]) -> str:
     rows = []
-    for run in _ordered(runs):
+    for run in runs:
         metrics, tags = run.data.metrics, run.data.tags
         scores = [readable.score(metrics[name]) if name in metrics else "" for name in _SHOWN]
         outcome = tags.get("failure", "")[:_NAME_LENGTH] or run.info.status.lower()
         rows.append([*scores, outcome, run.info.run_name, tags.get("data", "")])
     return table([*map(readable.title, _SHOWN), "status", "run", "data"], rows)
+
+
+def _csv(runs: Sequence[Run], parent_run_id: str) -> str:
+    """Every run with every metric, in full precision."""
+    metrics = list(dict.fromkeys([*_SHOWN, *(name for run in runs for name in run.data.metrics)]))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["run_id", "run", "status", "before", "data", "overrides", "failure", *metrics])
+    for run in runs:
+        tags = run.data.tags
+        before = "" if tags.get(PARENT_TAG) == parent_run_id else "yes"
+        told = [tags.get(name, "") for name in ("data", "overrides", "failure")]
+        numbers = [run.data.metrics.get(name, "") for name in metrics]
+        start = [run.info.run_id, run.info.run_name, run.info.status.lower(), before]
+        writer.writerow([*start, *told, *numbers])
+    return text.getvalue()
 
 
 def _best(runs: Sequence[Run]) -> Run | None:

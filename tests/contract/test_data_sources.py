@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError
 
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.manifest import Manifest
@@ -13,6 +15,7 @@ from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.synthetic import Synthetic, write
+from outliers_bench.errors import BenchError
 
 PARTS = ("train", "query", "gallery")
 DRAWN = Synthetic(classes=4, individuals=2, images=6, size=12)
@@ -144,7 +147,14 @@ def test_names_and_order_of_files_decide_nothing(kind, source, load, tmp_path):
 
 
 def test_leave_one_out_or_a_reason_why_not(kind, source, load):
-    if kind in ("prepared", "manifest with groups"):
+    if kind == "prepared":
+        # Others have cut it: there is no such option, and Hydra says so.
+        with pytest.raises(ConfigKeyError, match="Key 'protocol' not in 'PreparedFolders'"):
+            OmegaConf.merge(OmegaConf.structured(source), {"protocol": "leave_one_out"})
+        return
+    if kind == "manifest with groups":
+        with pytest.raises(BenchError, match="the images of a group would find each other; use"):
+            load(replace(source, protocol=Protocol.leave_one_out))
         return
     split = load(replace(source, protocol=Protocol.leave_one_out))
     assert split.leave_one_out

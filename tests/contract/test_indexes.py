@@ -87,6 +87,21 @@ def test_zero_vectors_are_ranked_and_never_nan(index):
     queries = np.vstack([vectors(2), np.zeros((1, 12), dtype=np.float32)])
     got = ranked(index, queries, gallery, 10)
     assert (np.sort(got.indices, axis=1) == np.arange(10)).all()
+    truth = similarity(queries, gallery, index.metric)
+    assert np.array_equal(got.indices[:2], np.argsort(-truth[:2], axis=1))
+    expected = np.take_along_axis(truth, got.indices, axis=1)
+    assert np.allclose(got.scores, expected, atol=1e-4)
+
+
+def test_blocks_of_queries_give_what_one_block_gives(index, monkeypatch):
+    queries, gallery = vectors(200, seed=8), vectors(90, seed=9)
+    whole = ranked(index, queries, gallery, 12)
+    monkeypatch.setattr("outliers_bench.retrieval.search.BLOCK_ITEMS", 1)
+    blocked = ranked(index, queries, gallery, 12)
+    assert np.array_equal(whole.indices, blocked.indices)
+    items = vectors(150, seed=10)
+    apart = ranked(index, items, items, 5, leave_one_out=True)
+    assert not (apart.indices == np.arange(150)[:, None]).any()
 
 
 def test_equal_scores_follow_the_seed_and_not_the_position(index):

@@ -358,3 +358,18 @@ def test_the_decoder_is_named_without_loading_it():
     assert DECODER.endswith(" area/linear")
     script = "import outliers_bench.data.decode, sys; assert 'cv2' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_large_jpeg_to_be_looked_at_is_decoded_small():
+    import cv2
+
+    rows, columns = np.mgrid[0:1200, 0:1600]
+    picture = np.dstack([rows * 255 // 1200, columns * 255 // 1600, rows * 0 + 90]).astype("u1")
+    data = cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes()
+    whole = decode(data, name="large.jpg")
+    small = decode(data, name="large.jpg", side=140)
+    assert whole.shape == (1200, 1600, 3)
+    assert small.shape == (150, 200, 3)
+    shrunk = cv2.resize(whole, (200, 150), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - small).max() <= 4
+    assert decode(data, name="large.jpg", side=700).shape == (1200, 1600, 3)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from outliers_bench.data import digests
 from outliers_bench.data.digests import digest_files
+from outliers_bench.types import LeftOut
 
 NAMES = ["a.jpg", "b.jpg"]
 
@@ -88,6 +90,15 @@ def test_missing_empty_and_forbidden_files_are_left_out(folder, tmp_path):
     }
 
 
+def test_links_to_themselves_are_left_out(folder, tmp_path):
+    (folder / "self.jpg").symlink_to("self.jpg")
+    found, left_out = digest_files(folder, [*NAMES, "self.jpg"], cache=tmp_path)
+    assert list(found) == NAMES
+    assert left_out == [
+        LeftOut("self.jpg", "unreadable", "too many levels of symbolic links"),
+    ]
+
+
 def damage_head(file):
     file.write_bytes(b"this is no database at all, whatever its name says" * 100)
 
@@ -105,6 +116,22 @@ def test_a_damaged_memory_is_rebuilt(folder, tmp_path, reads, damage):
     assert digest_files(folder, NAMES, cache=tmp_path) == good
     assert digest_files(folder, NAMES, cache=tmp_path) == good
     assert len(reads) == 4
+
+
+def test_the_database_is_not_read_through_at_the_start(folder, tmp_path, monkeypatch):
+    statements = []
+    connect = sqlite3.connect
+
+    def traced(*args, **options):
+        connection = connect(*args, **options)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    digest_files(folder, NAMES, cache=tmp_path)
+    digest_files(folder, NAMES, cache=tmp_path)
+    assert any("SELECT" in statement for statement in statements)
+    assert not [statement for statement in statements if "check" in statement.lower()]
 
 
 def test_without_a_place_to_remember_the_digests_still_come(folder, tmp_path):

@@ -21,7 +21,7 @@ from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.synthetic import Label, Synthetic, write
-from outliers_bench.errors import BenchError
+from outliers_bench.errors import BenchError, InaccessibleImageError
 from outliers_bench.types import LeftOut
 
 
@@ -72,8 +72,38 @@ def test_folder_counts_what_it_leaves_out(photos, tmp_path):
         ClassFolders(root=str(photos)),
         tmp_path,
         r"1 of 33 images \(3\.0%\) cannot be read, more than the 1\.0% allowed "
-        r"\(class_000/empty\.png: is empty\)\. .*data\.max_unreadable=",
+        r"\(class_000/empty\.png: is empty\)\. .*data\.max_unreadable=0\.031$",
     )
+
+
+def test_folder_names_what_it_does_not_read(photos, tmp_path):
+    before = load(ClassFolders(root=str(photos)), tmp_path)
+    for i in range(6):
+        (photos / f"class_000/phone_{i}.heic").write_bytes(b"x")
+    # They are more than max_unreadable allows, and do not count.
+    split = load(ClassFolders(root=str(photos)), tmp_path)
+    assert split.fingerprint == before.fingerprint
+    assert Counter(item.kind for item in split.left_out) == {"unsupported": 6}
+    assert split.left_out[0].name == "class_000/phone_0.heic"
+
+    for file in photos.rglob("*.png"):
+        if "class_001" not in file.parts:
+            file.unlink()
+    hint = r"; there are 6 \.heic files, which are not read here: convert them to JPEG$"
+    fails(ClassFolders(root=str(photos)), tmp_path, "one class folder only, 'class_001', .*" + hint)
+    for file in photos.rglob("*.png"):
+        file.unlink()
+    fails(ClassFolders(root=str(photos)), tmp_path, r"no images in this folder \(\.bmp.*" + hint)
+
+
+def test_a_file_overwritten_after_loading_is_not_taken_for_what_it_was(photos, tmp_path):
+    split = load(ClassFolders(root=str(photos)), tmp_path)
+    name, other = split.query.names[:2]
+    assert split.query.read(0).shape == (8, 8, 3)
+    (photos / name).write_bytes((photos / other).read_bytes())
+    with pytest.raises(InaccessibleImageError, match=f"^{name}: changed while the run was going$"):
+        split.query.read(0)
+    assert split.query.read(1).shape == (8, 8, 3)
 
 
 def test_folder_errors(photos, tmp_path):
@@ -92,7 +122,6 @@ def test_folder_errors(photos, tmp_path):
     fails(ClassFolders(root=str(photos)), tmp_path, r"1 images, loose\.png first, lie beside")
     fails(ClassFolders(root=str(photos), train=1.0), tmp_path, r"data\.train=1\.0")
     fails(ClassFolders(root=str(photos), query=0.0), tmp_path, r"data\.query=0\.0")
-    fails(ClassFolders(root=str(photos / "class_001"), max_unreadable=2), tmp_path, "give a share")
 
 
 def test_folder_knows_a_ready_made_split(photos, tmp_path):
@@ -160,6 +189,23 @@ def test_prepared_copies_go_from_gallery_and_train(prepared, tmp_path):
     split = load(PreparedFolders(root=str(prepared)), tmp_path)
     assert (len(split.train), len(split.query), len(split.gallery)) == (18, 6, 6)
     assert Counter(item.kind for item in split.left_out) == {"duplicate": 2}
+
+
+def test_prepared_names_what_it_does_not_read(prepared, tmp_path):
+    (prepared / "query/class_000/phone.heic").write_bytes(b"x")
+    (prepared / "train/raw.nef").write_bytes(b"x")
+    split = load(PreparedFolders(root=str(prepared)), tmp_path)
+    assert [(item.name, item.kind) for item in split.left_out] == [
+        ("train/raw.nef", "unsupported"),
+        ("query/class_000/phone.heic", "unsupported"),
+    ]
+    for file in (prepared / "query").rglob("*.png"):
+        file.unlink()
+    fails(
+        PreparedFolders(root=str(prepared)),
+        tmp_path,
+        r"no images in query; there are 1 \.heic file",
+    )
 
 
 def test_prepared_errors(prepared, tmp_path):
@@ -440,8 +486,85 @@ def test_check_unreadable_counts_only_the_unreadable():
         BenchError, match=r"5 of 499 images .*\(0\.jpg: is empty; 1\.jpg: is empty; 2.*; \.\.\.\)"
     ):
         check_unreadable(lost, total=499, limit=0.01)
-    with pytest.raises(BenchError, match=r"data\.max_unreadable=1\.5: give a share from 0 to 1"):
-        check_unreadable([], total=1, limit=1.5)
+
+
+@pytest.mark.parametrize(
+    ("lost", "total", "advice"),
+    [
+        (1, 40, "or allow more with data.max_unreadable=0.025"),
+        (1, 3, "or allow more with data.max_unreadable=0.334"),
+        (29, 100, "or allow more with data.max_unreadable=0.29"),
+        (1, 10**6, "or allow more with data.max_unreadable=0.001"),
+        (999, 1000, "or allow more with data.max_unreadable=0.999"),
+        (3, 3, "Mend or remove them"),
+    ],
+)
+def test_check_unreadable_names_a_share_that_would_do(lost, total, advice):
+    left_out = [LeftOut(f"{i}.jpg", "unreadable", "is empty") for i in range(lost)]
+    with pytest.raises(BenchError) as error:
+        check_unreadable(left_out, total=total, limit=0)
+    assert str(error.value).endswith(advice)
+    if "=" in advice:
+        check_unreadable(left_out, total=total, limit=float(advice.rpartition("=")[2]))
+
+
+def test_check_unreadable_does_not_count_kinds_that_are_not_read():
+    left_out = [LeftOut(f"{i}.heic", "unsupported", "x") for i in range(90)]
+    check_unreadable(left_out, total=100, limit=0)
+    left_out.append(LeftOut("0.jpg", "unreadable", "is empty"))
+    with pytest.raises(BenchError, match=r"1 of 10 images \(10\.0%\)"):
+        check_unreadable(left_out, total=100, limit=0.01)
+
+
+SOURCES = (ClassFolders, Manifest, PreparedFolders, Silhouettes, Synthetic)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_of_unreadable_images_out_of_range(source, share, tmp_path):
+    # Said before any file is looked for.
+    fails(source(max_unreadable=share), tmp_path, rf"data\.max_unreadable={share}: give a share fr")
+
+
+@pytest.mark.parametrize("source", [ClassFolders, Manifest, Silhouettes, Synthetic])
+def test_shares_are_checked_before_any_file_is_looked_for(source, tmp_path):
+    fails(source(train=1.0), tmp_path, r"data\.train=1\.0")
+    fails(source(query=0.0), tmp_path, r"data\.query=0\.0")
+
+
+def test_titles_are_known_without_loading(tmp_path, monkeypatch):
+    (tmp_path / "photos.v2").mkdir()
+    (tmp_path / "latest").symlink_to("photos.v2")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path / "photos.v2")
+    for source in (ClassFolders, PreparedFolders):
+        assert source(root="somewhere/photos.v2/").title() == "photos.v2"
+        assert source(root=".").title() == "photos.v2"
+        assert source(root=str(tmp_path / "latest")).title() == "photos.v2"
+        assert source(root="photos", name="mine").title() == "mine"
+        for odd in ("/", "", "???", "a\0b/"):
+            assert source(root=odd).title() in ("data", "a\0b")
+        assert source(root=str(tmp_path / "loop")).title() in ("data", "loop")
+        assert source(root="~no-one-of-this-name/x").title() == "x"
+        assert source().title() == "data"
+    assert Manifest(path="no/such/table.v2.csv").title() == "table.v2"
+    assert Manifest().title() == "data"
+    assert (Silhouettes().title(), Synthetic().title()) == ("silhouettes", "synthetic")
+    assert Synthetic(name="drawn").title() == "drawn"
+
+
+def test_a_split_bears_the_title(photos, table, prepared, tmp_path):
+    photos = photos.rename(tmp_path / "photos.v2")
+    prepared = prepared.rename(tmp_path / "prepared.v2")
+    for source in (
+        ClassFolders(root=str(photos)),
+        PreparedFolders(root=str(prepared)),
+        manifest(table, photos),
+        Silhouettes(),
+        Synthetic(classes=2, size=2),
+    ):
+        assert load(source, tmp_path).name == source.title()
+    assert ClassFolders(root=str(photos)).title() == "photos.v2"
 
 
 CONF = Path(__file__).parents[2] / "conf" / "data"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.data.split import Protocol, cut
+from outliers_bench.data.split import Protocol, check_shares, cut
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, LeftOut
 from tests.toys import ArrayReader, digest
@@ -197,13 +197,13 @@ def test_copies_come_off_before_the_cut_and_join_what_is_left_out():
 @pytest.mark.parametrize("train", [-0.1, 1, 1.5, math.nan])
 def test_a_share_of_train_out_of_range(train):
     with pytest.raises(BenchError, match=rf"data.train={train}: .* from 0 to below 1"):
-        split_of(images_of([0, 0, 1, 1]), train=train)
+        check_shares(train=train, query=0.5)
 
 
 @pytest.mark.parametrize("query", [0, 1, -1, math.nan])
 def test_a_share_of_query_out_of_range(query):
     with pytest.raises(BenchError, match=rf"data.query={query}: .* above 0 and below 1"):
-        split_of(images_of([0, 0, 1, 1]), query=query)
+        check_shares(train=0.7, query=query)
 
 
 def test_what_cannot_be_cut():

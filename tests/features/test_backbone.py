@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 
 from outliers_bench.errors import BenchError
+from outliers_bench.features.applications import MODULES, preprocess
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.pooling import Pooling, with_pooling
 
@@ -95,6 +96,41 @@ def test_the_space_holds_what_the_numbers_depend_on(tmp_path: Path) -> None:
     ]
     spaces = [space, of_file, *(model.space() for model in different)]
     assert len({str(sorted(one.items())) for one in spaces}) == len(spaces)
+
+
+# What each network's ImageNet weights were trained with, on the pixel RGB (10, 100, 200). Worked
+# out by hand, as numbers: a wrong row in the table of modules would agree with itself.
+BGR_LESS_MEANS = (200 - 103.939, 100 - 116.779, 10 - 123.68)
+MINUS_ONE_TO_ONE = (-0.9215686, -0.2156863, 0.5686275)  # x / 127.5 - 1
+TORCH = (-1.9466564, -0.2850140, 1.6813943)  # (x / 255 - mean) / standard deviation
+UNCHANGED = (10, 100, 200)
+PREPROCESSED = {
+    BGR_LESS_MEANS: "VGG16 VGG19 ResNet50 ResNet101 ResNet152",
+    MINUS_ONE_TO_ONE: "ResNet50V2 ResNet101V2 ResNet152V2 InceptionV3 InceptionResNetV2 Xception "
+    "MobileNet MobileNetV2 NASNetMobile NASNetLarge",
+    TORCH: "DenseNet121 DenseNet169 DenseNet201",
+    UNCHANGED: "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge "
+    "EfficientNetB0 EfficientNetB1 EfficientNetB2 EfficientNetB3 EfficientNetB4 EfficientNetB5 "
+    "EfficientNetB6 EfficientNetB7 EfficientNetV2B0 EfficientNetV2B1 EfficientNetV2B2 "
+    "EfficientNetV2B3 EfficientNetV2S EfficientNetV2M EfficientNetV2L MobileNetV3Small "
+    "MobileNetV3Large",
+}
+NETWORKS = [(name, expected) for expected, names in PREPROCESSED.items() for name in names.split()]
+
+
+@pytest.mark.parametrize(("name", "expected"), NETWORKS, ids=[name for name, _ in NETWORKS])
+def test_each_network_gets_the_pixels_its_weights_know(
+    name: str, expected: tuple[float, ...]
+) -> None:
+    import keras
+
+    pixel = keras.ops.convert_to_tensor(np.array([[[[10, 100, 200]]]], dtype=np.float32))
+    np.testing.assert_allclose(np.asarray(preprocess(name, pixel))[0, 0, 0], expected, rtol=1e-5)
+
+
+def test_no_network_is_forgotten_here() -> None:
+    assert len(NETWORKS) == 40
+    assert {name for name, _ in NETWORKS} == {name for row in MODULES.values() for name in row}
 
 
 def test_poolings_agree_with_their_definitions() -> None:

@@ -123,7 +123,9 @@ def test_images_that_cannot_be_opened_now_are_tried_again(tmp_path):
         raise InaccessibleImageError(f"{name}: permission denied")
 
     read = everything.reader.read
-    everything.reader.read = lambda name: locked(name) if name == "image-2" else read(name)
+    everything.reader.read = lambda name, digest, **_: (
+        locked(name) if name == "image-2" else read(name, digest)
+    )
     left_out = features(Counting(), tmp_path).compute(everything)
     assert list(left_out) == [digest("image-2")]
     everything.reader.read = read

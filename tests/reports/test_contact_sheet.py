@@ -1,5 +1,6 @@
 """Contact sheets: the right tiles are marked right, and only what is shown is decoded."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -83,3 +84,21 @@ def test_the_seed_decides_and_classes_take_turns():
     assert pick_queries(result, queries=2, seed=3) == pick_queries(result, queries=2, seed=3)
     everyone = pick_queries(result, queries=4, seed=3)["best"]
     assert len({pick.row for pick in everyone}) == 4
+
+
+def test_each_tile_shows_its_own_image_however_long_decoding_takes():
+    class Slow:
+        def read(self, name, *_, **__):
+            shade = sum(name.encode()) % 200
+            time.sleep(shade % 7 / 500)
+            return np.full((30, 30, 3), shade, dtype=np.uint8)
+
+    result = make_result(make_split(reader=Slow()))
+    picks = pick_queries(result, queries=3, seed=0)
+    for name, sheet in contact_sheets(result, queries=3, depth=6, seed=0).items():
+        for row, pick in enumerate(picks[name]):
+            shown = [result.split.query.names[pick.row]]
+            shown += [result.split.gallery.names[i] for i in result.ranking.indices[pick.row, :6]]
+            for column, image in enumerate(shown):
+                middle = column_left(column) + TILE // 2, row_top(row) + TILE // 2
+                assert sheet.getpixel(middle) == (sum(image.encode()) % 200,) * 3

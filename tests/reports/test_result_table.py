@@ -1,5 +1,6 @@
 """What a run prints at its end."""
 
+from dataclasses import replace
 from io import StringIO
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from outliers_bench.reports.format import size
 from outliers_bench.reports.table import metric_lines, show
+from outliers_bench.types import LeftOut
 from tests.results import make_result, make_split
 
 HANDLE = SimpleNamespace(
@@ -18,9 +20,9 @@ HANDLE = SimpleNamespace(
 )
 
 
-def printed(result, width):
+def printed(result, width, *, handle=HANDLE, pictures=("best",)):
     out = StringIO()
-    show(result, HANDLE, console=Console(file=out, width=width))
+    show(result, handle, pictures=pictures, console=Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -33,6 +35,31 @@ def test_tables_fit_and_pointers_stay_whole(width):
     assert "--backend-store-uri sqlite:////somewhere/mlflow.db --host 127.0.0.1" in text
     assert "/somewhere/mlartifacts/toy/0123456789abcdef/artifacts/pictures" in text
     assert "1 unreadable" in text
+
+
+def test_pointers_are_real_paths_and_commands_that_a_shell_takes():
+    handle = SimpleNamespace(
+        name="x",
+        run_id="1",
+        uri="sqlite:////some where/mlflow.db",
+        artifact_uri="file:///some%20where/a%23b/artifacts",
+    )
+    text = printed(make_result(make_split()), 80, handle=handle)
+    assert "/some where/a#b/artifacts/pictures\n" in text
+    assert "--backend-store-uri 'sqlite:////some where/mlflow.db' --host" in text
+    handle.artifact_uri = "mlflow-artifacts:/1/2/artifacts"
+    assert "mlflow-artifacts:/1/2/artifacts/pictures\n" in printed(
+        make_result(make_split()), 80, handle=handle
+    )
+
+
+def test_where_no_pictures_were_drawn_none_are_pointed_at():
+    assert "pictures" not in printed(make_result(make_split()), 80, pictures=())
+
+
+def test_files_that_nothing_here_decodes_are_counted():
+    left_out = (LeftOut("a.heic", "unsupported", "HEIC"),) * 3
+    assert "3 unsupported" in printed(make_result(replace(make_split(), left_out=left_out)), 80)
 
 
 def test_figures_are_the_results():

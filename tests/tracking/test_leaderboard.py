@@ -10,7 +10,7 @@ from rich.console import Console
 
 from outliers_bench.errors import BenchError
 from outliers_bench.leaderboard import main
-from outliers_bench.reports.leaderboard import read_boards, show_boards
+from outliers_bench.reports.leaderboard import cells, read_boards, show_boards
 from outliers_bench.tracking.store import experiment_id
 from outliers_bench.tracking.sweep import start_parent
 
@@ -26,6 +26,8 @@ def record(uri, client, *, model, hit, fingerprint="one", identity=None, fail=Fa
     if hit is not None:
         client.log_metric(run.info.run_id, "hit_at_1", hit)
         client.log_metric(run.info.run_id, "map_at_r", hit / 3)
+        client.log_metric(run.info.run_id, "search_ms_per_query", 12.5 * hit)
+        client.log_metric(run.info.run_id, "index_bytes", 2048 * hit)
     client.set_terminated(run.info.run_id, "FAILED" if fail else "FINISHED")
     return run.info.run_id
 
@@ -62,6 +64,22 @@ def test_splits_are_apart_and_ties_share_a_rank(uri, runs):
     assert left_out == 1
 
 
+@pytest.mark.parametrize(
+    ("metric", "heading", "most"),
+    [("search_ms_per_query", "ms/query", "8.75"), ("index_bytes", "index bytes", "1.4 KiB")],
+)
+def test_costs_are_ranked_from_small_to_large(uri, runs, metric, heading, most):
+    boards, _ = read_boards(uri, data=NAME, metric=metric)
+    ranked = [(row.rank, row.name) for row in boards[0].rows]
+    assert ranked == [(1, "d"), (2, "a"), (2, "c"), (4, "b")]
+    header, _ = cells(boards[0], metric)
+    assert len(set(header)) == len(header)
+    out = StringIO()
+    show_boards(boards, metric=metric, console=Console(file=out, width=50))
+    assert heading in out.getvalue()
+    assert most in out.getvalue()
+
+
 def test_files_hold_mlflows_numbers_in_full(uri, client, runs, tmp_path, capsys):
     assert main(["--uri", uri, "--experiment", NAME, "--out", str(tmp_path)]) == 0
     with (tmp_path / "leaderboard.csv").open() as file:
@@ -90,7 +108,9 @@ def test_tables_fit_the_terminal(uri, runs, width):
 
 def test_mistakes_are_named(uri, runs, tmp_path, capsys):
     assert main(["--uri", uri, "--experiment", "nosuch"]) == 2
-    assert NAME in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert NAME in said
     with pytest.raises(BenchError, match="has the metric recall_at_7"):
         read_boards(uri, metric="recall_at_7", data=NAME)
     with pytest.raises(BenchError, match="no finished runs"):
@@ -102,5 +122,6 @@ def test_without_a_database_the_command_says_how_to_make_one(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
     assert "python -m outliers_bench" in done.stderr
     assert not list(tmp_path.iterdir())

@@ -3,14 +3,19 @@
 import csv
 import os
 import signal
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from outliers_bench.tracking import provenance
+from outliers_bench.tracking import run as run_module
 from outliers_bench.tracking.record import log_result, metrics_of
 from outliers_bench.tracking.run import find_finished, start_run
+from outliers_bench.types import LeftOut
 from tests.results import make_config, make_result, make_split
 
 
@@ -20,9 +25,9 @@ def recorded(uri, client):
     result = make_result(split)
     config = make_config(uri, name="recorded", pca=3)
     overrides = ["model=toynet", "pca.n=3"]
-    with start_run(config, split, identity="same", overrides=overrides) as opening:
-        assert client.get_run(opening().run_id).info.status == "RUNNING"
-        handle = log_result(opening, result, config)
+    with start_run(config, split, identity="same", overrides=overrides) as handle:
+        assert client.get_run(handle.run_id).info.status == "RUNNING"
+        assert log_result(handle, result, config) == ["best", "typical", "worst"]
     run = client.get_run(handle.run_id)
     return run, result, Path(run.info.artifact_uri.removeprefix("file://"))
 
@@ -41,6 +46,12 @@ def test_a_finished_run_has_every_number_under_its_name(recorded):
 def test_what_was_not_measured_is_absent():
     result = make_result(make_split(labelled=False), speed=None)
     assert not {"images_per_second", "hit_at_1", "mrr"} & set(metrics_of(result))
+
+
+def test_what_was_left_out_is_counted_by_kind():
+    left_out = (LeftOut("a.heic", "unsupported", "HEIC"),) * 2
+    metrics = metrics_of(make_result(replace(make_split(), left_out=left_out)))
+    assert (metrics["images_unsupported"], metrics["images_unreadable"]) == (2, 0)
 
 
 def test_params_are_the_config_without_where_it_is_kept(recorded):
@@ -123,14 +134,14 @@ def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
 
     def fail(handles):
         config = make_config(uri, name="broken off")
-        with start_run(config, split, identity="lost") as opening:
-            handles.append(opening)
+        with start_run(config, split, identity="lost") as handle:
+            handles.append(handle)
             raise error
 
     handles = []
     with pytest.raises(type(error)):
         fail(handles)
-    run = client.get_run(handles[0]().run_id)
+    run = client.get_run(handles[0].run_id)
     assert run.info.status == status
     assert run.data.tags["failure"].startswith(type(error).__name__)
     assert "\n" not in run.data.tags["failure"]
@@ -139,12 +150,70 @@ def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
 
 def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
     def be_killed(handles):
-        with start_run(make_config(uri), make_split(), identity="killed") as opening:
-            handles.append(opening)
+        with start_run(make_config(uri), make_split(), identity="killed") as handle:
+            handles.append(handle)
             os.kill(os.getpid(), signal.SIGTERM)
 
     handles = []
     with pytest.raises(SystemExit):
         be_killed(handles)
-    assert client.get_run(handles[0]().run_id).info.status == "KILLED"
+    assert client.get_run(handles[0].run_id).info.status == "KILLED"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_run_that_fails_while_it_is_begun_ends_as_failed(uri, client, monkeypatch):
+    def broken(*_):
+        raise ValueError("no config for you")
+
+    monkeypatch.setattr(run_module, "_log_start", broken)
+    with (
+        pytest.raises(ValueError, match="no config"),
+        start_run(make_config(uri, name="begun"), make_split("begun"), identity="begun"),
+    ):
+        pass
+    experiment = client.get_experiment_by_name("begun").experiment_id
+    (begun,) = client.search_runs([experiment])
+    assert begun.info.status == "FAILED"
+    assert begun.data.tags["failure"] == "ValueError: no config for you"
+
+
+def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(uri, monkeypatch, caplog):
+    def broken(*_):
+        raise OSError("MLflow is gone")
+
+    def fail():
+        with start_run(make_config(uri), make_split(), identity="hidden") as handle:
+            monkeypatch.setattr(handle.client, "set_terminated", broken)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert "MLflow is gone" in caplog.text
+
+
+def test_the_commit_is_that_of_the_package_wherever_it_is_run(tmp_path, monkeypatch):
+    def in_git(*arguments):
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(provenance, "_PACKAGE", package)
+    assert provenance.git() == {}
+    in_git("init", "--initial-branch=trunk")
+    assert provenance.git() == {}  # as in a virtual environment inside of a checkout
+    in_git("add", ".")
+    assert provenance.git() == {}
+    in_git("commit", "--message=first")
+    expected = {"mlflow.source.git.branch": "trunk", "git_dirty": "false"}
+    expected["mlflow.source.git.commit"] = in_git("rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", "/somewhere/else")  # as within a git hook
+    assert provenance.git() == expected
+    (package / "__init__.py").write_text("changed = True")
+    assert provenance.git() == expected | {"git_dirty": "true"}
+    monkeypatch.setenv("PATH", "")
+    assert provenance.git() == {}

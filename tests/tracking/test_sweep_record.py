@@ -1,11 +1,20 @@
 """A sweep in MLflow: children under one parent, counted, the best one named."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.run import start_run
-from outliers_bench.tracking.sweep import children, finish_parent, record_failure, start_parent
+from outliers_bench.tracking.sweep import (
+    children,
+    finish_parent,
+    note_found,
+    record_failure,
+    start_parent,
+)
 from tests.results import make_config, make_result, make_split
 
 
@@ -13,9 +22,9 @@ def child(uri, parent, *, seed, model):
     split = make_split("swept")
     config = make_config(uri, name="swept", model=model)
     config.pictures.queries = 0
-    with start_run(config, split, identity=model, parent_run_id=parent) as opening:
+    with start_run(config, split, identity=model, parent_run_id=parent) as handle:
         result = make_result(split, seed=seed)
-        handle = log_result(opening, result, config)
+        log_result(handle, result, config)
     return result.evaluation.metrics["hit_at_1"], handle.run_id
 
 
@@ -53,3 +62,52 @@ def test_the_caller_may_say_how_a_sweep_ended(uri, client, status):
     parent = start_parent(uri, "swept", overrides=[])
     finish_parent(client, parent, status)
     assert client.get_run(parent).info.status == status
+
+
+def table_of(run):
+    path = Path(run.info.artifact_uri.removeprefix("file://")) / "children.csv"
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_large_sweep_keeps_its_command_and_its_whole_table(uri, client):
+    parent = start_parent(uri, "large", overrides=["model=" + ",".join(f"m{i}" for i in range(30))])
+    experiment = client.get_run(parent).info.experiment_id
+    for i in range(30):
+        name = f"model {i} " + "x" * 200
+        tags = {"mlflow.parentRunId": parent, "failure": "y" * 300}
+        run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
+        client.log_metric(run, "hit_at_1", i / 30)
+        client.set_terminated(run, "FINISHED")
+
+    finish_parent(client, parent)
+
+    run = client.get_run(parent)
+    note = run.data.tags["mlflow.note.content"]
+    assert note.index("Again:") < note.index("| hit@1")
+    assert "| model 29 " in note
+    assert "| model 10 " in note
+    assert "| model 9 " not in note
+    assert "... and 10 more" in note
+    rows = table_of(run)
+    assert [float(row["hit_at_1"]) for row in rows] == [i / 30 for i in reversed(range(30))]
+    assert rows[0]["run"] == "model 29 " + "x" * 200
+    assert rows[0]["before"] == ""
+
+
+def test_jobs_that_were_found_finished_count(uri, client):
+    earlier = start_parent(uri, "swept", overrides=["model=a,b"])
+    found = [client.get_run(child(uri, earlier, seed=i, model=m)[1]) for i, m in enumerate("ab")]
+    parent = start_parent(uri, "swept", overrides=["model=a,b,c"])
+    child(uri, parent, seed=2, model="c")
+    for run in found:
+        note_found(client, parent, run)
+
+    finish_parent(client, parent)
+
+    run = client.get_run(parent)
+    note = run.data.tags["mlflow.note.content"]
+    assert "3 of 3 jobs finished (2 of them before)" in note
+    assert all(f"| {model} 8px · exact · cosine |" in note for model in "abc")
+    assert run.info.status == "FINISHED"
+    assert sorted(row["before"] for row in table_of(run)) == ["", "yes", "yes"]

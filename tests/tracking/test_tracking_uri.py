@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,27 @@ def test_what_can_work_passes(tmp_path):
         check_uri(uri)
 
 
+@pytest.mark.parametrize("folder", ["a?b", "a%20b"])
+def test_paths_that_mean_something_else_in_a_uri_are_refused(tmp_path, monkeypatch, folder):
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    with pytest.raises(BenchError, match="cannot keep a database at"):
+        open_client("sqlite:///mlflow.db")
+    assert not list(tmp_path.rglob("*.db*"))
+
+
+def test_a_path_with_other_odd_characters_holds_database_and_artifacts(tmp_path, monkeypatch):
+    folder = tmp_path / "a #b 100%, ü"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    client = open_client("sqlite:///mlflow.db")
+    run = client.create_run(experiment_id(client, "toy"))
+    client.log_text(run.info.run_id, "here", "note.txt")
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name}
+    assert [path.read_text() for path in folder.rglob("note.txt")] == ["here"]
+    assert (folder / "mlflow.db").stat().st_size
+
+
 def test_checking_imports_neither_mlflow_nor_tensorflow():
     code = (
         "import sys, outliers_bench.leaderboard, outliers_bench.tracking.sweep as s\n"
@@ -68,6 +91,40 @@ def test_checking_imports_neither_mlflow_nor_tensorflow():
 def test_a_server_that_does_not_answer_is_named_at_once():
     with pytest.raises(BenchError, match="no MLflow server answers"):
         open_client("http://127.0.0.1:9")
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """A server that is not MLflow's."""
+
+    status = 200
+
+    def do_GET(self):
+        body = b"<html>hello</html>"
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_a_server_that_is_not_mlflows_is_named(status):
+    handler = type("Handler", (Stranger,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(BenchError, match="does not speak as an MLflow server") as caught:
+                open_client(f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "\n" not in str(caught.value)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
 def test_two_processes_may_make_the_database_at_once(tmp_path):
