@@ -243,7 +243,9 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         folder = re.sub(r"[^\w.-]+", "_", name).strip(".") or "experiment"
         place = None if path is None else (path.parent / "mlartifacts" / folder).as_uri()
         try:
-            return client.create_experiment(name, artifact_location=place)
+            # Without the tag the UI opens an experiment on the page for language models.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            return client.create_experiment(name, artifact_location=place, tags=tags)
         except MlflowException:  # another job made it in between
             found = client.get_experiment_by_name(name)
             if found is None:
