@@ -43,7 +43,9 @@ def in_process(
     GlobalHydra.instance().clear()
     handler = signal.getsignal(signal.SIGTERM)
     _forget_absl_handlers()
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    # Set first, so that what main() sets is taken back at the end of the test.
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    monkeypatch.delenv("HYDRA_FULL_ERROR")
     monkeypatch.setattr(sys, "argv", ["outliers_bench", *arguments])
     code = 0
     try:
