@@ -15,9 +15,11 @@ from outliers_bench.measure import Meter
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
 from outliers_bench.reports.table import show, show_finished
+from outliers_bench.tracking.entries import find_finished
 from outliers_bench.tracking.record import log_result
-from outliers_bench.tracking.run import PARENT_RUN_VARIABLE, find_finished, start_run
-from outliers_bench.tracking.store import check_uri, experiment_id, open_client
+from outliers_bench.tracking.recorder import recorder
+from outliers_bench.tracking.run import PARENT_RUN_VARIABLE, start_run
+from outliers_bench.tracking.store import check_uri
 from outliers_bench.tracking.sweep import note_found
 from outliers_bench.types import IntArray, Result, Split
 
@@ -80,9 +82,9 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         identity=same,
         parent_run_id=os.environ.get(PARENT_RUN_VARIABLE),
         overrides=overrides,
-    ) as handle:
+    ) as recording:
         total = len(split.images) + len(split.left_out)
-        split = split.without(method.extract(split.images))
+        split = split.without(method.extract(split.images, commit=recording.confirm))
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
         method.fit(split)
         ranking = method.rank(split, depth(config, split))
@@ -91,8 +93,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
             with meter.stage("evaluate"):
                 evaluation = evaluate(ranking, split, k=config.k)
         result = Result(split, ranking, evaluation, meter.costs(len(split.query)))
-        pictures = log_result(handle, result, config)
-    show(result, handle, pictures=pictures)
+        pictures = log_result(recording, result, config)
+    show(result, recording.confirm(), pictures=pictures)
     return result
 
 
@@ -132,12 +134,11 @@ def _relevant(split: Split) -> IntArray:
 
 
 def _finished(config: Config, split: Split, same: str) -> bool:
-    client = open_client(config.tracking.uri)
-    experiment = experiment_id(client, config.tracking.experiment or split.name)
-    run = find_finished(client, experiment, same)
+    tracking = recorder(config.tracking.uri)
+    run = tracking.call(find_finished, config.tracking.experiment or split.name, same)
     if run is None:
         return False
     if parent := os.environ.get(PARENT_RUN_VARIABLE):
-        note_found(client, parent, run)
+        tracking.call(note_found, parent, run)
     show_finished(run)
     return True

@@ -26,7 +26,7 @@ from outliers_bench.help import config_groups
 from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Index
 from outliers_bench.retrieval.reduce import Pca
-from outliers_bench.retrieval.trees import Tree
+from outliers_bench.retrieval.trees import BallTree, KdTree
 
 MOST_PICTURED = 200  # rows or columns; an image file has room for little more
 PACKAGE = Path(__file__).resolve().parent
@@ -221,5 +221,5 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "efficientnet_lite0": EfficientNetLite0,
         "pixels": Pixels,
     },
-    "index": {"exact": Exact, "tree": Tree},
+    "index": {"exact": Exact, "kd_tree": KdTree, "ball_tree": BallTree},
 }

@@ -26,13 +26,12 @@ class ParentRun(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:  # noqa: ARG002
         """Begin the parent run."""
-        from outliers_bench.tracking.store import check_uri
+        from outliers_bench.tracking.recorder import recorder
         from outliers_bench.tracking.sweep import start_parent
 
         uri = str(config.tracking.uri)
-        check_uri(uri)
-        os.environ[PARENT_RUN_VARIABLE] = start_parent(
-            uri,
+        os.environ[PARENT_RUN_VARIABLE] = recorder(uri).call(
+            start_parent,
             config.tracking.experiment or _data_name(config),
             overrides=list(config.hydra.overrides.task),
         )
@@ -55,10 +54,10 @@ def recorded(uri: str, overrides: Sequence[str]) -> Iterator[None]:
     except BenchError as error:
         parent = os.environ.get(PARENT_RUN_VARIABLE)
         if parent:
-            from outliers_bench.tracking.store import open_client
+            from outliers_bench.tracking.recorder import recorder
             from outliers_bench.tracking.sweep import record_failure
 
-            record_failure(open_client(uri), parent, overrides=overrides, error=error)
+            recorder(uri).call(record_failure, parent, overrides=overrides, error=error)
         raise
 
 
@@ -77,12 +76,12 @@ def finish(status: str | None = None) -> bool:
     """
     if ParentRun.uri is None:
         return False
-    from outliers_bench.tracking.store import open_client
+    from outliers_bench.tracking.recorder import recorder
     from outliers_bench.tracking.sweep import finish_parent
 
     parent = os.environ.pop(PARENT_RUN_VARIABLE)
     uri, ParentRun.uri = ParentRun.uri, None
-    finish_parent(open_client(uri), parent, status)
+    recorder(uri).call(finish_parent, parent, status)
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -51,13 +51,17 @@ class Features:
         # Rates compare only where the same thing was measured.
         self._how = f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
 
-    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
+    def compute(
+        self, images: ImageSet, *, commit: Callable[[], object] = lambda: None
+    ) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored; compute those that are not.
 
         Parameters
         ----------
         images : ImageSet
             What is to be embedded.
+        commit : callable
+            Called before the first image is embedded, if one has to be.
 
         Returns
         -------
@@ -65,11 +69,13 @@ class Features:
             Content digest of each image that cannot be decoded, and why.
         """
         inaccessible: dict[bytes, str] = {}
-        with self._store() as store, self._meter.stage("embed"):
+        with self._store() as store:
             known = store.known(images.digests)
             missing = images.without(known)
             if len(missing):
-                inaccessible = self._embed(missing, store)
+                commit()
+                with self._meter.stage("embed"):
+                    inaccessible = self._embed(missing, store)
             self._meter.images_per_second = store.images_per_second(self._how)
             reasons = store.unreadable(images.digests) | inaccessible
         usable = len(images) - len(reasons)

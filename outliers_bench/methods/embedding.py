@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from outliers_bench.config import Config
 from outliers_bench.features.extract import Features
 from outliers_bench.measure import Meter
@@ -37,9 +39,9 @@ class Embedding:
             fitted_on="gallery" if part is split.gallery else "train",
         )
 
-    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored; see `Method.extract`."""
-        return self._features.compute(images)
+        return self._features.compute(images, commit=commit)
 
     def fit(self, split: Split) -> None:
         """Fit the PCA, if one is asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
@@ -19,8 +20,15 @@ class Method(Protocol):
         """
         ...
 
-    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored.
+
+        Parameters
+        ----------
+        images : ImageSet
+            All that will be looked at.
+        commit : callable
+            To be called before anything that takes long: the last moment to refuse a run.
 
         Returns
         -------

@@ -15,10 +15,9 @@ from outliers_bench.reports import format as readable
 from outliers_bench.types import Result
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from rich.console import Console
 
-    from outliers_bench.tracking.run import RunHandle
+    from outliers_bench.tracking.entries import FinishedRun, RunHandle
 
 _NAME_WIDTH = 13
 _CUT_OFF = re.compile(r"(\w+)_at_(\d+)")
@@ -57,13 +56,13 @@ def show(
     _print_fact(console, "look at it", [how_to_look(handle.uri)])
 
 
-def show_finished(run: Run, *, console: Console | None = None) -> None:
+def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
     """Print a run that was recorded earlier and has not been computed again.
 
     Parameters
     ----------
-    run : mlflow Run
-        From `tracking.run.find_finished`.
+    run : FinishedRun
+        From `tracking.entries.find_finished`.
     console : rich console, optional
         Where to print; standard output unless given.
     """
@@ -71,12 +70,11 @@ def show_finished(run: Run, *, console: Console | None = None) -> None:
 
     console = console or Console(highlight=False)
     scores = ("hit_at_", "precision_at_", "map_at_r", "r_precision", "mrr")
-    metrics = {name: v for name, v in run.data.metrics.items() if name.startswith(scores)}
-    name = run.info.run_name or run.info.run_id
-    _print_scores(console, name, run.data.tags.get("data", ""), metrics)
-    when = datetime.fromtimestamp(run.info.start_time / 1000).astimezone()
+    metrics = {name: v for name, v in run.metrics.items() if name.startswith(scores)}
+    _print_scores(console, run.name, run.data, metrics)
+    when = datetime.fromtimestamp(run.begun).astimezone()
     _print_fact(console, "finished", [f"already, begun {when:%Y-%m-%d %H:%M}; nothing computed"])
-    _print_fact(console, "MLflow run", [run.info.run_id])
+    _print_fact(console, "MLflow run", [run.run_id])
 
 
 def _print_scores(console: Console, name: str, data: str, metrics: Mapping[str, float]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,19 @@ if TYPE_CHECKING:
 _DIGEST_LENGTH = 8  # as MLflow's own
 
 
-def dataset_inputs(split: Split, data: Mapping[str, Any]) -> list[DatasetInput]:
-    """Train, query and gallery as inputs of a run; empty parts are left out.
+@dataclass(frozen=True)
+class Dataset:
+    """A part of a split: its name in MLflow, digest, role, and JSON of source and counts."""
+
+    name: str
+    digest: str
+    role: str
+    source: str
+    profile: str
+
+
+def datasets(split: Split, data: Mapping[str, Any]) -> tuple[Dataset, ...]:
+    """Train, query and gallery as datasets; empty parts are left out.
 
     Parameters
     ----------
@@ -25,26 +37,40 @@ def dataset_inputs(split: Split, data: Mapping[str, Any]) -> list[DatasetInput]:
     data : mapping
         The config's `data` group; its `root` or `path` is the source.
     """
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
     place = data.get("root") or data.get("path")
     source = {"uri": str(Path(place).expanduser().absolute()) if place else split.name}
     parts = {"train": split.train, "query": split.query, "gallery": split.gallery}
     if split.leave_one_out:
         del parts["gallery"]  # the queries themselves
-    return [
-        DatasetInput(
-            Dataset(
-                name=f"{split.name}-{name}",
-                digest=split.fingerprint[:_DIGEST_LENGTH],
-                source_type="local",
-                source=json.dumps(source),
-                profile=json.dumps(_profile(part)),
-            ),
-            [InputTag("mlflow.data.context", name)],
+    return tuple(
+        Dataset(
+            name=f"{split.name}-{role}",
+            digest=split.fingerprint[:_DIGEST_LENGTH],
+            role=role,
+            source=json.dumps(source),
+            profile=json.dumps(_profile(part)),
         )
-        for name, part in parts.items()
+        for role, part in parts.items()
         if len(part)
+    )
+
+
+def dataset_inputs(found: Iterable[Dataset]) -> list[DatasetInput]:
+    """Datasets as MLflow's inputs of a run."""
+    from mlflow import entities
+
+    return [
+        entities.DatasetInput(
+            entities.Dataset(
+                name=dataset.name,
+                digest=dataset.digest,
+                source_type="local",
+                source=dataset.source,
+                profile=dataset.profile,
+            ),
+            [entities.InputTag("mlflow.data.context", dataset.role)],
+        )
+        for dataset in found
     ]
 
 

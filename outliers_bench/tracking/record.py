@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outliers_bench.reports.contact_sheet import contact_sheets
 from outliers_bench.tracking.note import describe_result
-from outliers_bench.tracking.run import RunHandle
+from outliers_bench.tracking.run import Recording
 from outliers_bench.tracking.tables import write_tables
 from outliers_bench.types import Result
 
@@ -56,12 +55,12 @@ def metrics_of(result: Result) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def log_result(handle: RunHandle, result: Result, config: Config) -> list[str]:
+def log_result(recording: Recording, result: Result, config: Config) -> list[str]:
     """Record what a run found: metrics, tables, pictures, description.
 
     Parameters
     ----------
-    handle : RunHandle
+    recording : Recording
         From `start_run`.
     result : Result
         Split, ranking, scores, costs.
@@ -83,15 +82,17 @@ def log_result(handle: RunHandle, result: Result, config: Config) -> list[str]:
             (Path(folder) / "pictures").mkdir()
         for name, sheet in sheets.items():
             sheet.save(Path(folder) / "pictures" / f"{name}.jpg", quality=90)
-        handle.client.log_artifacts(handle.run_id, folder)
-    note = describe_result(handle, result, pictures=list(sheets))
-    handle.client.set_tag(handle.run_id, "mlflow.note.content", note)
-    # Photos found unreadable on the way are in no part any more; tables compare what was scored.
-    handle.client.set_tag(handle.run_id, "split_fingerprint", result.split.fingerprint)
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, 0) for name, value in metrics_of(result).items()]
-    # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
-    handle.client.log_batch(handle.run_id, metrics=metrics)
+        handle = recording.confirm()
+        recording.note(
+            artifacts=folder,
+            tags={
+                "mlflow.note.content": describe_result(
+                    result, name=handle.name, overrides=recording.overrides, pictures=list(sheets)
+                ),
+                # Photos found unreadable on the way are in no part any more; tables compare what
+                # was scored.
+                "split_fingerprint": result.split.fingerprint,
+            },
+            metrics=metrics_of(result),
+        )
     return list(sheets)

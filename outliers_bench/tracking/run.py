@@ -2,64 +2,73 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
 from outliers_bench.tracking import provenance
-from outliers_bench.tracking.datasets import dataset_inputs
+from outliers_bench.tracking.datasets import datasets
+from outliers_bench.tracking.entries import Beginning, RunHandle, begin, end, failure_line, note
 from outliers_bench.tracking.method import as_mapping, describe, flatten
-from outliers_bench.tracking.store import experiment_id, open_client
+from outliers_bench.tracking.recorder import Recorder, recorder
+from outliers_bench.tracking.sweep import PARENT_TAG
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
     from outliers_bench.config import Config
 
 PARENT_RUN_VARIABLE = "OUTLIERS_BENCH_PARENT_RUN"
-PARENT_TAG = "mlflow.parentRunId"
-_LONGEST_PARAM = 6000  # characters; MLflow refuses more
-_LONGEST_TAG = 5000
-_PARAMS_AT_ONCE = 100
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class RunHandle:
-    """A run that is being recorded.
+class Recording:
+    """A run that is being recorded, by a process that may still be starting.
 
     Parameters
     ----------
-    client : MlflowClient
-        Connected to `uri`.
-    uri : str
-        Tracking URI, absolute.
-    run_id, experiment_id, name : str
-        As MLflow knows them.
-    artifact_uri : str
-        Where the run's artifacts lie.
-    overrides : tuple of str
+    recorder : Recorder
+        Where it is recorded.
+    begun : Future of RunHandle
+        The run, once it has begun.
+    overrides : sequence of str
         What stood on the command line.
     """
 
-    client: MlflowClient
-    uri: str
-    run_id: str
-    experiment_id: str
-    name: str
-    artifact_uri: str
-    overrides: tuple[str, ...] = ()
+    def __init__(
+        self, recorder: Recorder, begun: Future[RunHandle], overrides: Sequence[str]
+    ) -> None:
+        self._recorder = recorder
+        self._begun = begun
+        self.overrides = tuple(overrides)
+
+    def confirm(self) -> RunHandle:
+        """Wait until the run has begun.
+
+        Raises
+        ------
+        BenchError
+            If nothing can be recorded there.
+        """
+        return self._begun.result()
+
+    def note(
+        self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
+    ) -> None:
+        """Take down what the run found; see `entries.note`."""
+        run_id = self.confirm().run_id
+        self._recorder.call(note, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
+
+    def end(self, status: str, failure: str | None = None) -> None:
+        """End the run; see `entries.end`."""
+        self._recorder.call(end, self.confirm().run_id, status, failure)
 
 
 @contextmanager
@@ -72,11 +81,12 @@ def start_run(
     parent_run_id: str | None = None,
     overrides: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
-) -> Iterator[RunHandle]:
+) -> Iterator[Recording]:
     """Record a run from here to the end of the `with` block.
 
+    Does not wait for MLflow: what takes long should `confirm` first that it will be recorded.
     Ends FINISHED, or FAILED with the exception's type and message in the tag `failure`, or KILLED
-    after Ctrl-C and SIGTERM. Whatever was raised is raised again.
+    after Ctrl-C, SIGTERM, and where this process vanishes. Whatever was raised is raised again.
 
     Parameters
     ----------
@@ -97,7 +107,7 @@ def start_run(
 
     Yields
     ------
-    RunHandle
+    Recording
 
     Raises
     ------
@@ -106,65 +116,36 @@ def start_run(
     """
     values = as_mapping(config)
     tracking = values["tracking"]
-    client = open_client(tracking["uri"])
-    experiment = experiment_id(client, tracking["experiment"] or split.name)
     all_tags = _tags(config, split, identity) | dict(tags or {})
-    all_tags["overrides"] = shlex.join(overrides)[:_LONGEST_TAG]
+    all_tags["overrides"] = shlex.join(overrides)
     if parent_run_id:
         all_tags[PARENT_TAG] = parent_run_id
-    run = client.create_run(experiment, tags=all_tags, run_name=run_name or str(describe(config)))
-    handle = RunHandle(
-        client=client,
-        uri=client.tracking_uri,
-        run_id=run.info.run_id,
-        experiment_id=experiment,
-        name=run.info.run_name,
-        artifact_uri=run.info.artifact_uri,
-        overrides=tuple(overrides),
+    beginning = Beginning(
+        experiment=tracking["experiment"] or split.name,
+        name=run_name or str(describe(config)),
+        tags=all_tags,
+        params=flatten(values),
+        config=OmegaConf.to_yaml(OmegaConf.create(values)),
+        datasets=datasets(split, values["data"]),
     )
-    with _ended_properly(handle):
-        _log_start(handle, values, split)
-        yield handle
-
-
-def find_finished(client: MlflowClient, experiment_id: str, identity: str) -> Run | None:
-    """The newest finished run with that identity, or None.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    experiment_id : str
-        Where to look.
-    identity : str
-        As given to `start_run`.
-    """
-    query = f"tags.identity = '{identity}' and attributes.status = 'FINISHED'"
-    found = client.search_runs(
-        [experiment_id], query, max_results=1, order_by=["attributes.start_time DESC"]
-    )
-    return found[0] if found else None
-
-
-def failure_line(error: BaseException) -> str:
-    """An exception's type and message on one line, short enough for a tag."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TAG]
-
-
-def source_tags() -> dict[str, str]:
-    """MLflow's own tags for who ran which program of which commit."""
-    return {
-        "mlflow.user": provenance.user(),
-        "mlflow.source.name": provenance.command(),
-        "mlflow.source.type": "LOCAL",
-        **provenance.git(),
-    }
+    process = recorder(tracking["uri"])
+    recording = Recording(process, process.submit(begin, beginning), overrides)
+    try:
+        with _sigterm_raises():
+            yield recording
+            recording.confirm()
+    except (KeyboardInterrupt, SystemExit) as error:
+        _end_broken(recording, "KILLED", error)
+        raise
+    except BaseException as error:
+        _end_broken(recording, "FAILED", error)
+        raise
+    recording.end("FINISHED")
 
 
 def _tags(config: Config, split: Split, identity: str) -> dict[str, str]:
     method = describe(config)
     return {
-        **source_tags(),
         "kind": "run",
         "data": split.name,
         "model": method.model,
@@ -179,49 +160,13 @@ def _tags(config: Config, split: Split, identity: str) -> dict[str, str]:
     }
 
 
-def _log_start(handle: RunHandle, values: Mapping[str, Any], split: Split) -> None:
-    from mlflow.entities import Param
-
-    client, run_id = handle.client, handle.run_id
-    params = [Param(key, value[:_LONGEST_PARAM]) for key, value in flatten(values).items()]
-    for start in range(0, len(params), _PARAMS_AT_ONCE):
-        client.log_batch(run_id, params=params[start : start + _PARAMS_AT_ONCE])
-    client.log_text(run_id, OmegaConf.to_yaml(OmegaConf.create(dict(values))), "config.yaml")
-    versions = {
-        "main": provenance.main_versions(),
-        "machine": provenance.machine(),
-        "all": provenance.all_versions(),
-    }
-    client.log_text(run_id, json.dumps(versions, indent=2), "versions.json")
-    client.log_inputs(run_id, datasets=dataset_inputs(split, values["data"]))
-
-
-@contextmanager
-def _ended_properly(handle: RunHandle) -> Iterator[None]:
-    try:
-        with _sigterm_raises():
-            yield
-    except (KeyboardInterrupt, SystemExit) as error:
-        _end_broken(handle, "KILLED", error)
-        raise
-    except BaseException as error:
-        _end_broken(handle, "FAILED", error)
-        raise
-    handle.client.set_terminated(handle.run_id, "FINISHED")
-
-
-def _end_broken(handle: RunHandle, status: str, error: BaseException) -> None:
+def _end_broken(recording: Recording, status: str, error: BaseException) -> None:
     """End a run that has failed; what goes wrong in that must not hide why it failed."""
     try:
-        handle.client.set_terminated(handle.run_id, status)
-        handle.client.set_tag(handle.run_id, "failure", failure_line(error))
+        recording.end(status, failure_line(error))
     except Exception as trouble:
-        _log.warning(
-            "MLflow could not be told that the run %s is %s: %s",
-            handle.run_id,
-            status,
-            failure_line(trouble),
-        )
+        if trouble is not error:  # else: it could not be begun
+            _log.warning("MLflow could not be told that a run is %s: %s", status, trouble)
 
 
 @contextmanager

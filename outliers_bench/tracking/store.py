@@ -111,10 +111,7 @@ def open_client(uri: str) -> MlflowClient:
     """
     check_uri(uri)
     uri = resolve_uri(uri)
-    # A benchmark on someone's own photos reports to nobody unless they ask for it.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Left over from an outer `mlflow run`, this would lend every job the same run.
-    os.environ.pop("MLFLOW_RUN_ID", None)
+    prepare_import()
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
 
@@ -136,6 +133,14 @@ def open_client(uri: str) -> MlflowClient:
     if uri.startswith(("http://", "https://")):
         _check_answers(client, uri)
     return client
+
+
+def prepare_import() -> None:
+    """Set in the environment what MLflow reads when it is imported."""
+    # A benchmark on someone's own photos reports to nobody unless they ask for it.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Left over from an outer `mlflow run`, this would lend every job the same run.
+    os.environ.pop("MLFLOW_RUN_ID", None)
 
 
 def _one_line(error: Exception) -> str:

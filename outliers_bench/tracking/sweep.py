@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from outliers_bench.reports import format as readable
+from outliers_bench.tracking.entries import CUT_SHORT, FinishedRun, failure_line, source_tags
 from outliers_bench.tracking.note import table
-from outliers_bench.tracking.run import PARENT_TAG, failure_line, source_tags
 from outliers_bench.tracking.search import search_runs
-from outliers_bench.tracking.store import experiment_id, open_client
+from outliers_bench.tracking.store import experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,17 +28,20 @@ _SHOWN = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
 _FOUND_TAG = "found."  # and the id of a run that a job found finished; its value is the run's name
 _ROWS = 20  # MLflow cuts a description at 8,000 characters
 _TABLE = "children.csv"
+PARENT_TAG = "mlflow.parentRunId"
+
+_open: set[str] = set()  # ids of the sweeps begun in this process and not ended
 
 
 def start_parent(
-    uri: str, experiment: str, *, overrides: Sequence[str], n_jobs: int | None = None
+    client: MlflowClient, experiment: str, *, overrides: Sequence[str], n_jobs: int | None = None
 ) -> str:
     """Make the database and the experiment before any job does, and begin the sweep's run.
 
     Parameters
     ----------
-    uri : str
-        Tracking URI.
+    client : MlflowClient
+        From `open_client`.
     experiment : str
         The experiment's name.
     overrides : sequence of str
@@ -51,7 +54,6 @@ def start_parent(
     str
         The run's id, for the jobs' environment variable `OUTLIERS_BENCH_PARENT_RUN`.
     """
-    client = open_client(uri)
     # What is swept comes first: the run list shows little of a name, and the date beside it.
     swept = " ".join(override for override in overrides if _is_swept(override))
     jobs = "" if n_jobs is None else f" · {n_jobs} jobs"
@@ -63,6 +65,7 @@ def start_parent(
         tags=tags,
         run_name=name[: _NAME_LENGTH - len(jobs)] + jobs,
     )
+    _open.add(run.info.run_id)
     return str(run.info.run_id)
 
 
@@ -97,7 +100,7 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     runs = children(client, parent_run_id)
     for run in runs:
         if run.info.status == "RUNNING":
-            client.set_tag(run.info.run_id, "failure", "the process ended before the run did")
+            client.set_tag(run.info.run_id, "failure", CUT_SHORT)
             client.set_terminated(run.info.run_id, "KILLED")
     parent = client.get_run(parent_run_id)
     runs = children(client, parent_run_id)
@@ -123,9 +126,16 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     client.set_tag(parent_run_id, "mlflow.note.content", "\n\n".join(parts))
     client.log_text(parent_run_id, _csv(_ordered(runs), parent_run_id), _TABLE)
     client.set_terminated(parent_run_id, status or ("FAILED" if n_failed else "FINISHED"))
+    _open.discard(parent_run_id)
 
 
-def note_found(client: MlflowClient, parent_run_id: str, run: Run) -> None:
+def abandon(client: MlflowClient) -> None:
+    """Sum up and end, as KILLED, the sweeps that were begun in this process and never ended."""
+    for parent_run_id in list(_open):
+        finish_parent(client, parent_run_id, "KILLED")
+
+
+def note_found(client: MlflowClient, parent_run_id: str, run: FinishedRun) -> None:
     """Note in a sweep's run that a job found its work done by an earlier run.
 
     Parameters
@@ -134,10 +144,10 @@ def note_found(client: MlflowClient, parent_run_id: str, run: Run) -> None:
         From `open_client`.
     parent_run_id : str
         From `start_parent`.
-    run : mlflow Run
-        The finished run that was taken instead.
+    run : FinishedRun
+        What was taken instead.
     """
-    client.set_tag(parent_run_id, _FOUND_TAG + run.info.run_id, run.info.run_name)
+    client.set_tag(parent_run_id, _FOUND_TAG + run.run_id, run.name)
 
 
 def _found(client: MlflowClient, parent: Run, *, besides: Sequence[Run]) -> list[Run]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.types import Evaluation, ImageSet, IntArray, Result, Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> None:
@@ -54,19 +59,41 @@ def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> No
 
     def names(positions: IntArray, part: ImageSet) -> pa.DictionaryArray:
         return pa.DictionaryArray.from_arrays(
-            pa.array(positions.ravel().astype(np.int32)), pa.array(part.names, pa.string())
+            _column(positions.astype(np.int32)), _texts(part.names)
         )
 
     columns = {
         "query": names(rows, result.split.query),
-        "rank": pa.array(np.tile(np.arange(1, kept + 1, dtype=np.int32), n_query)),
+        "rank": _column(np.tile(np.arange(1, kept + 1, dtype=np.int32), n_query)),
         "gallery": names(indices, result.split.gallery),
-        "score": pa.array(np.ascontiguousarray(result.ranking.scores[:, :depth]).ravel()),
+        "score": _column(result.ranking.scores[:, :depth]),
     }
     relevant = _relevant(result.split, indices)
     if relevant is not None:
-        columns["relevant"] = pa.array(relevant.ravel())
+        bits = np.packbits(relevant, bitorder="little")
+        columns["relevant"] = _column(bits, pa.bool_(), relevant.size)
     pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _column(
+    values: npt.NDArray[Any], kind: pa.DataType | None = None, n: int | None = None
+) -> pa.Array:
+    """Numbers as an Arrow array; `pa.array` would import pandas to ask if they are a Series."""
+    import pyarrow as pa
+
+    kind = pa.from_numpy_dtype(values.dtype) if kind is None else kind
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(kind, values.size if n is None else n, [None, buffer])
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    """Texts as an Arrow array, without pandas as well."""
+    import pyarrow as pa
+
+    encoded = [value.encode(errors="backslashreplace") for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
 
 
 def _relevant(split: Split, indices: IntArray) -> np.ndarray | None:

@@ -8,14 +8,14 @@ from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Metric
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.retrieval.search import rank, tie_order
-from outliers_bench.retrieval.trees import Tree
+from outliers_bench.retrieval.trees import BallTree, KdTree
 from tests.toys import digest
 
 CASES = [
     *(Exact("exact", metric) for metric in Metric),
     *(
-        Tree(name, metric)
-        for name in ("kd_tree", "ball_tree")
+        tree(metric=metric)
+        for tree in (KdTree, BallTree)
         for metric in (Metric.cosine, Metric.euclidean)
     ),
 ]
@@ -149,9 +149,9 @@ def test_inputs_are_left_alone(index):
 
 def test_trees_refuse_inner_products():
     with pytest.raises(BenchError, match="index=exact"):
-        Tree("kd_tree", Metric.inner_product).check()
+        KdTree(metric=Metric.inner_product).check()
 
 
 def test_trees_refuse_empty_leaves():
     with pytest.raises(BenchError, match="leaf_size=0"):
-        Tree("kd_tree", leaf_size=0).check()
+        KdTree(leaf_size=0).check()

@@ -44,7 +44,7 @@ def runs(uri, client):
     }
     record(uri, client, model="failed", hit=1.0, fail=True)
     record(uri, client, model="unlabelled", hit=None)
-    parent = start_parent(uri, NAME, overrides=[])
+    parent = start_parent(client, NAME, overrides=[])
     client.log_metric(parent, "hit_at_1", 1.0)
     client.set_terminated(parent, "FINISHED")
     return ids

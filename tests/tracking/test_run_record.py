@@ -4,6 +4,8 @@ import csv
 import os
 import signal
 import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from outliers_bench.tracking import provenance
-from outliers_bench.tracking import run as run_module
+from outliers_bench.tracking import entries, provenance
 from outliers_bench.tracking.record import log_result, metrics_of
-from outliers_bench.tracking.run import find_finished, start_run
+from outliers_bench.tracking.recorder import RecorderError, recorder
+from outliers_bench.tracking.run import start_run
+from outliers_bench.tracking.store import open_client
 from outliers_bench.types import LeftOut
 from tests.results import make_config, make_result, make_split
 
@@ -25,9 +28,10 @@ def recorded(uri, client):
     result = make_result(split)
     config = make_config(uri, name="recorded", pca=3)
     overrides = ["model=toynet", "pca.n=3"]
-    with start_run(config, split, identity="same", overrides=overrides) as handle:
+    with start_run(config, split, identity="same", overrides=overrides) as recording:
+        handle = recording.confirm()
         assert client.get_run(handle.run_id).info.status == "RUNNING"
-        assert log_result(handle, result, config) == ["best", "typical", "worst"]
+        assert log_result(recording, result, config) == ["best", "typical", "worst"]
     run = client.get_run(handle.run_id)
     return run, result, Path(run.info.artifact_uri.removeprefix("file://"))
 
@@ -116,9 +120,14 @@ def test_tables_and_pictures_are_artifacts(recorded):
 
 def test_a_finished_run_is_found_by_its_identity(recorded, client):
     run, _, _ = recorded
-    experiment = run.info.experiment_id
-    assert find_finished(client, experiment, "same").info.run_id == run.info.run_id
-    assert find_finished(client, experiment, "other") is None
+    found = entries.find_finished(client, "recorded", "same")
+    assert (found.run_id, found.name, found.data) == (
+        run.info.run_id,
+        run.info.run_name,
+        "recorded",
+    )
+    assert found.metrics == run.data.metrics
+    assert entries.find_finished(client, "recorded", "other") is None
 
 
 @pytest.mark.parametrize(
@@ -134,8 +143,8 @@ def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
 
     def fail(handles):
         config = make_config(uri, name="broken off")
-        with start_run(config, split, identity="lost") as handle:
-            handles.append(handle)
+        with start_run(config, split, identity="lost") as recording:
+            handles.append(recording.confirm())
             raise error
 
     handles = []
@@ -145,13 +154,13 @@ def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
     assert run.info.status == status
     assert run.data.tags["failure"].startswith(type(error).__name__)
     assert "\n" not in run.data.tags["failure"]
-    assert find_finished(client, run.info.experiment_id, "lost") is None
+    assert entries.find_finished(client, "broken off", "lost") is None
 
 
 def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
     def be_killed(handles):
-        with start_run(make_config(uri), make_split(), identity="killed") as handle:
-            handles.append(handle)
+        with start_run(make_config(uri), make_split(), identity="killed") as recording:
+            handles.append(recording.confirm())
             os.kill(os.getpid(), signal.SIGTERM)
 
     handles = []
@@ -161,34 +170,80 @@ def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_run_that_fails_while_it_is_begun_ends_as_failed(uri, client, monkeypatch):
-    def broken(*_):
-        raise ValueError("no config for you")
-
-    monkeypatch.setattr(run_module, "_log_start", broken)
-    with (
-        pytest.raises(ValueError, match="no config"),
-        start_run(make_config(uri, name="begun"), make_split("begun"), identity="begun"),
-    ):
-        pass
+def test_a_run_that_fails_while_it_is_begun_ends_as_failed(client):
+    beginning = entries.Beginning("begun", "begun", {}, {}, "", datasets=("no dataset",))
+    with pytest.raises(AttributeError, match="no attribute 'name'"):
+        entries.begin(client, beginning)
     experiment = client.get_experiment_by_name("begun").experiment_id
     (begun,) = client.search_runs([experiment])
     assert begun.info.status == "FAILED"
-    assert begun.data.tags["failure"] == "ValueError: no config for you"
+    assert "no attribute 'name'" in begun.data.tags["failure"]
 
 
-def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(uri, monkeypatch, caplog):
-    def broken(*_):
-        raise OSError("MLflow is gone")
+def test_what_mlflow_refuses_is_told_as_it_says_it(uri):
+    def note_nonsense():
+        with start_run(make_config(uri), make_split(), identity="refused") as recording:
+            recording.note(artifacts="/nowhere", tags={"x" * 10_000: "long"}, metrics={})
+
+    with pytest.raises(RecorderError, match="MLflow could not record this"):
+        note_nonsense()
+
+
+def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(tmp_path, caplog):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
 
     def fail():
-        with start_run(make_config(uri), make_split(), identity="hidden") as handle:
-            monkeypatch.setattr(handle.client, "set_terminated", broken)
+        with start_run(make_config(uri), make_split(), identity="hidden") as recording:
+            recording.confirm()
+            os.kill(recorder(uri)._process.pid, signal.SIGKILL)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert "MLflow is gone" in caplog.text
+    assert "the process that records in MLflow has ended" in caplog.text
+
+
+def test_after_the_recorders_death_another_takes_over(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    first = recorder(uri)
+    assert recorder(uri) is first
+    first._process.kill()
+    first._process.wait()
+    with start_run(make_config(uri), make_split(), identity="next") as recording:
+        recording.confirm()
+    assert recorder(uri) is not first
+
+
+def test_a_process_that_vanishes_leaves_no_run_running(tmp_path):
+    """Neither its own run nor the sweep's: the recorder outlives `kill -9` to say so."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    code = f"""
+import os, signal
+from outliers_bench.tracking.recorder import recorder
+from outliers_bench.tracking.recorder import RecorderError, recorder
+from outliers_bench.tracking.run import start_run
+from outliers_bench.tracking.store import open_client
+from outliers_bench.tracking.sweep import start_parent
+from tests.results import make_config, make_split
+parent = recorder({uri!r}).call(start_parent, "gone", overrides=["model=a,b"])
+config = make_config({uri!r}, name="gone")
+with start_run(config, make_split("gone"), identity="gone", parent_run_id=parent) as recording:
+    recording.confirm()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("gone").experiment_id
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = client.search_runs([experiment])
+        if all(run.info.status == "KILLED" for run in found):
+            break
+        time.sleep(0.1)
+    assert [run.info.status for run in found] == ["KILLED", "KILLED"]
+    (child,) = (run for run in found if run.data.tags["kind"] == "run")
+    assert child.data.tags["failure"] == entries.CUT_SHORT
 
 
 def test_the_commit_is_that_of_the_package_wherever_it_is_run(tmp_path, monkeypatch):

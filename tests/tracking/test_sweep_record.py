@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from outliers_bench.errors import BenchError
+from outliers_bench.tracking.entries import find_finished
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.run import start_run
 from outliers_bench.tracking.sweep import (
@@ -22,15 +23,15 @@ def child(uri, parent, *, seed, model):
     split = make_split("swept")
     config = make_config(uri, name="swept", model=model)
     config.pictures.queries = 0
-    with start_run(config, split, identity=model, parent_run_id=parent) as handle:
+    with start_run(config, split, identity=model, parent_run_id=parent) as recording:
         result = make_result(split, seed=seed)
-        log_result(handle, result, config)
-    return result.evaluation.metrics["hit_at_1"], handle.run_id
+        log_result(recording, result, config)
+    return result.evaluation.metrics["hit_at_1"], recording.confirm().run_id
 
 
 def test_a_sweep_sums_up_its_children(uri, client):
     overrides = ["model=a,b,nosuch", "k=[1,5]"]
-    parent = start_parent(uri, "swept", overrides=overrides, n_jobs=3)
+    parent = start_parent(client, "swept", overrides=overrides, n_jobs=3)
     scores = [child(uri, parent, seed=seed, model=model) for seed, model in enumerate("ab")]
     error = BenchError("model=nosuch: no such option")
     failed = record_failure(client, parent, overrides=["model=nosuch"], error=error)
@@ -59,7 +60,7 @@ def test_a_sweep_sums_up_its_children(uri, client):
 
 @pytest.mark.parametrize("status", ["FINISHED", "KILLED"])
 def test_the_caller_may_say_how_a_sweep_ended(uri, client, status):
-    parent = start_parent(uri, "swept", overrides=[])
+    parent = start_parent(client, "swept", overrides=[])
     finish_parent(client, parent, status)
     assert client.get_run(parent).info.status == status
 
@@ -71,7 +72,9 @@ def table_of(run):
 
 
 def test_a_large_sweep_keeps_its_command_and_its_whole_table(uri, client):
-    parent = start_parent(uri, "large", overrides=["model=" + ",".join(f"m{i}" for i in range(30))])
+    parent = start_parent(
+        client, "large", overrides=["model=" + ",".join(f"m{i}" for i in range(30))]
+    )
     experiment = client.get_run(parent).info.experiment_id
     for i in range(30):
         name = f"model {i} " + "x" * 200
@@ -96,9 +99,11 @@ def test_a_large_sweep_keeps_its_command_and_its_whole_table(uri, client):
 
 
 def test_jobs_that_were_found_finished_count(uri, client):
-    earlier = start_parent(uri, "swept", overrides=["model=a,b"])
-    found = [client.get_run(child(uri, earlier, seed=i, model=m)[1]) for i, m in enumerate("ab")]
-    parent = start_parent(uri, "swept", overrides=["model=a,b,c"])
+    earlier = start_parent(client, "swept", overrides=["model=a,b"])
+    for i, model in enumerate("ab"):
+        child(uri, earlier, seed=i, model=model)
+    found = [find_finished(client, "swept", model) for model in "ab"]
+    parent = start_parent(client, "swept", overrides=["model=a,b,c"])
     child(uri, parent, seed=2, model="c")
     for run in found:
         note_found(client, parent, run)

@@ -1,0 +1,205 @@
+"""What MLflow is told of a run and asked about it; all of it is called in the recorder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from outliers_bench.tracking import provenance
+from outliers_bench.tracking.datasets import Dataset, dataset_inputs
+from outliers_bench.tracking.store import experiment_id
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CUT_SHORT = "the process ended before the run did"
+_LONGEST_PARAM = 6000  # characters; MLflow refuses more
+_LONGEST_TAG = 5000
+_PARAMS_AT_ONCE = 100
+
+_open: set[str] = set()  # ids of the runs begun in this process and not ended
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What is known of a run before its work.
+
+    Parameters
+    ----------
+    experiment, name : str
+        Where it stands in MLflow, and under which name.
+    tags, params : mapping of str to str
+        Values too long for MLflow are cut.
+    config : str
+        The resolved config as YAML.
+    datasets : tuple of Dataset
+        What it is run on.
+    """
+
+    experiment: str
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    config: str
+    datasets: tuple[Dataset, ...]
+
+
+@dataclass(frozen=True)
+class RunHandle:
+    """A run as MLflow knows it; `uri` is absolute, artifacts lie under `artifact_uri`."""
+
+    uri: str
+    run_id: str
+    experiment_id: str
+    name: str
+    artifact_uri: str
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that was finished earlier; `begun` is in seconds since 1970."""
+
+    run_id: str
+    name: str
+    data: str
+    begun: float
+    metrics: Mapping[str, float]
+
+
+def begin(client: MlflowClient, beginning: Beginning) -> RunHandle:
+    """Begin a run with everything that is known before.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    beginning : Beginning
+        What is known. MLflow's tags for who runs which program of which commit are added.
+    """
+    tags = {**source_tags(), **beginning.tags}
+    run = client.create_run(
+        experiment_id(client, beginning.experiment),
+        tags={name: value[:_LONGEST_TAG] for name, value in tags.items()},
+        run_name=beginning.name,
+    )
+    _open.add(run.info.run_id)
+    try:
+        _log_beginning(client, run.info.run_id, beginning)
+    except BaseException as error:
+        end(client, run.info.run_id, "FAILED", failure_line(error))
+        raise
+    return RunHandle(
+        uri=client.tracking_uri,
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        name=run.info.run_name or run.info.run_id,
+        artifact_uri=run.info.artifact_uri,
+    )
+
+
+def _log_beginning(client: MlflowClient, run_id: str, beginning: Beginning) -> None:
+    from mlflow.entities import Param
+
+    params = [Param(key, value[:_LONGEST_PARAM]) for key, value in beginning.params.items()]
+    for start in range(0, len(params), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=params[start : start + _PARAMS_AT_ONCE])
+    client.log_text(run_id, beginning.config, "config.yaml")
+    versions = {
+        "main": provenance.main_versions(),
+        "machine": provenance.machine(),
+        "all": provenance.all_versions(),
+    }
+    client.log_text(run_id, json.dumps(versions, indent=2), "versions.json")
+    client.log_inputs(run_id, datasets=dataset_inputs(beginning.datasets))
+
+
+def note(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    artifacts: str,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+) -> None:
+    """Take down what a run found.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    run_id : str
+        From `begin`.
+    artifacts : str
+        Folder whose files become the run's.
+    tags, metrics : mapping
+        By name.
+    """
+    from mlflow.entities import Metric, RunTag
+
+    client.log_artifacts(run_id, artifacts)
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+    # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
+    client.log_batch(run_id, metrics=[Metric(n, value, now, 0) for n, value in metrics.items()])
+
+
+def end(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
+    """End a run as FINISHED, FAILED or KILLED, and say why it failed."""
+    client.set_terminated(run_id, status)
+    _open.discard(run_id)
+    if failure:
+        client.set_tag(run_id, "failure", failure)
+
+
+def abandon(client: MlflowClient) -> None:
+    """End the runs that were begun in this process and never ended, as KILLED."""
+    from mlflow.exceptions import MlflowException
+
+    for run_id in list(_open):
+        with suppress(MlflowException):  # deleted meanwhile
+            end(client, run_id, "KILLED", CUT_SHORT)
+
+
+def find_finished(client: MlflowClient, experiment: str, identity: str) -> FinishedRun | None:
+    """The newest finished run with that identity, or None.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    experiment : str
+        Name of the experiment to look in.
+    identity : str
+        Digest of everything the numbers depend on.
+    """
+    query = f"tags.identity = '{identity}' and attributes.status = 'FINISHED'"
+    place = experiment_id(client, experiment)
+    order = ["attributes.start_time DESC"]
+    for run in client.search_runs([place], query, max_results=1, order_by=order):
+        return FinishedRun(
+            run_id=run.info.run_id,
+            name=run.info.run_name or run.info.run_id,
+            data=run.data.tags.get("data", ""),
+            begun=run.info.start_time / 1000,
+            metrics=dict(run.data.metrics),
+        )
+    return None
+
+
+def failure_line(error: BaseException) -> str:
+    """An exception's type and message on one line, short enough for a tag."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TAG]
+
+
+def source_tags() -> dict[str, str]:
+    """MLflow's own tags for who ran which program of which commit."""
+    return {
+        "mlflow.user": provenance.user(),
+        "mlflow.source.name": provenance.command(),
+        "mlflow.source.type": "LOCAL",
+        **provenance.git(),
+    }
