@@ -149,18 +149,16 @@ def note(
 
 def end(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
     """End a run as FINISHED, FAILED or KILLED, and say why it failed."""
+    if failure:  # first: whoever sees the status will look for the reason
+        client.set_tag(run_id, "failure", failure)
     client.set_terminated(run_id, status)
     _open.discard(run_id)
-    if failure:
-        client.set_tag(run_id, "failure", failure)
 
 
 def abandon(client: MlflowClient) -> None:
     """End the runs that were begun in this process and never ended, as KILLED."""
-    from mlflow.exceptions import MlflowException
-
     for run_id in list(_open):
-        with suppress(MlflowException):  # deleted meanwhile
+        with suppress(Exception):  # deleted meanwhile, or out of reach: the others may not be
             end(client, run_id, "KILLED", CUT_SHORT)
 
 

@@ -14,10 +14,14 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
 from outliers_bench.errors import BenchError
+from outliers_bench.tracking.messages import GREETING, receive, send
 from outliers_bench.tracking.store import check_uri, resolve_uri
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_LAST_WORD = 10.0  # seconds to wait for a process that has nothing more to do
+LAST_WORD = 10.0  # seconds to wait for it at the end
 
 _RECORDERS: dict[str, Recorder] = {}  # by tracking URI
 _SPARE: list[Recorder] = []  # begun before the URI was known
@@ -63,14 +67,19 @@ class Recorder:
 
     def __init__(self) -> None:
         # Of this process's own path and name, for a checkout may be on the one and MLflow's
-        # Source column shows the other.
+        # Source column shows the other. Its one signal to end is the end of its input: SIGTERM to
+        # the whole group, as service managers send it, must not keep it from ending the run.
+        path = [entry for entry in sys.path if isinstance(entry, str)]
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; sys.argv[:] = {sys.argv[:1]!r}; "
-            f"from outliers_bench.tracking.serve import serve; serve()"
+            "import signal, sys\n"
+            "for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):\n"
+            "    if hasattr(signal, name): signal.signal(getattr(signal, name), signal.SIG_IGN)\n"
+            f"sys.path[:] = {path!r}; sys.argv[:] = {getattr(sys, 'argv', [''])[:1]!r}\n"
+            "from outliers_bench.tracking.serve import serve; serve()"
         )
         # A profile of imports is asked of this process.
         env = {k: v for k, v in os.environ.items() if k != "PYTHONPROFILEIMPORTTIME"}
-        # In a session of its own: Ctrl-C and a closed terminal reach this process alone.
+        # In a session of its own: a closed terminal reaches this process alone.
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
@@ -78,8 +87,12 @@ class Recorder:
             env=env,
             start_new_session=True,
         )
-        # One thread does all the talking: an interrupt strikes between messages, never within.
-        self._talker = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        self._opened = self._greeted = False
+        # One thread does all the talking: an interrupt strikes between messages, never within. A
+        # daemon, for nobody should wait at the end for a server that hangs.
+        self._errands: SimpleQueue[tuple[Future[Any], object] | None] = SimpleQueue()
+        self._talker = Thread(target=self._talk, name="recorder", daemon=True)
+        self._talker.start()
         atexit.register(self.close)
 
     @property
@@ -89,7 +102,8 @@ class Recorder:
 
     def open(self, uri: str) -> None:
         """Say which store, an absolute tracking URI; once, before anything else."""
-        self._talker.submit(self._say, uri)
+        self._opened = True
+        self._errands.put((Future(), (uri, dict(os.environ))))
 
     def submit(
         self,
@@ -111,7 +125,9 @@ class Recorder:
         Future
             Raises a `BenchError` as the function did, and any other failure as `RecorderError`.
         """
-        return self._talker.submit(self._ask, (function, args, kwargs))
+        future: Future[T] = Future()
+        self._errands.put((future, (function, args, kwargs)))
+        return future
 
     def call(
         self,
@@ -123,30 +139,48 @@ class Recorder:
         return self.submit(function, *args, **kwargs).result()
 
     def close(self) -> None:
-        """End the process, once everything it was asked for is done."""
+        """Let the process end, once everything it was asked for is done."""
         atexit.unregister(self.close)
-        self._talker.shutdown()
-        # Nothing is under way any more, so nothing is lost; it may still be importing.
-        self._process.kill()
-        self._process.communicate(timeout=_LAST_WORD)
+        if not self._opened:  # nothing was asked for: it may be killed while it is importing
+            self._process.kill()
+        self._errands.put(None)
+        self._talker.join(LAST_WORD)
+        # Where that was not enough, it ends by itself: its input ends with this process.
+        if not self._talker.is_alive():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.communicate(timeout=LAST_WORD)
 
-    def _say(self, message: object) -> None:
-        if self._process.stdin is not None:
-            pickle.dump(message, self._process.stdin)
-            self._process.stdin.flush()
+    def _talk(self) -> None:
+        while (errand := self._errands.get()) is not None:
+            future, message = errand
+            try:
+                future.set_result(self._ask(message))
+            except Exception as error:
+                future.set_exception(error)
 
-    def _ask(self, question: object) -> Any:  # noqa: ANN401
+    def _ask(self, message: object) -> Any:  # noqa: ANN401
+        requests = cast(BinaryIO, self._process.stdin)
+        answers = cast(BinaryIO, self._process.stdout)
         try:
-            self._say(question)
-            done, answer = pickle.load(self._process.stdout)  # type: ignore[arg-type]  # noqa: S301
-        except (EOFError, OSError) as error:
+            send(requests, pickle.dumps(message))
+            if not self._greeted:  # this was `open`, which has no answer
+                self._greeted = True
+                while not answers.readline().endswith(GREETING):
+                    if self._process.poll() is not None:
+                        break
+                return None
+            answer = receive(answers)
+        except OSError:
+            answer = None
+        if answer is None:
             raise RecorderError(
                 f"the process that records in MLflow has ended (exit {self._process.wait()}); "
                 "features computed so far are kept"
-            ) from error
+            )
+        done, value = pickle.loads(answer)  # noqa: S301
         if done:
-            return answer
-        raise answer
+            return value
+        raise value
 
 
 class RecorderError(BenchError):

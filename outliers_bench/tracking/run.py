@@ -18,7 +18,7 @@ from outliers_bench.tracking import provenance
 from outliers_bench.tracking.datasets import datasets
 from outliers_bench.tracking.entries import Beginning, RunHandle, begin, end, failure_line, note
 from outliers_bench.tracking.method import as_mapping, describe, flatten
-from outliers_bench.tracking.recorder import Recorder, recorder
+from outliers_bench.tracking.recorder import LAST_WORD, Recorder, recorder
 from outliers_bench.tracking.sweep import PARENT_TAG
 from outliers_bench.types import Split
 
@@ -66,9 +66,10 @@ class Recording:
         run_id = self.confirm().run_id
         self._recorder.call(note, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
 
-    def end(self, status: str, failure: str | None = None) -> None:
-        """End the run; see `entries.end`."""
-        self._recorder.call(end, self.confirm().run_id, status, failure)
+    def end(self, status: str, failure: str | None = None, *, timeout: float | None = None) -> None:
+        """End the run; see `entries.end`. Raises `TimeoutError` after so many seconds."""
+        run_id = self._begun.result(timeout).run_id
+        self._recorder.submit(end, run_id, status, failure).result(timeout)
 
 
 @contextmanager
@@ -163,7 +164,9 @@ def _tags(config: Config, split: Split, identity: str) -> dict[str, str]:
 def _end_broken(recording: Recording, status: str, error: BaseException) -> None:
     """End a run that has failed; what goes wrong in that must not hide why it failed."""
     try:
-        recording.end(status, failure_line(error))
+        recording.end(status, failure_line(error), timeout=LAST_WORD)
+    except TimeoutError:
+        _log.warning("MLflow does not answer; the run ends as KILLED once it does")
     except Exception as trouble:
         if trouble is not error:  # else: it could not be begun
             _log.warning("MLflow could not be told that a run is %s: %s", status, trouble)

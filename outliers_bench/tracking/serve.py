@@ -8,42 +8,51 @@ import pickle
 import sys
 import traceback
 from contextlib import suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking import entries, sweep
+from outliers_bench.tracking.messages import GREETING, receive, send
 from outliers_bench.tracking.recorder import RecorderError
 from outliers_bench.tracking.store import open_client, prepare_import
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_POLITE = 19  # what the other process measures meanwhile must not suffer
 
 
 def serve() -> None:
     """Answer questions from standard input on standard output until their end.
 
-    The first message is the tracking URI. The end comes without a word, where the other process
-    is gone: runs it has left open are ended as KILLED.
+    The first message is the tracking URI with the environment. The end comes without a word: runs
+    and sweeps that were begun here and never ended are ended as KILLED.
     """
     requests, answers = sys.stdin.buffer, _own_stdout()
+    answers.write(GREETING)
+    answers.flush()
+    with suppress(AttributeError, OSError):
+        os.nice(_POLITE)
     _import_mlflow()
-    try:
-        uri = pickle.load(requests)  # noqa: S301
-    except EOFError:
+    opening = receive(requests)
+    if opening is None:
         return
-    client = None
-    while True:
-        try:
-            function, args, kwargs = pickle.load(requests)  # noqa: S301
-        except EOFError:
-            break
-        try:
-            client = client or open_client(uri)
-            answer = True, function(client, *args, **kwargs)
-        except Exception as error:
-            answer = False, _portable(error)
-        pickle.dump(answer, answers)
-        answers.flush()
+    uri, environment = pickle.loads(opening)  # noqa: S301
+    os.environ.update(environment)
+    client: MlflowClient | None = None
+    with suppress(OSError):  # nobody listens any more
+        while (question := receive(requests)) is not None:
+            try:
+                function, args, kwargs = pickle.loads(question)  # noqa: S301
+                client = client or open_client(uri)
+                answer = pickle.dumps((True, function(client, *args, **kwargs)))
+            except Exception as error:
+                answer = pickle.dumps((False, _portable(error)))
+            send(answers, answer)
     if client is not None:
         entries.abandon(client)
         sweep.abandon(client)
+    os._exit(0)  # taking thousands of modules down takes long, and somebody may be waiting
 
 
 def _import_mlflow() -> None:
@@ -65,13 +74,14 @@ def _import_mlflow() -> None:
 def _own_stdout() -> BinaryIO:
     """Keep standard output for answers; what libraries print goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    elsewhere = sys.stderr.fileno() if sys.stderr else os.open(os.devnull, os.O_WRONLY)
+    os.dup2(elsewhere, sys.stdout.fileno())
     return answers
 
 
 def _portable(error: Exception) -> BenchError:
     """An error that can be unpickled without MLflow; the rest of the story as its note."""
-    if isinstance(error, BenchError):
+    if type(error) is BenchError:
         return error
     said = " ".join(str(error).split())
     told = RecorderError(f"MLflow could not record this: {type(error).__name__}: {said}")

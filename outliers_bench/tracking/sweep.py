@@ -132,7 +132,8 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
 def abandon(client: MlflowClient) -> None:
     """Sum up and end, as KILLED, the sweeps that were begun in this process and never ended."""
     for parent_run_id in list(_open):
-        finish_parent(client, parent_run_id, "KILLED")
+        with suppress(Exception):  # deleted meanwhile, or out of reach: the others may not be
+            finish_parent(client, parent_run_id, "KILLED")
 
 
 def note_found(client: MlflowClient, parent_run_id: str, run: FinishedRun) -> None:

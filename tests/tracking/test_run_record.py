@@ -4,8 +4,6 @@ import csv
 import os
 import signal
 import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +13,8 @@ import yaml
 
 from outliers_bench.tracking import entries, provenance
 from outliers_bench.tracking.record import log_result, metrics_of
-from outliers_bench.tracking.recorder import RecorderError, recorder
+from outliers_bench.tracking.recorder import RecorderError
 from outliers_bench.tracking.run import start_run
-from outliers_bench.tracking.store import open_client
 from outliers_bench.types import LeftOut
 from tests.results import make_config, make_result, make_split
 
@@ -187,63 +184,6 @@ def test_what_mlflow_refuses_is_told_as_it_says_it(uri):
 
     with pytest.raises(RecorderError, match="MLflow could not record this"):
         note_nonsense()
-
-
-def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(tmp_path, caplog):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-
-    def fail():
-        with start_run(make_config(uri), make_split(), identity="hidden") as recording:
-            recording.confirm()
-            os.kill(recorder(uri)._process.pid, signal.SIGKILL)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert "the process that records in MLflow has ended" in caplog.text
-
-
-def test_after_the_recorders_death_another_takes_over(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    first = recorder(uri)
-    assert recorder(uri) is first
-    first._process.kill()
-    first._process.wait()
-    with start_run(make_config(uri), make_split(), identity="next") as recording:
-        recording.confirm()
-    assert recorder(uri) is not first
-
-
-def test_a_process_that_vanishes_leaves_no_run_running(tmp_path):
-    """Neither its own run nor the sweep's: the recorder outlives `kill -9` to say so."""
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    code = f"""
-import os, signal
-from outliers_bench.tracking.recorder import recorder
-from outliers_bench.tracking.recorder import RecorderError, recorder
-from outliers_bench.tracking.run import start_run
-from outliers_bench.tracking.store import open_client
-from outliers_bench.tracking.sweep import start_parent
-from tests.results import make_config, make_split
-parent = recorder({uri!r}).call(start_parent, "gone", overrides=["model=a,b"])
-config = make_config({uri!r}, name="gone")
-with start_run(config, make_split("gone"), identity="gone", parent_run_id=parent) as recording:
-    recording.confirm()
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=False)
-    assert done.returncode == -signal.SIGKILL
-    client = open_client(uri)
-    experiment = client.get_experiment_by_name("gone").experiment_id
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = client.search_runs([experiment])
-        if all(run.info.status == "KILLED" for run in found):
-            break
-        time.sleep(0.1)
-    assert [run.info.status for run in found] == ["KILLED", "KILLED"]
-    (child,) = (run for run in found if run.data.tags["kind"] == "run")
-    assert child.data.tags["failure"] == entries.CUT_SHORT
 
 
 def test_the_commit_is_that_of_the_package_wherever_it_is_run(tmp_path, monkeypatch):

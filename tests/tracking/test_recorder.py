@@ -1,0 +1,131 @@
+"""The process that records: it outlives whoever it records for, and nothing is left RUNNING."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from outliers_bench.tracking import entries
+from outliers_bench.tracking.recorder import Recorder, recorder
+from outliers_bench.tracking.run import start_run
+from outliers_bench.tracking.store import open_client
+from tests.results import make_config, make_split
+
+SWEEP = """
+import os, signal, sys, time
+from outliers_bench.tracking.recorder import recorder
+from outliers_bench.tracking.run import start_run
+from outliers_bench.tracking.sweep import start_parent
+from tests.results import make_config, make_split
+uri = {uri!r}
+config = make_config(uri, name="gone")
+parent = recorder(uri).submit(start_parent, "gone", overrides=["model=a,b"])
+with start_run(config, make_split("gone"), identity="gone", parent_run_id="x") as recording:
+    {action}
+"""
+
+
+def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(tmp_path, caplog):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+
+    def fail():
+        with start_run(make_config(uri), make_split(), identity="hidden") as recording:
+            recording.confirm()
+            os.kill(recorder(uri)._process.pid, signal.SIGKILL)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert "the process that records in MLflow has ended" in caplog.text
+
+
+def test_after_the_recorders_death_another_takes_over(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    first = recorder(uri)
+    assert recorder(uri) is first
+    first._process.kill()
+    first._process.wait()
+    with start_run(make_config(uri), make_split(), identity="next") as recording:
+        recording.confirm()
+    assert recorder(uri) is not first
+
+
+def statuses(uri, *, wanted):
+    """How the runs of `gone` have ended, once there are two and none is running, or a minute on."""
+    deadline = time.monotonic() + 60
+    found = []
+    while time.monotonic() < deadline:
+        if Path(uri.removeprefix("sqlite:///")).exists():
+            client = open_client(uri)
+            experiment = client.get_experiment_by_name("gone")
+            found = client.search_runs([experiment.experiment_id]) if experiment else []
+            if len(found) == len(wanted) and all(r.info.status != "RUNNING" for r in found):
+                break
+        time.sleep(0.2)
+    assert sorted(run.info.status for run in found) == sorted(wanted)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "runs"),
+    [
+        ("recording.confirm(); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 2),
+        # While the recorder is importing still: the sweep is asked for, the run's turn never comes.
+        ("time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 1),
+        # A service manager's stop reaches both.
+        ("os.kill(recorder(uri)._process.pid, signal.SIGTERM); sys.exit(143)", 143, 2),
+    ],
+)
+def test_a_process_that_vanishes_leaves_no_run_running(tmp_path, action, code, runs):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    done = subprocess.run([sys.executable, "-c", SWEEP.format(uri=uri, action=action)], check=False)
+    assert done.returncode == code
+    found = statuses(uri, wanted=["KILLED"] * runs)
+    children = [run for run in found if run.data.tags["kind"] == "run"]
+    assert len(children) == runs - 1
+    for child in children:
+        assert child.data.tags["failure"] in (entries.CUT_SHORT, "SystemExit: 143")
+
+
+def test_an_interrupt_while_a_sweep_begins_leaves_nothing_running(tmp_path):
+    """Before anybody knows the parent run's id, so that nobody can end it by name."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    code = f"""
+from outliers_bench.tracking.recorder import recorder
+from outliers_bench.tracking.sweep import start_parent
+recorder({uri!r}).submit(start_parent, "gone", overrides=["model=a,b"])
+raise KeyboardInterrupt
+"""
+    subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    statuses(uri, wanted=["KILLED"])
+
+
+def test_what_stands_before_the_first_answer_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("print('hello from an administrator')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])  # not a string: Python passes it over
+    found = Recorder()
+    found.open(f"sqlite:///{tmp_path}/mlflow.db")
+    assert found.call(entries.find_finished, "none", "none") is None
+    found.close()
+    assert not found.alive
+
+
+def test_a_question_that_cannot_be_understood_ends_nothing(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with pytest.raises(Exception, match="pickle"):
+        recorder(uri).call(lambda client: client)
+    assert recorder(uri).call(entries.find_finished, "none", "none") is None
+
+
+def test_an_unused_recorder_ends_at_once():
+    found = Recorder()
+    start = time.monotonic()
+    found.close()
+    assert not found.alive
+    assert time.monotonic() - start < 5
