@@ -12,7 +12,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import count_relevant, evaluate
 from outliers_bench.identity import identity
 from outliers_bench.measure import Meter
-from outliers_bench.methods.embedding import Embedding
+from outliers_bench.methods.build import build
 from outliers_bench.methods.method import Method
 from outliers_bench.reports.table import show, show_finished
 from outliers_bench.tracking.entries import find_finished
@@ -46,7 +46,7 @@ def prepare(config: Config) -> Prepared:
     meter = Meter()
     with meter.stage("load"):
         split = config.data.load(seed=config.seed, cache=config.cache.path)
-    method = Embedding(config, meter)
+    method = build(config, meter)
     check(config, split, method)
     return Prepared(config, split, method, meter)
 
@@ -93,7 +93,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
             with meter.stage("evaluate"):
                 evaluation = evaluate(ranking, split, k=config.k)
         result = Result(split, ranking, evaluation, meter.costs(len(split.query)))
-        pictures = log_result(recording, result, config)
+        sheets = method.pictures(result) if config.pictures.queries else {}
+        pictures = log_result(recording, result, config, more_sheets=sheets)
     show(result, recording.confirm(), pictures=pictures)
     return result
 

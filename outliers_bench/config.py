@@ -20,12 +20,14 @@ from outliers_bench.errors import BenchError
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.features.engine import Engine
-from outliers_bench.features.extractor import Extractor
+from outliers_bench.features.extractor import Model
 from outliers_bench.features.pixels import Pixels
 from outliers_bench.help import config_groups
+from outliers_bench.keypoints.models import KeypointMatching, Spatial, Vlad
 from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Index
 from outliers_bench.retrieval.reduce import Pca
+from outliers_bench.retrieval.rerank import Rerank
 from outliers_bench.retrieval.trees import BallTree, KdTree
 
 MOST_PICTURED = 200  # rows or columns; an image file has room for little more
@@ -117,9 +119,10 @@ class Config:
     """
 
     data: DataSource = MISSING
-    model: Extractor = MISSING
+    model: Model = MISSING
     pca: Pca = field(default_factory=Pca)
     index: Index = MISSING
+    rerank: Rerank = field(default_factory=Rerank)
     engine: Engine = field(default_factory=Engine)
     tracking: Tracking = field(default_factory=Tracking)
     cache: Cache = field(default_factory=Cache)
@@ -157,6 +160,7 @@ def typed(cfg: DictConfig) -> Config:
     _check_ranges(config)
     config.model.check()
     config.index.check()
+    config.rerank.check()
     return config
 
 
@@ -220,6 +224,9 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "backbone": Backbone,
         "efficientnet_lite0": EfficientNetLite0,
         "pixels": Pixels,
+        "keypoints": KeypointMatching,
+        "vlad": Vlad,
     },
+    "rerank": {"none": Rerank, "spatial": Spatial},
     "index": {"exact": Exact, "kd_tree": KdTree, "ball_tree": BallTree},
 }

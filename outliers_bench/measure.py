@@ -23,6 +23,7 @@ class Meter:
     features_reused: int = 0
     images_per_second: float | None = None
     index_bytes: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _reset_peak_memory()
@@ -51,6 +52,7 @@ class Meter:
             index_bytes=self.index_bytes,
             peak_memory_bytes=peak_memory(),
             seconds=dict(self.seconds),
+            counts=dict(self.counts),
         )
 
 

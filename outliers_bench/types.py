@@ -308,6 +308,8 @@ class Costs:
     seconds : dict of str to float
         Wall time by stage: load, embed, fit, index, search, evaluate; `decode` is the time spent
         decoding, summed over threads, and lies within `embed`.
+    counts : dict of str to int
+        What only some methods count, such as `images_without_keypoints`.
     """
 
     dimensions: int
@@ -318,6 +320,7 @@ class Costs:
     index_bytes: int
     peak_memory_bytes: int
     seconds: dict[str, float]
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,6 +130,25 @@ def test_a_sweep_has_one_parent_and_trees_agree_with_exact(desk):
         assert all(scores(run) == pytest.approx(first, abs=1e-9) for run in alike)
 
 
+def test_keypoints_and_embeddings_in_one_sweep(desk):
+    """Matching has no PCA to vary: it says so, and takes its keypoints from the store."""
+    done = run_cli(
+        desk,
+        *("-m", *SMALL[:-1], "data.size=64", "model=pixels,sift", "pca.n=2,4", "k=[1]"),
+        *("rerank=none", "tracking.experiment=keypoints"),
+    )
+    assert done.code == 0, done.err
+    assert "pca.n=4 changes nothing" in done.out
+    found = [run for run in runs(desk, "tags.model = 'sift'") if run.data.tags["kind"] == "run"]
+    assert len(found) == 2
+    assert {run.data.tags["pca"] for run in found} == {"none"}
+    assert {run.data.metrics["features_computed"] for run in found} == {0, 96}
+    assert scores(found[0]) == scores(found[1])
+    assert "images_without_keypoints" in found[0].data.metrics
+    pictures = Path(found[0].info.artifact_uri.removeprefix("file://")) / "pictures"
+    assert (pictures / "matches.jpg").stat().st_size
+
+
 def test_a_failing_job_does_not_stop_the_others(desk):
     done = run_cli(desk, "-m", *SMALL, "model=pixels", "pca.n=4,9999", "tracking.experiment=partly")
     assert done.code == 2, done.err

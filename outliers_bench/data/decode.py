@@ -25,7 +25,8 @@ DECODER = (
 
 
 @cache
-def _opencv() -> Any:  # noqa: ANN401 - OpenCV has no type stubs
+def opencv() -> Any:  # noqa: ANN401 - its type stubs lack what we use
+    """OpenCV, imported and set up."""
     # Read once, when OpenCV is imported.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     import cv2
@@ -71,7 +72,7 @@ def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | 
         raise UnreadableImageError(
             f"{name}: has {header.width} x {header.height} pixels, more than {max_pixels:,}"
         )
-    cv2 = _opencv()
+    cv2 = opencv()
     start, end = header.skip
     buffer = np.frombuffer(data[:start] + data[end:] if end else data, dtype=np.uint8)
     try:
@@ -84,7 +85,7 @@ def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | 
 
 
 def _in_colour(buffer: npt.NDArray[np.uint8], header: Header, side: int | None) -> RGB | None:
-    cv2 = _opencv()
+    cv2 = opencv()
     if side is not None and header.format == "JPEG":
         for scale in (8, 4, 2):
             if min(header.width, header.height) >= side * scale:
@@ -107,7 +108,7 @@ def resize(image: RGB, size: int) -> RGB:
     array of uint8, shape (size, size, 3)
         The image itself where it already has that size.
     """
-    cv2 = _opencv()
+    cv2 = opencv()
     height, width = image.shape[:2]
     # Linear interpolation skips pixels when it shrinks, area averaging makes blocks when it
     # enlarges; an image long in one direction only needs one after the other.
@@ -119,9 +120,31 @@ def resize(image: RGB, size: int) -> RGB:
     return image
 
 
+def shrink(image: RGB, longest: int) -> RGB:
+    """Make an image small enough, its proportions kept; smaller ones stay as they are.
+
+    Parameters
+    ----------
+    image : array of uint8, shape (height, width, 3)
+    longest : int
+        Pixels that the longer side may have.
+
+    Returns
+    -------
+    array of uint8, shape (h, w, 3)
+    """
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small: RGB = opencv().resize(image, size, interpolation=opencv().INTER_AREA)
+    return small
+
+
 def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
     """Decode with alpha, which OpenCV does only without orientation, and lay over white."""
-    cv2 = _opencv()
+    cv2 = opencv()
     image, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
     if image is None:
         return None

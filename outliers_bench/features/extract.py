@@ -10,14 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from outliers_bench.data.decode import DECODER, resize
+from outliers_bench.data.decode import DECODER
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
 from outliers_bench.features.engine import Engine
-from outliers_bench.features.extractor import Extractor
-from outliers_bench.features.store import FeatureStore
+from outliers_bench.features.extractor import Embedder, Space
+from outliers_bench.features.store import FeatureStore, Vector
 from outliers_bench.machine import cores
 from outliers_bench.measure import Meter
 from outliers_bench.progress import status, track
@@ -28,12 +29,38 @@ AHEAD = 32  # decoded images that may wait for the network
 SAMPLE = 8  # images on which a fresh conversion is checked
 
 
+class Describer(Protocol):
+    """What turns images into features that can be stored: an `Extractor`, or a detector."""
+
+    @property
+    def name(self) -> str:
+        """What it is called while it is loading."""
+        ...
+
+    @property
+    def dimensions(self) -> int | None:
+        """Length of the vectors; None where each image has its own."""
+        ...
+
+    def space(self) -> Space:
+        """Everything that the numbers depend on."""
+        ...
+
+    def prepare(self, image: RGB) -> RGB:
+        """What is made of a decoded image before it is described; called in several threads."""
+        ...
+
+    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
+        """Get ready; see `Extractor.embedder`."""
+        ...
+
+
 class Features:
     """The features of one model, kept in the store and handed out as matrices.
 
     Parameters
     ----------
-    extractor : Extractor
+    extractor : Describer
         The model.
     engine : Engine
         What computes.
@@ -41,13 +68,28 @@ class Features:
         Directory of stored features and converted models.
     meter : Meter
         Takes down times and counts.
+    dtype : str
+        Of the features' numbers in the store.
+    stage : str
+        What the work is called in bars and times.
     """
 
-    def __init__(self, extractor: Extractor, engine: Engine, cache: Path, meter: Meter) -> None:
+    def __init__(
+        self,
+        extractor: Describer,
+        engine: Engine,
+        cache: Path,
+        meter: Meter,
+        *,
+        dtype: str = "<f4",
+        stage: str = "embed",
+    ) -> None:
         self._extractor = extractor
         self._engine = engine
         self._cache = cache
         self._meter = meter
+        self._dtype = dtype
+        self._stage = stage
         # Rates compare only where the same thing was measured.
         self._how = f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
 
@@ -74,7 +116,7 @@ class Features:
             missing = images.without(known)
             if len(missing):
                 commit()
-                with self._meter.stage("embed"):
+                with self._meter.stage(self._stage):
                     inaccessible = self._embed(missing, store)
             self._meter.images_per_second = store.images_per_second(self._how)
             reasons = store.unreadable(images.digests) | inaccessible
@@ -95,12 +137,29 @@ class Features:
         array of float32, shape (n, d)
             Rows in the order of `images`.
         """
-        matrix = np.empty((len(images), self._extractor.dimensions), dtype=np.float32)
-        with self._store() as store, self._meter.stage("read"):
-            found = store.get(images.digests)
+        matrix = np.empty((len(images), self._extractor.dimensions or 0), dtype=np.float32)
+        found = self.get(images)
         for row, digest in enumerate(images.digests):
             matrix[row] = found[digest]
         return matrix
+
+    def learn(self, part: ImageSet, images: ImageSet) -> None:
+        """Nothing is learned from the photos: the model is what it is."""
+
+    def empty(self, images: ImageSet) -> set[bytes]:
+        """Digests of the images in which nothing was found to describe."""
+        with self._store() as store:
+            return store.empty(images.digests)
+
+    def nbytes(self, images: ImageSet) -> int:
+        """Size of the images' features in the store."""
+        with self._store() as store:
+            return store.nbytes(images.digests)
+
+    def get(self, images: ImageSet) -> dict[bytes, Vector]:
+        """The features of images that `compute` has seen, as they are stored, by digest."""
+        with self._store() as store, self._meter.stage("read"):
+            return store.get(images.digests)
 
     def _store(self) -> FeatureStore:
         space = {
@@ -108,17 +167,18 @@ class Features:
             "decoder": DECODER,
             "precision": "f32",
         }
-        return FeatureStore(self._cache / "features", space, self._extractor.dimensions)
+        return FeatureStore(
+            self._cache / "features", space, self._extractor.dimensions, self._dtype
+        )
 
     def _embed(self, missing: ImageSet, store: FeatureStore) -> dict[bytes, str]:
         """Embed and store; returns why the images that could not be opened were not."""
-        size = self._extractor.image_size
         with status(f"loading {self._extractor.name}"):
             embedder = self._extractor.embedder(
-                self._engine, self._cache, lambda: _first_readable(missing, size)
+                self._engine, self._cache, lambda: _first_readable(missing, self._extractor.prepare)
             )
-        decoder = Decoder(missing, size)
-        batch: list[tuple[bytes, FloatArray]] = []
+        decoder = Decoder(missing, self._extractor.prepare)
+        batch: list[tuple[bytes, Vector]] = []
         committed = time.perf_counter()
 
         def commit() -> None:
@@ -127,7 +187,7 @@ class Features:
             store.add(batch, decoder.take_damaged(), seconds=now - committed, how=self._how)
             batch, committed = [], now
 
-        for pair in track(embedder(decoder), stage="embed", total=len(missing)):
+        for pair in track(embedder(decoder), stage=self._stage, total=len(missing)):
             batch.append(pair)
             if time.perf_counter() - committed >= COMMIT_SECONDS:
                 commit()
@@ -156,9 +216,9 @@ class Decoder:
         Time spent decoding, summed over threads.
     """
 
-    def __init__(self, images: ImageSet, size: int) -> None:
+    def __init__(self, images: ImageSet, prepare: Callable[[RGB], RGB]) -> None:
         self._images = images
-        self._size = size
+        self._prepare = prepare
         self._damaged: list[tuple[bytes, str]] = []
         self.inaccessible: dict[bytes, str] = {}
         self.seconds = 0.0
@@ -189,17 +249,17 @@ class Decoder:
     def _decode(self, row: int) -> Decoded:
         start = time.perf_counter()
         try:
-            image: RGB | UnreadableImageError = resize(self._images.read(row), self._size)
+            image: RGB | UnreadableImageError = self._prepare(self._images.read(row))
         except UnreadableImageError as error:
             image = error
         return Decoded(self._images.digests[row], image, time.perf_counter() - start)
 
 
-def _first_readable(images: ImageSet, size: int) -> list[RGB]:
+def _first_readable(images: ImageSet, prepare: Callable[[RGB], RGB]) -> list[RGB]:
     sample: list[RGB] = []
     for row in range(len(images)):
         try:
-            sample.append(resize(images.read(row), size))
+            sample.append(prepare(images.read(row)))
         except UnreadableImageError:
             continue
         if len(sample) == SAMPLE:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from outliers_bench.data.decode import resize
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
 from outliers_bench.types import RGB, FloatArray
@@ -38,19 +39,45 @@ class Embedder(Protocol):
         ...
 
 
+Space: TypeAlias = dict[str, str | int | float]
+
+
 @dataclass
-class Extractor:
-    """Base of the `model=` options that embed each image on its own.
+class Model:
+    """Base of the `model=` options.
 
     Parameters
     ----------
     name : str
         What the model is called in tables.
+    """
+
+    name: str
+
+    @property
+    def variant(self) -> str:
+        """What tells two uses of one model apart in tables."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise `BenchError` for options that cannot work; takes no more than milliseconds."""
+        raise NotImplementedError
+
+    def space(self) -> Space:
+        """Everything about the model that the numbers depend on: the key of the feature store."""
+        raise NotImplementedError
+
+
+@dataclass
+class Extractor(Model):
+    """Base of the `model=` options that embed each image on its own.
+
+    Parameters
+    ----------
     image_size : int
         Side in pixels of the square that photos are squeezed to.
     """
 
-    name: str
     image_size: int
 
     @property
@@ -60,16 +87,12 @@ class Extractor:
 
     @property
     def variant(self) -> str:
-        """What tells two uses of one model apart in tables: the image size, and what is unusual."""
+        """The image size, and what is unusual."""
         return f"{self.image_size}px"
 
-    def check(self) -> None:
-        """Raise `BenchError` for options that cannot work; takes no more than milliseconds."""
-        raise NotImplementedError
-
-    def space(self) -> dict[str, str | int | float]:
-        """Everything about the model that the numbers depend on: the key of the feature store."""
-        raise NotImplementedError
+    def prepare(self, image: RGB) -> RGB:
+        """What is made of a decoded image before it is embedded; called in several threads."""
+        return resize(image, self.image_size)
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
         """Get ready to embed. The expensive part: builds, loads, converts.

@@ -9,12 +9,14 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.types import FloatArray
+
+Vector: TypeAlias = npt.NDArray[Any]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS space (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -39,8 +41,10 @@ class FeatureStore:
         Where the files of all spaces lie; made if need be.
     space : mapping of str to str, int or float
         The space. Its digest is part of the file's name.
-    dimensions : int
-        Length of the vectors.
+    dimensions : int or None
+        Length of the vectors; None where each image has its own.
+    dtype : str
+        Of the numbers, as they lie in the file.
 
     Raises
     ------
@@ -49,9 +53,14 @@ class FeatureStore:
     """
 
     def __init__(
-        self, directory: Path, space: Mapping[str, str | int | float], dimensions: int
+        self,
+        directory: Path,
+        space: Mapping[str, str | int | float],
+        dimensions: int | None,
+        dtype: str = "<f4",
     ) -> None:
         self._dimensions = dimensions
+        self._dtype = np.dtype(dtype)
         self.path = directory / f"{file_stem(space)}.sqlite"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -87,14 +96,15 @@ class FeatureStore:
     ) -> None:
         self._db.close()
 
-    def get(self, digests: Sequence[bytes]) -> dict[bytes, FloatArray]:
+    def get(self, digests: Sequence[bytes]) -> dict[bytes, Vector]:
         """The stored vectors, shape (d,) each, of those digests that have one."""
         found = self._look_up("SELECT digest, vector FROM features", digests)
-        vectors = {digest: np.frombuffer(blob, dtype="<f4") for digest, blob in found}
-        if any(vector.shape != (self._dimensions,) for vector in vectors.values()):
+        vectors = {digest: np.frombuffer(blob, dtype=self._dtype) for digest, blob in found}
+        expected = self._dimensions
+        if expected and any(vector.shape != (expected,) for vector in vectors.values()):
             raise BenchError(
                 f"the feature store {self.path} holds vectors of another length than "
-                f"{self._dimensions}; delete the file to have its features computed anew"
+                f"{expected}; delete the file to have its features computed anew"
             )
         return vectors
 
@@ -104,6 +114,16 @@ class FeatureStore:
             row[0] for row in self._look_up("SELECT digest FROM unreadable", digests)
         }
 
+    def empty(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those digests whose vector is stored and has no number in it."""
+        select = "SELECT digest, length(vector) FROM features"
+        return {digest for digest, size in self._look_up(select, digests) if not size}
+
+    def nbytes(self, digests: Sequence[bytes]) -> int:
+        """Size of the vectors of those digests, together."""
+        rows = self._look_up("SELECT length(vector) FROM features", digests)
+        return sum(size for (size,) in rows)
+
     def unreadable(self, digests: Sequence[bytes]) -> dict[bytes, str]:
         """Those digests whose image cannot be decoded, and why."""
         rows = self._look_up("SELECT digest, reason FROM unreadable", digests)
@@ -111,7 +131,7 @@ class FeatureStore:
 
     def add(
         self,
-        vectors: Iterable[tuple[bytes, FloatArray]],
+        vectors: Iterable[tuple[bytes, Vector]],
         unreadable: Iterable[tuple[bytes, str]] = (),
         *,
         seconds: float = 0.0,
@@ -121,7 +141,7 @@ class FeatureStore:
 
         Parameters
         ----------
-        vectors : iterable of (bytes, array of float32, shape (d,))
+        vectors : iterable of (bytes, array, shape (d,))
             What another process has stored meanwhile stays as it is.
         unreadable : iterable of (bytes, str)
             Digest and reason.
@@ -135,7 +155,7 @@ class FeatureStore:
         BenchError
             If there is no room for them, or another process holds the file for a minute.
         """
-        rows = [(digest, vector.astype("<f4").tobytes()) for digest, vector in vectors]
+        rows = [(digest, vector.astype(self._dtype).tobytes()) for digest, vector in vectors]
         try:
             with self._db:
                 self._db.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)

@@ -1,15 +1,37 @@
-"""Global embeddings: a vector an image, reduced, searched by an index."""
+"""Global embeddings: a vector an image, reduced, searched by an index, looked at again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from outliers_bench.config import Config
-from outliers_bench.features.extract import Features
+from outliers_bench.keypoints.models import Spatial
 from outliers_bench.measure import Meter
 from outliers_bench.retrieval.reduce import Projection, check_pca
 from outliers_bench.retrieval.search import rank, tie_order
-from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Result, Split
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from outliers_bench.methods.spatial import SpatialRerank
+
+
+class Vectors(Protocol):
+    """Where embeddings come from: `Features` of a network, or aggregated keypoints."""
+
+    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+        """Make sure that what takes long is stored; see `Method.extract`."""
+        ...
+
+    def learn(self, part: ImageSet, images: ImageSet) -> None:
+        """Learn from `part` what the vectors of all `images` need."""
+        ...
+
+    def load(self, images: ImageSet) -> FloatArray:
+        """The vectors, shape (n, d), rows in the order of `images`."""
+        ...
 
 
 class Embedding:
@@ -18,16 +40,26 @@ class Embedding:
     Parameters
     ----------
     config : Config
-        Model, PCA, index, engine, cache and seed.
+        PCA, index, re-ranking, cache and seed.
+    vectors : Vectors
+        The embeddings.
+    dimensions : int
+        Their length.
     meter : Meter
         Takes down times, counts and sizes.
     """
 
-    def __init__(self, config: Config, meter: Meter) -> None:
+    def __init__(self, config: Config, vectors: Vectors, dimensions: int, meter: Meter) -> None:
         self._config = config
+        self._vectors = vectors
+        self._dimensions = dimensions
         self._meter = meter
-        self._features = Features(config.model, config.engine, config.cache.path, meter)
         self._projection: Projection | None = None
+        self._spatial: SpatialRerank | None = None
+        if isinstance(config.rerank, Spatial):
+            from outliers_bench.methods.spatial import SpatialRerank
+
+            self._spatial = SpatialRerank(config.rerank, config.cache.path, meter)
 
     def check(self, split: Split) -> None:
         """Refuse a PCA that this split cannot fit."""
@@ -35,39 +67,55 @@ class Embedding:
         check_pca(
             self._config.pca,
             n_fit=len(part),
-            dimensions=self._config.model.dimensions,
+            dimensions=self._dimensions,
             fitted_on="gallery" if part is split.gallery else "train",
         )
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored; see `Method.extract`."""
-        return self._features.compute(images, commit=commit)
+        unreadable = self._vectors.compute(images, commit=commit)
+        if self._spatial is not None:
+            unreadable |= self._spatial.extract(images, commit=commit)
+        return unreadable
 
     def fit(self, split: Split) -> None:
-        """Fit the PCA, if one is asked for."""
+        """Learn what the vectors need, and fit the PCA, if one is asked for."""
+        part = fitting_part(split)
         with self._meter.stage("fit"):
+            self._vectors.learn(part, split.images)
             if self._config.pca.n is not None:
                 self.check(split)  # again, since unreadable images may have shrunk it
-                vectors = self._features.load(fitting_part(split))
-                self._projection = Projection(vectors, self._config.pca)
+                self._projection = Projection(self._vectors.load(part), self._config.pca)
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
-        gallery = self._vectors(split.gallery)
-        query = gallery if split.leave_one_out else self._vectors(split.query)
+        gallery = self._reduced(split.gallery)
+        query = gallery if split.leave_one_out else self._reduced(split.query)
         self._meter.dimensions = gallery.shape[1]
-        return rank(
+        reachable = len(split.gallery) - int(split.leave_one_out)
+        looked_at = self._config.rerank.depth
+        ranking = rank(
             query,
             gallery,
             index=self._config.index,
-            depth=depth,
+            depth=reachable if looked_at is None else max(depth, min(looked_at, reachable)),
             order=tie_order(split.gallery.digests, self._config.seed),
             leave_one_out=split.leave_one_out,
             meter=self._meter,
         )
+        if self._spatial is not None:
+            ranking = self._spatial.rerank(ranking, split)
+        return Ranking(ranking.indices[:, :depth], ranking.scores[:, :depth])
 
-    def _vectors(self, images: ImageSet) -> FloatArray:
-        vectors = self._features.load(images)
+    def pictures(self, result: Result) -> dict[str, Image]:
+        """The matches of a spatial re-ranking; nothing otherwise."""
+        if self._spatial is None:
+            return {}
+        pictures = self._config.pictures
+        return self._spatial.pictures(result, queries=pictures.queries, seed=self._config.seed)
+
+    def _reduced(self, images: ImageSet) -> FloatArray:
+        vectors = self._vectors.load(images)
         return vectors if self._projection is None else self._projection(vectors)
 
 

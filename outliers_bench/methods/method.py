@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class Method(Protocol):
@@ -43,4 +46,8 @@ class Method(Protocol):
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query, `depth` items each."""
+        ...
+
+    def pictures(self, result: Result) -> dict[str, Image]:
+        """Sheets that show how it came to its ranking, by name; there need be none."""
         ...

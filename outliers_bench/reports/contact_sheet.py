@@ -29,8 +29,8 @@ RIGHT = (0, 158, 115)
 WRONG = (213, 94, 0)
 NEUTRAL = (150, 156, 164)
 QUERY = (40, 52, 71)
-_INK, _FAINT, _PAPER, _BAND = (28, 33, 40), (105, 113, 122), (255, 255, 255), (243, 245, 248)
-_UNREADABLE = (205, 208, 212)
+INK, FAINT, PAPER, BAND = (28, 33, 40), (105, 113, 122), (255, 255, 255), (243, 245, 248)
+UNREADABLE = (205, 208, 212)
 _GAP, _CAPTION, _HEADER, _QUERY_GAP = 10, 40, 64, 22
 _INSIDE = TILE - 2 * FRAME
 _THREADS = 4  # each may hold an image of 400 MB
@@ -111,17 +111,17 @@ def _draw_sheet(
 
     width = column_left(depth) + TILE + MARGIN
     height = row_top(len(picks)) - _GAP + MARGIN
-    sheet = Image.new("RGB", (width, height), _PAPER)
+    sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     band = (0, row_top(0) - _GAP, column_left(0) + TILE + (_GAP + _QUERY_GAP) // 2, height)
-    draw.rectangle(band, fill=_BAND)
+    draw.rectangle(band, fill=BAND)
     heading = f"{result.split.name}   |   {_HEADINGS[name]}"
-    draw.text((MARGIN, MARGIN - 6), heading, fill=_INK, font=_font(22))
+    draw.text((MARGIN, MARGIN - 6), heading, fill=INK, font=font(22))
     titles_top = row_top(0) - _GAP - 20
-    draw.text((MARGIN, titles_top), "query", fill=_FAINT, font=_font(14))
-    draw.text((column_left(1), titles_top), "found, best first", fill=_FAINT, font=_font(14))
+    draw.text((MARGIN, titles_top), "query", fill=FAINT, font=font(14))
+    draw.text((column_left(1), titles_top), "found, best first", fill=FAINT, font=font(14))
     if result.split.labelled:
-        _draw_legend(draw, right=width - MARGIN, top=titles_top - 2)
+        draw_legend(draw, right=width - MARGIN, top=titles_top - 2)
     for row, pick in enumerate(picks):
         _draw_row(sheet, draw, result, pick, row=row, photos=list(islice(photos, 1 + depth)))
     return sheet
@@ -152,7 +152,7 @@ def _draw_row(
         frame = NEUTRAL if right is None else (RIGHT if right else WRONG)
         sheet.paste(_tile(photo, frame=frame), (left, top))
         if right is not None:
-            _draw_mark(draw, right=right, left=left + TILE - 26, top=top)
+            draw_mark(draw, right=right, left=left + TILE - 26, top=top)
         similarity = f"{result.ranking.scores[pick.row, rank]:.3f}"
         lines = (label or gallery.names[found], f"{rank + 1}.   {similarity}")
         _draw_caption(draw, lines, left=left, top=top)
@@ -181,64 +181,66 @@ def _tile(photo: Image | None, *, frame: tuple[int, int, int]) -> Image:
     from PIL import Image, ImageDraw
 
     tile = Image.new("RGB", (TILE, TILE), frame)
-    paper = _UNREADABLE if photo is None else _BAND
+    paper = UNREADABLE if photo is None else BAND
     tile.paste(paper, (FRAME, FRAME, FRAME + _INSIDE, FRAME + _INSIDE))
     if photo is None:
         draw = ImageDraw.Draw(tile)
-        draw.text((TILE / 2, TILE / 2), "unreadable", fill=_INK, font=_font(14), anchor="mm")
+        draw.text((TILE / 2, TILE / 2), "unreadable", fill=INK, font=font(14), anchor="mm")
         return tile
     wide, high = photo.size
     tile.paste(photo, (FRAME + (_INSIDE - wide) // 2, FRAME + (_INSIDE - high) // 2))
     return tile
 
 
-def _draw_mark(draw: ImageDraw, *, right: bool, left: int, top: int) -> None:
+def draw_mark(draw: ImageDraw, *, right: bool, left: int, top: int) -> None:
     """A tick or a cross in a square of 26 pixels, drawn: not every font has them."""
     draw.rectangle((left, top, left + 25, top + 25), fill=RIGHT if right else WRONG)
     if right:
         points = [(left + 6, top + 13), (left + 11, top + 18), (left + 20, top + 8)]
-        draw.line(points, fill=_PAPER, width=3, joint="curve")
+        draw.line(points, fill=PAPER, width=3, joint="curve")
     else:
         for start, end in (((7, 7), (19, 19)), ((7, 19), (19, 7))):
             ends = [(left + start[0], top + start[1]), (left + end[0], top + end[1])]
-            draw.line(ends, fill=_PAPER, width=3)
+            draw.line(ends, fill=PAPER, width=3)
 
 
-def _draw_legend(draw: ImageDraw, *, right: int, top: int) -> None:
+def draw_legend(draw: ImageDraw, *, right: int, top: int) -> None:
+    """What the marks mean, ending at `right`."""
     from PIL import Image, ImageDraw
 
     for text, is_right in (("other class", False), ("same class", True)):
-        right -= round(draw.textlength(text, font=_font(14)))
-        draw.text((right, top + 2), text, fill=_FAINT, font=_font(14))
+        right -= round(draw.textlength(text, font=font(14)))
+        draw.text((right, top + 2), text, fill=FAINT, font=font(14))
         mark = Image.new("RGB", (26, 26))
-        _draw_mark(ImageDraw.Draw(mark), right=is_right, left=0, top=0)
+        draw_mark(ImageDraw.Draw(mark), right=is_right, left=0, top=0)
         right -= 24
         draw._image.paste(mark.resize((18, 18), Image.Resampling.LANCZOS), (right, top))
         right -= 16
 
 
 def _draw_caption(draw: ImageDraw, lines: tuple[str, str], *, left: int, top: int) -> None:
-    for line, (text, ink) in enumerate(zip(lines, (_INK, _FAINT), strict=True)):
+    for line, (text, ink) in enumerate(zip(lines, (INK, FAINT), strict=True)):
         place = (left + 2, top + TILE + 2 + line * 17)
-        draw.text(place, _shortened(draw, text), fill=ink, font=_font(14))
+        draw.text(place, _shortened(draw, text), fill=ink, font=font(14))
 
 
 def _shortened(draw: ImageDraw, text: str) -> str:
     """The text, its middle left out where it is wider than a tile."""
     text = " ".join(text.split())
-    if draw.textlength(text, font=_font(14)) <= TILE - 4:
+    if draw.textlength(text, font=font(14)) <= TILE - 4:
         return text
     kept = len(text)
     while kept > 2:
         kept -= 1
         short = f"{text[: (kept + 1) // 2]}...{text[-(kept // 2) :]}"
-        if draw.textlength(short, font=_font(14)) <= TILE - 4:
+        if draw.textlength(short, font=font(14)) <= TILE - 4:
             return short
     return text[:2]
 
 
 @cache
-def _font(size: int) -> FreeTypeFont | ImageFont:
+def font(size: int) -> FreeTypeFont | ImageFont:
+    """The font of that many pixels, without depending on the machine's."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from outliers_bench.types import Result
 
 _ABSOLUTE = 1000.0
+_COUNTS = {
+    "images_without_keypoints": ("no keypoints", "in {:,} images"),
+    "keypoints_computed": ("keypoints", "of {:,} images computed"),
+}
 _TITLES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "mrr": "MRR"}
 
 
@@ -66,8 +70,14 @@ def costs(result: Result) -> list[tuple[str, str]]:
         ("search", f"{rate(cost.search_ms_per_query)} ms a query"),
         ("index", size(cost.index_bytes)),
         ("peak memory", size(cost.peak_memory_bytes)),
+        *_told(cost.counts),
         *([("seconds", stages)] if stages else []),
     ]
+
+
+def _told(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    known = ((_COUNTS.get(name, (name.replace("_", " "), "{:,}")), n) for name, n in counts.items())
+    return [(heading, text.format(n)) for (heading, text), n in known]
 
 
 def counts(result: Result) -> list[tuple[str, str]]:

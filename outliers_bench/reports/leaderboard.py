@@ -26,7 +26,7 @@ _LESS_IS_BETTER = re.compile(
     r"dimensions|search_ms_per_query|index_bytes|peak_memory_bytes|seconds_.+"
 )
 _SCORE = re.compile(r"(hit|precision)_at_\d+|map_at_r|r_precision|mrr")
-_METHOD = ("model", "variant", "pca", "index", "metric")
+_METHOD = ("model", "variant", "pca", "index", "metric", "rerank")
 _LEAST_NEEDED = (
     "dim",
     "ms/query",
@@ -39,6 +39,7 @@ _LEAST_NEEDED = (
     "pca",
     "MAP@R",
     "variant",
+    "rerank",
     "hit@1",
 )
 _HOW = "make one with: python -m outliers_bench"
@@ -55,7 +56,7 @@ class Row:
     name, run_id, fingerprint : str
         The run's name and id, and the digest of the split it was scored on.
     method : dict of str to str
-        Model, its variant, PCA, index and metric.
+        Model, its variant, PCA, index, metric and re-ranking.
     metrics : dict of str to float
         Every metric of the run.
     """
@@ -184,10 +185,13 @@ def heading(board: Board) -> str:
 def cells(board: Board, metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a table as people read it."""
     shown = [name for name in dict.fromkeys((metric, *_SCORES)) if name not in _COSTS] + [*_COSTS]
-    header = ["rank", *_METHOD, *map(_heading, shown), "run"]
+    # Most people re-rank nothing: no column for that.
+    method_columns = [n for n in _METHOD if n != "rerank" or any(r.method[n] for r in board.rows)]
+    header = ["rank", *method_columns, *map(_heading, shown), "run"]
     rows = []
     for row in board.rows:
-        method = list(row.method.values()) if row.method["model"] else [row.name, "", "", "", ""]
+        known = row.method if row.method["model"] else {"model": row.name}
+        method = [known.get(name, "") for name in method_columns]
         numbers = [_text(name, row.metrics.get(name)) for name in shown]
         rows.append([str(row.rank), *method, *numbers, row.run_id[:8]])
     return header, rows
@@ -232,7 +236,7 @@ def _fitting(
     columns = list(range(len(header)))
     needed = [max(len(line[column]) for line in (header, *rows)) + 3 for column in columns]
     for name in _LEAST_NEEDED:
-        if name != kept and sum(needed[column] for column in columns) > width:
+        if name in header and name != kept and sum(needed[column] for column in columns) > width:
             columns.remove(header.index(name))
     return columns
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from outliers_bench.keypoints.models import KeypointMatching
+from outliers_bench.keypoints.options import Verify
+
 if TYPE_CHECKING:
     from outliers_bench.config import Config
 
@@ -28,6 +31,8 @@ class MethodLabel:
         Image size, and what else is unusual about the model.
     pca : str
         Number of components, with `whitened` where that is so; `none` without PCA.
+    rerank : str
+        The re-ranking and its depth; empty without.
     """
 
     model: str
@@ -35,10 +40,11 @@ class MethodLabel:
     pca: str
     index: str
     metric: str
+    rerank: str = ""
 
     def __str__(self) -> str:
         pca = "" if self.pca == "none" else f"PCA {self.pca}"
-        parts = (f"{self.model} {self.variant}", pca, self.index, self.metric)
+        parts = (f"{self.model} {self.variant}", pca, self.index, self.metric, self.rerank)
         return " · ".join(part for part in parts if part)
 
 
@@ -71,6 +77,13 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def describe(config: Config) -> MethodLabel:
     """Name the method of a config."""
+    if isinstance(config.model, KeypointMatching):
+        model = config.model
+        how = "matches" if model.verify is Verify.none else model.verify.value
+        shortlist = "" if model.verify is Verify.none else f" {model.shortlist or 'all'}"
+        return MethodLabel(
+            model.name, model.variant, pca="none", index="keypoints", metric=how + shortlist
+        )
     whitened = " whitened" if config.pca.whiten else ""
     return MethodLabel(
         model=config.model.name,
@@ -78,4 +91,5 @@ def describe(config: Config) -> MethodLabel:
         pca="none" if config.pca.n is None else f"{config.pca.n}{whitened}",
         index=config.index.name,
         metric=config.index.metric.name,
+        rerank=config.rerank.label,
     )

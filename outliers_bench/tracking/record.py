@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from outliers_bench.tracking.tables import write_tables
 from outliers_bench.types import Result
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from outliers_bench.config import Config
 
 _RANKING_DEPTH = 300  # gallery images a query that are kept in ranking.parquet
@@ -48,6 +51,7 @@ def metrics_of(result: Result) -> dict[str, float]:
         "gallery_images": len(split.gallery),
         "train_images": len(split.train),
         **{name: left_out[kind] for kind, name in _LEFT_OUT.items()},
+        **costs.counts,
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }
     if result.evaluation is not None:
@@ -55,7 +59,13 @@ def metrics_of(result: Result) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def log_result(recording: Recording, result: Result, config: Config) -> list[str]:
+def log_result(
+    recording: Recording,
+    result: Result,
+    config: Config,
+    *,
+    more_sheets: Mapping[str, Image] | None = None,
+) -> list[str]:
     """Record what a run found: metrics, tables, pictures, description.
 
     Parameters
@@ -66,6 +76,8 @@ def log_result(recording: Recording, result: Result, config: Config) -> list[str
         Split, ranking, scores, costs.
     config : Config
         Says how many queries to picture, and with which seed.
+    more_sheets : mapping of str to PIL.Image.Image, optional
+        The method's own pictures by name.
 
     Returns
     -------
@@ -75,7 +87,7 @@ def log_result(recording: Recording, result: Result, config: Config) -> list[str
     pictures = config.pictures
     sheets = contact_sheets(
         result, queries=pictures.queries, depth=pictures.depth, seed=config.seed
-    )
+    ) | dict(more_sheets or {})
     with tempfile.TemporaryDirectory() as folder:
         write_tables(result, Path(folder), depth=_RANKING_DEPTH)
         if sheets:

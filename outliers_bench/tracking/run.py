@@ -154,6 +154,7 @@ def _tags(config: Config, split: Split, identity: str) -> dict[str, str]:
         "pca": method.pca,
         "index": method.index,
         "metric": method.metric,
+        "rerank": method.rerank,
         "split_fingerprint": split.fingerprint,
         "identity": identity,
         **{f"version.{name}": value for name, value in provenance.main_versions().items()},

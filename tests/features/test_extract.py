@@ -7,11 +7,13 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from outliers_bench.data.decode import resize
 from outliers_bench.errors import BenchError, InaccessibleImageError
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extract import AHEAD, Decoder, Features
@@ -141,7 +143,7 @@ def test_nothing_readable_at_all(tmp_path):
 
 def test_decoding_stays_a_bounded_number_of_images_ahead():
     everything = images(AHEAD * 4)
-    stream = iter(Decoder(everything, 8))
+    stream = iter(Decoder(everything, partial(resize, size=8)))
     for taken in range(1, 20):
         next(stream)
         assert len(everything.reader.decoded) <= taken + AHEAD

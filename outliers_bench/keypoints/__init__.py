@@ -1,0 +1,1 @@
+"""Local features: keypoints and their descriptors, matched, verified, aggregated, drawn."""

@@ -1,0 +1,193 @@
+"""Rankings by matching keypoints, and rankings of others put in order by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+
+from outliers_bench.keypoints.detect import one_opencv_thread
+from outliers_bench.keypoints.match import Doubles, in_threads, match_pair, match_tables, read
+from outliers_bench.keypoints.options import MatchOptions, Verify
+from outliers_bench.keypoints.types import Descriptor, Keypoints, KeypointTable
+from outliers_bench.keypoints.verify import inliers
+from outliers_bench.measure import Meter
+from outliers_bench.progress import track
+from outliers_bench.types import FloatArray, IntArray, Ranking
+
+SLICE = 64  # gallery images that a query is verified against at a time, for memory
+
+
+def rank_by_keypoints(
+    queries: KeypointTable,
+    gallery: KeypointTable,
+    *,
+    descriptor: Descriptor,
+    options: MatchOptions,
+    depth: int,
+    order: IntArray,
+    leave_one_out: bool = False,
+    meter: Meter | None = None,
+) -> Ranking:
+    """Rank the gallery for every query by inliers, then matches, then likeness.
+
+    The score is the number of inliers, plus (matches + tie) / (n + 1) for a query with n keypoints,
+    which is below 1: see `match_tables` for the tie-breaker. Images after the shortlist have no
+    inliers. Without verification the score is matches + tie. A score is 0 only where one of the
+    two images has no keypoints, so such gallery images come last.
+
+    Parameters
+    ----------
+    queries, gallery : KeypointTable
+    descriptor : Descriptor
+        What both tables hold.
+    options : MatchOptions
+    depth : int
+        Length of the ranking, at most n_gallery (n_gallery - 1 where `leave_one_out`).
+    order : array of int64, shape (n_gallery,)
+        Permutation of the gallery: of equal scores, the one that comes first in it wins.
+    leave_one_out : bool
+        Whether query i is gallery item i, to be left out of its own ranking by identity.
+    meter : Meter, optional
+        Takes down the time of matching and verifying, and of both as searching.
+
+    Returns
+    -------
+    Ranking
+    """
+    meter = meter or Meter()
+    most = len(gallery) - int(leave_one_out)
+    verified = options.verify is not Verify.none
+    shortlist = min(most, options.shortlist or most) if verified else 0
+    with meter.stage("search"):
+        with meter.stage("match"):
+            indices, scores = match_tables(
+                queries,
+                gallery,
+                descriptor=descriptor,
+                options=options,
+                keep=max(shortlist, depth),
+                order=order,
+                leave_one_out=leave_one_out,
+            )
+        if verified:
+            with meter.stage("verify"):
+                sizes = np.fromiter(map(len, read(queries)), dtype=np.int64, count=len(queries))
+                scores /= sizes[:, None] + 1
+                scores[:, :shortlist] += _count_inliers(
+                    queries, gallery, indices[:, :shortlist], descriptor, options
+                )
+    return _sorted(indices, scores, depth)
+
+
+def rerank_by_keypoints(
+    ranking: Ranking,
+    queries: KeypointTable,
+    gallery: KeypointTable,
+    *,
+    descriptor: Descriptor,
+    options: MatchOptions,
+) -> Ranking:
+    """Put the first images of each row in order by inliers; equally many leave the order as it is.
+
+    The score is the number of inliers plus the image's own similarity, squeezed from whatever
+    scale it has into [0, 1): arctan(s) / pi + 1 / 2. What follows the shortlist has no inliers.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        By whatever method.
+    queries, gallery : KeypointTable
+        The ranking's rows, and the images that its indices mean.
+    descriptor : Descriptor
+        What both tables hold.
+    options : MatchOptions
+        `shortlist` says how many are put in order; `verify` must not be none.
+
+    Returns
+    -------
+    Ranking
+        As deep as the old one.
+    """
+    shortlist = min(ranking.depth, options.shortlist or ranking.depth)
+    similarities = ranking.scores.astype(np.float64)
+    scores = np.clip(np.arctan(similarities) / np.pi + 0.5, 0, 1 - 2.0**-20)
+    scores = np.minimum.accumulate(scores, axis=1)  # should rounding have made one rise
+    scores[:, :shortlist] += _count_inliers(
+        queries, gallery, ranking.indices[:, :shortlist], descriptor, options
+    )
+    return _sorted(ranking.indices, scores, ranking.depth)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    row: int
+    columns: slice
+    query: Keypoints
+    gallery: list[Keypoints]
+
+
+def _count_inliers(
+    queries: KeypointTable,
+    gallery: KeypointTable,
+    shortlist: IntArray,
+    descriptor: Descriptor,
+    options: MatchOptions,
+) -> Doubles:
+    """Inliers of each query with each image of its shortlist; 0 where they are too few."""
+    from threadpoolctl import threadpool_limits
+
+    found = np.zeros(shortlist.shape)
+
+    def tasks() -> Iterator[_Task]:
+        for row, (query, images) in enumerate(zip(read(queries), shortlist, strict=True)):
+            for start in range(0, len(images), SLICE):
+                columns = slice(start, start + SLICE)
+                yield _Task(row, columns, query, gallery.take(images[columns]))
+
+    def verify(task: _Task) -> tuple[_Task, list[int]]:
+        query = descriptor.vectors(task.query.descriptors)
+        return task, [_inliers(task.query, query, g, descriptor, options) for g in task.gallery]
+
+    def pairs() -> Iterator[None]:
+        for task, counts in in_threads(verify, tasks()):
+            found[task.row, task.columns] = counts
+            yield from repeat(None, len(counts))
+
+    with threadpool_limits(limits=1, user_api="blas"), one_opencv_thread():
+        for _ in track(pairs(), stage="verify", total=shortlist.size, unit="pairs"):
+            pass
+    return found
+
+
+def _inliers(
+    query: Keypoints,
+    vectors: FloatArray,
+    gallery: Keypoints,
+    descriptor: Descriptor,
+    options: MatchOptions,
+) -> int:
+    matches, _ = match_pair(
+        vectors, descriptor.vectors(gallery.descriptors), options=options, power=descriptor.power
+    )
+    if len(matches) < options.min_inliers:
+        return 0
+    agree, _ = inliers(
+        query.points[matches[:, 0]],
+        gallery.points[matches[:, 1]],
+        options.verify,
+        options.threshold,
+    )
+    count = int(agree.sum())
+    return count if count >= options.min_inliers else 0
+
+
+def _sorted(indices: IntArray, scores: Doubles, depth: int) -> Ranking:
+    """The best of each row, best first; equal scores stay in order."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    return Ranking(
+        np.take_along_axis(indices, best, axis=1),
+        np.take_along_axis(scores, best, axis=1).astype(np.float32),
+    )

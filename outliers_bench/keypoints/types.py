@@ -1,0 +1,128 @@
+"""The keypoints of an image, how they lie in the feature store, and how they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.types import FloatArray, IntArray
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """Where an image's keypoints are, and what is there. An image may have none.
+
+    Parameters
+    ----------
+    points : array of float32, shape (n, 2)
+        x and y in pixels of the image as it was described, that is, after shrinking.
+    descriptors : array of uint8, shape (n, bytes)
+        As OpenCV gives them: SIFT 128 numbers up to 255, ORB 32 bytes of bits, AKAZE 61.
+
+    Raises
+    ------
+    ValueError
+        If the two have different lengths.
+    """
+
+    points: FloatArray
+    descriptors: Bytes
+
+    def __post_init__(self) -> None:
+        if self.points.shape != (len(self.descriptors), 2):
+            raise ValueError(f"{self.points.shape} points, {self.descriptors.shape} descriptors")
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def pack(self) -> Bytes:
+        """Everything as one row of bytes: points, then descriptors."""
+        points = np.ascontiguousarray(self.points, dtype="<f4").view(np.uint8)
+        return np.concatenate([points.ravel(), self.descriptors.ravel()])
+
+    @classmethod
+    def unpack(cls, packed: Bytes, width: int) -> Keypoints:
+        """What `pack` has packed, given the bytes of a descriptor."""
+        n, rest = divmod(packed.size, 8 + width)
+        if rest:
+            raise ValueError(f"{packed.size} bytes are no keypoints of {8 + width} bytes each")
+        points = packed[: 8 * n].view("<f4").reshape(n, 2)
+        return cls(points, packed[8 * n :].reshape(n, width))
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A kind of descriptor: its size in the store, and the unit vectors that compare as it does.
+
+    With unit vectors a and b, similarity s = a . b lies in [-1, 1] and 1 - s grows with the
+    distance: 1 - s is half the squared Euclidean distance of SIFT descriptors, and twice the share
+    of different bits of binary ones. So matrix products serve them all.
+
+    Parameters
+    ----------
+    name : str
+        sift, rootsift, orb or akaze.
+    nbytes : int
+        Bytes of a descriptor in the store.
+    bits : int
+        Number of bits of a binary descriptor, 0 for others.
+    """
+
+    name: str
+    nbytes: int
+    bits: int = 0
+
+    @property
+    def dimensions(self) -> int:
+        """Length of the unit vectors."""
+        return self.bits or self.nbytes
+
+    @property
+    def power(self) -> int:
+        """1 - s is proportional to the distance to this power: Lowe's ratio is taken to it, too."""
+        return 1 if self.bits else 2
+
+    def vectors(self, descriptors: Bytes) -> FloatArray:
+        """Unit vectors, shape (n, dimensions), of descriptors, shape (n, nbytes).
+
+        RootSIFT is the square root of the L1-normalised descriptor (Arandjelović and Zisserman,
+        "Three things everyone should know to improve object retrieval", CVPR 2012).
+        """
+        if self.bits:
+            bits = np.unpackbits(descriptors, axis=1, count=self.bits).astype(np.float32)
+            signs: FloatArray = (2 * bits - 1) / np.float32(np.sqrt(self.bits))
+            return signs
+        values = descriptors.astype(np.float32)
+        if self.name == "rootsift":
+            total = values.sum(axis=1, keepdims=True)
+            root: FloatArray = np.sqrt(values / np.maximum(total, 1))
+            return root
+        length = np.sqrt(np.square(values).sum(axis=1, keepdims=True))
+        return np.asarray(values / np.maximum(length, 1), dtype=np.float32)
+
+
+DESCRIPTORS = {
+    descriptor.name: descriptor
+    for descriptor in (
+        Descriptor("rootsift", 128),
+        Descriptor("sift", 128),
+        Descriptor("orb", 32, bits=256),
+        Descriptor("akaze", 61, bits=486),
+    )
+}
+
+
+class KeypointTable(Protocol):
+    """The keypoints of many images, read when they are needed."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Sequence[int] | IntArray) -> list[Keypoints]:
+        """The keypoints of the images at those positions, in that order."""
+        ...

@@ -1,0 +1,93 @@
+"""Keypoint matching: the gallery image that shares the most keypoints, rightly placed, is first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from outliers_bench.config import Config
+from outliers_bench.errors import BenchError
+from outliers_bench.keypoints.models import KeypointMatching
+from outliers_bench.keypoints.pictures import match_sheets
+from outliers_bench.keypoints.rank import rank_by_keypoints
+from outliers_bench.keypoints.stored import StoredKeypoints
+from outliers_bench.measure import Meter
+from outliers_bench.retrieval.search import tie_order
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_log = logging.getLogger(__name__)
+
+
+class MatchKeypoints:
+    """Rank by keypoints; nothing is learned, and there is no index to build.
+
+    Parameters
+    ----------
+    config : Config
+        Cache and seed.
+    model : KeypointMatching
+        Which keypoints, and when they match.
+    meter : Meter
+        Takes down times, counts and sizes.
+    """
+
+    def __init__(self, config: Config, model: KeypointMatching, meter: Meter) -> None:
+        self._config = config
+        self._model = model
+        self._meter = meter
+        self._keypoints = StoredKeypoints(model, config.cache.path, meter)
+
+    def check(self, split: Split) -> None:  # noqa: ARG002 - any split will do
+        """Refuse a re-ranking, and tell of options that change nothing."""
+        if self._config.rerank.label:
+            raise BenchError(
+                f"rerank={self._config.rerank.name} re-ranks embeddings; model={self._model.name} "
+                "verifies its own shortlist: see model.verify and model.shortlist"
+            )
+        if self._config.pca.n is not None:
+            _log.warning(
+                "pca.n=%s changes nothing: model=%s compares keypoints, not embeddings",
+                self._config.pca.n,
+                self._model.name,
+            )
+
+    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+        """Make sure that the keypoints of all images are stored; see `Method.extract`."""
+        return self._keypoints.compute(images, commit=commit)
+
+    def fit(self, split: Split) -> None:
+        """Nothing is learned."""
+
+    def rank(self, split: Split, depth: int) -> Ranking:
+        """Rank the gallery for every query; see `Method.rank`."""
+        gallery = self._keypoints.table(split.gallery)
+        parts = [split.gallery] if split.leave_one_out else [split.query, split.gallery]
+        counts = self._meter.counts
+        counts["images_without_keypoints"] = sum(map(self._keypoints.without, parts))
+        self._meter.dimensions = self._model.descriptor.dimensions
+        self._meter.index_bytes = self._keypoints.nbytes(split.gallery)
+        return rank_by_keypoints(
+            gallery if split.leave_one_out else self._keypoints.table(split.query),
+            gallery,
+            descriptor=self._model.descriptor,
+            options=self._model,
+            depth=depth,
+            order=tie_order(split.gallery.digests, self._config.seed),
+            leave_one_out=split.leave_one_out,
+            meter=self._meter,
+        )
+
+    def pictures(self, result: Result) -> dict[str, Image]:
+        """Queries beside their best match, with the keypoints that agree."""
+        return match_sheets(
+            result,
+            self._keypoints,
+            keypoints=self._model,
+            matching=self._model,
+            queries=self._config.pictures.queries,
+            seed=self._config.seed,
+        )

@@ -1,0 +1,73 @@
+"""Geometry as a second look: the first hits of any embedding, re-ordered by their keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outliers_bench.keypoints.models import Spatial
+from outliers_bench.keypoints.pictures import match_sheets
+from outliers_bench.keypoints.rank import rerank_by_keypoints
+from outliers_bench.keypoints.stored import StoredKeypoints
+from outliers_bench.measure import Meter
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class SpatialRerank:
+    """Re-order a shortlist by verified keypoints.
+
+    Parameters
+    ----------
+    options : Spatial
+        Which keypoints, when they match, how many hits.
+    cache : Path
+        Directory of the feature store.
+    meter : Meter
+        The run's; keypoints are counted apart from its embeddings.
+    """
+
+    def __init__(self, options: Spatial, cache: Path, meter: Meter) -> None:
+        self._options = options
+        self._meter = meter
+        self._own = Meter()
+        self._keypoints = StoredKeypoints(options, cache, self._own)
+
+    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+        """Make sure that the keypoints of all images are stored; see `Method.extract`."""
+        unreadable = self._keypoints.compute(images, commit=commit)
+        for stage, seconds in self._own.seconds.items():
+            self._meter.add(stage, seconds)
+        self._meter.counts |= {
+            "keypoints_computed": self._own.features_computed,
+            "images_without_keypoints": self._keypoints.without(images),
+        }
+        return unreadable
+
+    def rerank(self, ranking: Ranking, split: Split) -> Ranking:
+        """Re-order the shortlist of every query."""
+        gallery = self._keypoints.table(split.gallery)
+        queries = gallery if split.leave_one_out else self._keypoints.table(split.query)
+        # A part of searching: a query has its answer only after it.
+        with self._meter.stage("search"), self._meter.stage("rerank"):
+            return rerank_by_keypoints(
+                ranking,
+                queries,
+                gallery,
+                descriptor=self._options.descriptor,
+                options=self._options,
+            )
+
+    def pictures(self, result: Result, *, queries: int, seed: int) -> dict[str, Image]:
+        """Queries beside their best match, with the keypoints that agree."""
+        return match_sheets(
+            result,
+            self._keypoints,
+            keypoints=self._options,
+            matching=self._options,
+            queries=queries,
+            seed=seed,
+        )

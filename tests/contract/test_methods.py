@@ -1,0 +1,207 @@
+"""What every method must satisfy, whatever it compares images by."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from outliers_bench.config import register, shipped, typed
+from outliers_bench.measure import Meter
+from outliers_bench.methods.build import build
+from outliers_bench.types import Result, Split
+from tests.results import make_result
+from tests.toys import ArrayReader, image_set
+
+SMALL = ("model.max_keypoints=60", "model.longest_side=128")
+CASES = {
+    "pixels": ("model=pixels", "model.image_size=16"),
+    "sift": ("model=sift", *SMALL),
+    "sift unverified": ("model=sift", "model.verify=none", *SMALL),
+    "sift, all verified": ("model=sift", "model.shortlist=null", "model.mutual=true", *SMALL),
+    "plain sift, affine": ("model=sift", "model.root=false", "model.verify=affine", *SMALL),
+    "orb": ("model=sift", "model.detector=orb", "model.verify=similarity", *SMALL),
+    "akaze": ("model=sift", "model.detector=akaze", *SMALL),
+    "vlad": ("model=sift_vlad", "model.words=8", *SMALL),
+    "vlad, pca": ("model=sift_vlad", "model.words=8", "pca.n=5", *SMALL),
+    "rerank": (
+        *("model=pixels", "model.image_size=16", "rerank=spatial", "rerank.shortlist=4"),
+        *("rerank.max_keypoints=60", "rerank.longest_side=128"),
+    ),
+}
+CLASSES, EACH = 4, 6
+
+
+def texture(rng):
+    """Blobs and corners of several sizes, in colour."""
+    image = np.full((150, 150, 3), 128, np.uint8)
+    for _ in range(90):
+        place, size = rng.integers(0, 150, 2), rng.integers(3, 14, 2)
+        colour = tuple(int(c) for c in rng.integers(0, 256, 3))
+        cv2.ellipse(image, tuple(map(int, place)), tuple(map(int, size)), 30, 0, 300, colour, -1)
+    return image
+
+
+def photos():
+    """Each class one scene, seen a little turned and shifted."""
+    rng = np.random.default_rng(3)
+    scenes = [texture(rng) for _ in range(CLASSES)]
+    arrays = {}
+    for kind, scene in enumerate(scenes):
+        for i in range(EACH):
+            turn = cv2.getRotationMatrix2D((75, 75), float(rng.uniform(-12, 12)), 1.0)
+            turn[:, 2] += rng.uniform(-6, 6, 2)
+            seen = cv2.warpAffine(scene, turn, (150, 150), borderMode=cv2.BORDER_REFLECT)
+            noise = rng.normal(0, 3, seen.shape)
+            arrays[f"{kind}/{i}"] = np.clip(seen + noise, 0, 255).astype(np.uint8)
+    return arrays
+
+
+PHOTOS = photos()
+
+
+def split_of(arrays, *, leave_one_out=False) -> Split:
+    reader = ArrayReader(dict(arrays))
+
+    def part(numbers):
+        names = [name for name in PHOTOS if int(name[-1]) in numbers]
+        labels = [int(name[0]) for name in names]
+        return image_set(names, labels, [str(i) for i in range(CLASSES)], reader)
+
+    if leave_one_out:
+        everything = part(range(EACH))
+        return Split("toy", part(()), everything, everything, leave_one_out=True)
+    return Split("toy", part((0, 1)), part((2, 3)), part((4, 5)))
+
+
+def method_of(overrides, cache, meter=None):
+    register()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        cfg = compose("config", [*overrides, f"cache.dir={cache}", "k=[1]"])
+    return build(typed(cfg), meter or Meter())
+
+
+def ranked(overrides, cache, split, depth, meter=None):
+    method = method_of(overrides, cache, meter)
+    method.check(split)
+    split = split.without(method.extract(split.images, commit=lambda: None))
+    method.fit(split)
+    return method, split, method.rank(split, depth)
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def overrides(request):
+    return request.param
+
+
+def test_finds_the_same_scene(overrides, tmp_path):
+    split = split_of(PHOTOS)
+    _, _, ranking = ranked(overrides, tmp_path, split, 8)
+    found = split.gallery.labels[ranking.indices[:, 0]]
+    assert (found == split.query.labels).mean() >= (0.6 if "model=pixels" in overrides else 0.85)
+    assert ranking.indices.shape == (8, 8)
+    assert np.isfinite(ranking.scores).all()
+
+
+def test_the_second_time_nothing_is_computed_and_the_same_is_found(overrides, tmp_path):
+    split = split_of(PHOTOS)
+    first = ranked(overrides, tmp_path, split, 5)[2]
+    split.gallery.reader.decoded.clear()
+    asked = []
+    method = method_of(overrides, tmp_path)
+    method.extract(split.images, commit=lambda: asked.append("for work"))
+    method.fit(split)
+    again = method.rank(split, 5)
+    assert not split.gallery.reader.decoded
+    assert not asked
+    assert np.array_equal(first.indices, again.indices)
+    assert np.array_equal(first.scores, again.scores)
+
+
+def test_asks_before_it_begins(overrides, tmp_path):
+    split = split_of(PHOTOS)
+
+    def refuse():
+        assert not split.gallery.reader.decoded
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        method_of(overrides, tmp_path).extract(split.images, commit=refuse)
+    assert not split.gallery.reader.decoded
+
+
+def test_a_ranking_does_not_depend_on_its_depth_or_the_order_of_files(overrides, tmp_path):
+    split = split_of(PHOTOS)
+    whole = ranked(overrides, tmp_path, split, 8)[2]
+    rows = np.random.default_rng(0).permutation(8)
+    shuffled = replace(split, gallery=split.gallery.take(rows))
+    some = ranked(overrides, tmp_path, shuffled, 3)[2]
+    assert np.array_equal(rows[some.indices], whole.indices[:, :3])
+    assert np.array_equal(some.scores, whole.scores[:, :3])
+
+
+def test_leaves_a_query_out_of_its_own_ranking(overrides, tmp_path):
+    split = split_of(PHOTOS, leave_one_out=True)
+    n = CLASSES * EACH
+    _, _, ranking = ranked(overrides, tmp_path, split, n - 1)
+    assert (np.sort(ranking.indices, axis=1) != np.arange(n)[:, None]).all(axis=1).any()
+    for row in range(n):
+        assert row not in ranking.indices[row]
+
+
+def test_photos_that_show_nothing_or_next_to_nothing(overrides, tmp_path):
+    """Flat, tiny, one pixel wide: ranked like the others, or last where nothing is to compare."""
+    arrays = dict(PHOTOS)
+    arrays["0/4"] = np.full((60, 60, 3), 200, np.uint8)
+    arrays["1/4"] = np.zeros((1, 1, 3), np.uint8)
+    arrays["2/4"] = np.zeros((2, 900, 3), np.uint8)
+    arrays["3/2"] = np.full((40, 40, 3), 10, np.uint8)  # a query
+    split = split_of(arrays)
+    meter = Meter()
+    _, _, ranking = ranked(overrides, tmp_path, split, 8, meter)
+    empty = [i for i, name in enumerate(split.gallery.names) if name in ("0/4", "1/4", "2/4")]
+    if "model=sift" in overrides:
+        assert meter.counts["images_without_keypoints"] == 4
+        others = [r for r, name in enumerate(split.query.names) if name != "3/2"]
+        for row in others:
+            assert set(ranking.indices[row, -3:]) == set(empty)
+            assert (ranking.scores[row, -3:] == 0).all()
+        assert (ranking.scores[split.query.names.index("3/2")] == 0).all()
+
+
+def test_unreadable_photos_are_named(overrides, tmp_path):
+    arrays = {name: image for name, image in PHOTOS.items() if name not in ("1/4", "2/2")}
+    _, split, ranking = ranked(overrides, tmp_path, split_of(arrays), 7)
+    assert {item.name for item in split.left_out} == {"1/4", "2/2"}
+    assert ranking.indices.shape == (7, 7)
+
+
+def test_pictures_can_be_drawn(overrides, tmp_path):
+    split = split_of(PHOTOS)
+    method, split, ranking = ranked(overrides, tmp_path, split, 5)
+    made = make_result(split)
+    sheets = method.pictures(Result(split, ranking, made.evaluation, made.costs))
+    expected = {"matches"} if any("sift" in o or "spatial" in o for o in overrides) else set()
+    if "model=sift_vlad" in overrides:
+        expected = set()
+    assert set(sheets) == expected
+    for sheet in sheets.values():
+        assert sheet.mode == "RGB"
+
+
+def test_sift_refuses_a_reranking_and_tells_of_a_pca(tmp_path, caplog):
+    split = split_of(PHOTOS)
+    with pytest.raises(Exception, match=r"model\.verify"):
+        method_of(("model=sift", "rerank=spatial"), tmp_path).check(split)
+    method_of(("model=sift", "pca.n=3"), tmp_path).check(split)
+    assert "pca.n=3 changes nothing" in caplog.text
+
+
+def test_sift_and_rootsift_share_their_keypoints(tmp_path):
+    split = split_of(PHOTOS)
+    ranked(CASES["sift"], tmp_path, split, 5)
+    split.gallery.reader.decoded.clear()
+    for other in ("plain sift, affine", "vlad"):
+        ranked(CASES[other], tmp_path, split, 5)
+        assert not split.gallery.reader.decoded
