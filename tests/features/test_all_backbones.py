@@ -13,8 +13,11 @@ from outliers_bench.features.applications import MODULES, preprocess
 from outliers_bench.features.backbone import Backbone
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
-OTHERS = {"efficientnet_lite0", "pixels"}
-NAMES = sorted({path.stem for path in CONF.glob("*.yaml")} - OTHERS)
+NAMES = sorted(
+    path.stem
+    for path in CONF.glob("*.yaml")
+    if {"/schema/model@_here_": "backbone"} in OmegaConf.load(path).defaults
+)
 
 
 def backbone(name: str, **options: object) -> Backbone:

@@ -29,13 +29,12 @@ with start_run(config, make_split("gone"), identity="gone", parent_run_id="x") a
 """
 
 
-def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(tmp_path, caplog):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(fresh_uri, caplog):
 
     def fail():
-        with start_run(make_config(uri), make_split(), identity="hidden") as recording:
+        with start_run(make_config(fresh_uri), make_split(), identity="hidden") as recording:
             recording.confirm()
-            os.kill(recorder(uri)._process.pid, signal.SIGKILL)
+            os.kill(recorder(fresh_uri)._process.pid, signal.SIGKILL)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -43,15 +42,14 @@ def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(tmp_path, caplog):
     assert "the process that records in MLflow has ended" in caplog.text
 
 
-def test_after_the_recorders_death_another_takes_over(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    first = recorder(uri)
-    assert recorder(uri) is first
+def test_after_the_recorders_death_another_takes_over(fresh_uri):
+    first = recorder(fresh_uri)
+    assert recorder(fresh_uri) is first
     first._process.kill()
     first._process.wait()
-    with start_run(make_config(uri), make_split(), identity="next") as recording:
+    with start_run(make_config(fresh_uri), make_split(), identity="next") as recording:
         recording.confirm()
-    assert recorder(uri) is not first
+    assert recorder(fresh_uri) is not first
 
 
 def statuses(uri, *, wanted):
@@ -77,50 +75,53 @@ def statuses(uri, *, wanted):
         # While the recorder is importing still: the sweep is asked for, the run's turn never comes.
         ("time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 1),
         # A service manager's stop reaches both.
-        ("os.kill(recorder(uri)._process.pid, signal.SIGTERM); sys.exit(143)", 143, 2),
+        (
+            "recording.confirm(); os.kill(recorder(uri)._process.pid, signal.SIGTERM); sys.exit(143)",
+            143,
+            2,
+        ),
     ],
 )
-def test_a_process_that_vanishes_leaves_no_run_running(tmp_path, action, code, runs):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    done = subprocess.run([sys.executable, "-c", SWEEP.format(uri=uri, action=action)], check=False)
+def test_a_process_that_vanishes_leaves_no_run_running(fresh_uri, action, code, runs):
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEP.format(uri=fresh_uri, action=action)], check=False
+    )
     assert done.returncode == code
-    found = statuses(uri, wanted=["KILLED"] * runs)
+    found = statuses(fresh_uri, wanted=["KILLED"] * runs)
     children = [run for run in found if run.data.tags["kind"] == "run"]
     assert len(children) == runs - 1
     for child in children:
         assert child.data.tags["failure"] in (entries.CUT_SHORT, "SystemExit: 143")
 
 
-def test_an_interrupt_while_a_sweep_begins_leaves_nothing_running(tmp_path):
+def test_an_interrupt_while_a_sweep_begins_leaves_nothing_running(fresh_uri):
     """Before anybody knows the parent run's id, so that nobody can end it by name."""
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
     code = f"""
 from outliers_bench.tracking.recorder import recorder
 from outliers_bench.tracking.sweep import start_parent
-recorder({uri!r}).submit(start_parent, "gone", overrides=["model=a,b"])
+recorder({fresh_uri!r}).submit(start_parent, "gone", overrides=["model=a,b"])
 raise KeyboardInterrupt
 """
     subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
-    statuses(uri, wanted=["KILLED"])
+    statuses(fresh_uri, wanted=["KILLED"])
 
 
-def test_what_stands_before_the_first_answer_is_passed_over(tmp_path, monkeypatch):
+def test_what_stands_before_the_first_answer_is_passed_over(fresh_uri, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("print('hello from an administrator')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])  # not a string: Python passes it over
     found = Recorder()
-    found.open(f"sqlite:///{tmp_path}/mlflow.db")
+    found.open(fresh_uri)
     assert found.call(entries.find_finished, "none", "none") is None
     found.close()
     assert not found.alive
 
 
-def test_a_question_that_cannot_be_understood_ends_nothing(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_a_question_that_cannot_be_understood_ends_nothing(fresh_uri):
     with pytest.raises(Exception, match="pickle"):
-        recorder(uri).call(lambda client: client)
-    assert recorder(uri).call(entries.find_finished, "none", "none") is None
+        recorder(fresh_uri).call(lambda client: client)
+    assert recorder(fresh_uri).call(entries.find_finished, "none", "none") is None
 
 
 def test_an_unused_recorder_ends_at_once():
