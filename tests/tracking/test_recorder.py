@@ -76,7 +76,7 @@ def statuses(uri, *, wanted):
         ("time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 1),
         # A service manager's stop reaches both.
         (
-            "recording.confirm(); os.kill(recorder(uri)._process.pid, signal.SIGTERM); sys.exit(143)",
+            "recording.confirm(); os.kill(recorder(uri)._process.pid, 15); sys.exit(143)",
             143,
             2,
         ),
