@@ -14,6 +14,7 @@ from outliers_bench.types import Split
 # Where things are kept and shown, how fast they are computed, and the names of folders do not
 # change a ranking; the photos themselves are in the split's fingerprint.
 IRRELEVANT = ("data", "tracking", "cache", "pictures", "engine", "skip_finished")
+OF_EMBEDDINGS = ("pca", "index", "rerank")  # what changes nothing without them
 
 
 def identity(config: Config, split: Split) -> str:
@@ -26,6 +27,8 @@ def identity(config: Config, split: Split) -> str:
         As loaded.
     """
     values = {key: value for key, value in asdict(config).items() if key not in IRRELEVANT}
+    if not config.model.embeds:
+        values = {key: value for key, value in values.items() if key not in OF_EMBEDDINGS}
     values["model"] = {**values["model"], **config.model.space()}
     said = json.dumps([__version__, split.fingerprint, values], sort_keys=True, default=_plain)
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()

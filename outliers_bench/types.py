@@ -179,7 +179,14 @@ class Split:
     @property
     def images(self) -> ImageSet:
         """Every image of the split once, without labels."""
-        parts = [self.train, self.gallery] + ([] if self.leave_one_out else [self.query])
+        return self._once(self.train, self.gallery, self.query)
+
+    @property
+    def asked(self) -> ImageSet:
+        """Every image of query and gallery once, without labels."""
+        return self._once(self.gallery, self.query)
+
+    def _once(self, *parts: ImageSet) -> ImageSet:
         names = {
             digest: name
             for part in parts
@@ -306,8 +313,8 @@ class Costs:
     peak_memory_bytes : int
         Peak resident memory of the process during this run.
     seconds : dict of str to float
-        Wall time by stage: load, embed, fit, index, search, evaluate; `decode` is the time spent
-        decoding, summed over threads, and lies within `embed`.
+        Wall time by stage: load, embed or detect, fit, index, search, evaluate; `decode` is the
+        time spent decoding, summed over threads, and lies within `embed` or `detect`.
     counts : dict of str to int
         What only some methods count, such as `images_without_keypoints`.
     """

@@ -7,8 +7,10 @@ from outliers_bench.data.source import DataSource
 from outliers_bench.features.engine import Engine, EngineKind
 from outliers_bench.features.pixels import Pixels
 from outliers_bench.identity import identity
+from outliers_bench.keypoints.models import KeypointMatching, Spatial
 from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Metric
+from outliers_bench.retrieval.rerank import Rerank
 from tests.toys import toy_split
 
 SPLIT = toy_split([0, 1], [0, 1])
@@ -28,6 +30,20 @@ def test_what_does_not_matter():
         replace(CONFIG, data=DataSource("renamed")),
     ):
         assert identity(other, SPLIT) == same
+
+
+def test_what_matters_to_embeddings_only():
+    sift = replace(CONFIG, model=KeypointMatching(name="sift"))
+    same = identity(sift, SPLIT)
+    for other in (
+        replace(sift, pca=Pca(2)),
+        replace(sift, index=Exact("exact", Metric.euclidean)),
+        replace(sift, rerank=Rerank("another")),
+    ):
+        assert identity(other, SPLIT) == same
+    assert identity(replace(sift, model=KeypointMatching(name="sift", ratio=0.7)), SPLIT) != same
+    spatial = replace(CONFIG, rerank=Spatial(name="spatial"))
+    assert identity(spatial, SPLIT) != identity(CONFIG, SPLIT)
 
 
 def test_what_matters():

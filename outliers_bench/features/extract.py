@@ -146,6 +146,10 @@ class Features:
     def learn(self, part: ImageSet, images: ImageSet) -> None:
         """Nothing is learned from the photos: the model is what it is."""
 
+    def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
+        """Digests of the images that have no content: a network finds some in every one."""
+        return set()
+
     def empty(self, images: ImageSet) -> set[bytes]:
         """Digests of the images in which nothing was found to describe."""
         with self._store() as store:

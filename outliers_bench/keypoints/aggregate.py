@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from outliers_bench.data.decode import DECODER
 from outliers_bench.features.store import FeatureStore
 from outliers_bench.keypoints.models import Vlad
 from outliers_bench.keypoints.stored import StoredKeypoints
@@ -61,7 +63,6 @@ class VladVectors:
         self._learned_from = content.hexdigest()
         with self._store() as store:
             missing = images.without(store.known(images.digests))
-            self._meter.counts["images_without_keypoints"] = self._keypoints.without(images)
             if not len(missing):
                 return
             vocabulary = learn_vocabulary(
@@ -81,6 +82,12 @@ class VladVectors:
                 with threadpool_limits(1):  # products of a few hundred rows gain nothing by more
                     store.add(zip((missing.digests[row] for row in rows), vectors, strict=True))
 
+    def blank(self, images: ImageSet) -> set[bytes]:
+        """Digests of the images without keypoints, whose vector is zero; counted."""
+        empty = self._keypoints.empty(images)
+        self._meter.counts["images_without_keypoints"] = len(empty)
+        return empty
+
     def load(self, images: ImageSet) -> FloatArray:
         """The vectors of images that `learn` has seen, shape (n, words * d)."""
         with self._store() as store, self._meter.stage("read"):
@@ -91,5 +98,10 @@ class VladVectors:
         return matrix
 
     def _store(self) -> FeatureStore:
-        space = {**self._model.space(), "learned_from": self._learned_from}
+        space = {
+            **self._model.space(),
+            "learned_from": self._learned_from,
+            "decoder": DECODER,
+            "faiss": version("faiss-cpu"),  # whose k-means makes the vocabulary
+        }
         return FeatureStore(self._cache / "features", space, self._model.dimensions)

@@ -201,13 +201,16 @@ class _Best:
 
 
 def _blocks(table: KeypointTable, order: IntArray, descriptor: Descriptor) -> Iterator[_Block]:
-    start, images = 0, list[Keypoints]()
+    most = BLOCK_BYTES // (4 * descriptor.dimensions)
+    start, images, rows = 0, list[Keypoints](), 0
     for first in range(0, len(order), READ_IMAGES):
-        images += table.take(order[first : first + READ_IMAGES])
-        rows = sum(map(len, images))
-        if 4 * rows * descriptor.dimensions >= BLOCK_BYTES:
-            yield _block(start, images, descriptor)
-            start, images = start + len(images), []
+        for image in table.take(order[first : first + READ_IMAGES]):
+            more = _padded(len(image))
+            if images and rows + more > most:
+                yield _block(start, images, descriptor)
+                start, images, rows = start + len(images), [], 0
+            images.append(image)
+            rows += more
     if images:
         yield _block(start, images, descriptor)
 

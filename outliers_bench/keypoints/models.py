@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import ClassVar
 
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extractor import Model, Space
@@ -11,17 +14,19 @@ from outliers_bench.keypoints.options import Detector, KeypointOptions, MatchOpt
 from outliers_bench.retrieval.rerank import Rerank
 
 MOST_WORDS = 4096
+_IN_LABELS = ("verify", "shortlist")  # shown as the metric
 
 
 @dataclass
 class KeypointMatching(KeypointOptions, MatchOptions, Model):
     """Rank by the number of keypoints that match, and agree on a geometry."""
 
+    embeds: ClassVar[bool] = False
+
     @property
     def variant(self) -> str:
         """Image size, number of keypoints, and what is unusual."""
-        mutual = "mutual" if self.mutual else ""
-        return _joined(keypoint_variant(self), f"ratio {self.ratio:g}", mutual)
+        return _joined(keypoint_variant(self), *_unusual(self, MatchOptions, _IN_LABELS))
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -84,8 +89,8 @@ class Spatial(KeypointOptions, MatchOptions, Rerank):
     def label(self) -> str:
         """Name, depth and what is unusual."""
         depth = "all" if self.shortlist is None else f"{self.shortlist}"
-        geometry = "" if self.verify is Verify.homography else self.verify.value
-        return _joined(f"{self.name} {depth}", geometry)
+        unusual = (*_unusual(self, KeypointOptions), *_unusual(self, MatchOptions, ("shortlist",)))
+        return _joined(f"{self.name} {depth}", *unusual)
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -108,6 +113,22 @@ def keypoint_variant(options: KeypointOptions) -> str:
     plain = "plain" if options.detector is Detector.sift and not options.root else ""
     detector = "" if options.detector is Detector.sift else options.detector.value
     return _joined(f"{options.longest_side}px {options.max_keypoints}kp", detector, plain)
+
+
+def _unusual(
+    options: object, defaults: type[KeypointOptions | MatchOptions], besides: Sequence[str] = ()
+) -> list[str]:
+    """Options that differ from their defaults, as they are given on the command line."""
+    usual, told = defaults(), []
+    for option in fields(defaults):
+        value = getattr(options, option.name)
+        if option.name not in besides and value != getattr(usual, option.name):
+            told.append(f"{option.name}={_plain(value)}")
+    return told
+
+
+def _plain(value: object) -> str:
+    return str(value.value) if isinstance(value, Enum) else str(value).lower()
 
 
 def _joined(*parts: str) -> str:

@@ -12,10 +12,10 @@ from outliers_bench.keypoints.detect import one_opencv_thread
 from outliers_bench.keypoints.match import Doubles, in_threads, match_pair, match_tables, read
 from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.types import Descriptor, Keypoints, KeypointTable
-from outliers_bench.keypoints.verify import inliers
+from outliers_bench.keypoints.verify import MINIMUM, inliers
 from outliers_bench.measure import Meter
 from outliers_bench.progress import track
-from outliers_bench.types import FloatArray, IntArray, Ranking
+from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
 SLICE = 64  # gallery images that a query is verified against at a time, for memory
 
@@ -74,10 +74,17 @@ def rank_by_keypoints(
             )
         if verified:
             with meter.stage("verify"):
+                # Fewer matches cannot hold as many inliers as count.
+                hopeful = np.floor(scores[:, :shortlist]) >= _fewest(options)
                 sizes = np.fromiter(map(len, read(queries)), dtype=np.int64, count=len(queries))
                 scores /= sizes[:, None] + 1
                 scores[:, :shortlist] += _count_inliers(
-                    queries, gallery, indices[:, :shortlist], descriptor, options
+                    queries,
+                    gallery,
+                    indices[:, :shortlist],
+                    hopeful,
+                    descriptor=descriptor,
+                    options=options,
                 )
     return _sorted(indices, scores, depth)
 
@@ -115,8 +122,10 @@ def rerank_by_keypoints(
     similarities = ranking.scores.astype(np.float64)
     scores = np.clip(np.arctan(similarities) / np.pi + 0.5, 0, 1 - 2.0**-20)
     scores = np.minimum.accumulate(scores, axis=1)  # should rounding have made one rise
+    first = ranking.indices[:, :shortlist]
+    everything = np.ones(first.shape, dtype=bool)
     scores[:, :shortlist] += _count_inliers(
-        queries, gallery, ranking.indices[:, :shortlist], descriptor, options
+        queries, gallery, first, everything, descriptor=descriptor, options=options
     )
     return _sorted(ranking.indices, scores, ranking.depth)
 
@@ -124,7 +133,7 @@ def rerank_by_keypoints(
 @dataclass(frozen=True, eq=False)
 class _Task:
     row: int
-    columns: slice
+    columns: IntArray
     query: Keypoints
     gallery: list[Keypoints]
 
@@ -133,19 +142,22 @@ def _count_inliers(
     queries: KeypointTable,
     gallery: KeypointTable,
     shortlist: IntArray,
+    hopeful: BoolArray,
+    *,
     descriptor: Descriptor,
     options: MatchOptions,
 ) -> Doubles:
-    """Inliers of each query with each image of its shortlist; 0 where they are too few."""
+    """Inliers of each query with the hopeful images of its shortlist; 0 where they are too few."""
     from threadpoolctl import threadpool_limits
 
     found = np.zeros(shortlist.shape)
 
     def tasks() -> Iterator[_Task]:
-        for row, (query, images) in enumerate(zip(read(queries), shortlist, strict=True)):
-            for start in range(0, len(images), SLICE):
-                columns = slice(start, start + SLICE)
-                yield _Task(row, columns, query, gallery.take(images[columns]))
+        for row, query in enumerate(read(queries)):
+            wanted = np.flatnonzero(hopeful[row])
+            for start in range(0, len(wanted), SLICE):
+                columns = wanted[start : start + SLICE]
+                yield _Task(row, columns, query, gallery.take(shortlist[row, columns]))
 
     def verify(task: _Task) -> tuple[_Task, list[int]]:
         query = descriptor.vectors(task.query.descriptors)
@@ -157,9 +169,14 @@ def _count_inliers(
             yield from repeat(None, len(counts))
 
     with threadpool_limits(limits=1, user_api="blas"), one_opencv_thread():
-        for _ in track(pairs(), stage="verify", total=shortlist.size, unit="pairs"):
+        for _ in track(pairs(), stage="verify", total=int(hopeful.sum()), unit="pairs"):
             pass
     return found
+
+
+def _fewest(options: MatchOptions) -> int:
+    """Matches that a pair needs, to have inliers that count."""
+    return max(options.min_inliers, MINIMUM[options.verify])
 
 
 def _inliers(
@@ -172,7 +189,7 @@ def _inliers(
     matches, _ = match_pair(
         vectors, descriptor.vectors(gallery.descriptors), options=options, power=descriptor.power
     )
-    if len(matches) < options.min_inliers:
+    if len(matches) < _fewest(options):
         return 0
     agree, _ = inliers(
         query.points[matches[:, 0]],

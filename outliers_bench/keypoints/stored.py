@@ -38,9 +38,9 @@ class StoredKeypoints:
         """Find the keypoints of images that have none stored; see `Features.compute`."""
         return self._features.compute(images, commit=commit)
 
-    def without(self, images: ImageSet) -> int:
-        """How many of the images have no keypoint at all."""
-        return len(self._features.empty(images))
+    def empty(self, images: ImageSet) -> set[bytes]:
+        """Digests of the images without any keypoint."""
+        return self._features.empty(images)
 
     def nbytes(self, images: ImageSet) -> int:
         """Size of the images' keypoints and descriptors."""

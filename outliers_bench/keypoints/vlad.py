@@ -54,6 +54,11 @@ def learn_vocabulary(
     from threadpoolctl import threadpool_limits
 
     sample = _sample(images, PER_WORD * words, descriptor.nbytes, seed)
+    if not len(sample):
+        raise BenchError(
+            f"none of the {len(images)} images that model.words are learned from has a keypoint: "
+            "they are too small or too plain for it; use another model"
+        )
     if len(sample) < words:
         raise BenchError(
             f"model.words={words} is too many: the {len(images)} images they are learned from "

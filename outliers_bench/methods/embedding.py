@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from outliers_bench.config import Config
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.measure import Meter
 from outliers_bench.retrieval.reduce import Projection, check_pca
-from outliers_bench.retrieval.search import rank, tie_order
+from outliers_bench.retrieval.search import put_blanks_last, rank, tie_order
 from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Result, Split
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class Vectors(Protocol):
 
     def load(self, images: ImageSet) -> FloatArray:
         """The vectors, shape (n, d), rows in the order of `images`."""
+        ...
+
+    def blank(self, images: ImageSet) -> set[bytes]:
+        """Digests of the images in which there is nothing to compare."""
         ...
 
 
@@ -94,15 +100,25 @@ class Embedding:
         self._meter.dimensions = gallery.shape[1]
         reachable = len(split.gallery) - int(split.leave_one_out)
         looked_at = self._config.rerank.depth
+        blank = self._vectors.blank(split.asked)
+        order = tie_order(split.gallery.digests, self._config.seed)
         ranking = rank(
             query,
             gallery,
             index=self._config.index,
-            depth=reachable if looked_at is None else max(depth, min(looked_at, reachable)),
-            order=tie_order(split.gallery.digests, self._config.seed),
+            depth=reachable
+            if looked_at is None or blank
+            else max(depth, min(looked_at, reachable)),
+            order=order,
             leave_one_out=split.leave_one_out,
             meter=self._meter,
         )
+        if blank:
+            queries, images = (
+                np.array([digest in blank for digest in part.digests])
+                for part in (split.query, split.gallery)
+            )
+            ranking = put_blanks_last(ranking, queries, images, order)
         if self._spatial is not None:
             ranking = self._spatial.rerank(ranking, split)
         return Ranking(ranking.indices[:, :depth], ranking.scores[:, :depth])

@@ -13,6 +13,7 @@ from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rank_by_keypoints
 from outliers_bench.keypoints.stored import StoredKeypoints
 from outliers_bench.measure import Meter
+from outliers_bench.retrieval.index import Metric
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
 
@@ -48,10 +49,16 @@ class MatchKeypoints:
                 f"rerank={self._config.rerank.name} re-ranks embeddings; model={self._model.name} "
                 "verifies its own shortlist: see model.verify and model.shortlist"
             )
-        if self._config.pca.n is not None:
+        index = self._config.index
+        idle = {
+            f"pca.n={self._config.pca.n}": self._config.pca.n is not None,
+            f"index={index.name}": index.name != "exact",
+            f"index.metric={index.metric.name}": index.metric is not Metric.cosine,
+        }
+        for option in (option for option, given in idle.items() if given):
             _log.warning(
-                "pca.n=%s changes nothing: model=%s compares keypoints, not embeddings",
-                self._config.pca.n,
+                "%s changes nothing: model=%s compares keypoints, not embeddings",
+                option,
                 self._model.name,
             )
 
@@ -65,9 +72,16 @@ class MatchKeypoints:
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
         gallery = self._keypoints.table(split.gallery)
-        parts = [split.gallery] if split.leave_one_out else [split.query, split.gallery]
-        counts = self._meter.counts
-        counts["images_without_keypoints"] = sum(map(self._keypoints.without, parts))
+        empty = self._keypoints.empty(split.asked)
+        self._meter.counts["images_without_keypoints"] = len(empty)
+        if 2 * len(empty) > len(split.asked):
+            _log.warning(
+                "%d of %d photos have no keypoints, so that chance decides: "
+                "they may be too small or too plain for model=%s",
+                len(empty),
+                len(split.asked),
+                self._model.name,
+            )
         self._meter.dimensions = self._model.descriptor.dimensions
         self._meter.index_bytes = self._keypoints.nbytes(split.gallery)
         return rank_by_keypoints(

@@ -43,13 +43,15 @@ class SpatialRerank:
             self._meter.add(stage, seconds)
         self._meter.counts |= {
             "keypoints_computed": self._own.features_computed,
-            "images_without_keypoints": self._keypoints.without(images),
+            "keypoints_reused": self._own.features_reused,
         }
         return unreadable
 
     def rerank(self, ranking: Ranking, split: Split) -> Ranking:
         """Re-order the shortlist of every query."""
         gallery = self._keypoints.table(split.gallery)
+        empty = self._keypoints.empty(split.asked)
+        self._meter.counts["rerank_images_without_keypoints"] = len(empty)
         queries = gallery if split.leave_one_out else self._keypoints.table(split.query)
         # A part of searching: a query has its answer only after it.
         with self._meter.stage("search"), self._meter.stage("rerank"):

@@ -11,7 +11,9 @@ from outliers_bench.types import Result
 _ABSOLUTE = 1000.0
 _COUNTS = {
     "images_without_keypoints": ("no keypoints", "in {:,} images"),
-    "keypoints_computed": ("keypoints", "of {:,} images computed"),
+    "rerank_images_without_keypoints": ("no keypoints", "in {:,} images, so not re-ranked"),
+    "keypoints_computed": ("keypoints", "{:,} computed"),
+    "keypoints_reused": ("keypoints", "{:,} reused"),
 }
 _TITLES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "mrr": "MRR"}
 
@@ -66,7 +68,7 @@ def costs(result: Result) -> list[tuple[str, str]]:
     return [
         ("dimensions", f"{cost.dimensions:,}"),
         ("features", f"{cost.features_computed:,} computed, {cost.features_reused:,} reused"),
-        ("embedding", "not measured" if speed is None else f"{rate(speed)} images/s"),
+        ("extraction", "not measured" if speed is None else f"{rate(speed)} images/s"),
         ("search", f"{rate(cost.search_ms_per_query)} ms a query"),
         ("index", size(cost.index_bytes)),
         ("peak memory", size(cost.peak_memory_bytes)),
@@ -76,7 +78,9 @@ def costs(result: Result) -> list[tuple[str, str]]:
 
 
 def _told(counts: Mapping[str, int]) -> list[tuple[str, str]]:
-    known = ((_COUNTS.get(name, (name.replace("_", " "), "{:,}")), n) for name, n in counts.items())
+    known = (
+        (_COUNTS.get(name, (name.replace("_", " "), "{:,}")), n) for name, n in counts.items() if n
+    )
     return [(heading, text.format(n)) for (heading, text), n in known]
 
 

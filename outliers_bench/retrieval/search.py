@@ -11,7 +11,7 @@ from outliers_bench.measure import Meter
 from outliers_bench.progress import track
 from outliers_bench.retrieval.index import Index, Metric
 from outliers_bench.retrieval.normalise import l2_normalise
-from outliers_bench.types import FloatArray, IntArray, Ranking
+from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
 BLOCK_ITEMS = 2_000_000  # gallery items found at a time, over all queries of a block
 
@@ -93,6 +93,43 @@ def rank(
         if leave_one_out:
             places, found = _drop(places, found, itself[rows])
         indices[rows], scores[rows] = order[places[:, :depth]], found[:, :depth]
+    return Ranking(indices, scores)
+
+
+def put_blanks_last(
+    ranking: Ranking, blank_queries: BoolArray, blank_gallery: BoolArray, order: IntArray
+) -> Ranking:
+    """Let nothing be found by, or ahead of others, that has nothing to compare.
+
+    A vector of zeros is near or far by convention only, and after a PCA not even that.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        By vectors, those of blank images included.
+    blank_queries : array of bool, shape (n_query,)
+        Queries without content: their ranking becomes the tie order, with scores of 0.
+    blank_gallery : array of bool, shape (n,)
+        Gallery images without content: they come after all others found, with a score of 0, or of
+        the last one before them where that is below 0.
+    order : array of int64, shape (n,)
+        Permutation of the gallery that settles ties.
+
+    Returns
+    -------
+    Ranking
+    """
+    blank = blank_gallery[ranking.indices]
+    moved = np.argsort(blank, axis=1, kind="stable")
+    indices = np.take_along_axis(ranking.indices, moved, axis=1)
+    scores = np.take_along_axis(ranking.scores, moved, axis=1)
+    blank = np.take_along_axis(blank, moved, axis=1)
+    lowest = np.where(blank, np.float32(np.inf), scores).min(axis=1, initial=0.0)
+    scores = np.where(blank, lowest[:, None], scores).astype(np.float32)
+    place = np.argsort(order)
+    for row in np.flatnonzero(blank_queries):
+        indices[row] = indices[row][np.argsort(place[indices[row]])]
+        scores[row] = 0
     return Ranking(indices, scores)
 
 

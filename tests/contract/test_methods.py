@@ -8,8 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from outliers_bench.config import register, shipped, typed
+from outliers_bench.errors import BenchError
 from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
+from outliers_bench.tracking.method import describe
 from outliers_bench.types import Result, Split
 from tests.results import make_result
 from tests.toys import ArrayReader, image_set
@@ -145,7 +147,7 @@ def test_leaves_a_query_out_of_its_own_ranking(overrides, tmp_path):
     split = split_of(PHOTOS, leave_one_out=True)
     n = CLASSES * EACH
     _, _, ranking = ranked(overrides, tmp_path, split, n - 1)
-    assert (np.sort(ranking.indices, axis=1) != np.arange(n)[:, None]).all(axis=1).any()
+    assert ranking.indices.shape == (n, n - 1)
     for row in range(n):
         assert row not in ranking.indices[row]
 
@@ -161,12 +163,16 @@ def test_photos_that_show_nothing_or_next_to_nothing(overrides, tmp_path):
     meter = Meter()
     _, _, ranking = ranked(overrides, tmp_path, split, 8, meter)
     empty = [i for i, name in enumerate(split.gallery.names) if name in ("0/4", "1/4", "2/4")]
-    if "model=sift" in overrides:
+    if "rerank=spatial" in overrides:
+        assert meter.counts["rerank_images_without_keypoints"] == 4
+    if any("model=sift" in option for option in overrides):
         assert meter.counts["images_without_keypoints"] == 4
         others = [r for r, name in enumerate(split.query.names) if name != "3/2"]
         for row in others:
             assert set(ranking.indices[row, -3:]) == set(empty)
-            assert (ranking.scores[row, -3:] == 0).all()
+            assert (ranking.scores[row, -3:] <= 0).all()
+            if "model=sift" in overrides:
+                assert (ranking.scores[row, -3:] == 0).all()
         assert (ranking.scores[split.query.names.index("3/2")] == 0).all()
 
 
@@ -205,3 +211,33 @@ def test_sift_and_rootsift_share_their_keypoints(tmp_path):
     for other in ("plain sift, affine", "vlad"):
         ranked(CASES[other], tmp_path, split, 5)
         assert not split.gallery.reader.decoded
+
+
+def test_labels_tell_methods_apart(tmp_path):
+    register()
+    seen = set()
+    choices = (
+        ["model=sift"],
+        ["model=sift", "model.ratio=0.7"],
+        ["model=sift", "model.threshold=3"],
+        ["model=sift", "model.verify=none"],
+        ["model=sift", "model.detector=orb"],
+        ["model=pixels"],
+        ["model=pixels", "rerank=spatial"],
+        ["model=pixels", "rerank=spatial", "rerank.detector=orb"],
+        ["model=pixels", "rerank=spatial", "rerank.max_keypoints=50"],
+    )
+    for overrides in choices:
+        with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+            seen.add(str(describe(typed(compose("config", [*overrides, f"cache.dir={tmp_path}"])))))
+    assert len(seen) == len(choices)
+    assert "sift 640px 500kp ratio=0.7 · keypoints · homography 100" in seen
+
+
+def test_a_vocabulary_needs_keypoints(tmp_path):
+    flat = {name: np.full((60, 60, 3), 9 * int(name[-1]), np.uint8) for name in PHOTOS}
+    with pytest.raises(BenchError, match="none of the 8 images"):
+        ranked(CASES["vlad"], tmp_path, split_of(flat), 3)
+    with pytest.raises(BenchError, match=r"use fewer model\.words"):
+        many = ("model=sift_vlad", "model.words=4000", *SMALL)
+        ranked(many, tmp_path / "other", split_of(PHOTOS), 3)
