@@ -238,6 +238,6 @@ def test_a_vocabulary_needs_keypoints(tmp_path):
     flat = {name: np.full((60, 60, 3), 9 * int(name[-1]), np.uint8) for name in PHOTOS}
     with pytest.raises(BenchError, match="none of the 8 images"):
         ranked(CASES["vlad"], tmp_path, split_of(flat), 3)
+    many = ("model=sift_vlad", "model.words=4000", *SMALL)
     with pytest.raises(BenchError, match=r"use fewer model\.words"):
-        many = ("model=sift_vlad", "model.words=4000", *SMALL)
         ranked(many, tmp_path / "other", split_of(PHOTOS), 3)
