@@ -1,8 +1,6 @@
 """Matching all pairs: a Python loop over OpenCV's matcher against ours, on real photos; memory.
 
-    python benchmarks/keypoints.py --queries 20 --repeats 3
-
-The photos are `grocery_packages` from the shared folder: one folder for each class.
+python benchmarks/keypoints.py --photos photos --queries 20 --repeats 3
 """
 
 from __future__ import annotations
@@ -28,7 +26,6 @@ from outliers_bench.measure import Meter, peak_memory
 
 ROOTSIFT = DESCRIPTORS["rootsift"]
 RATIO = 0.8
-SHARED = Path(os.environ.get("OUTLIERS_BENCH_SHARED", Path(__file__).parents[2] / "shared"))
 
 
 class Photos(list):
@@ -162,7 +159,12 @@ def machine() -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, default=SHARED / "data" / "grocery_packages")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        required=True,
+        help="folder with query/ and gallery/, in class folders",
+    )
     parser.add_argument("--queries", type=int, default=20, help="evenly spaced over the classes")
     parser.add_argument("--gallery", type=int, default=200)
     parser.add_argument("--keypoints", type=int, default=500)
