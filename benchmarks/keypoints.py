@@ -85,7 +85,7 @@ def plain(queries: Photos, gallery: Photos) -> np.ndarray:
 
 
 def ours(queries: Photos, gallery: Photos) -> np.ndarray:
-    indices, scores = match_tables(
+    indices, scores, _ = match_tables(
         queries,
         gallery,
         descriptor=ROOTSIFT,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from outliers_bench.progress import track
 from outliers_bench.types import FloatArray, IntArray
 
 Doubles = npt.NDArray[np.float64]
+Pairs: TypeAlias = dict[int, npt.NDArray[np.int16]]  # by image: query row and gallery row
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -78,13 +79,16 @@ def match_tables(
     keep: int,
     order: IntArray,
     leave_one_out: bool = False,
-) -> tuple[IntArray, Doubles]:
+    remember: int = 0,
+    at_least: int = 1,
+) -> tuple[IntArray, Doubles, list[Pairs]]:
     """Count the matches of every query image with every gallery image; see `match_pair`.
 
     The gallery is read once, in blocks, the queries once for each block. Next to each other lie in
     memory, at most: two blocks of vectors (2 * `BLOCK_BYTES`, a quarter more for descriptors as
     read); for each core the products of a query with a tile, 4 * n * max(`TILE_ROWS`, n) bytes
-    twice for n keypoints an image, and a query's vectors; and the best, 16 * n_query * keep bytes.
+    twice for n keypoints an image, and a query's vectors; the best, 16 * n_query * keep bytes; and
+    4 bytes a match that is remembered.
 
     Parameters
     ----------
@@ -99,6 +103,10 @@ def match_tables(
         Permutation of the gallery: of equal scores, the one that comes first in it wins.
     leave_one_out : bool
         Whether query i is gallery item i, to be left out by identity.
+    remember : int
+        For how many of the best gallery images to return the matches themselves.
+    at_least : int
+        Matches of images with fewer than that are not remembered.
 
     Returns
     -------
@@ -108,30 +116,32 @@ def match_tables(
         Number of matches, plus something above 0 and below 1 to tell those with equally many
         apart: the mean, over the query's keypoints, of the highest similarity. Exactly 0 where
         one of the two images has no keypoints.
+    pairs : list of dict, one a query
+        Gallery position to what `match_pair` gives as pairs, as int16.
     """
     from threadpoolctl import threadpool_limits
 
-    best = _Best(len(queries), keep)
+    best = _Best(len(queries), keep, remember)
     itself = np.argsort(order) if leave_one_out else None
 
     def pairs() -> Iterator[None]:
-        for i, start, scores in in_threads(_count, tasks()):
+        for i, start, scores, matches in in_threads(_count, tasks()):
             if itself is not None and 0 <= itself[i] - start < len(scores):
                 scores[itself[i] - start] = -np.inf
-            best.merge(i, order[start : start + len(scores)], scores)
+            best.merge(i, order[start : start + len(scores)], scores, matches)
             yield from repeat(None, len(scores))
 
     def tasks() -> Iterator[_Task]:
         for block in _blocks(gallery, order, descriptor):
             for i, keypoints in enumerate(read(queries)):
-                yield _Task(i, keypoints, block, descriptor, options)
+                yield _Task(i, keypoints, block, descriptor, options, at_least if remember else 0)
 
     total = len(queries) * len(order)
     # The threads are over queries: those of BLAS would only stand in their way.
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in track(pairs(), stage="match", total=total, unit="pairs"):
             pass
-    return best.indices, best.scores
+    return best.indices, best.scores, best.pairs
 
 
 def read(table: KeypointTable) -> Iterator[Keypoints]:
@@ -169,6 +179,7 @@ class _Task:
     block: _Block
     descriptor: Descriptor
     options: MatchOptions
+    at_least: int  # matches of an image that are worth returning; 0: none are
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,15 +198,24 @@ class _Matches:
 class _Best:
     """The best of what has been seen, for each query."""
 
-    def __init__(self, n_query: int, keep: int) -> None:
+    def __init__(self, n_query: int, keep: int, remember: int) -> None:
         self.indices = np.full((n_query, keep), -1, dtype=np.int64)
         self.scores = np.full((n_query, keep), -np.inf)
+        self.pairs: list[Pairs] = [{} for _ in range(n_query)]
+        self._remember = remember
 
-    def merge(self, i: int, indices: IntArray, scores: Doubles) -> None:
-        """Let more of the gallery compete for query i; of equals, those seen earlier win."""
+    def merge(self, i: int, indices: IntArray, scores: Doubles, matches: Pairs) -> None:
+        """Let more of the gallery compete for query i; of equals, those seen earlier win.
+
+        `matches` are by place in `indices`.
+        """
         keep = self.scores.shape[1]
         scores = np.concatenate([self.scores[i], scores])
         winners = np.argsort(-scores, kind="stable")[:keep]
+        if self._remember:
+            known = self.pairs[i] | {int(indices[place]): m for place, m in matches.items()}
+            first = np.concatenate([self.indices[i], indices])[winners[: self._remember]].tolist()
+            self.pairs[i] = {index: known[index] for index in first if index in known}
         self.indices[i] = np.concatenate([self.indices[i], indices])[winners]
         self.scores[i] = scores[winners]
 
@@ -265,12 +285,13 @@ def _unit(dimensions: int, power: int) -> int:
     return dimensions if power == 1 else STEPS * STEPS
 
 
-def _count(task: _Task) -> tuple[int, int, Doubles]:
-    """Score a query with all images of a block: its number, the block's start, the scores."""
+def _count(task: _Task) -> tuple[int, int, Doubles, Pairs]:
+    """Score a query with all images of a block: its number, the block's start, scores, matches."""
+    remembered: Pairs = {}
     scores = np.zeros(task.block.size)
     n = len(task.keypoints)
     if not n:
-        return task.query, task.block.start, scores
+        return task.query, task.block.start, scores, remembered
     power = task.descriptor.power
     query = _whole(task.descriptor.vectors(task.keypoints.descriptors), power)
     unit = _unit(task.descriptor.dimensions, power)
@@ -288,7 +309,20 @@ def _count(task: _Task) -> tuple[int, int, Doubles]:
         matches = np.bincount(found.image, minlength=images)
         likeness = best.sum(axis=1, dtype=np.float64) / (n * unit)
         scores[places] = matches + np.clip(likeness, SLIVER, 1 - SLIVER)
-    return task.query, task.block.start, scores
+        if task.at_least:
+            remembered |= _by_image(found, places, matches, task.at_least)
+    return task.query, task.block.start, scores, remembered
+
+
+def _by_image(found: _Matches, places: IntArray, matches: IntArray, at_least: int) -> Pairs:
+    """Matches by the place of the image, each sorted by query row, of those that have enough."""
+    order = np.lexsort((found.query, found.image))
+    pairs = np.stack([found.query[order], found.gallery[order]], axis=1).astype(np.int16)
+    ends = np.cumsum(matches)
+    return {
+        int(places[image]): pairs[ends[image] - matches[image] : ends[image]].copy()
+        for image in np.flatnonzero(matches >= at_least)
+    }
 
 
 def _matches(

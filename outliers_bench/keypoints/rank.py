@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.keypoints.detect import one_opencv_thread
-from outliers_bench.keypoints.match import Doubles, in_threads, match_pair, match_tables, read
+from outliers_bench.keypoints.match import (
+    Doubles,
+    Pairs,
+    in_threads,
+    match_pair,
+    match_tables,
+    read,
+)
 from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.types import Descriptor, Keypoints, KeypointTable
 from outliers_bench.keypoints.verify import MINIMUM, inliers
 from outliers_bench.measure import Meter
 from outliers_bench.progress import track
-from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
+from outliers_bench.types import IntArray, Ranking
 
 SLICE = 64  # gallery images that a query is verified against at a time, for memory
 
@@ -63,7 +71,7 @@ def rank_by_keypoints(
     shortlist = min(most, options.shortlist or most) if verified else 0
     with meter.stage("search"):
         with meter.stage("match"):
-            indices, scores = match_tables(
+            indices, scores, known = match_tables(
                 queries,
                 gallery,
                 descriptor=descriptor,
@@ -71,20 +79,20 @@ def rank_by_keypoints(
                 keep=max(shortlist, depth),
                 order=order,
                 leave_one_out=leave_one_out,
+                remember=shortlist,
+                at_least=_fewest(options) if verified else 0,
             )
         if verified:
             with meter.stage("verify"):
-                # Fewer matches cannot hold as many inliers as count.
-                hopeful = np.floor(scores[:, :shortlist]) >= _fewest(options)
                 sizes = np.fromiter(map(len, read(queries)), dtype=np.int64, count=len(queries))
                 scores /= sizes[:, None] + 1
                 scores[:, :shortlist] += _count_inliers(
                     queries,
                     gallery,
                     indices[:, :shortlist],
-                    hopeful,
                     descriptor=descriptor,
                     options=options,
+                    known=known,
                 )
     return _sorted(indices, scores, depth)
 
@@ -123,9 +131,8 @@ def rerank_by_keypoints(
     scores = np.clip(np.arctan(similarities) / np.pi + 0.5, 0, 1 - 2.0**-20)
     scores = np.minimum.accumulate(scores, axis=1)  # should rounding have made one rise
     first = ranking.indices[:, :shortlist]
-    everything = np.ones(first.shape, dtype=bool)
     scores[:, :shortlist] += _count_inliers(
-        queries, gallery, first, everything, descriptor=descriptor, options=options
+        queries, gallery, first, descriptor=descriptor, options=options
     )
     return _sorted(ranking.indices, scores, ranking.depth)
 
@@ -133,7 +140,7 @@ def rerank_by_keypoints(
 @dataclass(frozen=True, eq=False)
 class _Task:
     row: int
-    columns: IntArray
+    columns: list[int]
     query: Keypoints
     gallery: list[Keypoints]
 
@@ -142,26 +149,36 @@ def _count_inliers(
     queries: KeypointTable,
     gallery: KeypointTable,
     shortlist: IntArray,
-    hopeful: BoolArray,
     *,
     descriptor: Descriptor,
     options: MatchOptions,
+    known: list[Pairs] | None = None,
 ) -> Doubles:
-    """Inliers of each query with the hopeful images of its shortlist; 0 where they are too few."""
+    """Inliers of each query with each image of its shortlist; 0 where they are too few.
+
+    Where matches are `known`, images that are missing there have too few for any to count.
+    """
     from threadpoolctl import threadpool_limits
 
     found = np.zeros(shortlist.shape)
+    total = shortlist.size if known is None else sum(map(len, known))
 
     def tasks() -> Iterator[_Task]:
         for row, query in enumerate(read(queries)):
-            wanted = np.flatnonzero(hopeful[row])
+            images = shortlist[row].tolist()
+            wanted = [c for c, i in enumerate(images) if known is None or i in known[row]]
             for start in range(0, len(wanted), SLICE):
                 columns = wanted[start : start + SLICE]
                 yield _Task(row, columns, query, gallery.take(shortlist[row, columns]))
 
     def verify(task: _Task) -> tuple[_Task, list[int]]:
-        query = descriptor.vectors(task.query.descriptors)
-        return task, [_inliers(task.query, query, g, descriptor, options) for g in task.gallery]
+        matches: Sequence[npt.NDArray[np.integer]]
+        if known is not None:
+            matches = [known[task.row][i] for i in shortlist[task.row, task.columns].tolist()]
+        else:
+            matches = _matches(task, descriptor, options)
+        pairs = zip(task.gallery, matches, strict=True)
+        return task, [_inliers(task.query, image, found, options) for image, found in pairs]
 
     def pairs() -> Iterator[None]:
         for task, counts in in_threads(verify, tasks()):
@@ -169,7 +186,7 @@ def _count_inliers(
             yield from repeat(None, len(counts))
 
     with threadpool_limits(limits=1, user_api="blas"), one_opencv_thread():
-        for _ in track(pairs(), stage="verify", total=int(hopeful.sum()), unit="pairs"):
+        for _ in track(pairs(), stage="verify", total=total, unit="pairs"):
             pass
     return found
 
@@ -179,16 +196,20 @@ def _fewest(options: MatchOptions) -> int:
     return max(options.min_inliers, MINIMUM[options.verify])
 
 
+def _matches(
+    task: _Task, descriptor: Descriptor, options: MatchOptions
+) -> list[npt.NDArray[np.integer]]:
+    query = descriptor.vectors(task.query.descriptors)
+    vectors = (descriptor.vectors(image.descriptors) for image in task.gallery)
+    return [match_pair(query, v, options=options, power=descriptor.power)[0] for v in vectors]
+
+
 def _inliers(
     query: Keypoints,
-    vectors: FloatArray,
     gallery: Keypoints,
-    descriptor: Descriptor,
+    matches: npt.NDArray[np.integer],
     options: MatchOptions,
 ) -> int:
-    matches, _ = match_pair(
-        vectors, descriptor.vectors(gallery.descriptors), options=options, power=descriptor.power
-    )
     if len(matches) < _fewest(options):
         return 0
     agree, _ = inliers(

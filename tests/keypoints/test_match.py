@@ -84,6 +84,10 @@ def pair(kind, query, gallery, options=None):
 
 
 def table(kind, queries, gallery, options=None, *, order=None, keep=None, **more):
+    return remembered(kind, queries, gallery, options, order=order, keep=keep, **more)[:2]
+
+
+def remembered(kind, queries, gallery, options=None, *, order=None, keep=None, **more):
     n = len(gallery)
     return match_tables(
         queries,
@@ -247,6 +251,29 @@ def test_keeps_the_best():
         some = table(kind, queries, gallery, order=order, keep=keep)
         assert np.array_equal(some[0], indices[:, :keep])
         assert np.array_equal(some[1], scores[:, :keep])
+
+
+@by_kind
+@pytest.mark.parametrize("mutual", [False, True])
+def test_remembers_what_a_pair_alone_gives(kind, mutual, monkeypatch):
+    """As pairs of the best images, in the order that the geometry is looked for in."""
+    monkeypatch.setattr(match, "BLOCK_BYTES", 40_000)  # several blocks, so that some drop out
+    options = MatchOptions(mutual=mutual)
+    queries = images(kind, [20, 0, 35], seed=1)
+    gallery = images(kind, [30, 5, 0, 18, 40, 25, 33, 12], seed=2)
+    order = np.random.default_rng(3).permutation(8)
+    more = {"order": order, "remember": 3, "at_least": 2}
+    indices, scores, pairs = remembered(kind, queries, gallery, options, **more)
+    some = 0
+    for i, query in enumerate(queries):
+        best = [j for j, score in zip(indices[i], scores[i], strict=True) if score >= 2][:3]
+        assert set(pairs[i]) == set(best)
+        for j in best:
+            alone = pair(kind, query, gallery[j], options)
+            assert list(map(tuple, pairs[i][j].tolist())) == list(alone)
+            some += 1
+    assert some >= 3
+    assert remembered(kind, queries, gallery, options)[2] == [{}, {}, {}]
 
 
 def test_leaves_out_by_identity():
