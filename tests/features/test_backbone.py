@@ -137,6 +137,7 @@ def test_poolings_agree_with_their_definitions() -> None:
     import keras
 
     keras.utils.clear_session()
+    keras.utils.set_random_seed(0)  # some random kernels let next to nothing through
     images = keras.Input((SIZE, SIZE, 3))
     maps = keras.layers.Conv2D(8, 3, strides=16, activation="relu")(images)
     squeezed = keras.layers.GlobalAveragePooling2D(keepdims=True)(maps)
