@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from outliers_bench.keypoints import match
-from outliers_bench.keypoints.match import match_tables
+from outliers_bench.keypoints import match_tables as tables
+from outliers_bench.keypoints.match_tables import match_tables
 from outliers_bench.keypoints.options import MatchOptions
 from outliers_bench.keypoints.types import DESCRIPTORS, Keypoints
 from outliers_bench.machine import cores
@@ -118,8 +118,8 @@ def alternate(ways: dict[str, Callable[[], np.ndarray]], repeats: int) -> Iterat
 def formula(keypoints: int, queries: int, keep: int) -> int:
     """Bytes that `match_tables` says it needs at most, for images of so many keypoints."""
     vectors = 4 * keypoints * ROOTSIFT.dimensions
-    block = match.BLOCK_BYTES + match.READ_IMAGES * vectors
-    products = 4 * keypoints * max(match.TILE_ROWS, keypoints)
+    block = tables.BLOCK_BYTES + tables.READ_IMAGES * vectors
+    products = 4 * keypoints * max(tables.TILE_ROWS, keypoints)
     return int(2.5 * block + cores() * (2 * products + vectors) + 16 * queries * keep)
 
 

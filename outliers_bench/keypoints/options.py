@@ -99,7 +99,7 @@ class MatchOptions:
         if not 0 < self.ratio <= 1:
             raise BenchError(f"{group}.ratio={self.ratio}: more than 0 and at most 1")
         if not 0 < self.threshold < float("inf"):
-            raise BenchError(f"{group}.threshold={self.threshold}: more than 0 pixels")
+            raise BenchError(f"{group}.threshold={self.threshold}: a number of pixels above 0")
         if self.min_inliers < 0:
             raise BenchError(f"{group}.min_inliers={self.min_inliers}: 0 or more")
         if self.shortlist is not None and self.shortlist < 1:

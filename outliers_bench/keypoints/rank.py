@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.keypoints.detect import one_opencv_thread
-from outliers_bench.keypoints.match import (
+from outliers_bench.keypoints.match import match_pair
+from outliers_bench.keypoints.match_tables import (
     Doubles,
     Pairs,
     in_threads,
-    match_pair,
     match_tables,
     read,
 )

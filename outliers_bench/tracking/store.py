@@ -222,7 +222,13 @@ def _locked(path: Path | None) -> Iterator[None]:
     if path is None or fcntl is None:
         yield
         return
-    with Path(f"{path}.lock").open("a") as file:
+    try:
+        file = Path(f"{path}.lock").open("a")  # noqa: SIM115 - closed below
+    except OSError as error:  # what the folder's mode admits, the file system may refuse
+        raise BenchError(
+            f"tracking.uri: cannot write {path}.lock ({error.strerror}); {_TO_DO}"
+        ) from error
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.keypoints import match
-from outliers_bench.keypoints.match import match_pair, match_tables
+from outliers_bench.keypoints import match_tables as tables
+from outliers_bench.keypoints.match import match_pair
+from outliers_bench.keypoints.match_tables import match_tables
 from outliers_bench.keypoints.options import MatchOptions
 from outliers_bench.keypoints.types import DESCRIPTORS, Keypoints
 
@@ -219,10 +220,10 @@ def test_blocks_tiles_and_threads_change_nothing(kind, monkeypatch):
     order = rng.permutation(45)
     expected = table(kind, queries, gallery, order=order, keep=9)
     for block, read, tile, cores in ((1, 1, 1, 1), (1, 7, 50, 3), (50_000, 3, 10**6, 2)):
-        monkeypatch.setattr(match, "BLOCK_BYTES", block)
-        monkeypatch.setattr(match, "READ_IMAGES", read)
-        monkeypatch.setattr(match, "TILE_ROWS", tile)
-        monkeypatch.setattr(match, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(tables, "BLOCK_BYTES", block)
+        monkeypatch.setattr(tables, "READ_IMAGES", read)
+        monkeypatch.setattr(tables, "TILE_ROWS", tile)
+        monkeypatch.setattr(tables, "cores", lambda cores=cores: cores)
         gallery.reads[:] = 0
         got = table(kind, queries, gallery, order=order, keep=9)
         assert np.array_equal(got[0], expected[0])
@@ -257,7 +258,7 @@ def test_keeps_the_best():
 @pytest.mark.parametrize("mutual", [False, True])
 def test_remembers_what_a_pair_alone_gives(kind, mutual, monkeypatch):
     """As pairs of the best images, in the order that the geometry is looked for in."""
-    monkeypatch.setattr(match, "BLOCK_BYTES", 40_000)  # several blocks, so that some drop out
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 40_000)  # several blocks, so that some drop out
     options = MatchOptions(mutual=mutual)
     queries = images(kind, [20, 0, 35], seed=1)
     gallery = images(kind, [30, 5, 0, 18, 40, 25, 33, 12], seed=2)
@@ -307,15 +308,15 @@ def test_an_error_in_a_thread_comes_out():
     def work(item):
         return 1 // item
 
-    assert list(match.in_threads(work, [1, 1])) == [1, 1]
+    assert list(tables.in_threads(work, [1, 1])) == [1, 1]
     with pytest.raises(ZeroDivisionError):
-        list(match.in_threads(work, [1, 0, 1]))
+        list(tables.in_threads(work, [1, 0, 1]))
 
 
 def test_reads_ahead_no_more_than_needed(monkeypatch):
-    monkeypatch.setattr(match, "cores", lambda: 1)
+    monkeypatch.setattr(tables, "cores", lambda: 1)
     asked = []
-    results = match.in_threads(lambda item: item, (asked.append(i) or i for i in range(100)))
+    results = tables.in_threads(lambda item: item, (asked.append(i) or i for i in range(100)))
     assert next(results) == 0
     assert len(asked) <= 4
     assert list(results) == list(range(1, 100))

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.keypoints import match, rank
+from outliers_bench.keypoints import match_tables as tables
+from outliers_bench.keypoints import rank
 from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.rank import rank_by_keypoints, rerank_by_keypoints
@@ -173,9 +174,9 @@ def test_threads_and_slices_change_nothing(many, verify, monkeypatch):
     order = np.random.default_rng(2).permutation(len(gallery))
     expected = ranked(queries, gallery, options, order=order)
     for cores, some, read in ((1, 64, 1), (3, 2, 5)):
-        monkeypatch.setattr(match, "cores", lambda cores=cores: cores)
-        monkeypatch.setattr(match, "READ_IMAGES", read)
-        monkeypatch.setattr(match, "BLOCK_BYTES", 50_000)
+        monkeypatch.setattr(tables, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(tables, "READ_IMAGES", read)
+        monkeypatch.setattr(tables, "BLOCK_BYTES", 50_000)
         monkeypatch.setattr(rank, "SLICE", some)
         got = ranked(queries, gallery, options, order=order)
         assert np.array_equal(got.indices, expected.indices)

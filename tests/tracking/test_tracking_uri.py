@@ -183,3 +183,9 @@ def test_a_database_of_a_newer_mlflow_is_refused(tmp_path):
         connection.execute("UPDATE alembic_version SET version_num = 'fromthefuture'")
     with pytest.raises(BenchError, match="another MLflow"):
         open_client(uri)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_a_folder_that_only_seems_writable_is_told():
+    with pytest.raises(BenchError, match=r"cannot write /proc/runs\.db\.lock"):
+        open_client("sqlite:////proc/runs.db")
