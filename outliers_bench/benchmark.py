@@ -43,7 +43,7 @@ def prepare(config: Config) -> Prepared:
     """
     check_uri(config.tracking.uri)
     config.cache.check()
-    meter = Meter()
+    meter = Meter.begun()
     with meter.stage("load"):
         split = config.data.load(seed=config.seed, cache=config.cache.path)
     method = build(config, meter)

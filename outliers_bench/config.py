@@ -26,8 +26,9 @@ from outliers_bench.help import config_groups
 from outliers_bench.keypoints.models import KeypointMatching, Spatial, Vlad
 from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Index
-from outliers_bench.retrieval.reduce import Pca
-from outliers_bench.retrieval.rerank import Rerank
+from outliers_bench.retrieval.reduction.pca import Pca
+from outliers_bench.retrieval.reduction.reducer import Reducer
+from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.trees import BallTree, KdTree
 
 MOST_PICTURED = 200  # rows or columns; an image file has room for little more
@@ -89,6 +90,22 @@ class Tracking:
 
 
 @dataclass
+class L2:
+    """Where vectors are scaled to unit length; the cosine does so in any case, at the end.
+
+    Parameters
+    ----------
+    before : bool
+        Before the reduction.
+    after : bool
+        After it, which tells for Euclidean distances and inner products.
+    """
+
+    before: bool = False
+    after: bool = False
+
+
+@dataclass
 class Pictures:
     """The contact sheets of queries beside what was found.
 
@@ -120,7 +137,9 @@ class Config:
 
     data: DataSource = MISSING
     model: Model = MISSING
+    l2: L2 = field(default_factory=L2)
     pca: Pca = field(default_factory=Pca)
+    reduce: Reducer = field(default_factory=Reducer)
     index: Index = MISSING
     rerank: Rerank = field(default_factory=Rerank)
     engine: Engine = field(default_factory=Engine)
@@ -130,6 +149,11 @@ class Config:
     k: list[int] = field(default_factory=lambda: [1, 3, 5, 10])
     seed: int = 0
     skip_finished: bool = False
+
+    @property
+    def reducer(self) -> Reducer:
+        """What reduces the vectors: the one of `pca` and `reduce` that is asked for."""
+        return self.reduce if self.reduce.active else self.pca
 
 
 def typed(cfg: DictConfig) -> Config:
@@ -159,6 +183,13 @@ def typed(cfg: DictConfig) -> Config:
     _refuse_unknown(config, "")
     _check_ranges(config)
     config.model.check()
+    config.pca.check()
+    config.reduce.check()
+    if config.pca.active and config.reduce.active:
+        raise BenchError(
+            f"pca.n={config.pca.n} and reduce={config.reduce.name} both reduce the vectors; "
+            "leave one of them out"
+        )
     config.index.check()
     config.rerank.check()
     return config
@@ -227,6 +258,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "keypoints": KeypointMatching,
         "vlad": Vlad,
     },
+    "reduce": {"none": Reducer},
     "rerank": {"none": Rerank, "spatial": Spatial},
     "index": {"exact": Exact, "kd_tree": KdTree, "ball_tree": BallTree},
 }

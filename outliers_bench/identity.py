@@ -14,7 +14,7 @@ from outliers_bench.types import Split
 # Where things are kept and shown, how fast they are computed, and the names of folders do not
 # change a ranking; the photos themselves are in the split's fingerprint.
 IRRELEVANT = ("data", "tracking", "cache", "pictures", "engine", "skip_finished")
-OF_EMBEDDINGS = ("pca", "index", "rerank")  # what changes nothing without them
+OF_EMBEDDINGS = ("l2", "pca", "reduce", "index", "rerank")  # what changes nothing without them
 
 
 def identity(config: Config, split: Split) -> str:

@@ -23,10 +23,15 @@ class Meter:
     features_reused: int = 0
     images_per_second: float | None = None
     index_bytes: int = 0
+    index_build_seconds: float | None = None
+    recall_at_10: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def begun(cls) -> Meter:
+        """A meter for a run that begins now: peak memory counts from here."""
         _reset_peak_memory()
+        return cls()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -50,6 +55,8 @@ class Meter:
             images_per_second=self.images_per_second,
             search_ms_per_query=1000 * self.seconds.get("search", 0.0) / n_query,
             index_bytes=self.index_bytes,
+            index_build_seconds=self.index_build_seconds,
+            recall_at_10=self.recall_at_10,
             peak_memory_bytes=peak_memory(),
             seconds=dict(self.seconds),
             counts=dict(self.counts),
@@ -57,7 +64,7 @@ class Meter:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in bytes, since the last `Meter` was made on Linux."""
+    """Peak resident memory of this process in bytes, since a `Meter` was last begun on Linux."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -315,6 +315,11 @@ class Costs:
     seconds : dict of str to float
         Wall time by stage: load, embed or detect, fit, index, search, evaluate; `decode` is the
         time spent decoding, summed over threads, and lies within `embed` or `detect`.
+    index_build_seconds : float or None
+        Wall time of building the index, by this run or by the earlier one that kept it.
+    recall_at_10 : float or None
+        Share of the ten that exact search finds which the index finds as well; None where the
+        search is exhaustive or there is no index.
     counts : dict of str to int
         What only some methods count, such as `images_without_keypoints`.
     """
@@ -327,6 +332,8 @@ class Costs:
     index_bytes: int
     peak_memory_bytes: int
     seconds: dict[str, float]
+    index_build_seconds: float | None = None
+    recall_at_10: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ from outliers_bench.identity import identity
 from outliers_bench.keypoints.models import KeypointMatching, Spatial
 from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Metric
-from outliers_bench.retrieval.rerank import Rerank
+from outliers_bench.retrieval.rerank.base import Rerank
 from tests.toys import toy_split
 
 SPLIT = toy_split([0, 1], [0, 1])

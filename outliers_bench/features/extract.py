@@ -18,7 +18,7 @@ from outliers_bench.data.decode import DECODER
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Space
-from outliers_bench.features.store import FeatureStore, Vector
+from outliers_bench.features.store import FeatureStore, Vector, file_stem
 from outliers_bench.machine import cores
 from outliers_bench.measure import Meter
 from outliers_bench.progress import status, track
@@ -146,6 +146,10 @@ class Features:
     def learn(self, part: ImageSet, images: ImageSet) -> None:
         """Nothing is learned from the photos: the model is what it is."""
 
+    def identity(self) -> str:
+        """What tells these features from all others of the same photos."""
+        return file_stem(self._space())
+
     def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
         """Digests of the images that have no content: a network finds some in every one."""
         return set()
@@ -166,14 +170,12 @@ class Features:
             return store.get(images.digests)
 
     def _store(self) -> FeatureStore:
-        space = {
-            **self._extractor.space(),
-            "decoder": DECODER,
-            "precision": "f32",
-        }
         return FeatureStore(
-            self._cache / "features", space, self._extractor.dimensions, self._dtype
+            self._cache / "features", self._space(), self._extractor.dimensions, self._dtype
         )
+
+    def _space(self) -> Space:
+        return {**self._extractor.space(), "decoder": DECODER, "precision": "f32"}
 
     def _embed(self, missing: ImageSet, store: FeatureStore) -> dict[bytes, str]:
         """Embed and store; returns why the images that could not be opened were not."""

@@ -11,7 +11,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from outliers_bench.data.decode import DECODER
-from outliers_bench.features.store import FeatureStore
+from outliers_bench.features.extractor import Space
+from outliers_bench.features.store import FeatureStore, file_stem
 from outliers_bench.keypoints.models import Vlad
 from outliers_bench.keypoints.stored import StoredKeypoints
 from outliers_bench.keypoints.vlad import encode, learn_vocabulary
@@ -97,11 +98,17 @@ class VladVectors:
             matrix[row] = found[digest]
         return matrix
 
+    def identity(self) -> str:
+        """What tells these vectors from all others; `learn` decides it."""
+        return file_stem(self._space())
+
     def _store(self) -> FeatureStore:
-        space = {
+        return FeatureStore(self._cache / "features", self._space(), self._model.dimensions)
+
+    def _space(self) -> Space:
+        return {
             **self._model.space(),
             "learned_from": self._learned_from,
             "decoder": DECODER,
             "faiss": version("faiss-cpu"),  # whose k-means makes the vocabulary
         }
-        return FeatureStore(self._cache / "features", space, self._model.dimensions)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from enum import Enum
+from dataclasses import dataclass
 from typing import ClassVar
 
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extractor import Model, Space
 from outliers_bench.keypoints.detect import keypoint_space
 from outliers_bench.keypoints.options import Detector, KeypointOptions, MatchOptions, Verify
-from outliers_bench.retrieval.rerank import Rerank
+from outliers_bench.labels import joined, unusual
+from outliers_bench.retrieval.rerank.base import Rerank
 
 MOST_WORDS = 4096
 _IN_LABELS = ("verify", "shortlist")  # shown as the metric
@@ -26,7 +25,7 @@ class KeypointMatching(KeypointOptions, MatchOptions, Model):
     @property
     def variant(self) -> str:
         """Image size, number of keypoints, and what is unusual."""
-        return _joined(keypoint_variant(self), *_unusual(self, MatchOptions, _IN_LABELS))
+        return joined(keypoint_variant(self), *unusual(self, MatchOptions, _IN_LABELS))
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -61,7 +60,7 @@ class Vlad(KeypointOptions, Model):
     @property
     def variant(self) -> str:
         """Image size, number of keypoints, size of the vocabulary, and what is unusual."""
-        return _joined(keypoint_variant(self), f"{self.words} words")
+        return joined(keypoint_variant(self), f"{self.words} words")
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -89,8 +88,8 @@ class Spatial(KeypointOptions, MatchOptions, Rerank):
     def label(self) -> str:
         """Name, depth and what is unusual."""
         depth = "all" if self.shortlist is None else f"{self.shortlist}"
-        unusual = (*_unusual(self, KeypointOptions), *_unusual(self, MatchOptions, ("shortlist",)))
-        return _joined(f"{self.name} {depth}", *unusual)
+        told = (*unusual(self, KeypointOptions), *unusual(self, MatchOptions, ("shortlist",)))
+        return joined(f"{self.name} {depth}", *told)
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -112,24 +111,4 @@ def keypoint_variant(options: KeypointOptions) -> str:
     """Image size, number of keypoints, and the detector where it is not RootSIFT."""
     plain = "plain" if options.detector is Detector.sift and not options.root else ""
     detector = "" if options.detector is Detector.sift else options.detector.value
-    return _joined(f"{options.longest_side}px {options.max_keypoints}kp", detector, plain)
-
-
-def _unusual(
-    options: object, defaults: type[KeypointOptions | MatchOptions], besides: Sequence[str] = ()
-) -> list[str]:
-    """Options that differ from their defaults, as they are given on the command line."""
-    usual, told = defaults(), []
-    for option in fields(defaults):
-        value = getattr(options, option.name)
-        if option.name not in besides and value != getattr(usual, option.name):
-            told.append(f"{option.name}={_plain(value)}")
-    return told
-
-
-def _plain(value: object) -> str:
-    return str(value.value) if isinstance(value, Enum) else str(value).lower()
-
-
-def _joined(*parts: str) -> str:
-    return " ".join(part for part in parts if part)
+    return joined(f"{options.longest_side}px {options.max_keypoints}kp", detector, plain)

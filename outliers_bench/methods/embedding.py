@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from outliers_bench.config import Config
+from outliers_bench.errors import BenchError
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.measure import Meter
-from outliers_bench.retrieval.reduce import Projection, check_pca
-from outliers_bench.retrieval.search import put_blanks_last, rank, tie_order
+from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.recall import recall_at_10
+from outliers_bench.retrieval.reduction.fitted import fitted
+from outliers_bench.retrieval.reduction.reducer import Projection
+from outliers_bench.retrieval.search import Search, put_blanks_last, tie_order
 from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Result, Split
 
 if TYPE_CHECKING:
@@ -35,6 +39,10 @@ class Vectors(Protocol):
         """The vectors, shape (n, d), rows in the order of `images`."""
         ...
 
+    def identity(self) -> str:
+        """What tells these vectors from all others of the same photos; known after `learn`."""
+        ...
+
     def blank(self, images: ImageSet) -> set[bytes]:
         """Digests of the images in which there is nothing to compare."""
         ...
@@ -46,7 +54,7 @@ class Embedding:
     Parameters
     ----------
     config : Config
-        PCA, index, re-ranking, cache and seed.
+        Reduction, index, re-ranking, cache and seed.
     vectors : Vectors
         The embeddings.
     dimensions : int
@@ -68,10 +76,14 @@ class Embedding:
             self._spatial = SpatialRerank(config.rerank, config.cache.path, meter)
 
     def check(self, split: Split) -> None:
-        """Refuse a PCA that this split cannot fit."""
-        part = fitting_part(split)
-        check_pca(
-            self._config.pca,
+        """Refuse a reduction that this split cannot fit."""
+        reducer, part = self._config.reducer, fitting_part(split)
+        if reducer.needs_labels and (part is split.gallery or part.labels is None):
+            raise BenchError(
+                f"reduce={reducer.name} learns from the labels of a train part, and {split.name} "
+                "has none; use pca.n"
+            )
+        reducer.check_fit(
             n_fit=len(part),
             dimensions=self._dimensions,
             fitted_on="gallery" if part is split.gallery else "train",
@@ -85,40 +97,46 @@ class Embedding:
         return unreadable
 
     def fit(self, split: Split) -> None:
-        """Learn what the vectors need, and fit the PCA, if one is asked for."""
-        part = fitting_part(split)
+        """Learn what the vectors need, and fit the reduction, if one is asked for."""
+        part, config = fitting_part(split), self._config
         with self._meter.stage("fit"):
             self._vectors.learn(part, split.images)
-            if self._config.pca.n is not None:
+            if config.reducer.active:
                 self.check(split)  # again, since unreadable images may have shrunk it
-                self._projection = Projection(self._vectors.load(part), self._config.pca)
+                self._projection = fitted(
+                    config.reducer,
+                    part,
+                    labels=part.labels,
+                    vectors_of=f"{self._vectors.identity()} l2={config.l2.before}",
+                    load=lambda: self._loaded(part),
+                    cache=config.cache.path,
+                )
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
         gallery = self._reduced(split.gallery)
-        query = gallery if split.leave_one_out else self._reduced(split.query)
+        queries = gallery if split.leave_one_out else self._reduced(split.query)
         self._meter.dimensions = gallery.shape[1]
-        reachable = len(split.gallery) - int(split.leave_one_out)
-        looked_at = self._config.rerank.depth
-        blank = self._vectors.blank(split.asked)
         order = tie_order(split.gallery.digests, self._config.seed)
-        ranking = rank(
-            query,
+        search = Search(
             gallery,
             index=self._config.index,
-            depth=reachable
-            if looked_at is None or blank
-            else max(depth, min(looked_at, reachable)),
             order=order,
             leave_one_out=split.leave_one_out,
+            cache=self._config.cache.path,
             meter=self._meter,
         )
+        blank = self._vectors.blank(split.asked)
+        looked_at = None if blank else self._config.rerank.depth
+        deep = search.reachable if looked_at is None else max(depth, looked_at)
+        ranking = self._config.rerank.rank(search, queries, min(deep, search.reachable))
+        self._meter.recall_at_10 = recall_at_10(search, queries)
         if blank:
-            queries, images = (
+            asked, images = (
                 np.array([digest in blank for digest in part.digests])
                 for part in (split.query, split.gallery)
             )
-            ranking = put_blanks_last(ranking, queries, images, order)
+            ranking = put_blanks_last(ranking, asked, images, order)
         if self._spatial is not None:
             ranking = self._spatial.rerank(ranking, split)
         return Ranking(ranking.indices[:, :depth], ranking.scores[:, :depth])
@@ -130,9 +148,15 @@ class Embedding:
         pictures = self._config.pictures
         return self._spatial.pictures(result, queries=pictures.queries, seed=self._config.seed)
 
-    def _reduced(self, images: ImageSet) -> FloatArray:
+    def _loaded(self, images: ImageSet) -> FloatArray:
         vectors = self._vectors.load(images)
-        return vectors if self._projection is None else self._projection(vectors)
+        return l2_normalise(vectors) if self._config.l2.before else vectors
+
+    def _reduced(self, images: ImageSet) -> FloatArray:
+        vectors = self._loaded(images)
+        if self._projection is not None:
+            vectors = self._projection(vectors)
+        return l2_normalise(vectors) if self._config.l2.after else vectors
 
 
 def fitting_part(split: Split) -> ImageSet:

@@ -52,6 +52,9 @@ class MatchKeypoints:
         index = self._config.index
         idle = {
             f"pca.n={self._config.pca.n}": self._config.pca.n is not None,
+            f"reduce={self._config.reduce.name}": self._config.reduce.active,
+            f"l2.before={str(self._config.l2.before).lower()}": self._config.l2.before,
+            f"l2.after={str(self._config.l2.after).lower()}": self._config.l2.after,
             f"index={index.name}": index.name != "exact",
             f"index.metric={index.metric.name}": index.metric is not Metric.cosine,
         }

@@ -20,6 +20,8 @@ class Exact(Index):
     M. Douze et al., "The Faiss library", 2024.
     """
 
+    name: str = "exact"
+
     def build(self, gallery: FloatArray) -> FlatSearcher:
         """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
         import faiss

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol
 
+from outliers_bench.labels import joined, unusual
 from outliers_bench.types import FloatArray, IntArray
 
 
@@ -33,14 +35,20 @@ class Searcher(Protocol):
         queries : array of float32, shape (n_query, d)
             L2-normalised already where the metric is cosine.
         depth : int
-            How many to return for each query, at most the gallery's size.
+            How many to return for each query; more than the gallery has are not returned.
 
         Returns
         -------
-        positions : array of int64, shape (n_query, depth)
-        scores : array of float32, shape (n_query, depth)
-            Larger is better: inner products, or negative squared Euclidean distances.
+        positions : array of int64, shape (n_query, min(depth, n))
+            Each once in a row. Where an approximate index finds too few, those that it has not
+            found follow in order of position.
+        scores : array of float32, shape (n_query, min(depth, n))
+            Larger is better: inner products, or negative squared Euclidean distances; finite.
         """
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write to one file, which `Index.load` reads."""
         ...
 
 
@@ -56,12 +64,29 @@ class Index:
         Cosine is searched as Euclidean distance or inner product of L2-normalised vectors.
     """
 
-    name: str
+    name: str = "exact"
     metric: Metric = Metric.cosine
+    exact: ClassVar[bool] = True  # whether it finds all that exhaustive search finds
+    kept: ClassVar[bool] = False  # whether building takes so long that it is kept on disk
+
+    @property
+    def label(self) -> str:
+        """Name, and the parameters that are not the usual ones."""
+        return joined(self.name, *unusual(self, type(self), ("name", "metric")))
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
 
     def build(self, gallery: FloatArray) -> Searcher:
         """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        raise NotImplementedError
+
+    def load(self, path: Path) -> Searcher:
+        """Read what a searcher of this index has saved.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or holds something else.
+        """
         raise NotImplementedError

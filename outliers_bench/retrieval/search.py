@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from outliers_bench.measure import Meter
 from outliers_bench.progress import track
-from outliers_bench.retrieval.index import Index, Metric
+from outliers_bench.retrieval.index import Index, Metric, Searcher
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
@@ -37,63 +40,128 @@ def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
     return np.argsort(np.frombuffer(b"".join(hashes), dtype=">u8"), kind="stable")
 
 
-def rank(
-    queries: FloatArray,
-    gallery: FloatArray,
-    *,
-    index: Index,
-    depth: int,
-    order: IntArray,
-    leave_one_out: bool = False,
-    meter: Meter | None = None,
-) -> Ranking:
-    """Rank the gallery for every query.
+class Search:
+    """A gallery that any vectors can be compared with.
 
     Parameters
     ----------
-    queries : array of float32, shape (n_query, d)
     gallery : array of float32, shape (n, d)
+        Normalised here where the metric is cosine.
     index : Index
-        What searches, and by which metric.
-    depth : int
-        Length of the ranking, at most n (n - 1 where `leave_one_out`).
+        What searches, and by which metric. Built when it is first needed.
     order : array of int64, shape (n,)
         Permutation of the gallery: of equal scores, the one that comes first in it wins.
     leave_one_out : bool
         Whether query i is gallery item i, to be left out of its own ranking by identity.
+    cache : Path, optional
+        Where what takes long to make is kept between runs.
     meter : Meter, optional
         Takes down the time of building and searching, and the index' size.
 
-    Returns
-    -------
-    Ranking
+    Attributes
+    ----------
+    gallery : array of float32, shape (n, d)
+        Normalised where the metric is cosine, in the gallery's own order.
     """
-    meter = meter or Meter()
-    if index.metric is Metric.cosine:
-        queries, gallery = l2_normalise(queries), l2_normalise(gallery)
-    with meter.stage("index"):
-        shuffled = gallery[order]
-        searcher = index.build(shuffled)
-    meter.index_bytes = searcher.nbytes
-    itself = np.empty(len(order), dtype=np.int64)
-    itself[order] = np.arange(len(order))
-    # One more than wanted shows whether the cut falls between equal scores.
-    fetch = min(depth + int(leave_one_out) + 1, len(gallery))
-    indices = np.empty((len(queries), depth), dtype=np.int64)
-    scores = np.empty((len(queries), depth), dtype=np.float32)
-    searcher.search(queries[:1], 1)  # threads and caches start up outside of what is timed
-    for rows in _blocks(len(queries), fetch):
-        with meter.stage("search"):
-            places, found = searcher.search(queries[rows], fetch)
-        places, found = _settle(places, found)
-        for row in _tied_at_cut(found, len(gallery)):
-            everything = _compare(queries[rows][row], shuffled, index.metric)
-            best = np.lexsort((np.arange(len(gallery)), -everything))[:fetch]
+
+    def __init__(
+        self,
+        gallery: FloatArray,
+        *,
+        index: Index,
+        order: IntArray,
+        leave_one_out: bool = False,
+        cache: Path | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        self.index = index
+        self.order = order
+        self.leave_one_out = leave_one_out
+        self.cache = cache
+        self.meter = meter or Meter()
+        self.gallery = self.comparable(gallery)
+
+    @property
+    def reachable(self) -> int:
+        """The deepest that a query can be ranked."""
+        return len(self.gallery) - int(self.leave_one_out)
+
+    def comparable(self, vectors: FloatArray) -> FloatArray:
+        """Vectors as the index compares them: of unit length where the metric is cosine."""
+        return l2_normalise(vectors) if self.index.metric is Metric.cosine else vectors
+
+    def over(self, gallery: FloatArray) -> Search:
+        """The same search over other vectors of the same items."""
+        return Search(
+            gallery,
+            index=self.index,
+            order=self.order,
+            leave_one_out=self.leave_one_out,
+            cache=self.cache,
+            meter=self.meter,
+        )
+
+    def rank(self, queries: FloatArray, depth: int, *, items: IntArray | None = None) -> Ranking:
+        """Rank the gallery for every query.
+
+        Parameters
+        ----------
+        queries : array of float32, shape (n_query, d)
+            Normalised here where the metric is cosine.
+        depth : int
+            Length of the ranking, at most `reachable`.
+        items : array of int64, shape (n_query,), optional
+            With `leave_one_out`, which gallery item each query is; without, query i is item i.
+
+        Returns
+        -------
+        Ranking
+        """
+        queries = self.comparable(queries)
+        searcher = self.searcher
+        itself = None
+        if self.leave_one_out:
+            itself = self._places if items is None else self._places[items]
+        # One more than wanted shows whether the cut falls between equal scores.
+        fetch = min(depth + int(self.leave_one_out) + 1, len(self.gallery))
+        indices = np.empty((len(queries), depth), dtype=np.int64)
+        scores = np.empty((len(queries), depth), dtype=np.float32)
+        searcher.search(queries[:1], 1)  # threads and caches start up outside of what is timed
+        for rows in _blocks(len(queries), fetch):
+            with self.meter.stage("search"):
+                places, found = searcher.search(queries[rows], fetch)
+            places, found = _settle(places, found)
+            if self.index.exact:
+                self._compare_again(queries[rows], places, found)
+            if itself is not None:
+                places, found = _drop(places, found, itself[rows])
+            indices[rows], scores[rows] = self.order[places[:, :depth]], found[:, :depth]
+        return Ranking(indices, scores)
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        """The index, built or, where it was kept, read."""
+        start = time.perf_counter()
+        with self.meter.stage("index"):
+            # In the order of ties, so that no index can see the order of files.
+            searcher = self.index.build(self.gallery[self.order])
+        self.meter.index_build_seconds = time.perf_counter() - start
+        self.meter.index_bytes = searcher.nbytes
+        return searcher
+
+    @cached_property
+    def _places(self) -> IntArray:
+        """Where each gallery item stands in `order`."""
+        places = np.empty(len(self.order), dtype=np.int64)
+        places[self.order] = np.arange(len(self.order))
+        return places
+
+    def _compare_again(self, queries: FloatArray, places: IntArray, found: FloatArray) -> None:
+        """Settle ties that reach beyond what was fetched; changes `places` and `found`."""
+        for row in _tied_at_cut(found, len(self.gallery)):
+            everything = _compare(queries[row], self.gallery, self.index.metric)[self.order]
+            best = np.lexsort((np.arange(len(everything)), -everything))[: places.shape[1]]
             places[row], found[row] = best, everything[best]
-        if leave_one_out:
-            places, found = _drop(places, found, itself[rows])
-        indices[rows], scores[rows] = order[places[:, :depth]], found[:, :depth]
-    return Ranking(indices, scores)
 
 
 def put_blanks_last(

@@ -30,7 +30,7 @@ class MethodLabel:
     variant : str
         Image size, and what else is unusual about the model.
     pca : str
-        Number of components, with `whitened` where that is so; `none` without PCA.
+        What reduces the vectors, a PCA by its number of components alone; `none` without.
     rerank : str
         The re-ranking and its depth; empty without.
     """
@@ -43,7 +43,9 @@ class MethodLabel:
     rerank: str = ""
 
     def __str__(self) -> str:
-        pca = "" if self.pca == "none" else f"PCA {self.pca}"
+        pca = "" if self.pca == "none" else self.pca
+        if pca[:1].isdigit():
+            pca = f"PCA {pca}"
         parts = (f"{self.model} {self.variant}", pca, self.index, self.metric, self.rerank)
         return " · ".join(part for part in parts if part)
 
@@ -84,12 +86,16 @@ def describe(config: Config) -> MethodLabel:
         return MethodLabel(
             model.name, model.variant, pca="none", index="keypoints", metric=how + shortlist
         )
-    whitened = " whitened" if config.pca.whiten else ""
     return MethodLabel(
         model=config.model.name,
         variant=config.model.variant,
-        pca="none" if config.pca.n is None else f"{config.pca.n}{whitened}",
-        index=config.index.name,
+        pca=_reduction(config),
+        index=config.index.label,
         metric=config.index.metric.name,
         rerank=config.rerank.label,
     )
+
+
+def _reduction(config: Config) -> str:
+    before, after = ("L2" if on else "" for on in (config.l2.before, config.l2.after))
+    return " ".join(part for part in (before, config.reducer.label, after) if part) or "none"

@@ -42,7 +42,9 @@ def metrics_of(result: Result) -> dict[str, float]:
         **scores,  # first, as MLflow's pages keep the order
         "images_per_second": costs.images_per_second,
         "search_ms_per_query": costs.search_ms_per_query,
+        "recall_at_10": costs.recall_at_10,
         "index_bytes": costs.index_bytes,
+        "index_build_seconds": costs.index_build_seconds,
         "peak_memory_bytes": costs.peak_memory_bytes,
         "dimensions": costs.dimensions,
         "features_computed": costs.features_computed,

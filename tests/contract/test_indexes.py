@@ -7,7 +7,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.exact import Exact
 from outliers_bench.retrieval.index import Metric
 from outliers_bench.retrieval.normalise import l2_normalise
-from outliers_bench.retrieval.search import rank, tie_order
+from outliers_bench.retrieval.search import Search, tie_order
 from outliers_bench.retrieval.trees import BallTree, KdTree
 from tests.toys import digest
 
@@ -46,14 +46,9 @@ def vectors(n, d=12, seed=0):
 
 def ranked(index, queries, gallery, depth, *, seed=0, digests=None, leave_one_out=False):
     digests = digests or [digest(str(i)) for i in range(len(gallery))]
-    return rank(
-        queries,
-        gallery,
-        index=index,
-        depth=depth,
-        order=tie_order(digests, seed),
-        leave_one_out=leave_one_out,
-    )
+    order = tie_order(digests, seed)
+    search = Search(gallery, index=index, order=order, leave_one_out=leave_one_out)
+    return search.rank(queries, depth)
 
 
 def test_finds_what_brute_force_finds(index):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.reduce import Pca, Projection, check_pca
+from outliers_bench.retrieval.reduction.pca import Pca
 
 
 def cloud(n, d, seed=0):
@@ -15,7 +15,7 @@ def cloud(n, d, seed=0):
 @pytest.mark.parametrize(("n", "d"), [(200, 16), (16, 50)], ids=["tall", "wide"])
 def test_spans_the_leading_eigenvectors(n, d):
     x = cloud(n, d)
-    got = Projection(x, Pca(n=5))(x)
+    got = Pca(n=5).fit(x, None)(x)
     values, vectors = np.linalg.eigh(np.cov(x.T.astype(np.float64)))
     expected = (x - x.mean(axis=0)) @ vectors[:, ::-1][:, :5]
     assert got.dtype == np.float32
@@ -25,27 +25,27 @@ def test_spans_the_leading_eigenvectors(n, d):
 
 def test_whitening_gives_unit_variance():
     x = cloud(300, 10)
-    assert np.allclose(Projection(x, Pca(n=10, whiten=True))(x).std(axis=0, ddof=1), 1, atol=1e-3)
+    assert np.allclose(Pca(n=10, whiten=True).fit(x, None)(x).std(axis=0, ddof=1), 1, atol=1e-3)
 
 
 def test_whitening_does_not_blow_up_directions_without_variance():
     x = np.repeat(cloud(50, 4), 2, axis=1)  # rank 4 in 8 dimensions
-    assert np.isfinite(Projection(x, Pca(n=8, whiten=True))(x)).all()
+    assert np.isfinite(Pca(n=8, whiten=True).fit(x, None)(x)).all()
 
 
 def test_keeping_every_component_keeps_distances():
     x = cloud(60, 8)
-    y = Projection(x, Pca(n=8))(x)
+    y = Pca(n=8).fit(x, None)(x)
     before = np.linalg.norm(x[:, None] - x[None], axis=2)
     assert np.allclose(np.linalg.norm(y[:, None] - y[None], axis=2), before, atol=1e-3)
 
 
 def test_as_many_components_as_images_keeps_distances_too():
     x = cloud(12, 40)  # centred, they span 11 directions: the twelfth has no variance
-    y = Projection(x, Pca(n=12))(x)
+    y = Pca(n=12).fit(x, None)(x)
     before = np.linalg.norm(x[:, None] - x[None], axis=2)
     assert np.allclose(np.linalg.norm(y[:, None] - y[None], axis=2), before, atol=1e-3)
-    assert np.isfinite(Projection(x, Pca(n=12, whiten=True))(x)).all()
+    assert np.isfinite(Pca(n=12, whiten=True).fit(x, None)(x)).all()
 
 
 def test_like_scikit_learn():
@@ -53,21 +53,23 @@ def test_like_scikit_learn():
 
     for x in (cloud(80, 20), cloud(20, 80)):
         theirs = PCA(10, svd_solver="full").fit_transform(x)
-        assert np.allclose(np.abs(Projection(x, Pca(n=10))(x)), np.abs(theirs), atol=1e-3)
+        assert np.allclose(np.abs(Pca(n=10).fit(x, None)(x)), np.abs(theirs), atol=1e-3)
 
 
 def test_too_many_components_name_both_numbers():
     with pytest.raises(BenchError, match=r"pca\.n=500.* 300 train .* 1024 dimensions.* 300"):
-        check_pca(Pca(n=500), n_fit=300, dimensions=1024, fitted_on="train")
+        Pca(n=500).check_fit(n_fit=300, dimensions=1024, fitted_on="train")
     with pytest.raises(BenchError, match="at most 128"):
-        check_pca(Pca(n=500), n_fit=3000, dimensions=128, fitted_on="train")
+        Pca(n=500).check_fit(n_fit=3000, dimensions=128, fitted_on="train")
 
 
 @pytest.mark.parametrize("pca", [Pca(n=0), Pca(n=-3), Pca(n=None, whiten=True)])
 def test_nonsense_is_refused(pca):
     with pytest.raises(BenchError, match=r"pca\."):
-        check_pca(pca, n_fit=100, dimensions=100, fitted_on="train")
+        pca.check()
 
 
 def test_no_pca_is_fine():
-    check_pca(Pca(), n_fit=1, dimensions=1, fitted_on="gallery")
+    Pca().check()
+    Pca().check_fit(n_fit=1, dimensions=1, fitted_on="gallery")
+    assert not Pca().active

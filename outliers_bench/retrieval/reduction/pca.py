@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.types import FloatArray
+from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
+from outliers_bench.types import FloatArray, IntArray
 
 # Sides of a matrix up to which eigh in one thread is faster (0.15 s against 0.19 s at 1,024, and
 # against 1 s where another process keeps a core busy: BLAS threads wait for the slowest).
@@ -16,51 +18,13 @@ _FOR_ONE_THREAD = 1500
 
 
 @dataclass
-class Pca:
-    """Reduction before the search.
+class Pca(Reducer):
+    """The `n` directions in which the vectors vary most.
 
     Parameters
     ----------
-    n : int or None
-        Number of principal components; None leaves the features as they are.
     whiten : bool
         Whether the components are scaled to unit variance.
-    """
-
-    n: int | None = None
-    whiten: bool = False
-
-
-def check_pca(pca: Pca, *, n_fit: int, dimensions: int, fitted_on: str) -> None:
-    """Refuse more components than the data can have, before anything is embedded.
-
-    Raises
-    ------
-    BenchError
-        If `pca.n` is below 1 or above min(n_fit, dimensions).
-    """
-    if pca.n is None:
-        if pca.whiten:
-            raise BenchError("pca.whiten=true needs a number of components: give pca.n too")
-        return
-    if pca.n < 1:
-        raise BenchError(f"pca.n={pca.n}: a number of components is at least 1 (null: no PCA)")
-    if pca.n > min(n_fit, dimensions):
-        raise BenchError(
-            f"pca.n={pca.n} is too large: PCA is fitted on the {n_fit} {fitted_on} images "
-            f"and the features have {dimensions} dimensions, so at most {min(n_fit, dimensions)}"
-        )
-
-
-class Projection:
-    """A fitted PCA: (x - mean) @ components.T, in float32.
-
-    Parameters
-    ----------
-    vectors : array of float32, shape (n, d)
-        What it is fitted on: train, or the gallery where there is no train part; never queries.
-    pca : Pca
-        Number of components, at most min(n, d), and whether to whiten.
 
     References
     ----------
@@ -68,22 +32,48 @@ class Projection:
     PCA and whitening", ECCV 2012.
     """
 
-    def __init__(self, vectors: FloatArray, pca: Pca) -> None:
-        if pca.n is None:
-            raise ValueError("a projection needs a number of components")
-        self._mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-        variances, axes = principal_axes(vectors - self._mean, pca.n)
-        if pca.whiten:
+    whiten: bool = False
+    name: ClassVar[str] = "pca"
+
+    @property
+    def active(self) -> bool:
+        """Whether there are components."""
+        return self.n is not None
+
+    @property
+    def label(self) -> str:
+        """Number of components, and whether they are whitened."""
+        whitened = " whitened" if self.whiten else ""
+        return "" if self.n is None else f"{self.n}{whitened}"
+
+    def check(self) -> None:
+        """Refuse no components, and whitening without components."""
+        if self.n is None and self.whiten:
+            raise BenchError("pca.whiten=true needs a number of components: give pca.n too")
+        if self.n is not None and self.n < 1:
+            raise BenchError(f"pca.n={self.n}: a number of components is at least 1 (null: no PCA)")
+
+    def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:
+        """Refuse more components than the data can have; see `Reducer.check_fit`."""
+        most = min(n_fit, dimensions)
+        if self.n is not None and self.n > most:
+            raise BenchError(
+                f"pca.n={self.n} is too large: PCA is fitted on the {n_fit} {fitted_on} images "
+                f"and the features have {dimensions} dimensions, so at most {most}"
+            )
+
+    def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:  # noqa: ARG002
+        """Find the principal axes; labels are not looked at."""
+        if self.n is None:
+            raise ValueError("a PCA needs a number of components")
+        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        variances, axes = principal_axes(vectors - mean, self.n)
+        if self.whiten:
             deviations = np.sqrt(variances)
             # A direction without variance holds only rounding noise, which must not be blown up.
             floor = deviations.max() * np.finfo(np.float32).eps
             axes = axes / np.maximum(deviations, floor)
-        self._axes = np.ascontiguousarray(axes, dtype=np.float32)
-
-    def __call__(self, vectors: FloatArray) -> FloatArray:
-        """Project vectors of shape (n, d) to (n, pca.n), float32."""
-        projected: FloatArray = (vectors - self._mean) @ self._axes
-        return projected
+        return Projection(mean, np.ascontiguousarray(axes, dtype=np.float32))
 
 
 def principal_axes(

@@ -1,0 +1,53 @@
+"""Things made once and kept on disk: named by what they were made of, never left half written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+
+def digest_of(said: Mapping[str, object], *arrays: npt.NDArray[np.generic]) -> str:
+    """A name for what is made of these options and these numbers.
+
+    Parameters
+    ----------
+    said : mapping of str to object
+        Everything else that it depends on; JSON can write it.
+    *arrays : array
+        Numbers it is made of; shape and type count too.
+
+    Returns
+    -------
+    str
+        32 hex digits.
+    """
+    digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16)
+    for array in arrays:
+        digest.update(f"\n{array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A place to write to, which becomes `path` in one step when the block ends well.
+
+    A kill leaves the old file or none, and of two processes the last one wins with a whole file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

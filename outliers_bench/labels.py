@@ -1,0 +1,38 @@
+"""How options are told in tables: the unusual ones, as they stand on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from enum import Enum
+
+
+def unusual(options: object, defaults: type, besides: Sequence[str] = ()) -> list[str]:
+    """Options that differ from their defaults, as `name=value`.
+
+    Parameters
+    ----------
+    options : dataclass
+        What was chosen.
+    defaults : type of dataclass
+        Which options to look at, and what is usual; can be made without arguments.
+    besides : sequence of str
+        Options that are not told.
+    """
+    usual, told = defaults(), []
+    for option in fields(defaults):
+        value = getattr(options, option.name)
+        if option.name not in besides and value != getattr(usual, option.name):
+            told.append(f"{option.name}={_plain(value)}")
+    return told
+
+
+def joined(*parts: str) -> str:
+    """Those parts that are not empty, with spaces between."""
+    return " ".join(part for part in parts if part)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -1,0 +1,67 @@
+"""What an approximate index loses, told apart from what a model gets wrong."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+
+from outliers_bench.measure import Meter
+from outliers_bench.retrieval.exact import Exact
+from outliers_bench.retrieval.index import Metric
+from outliers_bench.retrieval.search import Search
+from outliers_bench.types import FloatArray, IntArray
+
+AT = 10
+MOST_QUERIES = 1000  # compared with exhaustive search, evenly spread over all
+_ROUNDING = 1e-6  # of scores that two libraries compute
+
+
+def recall_at_10(search: Search, queries: FloatArray) -> float | None:
+    """Share of the ten nearest gallery items that an index finds, measured by exhaustive search.
+
+    An item as near as the tenth counts as found, whichever of the equals an index returns. A
+    gallery of fewer than ten is looked at whole. None of it is counted as time of searching.
+
+    Parameters
+    ----------
+    search : Search
+        The gallery and the index.
+    queries : array of float32, shape (n_query, d)
+        With `search.leave_one_out`, those of all gallery items. Of many, 1,000 are looked at.
+
+    Returns
+    -------
+    float or None
+        From 0 to 1; None for `index=exact`, by which the others are measured.
+
+    References
+    ----------
+    M. Aumüller, E. Bernhardsson, A. Faithfull, "ANN-Benchmarks: A benchmarking tool for
+    approximate nearest neighbor algorithms", Information Systems 87, 2020.
+    """
+    if isinstance(search.index, Exact):
+        return None
+    items = np.arange(0, len(queries), -(-len(queries) // MOST_QUERIES))
+    some, depth = search.comparable(queries[items]), min(AT, search.reachable)
+    aside = copy(search)  # the same built index
+    aside.meter = Meter()
+    exact = copy(aside)
+    exact.index = Exact("exact", search.index.metric)
+    exact.__dict__.pop("searcher", None)
+    found = aside.rank(some, depth, items=items).indices
+    truth = exact.rank(some, depth, items=items)
+    least = truth.scores[:, -1:]
+    scores = _similarity(some, search.gallery, found, search.index.metric)
+    as_near = scores >= least - _ROUNDING * np.maximum(np.abs(least), 1)
+    return float(as_near.mean())
+
+
+def _similarity(
+    queries: FloatArray, gallery: FloatArray, items: IntArray, metric: Metric
+) -> FloatArray:
+    """Of each query and its items, shape (n_query, depth)."""
+    found = gallery[items]
+    if metric is Metric.euclidean:
+        return np.asarray(-np.square(found - queries[:, None]).sum(axis=2), dtype=np.float32)
+    return np.asarray(np.einsum("qkd,qd->qk", found, queries), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Fewer dimensions before the search: PCA, learned whitening, random projection."""
