@@ -7,14 +7,14 @@ from copy import copy
 import numpy as np
 
 from outliers_bench.measure import Meter
-from outliers_bench.retrieval.exact import Exact
-from outliers_bench.retrieval.index import Metric
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import Search
 from outliers_bench.types import FloatArray, IntArray
 
 AT = 10
 MOST_QUERIES = 1000  # compared with exhaustive search, evenly spread over all
-_ROUNDING = 1e-6  # of scores that two libraries compute
+_ROUNDING = 1e-6  # of scores, of which equals may differ by it
 
 
 def recall_at_10(search: Search, queries: FloatArray) -> float | None:
@@ -50,10 +50,12 @@ def recall_at_10(search: Search, queries: FloatArray) -> float | None:
     exact.index = Exact("exact", search.index.metric)
     exact.__dict__.pop("searcher", None)
     found = aside.rank(some, depth, items=items).indices
-    truth = exact.rank(some, depth, items=items)
-    least = truth.scores[:, -1:]
+    nearest = exact.rank(some, depth, items=items).indices
+    # Compared anew, alike for both: an index may round its scores, and faiss may round distances by
+    # the lengths of the vectors, which may be far more than what lies between them.
     scores = _similarity(some, search.gallery, found, search.index.metric)
-    as_near = scores >= least - _ROUNDING * np.maximum(np.abs(least), 1)
+    least = _similarity(some, search.gallery, nearest, search.index.metric).min(1, keepdims=True)
+    as_near = scores >= least - _ROUNDING * np.abs(least)
     return float(as_near.mean())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 
 from outliers_bench.measure import Meter
 from outliers_bench.progress import track
-from outliers_bench.retrieval.index import Index, Metric, Searcher
+from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
+from outliers_bench.retrieval.indexes.kept import built
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
@@ -141,13 +141,9 @@ class Search:
     @cached_property
     def searcher(self) -> Searcher:
         """The index, built or, where it was kept, read."""
-        start = time.perf_counter()
-        with self.meter.stage("index"):
-            # In the order of ties, so that no index can see the order of files.
-            searcher = self.index.build(self.gallery[self.order])
-        self.meter.index_build_seconds = time.perf_counter() - start
-        self.meter.index_bytes = searcher.nbytes
-        return searcher
+        # In the order of ties, so that no index can see the order of files.
+        vectors = self.gallery[self.order]
+        return built(self.index, vectors, cache=self.cache, meter=self.meter)
 
     @cached_property
     def _places(self) -> IntArray:

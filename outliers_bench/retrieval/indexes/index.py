@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+import numpy as np
+
 from outliers_bench.labels import joined, unusual
 from outliers_bench.types import FloatArray, IntArray
+
+_LOWEST = np.finfo(np.float32).min
 
 
 class Metric(Enum):
@@ -68,11 +72,28 @@ class Index:
     metric: Metric = Metric.cosine
     exact: ClassVar[bool] = True  # whether it finds all that exhaustive search finds
     kept: ClassVar[bool] = False  # whether building takes so long that it is kept on disk
+    searching: ClassVar[tuple[str, ...]] = ()  # options that building does not depend on
 
     @property
     def label(self) -> str:
         """Name, and the parameters that are not the usual ones."""
-        return joined(self.name, *unusual(self, type(self), ("name", "metric")))
+        return joined(self.name, *unusual(self, type(self), ("name", "metric", "random_seed")))
+
+    @property
+    def library(self) -> str:
+        """Name and version of what builds it."""
+        raise NotImplementedError
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What the file of a built index is of."""
+        return {"index": type(self).__name__, "metric": self.metric.value}
+
+    @property
+    def building(self) -> dict[str, object]:
+        """All that a built index depends on, but for the vectors."""
+        options = {k: v for k, v in asdict(self).items() if k not in ("name", *self.searching)}
+        return {**options, **self.said, "library": self.library}
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -90,3 +111,35 @@ class Index:
             If the file is damaged or holds something else.
         """
         raise NotImplementedError
+
+
+def completed(positions: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Fill up what an approximate index has not found, in order of position.
+
+    Parameters
+    ----------
+    positions : array of int64, shape (n_query, depth)
+        Below zero where nothing was found; depth is at most the size of the gallery.
+    scores : array of float32, shape (n_query, depth)
+        Of the found ones, in any order.
+
+    Returns
+    -------
+    positions : array of int64, shape (n_query, depth)
+        The found ones as they stood, then others.
+    scores : array of float32, shape (n_query, depth)
+        Those of the others are equal, and next below the lowest found; 0 where none was found.
+    """
+    lacking = np.flatnonzero((positions < 0).any(axis=1))
+    if not len(lacking):
+        return positions, scores
+    positions, scores = positions.copy(), scores.copy()
+    for row in lacking:
+        hit = positions[row] >= 0
+        found, reached = positions[row][hit], scores[row][hit]
+        # Of the first `depth` positions at least so many are left as are lacking.
+        others = np.setdiff1d(np.arange(len(hit)), found)[: len(hit) - len(found)]
+        below = np.nextafter(reached.min(), _LOWEST) if len(found) else np.float32(0)
+        positions[row] = np.concatenate([found, others])
+        scores[row] = np.concatenate([reached, np.full(len(others), below, dtype=np.float32)])
+    return positions, scores

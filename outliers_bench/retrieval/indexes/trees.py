@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 from outliers_bench.machine import cores
-from outliers_bench.retrieval.index import Index, Metric
+from outliers_bench.retrieval.indexes.index import Index, Metric
+from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
 from outliers_bench.types import FloatArray, IntArray
 
 _KD_NODE_BYTES = 72  # SciPy's ckdtreenode: five numbers and four pointers
@@ -38,6 +40,19 @@ class Tree(Index):
         if self.leaf_size < 1:
             raise BenchError(f"index.leaf_size={self.leaf_size}: a leaf holds at least 1 vector")
 
+    def build(self, gallery: FloatArray) -> TreeSearcher:
+        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        raise NotImplementedError
+
+    def load(self, path: Path) -> TreeSearcher:
+        """Build anew over the vectors that were saved; see `Index.load`.
+
+        Both libraries write their trees as pickles only, and building takes seconds.
+        """
+        with unsealed(path, self.said) as file:
+            gallery: FloatArray = np.load(file, allow_pickle=False)
+        return self.build(gallery)
+
 
 @dataclass
 class KdTree(Tree):
@@ -51,7 +66,8 @@ class KdTree(Tree):
 
         tree = KDTree(_points(gallery, self.metric, 0), leafsize=self.leaf_size)
         nodes = tree.size * _KD_NODE_BYTES
-        return KdSearcher(tree, self.metric, tree.data.nbytes + tree.indices.nbytes + nodes)
+        nbytes = tree.data.nbytes + tree.indices.nbytes + nodes
+        return KdSearcher(tree, self, gallery, nbytes)
 
 
 @dataclass
@@ -67,7 +83,7 @@ class BallTree(Tree):
         tree = NearestNeighbors(algorithm="ball_tree", leaf_size=self.leaf_size, n_jobs=-1)
         tree.fit(_points(gallery, self.metric, 0))
         nbytes = sum(np.asarray(part).nbytes for part in tree._tree.get_arrays())
-        return BallSearcher(tree, self.metric, nbytes)
+        return BallSearcher(tree, self, gallery, nbytes)
 
 
 class TreeSearcher:
@@ -77,24 +93,40 @@ class TreeSearcher:
     ----------
     tree : object
         The library's.
-    metric : Metric
-        Cosine or Euclidean.
+    options : Tree
+        What it was built by.
+    gallery : array of float32, shape (n, d)
+        What it was built over.
     nbytes : int
         Size in memory: the vectors, which trees keep in float64, and the nodes.
     """
 
-    def __init__(self, tree: Any, metric: Metric, nbytes: int) -> None:  # noqa: ANN401 - untyped
+    def __init__(
+        self,
+        tree: Any,  # noqa: ANN401 - untyped
+        options: Tree,
+        gallery: FloatArray,
+        nbytes: int,
+    ) -> None:
         self._tree = tree
-        self._metric = metric
+        self._options = options
+        self._metric = options.metric
+        self._gallery = gallery
         self.nbytes = nbytes
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
         """Find the nearest gallery vectors; see `Searcher.search`."""
+        depth = min(depth, len(self._gallery))
         distances, positions = self._nearest(_points(queries, self._metric, 1), depth)
         squared = np.square(distances)
         # For unit vectors |a - b|^2 = 2 - 2 cos.
         scores = 1 - squared / 2 if self._metric is Metric.cosine else -squared
         return positions.astype(np.int64), scores.astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Write the vectors to one file, which `Tree.load` reads."""
+        with sealed(path, self._options.said) as file:
+            np.save(file, self._gallery, allow_pickle=False)
 
     def _nearest(
         self, points: FloatArray, depth: int

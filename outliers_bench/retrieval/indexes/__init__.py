@@ -1,0 +1,1 @@
+"""The `index=` options: what finds the nearest vectors, exactly or nearly."""

@@ -1,0 +1,170 @@
+"""Random trees, through the package annoy, which is compiled when it is installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import mmap
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.machine import cores
+from outliers_bench.retrieval.indexes.faiss_index import at_least
+from outliers_bench.retrieval.indexes.index import Index, Metric, completed
+from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
+from outliers_bench.types import FloatArray, IntArray
+
+_THEIR_NAMES: dict[Metric, Literal["angular", "euclidean", "dot"]] = {
+    Metric.cosine: "angular",
+    Metric.euclidean: "euclidean",
+    Metric.inner_product: "dot",
+}
+
+
+@dataclass
+class Annoy(Index):
+    """`index=annoy`: approximate, through trees that part the vectors at random.
+
+    Built on one thread, so that the trees are the same every time.
+
+    Parameters
+    ----------
+    trees : int
+        More find more, and take more memory.
+    search_k : int or None
+        Vectors that a query is compared with at most; None takes the number of results times
+        `trees`.
+    random_seed : int
+        Decides the trees.
+
+    References
+    ----------
+    E. Bernhardsson, "Annoy: Approximate Nearest Neighbors in C++/Python", 2018.
+    """
+
+    name: str = "annoy"
+    trees: int = 50
+    search_k: int | None = None
+    random_seed: int = 0
+
+    exact: ClassVar[bool] = False
+    kept: ClassVar[bool] = True
+    searching: ClassVar[tuple[str, ...]] = ("search_k",)
+
+    @property
+    def library(self) -> str:
+        """Name and version of annoy."""
+        return f"annoy {importlib.metadata.version('annoy')}"
+
+    def check(self) -> None:
+        """Raise `BenchError` where annoy is not installed, and for numbers that cannot be."""
+        if importlib.util.find_spec("annoy") is None:
+            raise BenchError(
+                "index=annoy needs the package annoy, which is not installed: "
+                "pip install 'outliers-bench[annoy]'"
+            )
+        at_least(1, trees=self.trees, search_k=self.search_k)
+        if not 0 <= self.random_seed < 2**32:
+            raise BenchError(f"index.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
+
+    def build(self, gallery: FloatArray) -> AnnoySearcher:
+        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        trees = self._empty(gallery.shape[1])
+        trees.set_seed(self.random_seed % 2**31)  # annoy takes a C int
+        for position, vector in enumerate(gallery):
+            trees.add_item(position, vector)
+        trees.build(self.trees, n_jobs=1)
+        return AnnoySearcher(trees, self)
+
+    def load(self, path: Path) -> AnnoySearcher:
+        """Read what a searcher of this index has saved; see `Index.load`."""
+        with unsealed(path, self.said) as file, TemporaryDirectory() as folder:
+            trees = self._empty(int(file.readline()))
+            nodes = Path(folder) / "nodes"  # annoy reads whole files only
+            with nodes.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+            trees.load(str(nodes))
+            searcher = AnnoySearcher(trees, self)
+            searcher.nodes = _mapped(nodes)
+        return searcher
+
+    def _empty(self, d: int) -> Any:  # noqa: ANN401 - annoy may not be there
+        from annoy import AnnoyIndex
+
+        return AnnoyIndex(d, _THEIR_NAMES[self.metric])
+
+
+class AnnoySearcher:
+    """Trees that annoy has built.
+
+    Parameters
+    ----------
+    trees : annoy.AnnoyIndex
+    index : Annoy
+        The options.
+    """
+
+    def __init__(self, trees: Any, index: Annoy) -> None:  # noqa: ANN401 - may not be there
+        self._trees = trees
+        self._index = index
+
+    @cached_property
+    def nodes(self) -> mmap.mmap:
+        """Annoy's nodes, the vectors among them, as they lie in its file.
+
+        Annoy goes on with the file in place of its memory; that has no name any more.
+        """
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "nodes"
+            self._trees.save(str(path))
+            return _mapped(path)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return len(self.nodes)
+
+    def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
+        """Find the nearest gallery vectors; see `Searcher.search`."""
+        depth = min(depth, self._trees.get_n_items())
+        positions = np.full((len(queries), depth), -1, dtype=np.int64)
+        values = np.zeros((len(queries), depth), dtype=np.float32)
+        search_k = -1 if self._index.search_k is None else self._index.search_k
+
+        def one(row: int) -> None:
+            found = self._trees.get_nns_by_vector(queries[row], depth, search_k, True)
+            reached = len(found[0])
+            positions[row, :reached], values[row, :reached] = found
+
+        with ThreadPoolExecutor(cores()) as pool:  # annoy lets go of the interpreter's lock
+            list(pool.map(one, range(len(queries))))
+        return completed(positions, self._scores(values))
+
+    def save(self, path: Path) -> None:
+        """Write to one file, which `Annoy.load` reads."""
+        with sealed(path, self._index.said) as file:
+            file.write(f"{self._trees.f}\n".encode())
+            file.write(memoryview(self.nodes))
+
+    def _scores(self, values: FloatArray) -> FloatArray:
+        """What annoy gives, as scores."""
+        if self._index.metric is Metric.inner_product:
+            return values
+        squared = np.square(values)
+        # For unit vectors |a - b|^2 = 2 - 2 cos.
+        scores = 1 - squared / 2 if self._index.metric is Metric.cosine else -squared
+        return np.asarray(scores, dtype=np.float32)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """A file that stays readable when its name is gone."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

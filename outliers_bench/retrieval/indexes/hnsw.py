@@ -1,0 +1,65 @@
+"""A graph of neighbours, walked from far to near: the fastest where its memory can be had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from outliers_bench.retrieval.indexes.faiss_index import (
+    FaissIndex,
+    FaissSearcher,
+    at_least,
+    building_threads,
+)
+from outliers_bench.types import FloatArray
+
+
+@dataclass
+class FaissHnsw(FaissIndex):
+    """`index=faiss_hnsw`: approximate, through a hierarchical graph over whole vectors.
+
+    Parameters
+    ----------
+    m : int
+        Neighbours that a vector is linked to, twice as many in the lowest layer.
+    ef_construction : int
+        Candidates among which they are sought while the graph grows.
+    ef_search : int
+        Candidates that a query holds; more find more, and take longer.
+    build_threads : int or None
+        Of building; None takes all cores. With more than one, the graph differs from run to run.
+
+    References
+    ----------
+    Y. Malkov, D. Yashunin, "Efficient and robust approximate nearest neighbor search using
+    Hierarchical Navigable Small World graphs", TPAMI 2020.
+    """
+
+    name: str = "faiss_hnsw"
+    m: int = 32
+    ef_construction: int = 200
+    ef_search: int = 128
+    build_threads: int | None = 1
+
+    exact: ClassVar[bool] = False
+    kept: ClassVar[bool] = True
+    searching: ClassVar[tuple[str, ...]] = ("ef_search",)
+
+    def check(self) -> None:
+        """Raise `BenchError` for numbers that no graph can have."""
+        at_least(2, m=self.m)
+        at_least(1, ef_construction=self.ef_construction, ef_search=self.ef_search)
+        at_least(1, build_threads=self.build_threads)
+
+    def _built(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
+        import faiss
+
+        graph = faiss.IndexHNSWFlat(gallery.shape[1], self.m, self.faiss_metric)
+        graph.hnsw.efConstruction = self.ef_construction
+        with building_threads(self.build_threads):
+            graph.add(gallery)
+        return graph
+
+    def _searcher(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
+        built.hnsw.efSearch = self.ef_search
+        return super()._searcher(built)

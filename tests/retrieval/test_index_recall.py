@@ -1,0 +1,104 @@
+"""Recall of an approximate index, against cases counted by hand."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.index import Index, Metric
+from outliers_bench.retrieval.indexes.trees import KdTree
+from outliers_bench.retrieval.recall import recall_at_10
+from outliers_bench.retrieval.search import Search
+
+
+@dataclass
+class Missing(Index):
+    """Finds everything but some positions, which come last."""
+
+    missed: list[int] = field(default_factory=list)
+    exact = False
+
+    def build(self, gallery):
+        return MissingSearcher(Exact(metric=self.metric).build(gallery), self.missed)
+
+
+@dataclass
+class MissingSearcher:
+    whole: object
+    missed: list[int]
+    nbytes = 0
+
+    def search(self, queries, depth):
+        positions, scores = self.whole.search(queries, 1_000_000)
+        scores = np.where(np.isin(positions, self.missed), -1e9, scores)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        return np.take_along_axis(positions, best, 1), np.take_along_axis(scores, best, 1)
+
+
+def on_a_line(*values):
+    return np.array(values, dtype=np.float32)[:, None]
+
+
+def search_of(gallery, index, **options):
+    return Search(gallery, index=index, order=np.arange(len(gallery)), **options)
+
+
+def missing(*missed, metric=Metric.inner_product):
+    return Missing("missing", metric, list(missed))
+
+
+def test_two_of_the_ten_nearest_missed():
+    search = search_of(on_a_line(*range(1, 21)), missing(19, 14, 3))  # 3 is not among the ten
+    assert recall_at_10(search, on_a_line(1)) == pytest.approx(0.8)
+
+
+def test_the_mean_over_queries():
+    # Of the query -1, the ten nearest are positions 0 to 9, of which 3 is missed.
+    search = search_of(on_a_line(*range(1, 21)), missing(19, 14, 3))
+    assert recall_at_10(search, on_a_line(1, -1)) == pytest.approx((0.8 + 0.9) / 2)
+
+
+def test_any_of_those_equal_to_the_tenth_will_do():
+    gallery = on_a_line(20, 19, 18, 17, 16, 15, 14, 13, 12, 5, 5, 5, 1)
+    assert recall_at_10(search_of(gallery, missing(9, 10)), on_a_line(1)) == 1
+    assert recall_at_10(search_of(gallery, missing(9, 10, 11)), on_a_line(1)) == pytest.approx(0.9)
+
+
+def test_leave_one_out():
+    # On a line from 0 to 11 item 0 is missed. It is no matter for itself, nor for 6 to 11, of
+    # which it is the farthest; 1 to 5 find 11 in its place.
+    items = on_a_line(*range(12))
+    search = search_of(items, missing(0, metric=Metric.euclidean), leave_one_out=True)
+    assert recall_at_10(search, items) == pytest.approx((7 * 1 + 5 * 0.9) / 12)
+
+
+def test_leave_one_out_of_some_queries(monkeypatch):
+    monkeypatch.setattr("outliers_bench.retrieval.recall.MOST_QUERIES", 4)
+    items = on_a_line(*range(12))
+    search = search_of(items, missing(0, metric=Metric.euclidean), leave_one_out=True)
+    assert recall_at_10(search, items) == pytest.approx((1 + 0.9 + 1 + 1) / 4), "0, 3, 6, 9"
+
+
+def test_a_gallery_of_fewer_than_ten_is_found_whole():
+    gallery = on_a_line(*range(1, 8))
+    assert recall_at_10(search_of(gallery, missing(2, 6)), on_a_line(1, -1)) == 1
+
+
+def test_rounding_far_from_zero_is_no_loss():
+    # faiss computes distances from lengths of 22,000, next to which those of about 10 are lost.
+    gallery = np.random.default_rng(0).normal(size=(1100, 500)).astype(np.float32) * 0.3 + 1000
+    search = search_of(gallery, KdTree(metric=Metric.euclidean))
+    assert recall_at_10(search, gallery[:100] + np.float32(0.05)) == 1
+
+
+def test_exact_search_has_none():
+    assert recall_at_10(search_of(on_a_line(1, 2), Exact()), on_a_line(1)) is None
+
+
+def test_takes_no_time_of_the_run():
+    search = search_of(on_a_line(*range(1, 21)), missing(19))
+    search.rank(on_a_line(1), 3)
+    seconds, size = dict(search.meter.seconds), search.meter.index_bytes
+    recall_at_10(search, on_a_line(1))
+    assert (search.meter.seconds, search.meter.index_bytes) == (seconds, size)
