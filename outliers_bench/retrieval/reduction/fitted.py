@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -63,7 +62,10 @@ def _read(path: Path) -> Projection | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             projection = Projection(arrays["mean"], arrays["axes"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None  # not there, or damaged: fitted anew
-    whole = projection.axes.ndim == 2 and projection.mean.shape == projection.axes.shape[:1]
-    return projection if whole else None
+    except Exception:
+        # Not there, or damaged: fitted anew. Bytes at random make NumPy and zipfile raise nearly
+        # anything, down to TypeError, EOFError and NotImplementedError.
+        return None
+    mean, axes = projection.mean, projection.axes
+    whole = axes.ndim == 2 and mean.shape == axes.shape[:1]
+    return projection if whole and mean.dtype == axes.dtype == np.float32 else None

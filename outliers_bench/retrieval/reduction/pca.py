@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
+from outliers_bench.retrieval.reduction.eigen import (
+    Float64Array,
+    fix_signs,
+    leading_eigenvectors,
+)
 from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
 from outliers_bench.types import FloatArray, IntArray
-
-# Sides of a matrix up to which eigh in one thread is faster (0.15 s against 0.19 s at 1,024, and
-# against 1 s where another process keeps a core busy: BLAS threads wait for the slowest).
-_FOR_ONE_THREAD = 1500
 
 
 @dataclass
@@ -71,14 +71,13 @@ class Pca(Reducer):
         if self.whiten:
             deviations = np.sqrt(variances)
             # A direction without variance holds only rounding noise, which must not be blown up.
-            floor = deviations.max() * np.finfo(np.float32).eps
+            # Where there is nothing but such directions, any positive number will do.
+            floor = deviations.max() * np.finfo(np.float32).eps or 1.0
             axes = axes / np.maximum(deviations, floor)
         return Projection(mean, np.ascontiguousarray(axes, dtype=np.float32))
 
 
-def principal_axes(
-    centred: FloatArray, n: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def principal_axes(centred: FloatArray | Float64Array, n: int) -> tuple[Float64Array, Float64Array]:
     """The n directions of largest variance, exactly.
 
     Only the wanted eigenvectors of the smaller of covariance and Gram matrix are computed, in
@@ -87,7 +86,7 @@ def principal_axes(
 
     Parameters
     ----------
-    centred : array of float32, shape (m, d)
+    centred : array of float32 or float64, shape (m, d)
         Vectors whose mean has been subtracted.
     n : int
         How many, at most min(m, d).
@@ -99,24 +98,14 @@ def principal_axes(
     axes : array of float64, shape (d, n)
         Orthonormal columns. The largest entry of each is positive.
     """
-    from scipy.linalg import eigh
-    from threadpoolctl import threadpool_limits
-
     m, d = centred.shape
     x = centred.astype(np.float64)
     wide = m < d
-    square = x @ x.T if wide else x.T @ x
-    size = len(square)
-    with threadpool_limits(1 if size <= _FOR_ONE_THREAD else None):
-        values, vectors = eigh(
-            square, subset_by_index=[size - n, size - 1], overwrite_a=True, check_finite=False
-        )
-    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    values, vectors = leading_eigenvectors(x @ x.T if wide else x.T @ x, n)
+    values = np.maximum(values, 0.0)
     if wide:
         # X = U S V', so V = X' U / S; a direction without variance stays a zero column.
         lengths = np.sqrt(values)
         real = lengths > lengths.max() * np.sqrt(np.finfo(np.float64).eps)
         vectors = np.divide(x.T @ vectors, lengths, out=np.zeros((d, n)), where=real)
-    largest = np.abs(vectors).argmax(axis=0)
-    vectors = vectors * np.where(vectors[largest, np.arange(n)] < 0, -1.0, 1.0)
-    return values / max(m - 1, 1), vectors
+    return values / max(m - 1, 1), fix_signs(vectors)

@@ -1,0 +1,146 @@
+"""Learned whitening: what photos of one class differ by is scaled away, what classes do is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.labels import joined, unusual
+from outliers_bench.retrieval.reduction.eigen import (
+    Float64Array,
+    fix_signs,
+    leading_eigenvectors,
+)
+from outliers_bench.retrieval.reduction.pca import principal_axes
+from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
+from outliers_bench.types import FloatArray, IntArray
+
+
+@dataclass
+class LearnedWhitening(Reducer):
+    """Whiten the differences within matching pairs, then keep where non-matching ones vary most.
+
+    With C_S and C_D the covariances of differences over all pairs of one class and of two,
+    the projection is C_S^(-1/2) eig(C_S^(-1/2) C_D C_S^(-1/2)), applied to centred vectors.
+
+    Parameters
+    ----------
+    n : int or None
+        Dimensions kept; None keeps all: the vectors', or as many as photos where those are fewer.
+    shrinkage : float
+        From 0 to 1: how far C_S is drawn to a multiple of the identity with the same trace. With
+        fewer matching differences than dimensions it is singular, and its inverse would blow up
+        directions in which the few known photos of a class happen to agree. 0 is the paper's.
+
+    References
+    ----------
+    F. Radenović, G. Tolias, O. Chum, "Fine-tuning CNN image retrieval with no human annotation",
+    TPAMI 2019, section 3.3, which draws pairs where we take all; after K. Mikolajczyk, J. Matas,
+    "Improving descriptors for fast tree matching by optimal linear projection", ICCV 2007.
+    The shrinkage is that of O. Ledoit, M. Wolf, "A well-conditioned estimator for
+    large-dimensional covariance matrices", J. Multivariate Analysis 2004, with a given weight.
+    """
+
+    shrinkage: float = 0.1
+    name: ClassVar[str] = "learned_whitening"
+    needs_labels: ClassVar[bool] = True
+
+    @property
+    def active(self) -> bool:
+        """Always: without `n`, all dimensions are whitened and kept."""
+        return True
+
+    @property
+    def label(self) -> str:
+        """Name, number of dimensions, and an unusual shrinkage."""
+        kept = "" if self.n is None else str(self.n)
+        return joined("learned whitening", kept, *unusual(self, LearnedWhitening, ("n",)))
+
+    def check(self) -> None:
+        """Refuse no dimensions, and a shrinkage that is no share."""
+        if self.n is not None and self.n < 1:
+            raise BenchError(f"reduce.n={self.n}: a number of dimensions is at least 1 (null: all)")
+        if not 0 <= self.shrinkage <= 1:
+            raise BenchError(f"reduce.shrinkage={self.shrinkage}: from 0 to 1; usual is 0.1")
+
+    def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:
+        """Refuse more dimensions than the photos span; see `Reducer.check_fit`."""
+        most = min(n_fit, dimensions)
+        if self.n is not None and self.n > most:
+            raise BenchError(
+                f"reduce.n={self.n} is too large: learned_whitening is fitted on the {n_fit} "
+                f"{fitted_on} images and the features have {dimensions} dimensions, so at most "
+                f"{most}"
+            )
+
+    def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
+        """Find the projection from all pairs of labelled vectors.
+
+        Raises
+        ------
+        BenchError
+            If there are no two classes, or no class has two photos.
+        """
+        if labels is None:
+            raise ValueError("learned whitening needs labels")
+        photos = np.bincount(labels)
+        if (photos > 0).sum() < 2 or photos.max() < 2:
+            raise BenchError(
+                f"reduce={self.name} needs matching and non-matching pairs, but the {len(labels)} "
+                f"train images have {(photos > 0).sum()} classes of at most {photos.max()} images; "
+                "use pca.n"
+            )
+        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        x = vectors.astype(np.float64) - mean
+        # Outside of the span of the photos no pair differs, so with few photos it is enough.
+        span = principal_axes(x, len(x))[1] if len(x) < x.shape[1] else None
+        within, between = pair_covariances(x if span is None else x @ span, labels)
+        axes = self._axes(within, between)
+        axes = fix_signs(axes if span is None else span @ axes)
+        return Projection(mean, np.ascontiguousarray(axes, dtype=np.float32))
+
+    def _axes(self, within: Float64Array, between: Float64Array) -> Float64Array:
+        """The leading generalised eigenvectors, which are the columns of the projection."""
+        size = len(within)
+        target = np.trace(within) / size
+        # Where all photos of a class agree there is only rounding noise, which must not be blown
+        # up; where all photos agree, any positive number will do.
+        largest = max(np.diag(within).max(), np.diag(between).max())
+        floor = largest * np.finfo(np.float32).eps or 1.0
+        within = (1 - self.shrinkage) * within
+        within[np.diag_indices(size)] += self.shrinkage * target + floor
+        return leading_eigenvectors(between, self.n or size, within)[1]
+
+
+def pair_covariances(x: Float64Array, labels: IntArray) -> tuple[Float64Array, Float64Array]:
+    """Mean outer product of differences over all pairs of one class, and over all others.
+
+    In closed form: over all pairs of n vectors, (a - b)(a - b)' adds up to n times their scatter
+    about their mean. So each class gives its sum over matching pairs, the whole set that over
+    all, and the rest do not match.
+
+    Parameters
+    ----------
+    x : array of float64, shape (m, d)
+        Centred.
+    labels : array of int64, shape (m,)
+        At least two classes, of which one has two vectors.
+
+    Returns
+    -------
+    matching, non_matching : array of float64, shape (d, d)
+    """
+    classes, of_class, photos = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(classes), x.shape[1]))
+    np.add.at(sums, of_class, x)
+    weight = np.sqrt(photos.astype(np.float64))
+    apart = (x - (sums / photos[:, None])[of_class]) * weight[of_class, None]
+    matching = apart.T @ apart
+    centred = x - x.mean(axis=0)
+    non_matching = len(x) * (centred.T @ centred) - matching
+    pairs = float(photos @ (photos - 1)) / 2
+    all_pairs = len(x) * (len(x) - 1) / 2
+    return matching / pairs, non_matching / (all_pairs - pairs)

@@ -1,0 +1,73 @@
+"""Random projection: fewer dimensions for nothing, the yardstick of every learned reduction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
+from outliers_bench.types import FloatArray, IntArray
+
+
+@dataclass
+class RandomProjection(Reducer):
+    """Project on `n` directions drawn from a normal distribution; nothing is learned.
+
+    Entries have variance 1/n, so that squared distances keep their size on average, with a
+    relative deviation of sqrt(2/n). Vectors are not centred: angles are kept, and so is a cosine.
+
+    Parameters
+    ----------
+    n : int
+        Dimensions; there is no default.
+    random_seed : int
+        Decides the directions.
+
+    References
+    ----------
+    W. B. Johnson, J. Lindenstrauss, "Extensions of Lipschitz mappings into a Hilbert space", 1984;
+    S. Dasgupta, A. Gupta, "An elementary proof of a theorem of Johnson and Lindenstrauss", 2003.
+    """
+
+    random_seed: int = 0
+    name: ClassVar[str] = "random_projection"
+
+    @property
+    def active(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def label(self) -> str:
+        """Name and number of dimensions."""
+        return f"random projection {self.n}"
+
+    def check(self) -> None:
+        """Refuse no dimensions."""
+        if self.n is None or self.n < 1:
+            raise BenchError(
+                f"reduce.n={'null' if self.n is None else self.n}: random_projection needs to know "
+                "how many dimensions, at least 1"
+            )
+        if not 0 <= self.random_seed < 2**32:
+            raise BenchError(f"reduce.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
+
+    def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:  # noqa: ARG002
+        """Refuse more dimensions than there are; see `Reducer.check_fit`."""
+        if self.n is not None and self.n > dimensions:
+            raise BenchError(
+                f"reduce.n={self.n} is too large: the features have {dimensions} dimensions, and "
+                "a random projection does not add any"
+            )
+
+    def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:  # noqa: ARG002
+        """Draw the directions; of the vectors, only the length counts."""
+        if self.n is None:
+            raise ValueError("a random projection needs a number of dimensions")
+        d = vectors.shape[1]
+        axes = np.random.default_rng(self.random_seed).standard_normal((d, self.n), np.float32)
+        axes /= np.float32(np.sqrt(self.n))
+        return Projection(np.zeros(d, dtype=np.float32), axes)

@@ -1,0 +1,71 @@
+"""Random projection: distances and angles kept, as closely as theory says."""
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from outliers_bench.config import register, shipped, typed
+from outliers_bench.errors import BenchError
+from outliers_bench.retrieval.reduction.random_projection import RandomProjection
+
+
+def cloud(n, d, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+@pytest.mark.parametrize("n", [50, 400])
+def test_squared_distances_are_kept_but_for_sqrt_two_by_n(n):
+    x = cloud(120, 500) + 4
+    y = RandomProjection(n=n).fit(x, None)(x)
+    pairs = np.triu_indices(len(x), 1)
+    before, after = (
+        (np.linalg.norm(v[:, None] - v[None], axis=2) ** 2)[pairs].astype(np.float64)
+        for v in (x, y)
+    )
+    ratio = after / before
+    assert abs(ratio.mean() - 1) < 3 / np.sqrt(n)
+    assert ratio.std() == pytest.approx(np.sqrt(2 / n), rel=0.25)
+    assert np.abs(ratio - 1).max() < 6 * np.sqrt(2 / n)
+
+
+def test_the_cosine_is_kept_too_for_nothing_is_centred():
+    x = cloud(40, 500) + 4  # all within a narrow cone, which centring would open
+    projection = RandomProjection(n=400).fit(x, None)
+    assert not projection.mean.any()
+    y = projection(x)
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, y)]
+    assert np.allclose(unit[0] @ unit[0].T, unit[1] @ unit[1].T, atol=0.05)
+
+
+def test_what_it_is_fitted_on_does_not_matter_but_the_seed_does():
+    one = RandomProjection(n=5).fit(cloud(10, 20), None)
+    other = RandomProjection(n=5).fit(cloud(3, 20, seed=1), np.zeros(3, dtype=np.int64))
+    assert one.axes.tobytes() == other.axes.tobytes()
+    seeded = RandomProjection(n=5, random_seed=1).fit(cloud(10, 20), None)
+    assert not np.isclose(one.axes, seeded.axes).any()
+
+
+def configured(*overrides):
+    register()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        return typed(compose("config", ["reduce=random_projection", *overrides]))
+
+
+def test_the_runs_seed_decides():
+    assert configured("reduce.n=7", "seed=3").reducer == RandomProjection(n=7, random_seed=3)
+    assert configured("reduce.n=7").reducer == RandomProjection(n=7)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ((), r"reduce\.n=null: "),
+        (("reduce.n=0",), r"reduce\.n=0: "),
+        (("reduce.n=7", "reduce.random_seed=-1"), r"reduce\.random_seed=-1: from 0"),
+        (("reduce.n=7", "pca.n=5"), "leave one of them out"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(overrides, message):
+    with pytest.raises(BenchError, match=message) as refused:
+        configured(*overrides)
+    assert "\n" not in str(refused.value)
