@@ -41,6 +41,9 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
             return Text("" if speed is None else f"{speed:,.0f} {unit}/s")
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # nobody to see a bar, and its thread takes milliseconds to start
+        yield from items
+        return
     columns = (
         TextColumn("{task.description:>8}"),
         BarColumn(),
@@ -48,7 +51,7 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
         Rate(),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         yield from progress.track(items, total=total, description=stage)
 
 

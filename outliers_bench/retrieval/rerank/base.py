@@ -11,6 +11,7 @@ from outliers_bench.labels import joined, unusual
 from outliers_bench.types import FloatArray, Ranking
 
 if TYPE_CHECKING:
+    from outliers_bench.retrieval.indexes.index import Metric
     from outliers_bench.retrieval.search import Search
 
 
@@ -40,6 +41,9 @@ class Rerank:
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
+
+    def check_metric(self, metric: Metric) -> None:
+        """Raise `BenchError` if it cannot work on scores of this metric."""
 
     def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
         """Rank the gallery for every query, with a second look.

@@ -1,0 +1,132 @@
+"""What a second look costs: milliseconds a query and peak memory of each re-ranker.
+
+python benchmarks/reranking.py --n 43000 --d 500 --queries 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from outliers_bench.config import SCHEMAS
+from outliers_bench.machine import cores
+from outliers_bench.measure import Meter, peak_memory
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.search import Search
+
+RERANKERS = [name for name in SCHEMAS["rerank"] if name != "spatial"]  # which needs photos
+PER_CLASS = 100
+NOISE = 4.0
+
+
+def made(n: int, d: int, queries: int) -> tuple[np.ndarray, ...]:
+    """Vectors about the centres of classes, so that neighbours are more than chance; labels."""
+    rng = np.random.default_rng(0)
+    classes = max(2, n // PER_CLASS)
+    centres = rng.standard_normal((classes, d), dtype=np.float32)
+
+    def around(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = rng.integers(0, classes, count)
+        vectors = rng.standard_normal((count, d), dtype=np.float32)
+        vectors *= NOISE
+        for start in range(0, count, 1000):
+            rows = slice(start, start + 1000)
+            vectors[rows] += centres[labels[rows]]
+        return vectors, labels
+
+    return *around(n), *around(queries)
+
+
+def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
+    """One re-ranker in this process: seconds by stage, peak memory, what it found."""
+    gallery, kinds, queries, asked = made(options.n, options.d, options.queries)
+    if options.leave_one_out:
+        queries, asked = gallery, kinds
+    meter = Meter.begun()  # forgets the peak until now
+    before = peak_memory()
+    search = Search(
+        gallery,
+        index=Exact(),
+        order=np.random.default_rng(1).permutation(options.n),
+        leave_one_out=options.leave_one_out,
+        meter=meter,
+    )
+    start = time.perf_counter()
+    found = SCHEMAS["rerank"][name]().rank(search, queries, min(options.depth, search.reachable))
+    took = time.perf_counter() - start
+    first = found.indices[:, :10]
+    return {
+        "ms_per_query": 1000 * meter.seconds["search"] / len(queries),
+        "rerank_ms_per_query": 1000 * meter.seconds.get("rerank", 0.0) / len(queries),
+        "graph_seconds": meter.seconds.get("graph", 0.0),
+        "seconds": took,
+        "peak_bytes": peak_memory(),
+        "grown_bytes": peak_memory() - before,
+        "precision_at_10": float((kinds[first] == asked[:, None]).mean()),
+    }
+
+
+def apart(name: str, arguments: list[str]) -> dict[str, object]:
+    """The same in a process of its own, whose memory nothing else has used."""
+    command = [sys.executable, __file__, *arguments, "--only", name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def machine() -> dict[str, object]:
+    return {
+        "cores": cores(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "load": os.getloadavg(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=43_000, help="gallery vectors")
+    parser.add_argument("--d", type=int, default=500, help="their dimensions")
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--depth", type=int, default=100, help="of the rankings")
+    parser.add_argument("--leave-one-out", action="store_true", help="all of the gallery is asked")
+    parser.add_argument("--rerankers", nargs="+", choices=RERANKERS, default=RERANKERS)
+    parser.add_argument("--only", choices=RERANKERS, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "reranking.json"
+    )
+    options = parser.parse_args()
+    if options.only is not None:
+        print(json.dumps(measured(options.only, options)))
+        return
+    facts = machine()  # with the load before there is ours
+    print(f"{options.queries:,} queries, {options.n:,} x {options.d} gallery vectors")
+    if options.leave_one_out:
+        print("every gallery vector is asked against all others")
+    print(f"{'':<24}{'ms/query':>10}{'of which':>10}{'graph s':>9}{'peak MiB':>10}{'P@10':>7}")
+    results = {}
+    for name in options.rerankers:
+        results[name] = row = apart(name, sys.argv[1:])
+        print(
+            f"{name:<24}{row['ms_per_query']:>10.2f}{row['rerank_ms_per_query']:>10.2f}"
+            f"{row['graph_seconds']:>9.1f}{row['peak_bytes'] / 2**20:>10,.0f}"
+            f"{row['precision_at_10']:>7.3f}",
+            flush=True,
+        )
+    said = {name: value for name, value in vars(options).items() if name not in ("out", "only")}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(
+        json.dumps({"machine": facts, "options": said, "results": results}, indent=2) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Query expansion: ask again with the query moved towards its first hits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from outliers_bench.retrieval.graph import PAIR_VALUES
+from outliers_bench.retrieval.rerank.shortlisted import ByCosine, blocks, compared_again, stacked
+from outliers_bench.types import FloatArray, IntArray, Ranking
+
+if TYPE_CHECKING:
+    from outliers_bench.retrieval.search import Search
+
+
+@dataclass
+class AlphaQueryExpansion(ByCosine):
+    """`rerank=alpha_qe`: q + sum of max(s_i, 0)^alpha g_i over the first hits searches again.
+
+    Parameters
+    ----------
+    n : int
+        Hits that are added to the query.
+    alpha : float
+        How much more the nearer ones count; 0 weighs them all like the query (Chum et al. 2007).
+
+    References
+    ----------
+    F. Radenović, G. Tolias, O. Chum, "Fine-tuning CNN image retrieval with no human annotation",
+    TPAMI 2018.
+    O. Chum et al., "Total recall: automatic query expansion with a generative feature model for
+    object retrieval", ICCV 2007.
+    """
+
+    name: str = "alpha_qe"
+    n: int = 10
+    alpha: float = 3.0
+
+    def check(self) -> None:
+        """Raise `BenchError` for options that cannot work."""
+        self.at_least(1, "n")
+        self.at_least(0, "alpha")
+
+    def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
+        """Rank the gallery for every expanded query; see `Rerank.rank`."""
+        self.check_metric(search.index.metric)
+        hits = min(self.n, search.reachable)
+        rankings = []
+        for rows in blocks(len(queries), max(depth, hits)):
+            items = rows if search.leave_one_out else None
+            first = search.rank(queries[rows], hits, items=items)
+            with search.meter.stage("search"), search.meter.stage("rerank"):
+                asked = search.comparable(queries[rows])
+                first, similarities = compared_again(search, asked, first, hits)
+                asked = self._expanded(asked, search.gallery, first.indices, similarities)
+            rankings.append(search.rank(asked, depth, items=items))
+        return stacked(rankings, depth)
+
+    def _expanded(
+        self, queries: FloatArray, gallery: FloatArray, hits: IntArray, similarities: FloatArray
+    ) -> FloatArray:
+        weights = np.maximum(similarities, 0).astype(np.float64) ** self.alpha
+        return queries + weighted_sums(gallery, hits, weights.astype(np.float32))
+
+
+def weighted_sums(gallery: FloatArray, positions: IntArray, weights: FloatArray) -> FloatArray:
+    """Weighted sums of gallery vectors.
+
+    Parameters
+    ----------
+    gallery : array of float32, shape (n, d)
+    positions : array of int64, shape (b, k)
+    weights : array of float32, shape (b, k)
+
+    Returns
+    -------
+    array of float32, shape (b, d)
+    """
+    sums = np.empty((len(positions), gallery.shape[1]), dtype=np.float32)
+    size = max(1, PAIR_VALUES // max(1, positions.shape[1] * gallery.shape[1]))
+    for start in range(0, len(positions), size):
+        rows = slice(start, start + size)
+        sums[rows] = np.einsum("bkd,bk->bd", gallery[positions[rows]], weights[rows])
+    return sums

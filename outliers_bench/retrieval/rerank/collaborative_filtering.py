@@ -1,0 +1,83 @@
+"""Item-based collaborative filtering: who is like these hits is a hit too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.retrieval.graph import neighbours
+from outliers_bench.retrieval.rerank.shortlisted import Scorer, Shortlisted
+from outliers_bench.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from outliers_bench.retrieval.search import Search
+
+
+@dataclass
+class CollaborativeFiltering(Shortlisted):
+    """`rerank=collaborative_filtering`: a query is a user, its first hits what the user has rated.
+
+    With ratings r_h = max(cos(q, h), 0) of the items h in the history, an item scores
+    (1 - weight) cos(q, item) + weight * sum r_h s(h, item) / sum r_h, where s is the cosine if
+    the item is h or among its k nearest, and 0 otherwise, or if negative.
+
+    Parameters
+    ----------
+    history : int
+        First hits that count as rated.
+    k : int
+        Items that each item is held to be similar to.
+    weight : float
+        Share of what the history says; the rest is the similarity to the query.
+
+    References
+    ----------
+    B. Sarwar, G. Karypis, J. Konstan, J. Riedl, "Item-based collaborative filtering
+    recommendation algorithms", WWW 2001.
+    M. Deshpande, G. Karypis, "Item-based top-N recommendation algorithms", ACM TOIS 22, 2004.
+    """
+
+    name: str = "collaborative_filtering"
+    history: int = 5
+    k: int = 50
+    weight: float = 0.5
+
+    def check(self) -> None:
+        """Raise `BenchError` for options that cannot work."""
+        self.at_least(1, "shortlist", "history", "k")
+        if self.shortlist is not None and self.history > self.shortlist:
+            raise BenchError(
+                f"rerank.history={self.history} is more than rerank.shortlist={self.shortlist}"
+            )
+        if not 0 <= self.weight <= 1:
+            raise BenchError(f"rerank.weight={self.weight}: from 0 to 1")
+
+    def scorer(self, search: Search) -> Scorer:
+        """Find the gallery's neighbour graph, which stands for the item-item similarities."""
+        graph = neighbours(search, self.k + int(search.leave_one_out))
+
+        def score(
+            queries: FloatArray,  # noqa: ARG001
+            hits: IntArray,
+            similarities: FloatArray,
+            items: IntArray | None,
+        ) -> FloatArray:
+            rated = np.zeros(len(search.gallery))  # of one query at a time
+            found = np.empty(hits.shape, dtype=np.float32)
+            for row, near in enumerate(hits):
+                history = near[: self.history]
+                ratings = np.maximum(similarities[row, : self.history], 0).astype(np.float64)
+                without = None if items is None else items[row : row + 1]
+                alike, how_much = graph.of(history, self.k, without=without)
+                told = ratings[:, None] * np.maximum(how_much, 0)
+                np.add.at(rated, alike, told)
+                rated[history] += ratings  # an item is as similar to itself as can be
+                average = rated[near] / (ratings.sum() or 1)
+                found[row] = (1 - self.weight) * similarities[row] + self.weight * average
+                rated[alike], rated[history] = 0, 0
+            return found
+
+        return score
