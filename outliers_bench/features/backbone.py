@@ -80,8 +80,9 @@ class Backbone(Extractor):
         Raises
         ------
         BenchError
-            For an unknown network, too small an image, an exponent that is not positive, or
-            weights that are neither `imagenet` nor `random` nor a file with a fitting suffix.
+            For an unknown network, too small an image, views that cannot be averaged, an exponent
+            that is not positive, or weights that are neither `imagenet` nor `random` nor a file
+            with a fitting suffix.
         """
         _ = self.preprocessing
         if self.image_size < self.min_image_size:
@@ -90,6 +91,7 @@ class Backbone(Extractor):
                 f"which needs {self.min_image_size} or more"
             )
         check_size(self.image_size)
+        self.check_views(self.min_image_size)
         if not 0 <= self.random_seed < 2**32:
             raise BenchError(f"model.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
         if not (math.isfinite(self.gem_p) and self.gem_p > 0):

@@ -72,6 +72,8 @@ class Features:
         Of the features' numbers in the store.
     stage : str
         What the work is called in bars and times.
+    bar : str
+        What it is called in the bar, where that is not the stage.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Features:
         *,
         dtype: str = "<f4",
         stage: str = "embed",
+        bar: str = "",
     ) -> None:
         self._extractor = extractor
         self._engine = engine
@@ -90,6 +93,7 @@ class Features:
         self._meter = meter
         self._dtype = dtype
         self._stage = stage
+        self._bar = bar or stage
         # Rates compare only where the same thing was measured.
         self._how = f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
 
@@ -193,7 +197,7 @@ class Features:
             store.add(batch, decoder.take_damaged(), seconds=now - committed, how=self._how)
             batch, committed = [], now
 
-        for pair in track(embedder(decoder), stage=self._stage, total=len(missing)):
+        for pair in track(embedder(decoder), stage=self._bar, total=len(missing)):
             batch.append(pair)
             if time.perf_counter() - committed >= COMMIT_SECONDS:
                 commit()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias
 
 from outliers_bench.data.decode import resize
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
-from outliers_bench.types import RGB, FloatArray
+from outliers_bench.features.views import Views
+from outliers_bench.labels import joined
+from outliers_bench.types import RGB, FloatArray, Split
 
 Key: TypeAlias = bytes
 LARGEST_SIDE = 4096  # pixels; a batch of larger squares fills the memory of common machines
@@ -64,6 +66,9 @@ class Model:
         """Raise `BenchError` for options that cannot work; takes no more than milliseconds."""
         raise NotImplementedError
 
+    def check_split(self, split: Split) -> None:
+        """Raise `BenchError` where the model cannot learn what it needs from a split."""
+
     def space(self) -> Space:
         """Everything about the model that the numbers depend on: the key of the feature store."""
         raise NotImplementedError
@@ -77,9 +82,12 @@ class Extractor(Model):
     ----------
     image_size : int
         Side in pixels of the square that photos are squeezed to.
+    views : Views
+        How often each photo is looked at; plain, once and as it is.
     """
 
     image_size: int
+    views: Views = field(default_factory=Views, kw_only=True)
 
     @property
     def dimensions(self) -> int:
@@ -89,7 +97,29 @@ class Extractor(Model):
     @property
     def variant(self) -> str:
         """The image size, and what is unusual."""
-        return f"{self.image_size}px"
+        return joined(f"{self.image_size}px", self.views.label)
+
+    def check_views(self, smallest: int = 1) -> None:
+        """Raise `BenchError` for views that cannot be computed, or not averaged.
+
+        Parameters
+        ----------
+        smallest : int
+            Side in pixels that the model can take.
+        """
+        self.views.check(self.image_size)
+        for scale, size in zip(self.views.scales, self.views.sizes(self.image_size), strict=True):
+            told = f"model.views.scales: {scale:g} times {self.image_size} is {size:g} pixels"
+            if size < smallest:
+                raise BenchError(f"{told}, too few for {self.name}, which needs {smallest} or more")
+            if size > LARGEST_SIDE:
+                raise BenchError(f"{told}, too many: at most {LARGEST_SIDE}")
+            length = replace(self, image_size=size).dimensions
+            if length != self.dimensions:
+                raise BenchError(
+                    f"{told}, of which {self.name} makes {length:,} numbers and not "
+                    f"{self.dimensions:,}; only vectors of one length can be averaged"
+                )
 
     def prepare(self, image: RGB) -> RGB:
         """What is made of a decoded image before it is embedded; called in several threads."""

@@ -29,10 +29,11 @@ class Pixels(Extractor):
         return 3 * self.image_size**2
 
     def check(self) -> None:
-        """Raise `BenchError` for a thumbnail without pixels."""
+        """Raise `BenchError` for a thumbnail without pixels, or views of several sizes."""
         check_size(self.image_size)
         if self.image_size < 1:
             raise BenchError(f"model.image_size={self.image_size} must be 1 or more")
+        self.check_views()
 
     def space(self) -> dict[str, str | int | float]:
         """Everything the embeddings depend on, but the photos."""
