@@ -16,6 +16,8 @@ from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.source import DataSource
 from outliers_bench.data.synthetic import Synthetic
+from outliers_bench.ensemble.compose import compose_members
+from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.efficientnet_lite0 import EfficientNetLite0
@@ -24,12 +26,22 @@ from outliers_bench.features.extractor import Model
 from outliers_bench.features.pixels import Pixels
 from outliers_bench.help import config_groups
 from outliers_bench.keypoints.models import KeypointMatching, Spatial, Vlad
-from outliers_bench.retrieval.exact import Exact
-from outliers_bench.retrieval.index import Index
+from outliers_bench.retrieval.indexes.annoy_trees import Annoy
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
+from outliers_bench.retrieval.indexes.index import Index
+from outliers_bench.retrieval.indexes.quantised import FaissIvfPq, FaissSq8
+from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
+from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
+from outliers_bench.retrieval.reduction.random_projection import RandomProjection
 from outliers_bench.retrieval.reduction.reducer import Reducer
+from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
 from outliers_bench.retrieval.rerank.base import Rerank
-from outliers_bench.retrieval.trees import BallTree, KdTree
+from outliers_bench.retrieval.rerank.collaborative_filtering import CollaborativeFiltering
+from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation
+from outliers_bench.retrieval.rerank.diffusion import Diffusion
+from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 
 MOST_PICTURED = 200  # rows or columns; an image file has room for little more
 PACKAGE = Path(__file__).resolve().parent
@@ -182,6 +194,10 @@ def typed(cfg: DictConfig) -> Config:
         raise TypeError(f"the primary config is a {type(config).__name__}, not the Config schema")
     _refuse_unknown(config, "")
     _check_ranges(config)
+    if isinstance(config.model, Ensemble):
+        config.model.models = tuple(
+            compose_members(config.model.members, seed=config.seed, conf=shipped("conf"))
+        )
     config.model.check()
     config.pca.check()
     config.reduce.check()
@@ -192,6 +208,7 @@ def typed(cfg: DictConfig) -> Config:
         )
     config.index.check()
     config.rerank.check()
+    config.rerank.check_metric(config.index.metric)
     return config
 
 
@@ -199,7 +216,7 @@ def _refuse_unknown(node: object, path: str) -> None:
     # Hydra's +key=value adds what no schema knows; nothing would ever read it.
     known = [entry.name for entry in fields(node)]  # type: ignore[arg-type]
     for name, value in vars(node).items():
-        if name not in known:
+        if name not in known and not name.startswith("_"):
             raise BenchError(f"{path}{name} is no option; {path or 'there'} has {', '.join(known)}")
         if is_dataclass(value):
             _refuse_unknown(value, f"{path}{name}.")
@@ -257,8 +274,29 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "pixels": Pixels,
         "keypoints": KeypointMatching,
         "vlad": Vlad,
+        "ensemble": Ensemble,
     },
-    "reduce": {"none": Reducer},
-    "rerank": {"none": Rerank, "spatial": Spatial},
-    "index": {"exact": Exact, "kd_tree": KdTree, "ball_tree": BallTree},
+    "reduce": {
+        "none": Reducer,
+        "learned_whitening": LearnedWhitening,
+        "random_projection": RandomProjection,
+    },
+    "rerank": {
+        "none": Rerank,
+        "spatial": Spatial,
+        "alpha_qe": AlphaQueryExpansion,
+        "dba": DatabaseAugmentation,
+        "k_reciprocal": KReciprocal,
+        "diffusion": Diffusion,
+        "collaborative_filtering": CollaborativeFiltering,
+    },
+    "index": {
+        "exact": Exact,
+        "kd_tree": KdTree,
+        "ball_tree": BallTree,
+        "faiss_hnsw": FaissHnsw,
+        "faiss_ivfpq": FaissIvfPq,
+        "faiss_sq8": FaissSq8,
+        "annoy": Annoy,
+    },
 }

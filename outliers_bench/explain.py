@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -38,7 +39,9 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     said = _in_one_line(error) or _in_one_line(cause)
     if said.startswith(MERGING) and cause is not None:
         said = f"{said.removeprefix(MERGING)}: {_in_one_line(cause)}"
-    return said.replace("int is not a ListConfig, list or tuple", "a list is wanted, as in k=[1,5]")
+    return re.sub(
+        r"\w+ is not a ListConfig, list or tuple", "a list is wanted, as in k=[1,5]", said
+    )
 
 
 def _in_one_line(error: BaseException | None) -> str:

@@ -9,6 +9,8 @@ from enum import Enum
 
 from outliers_bench import __version__
 from outliers_bench.config import Config
+from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.features.extractor import Model
 from outliers_bench.types import Split
 
 # Where things are kept and shown, how fast they are computed, and the names of folders do not
@@ -29,9 +31,16 @@ def identity(config: Config, split: Split) -> str:
     values = {key: value for key, value in asdict(config).items() if key not in IRRELEVANT}
     if not config.model.embeds:
         values = {key: value for key, value in values.items() if key not in OF_EMBEDDINGS}
-    values["model"] = {**values["model"], **config.model.space()}
+    values["model"] = _model(config.model)
     said = json.dumps([__version__, split.fingerprint, values], sort_keys=True, default=_plain)
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+
+
+def _model(model: Model) -> dict[str, object]:
+    values = {**asdict(model), **model.space()}
+    if isinstance(model, Ensemble):
+        values["members"] = [_model(member) for member in model.models]
+    return values
 
 
 def _plain(value: object) -> str:

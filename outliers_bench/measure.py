@@ -25,7 +25,7 @@ class Meter:
     index_bytes: int = 0
     index_build_seconds: float | None = None
     recall_at_10: float | None = None
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def begun(cls) -> Meter:
@@ -45,6 +45,31 @@ class Meter:
     def add(self, stage: str, seconds: float) -> None:
         """Add seconds to a stage."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def absorb(self, part: Meter) -> None:
+        """Add what a part of the run has taken down; the part's meter begins anew.
+
+        A photo goes through every part, so that times a photo add up. Of recalls the worst counts.
+        """
+        for stage, seconds in part.seconds.items():
+            self.add(stage, seconds)
+        self.dimensions += part.dimensions
+        if part.features_computed or part.features_reused:
+            first = not (self.features_computed or self.features_reused)
+            rates = [part.images_per_second, *([] if first else [self.images_per_second])]
+            known = [rate for rate in rates if rate]
+            whole = len(known) == len(rates)
+            self.images_per_second = 1 / sum(1 / rate for rate in known) if whole else None
+            self.features_computed += part.features_computed
+            self.features_reused += part.features_reused
+        self.index_bytes += part.index_bytes
+        if part.index_build_seconds is not None:
+            self.index_build_seconds = (self.index_build_seconds or 0) + part.index_build_seconds
+        recalls = [r for r in (self.recall_at_10, part.recall_at_10) if r is not None]
+        self.recall_at_10 = min(recalls, default=None)
+        for name, count in part.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        vars(part).update(vars(Meter()))
 
     def costs(self, n_query: int) -> Costs:
         """Everything taken down so far, for a run with `n_query` queries."""

@@ -320,7 +320,7 @@ class Costs:
     recall_at_10 : float or None
         Share of the ten that exact search finds which the index finds as well; None where the
         search is exhaustive or there is no index.
-    counts : dict of str to int
+    counts : dict of str to float
         What only some methods count, such as `images_without_keypoints`.
     """
 
@@ -334,7 +334,7 @@ class Costs:
     seconds: dict[str, float]
     index_build_seconds: float | None = None
     recall_at_10: float | None = None
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

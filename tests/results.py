@@ -9,7 +9,7 @@ from outliers_bench.data.source import DataSource
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.evaluation.evaluate import evaluate
 from outliers_bench.features.extractor import Extractor
-from outliers_bench.retrieval.index import Index
+from outliers_bench.retrieval.indexes.index import Index
 from outliers_bench.types import Costs, ImageSet, LeftOut, Ranking, Result, Split
 
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -36,6 +36,7 @@ def photos(tmp_path, monkeypatch):
 
 
 FOLDER = ("data=folder", "data.root=photos", "model=pixels", "k=[1]")
+ENSEMBLE = ["model=ensemble", "model.members=[pixels,sift_vlad]"]
 CASES = {
     "unknown model": (["model=efficientnetb9"], r"model=efficientnetb9.*efficientnetb7.*vgg19"),
     "unknown group": (["modle=vgg16"], r"modle: no such option; did you mean model\?.*pca"),
@@ -105,6 +106,34 @@ CASES = {
     "reranking by nothing": (["rerank=spatial", "rerank.verify=none"], r"rerank\.verify=none"),
     "reranking in disguise": (["rerank=spatial", "rerank.ratio=0"], r"rerank\.ratio=0"),
     "reranked keypoints": ([*FOLDER, "model=sift", "rerank=spatial"], r"rerank=spatial.*verify"),
+    "ensemble of one": ([*ENSEMBLE, "model.members=[pixels]"], r"at least two members"),
+    "misspelt member": ([*ENSEMBLE, "model.members=[pixels,sfit]"], r"'sfit'.*did you mean sift\?"),
+    "member's option": (
+        [*ENSEMBLE, "model.members=[pixels,'sift verfy=none']"],
+        r"'sift verfy=none': model\.verfy: no such option; did you mean verify",
+    ),
+    "member's value": ([*ENSEMBLE, "model.members=[pixels,'pixels image_size=x']"], r"size=x.*Int"),
+    "member's weights": (
+        [*ENSEMBLE, "model.members=[pixels,'vgg16 weights=nowhere.h5']"],
+        r"'vgg16 weights=nowhere\.h5': model\.weights=nowhere\.h5: there is no such file",
+    ),
+    "member that is a list": ([*ENSEMBLE, "model.members=[pixels,[sift]]"], r"names no model"),
+    "empty member": ([*ENSEMBLE, "model.members=[pixels,'']"], r"names no model"),
+    "members that are no list": ([*ENSEMBLE, "model.members=pixels"], r"a list is wanted"),
+    "keypoints side by side": ([*ENSEMBLE, "model.members=[pixels,sift]"], r"fusion=rrf"),
+    "ensemble of ensembles": ([*ENSEMBLE, "model.members=[pixels,ensemble]"], r"another"),
+    "unknown fusion": ([*ENSEMBLE, "model.fusion=sum"], r"sum.*zscore"),
+    "unknown weighting": ([*ENSEMBLE, "model.member_weights=best"], r"best: equal, tuned"),
+    "too few weights": ([*ENSEMBLE, "model.member_weights=[1]"], r"list of 2 numbers"),
+    "no weight at all": ([*ENSEMBLE, "model.member_weights=[0,0]"], r"above 0"),
+    "nothing to tune on": (
+        [*FOLDER, *ENSEMBLE, "model.member_weights=tuned", "data.protocol=leave_one_out"],
+        r"member_weights=tuned learns from the labels of a train part",
+    ),
+    "pca of a member": (
+        [*FOLDER, *ENSEMBLE, "model.members=[pixels,sift]", "model.fusion=rrf", "pca.n=500"],
+        r"model\.members, pixels: pca\.n=500",
+    ),
     "unreachable cache": ([*FOLDER, "cache.dir=notes.db"], r"cache\.dir=notes\.db cannot be made"),
 }
 

@@ -15,7 +15,12 @@ from tests.cli import bench, in_process
 
 HEAVY = {"tensorflow", "keras", "openvino", "mlflow", "pandas", "sklearn", "cv2", "faiss", "PIL"}
 REPOSITORY = Path(__file__).parent.parent
-NEEDED = {"folder": ["data.root=x"], "prepared": ["data.root=x"], "manifest": ["data.path=x.csv"]}
+NEEDED = {
+    "folder": ["data.root=x"],
+    "prepared": ["data.root=x"],
+    "manifest": ["data.path=x.csv"],
+    "random_projection": ["reduce.n=8"],
+}
 
 
 def options() -> list[list[str]]:

@@ -8,8 +8,8 @@ from outliers_bench.features.engine import Engine, EngineKind
 from outliers_bench.features.pixels import Pixels
 from outliers_bench.identity import identity
 from outliers_bench.keypoints.models import KeypointMatching, Spatial
-from outliers_bench.retrieval.exact import Exact
-from outliers_bench.retrieval.index import Metric
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.rerank.base import Rerank
 from tests.toys import toy_split
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from outliers_bench.config import Config
+from dataclasses import replace
+from functools import partial
+
+from outliers_bench.config import L2, Config
+from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.errors import BenchError
-from outliers_bench.features.extract import Features
-from outliers_bench.features.extractor import Extractor
+from outliers_bench.features.extractor import Extractor, Model
+from outliers_bench.features.viewed import features_of
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.measure import Meter
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.reduction.pca import Pca
+from outliers_bench.retrieval.reduction.reducer import Reducer
+from outliers_bench.retrieval.rerank.base import Rerank
+from outliers_bench.retrieval.vectors import Vectors
 
 
 def build(config: Config, meter: Meter) -> Method:
@@ -22,16 +31,57 @@ def build(config: Config, meter: Meter) -> Method:
     meter : Meter
         Takes down times, counts and sizes.
     """
-    model, cache = config.model, config.cache.path
+    model = config.model
+    if isinstance(model, Ensemble) and model.fusion is not Fusion.concat:
+        from outliers_bench.methods.ensemble import FusedRankings
+
+        makes = [partial(build, _config_of(member, config)) for member in model.models]
+        return FusedRankings(config, model, makes, meter)
     if isinstance(model, KeypointMatching):
         from outliers_bench.methods.keypoints import MatchKeypoints
 
         return MatchKeypoints(config, model, meter)
+    return Embedding(config, vectors_of(model, config, meter), dimensions_of(model), meter)
+
+
+def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
+    """Where the embeddings of a model come from."""
+    cache = config.cache.path
+    if isinstance(model, Ensemble):
+        from outliers_bench.ensemble.vectors import ConcatenatedVectors
+
+        meters = [Meter() for _ in model.models]
+        members = [
+            (vectors_of(member, config, own), own)
+            for member, own in zip(model.models, meters, strict=True)
+        ]
+        return ConcatenatedVectors(model, members, meter)
     if isinstance(model, Vlad):
         from outliers_bench.keypoints.aggregate import VladVectors
 
-        return Embedding(config, VladVectors(model, cache, meter), model.dimensions, meter)
+        return VladVectors(model, cache, meter)
     if isinstance(model, Extractor):
-        features = Features(model, config.engine, cache, meter)
-        return Embedding(config, features, model.dimensions, meter)
-    raise BenchError(f"model={model.name} has no method")
+        return features_of(model, config.engine, cache, meter)
+    raise BenchError(f"model={model.name} has no embedding")
+
+
+def dimensions_of(model: Model) -> int:
+    """Length of a model's embeddings."""
+    if isinstance(model, Ensemble | Vlad | Extractor):
+        return model.dimensions
+    raise BenchError(f"model={model.name} has no embedding")
+
+
+def _config_of(member: Model, config: Config) -> Config:
+    """The run of one member of an ensemble: what works on embeddings is only for those."""
+    if member.embeds:
+        return replace(config, model=member)
+    return replace(
+        config,
+        model=member,
+        l2=L2(),
+        pca=Pca(),
+        reduce=Reducer(),
+        index=Exact(),
+        rerank=Rerank(),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,36 +16,13 @@ from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.reduction.fitted import fitted
 from outliers_bench.retrieval.reduction.reducer import Projection
 from outliers_bench.retrieval.search import Search, put_blanks_last, tie_order
+from outliers_bench.retrieval.vectors import Vectors
 from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Result, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from outliers_bench.methods.spatial import SpatialRerank
-
-
-class Vectors(Protocol):
-    """Where embeddings come from: `Features` of a network, or aggregated keypoints."""
-
-    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that what takes long is stored; see `Method.extract`."""
-        ...
-
-    def learn(self, part: ImageSet, images: ImageSet) -> None:
-        """Learn from `part` what the vectors of all `images` need."""
-        ...
-
-    def load(self, images: ImageSet) -> FloatArray:
-        """The vectors, shape (n, d), rows in the order of `images`."""
-        ...
-
-    def identity(self) -> str:
-        """What tells these vectors from all others of the same photos; known after `learn`."""
-        ...
-
-    def blank(self, images: ImageSet) -> set[bytes]:
-        """Digests of the images in which there is nothing to compare."""
-        ...
 
 
 class Embedding:
@@ -77,6 +54,7 @@ class Embedding:
 
     def check(self, split: Split) -> None:
         """Refuse a reduction that this split cannot fit."""
+        self._config.model.check_split(split)
         reducer, part = self._config.reducer, fitting_part(split)
         if reducer.needs_labels and (part is split.gallery or part.labels is None):
             raise BenchError(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from outliers_bench.config import Config
+from outliers_bench.data.decode import DECODER
 from outliers_bench.errors import BenchError
+from outliers_bench.keypoints.kept import kept_ranking
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rank_by_keypoints
 from outliers_bench.keypoints.stored import StoredKeypoints
 from outliers_bench.measure import Meter
-from outliers_bench.retrieval.index import Metric
+from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
 
@@ -87,14 +90,27 @@ class MatchKeypoints:
             )
         self._meter.dimensions = self._model.descriptor.dimensions
         self._meter.index_bytes = self._keypoints.nbytes(split.gallery)
-        return rank_by_keypoints(
-            gallery if split.leave_one_out else self._keypoints.table(split.query),
-            gallery,
-            descriptor=self._model.descriptor,
-            options=self._model,
+        order = tie_order(split.gallery.digests, self._config.seed)
+
+        def ranked(deep: int) -> Ranking:
+            return rank_by_keypoints(
+                gallery if split.leave_one_out else self._keypoints.table(split.query),
+                gallery,
+                descriptor=self._model.descriptor,
+                options=self._model,
+                depth=deep,
+                order=order,
+                leave_one_out=split.leave_one_out,
+                meter=self._meter,
+            )
+
+        return kept_ranking(
+            ranked,
+            said={**_plain(self._model), **self._model.space(), "decoder": DECODER},
+            split=split,
+            order=order,
             depth=depth,
-            order=tie_order(split.gallery.digests, self._config.seed),
-            leave_one_out=split.leave_one_out,
+            cache=self._config.cache.path,
             meter=self._meter,
         )
 
@@ -108,3 +124,7 @@ class MatchKeypoints:
             queries=self._config.pictures.queries,
             seed=self._config.seed,
         )
+
+
+def _plain(model: KeypointMatching) -> dict[str, object]:
+    return {key: getattr(value, "value", value) for key, value in asdict(model).items()}

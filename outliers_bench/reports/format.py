@@ -6,14 +6,16 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from outliers_bench.types import Result
+from outliers_bench.types import Costs, Result
 
 _ABSOLUTE = 1000.0
+_WEIGHT = "weight_"  # what the counts of an ensemble's weights begin with
 _COUNTS = {
     "images_without_keypoints": ("no keypoints", "in {:,} images"),
     "rerank_images_without_keypoints": ("no keypoints", "in {:,} images, so not re-ranked"),
     "keypoints_computed": ("keypoints", "{:,} computed"),
     "keypoints_reused": ("keypoints", "{:,} reused"),
+    "map_at_r_tuning": ("tuned", "to MAP@R {:.3f} on a part of train"),
 }
 _TITLES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "mrr": "MRR"}
 
@@ -70,18 +72,36 @@ def costs(result: Result) -> list[tuple[str, str]]:
         ("features", f"{cost.features_computed:,} computed, {cost.features_reused:,} reused"),
         ("extraction", "not measured" if speed is None else f"{rate(speed)} images/s"),
         ("search", f"{rate(cost.search_ms_per_query)} ms a query"),
-        ("index", size(cost.index_bytes)),
+        ("index", _index(cost)),
         ("peak memory", size(cost.peak_memory_bytes)),
         *_told(cost.counts),
         *([("seconds", stages)] if stages else []),
     ]
 
 
-def _told(counts: Mapping[str, int]) -> list[tuple[str, str]]:
-    known = (
-        (_COUNTS.get(name, (name.replace("_", " "), "{:,}")), n) for name, n in counts.items() if n
-    )
-    return [(heading, text.format(n)) for (heading, text), n in known]
+def _index(cost: Costs) -> str:
+    """What is known about an index: its size, how long it took to build, what it misses."""
+    parts = [size(cost.index_bytes)]
+    if cost.index_build_seconds is not None:
+        parts.append(f"built in {rate(cost.index_build_seconds)} s")
+    if cost.recall_at_10 is not None:
+        parts.append(f"finds {score(cost.recall_at_10)} of the nearest ten (recall@10)")
+    return ", ".join(parts)
+
+
+def _told(counts: Mapping[str, float]) -> list[tuple[str, str]]:
+    weights = [
+        f"{name.removeprefix(_WEIGHT)} {weight:.3g}"
+        for name, weight in counts.items()
+        if name.startswith(_WEIGHT)
+    ]
+    known = [
+        (_COUNTS.get(name, (name.replace("_", " "), "{:,}")), n)
+        for name, n in counts.items()
+        if n and not name.startswith(_WEIGHT)
+    ]
+    told = [(heading, text.format(n)) for (heading, text), n in known]
+    return [*([("weights", " · ".join(weights))] if weights else []), *told]
 
 
 def counts(result: Result) -> list[tuple[str, str]]:

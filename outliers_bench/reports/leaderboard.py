@@ -21,17 +21,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SCORES = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
-_COSTS = {"dimensions": "dim", "images_per_second": "img/s", "search_ms_per_query": "ms/query"}
+_COSTS = {
+    "dimensions": "dim",
+    "images_per_second": "img/s",
+    "search_ms_per_query": "ms/query",
+    "recall_at_10": "recall@10",
+}
+_MORE_COSTS = ("index_bytes", "index_build_seconds", "peak_memory_bytes")  # in the CSV alone
 _LESS_IS_BETTER = re.compile(
-    r"dimensions|search_ms_per_query|index_bytes|peak_memory_bytes|seconds_.+"
+    r"dimensions|search_ms_per_query|index_bytes|index_build_seconds|peak_memory_bytes|seconds_.+"
 )
-_SCORE = re.compile(r"(hit|precision)_at_\d+|map_at_r|r_precision|mrr")
+_SCORE = re.compile(r"(hit|precision|recall)_at_\d+|map_at_r|r_precision|mrr")
 _METHOD = ("model", "variant", "pca", "index", "metric", "rerank")
 _LEAST_NEEDED = (
     "dim",
     "ms/query",
     "img/s",
     "metric",
+    "recall@10",
     "hit@5",
     "run",
     "hit@10",
@@ -183,9 +190,13 @@ def heading(board: Board) -> str:
 
 
 def cells(board: Board, metric: str) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a table as people read it."""
+    """Header and rows of a table as people read it.
+
+    What nobody used, such as re-ranking or an approximate index, gets no column.
+    """
     shown = [name for name in dict.fromkeys((metric, *_SCORES)) if name not in _COSTS] + [*_COSTS]
-    # Most people re-rank nothing: no column for that.
+    if not any("recall_at_10" in row.metrics for row in board.rows):
+        shown.remove("recall_at_10")
     method_columns = [n for n in _METHOD if n != "rerank" or any(r.method[n] for r in board.rows)]
     header = ["rank", *method_columns, *map(_heading, shown), "run"]
     rows = []
@@ -263,7 +274,7 @@ def write_boards(boards: Sequence[Board], folder: Path, *, metric: str) -> tuple
     for board in boards:
         parts += [f"## {heading(board)}", markdown_table(*cells(board, metric))]
     markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    names = list(dict.fromkeys((metric, *_SCORES, *_COSTS)))
+    names = list(dict.fromkeys((metric, *_SCORES, *_COSTS, *_MORE_COSTS)))
     with plain.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["data", "split_fingerprint", "rank", "run", *_METHOD, *names, "run_id"])

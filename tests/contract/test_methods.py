@@ -17,6 +17,8 @@ from tests.results import make_result
 from tests.toys import ArrayReader, image_set
 
 SMALL = ("model.max_keypoints=60", "model.longest_side=128")
+PIXELS = "'pixels image_size=16'"
+SIFT, VLAD = "'sift max_keypoints=60 longest_side=128'", "'sift_vlad words=8 max_keypoints=60'"
 CASES = {
     "pixels": ("model=pixels", "model.image_size=16"),
     "sift": ("model=sift", *SMALL),
@@ -30,6 +32,15 @@ CASES = {
     "rerank": (
         *("model=pixels", "model.image_size=16", "rerank=spatial", "rerank.shortlist=4"),
         *("rerank.max_keypoints=60", "rerank.longest_side=128"),
+    ),
+    "ensemble, concatenated": ("model=ensemble", f"model.members=[{PIXELS},{VLAD}]", "pca.n=6"),
+    "ensemble, ranks": (
+        *("model=ensemble", f"model.members=[{PIXELS},{SIFT}]", "model.fusion=rrf"),
+        "model.member_weights=[1,3]",
+    ),
+    "ensemble, tuned scores": (
+        *("model=ensemble", f"model.members=[{PIXELS},{VLAD},{SIFT}]", "model.fusion=zscore"),
+        "model.member_weights=tuned",
     ),
 }
 CLASSES, EACH = 4, 6
@@ -146,6 +157,10 @@ def test_a_ranking_does_not_depend_on_its_depth_or_the_order_of_files(overrides,
 def test_leaves_a_query_out_of_its_own_ranking(overrides, tmp_path):
     split = split_of(PHOTOS, leave_one_out=True)
     n = CLASSES * EACH
+    if "model.member_weights=tuned" in overrides:
+        with pytest.raises(BenchError, match="labels of a train part"):
+            ranked(overrides, tmp_path, split, n - 1)
+        return
     _, _, ranking = ranked(overrides, tmp_path, split, n - 1)
     assert ranking.indices.shape == (n, n - 1)
     for row in range(n):
@@ -189,7 +204,7 @@ def test_pictures_can_be_drawn(overrides, tmp_path):
     made = make_result(split)
     sheets = method.pictures(Result(split, ranking, made.evaluation, made.costs))
     expected = {"matches"} if any("sift" in o or "spatial" in o for o in overrides) else set()
-    if "model=sift_vlad" in overrides:
+    if {"model=sift_vlad", "model=ensemble"} & set(overrides):
         expected = set()
     assert set(sheets) == expected
     for sheet in sheets.values():
@@ -226,6 +241,14 @@ def test_labels_tell_methods_apart(tmp_path):
         ["model=pixels", "rerank=spatial"],
         ["model=pixels", "rerank=spatial", "rerank.detector=orb"],
         ["model=pixels", "rerank=spatial", "rerank.max_keypoints=50"],
+        ["model=ensemble", "model.members=[pixels,sift_vlad]"],
+        ["model=ensemble", "model.members=[pixels,sift_vlad]", "model.fusion=rrf"],
+        ["model=ensemble", "model.members=[pixels,sift_vlad]", "model.member_weights=tuned"],
+        ["model=ensemble", "model.members=[pixels,sift_vlad]", "model.member_weights=[1,2]"],
+        ["model=ensemble", "model.members=[pixels,'pixels image_size=8']"],
+        ["model=ensemble", "model.members=[pixels,'pixels image_size=16']"],
+        ["model=pixels", "index=kd_tree", "index.leaf_size=5"],
+        ["model=pixels", "l2.before=true"],
     )
     for overrides in choices:
         with initialize_config_dir(str(shipped("conf")), version_base="1.3"):

@@ -1,0 +1,167 @@
+"""Fused rankings: values computed by hand, a brute-force twin, and what another library says."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outliers_bench.ensemble.fusion import best, contributions, fuse
+from outliers_bench.ensemble.options import Fusion
+from outliers_bench.types import Ranking
+
+FUSIONS = [fusion for fusion in Fusion if fusion is not Fusion.concat]
+
+
+def ranking(indices, scores):
+    return Ranking(np.array(indices), np.array(scores, dtype=np.float32))
+
+
+def random_ranking(n_query, n, depth, seed):
+    scores = np.random.default_rng(seed).normal(size=(n_query, n)).astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    return Ranking(order, np.take_along_axis(scores, order, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("fusion", "expected"),
+    [
+        # Hits 2, 0, 3 with scores 5, 3, 1 (mean 3, deviation sqrt(8/3)) among items 0..4.
+        (Fusion.zscore, [0, -1.2247449, 1.2247449, -1.2247449, -1.2247449]),
+        (Fusion.minmax, [0.5, 0, 1, 0, 0]),
+        (Fusion.calibrated, [1.5, 0.5, 2.5, 0.5, 0.5]),
+        (Fusion.rrf, [1 / 62, 0, 1 / 61, 1 / 63, 0]),
+        (Fusion.borda, [4, 1.5, 5, 3, 1.5]),
+    ],
+)
+def test_by_hand(fusion, expected):
+    said = contributions(ranking([[2, 0, 3]], [[5, 3, 1]]), fusion, 5, slope=0.5)
+    assert np.allclose(said, [expected])
+
+
+def test_the_example_of_reciprocal_rank_fusion():
+    """Item 1 is second twice and wins over the two that are first once and last once."""
+    members = [ranking([[0, 1, 2]], [[9, 8, 1]]), ranking([[2, 1, 0]], [[9, 8, 1]])]
+    fused = fuse(members, [0.5, 0.5], fusion=Fusion.rrf, depth=3, order=np.arange(3), rrf_k=0)
+    assert np.allclose(fused.scores, [[2 / 3, 2 / 3, 0.5]])
+    assert fused.indices.tolist() == [[0, 2, 1]]
+    fused = fuse(members, [0.5, 0.5], fusion=Fusion.borda, depth=3, order=np.array([1, 2, 0]))
+    assert fused.indices.tolist() == [[1, 2, 0]], "all have two points: the order of ties decides"
+
+
+def test_scores_that_are_all_equal_say_nothing():
+    flat = ranking([[0, 1]], [[3, 3]])
+    for fusion in (Fusion.zscore, Fusion.minmax):
+        assert not contributions(flat, fusion, 4).any()
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 4), st.integers(2, 12), st.integers(0, 10**6), st.booleans())
+def test_like_a_loop_over_items(fusion, n_query, n, seed, loo):
+    rng = np.random.default_rng(seed)
+    if loo:
+        n_query = n
+    reachable = n - int(loo)
+    members, weights, slopes = [], rng.random(3).tolist(), rng.random(3).tolist()
+    for member in range(3):
+        scores = rng.integers(0, 5, (n_query, n)).astype(np.float32)
+        rows = []
+        for query in range(n_query):
+            items = [item for item in rng.permutation(n) if not (loo and item == query)]
+            kept = sorted(items, key=lambda item: -scores[query, item])
+            rows.append(kept[: 1 + member * (reachable - 1) // 2])
+        indices = np.array(rows)
+        members.append(Ranking(indices, np.take_along_axis(scores, indices, axis=1)))
+    order = rng.permutation(n)
+    got = fuse(
+        members,
+        weights,
+        fusion=fusion,
+        depth=reachable,
+        order=order,
+        slopes=slopes,
+        leave_one_out=loo,
+    )
+    place = {int(item): at for at, item in enumerate(order)}
+    for query in range(n_query):
+        total = {}
+        for item in (i for i in range(n) if not (loo and i == query)):
+            total[item] = sum(
+                weight * _said(member, query, item, fusion, reachable, slope)
+                for member, weight, slope in zip(members, weights, slopes, strict=True)
+            )
+        expected = sorted(total, key=lambda item: (-round(total[item], 9), place[item]))
+        found = got.indices[query].tolist()
+        assert np.allclose([total[i] for i in found], [total[i] for i in expected])
+        assert np.allclose(got.scores[query], [total[i] for i in found], atol=1e-5)
+
+
+def _said(member, query, item, fusion, n, slope):
+    hits, scores = member.indices[query].tolist(), member.scores[query].astype(float).tolist()
+    depth, low, high = len(hits), scores[-1], scores[0]
+    score = scores[hits.index(item)] if item in hits else low
+    if fusion is Fusion.rrf:
+        return 1 / (60 + hits.index(item) + 1) if item in hits else 0
+    if fusion is Fusion.borda:
+        left = [n - rank for rank in range(depth, n)]
+        return n - hits.index(item) if item in hits else sum(left) / len(left)
+    if fusion is Fusion.calibrated:
+        return slope * score
+    if high == low:
+        return 0
+    if fusion is Fusion.minmax:
+        return (score - low) / (high - low)
+    return (score - np.mean(scores)) / np.std(scores)
+
+
+def test_blocks_of_queries_give_what_one_block_gives(monkeypatch):
+    members = [random_ranking(30, 40, 15, seed) for seed in range(2)]
+    options = {"fusion": Fusion.zscore, "depth": 12, "order": np.arange(40)}
+    whole = fuse(members, [1, 2], **options)
+    monkeypatch.setattr("outliers_bench.ensemble.fusion._BLOCK_ITEMS", 1)
+    blocked = fuse(members, [1, 2], **options)
+    assert np.array_equal(whole.indices, blocked.indices)
+    assert np.array_equal(whole.scores, blocked.scores)
+
+
+def test_best_settles_ties_by_the_order_given_also_at_the_cut():
+    order = np.array([3, 1, 4, 0, 2])
+    indices, scores = best(np.array([[1.0, 1, 1, 1, 1], [0, 5, 0, 0, 7]]), 3, order)
+    assert indices.tolist() == [[3, 1, 4], [4, 1, 3]]
+    assert scores.tolist() == [[1, 1, 1], [7, 5, 0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fusion", "norm", "method"),
+    [
+        (Fusion.zscore, "zmuv", "sum"),
+        (Fusion.minmax, "min-max", "sum"),
+        (Fusion.rrf, None, "rrf"),
+        (Fusion.borda, None, "bordafuse"),
+    ],
+)
+def test_ranks_as_ranx_does(fusion, norm, method):
+    ranx = pytest.importorskip("ranx")
+    n_query, n = 20, 30
+    members = [random_ranking(n_query, n, n, seed) for seed in range(3)]
+    runs = [
+        ranx.Run(
+            {
+                f"q{q}": {
+                    f"d{item}": float(score)
+                    for item, score in zip(member.indices[q], member.scores[q], strict=True)
+                }
+                for q in range(n_query)
+            }
+        )
+        for member in members
+    ]
+    theirs = ranx.fuse(runs, norm=norm, method=method).to_dict()
+    ours = fuse(members, [1, 1, 1], fusion=fusion, depth=n, order=np.arange(n))
+    for q in range(n_query):
+        scores = np.array([theirs[f"q{q}"][f"d{item}"] for item in ours.indices[q]])
+        assert (np.diff(scores) <= 1e-9).all(), "the same order, but for ties"
+        if fusion is not Fusion.borda:
+            scale = 1 if fusion is Fusion.rrf else scores[0] / ours.scores[q][0]
+            assert np.allclose(scores, ours.scores[q] * scale, atol=1e-4)
