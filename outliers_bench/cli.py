@@ -56,6 +56,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     conf = str(shipped("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
+    # Hydra takes no flag between two overrides, and says so on twelve lines.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
         if wanted(sys.argv[1:]):
             print(page(shipped("conf"), shipped("experiments"), sys.argv[1:]))

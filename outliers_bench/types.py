@@ -302,7 +302,8 @@ class Costs:
     dimensions : int
         Length of the vectors that were searched.
     features_computed, features_reused : int
-        Images embedded by this run, and images whose features came from the store.
+        Images embedded by this run, and images whose features came from the store; added up over
+        views and members where there are several.
     images_per_second : float or None
         Decode to stored feature, over the images really computed for this feature space, by this
         run or by the earlier one that filled the store. None where nobody measured it.

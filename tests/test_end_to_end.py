@@ -134,7 +134,8 @@ def test_keypoints_and_embeddings_in_one_sweep(desk):
     """Matching has no PCA to vary: it says so, and takes its keypoints from the store."""
     done = run_cli(
         desk,
-        *("-m", *SMALL[:-1], "data.size=64", "model=pixels,sift", "pca.n=2,4", "k=[1]"),
+        # The flag may stand anywhere.
+        *(*SMALL[:-1], "data.size=64", "-m", "model=pixels,sift", "pca.n=2,4", "k=[1]"),
         *("rerank=none", "tracking.experiment=keypoints"),
     )
     assert done.code == 0, done.err

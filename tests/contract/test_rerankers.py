@@ -316,7 +316,7 @@ def test_options_that_work(reranker):
         (KReciprocal(), {"k2": 0}),
         (KReciprocal(), {"lambda_value": 1.1}),
         (Diffusion(), {"shortlist": None}),
-        (Diffusion(), {"shortlist": 9}),
+        (Diffusion(), {"shortlist": 4}),
         (Diffusion(), {"shortlist": 100_000}),
         (Diffusion(), {"k": 0}),
         (Diffusion(), {"kq": 0}),

@@ -46,10 +46,10 @@ class Diffusion(Shortlisted):
     """
 
     name: str = "diffusion"
-    k: int = 50
-    kq: int = 10
+    k: int = 10
+    kq: int = 5
     gamma: float = 3.0
-    alpha: float = 0.99
+    alpha: float = 0.9
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
