@@ -208,7 +208,6 @@ def typed(cfg: DictConfig) -> Config:
         )
     config.index.check()
     config.rerank.check()
-    config.rerank.check_metric(config.index.metric)
     return config
 
 

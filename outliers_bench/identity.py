@@ -39,7 +39,9 @@ def identity(config: Config, split: Split) -> str:
 def _model(model: Model) -> dict[str, object]:
     values = {**asdict(model), **model.space()}
     if isinstance(model, Ensemble):
+        values = {name: values[name] for name in model.what_matters(list(values))}
         values["members"] = [_model(member) for member in model.models]
+        values["member_weights"] = model.weights or "tuned"
     return values
 
 

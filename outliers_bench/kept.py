@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-import zipfile
-import zlib
+import logging
+import secrets
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+LONG_AGO = 24 * 3600  # seconds after which what was being written has been given up
+_log = logging.getLogger(__name__)
 
 
 def digest_of(said: Mapping[str, object], *arrays: npt.NDArray[np.generic]) -> str:
@@ -45,9 +48,9 @@ def written(path: Path) -> Iterator[Path]:
     A kill leaves the old file or none, and of two processes the last one wins with a whole file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
-    os.close(handle)
-    aside = Path(name)
+    _remove_leftovers(path)
+    # Not by tempfile, whose files nobody else may read: a cache may be shared.
+    aside = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
     try:
         yield aside
         aside.replace(path)
@@ -55,16 +58,29 @@ def written(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def keep(path: Path, **arrays: npt.NDArray[np.generic]) -> None:
-    """Write arrays to a file that `read` reads, in one step."""
-    with written(path) as aside, aside.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+def keep(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write arrays to a file that `read` reads, in one step; warn where that cannot be done."""
+    try:
+        with written(path) as aside, aside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+    except OSError as error:
+        _log.warning("%s could not be kept: %s; the run goes on", path, error.strerror)
 
 
-def read(path: Path) -> dict[str, npt.NDArray[np.generic]] | None:
+def read(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """The arrays that `keep` has written; None where the file is not there or is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+    except Exception:
+        # Bytes at random make NumPy and zipfile raise nearly anything, down to TypeError and
+        # NotImplementedError.
         return None
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what writers of this file left behind that were killed long ago."""
+    for leftover in path.parent.glob(f".{path.stem}-*"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > LONG_AGO:
+                leftover.unlink()

@@ -68,7 +68,7 @@ class Meter:
         recalls = [r for r in (self.recall_at_10, part.recall_at_10) if r is not None]
         self.recall_at_10 = min(recalls, default=None)
         for name, count in part.counts.items():
-            self.counts[name] = self.counts.get(name, 0) + count
+            self.counts[name] = max(self.counts.get(name, 0), count)  # of the same photos
         vars(part).update(vars(Meter()))
 
     def costs(self, n_query: int) -> Costs:

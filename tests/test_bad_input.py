@@ -106,6 +106,25 @@ CASES = {
     "reranking by nothing": (["rerank=spatial", "rerank.verify=none"], r"rerank\.verify=none"),
     "reranking in disguise": (["rerank=spatial", "rerank.ratio=0"], r"rerank\.ratio=0"),
     "reranked keypoints": ([*FOLDER, "model=sift", "rerank=spatial"], r"rerank=spatial.*verify"),
+    "weights by another metric": (
+        [*FOLDER, "rerank=alpha_qe", "index.metric=euclidean"],
+        r"rerank=alpha_qe.*index\.metric=euclidean.*cosine",
+    ),
+    "augmented and missed": (
+        [*FOLDER, "rerank=dba", "index=faiss_hnsw", "data.protocol=leave_one_out", "k=[1]"],
+        r"would hide what index=faiss_hnsw misses",
+    ),
+    "endless candidates": (["index=faiss_hnsw", "index.ef_search=99999999999"], r"ef_search=9+: "),
+    "two reductions": (
+        [*FOLDER, "pca.n=3", "reduce=random_projection", "reduce.n=3"],
+        r"pca\.n=3 and reduce=random_projection both",
+    ),
+    "reduction of nothing": ([*FOLDER, "reduce.n=3"], r"reduce\.n=3 has nothing to work on"),
+    "whitening without train": (
+        [*FOLDER, "reduce=learned_whitening", "data.protocol=leave_one_out"],
+        r"learned_whitening learns from the labels of a train part",
+    ),
+    "number as a member": ([*ENSEMBLE, "model.members=[pixels,3]"], r"'3'.*no name of a model"),
     "ensemble of one": ([*ENSEMBLE, "model.members=[pixels]"], r"at least two members"),
     "misspelt member": ([*ENSEMBLE, "model.members=[pixels,sfit]"], r"'sfit'.*did you mean sift\?"),
     "member's option": (

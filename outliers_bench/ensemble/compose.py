@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -52,6 +53,8 @@ def _member(member: str, seed: int) -> Model:
         name, *options = shlex.split(member)
     except ValueError as error:
         raise BenchError(f"model.members, {member!r}: {error}; {_HOW}") from error
+    if not re.fullmatch(r"[A-Za-z_]\w*", name) or name.lower() in ("true", "false", "null"):
+        raise BenchError(f"model.members, {member!r}: {name} is no name of a model; {_HOW}")
     wrong = [option for option in options if "=" not in option]
     if wrong:
         raise BenchError(f"model.members, {member!r}: {wrong[0]} is no option; {_HOW}")

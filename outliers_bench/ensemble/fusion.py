@@ -38,7 +38,8 @@ def contributions(
     borda      n - r + 1         (n - d + 1) / 2
     ========== ================= ==========================
 
-    A query whose hits all have the same score says nothing by its scores: 0 for all.
+    Hits with the same score share the mean of their ranks. Where all hits have the same score, as
+    of a photo without keypoints, the member says nothing: 0 for every item.
 
     Parameters
     ----------
@@ -66,19 +67,18 @@ def contributions(
     J. Aslam, M. Montague, "Models for Metasearch", SIGIR 2001 (Borda).
     """
     depth, reachable = ranking.depth, reachable or n
-    ranks = np.arange(1, depth + 1, dtype=np.float64)
     scores = ranking.scores.astype(np.float64)
+    low, high = scores[:, -1:], scores[:, :1]
     missing: Contributions | float = 0.0
     if fusion is Fusion.rrf:
-        said = np.broadcast_to(1 / (rrf_k + ranks), scores.shape)
+        said = 1 / (rrf_k + _mean_ranks(scores))
     elif fusion is Fusion.borda:
-        said = np.broadcast_to(reachable + 1 - ranks, scores.shape)
+        said = reachable + 1 - _mean_ranks(scores)
         missing = (reachable - depth + 1) / 2
     elif fusion is Fusion.calibrated:
         said = slope * scores
         missing = said[:, -1:]
     else:
-        low, high = scores[:, -1:], scores[:, :1]
         centre, spread = low, high - low
         if fusion is Fusion.zscore:
             centre = scores.mean(axis=1, keepdims=True)
@@ -88,7 +88,20 @@ def contributions(
     everything = np.empty((len(scores), n))
     everything[:] = missing
     np.put_along_axis(everything, ranking.indices, said, axis=1)
+    if depth > 1:
+        everything[(high == low)[:, 0]] = 0
     return everything
+
+
+def _mean_ranks(scores: Contributions) -> Contributions:
+    """Ranks from 1 along rows of falling scores; equals share the mean of theirs."""
+    depth = scores.shape[1]
+    begins = np.ones(scores.shape, dtype=np.bool_)
+    begins[:, 1:] = scores[:, 1:] != scores[:, :-1]
+    groups = np.cumsum(begins.ravel()) - 1  # a row begins a group, so none spans two rows
+    ranks = np.tile(np.arange(1, depth + 1, dtype=np.float64), len(scores))
+    means = np.bincount(groups, ranks) / np.bincount(groups)
+    return np.asarray(means[groups].reshape(scores.shape), dtype=np.float64)
 
 
 def fuse(

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+import re
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from outliers_bench.data.split import Protocol as SplitProtocol
 from outliers_bench.data.split import cut
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extractor import Model, Space
-from outliers_bench.labels import joined
+from outliers_bench.labels import joined, unusual
 from outliers_bench.types import ImageSet, Split
 
 _FEWEST, _FEWEST_TO_TUNE_ON = 2, 20
+_WITHOUT_LABELS = (
+    "use model.member_weights=equal and a model.fusion that learns nothing, such as zscore"
+)
+_OPTIONS = ("pool", "rrf_k", "tune_on")
 
 
 class Fusion(Enum):
@@ -59,6 +67,7 @@ class Ensemble(Model):
         Decides which.
     """
 
+    name: str = "ensemble"
     members: list[str] = field(default_factory=list)
     fusion: Fusion = Fusion.concat
     member_weights: Any = "equal"
@@ -66,6 +75,11 @@ class Ensemble(Model):
     rrf_k: float = 60.0
     tune_on: int = 600
     random_seed: int = 0
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a PCA, an index and a re-ranking have something to work on."""
+        return any(model.embeds for model in self.models)
 
     def __post_init__(self) -> None:
         self._models: tuple[Model, ...] = ()
@@ -81,21 +95,11 @@ class Ensemble(Model):
 
     @property
     def labels(self) -> list[str]:
-        """A name for each member: its model's, with a number where that occurs twice."""
-        names = [model.name for model in self.models]
-        often = Counter(names)
-        return [
-            f"{name}_{names[: at + 1].count(name)}" if often[name] > 1 else name
-            for at, name in enumerate(names)
-        ]
-
-    @property
-    def _told(self) -> list[str]:
-        """The members for tables: with their variant where they were given options."""
-        return [
-            joined(model.name, model.variant if " " in member.strip() else "")
-            for member, model in zip(self.members, self.models, strict=True)
-        ]
+        """A name for each member, fit for MLflow; with its place where one occurs twice."""
+        names = [re.sub(r"[^\w.-]", "_", model.name, flags=re.ASCII) for model in self.models]
+        if len(set(names)) < len(names):
+            return [f"{name}_{place}" for place, name in enumerate(names, start=1)]
+        return names
 
     @property
     def weights(self) -> list[float] | None:
@@ -119,13 +123,26 @@ class Ensemble(Model):
 
     @property
     def variant(self) -> str:
-        """The members, how they are fused, and with which weights."""
+        """The members, how they are fused, with which weights, and what is unusual."""
         weights = ""
         if self.member_weights == "tuned":
             weights = "tuned"
         elif self.member_weights != "equal":
             weights = ":".join(f"{weight:g}" for weight in self.member_weights)
-        return joined(" + ".join(self._told), self.fusion.value, weights)
+        members = " + ".join(map(_told, self.members))
+        ignored = [option for option in _OPTIONS if option not in self.what_matters(_OPTIONS)]
+        besides = ("name", "members", "fusion", "member_weights", "random_seed", *ignored)
+        return joined(members, self.fusion.value, weights, *unusual(self, Ensemble, besides))
+
+    def what_matters(self, options: Sequence[str]) -> list[str]:
+        """Those of some options that can change a figure, the others being as they are."""
+        idle = {
+            "pool": self.fusion is Fusion.concat,
+            "rrf_k": self.fusion is not Fusion.rrf,
+            "tune_on": not self.learns,
+            "random_seed": not self.learns,
+        }
+        return [option for option in options if not idle.get(option, False)]
 
     def check(self) -> None:
         """Raise `BenchError` for members or options that cannot work."""
@@ -164,8 +181,10 @@ class Ensemble(Model):
                 f"model.member_weights={weights}: equal, tuned, or a list of {len(self.members)} "
                 "numbers of at least 0, one for each member"
             )
-        if sum(numbers) <= 0:
-            raise BenchError(f"model.member_weights={weights}: one of them must be above 0")
+        if not 0 < sum(numbers) < math.inf:
+            raise BenchError(
+                f"model.member_weights={weights}: one of them must be above 0, and their sum finite"
+            )
 
     def check_split(self, split: Split) -> None:
         """Refuse to learn weights or calibration where train has no labels to learn from."""
@@ -174,13 +193,18 @@ class Ensemble(Model):
         option = "model.member_weights=tuned" if self.weights is None else "model.fusion=calibrated"
         if not len(split.train) or split.train.labels is None:
             raise BenchError(
-                f"{option} learns from the labels of a train part, and {split.name} has none; use "
-                "model.member_weights=equal and a model.fusion that learns nothing, such as zscore"
+                f"{option} learns from the labels of a train part, and {split.name} has none; "
+                f"{_WITHOUT_LABELS}"
             )
-        self.validation_split(split.train, split.name)
+        try:
+            self.validation_split(split.train, split.name)
+        except BenchError as error:
+            raise BenchError(f"{option}: {error}; {_WITHOUT_LABELS}") from error
 
     def validation_split(self, train: ImageSet, name: str) -> Split:
         """Cut train once more: a part to learn weights on, and the rest, on which members learn.
+
+        Where there are many classes of few photos, only some of the classes are cut.
 
         Parameters
         ----------
@@ -197,22 +221,45 @@ class Ensemble(Model):
         Raises
         ------
         BenchError
-            If no class has two images.
+            If no two classes have two images to spare.
         """
-        return cut(
-            train,
+        most = min(self.tune_on, len(train) // 2)
+        share = most / max(len(train), 1)
+        labels = np.empty(0, np.int64) if train.labels is None else train.labels
+        counts = np.bincount(labels)
+        held = np.maximum(np.round(share * counts), 2)  # each gives a query and an answer
+        dealt = np.random.default_rng(self.random_seed).permutation(np.flatnonzero(counts >= 2))
+        chosen = dealt[: max(2, int(np.searchsorted(np.cumsum(held[dealt]), most, "right")))]
+        split = cut(
+            train.take(np.flatnonzero(np.isin(labels, chosen))),
             name=f"the train part of {name}",
-            train=1 - min(self.tune_on / len(train), 0.5),
+            train=1 - share,
             query=0.5,
             protocol=SplitProtocol.query_gallery,
             seed=self.random_seed,
         )
+        rest = train.without(set(split.query.digests) | set(split.gallery.digests))
+        if not len(rest):
+            raise BenchError(f"the train part of {name} has too few images to hold some out")
+        return replace(split, train=rest)
 
     def space(self) -> Space:
         """Nothing is stored under an ensemble's own name: its members store theirs."""
         return {}
 
 
+def _told(member: str) -> str:
+    """A member for tables, as it was written; a file of weights by its name alone."""
+    name, *options = shlex.split(member)
+    short = (
+        f"weights={Path(option.removeprefix('weights=')).stem}"
+        if option.startswith("weights=")
+        else option
+        for option in options
+    )
+    return joined(name, *short)
+
+
 def _is_weight(value: object) -> bool:
     known = isinstance(value, int | float) and not isinstance(value, bool)
-    return known and math.isfinite(float(value)) and float(value) >= 0  # type: ignore[arg-type]
+    return known and 0 <= value < math.inf  # type: ignore[operator]

@@ -19,7 +19,8 @@ from outliers_bench.types import FloatArray, ImageSet, LeftOut
 class ConcatenatedVectors:
     """Normalised embeddings side by side, each times the root of its member's weight.
 
-    The cosine of two of them is the weighted mean of the members' cosines.
+    The inner product of two of them is the weighted mean of the members' cosines, and so is their
+    cosine where every member finds something in both photos.
 
     Parameters
     ----------
@@ -49,12 +50,13 @@ class ConcatenatedVectors:
 
     def learn(self, part: ImageSet, images: ImageSet) -> None:
         """Let the members learn from `part`, and tune the weights on its labels if asked to."""
-        for vectors, _ in self._members:
-            vectors.learn(part, images)
         if self._weights is None:
             with self._meter.stage("tune"):
                 self._weights, reached = self._tuned(part)
             self._meter.counts["map_at_r_tuning"] = reached
+        for vectors, own in self._members:
+            vectors.learn(part, images)
+            self._meter.absorb(own)
         for label, weight in zip(self._options.labels, self._weights, strict=True):
             self._meter.counts[f"weight_{label}"] = weight
 
@@ -62,31 +64,33 @@ class ConcatenatedVectors:
         """The embeddings, shape (n, sum of the members' d)."""
         if self._weights is None:
             raise ValueError("weights are known after learn")
-        return np.hstack(
-            [
-                l2_normalise(vectors.load(images)) * np.float32(np.sqrt(weight))
-                for (vectors, _), weight in zip(self._members, self._weights, strict=True)
-            ]
-        )
+        parts = []
+        for (vectors, own), weight in zip(self._members, self._weights, strict=True):
+            parts.append(l2_normalise(vectors.load(images)) * np.float32(np.sqrt(weight)))
+            self._meter.absorb(own)
+        return np.hstack(parts)
+
+    def blank(self, images: ImageSet) -> set[bytes]:
+        """Digests of the images that no member finds anything in."""
+        found = set(images.digests)
+        for vectors, own in self._members:
+            found &= vectors.blank(images)
+            self._meter.absorb(own)
+        return found
 
     def identity(self) -> str:
         """The members' and their weights."""
         return json.dumps([[vectors.identity() for vectors, _ in self._members], self._weights])
 
-    def blank(self, images: ImageSet) -> set[bytes]:
-        """Digests of the images that no member finds anything in."""
-        return set.intersection(*(vectors.blank(images) for vectors, _ in self._members))
-
     def _tuned(self, part: ImageSet) -> tuple[list[float], float]:
         options = self._options
         split = options.validation_split(part, "this data set")
-        cosines = [
-            np.asarray(
-                l2_normalise(vectors.load(split.query))
-                @ l2_normalise(vectors.load(split.gallery)).T,
-                dtype=np.float64,
+        cosines = []
+        for vectors, _ in self._members:
+            vectors.learn(split.train, split.images)
+            queries, gallery = (
+                l2_normalise(vectors.load(images)) for images in (split.query, split.gallery)
             )
-            for vectors, _ in self._members
-        ]
+            cosines.append((queries @ gallery.T).astype(np.float64))
         order = tie_order(split.gallery.digests, options.random_seed)
         return tuned(cosines, relevance(split), order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from outliers_bench.data.decode import resize
 from outliers_bench.errors import BenchError
@@ -55,7 +55,11 @@ class Model:
     """
 
     name: str
-    embeds: ClassVar[bool] = True  # so that PCA, index and re-ranking have something to work on
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a PCA, an index and a re-ranking have something to work on."""
+        return True
 
     @property
     def variant(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from outliers_bench import __version__
+from outliers_bench.data.decode import opencv
 from outliers_bench.kept import digest_of, keep, read
 from outliers_bench.measure import Meter
 from outliers_bench.types import IntArray, Ranking, Split
@@ -52,9 +54,9 @@ def kept_ranking(
         np.frombuffer(b"".join(part.digests), dtype=np.uint8)
         for part in (split.query, split.gallery)
     ]
-    name = digest_of(
-        {**said, "leave_one_out": split.leave_one_out, "version": __version__}, *content, order
-    )
+    # The times that are kept with it are this machine's.
+    here = {"version": __version__, "opencv": opencv().__version__, "host": platform.node()}
+    name = digest_of({**said, "leave_one_out": split.leave_one_out, **here}, *content, order)
     path = cache / "rankings" / f"keypoints-{name}.npz"
     known = _read(path, depth, len(split.query), meter)
     if known is None:
@@ -64,7 +66,7 @@ def kept_ranking(
         spent = {stage: t - before.get(stage, 0.0) for stage, t in meter.seconds.items()}
         keep(
             path,
-            indices=known.indices,
+            indices=known.indices.astype(np.int32),
             scores=known.scores,
             stages=np.array(list(spent), dtype=np.str_),
             seconds=np.array(list(spent.values())),

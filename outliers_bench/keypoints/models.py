@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extractor import Model, Space
@@ -20,7 +19,10 @@ _IN_LABELS = ("verify", "shortlist")  # shown as the metric
 class KeypointMatching(KeypointOptions, MatchOptions, Model):
     """Rank by the number of keypoints that match, and agree on a geometry."""
 
-    embeds: ClassVar[bool] = False
+    @property
+    def embeds(self) -> bool:
+        """Not: keypoints are compared by themselves."""
+        return False
 
     @property
     def variant(self) -> str:

@@ -54,7 +54,9 @@ class Embedding:
 
     def check(self, split: Split) -> None:
         """Refuse a reduction that this split cannot fit."""
-        self._config.model.check_split(split)
+        config = self._config
+        config.model.check_split(split)
+        config.rerank.check_search(config.index, leave_one_out=split.leave_one_out)
         reducer, part = self._config.reducer, fitting_part(split)
         if reducer.needs_labels and (part is split.gallery or part.labels is None):
             raise BenchError(
@@ -66,6 +68,8 @@ class Embedding:
             dimensions=self._dimensions,
             fitted_on="gallery" if part is split.gallery else "train",
         )
+        if part.labels is not None and reducer.needs_labels:
+            reducer.check_labels(part.labels)
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that the features of all images are stored; see `Method.extract`."""
@@ -105,19 +109,24 @@ class Embedding:
             meter=self._meter,
         )
         blank = self._vectors.blank(split.asked)
-        looked_at = None if blank else self._config.rerank.depth
-        deep = search.reachable if looked_at is None else max(depth, looked_at)
-        ranking = self._config.rerank.rank(search, queries, min(deep, search.reachable))
-        self._meter.recall_at_10 = recall_at_10(search, queries)
+        asked, images = (
+            np.array([digest in blank for digest in part.digests])
+            for part in (split.query, split.gallery)
+        )
+        # Blank images will be moved behind all others, so that many more are fetched.
+        looked_at = self._config.rerank.depth
+        deep = search.reachable if looked_at is None else max(depth, looked_at) + int(images.sum())
+        deep = min(deep, search.reachable)
+        ranking = self._config.rerank.rank(search, queries, deep)
+        self._meter.recall_at_10 = recall_at_10(search, queries, depth=deep)
         if blank:
-            asked, images = (
-                np.array([digest in blank for digest in part.digests])
-                for part in (split.query, split.gallery)
+            ranking = put_blanks_last(
+                ranking, asked, images, order, leave_one_out=split.leave_one_out
             )
-            ranking = put_blanks_last(ranking, asked, images, order)
         if self._spatial is not None:
             ranking = self._spatial.rerank(ranking, split)
-        return Ranking(ranking.indices[:, :depth], ranking.scores[:, :depth])
+        # Copied, so that what is deeper is given back.
+        return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
     def pictures(self, result: Result) -> dict[str, Image]:
         """The matches of a spatial re-ranking; nothing otherwise."""

@@ -11,6 +11,7 @@ from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.ensemble.weights import relevance, slope, tuned
 from outliers_bench.errors import BenchError
 from outliers_bench.measure import Meter
+from outliers_bench.methods.keypoints import tell_idle
 from outliers_bench.methods.method import Method
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
@@ -63,6 +64,8 @@ class FusedRankings:
     def check(self, split: Split) -> None:
         """Refuse what a member refuses, and learning without labels to learn from."""
         self._model.check_split(split)
+        if not self._model.embeds:
+            tell_idle(self._config)
         for member in self._members:
             _check(member.method, split, member.label)
         if self._model.learns:
@@ -83,9 +86,10 @@ class FusedRankings:
         if self._model.learns:
             with self._meter.stage("tune"):
                 self._learn(self._validation(split))
-        for member in self._members:
-            member.method.fit(split)
-            self._meter.absorb(member.meter)
+        for member, weight in zip(self._members, self._weights or [], strict=True):
+            if weight > 0:
+                member.method.fit(split)
+                self._meter.absorb(member.meter)
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
@@ -96,8 +100,8 @@ class FusedRankings:
         asked = [at for at, weight in enumerate(weights) if weight > 0]
         rankings = []
         for member in (self._members[at] for at in asked):
-            pool = min(max(depth, self._model.pool), reachable)
-            rankings.append(member.method.rank(split, pool))
+            # No deeper for a deeper ranking: what is said of an item must not depend on that.
+            rankings.append(member.method.rank(split, min(self._model.pool, reachable)))
             self._meter.absorb(member.meter)
         with self._meter.stage("search"), self._meter.stage("fuse"):
             return fuse(
@@ -128,6 +132,8 @@ class FusedRankings:
             rankings.append(method.rank(split, min(model.pool, n)))
         if model.fusion is Fusion.calibrated:
             self._slopes = [slope(ranking, right) for ranking in rankings]
+            for member, steepness in zip(self._members, self._slopes, strict=True):
+                self._meter.counts[f"slope_{member.label}"] = steepness
         if self._weights is None:
             said = [
                 contributions(ranking, model.fusion, n, rrf_k=model.rrf_k, slope=steepness)

@@ -52,21 +52,7 @@ class MatchKeypoints:
                 f"rerank={self._config.rerank.name} re-ranks embeddings; model={self._model.name} "
                 "verifies its own shortlist: see model.verify and model.shortlist"
             )
-        index = self._config.index
-        idle = {
-            f"pca.n={self._config.pca.n}": self._config.pca.n is not None,
-            f"reduce={self._config.reduce.name}": self._config.reduce.active,
-            f"l2.before={str(self._config.l2.before).lower()}": self._config.l2.before,
-            f"l2.after={str(self._config.l2.after).lower()}": self._config.l2.after,
-            f"index={index.name}": index.name != "exact",
-            f"index.metric={index.metric.name}": index.metric is not Metric.cosine,
-        }
-        for option in (option for option, given in idle.items() if given):
-            _log.warning(
-                "%s changes nothing: model=%s compares keypoints, not embeddings",
-                option,
-                self._model.name,
-            )
+        tell_idle(self._config)
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that the keypoints of all images are stored; see `Method.extract`."""
@@ -128,3 +114,23 @@ class MatchKeypoints:
 
 def _plain(model: KeypointMatching) -> dict[str, object]:
     return {key: getattr(value, "value", value) for key, value in asdict(model).items()}
+
+
+def tell_idle(config: Config) -> None:
+    """Tell of options that change nothing where keypoints are compared."""
+    index = config.index
+    idle = {
+        f"pca.n={config.pca.n}": config.pca.n is not None,
+        f"reduce={config.reduce.name}": config.reduce.active,
+        f"l2.before={str(config.l2.before).lower()}": config.l2.before,
+        f"l2.after={str(config.l2.after).lower()}": config.l2.after,
+        f"index={index.name}": index.name != "exact",
+        f"index.metric={index.metric.name}": index.metric is not Metric.cosine,
+        f"rerank={config.rerank.name}": bool(config.rerank.label),
+    }
+    for option in (option for option, given in idle.items() if given):
+        _log.warning(
+            "%s changes nothing: model=%s compares keypoints, not embeddings",
+            option,
+            config.model.name,
+        )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench import __version__
-from outliers_bench.kept import digest_of, written
+from outliers_bench.kept import digest_of, keep, read
 from outliers_bench.progress import track
 from outliers_bench.types import BoolArray, FloatArray, IntArray
 
@@ -87,9 +87,8 @@ def neighbours(search: Search, k: int) -> Neighbours:
         graph = _read(path, (len(search.gallery), k))
         if graph is None:
             graph = _found(search, k)
-            with written(path) as aside, aside.open("wb") as file:
-                positions = graph.positions.astype(np.int32)
-                np.savez(file, positions=positions, similarities=graph.similarities)
+            positions = graph.positions.astype(np.int32)
+            keep(path, positions=positions, similarities=graph.similarities)
         return graph
 
 
@@ -185,10 +184,14 @@ def _among_all(
 
 
 def _read(path: Path, shape: tuple[int, int]) -> Neighbours | None:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            positions, similarities = arrays["positions"], arrays["similarities"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return None  # not there, or damaged: made anew
+    arrays = read(path)
+    if arrays is None or {"positions", "similarities"} - arrays.keys():
+        return None
+    positions, similarities = arrays["positions"], arrays["similarities"]
     whole = positions.shape == similarities.shape == shape
     return Neighbours(positions.astype(np.int64), similarities) if whole else None
+
+
+def powers(similarities: FloatArray, exponent: float) -> npt.NDArray[np.float64]:
+    """Cosines to a power, as weights: negative ones count as 0, and twins, by rounding, as 1."""
+    return np.clip(similarities, 0, 1).astype(np.float64) ** exponent

@@ -17,7 +17,7 @@ MOST_QUERIES = 1000  # compared with exhaustive search, evenly spread over all
 _ROUNDING = 1e-6  # of scores, of which equals may differ by it
 
 
-def recall_at_10(search: Search, queries: FloatArray) -> float | None:
+def recall_at_10(search: Search, queries: FloatArray, *, depth: int = AT) -> float | None:
     """Share of the ten nearest gallery items that an index finds, measured by exhaustive search.
 
     An item as near as the tenth counts as found, whichever of the equals an index returns. A
@@ -28,7 +28,10 @@ def recall_at_10(search: Search, queries: FloatArray) -> float | None:
     search : Search
         The gallery and the index.
     queries : array of float32, shape (n_query, d)
-        With `search.leave_one_out`, those of all gallery items. Of many, 1,000 are looked at.
+        With `search.leave_one_out`, those of all gallery items. Of more than 1,000, evenly spread
+        ones are looked at, 500 to 1,000 of them.
+    depth : int
+        How deep the ranking is: some indexes find more of the first ten in a deeper search.
 
     Returns
     -------
@@ -42,15 +45,16 @@ def recall_at_10(search: Search, queries: FloatArray) -> float | None:
     """
     if isinstance(search.index, Exact):
         return None
+    search = search.last  # where the gallery was changed, what was searched is the changed one
     items = np.arange(0, len(queries), -(-len(queries) // MOST_QUERIES))
-    some, depth = search.comparable(queries[items]), min(AT, search.reachable)
+    some, at = search.comparable(queries[items]), min(AT, search.reachable)
     aside = copy(search)  # the same built index
     aside.meter = Meter()
     exact = copy(aside)
     exact.index = Exact("exact", search.index.metric)
     exact.__dict__.pop("searcher", None)
-    found = aside.rank(some, depth, items=items).indices
-    nearest = exact.rank(some, depth, items=items).indices
+    found = aside.rank(some, min(max(depth, at), search.reachable), items=items).indices[:, :at]
+    nearest = exact.rank(some, at, items=items).indices
     # Compared anew, alike for both: an index may round its scores, and faiss may round distances by
     # the lengths of the vectors, which may be far more than what lies between them.
     scores = _similarity(some, search.gallery, found, search.index.metric)

@@ -62,6 +62,8 @@ class Search:
     ----------
     gallery : array of float32, shape (n, d)
         Normalised where the metric is cosine, in the gallery's own order.
+    last : Search
+        What was made last by `over`; by itself, this.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Search:
         self.cache = cache
         self.meter = meter or Meter()
         self.gallery = self.comparable(gallery)
+        self.last: Search = self
 
     @property
     def reachable(self) -> int:
@@ -91,8 +94,8 @@ class Search:
         return l2_normalise(vectors) if self.index.metric is Metric.cosine else vectors
 
     def over(self, gallery: FloatArray) -> Search:
-        """The same search over other vectors of the same items."""
-        return Search(
+        """The same search over other vectors of the same items, noted as `last`."""
+        self.last = Search(
             gallery,
             index=self.index,
             order=self.order,
@@ -100,6 +103,7 @@ class Search:
             cache=self.cache,
             meter=self.meter,
         )
+        return self.last
 
     def rank(self, queries: FloatArray, depth: int, *, items: IntArray | None = None) -> Ranking:
         """Rank the gallery for every query.
@@ -161,7 +165,12 @@ class Search:
 
 
 def put_blanks_last(
-    ranking: Ranking, blank_queries: BoolArray, blank_gallery: BoolArray, order: IntArray
+    ranking: Ranking,
+    blank_queries: BoolArray,
+    blank_gallery: BoolArray,
+    order: IntArray,
+    *,
+    leave_one_out: bool = False,
 ) -> Ranking:
     """Let nothing be found by, or ahead of others, that has nothing to compare.
 
@@ -178,6 +187,8 @@ def put_blanks_last(
         the last one before them where that is below 0.
     order : array of int64, shape (n,)
         Permutation of the gallery that settles ties.
+    leave_one_out : bool
+        Whether query i is gallery item i.
 
     Returns
     -------
@@ -190,9 +201,9 @@ def put_blanks_last(
     blank = np.take_along_axis(blank, moved, axis=1)
     lowest = np.where(blank, np.float32(np.inf), scores).min(axis=1, initial=0.0)
     scores = np.where(blank, lowest[:, None], scores).astype(np.float32)
-    place = np.argsort(order)
     for row in np.flatnonzero(blank_queries):
-        indices[row] = indices[row][np.argsort(place[indices[row]])]
+        others = order[order != row] if leave_one_out else order
+        indices[row] = others[: ranking.depth]
         scores[row] = 0
     return Ranking(indices, scores)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.options import Verify
 
@@ -51,11 +52,20 @@ class MethodLabel:
 
 
 def as_mapping(config: Config) -> dict[str, Any]:
-    """The config as nested plain values; enums by name, missing values as `???`."""
+    """The config as nested plain values; enums by name, missing values as `???`.
+
+    An ensemble's members are told as what they stand for, too.
+    """
     plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)
     if not isinstance(plain, dict):
         raise TypeError(f"a run's config is a mapping, not {type(plain).__name__}")
-    return {str(key): value for key, value in plain.items()}
+    values = {str(key): value for key, value in plain.items()}
+    if isinstance(config.model, Ensemble):
+        values["model"]["resolved"] = {
+            label: OmegaConf.to_container(OmegaConf.structured(member), enum_to_str=True)
+            for label, member in zip(config.model.labels, config.model.models, strict=True)
+        }
+    return values
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -85,6 +95,10 @@ def describe(config: Config) -> MethodLabel:
         shortlist = "" if model.verify is Verify.none else f" {model.shortlist or 'all'}"
         return MethodLabel(
             model.name, model.variant, pca="none", index="keypoints", metric=how + shortlist
+        )
+    if not config.model.embeds:
+        return MethodLabel(
+            config.model.name, config.model.variant, pca="none", index="keypoints", metric="fused"
         )
     return MethodLabel(
         model=config.model.name,

@@ -44,12 +44,12 @@ GENEROUS = [
     *every_metric(FaissHnsw, ef_search=1000),
     *every_metric(Annoy, trees=20, search_k=100_000),
 ]
-ROUNDING = [*every_metric(FaissSq8), *every_metric(FaissIvfPq, code_size=5, probes=4)]
+ROUNDING = [*every_metric(FaissSq8), *every_metric(FaissIvfPq, subquantizers=5, probes=4)]
 USUAL = [
     *every_metric(FaissHnsw),
     *every_metric(Annoy),
     *every_metric(FaissSq8),
-    *every_metric(FaissIvfPq, code_size=8),
+    *every_metric(FaissIvfPq, subquantizers=8),
 ]
 
 every_index = pytest.mark.parametrize("index", EXACT + GENEROUS + ROUNDING)
@@ -266,7 +266,7 @@ def test_damaged_and_foreign_files_are_refused(index, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "index", [FaissHnsw(m=4), FaissSq8(), FaissIvfPq(code_size=3, bits=4), Exact()], ids=str
+    "index", [FaissHnsw(m=4), FaissSq8(), FaissIvfPq(subquantizers=3, bits=4), Exact()], ids=str
 )
 @settings(max_examples=15, deadline=None)
 @given(

@@ -9,8 +9,10 @@ from hydra import compose, initialize_config_dir
 
 from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
+from outliers_bench.identity import identity
 from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
+from outliers_bench.retrieval.search import Search
 from outliers_bench.tracking.method import describe
 from outliers_bench.types import Result, Split
 from tests.results import make_result
@@ -228,6 +230,52 @@ def test_sift_and_rootsift_share_their_keypoints(tmp_path):
         assert not split.gallery.reader.decoded
 
 
+def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
+    split = split_of(PHOTOS)
+
+    def digest_of(*overrides):
+        register()
+        with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+            cfg = compose("config", ["model=ensemble", *overrides, f"cache.dir={tmp_path}"])
+        return identity(typed(cfg), split)
+
+    members = "model.members=[pixels,sift_vlad]"
+    plain = digest_of(members)
+    same = ("model.member_weights=[2,2]", "model.pool=7", "model.rrf_k=1", "model.tune_on=99")
+    assert {digest_of(members, option) for option in same} == {plain}
+    other = ("model.member_weights=[2,1]", "model.fusion=rrf", "model.member_weights=tuned")
+    assert plain not in {digest_of(members, option) for option in other}
+    assert digest_of(members, "model.fusion=rrf", "model.pool=7") != digest_of(
+        members, "model.fusion=rrf"
+    )
+    for changed in ("[pixels,'sift_vlad words=8']", "['pixels views.flip=true',sift_vlad]"):
+        assert digest_of(f"model.members={changed}") != plain
+
+
+def test_what_a_picture_shows_does_not_change_a_fused_ranking(tmp_path):
+    split = split_of(PHOTOS)
+    overrides = (*CASES["ensemble, ranks"], "model.pool=3")
+    whole = ranked(overrides, tmp_path, split, 8)[2]
+    some = ranked(overrides, tmp_path, split, 2)[2]
+    assert np.array_equal(some.indices, whole.indices[:, :2])
+    assert np.array_equal(some.scores, whole.scores[:, :2])
+
+
+def test_one_blank_photo_does_not_make_every_ranking_deep(tmp_path, monkeypatch):
+    arrays = dict(PHOTOS)
+    arrays["0/4"] = np.full((60, 60, 3), 200, np.uint8)
+    depths = []
+    search = Search.rank
+
+    def spied(self, queries, depth, **options):
+        depths.append(depth)
+        return search(self, queries, depth, **options)
+
+    monkeypatch.setattr(Search, "rank", spied)
+    ranked(CASES["vlad"], tmp_path, split_of(arrays), 3)
+    assert depths == [4]
+
+
 def test_labels_tell_methods_apart(tmp_path):
     register()
     seen = set()
@@ -247,6 +295,9 @@ def test_labels_tell_methods_apart(tmp_path):
         ["model=ensemble", "model.members=[pixels,sift_vlad]", "model.member_weights=[1,2]"],
         ["model=ensemble", "model.members=[pixels,'pixels image_size=8']"],
         ["model=ensemble", "model.members=[pixels,'pixels image_size=16']"],
+        ["model=ensemble", "model.members=[pixels,sift]", "model.fusion=rrf"],
+        ["model=ensemble", "model.members=[pixels,'sift verify=none']", "model.fusion=rrf"],
+        ["model=ensemble", "model.members=[pixels,sift]", "model.fusion=rrf", "model.pool=9"],
         ["model=pixels", "index=kd_tree", "index.leaf_size=5"],
         ["model=pixels", "l2.before=true"],
     )

@@ -50,8 +50,22 @@ def test_the_example_of_reciprocal_rank_fusion():
 
 def test_scores_that_are_all_equal_say_nothing():
     flat = ranking([[0, 1]], [[3, 3]])
-    for fusion in (Fusion.zscore, Fusion.minmax):
+    for fusion in FUSIONS:
         assert not contributions(flat, fusion, 4).any()
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_a_member_that_finds_nothing_does_not_outvote_one_that_does(fusion):
+    good = random_ranking(50, 200, 200, 0)
+    blank = Ranking(np.tile(np.arange(200), (50, 1)), np.zeros((50, 200), dtype=np.float32))
+    fused = fuse([good, blank], [0.5, 0.5], fusion=fusion, depth=200, order=np.arange(200))
+    assert np.array_equal(fused.indices, good.indices)
+
+
+def test_equal_scores_share_their_ranks():
+    tied = ranking([[3, 1, 0, 2]], [[9, 5, 5, 1]])
+    assert np.allclose(contributions(tied, Fusion.borda, 4), [[2.5, 2.5, 1, 4]])
+    assert np.allclose(contributions(tied, Fusion.rrf, 4, rrf_k=0), [[0.4, 0.4, 0.25, 1]])
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -100,11 +114,15 @@ def _said(member, query, item, fusion, n, slope):
     hits, scores = member.indices[query].tolist(), member.scores[query].astype(float).tolist()
     depth, low, high = len(hits), scores[-1], scores[0]
     score = scores[hits.index(item)] if item in hits else low
+    if high == low and depth > 1:
+        return 0
+    ranks = [at + 1 for at in range(depth) if scores[at] == score]
+    rank = sum(ranks) / len(ranks)
     if fusion is Fusion.rrf:
-        return 1 / (60 + hits.index(item) + 1) if item in hits else 0
+        return 1 / (60 + rank) if item in hits else 0
     if fusion is Fusion.borda:
-        left = [n - rank for rank in range(depth, n)]
-        return n - hits.index(item) if item in hits else sum(left) / len(left)
+        left = [n - taken for taken in range(depth, n)]
+        return n + 1 - rank if item in hits else sum(left) / len(left)
     if fusion is Fusion.calibrated:
         return slope * score
     if high == low:

@@ -1,5 +1,7 @@
 """Weights are learned from labels of train, and never do worse there than the best member."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,18 +72,35 @@ def test_relevance_is_equality_of_labels():
 
 def test_the_part_that_is_tuned_on_is_of_train_alone_and_apart_from_what_members_learn_on():
     train = image_set([f"t{i}" for i in range(100)], labels(100, 3))
-    split = Ensemble("ensemble", tune_on=30).validation_split(train, "toy")
+    split = Ensemble(tune_on=30).validation_split(train, "toy")
     held = set(split.query.digests) | set(split.gallery.digests)
     assert 24 <= len(held) <= 36
     assert not held & set(split.train.digests)
     assert held | set(split.train.digests) == set(train.digests)
-    half = Ensemble("ensemble", tune_on=1000).validation_split(train, "toy")
+    half = Ensemble(tune_on=1000).validation_split(train, "toy")
     assert 45 <= len(half.train) <= 55, "never more than half"
+
+
+@pytest.mark.parametrize("each", [2, 3, 5])
+def test_many_small_classes_are_not_all_held_out(each):
+    train = image_set([f"t{i}" for i in range(400 * each)], labels(400 * each, 400), range(400))
+    split = Ensemble(tune_on=100).validation_split(train, "toy")
+    assert len(split.query) + len(split.gallery) <= 100
+    assert len(split.train) == 400 * each - len(split.query) - len(split.gallery)
+    assert set(split.query.labels.tolist()) == set(split.gallery.labels.tolist())
+
+
+def test_a_train_part_too_small_to_hold_anything_out_is_refused():
+    train = image_set([f"t{i}" for i in range(4)], labels(4, 2))
+    split = toy_split([0, 1], [0, 1])
+    split = replace(split, train=replace(train, reader=split.gallery.reader))
+    with pytest.raises(BenchError, match=r"member_weights=tuned: .*too few images.*equal"):
+        Ensemble(member_weights="tuned").check_split(split)
 
 
 def test_without_labels_to_learn_from_it_says_so():
     split = toy_split([0, 1], [0, 1])
     for options in ({"member_weights": "tuned"}, {"fusion": Fusion.calibrated}):
         with pytest.raises(BenchError, match="labels of a train part, and toy has none"):
-            Ensemble("ensemble", **options).check_split(split)
-    Ensemble("ensemble").check_split(split)
+            Ensemble(**options).check_split(split)
+    Ensemble().check_split(split)

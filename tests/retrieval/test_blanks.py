@@ -28,3 +28,10 @@ def test_a_blank_query_gets_the_order_of_ties():
     found = put_blanks_last(ranking, np.array([True]), nothing, order=np.array([1, 0, 2]))
     assert found.indices.tolist() == [[1, 0, 2]]
     assert found.scores.tolist() == [[0, 0, 0]]
+
+
+def test_a_blank_query_that_is_left_out_is_not_among_its_own_hits():
+    ranking = Ranking(np.array([[1, 2], [0, 2], [0, 1]]), np.zeros((3, 2), dtype=np.float32))
+    blank = np.array([False, True, False])
+    found = put_blanks_last(ranking, blank, blank, order=np.array([1, 2, 0]), leave_one_out=True)
+    assert found.indices.tolist() == [[2, 1], [2, 0], [0, 1]]

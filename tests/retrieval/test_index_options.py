@@ -53,13 +53,13 @@ def test_labels_tell_what_is_unusual():
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        (FaissHnsw(m=1), r"index\.m=1: .* at least 2"),
+        (FaissHnsw(m=1), r"index\.m=1: from 2"),
         (FaissHnsw(ef_construction=0), r"index\.ef_construction=0: "),
         (FaissHnsw(ef_search=0), r"index\.ef_search=0: "),
         (FaissHnsw(build_threads=0), r"index\.build_threads=0: "),
         (FaissIvfPq(lists=0), r"index\.lists=0: "),
         (FaissIvfPq(probes=0), r"index\.probes=0: "),
-        (FaissIvfPq(code_size=0), r"index\.code_size=0: "),
+        (FaissIvfPq(subquantizers=0), r"index\.subquantizers=0: "),
         (FaissIvfPq(bits=0), r"index\.bits=0: from 1 to 12"),
         (FaissIvfPq(bits=13), r"index\.bits=13: from 1 to 12"),
         (FaissIvfPq(build_threads=-1), r"index\.build_threads=-1: "),
@@ -83,7 +83,7 @@ def test_without_annoy_it_is_told_how_to_get_it(monkeypatch):
 
 def test_more_bits_are_nearer_the_truth():
     gallery = vectors(2**10 + 5)
-    options = {"lists": 4, "probes": 4, "code_size": 12, "metric": Metric.euclidean}
+    options = {"lists": 4, "probes": 4, "subquantizers": 12, "metric": Metric.euclidean}
     one, four, ten = (
         -FaissIvfPq(**options, bits=bits).build(gallery).search(gallery[:50], 1)[1].mean()
         for bits in (1, 4, 10)
@@ -94,9 +94,9 @@ def test_more_bits_are_nearer_the_truth():
 
 
 @pytest.mark.parametrize("metric", Metric)
-def test_a_code_size_that_does_not_divide_the_dimensions(metric):
+def test_a_subquantizers_that_does_not_divide_the_dimensions(metric):
     queries, gallery = vectors(20, seed=1), vectors(400)
-    index = FaissIvfPq(metric=metric, lists=1, code_size=7)
+    index = FaissIvfPq(metric=metric, lists=1, subquantizers=7)
     padded = np.pad(gallery, ((0, 0), (0, 2))), np.pad(queries, ((0, 0), (0, 2)))
     positions, scores = index.build(gallery).search(queries, 9)
     same = index.build(padded[0]).search(padded[1], 9)
@@ -109,7 +109,7 @@ def test_a_code_size_that_does_not_divide_the_dimensions(metric):
 
 
 def test_a_gallery_too_small_for_its_codes_is_told(caplog):
-    index = FaissIvfPq(lists=100, code_size=4)
+    index = FaissIvfPq(lists=100, subquantizers=4)
     with caplog.at_level(logging.WARNING):
         index.build(vectors(40))
     assert [record.getMessage() for record in caplog.records] == [
@@ -126,7 +126,7 @@ def test_lists_by_the_size_of_the_gallery(caplog):
 
 
 def test_faiss_writes_no_warnings(capfd):
-    FaissIvfPq(code_size=4).build(vectors(300))
+    FaissIvfPq(subquantizers=4).build(vectors(300))
     assert capfd.readouterr() == ("", "")
 
 
@@ -178,7 +178,7 @@ def test_what_was_not_found_follows_by_position_below_the_found():
 def test_more_probes_find_more():
     gallery = vectors(400)
     found = [
-        FaissIvfPq(metric=Metric.euclidean, code_size=12, lists=10, probes=probes)
+        FaissIvfPq(metric=Metric.euclidean, subquantizers=12, lists=10, probes=probes)
         .build(gallery)
         .search(vectors(30, seed=1), 100)[1]
         for probes in (1, 10)

@@ -7,7 +7,6 @@ import pytest
 
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Index, Metric
-from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import Search
 
@@ -85,11 +84,29 @@ def test_a_gallery_of_fewer_than_ten_is_found_whole():
     assert recall_at_10(search_of(gallery, missing(2, 6)), on_a_line(1, -1)) == 1
 
 
-def test_rounding_far_from_zero_is_no_loss():
-    # faiss computes distances from lengths of 22,000, next to which those of about 10 are lost.
-    gallery = np.random.default_rng(0).normal(size=(1100, 500)).astype(np.float32) * 0.3 + 1000
-    search = search_of(gallery, KdTree(metric=Metric.euclidean))
-    assert recall_at_10(search, gallery[:100] + np.float32(0.05)) == 1
+@dataclass
+class Shallow(Missing):
+    """Misses what it misses only where fewer than twelve are asked for, as annoy may."""
+
+    def build(self, gallery):
+        return ShallowSearcher(Exact(metric=self.metric).build(gallery), self.missed)
+
+
+class ShallowSearcher(MissingSearcher):
+    def search(self, queries, depth):
+        return self.whole.search(queries, depth) if depth >= 12 else super().search(queries, depth)
+
+
+def test_it_is_that_of_the_ranking_which_may_be_deeper():
+    search = search_of(on_a_line(*range(1, 21)), Shallow("shallow", Metric.inner_product, [19, 14]))
+    assert recall_at_10(search, on_a_line(1)) == pytest.approx(0.8)
+    assert recall_at_10(search, on_a_line(1), depth=15) == 1
+
+
+def test_it_is_that_of_the_gallery_that_was_searched():
+    search = search_of(on_a_line(*range(1, 21)), missing(19, 14))
+    search.over(on_a_line(*range(20, 0, -1)))  # of which positions 0 to 9 are the nearest
+    assert recall_at_10(search, on_a_line(1)) == 1
 
 
 def test_exact_search_has_none():

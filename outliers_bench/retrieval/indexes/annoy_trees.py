@@ -17,11 +17,11 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.machine import cores
-from outliers_bench.retrieval.indexes.faiss_index import at_least
-from outliers_bench.retrieval.indexes.index import Index, Metric, completed
+from outliers_bench.retrieval.indexes.index import COUNTABLE, Index, Metric, completed, within
 from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
 from outliers_bench.types import FloatArray, IntArray
 
+MOST_TREES = 100_000
 _THEIR_NAMES: dict[Metric, Literal["angular", "euclidean", "dot"]] = {
     Metric.cosine: "angular",
     Metric.euclidean: "euclidean",
@@ -71,7 +71,15 @@ class Annoy(Index):
                 "index=annoy needs the package annoy, which is not installed: "
                 "pip install 'outliers-bench[annoy]'"
             )
-        at_least(1, trees=self.trees, search_k=self.search_k)
+        try:
+            importlib.import_module("annoy")
+        except ImportError as error:
+            raise BenchError(
+                f"index=annoy: the package annoy is installed and cannot be imported ({error}); "
+                "pip install --force-reinstall annoy"
+            ) from error
+        within(1, MOST_TREES, trees=self.trees)
+        within(1, COUNTABLE, search_k=self.search_k)
         if not 0 <= self.random_seed < 2**32:
             raise BenchError(f"index.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
 

@@ -11,10 +11,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.index import Index, Metric, completed
 from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
 from outliers_bench.types import FloatArray, IntArray
+
+MOST_THREADS = 4096
 
 
 @dataclass
@@ -126,10 +127,3 @@ def building_threads(threads: int | None) -> Iterator[None]:
     # Reaches faiss' own OpenMP as well as the BLAS below it.
     with threadpool_limits(threads):
         yield
-
-
-def at_least(least: int, **options: int | None) -> None:
-    """Raise `BenchError` for a number below the least; None passes."""
-    for name, value in options.items():
-        if value is not None and value < least:
-            raise BenchError(f"index.{name}={value}: a whole number of at least {least}")

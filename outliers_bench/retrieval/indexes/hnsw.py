@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from outliers_bench.retrieval.indexes.faiss_index import (
+    MOST_THREADS,
     FaissIndex,
     FaissSearcher,
-    at_least,
     building_threads,
 )
+from outliers_bench.retrieval.indexes.index import COUNTABLE, within
 from outliers_bench.types import FloatArray
+
+MOST_LINKS = 512
 
 
 @dataclass
@@ -47,9 +50,9 @@ class FaissHnsw(FaissIndex):
 
     def check(self) -> None:
         """Raise `BenchError` for numbers that no graph can have."""
-        at_least(2, m=self.m)
-        at_least(1, ef_construction=self.ef_construction, ef_search=self.ef_search)
-        at_least(1, build_threads=self.build_threads)
+        within(2, MOST_LINKS, m=self.m)
+        within(1, COUNTABLE, ef_construction=self.ef_construction, ef_search=self.ef_search)
+        within(1, MOST_THREADS, build_threads=self.build_threads)
 
     def _built(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
         import faiss

@@ -9,6 +9,8 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from outliers_bench import __version__
+from outliers_bench.errors import BenchError
 from outliers_bench.labels import joined, unusual
 from outliers_bench.types import FloatArray, IntArray
 
@@ -56,6 +58,16 @@ class Searcher(Protocol):
         ...
 
 
+COUNTABLE = 2**31 - 1  # libraries take C ints
+
+
+def within(least: int, most: int, **options: int | None) -> None:
+    """Raise `BenchError` for an option of an index that is out of range; None passes."""
+    for name, value in options.items():
+        if value is not None and not least <= value <= most:
+            raise BenchError(f"index.{name}={value}: from {least} to {most:,}")
+
+
 @dataclass
 class Index:
     """Base of the `index=` options.
@@ -93,7 +105,7 @@ class Index:
     def building(self) -> dict[str, object]:
         """All that a built index depends on, but for the vectors."""
         options = {k: v for k, v in asdict(self).items() if k not in ("name", *self.searching)}
-        return {**options, **self.said, "library": self.library}
+        return {**options, **self.said, "library": self.library, "version": __version__}
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""

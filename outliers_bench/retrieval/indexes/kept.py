@@ -38,7 +38,8 @@ def built(index: Index, gallery: FloatArray, *, cache: Path | None, meter: Meter
     """
     path = None
     if index.kept and cache is not None:
-        path = cache / "indexes" / f"{index.name}-{digest_of(index.building, gallery)}"
+        kind = type(index).__name__.lower()  # and not its name, which may be anything
+        path = cache / "indexes" / f"{kind}-{digest_of(index.building, gallery)}"
         seconds = _build_seconds(path)
         # Not there, or damaged: built anew.
         with suppress(OSError, ValueError):

@@ -10,14 +10,16 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.faiss_index import (
+    MOST_THREADS,
     FaissIndex,
     FaissSearcher,
-    at_least,
     building_threads,
     widened,
 )
+from outliers_bench.retrieval.indexes.index import COUNTABLE, within
 from outliers_bench.types import FloatArray
 
+MOST_SUBQUANTIZERS = 4096
 MOST_BITS = 12  # of a code, whose table has a row for every value it can take
 _LANES = 16  # faiss decodes so many dimensions at a time; others one by one, in thrice the time
 _PER_LIST = 39  # vectors that faiss wants for a centroid to mean something
@@ -61,11 +63,11 @@ class FaissIvfPq(FaissIndex):
         size, and no more than leaves 39 vectors for each.
     probes : int
         Lists that a query looks into; more find more, and take longer.
-    code_size : int
-        Sub-vectors that a vector is cut into, each coded by itself. Where they do not divide the
-        dimensions, zeros are added.
+    subquantizers : int
+        Sub-vectors that a vector is cut into, each coded by itself; no more than it has
+        dimensions. Where they do not divide those, zeros are added.
     bits : int
-        Of the code of a sub-vector; with 8, a vector takes `code_size` bytes.
+        Of the code of a sub-vector; with 8, a vector takes as many bytes.
     build_threads : int or None
         Of building; None takes all cores. With more than one, it differs from run to run.
 
@@ -77,7 +79,7 @@ class FaissIvfPq(FaissIndex):
     name: str = "faiss_ivfpq"
     lists: int | None = None
     probes: int = 16
-    code_size: int = 64
+    subquantizers: int = 64
     bits: int = 8
     build_threads: int | None = 1
 
@@ -87,8 +89,9 @@ class FaissIvfPq(FaissIndex):
 
     def check(self) -> None:
         """Raise `BenchError` for numbers of which nothing can be built."""
-        at_least(1, lists=self.lists, probes=self.probes, code_size=self.code_size)
-        at_least(1, build_threads=self.build_threads)
+        within(1, COUNTABLE, lists=self.lists, probes=self.probes)
+        within(1, MOST_SUBQUANTIZERS, subquantizers=self.subquantizers)
+        within(1, MOST_THREADS, build_threads=self.build_threads)
         if not 1 <= self.bits <= MOST_BITS:
             raise BenchError(f"index.bits={self.bits}: from 1 to {MOST_BITS}")
 
@@ -96,10 +99,11 @@ class FaissIvfPq(FaissIndex):
         import faiss
 
         n, d = gallery.shape
-        width = _multiple(d, self.code_size)
+        parts = min(self.subquantizers, d)
+        width = _multiple(d, parts)
         lists, bits = self._affordable(n)
         coarse = faiss.IndexFlat(width, self.faiss_metric)
-        index = faiss.IndexIVFPQ(coarse, width, lists, self.code_size, bits, self.faiss_metric)
+        index = faiss.IndexIVFPQ(coarse, width, lists, parts, bits, self.faiss_metric)
         # With fewer vectors faiss would write a warning to standard error.
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         vectors = widened(gallery, width)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 from outliers_bench.machine import cores
-from outliers_bench.retrieval.indexes.index import Index, Metric
+from outliers_bench.retrieval.indexes.index import COUNTABLE, Index, Metric, within
 from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
 from outliers_bench.types import FloatArray, IntArray
 
@@ -37,8 +37,7 @@ class Tree(Index):
                 f"index={self.name} cannot search index.metric=inner_product, which is no "
                 "distance; use index.metric=cosine or euclidean, or index=exact"
             )
-        if self.leaf_size < 1:
-            raise BenchError(f"index.leaf_size={self.leaf_size}: a leaf holds at least 1 vector")
+        within(1, COUNTABLE, leaf_size=self.leaf_size)
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
         """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""

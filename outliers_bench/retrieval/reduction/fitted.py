@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench import __version__
-from outliers_bench.kept import digest_of, written
+from outliers_bench.kept import digest_of, keep, read
 from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
 from outliers_bench.types import FloatArray, ImageSet, IntArray
 
@@ -53,19 +53,14 @@ def fitted(
     if known is not None:
         return known
     projection = reducer.fit(load(), labels)
-    with written(path) as aside, aside.open("wb") as file:
-        np.savez(file, mean=projection.mean, axes=projection.axes)
+    keep(path, mean=projection.mean, axes=projection.axes)
     return projection
 
 
 def _read(path: Path) -> Projection | None:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            projection = Projection(arrays["mean"], arrays["axes"])
-    except Exception:
-        # Not there, or damaged: fitted anew. Bytes at random make NumPy and zipfile raise nearly
-        # anything, down to TypeError, EOFError and NotImplementedError.
+    arrays = read(path)
+    if arrays is None or {"mean", "axes"} - arrays.keys():
         return None
-    mean, axes = projection.mean, projection.axes
+    mean, axes = arrays["mean"], arrays["axes"]
     whole = axes.ndim == 2 and mean.shape == axes.shape[:1]
-    return projection if whole and mean.dtype == axes.dtype == np.float32 else None
+    return Projection(mean, axes) if whole and mean.dtype == axes.dtype == np.float32 else None

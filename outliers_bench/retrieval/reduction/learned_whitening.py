@@ -73,7 +73,7 @@ class LearnedWhitening(Reducer):
             raise BenchError(
                 f"reduce.n={self.n} is too large: learned_whitening is fitted on the {n_fit} "
                 f"{fitted_on} images and the features have {dimensions} dimensions, so at most "
-                f"{most}"
+                f"{most}: give reduce.n={most} or less"
             )
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
@@ -86,13 +86,7 @@ class LearnedWhitening(Reducer):
         """
         if labels is None:
             raise ValueError("learned whitening needs labels")
-        photos = np.bincount(labels)
-        if (photos > 0).sum() < 2 or photos.max() < 2:
-            raise BenchError(
-                f"reduce={self.name} needs matching and non-matching pairs, but the {len(labels)} "
-                f"train images have {(photos > 0).sum()} classes of at most {photos.max()} images; "
-                "use pca.n"
-            )
+        self.check_labels(labels)
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         x = vectors.astype(np.float64) - mean
         # Outside of the span of the photos no pair differs, so with few photos it is enough.
@@ -101,6 +95,16 @@ class LearnedWhitening(Reducer):
         axes = self._axes(within, between)
         axes = fix_signs(axes if span is None else span @ axes)
         return Projection(mean, np.ascontiguousarray(axes, dtype=np.float32))
+
+    def check_labels(self, labels: IntArray) -> None:
+        """Refuse labels without matching or without other pairs; see `Reducer.check_labels`."""
+        photos = np.bincount(labels)
+        if (photos > 0).sum() < 2 or photos.max() < 2:
+            raise BenchError(
+                f"reduce={self.name} needs matching and non-matching pairs, but the {len(labels)} "
+                f"train images have {(photos > 0).sum()} classes of at most {photos.max()} images; "
+                "use pca.n"
+            )
 
     def _axes(self, within: Float64Array, between: Float64Array) -> Float64Array:
         """The leading generalised eigenvectors, which are the columns of the projection."""

@@ -74,6 +74,9 @@ class Reducer:
             Which part of the split they are: `train` or `gallery`.
         """
 
+    def check_labels(self, labels: IntArray) -> None:
+        """Raise `BenchError` for labels, shape (n_fit,), from which nothing can be learned."""
+
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
         """Fit to vectors of shape (m, d); `labels`, shape (m,), where there are any.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.retrieval.graph import PAIR_VALUES
+from outliers_bench.retrieval.graph import PAIR_VALUES, powers
 from outliers_bench.retrieval.rerank.shortlisted import ByCosine, blocks, compared_again, stacked
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
@@ -61,7 +61,7 @@ class AlphaQueryExpansion(ByCosine):
     def _expanded(
         self, queries: FloatArray, gallery: FloatArray, hits: IntArray, similarities: FloatArray
     ) -> FloatArray:
-        weights = np.maximum(similarities, 0).astype(np.float64) ** self.alpha
+        weights = powers(similarities, self.alpha)
         return queries + weighted_sums(gallery, hits, weights.astype(np.float32))
 
 

@@ -11,7 +11,7 @@ from outliers_bench.labels import joined, unusual
 from outliers_bench.types import FloatArray, Ranking
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.indexes.index import Metric
+    from outliers_bench.retrieval.indexes.index import Index, Metric
     from outliers_bench.retrieval.search import Search
 
 
@@ -44,6 +44,10 @@ class Rerank:
 
     def check_metric(self, metric: Metric) -> None:
         """Raise `BenchError` if it cannot work on scores of this metric."""
+
+    def check_search(self, index: Index, *, leave_one_out: bool) -> None:  # noqa: ARG002
+        """Raise `BenchError` where this index, or protocol, cannot be ranked again."""
+        self.check_metric(index.metric)
 
     def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
         """Rank the gallery for every query, with a second look.

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.retrieval.graph import PAIR_VALUES, Neighbours, neighbours, settled
+from outliers_bench.errors import BenchError
+from outliers_bench.retrieval.graph import PAIR_VALUES, Neighbours, neighbours, powers, settled
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
 from outliers_bench.retrieval.rerank.shortlisted import BLOCK_ITEMS, ByCosine
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
+    from outliers_bench.retrieval.indexes.index import Index
     from outliers_bench.retrieval.search import Search
 
 
@@ -56,6 +58,15 @@ class DatabaseAugmentation(ByCosine):
         self.at_least(1, "k")
         self.at_least(0, "alpha")
 
+    def check_search(self, index: Index, *, leave_one_out: bool) -> None:
+        """Refuse what would show what an index has missed; see `Rerank.check_search`."""
+        super().check_search(index, leave_one_out=leave_one_out)
+        if leave_one_out and not index.exact:
+            raise BenchError(
+                f"rerank={self.name} with data.protocol=leave_one_out compares some photos anew, "
+                f"which would hide what index={index.name} misses; use index=exact"
+            )
+
     def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
@@ -73,7 +84,7 @@ class DatabaseAugmentation(ByCosine):
     ) -> FloatArray:
         """Sums of items, shape (b,), and their neighbours, shape (b, k); not normalised."""
         if self.weights is Weights.similarity:
-            weights = np.maximum(similarities, 0).astype(np.float64) ** self.alpha
+            weights = powers(similarities, self.alpha)
         else:
             falling = np.arange(self.k, 0, -1) / (self.k + 1)
             weights = np.broadcast_to(falling[: positions.shape[1]], positions.shape)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.graph import Neighbours, neighbours
+from outliers_bench.retrieval.graph import Neighbours, neighbours, powers
 from outliers_bench.retrieval.rerank.shortlisted import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
@@ -97,7 +97,7 @@ class Diffusion(Shortlisted):
         columns = local[positions]
         rows, _ = inside = np.nonzero(columns >= 0)
         chosen = np.zeros((len(near), len(near)))
-        chosen[rows, columns[inside]] = _powers(similarities[inside], self.gamma)
+        chosen[rows, columns[inside]] = powers(similarities[inside], self.gamma)
         return np.minimum(chosen, chosen.T)
 
     def _spread(
@@ -106,7 +106,7 @@ class Diffusion(Shortlisted):
         degrees = affinity.sum(axis=1)
         scale = np.divide(1, np.sqrt(degrees), out=np.zeros_like(degrees), where=degrees > 0)
         start = np.zeros(len(degrees))
-        start[: self.kq] = _powers(similarities[: self.kq], self.gamma)
+        start[: self.kq] = powers(similarities[: self.kq], self.gamma)
         kept = np.eye(len(degrees)) - self.alpha * scale[:, None] * affinity * scale
         # Rounding may leave less than nothing where nothing flows.
         return np.maximum((1 - self.alpha) * _solved(kept, start), 0)
@@ -121,7 +121,3 @@ def _solved(
     _, solution, failed = dposv(matrix, right)
     # With alpha within rounding of 1 it is singular.
     return np.asarray(np.linalg.lstsq(matrix, right)[0] if failed else solution)
-
-
-def _powers(similarities: FloatArray, gamma: float) -> npt.NDArray[np.float64]:
-    return np.maximum(similarities, 0).astype(np.float64) ** gamma
