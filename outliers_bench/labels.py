@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from enum import Enum
+from pathlib import Path
 
 
 def unusual(options: object, defaults: type, besides: Sequence[str] = ()) -> list[str]:
@@ -30,6 +31,14 @@ def unusual(options: object, defaults: type, besides: Sequence[str] = ()) -> lis
 def joined(*parts: str) -> str:
     """Those parts that are not empty, with spaces between."""
     return " ".join(part for part in parts if part)
+
+
+def weights_label(path: str) -> str:
+    """A file of weights by its name, without folders and suffixes."""
+    name = Path(path).name
+    for suffix in (".h5", ".keras", ".weights"):
+        name = name.removesuffix(suffix)
+    return name
 
 
 def _plain(value: object) -> str:

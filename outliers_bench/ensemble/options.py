@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from outliers_bench.data.split import Protocol as SplitProtocol
 from outliers_bench.data.split import cut
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extractor import Model, Space
-from outliers_bench.labels import joined, unusual
+from outliers_bench.labels import joined, unusual, weights_label
 from outliers_bench.types import ImageSet, Split
 
 _FEWEST, _FEWEST_TO_TUNE_ON = 2, 20
@@ -252,7 +251,7 @@ def _told(member: str) -> str:
     """A member for tables, as it was written; a file of weights by its name alone."""
     name, *options = shlex.split(member)
     short = (
-        f"weights={Path(option.removeprefix('weights=')).stem}"
+        f"weights={weights_label(option.removeprefix('weights='))}"
         if option.startswith("weights=")
         else option
         for option in options

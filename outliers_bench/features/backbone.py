@@ -18,6 +18,7 @@ from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Extractor, check_size
 from outliers_bench.features.pooling import Pooling, with_pooling
 from outliers_bench.features.weight_files import SUFFIXES
+from outliers_bench.labels import weights_label
 from outliers_bench.types import RGB
 
 
@@ -62,9 +63,7 @@ class Backbone(Extractor):
         pooling = "" if self.pooling is Pooling.avg else self.pooling.value
         if self.pooling is Pooling.gem:
             pooling += f" p={self.gem_p:g}"
-        weights = "" if self.weights == "imagenet" else Path(self.weights).name
-        for suffix in (".h5", ".keras", ".weights"):
-            weights = weights.removesuffix(suffix)
+        weights = "" if self.weights == "imagenet" else weights_label(self.weights)
         if self.weights == "random":
             weights += f" {self.random_seed}"
         return " ".join(part for part in (super().variant, pooling, weights) if part)

@@ -33,6 +33,8 @@ _LESS_IS_BETTER = re.compile(
 )
 _SCORE = re.compile(r"(hit|precision|recall)_at_\d+|map_at_r|r_precision|mrr")
 _METHOD = ("model", "variant", "pca", "index", "metric", "rerank")
+_WRAPPED = {"variant", "rerank", "pca"}  # an ensemble's variant names all of its members
+_MOST_WIDE = 40
 _LEAST_NEEDED = (
     "dim",
     "ms/query",
@@ -234,7 +236,14 @@ def show_boards(boards: Sequence[Board], *, metric: str, console: Console) -> No
         made.pad_edge = False
         for name in (header[column] for column in shown):
             text = name in ("run", *_METHOD)
-            made.add_column(name, justify="left" if text else "right", no_wrap=True)
+            wraps = name in _WRAPPED
+            made.add_column(
+                name,
+                justify="left" if text else "right",
+                no_wrap=not wraps,
+                overflow="fold",
+                max_width=_MOST_WIDE if wraps else None,
+            )
         for row in rows:
             made.add_row(*(row[column] for column in shown))
         console.print(made)
@@ -246,6 +255,9 @@ def _fitting(
     """The columns that fit side by side; the one that is ranked by stays."""
     columns = list(range(len(header)))
     needed = [max(len(line[column]) for line in (header, *rows)) + 3 for column in columns]
+    for name in _WRAPPED & set(header):
+        at = header.index(name)
+        needed[at] = min(needed[at], _MOST_WIDE + 3)
     for name in _LEAST_NEEDED:
         if name in header and name != kept and sum(needed[column] for column in columns) > width:
             columns.remove(header.index(name))
