@@ -16,6 +16,8 @@ from outliers_bench.retrieval.indexes.kept import built
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
+_ROUNDING = 2e-6  # by which BLAS may differ for equal pairs, in squares of the query's length
+_PAIR_VALUES = 500_000  # numbers gathered at a time to compare pairs of vectors
 BLOCK_ITEMS = 2_000_000  # gallery items found at a time, over all queries of a block
 
 
@@ -136,7 +138,7 @@ class Search:
                 places, found = searcher.search(queries[rows], fetch)
             places, found = _settle(places, found)
             if self.index.exact:
-                self._compare_again(queries[rows], places, found)
+                places, found = self._compare_again(queries[rows], places, found)
             if itself is not None:
                 places, found = _drop(places, found, itself[rows])
             indices[rows], scores[rows] = self.order[places[:, :depth]], found[:, :depth]
@@ -156,12 +158,32 @@ class Search:
         places[self.order] = np.arange(len(self.order))
         return places
 
-    def _compare_again(self, queries: FloatArray, places: IntArray, found: FloatArray) -> None:
-        """Settle ties that reach beyond what was fetched; changes `places` and `found`."""
+    def _compare_again(
+        self, queries: FloatArray, places: IntArray, found: FloatArray
+    ) -> tuple[IntArray, FloatArray]:
+        """Let equal vectors be equally near, and settle ties that reach beyond what was fetched.
+
+        BLAS adds up the last rows of a block otherwise than the others, so that scores of the
+        same vector differ in their last bits; what is that near to its neighbour in the ranking is
+        compared anew, in a way that depends on the two vectors alone.
+        """
+        close = _ROUNDING * np.maximum(1, np.square(queries).sum(axis=1, keepdims=True))
+        near = found[:, :-1] - found[:, 1:] <= close
+        again = np.zeros(found.shape, dtype=np.bool_)
+        again[:, :-1] |= near
+        again[:, 1:] |= near
+        rows, columns = np.nonzero(again)
+        size = max(1, _PAIR_VALUES // self.gallery.shape[1])
+        for start in range(0, len(rows), size):
+            row, column = rows[start : start + size], columns[start : start + size]
+            items = self.gallery[self.order[places[row, column]]]
+            found[row, column] = _compare(queries[row], items, self.index.metric)
+        places, found = _settle(places, found)
         for row in _tied_at_cut(found, len(self.gallery)):
             everything = _compare(queries[row], self.gallery, self.index.metric)[self.order]
             best = np.lexsort((np.arange(len(everything)), -everything))[: places.shape[1]]
             places[row], found[row] = best, everything[best]
+        return places, found
 
 
 def put_blanks_last(
@@ -235,11 +257,14 @@ def _tied_at_cut(scores: FloatArray, n: int) -> IntArray:
     return np.flatnonzero(scores[:, -1] == scores[:, -2])
 
 
-def _compare(query: FloatArray, gallery: FloatArray, metric: Metric) -> FloatArray:
+def _compare(queries: FloatArray, gallery: FloatArray, metric: Metric) -> FloatArray:
+    """Scores of vectors with one query, shape (d,), or each with its own, shape (n, d)."""
     if metric is Metric.euclidean:
-        return np.asarray(-np.square(gallery - query).sum(axis=1), dtype=np.float32)
-    # einsum adds up every row alike, where BLAS may treat the last rows of a block otherwise.
-    return np.asarray(np.einsum("nd,d->n", gallery, query), dtype=np.float32)
+        return np.asarray(-np.square(gallery - queries).sum(axis=1), dtype=np.float32)
+    # einsum adds up every row alike.
+    return np.asarray(
+        np.einsum("nd,nd->n", gallery, np.broadcast_to(queries, gallery.shape)), dtype=np.float32
+    )
 
 
 def _drop(places: IntArray, scores: FloatArray, unwanted: IntArray) -> tuple[IntArray, FloatArray]:

@@ -296,3 +296,22 @@ def test_trees_refuse_inner_products():
 def test_trees_refuse_empty_leaves():
     with pytest.raises(BenchError, match="leaf_size=0"):
         KdTree(leaf_size=0).check()
+
+
+@pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.name)
+def test_equal_vectors_are_equally_near_in_many_dimensions(metric):
+    """BLAS rounds the last rows of a block otherwise; identical vectors must not part by that."""
+    items = np.repeat(vectors(500, d=1280, seed=3), 2, axis=0)[:-1]
+    order = tie_order([digest(str(i)) for i in range(len(items))], 0)
+    search = Search(items, index=Exact(metric=metric), order=order)
+    got = search.rank(vectors(200, d=1280, seed=4), 101)
+    place = np.argsort(order)
+    twins = got.indices[:, :-1] // 2 == got.indices[:, 1:] // 2
+    assert twins.sum() > 200 * 45
+    assert (got.scores[:, :-1][twins] == got.scores[:, 1:][twins]).all()
+    assert (place[got.indices[:, :-1]] < place[got.indices[:, 1:]])[twins].all()
+    for row in got.indices:  # both of a pair, or the one that the order prefers
+        pairs, counts = np.unique(row // 2, return_counts=True)
+        for lone in pairs[counts == 1]:
+            both = [i for i in (2 * lone, 2 * lone + 1) if i < len(items)]
+            assert min(both, key=place.__getitem__) in row

@@ -57,8 +57,8 @@ class Diffusion(Shortlisted):
         self.at_least(0, "gamma")
         if self.shortlist is None or not self.kq <= self.shortlist <= MOST_SOLVED:
             raise BenchError(
-                f"rerank.shortlist={self.shortlist}: from rerank.kq={self.kq} to {MOST_SOLVED:,}, "
-                "for every query takes a system of as many equations"
+                f"rerank.shortlist={self.shortlist or 'null'}: from rerank.kq={self.kq} to "
+                f"{MOST_SOLVED:,}, for every query takes a system of as many equations"
             )
         if not 0 <= self.alpha < 1:
             raise BenchError(f"rerank.alpha={self.alpha}: from 0 to below 1")
