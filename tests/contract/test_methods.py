@@ -8,6 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from outliers_bench.config import register, shipped, typed
+from outliers_bench.ensemble.compose import compose_members
+from outliers_bench.ensemble.options import Fusion
 from outliers_bench.errors import BenchError
 from outliers_bench.identity import identity
 from outliers_bench.measure import Meter
@@ -232,24 +234,30 @@ def test_sift_and_rootsift_share_their_keypoints(tmp_path):
 
 def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
     split = split_of(PHOTOS)
+    register()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        config = typed(compose("config", ["model=ensemble", f"cache.dir={tmp_path}"]))
+        others = [
+            tuple(compose_members(members, seed=0, conf=shipped("conf")))
+            for members in (["pixels", "sift_vlad"], ["pixels views.flip=true", "sift_vlad"])
+        ]
 
-    def digest_of(*overrides):
-        register()
-        with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-            cfg = compose("config", ["model=ensemble", *overrides, f"cache.dir={tmp_path}"])
-        return identity(typed(cfg), split)
+    def digest_of(models=config.model.models, **options):
+        model = replace(config.model, **options)
+        model.models = models
+        return identity(replace(config, model=model), split)
 
-    members = "model.members=[pixels,sift_vlad]"
-    plain = digest_of(members)
-    same = ("model.member_weights=[2,2]", "model.pool=7", "model.rrf_k=1", "model.tune_on=99")
-    assert {digest_of(members, option) for option in same} == {plain}
-    other = ("model.member_weights=[2,1]", "model.fusion=rrf", "model.member_weights=tuned")
-    assert plain not in {digest_of(members, option) for option in other}
-    assert digest_of(members, "model.fusion=rrf", "model.pool=7") != digest_of(
-        members, "model.fusion=rrf"
-    )
-    for changed in ("[pixels,'sift_vlad words=8']", "['pixels views.flip=true',sift_vlad]"):
-        assert digest_of(f"model.members={changed}") != plain
+    plain = digest_of()
+    for option in ({"member_weights": [2, 2]}, {"pool": 7}, {"rrf_k": 1}, {"tune_on": 99}):
+        assert digest_of(**option) == plain
+    for option in (
+        {"member_weights": [2, 1]},
+        {"member_weights": "tuned"},
+        {"fusion": Fusion.rrf},
+        *({"models": models} for models in others),
+    ):
+        assert digest_of(**option) != plain
+    assert digest_of(fusion=Fusion.rrf, pool=7) != digest_of(fusion=Fusion.rrf)
 
 
 def test_what_a_picture_shows_does_not_change_a_fused_ranking(tmp_path):

@@ -44,7 +44,9 @@ def stir(model: Any) -> None:
             variable.assign(random.uniform(0.5, 1.5, variable.shape))
 
 
-@pytest.mark.parametrize("top", [False, True], ids=["no top", "top"])
+@pytest.mark.parametrize(
+    "top", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["no top", "top"]
+)
 def test_every_format_gives_the_same_features(tmp_path: Path, top: bool) -> None:
     import keras
 
@@ -122,14 +124,23 @@ def test_nested_layers_are_found(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+SUFFIXES = (".weights.h5", ".h5", ".keras")
+PAIRS = (
+    ("VGG19", "VGG16", 512),
+    ("VGG16", "VGG19", 512),
+    ("MobileNet", "MobileNetV2", 1280),
+    ("MobileNetV2", "MobileNet", 1024),
+)
+# Each format and each pair once; all of both are slow.
+QUICK = (("VGG19", ".h5"), ("VGG16", ".keras"), ("MobileNetV2", ".weights.h5"))
+
+
 @pytest.mark.parametrize(
-    ("saved", "wanted", "dim"),
+    ("saved", "wanted", "dim", "suffix"),
     [
-        ("VGG19", "VGG16", 512),
-        ("VGG16", "VGG19", 512),
-        ("MobileNet", "MobileNetV2", 1280),
-        ("MobileNetV2", "MobileNet", 1024),
+        pytest.param(*pair, suffix, marks=() if (pair[0], suffix) in QUICK else (pytest.mark.slow,))
+        for pair in PAIRS
+        for suffix in SUFFIXES
     ],
 )
 def test_another_networks_file_is_refused(
