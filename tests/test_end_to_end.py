@@ -74,6 +74,7 @@ def test_a_run_shows_and_records_everything(desk):
     assert top["relevant"].mean() == pytest.approx(metrics["hit_at_1"])
 
 
+@pytest.mark.slow
 def test_twice_the_same_is_the_same(desk):
     first, second = (of_id(desk, run_cli(desk, *SMALL, "model=pixels")) for _ in range(2))
     assert scores(first) == scores(second)

@@ -76,6 +76,7 @@ def save_as_keras_releases(model: Any, path: Path) -> None:
         del file["top_level_model_weights"]
 
 
+@pytest.mark.slow
 def test_a_backbone_within_a_saved_model_is_found(tmp_path: Path) -> None:
     import keras
 
@@ -90,6 +91,7 @@ def test_a_backbone_within_a_saved_model_is_found(tmp_path: Path) -> None:
     np.testing.assert_allclose(features(mobilenet(file)), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_nested_layers_are_found(tmp_path: Path) -> None:
     """ConvNeXt keeps its downsampling in Sequentials, and a layer norm after the pooling."""
     import keras
@@ -159,6 +161,7 @@ def test_another_networks_file_is_refused(
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_a_deeper_network_of_the_same_kind_is_refused(tmp_path: Path) -> None:
     """A chain whose first part fits array by array, as ResNet101's first stages fit ResNet50."""
     import keras
