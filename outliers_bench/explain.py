@@ -40,7 +40,9 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     if said.startswith(MERGING) and cause is not None:
         said = f"{said.removeprefix(MERGING)}: {_in_one_line(cause)}"
     return re.sub(
-        r"\w+ is not a ListConfig, list or tuple", "a list is wanted, as in k=[1,5]", said
+        r"\w+ is not a ListConfig, list or tuple|Cannot merge DictConfig with ListConfig",
+        "a list is wanted, as in k=[1,5]",
+        said,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from outliers_bench.measure import Meter
 from outliers_bench.progress import track
+from outliers_bench.retrieval.graph import dropped
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.indexes.kept import built
 from outliers_bench.retrieval.normalise import l2_normalise
@@ -140,7 +141,7 @@ class Search:
             if self.index.exact:
                 places, found = self._compare_again(queries[rows], places, found)
             if itself is not None:
-                places, found = _drop(places, found, itself[rows])
+                places, found = dropped(places, found, places == itself[rows][:, None])
             indices[rows], scores[rows] = self.order[places[:, :depth]], found[:, :depth]
         return Ranking(indices, scores)
 
@@ -265,11 +266,3 @@ def _compare(queries: FloatArray, gallery: FloatArray, metric: Metric) -> FloatA
     return np.asarray(
         np.einsum("nd,nd->n", gallery, np.broadcast_to(queries, gallery.shape)), dtype=np.float32
     )
-
-
-def _drop(places: IntArray, scores: FloatArray, unwanted: IntArray) -> tuple[IntArray, FloatArray]:
-    """Take one item out of each row; the last one where it was not found."""
-    hit = places == unwanted[:, None]
-    hit[~hit.any(axis=1), -1] = True
-    shape = (places.shape[0], places.shape[1] - 1)
-    return places[~hit].reshape(shape), scores[~hit].reshape(shape)
