@@ -1,0 +1,252 @@
+"""What is made small: against plain numpy, at the edges, and in half precision."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outliers_bench.features.tensorflow import import_tensorflow
+from outliers_bench.training.losses import Cosines, as_kernel, loss_of, metrics_of, with_margin
+from outliers_bench.training.options import Loss, TrainingOptions
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tf():
+    return import_tensorflow()
+
+
+@pytest.fixture
+def mixed_float16(tf):
+    import keras
+
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def arcface(margin=0.3, scale=30.0, smoothing=0.0):
+    return loss_of(
+        TrainingOptions(loss=Loss.arcface, margin=margin, scale=scale, label_smoothing=smoothing)
+    )
+
+
+def brute_force(labels, outputs, smoothing):
+    """Cross-entropy of logits, image by image."""
+    losses = []
+    for label, row in zip(labels, outputs, strict=True):
+        total = math.log(sum(math.exp(value - max(row)) for value in row)) + max(row)
+        loss = 0.0
+        for at, value in enumerate(row):
+            wanted = smoothing / len(row) + (1 - smoothing if at == label else 0)
+            loss += wanted * (total - value)
+        losses.append(loss)
+    return sum(losses) / len(losses)
+
+
+def brute_force_margin(labels, cosines, margin):
+    harder = cosines.astype(np.float64)
+    for row, label in enumerate(labels):
+        angle = math.acos(harder[row, label])
+        if angle + margin < math.pi:
+            harder[row, label] = math.cos(angle + margin)
+        else:
+            harder[row, label] -= margin * math.sin(margin)
+    return harder
+
+
+def example(n=50, classes=7, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=n)
+    cosines = rng.uniform(-1, 1, (n, classes))
+    cosines[np.arange(4), labels[:4]] = [-0.999, 0.999, -0.96, -0.95]  # about -cos(0.3) too
+    return labels, np.eye(classes, dtype="float32")[labels], cosines.astype("float32")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_cross_entropy_of_logits(smoothing):
+    labels, targets, cosines = example()
+    loss = loss_of(TrainingOptions(label_smoothing=smoothing))
+    logits = cosines * 5
+    assert float(loss(targets, logits)) == pytest.approx(
+        brute_force(labels, logits.astype(float), smoothing), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("margin", [0.0, 0.3, 0.5, math.pi / 2])
+def test_arcface_is_its_numpy_twin(margin, smoothing):
+    labels, targets, cosines = example()
+    twin = brute_force(labels, 30 * brute_force_margin(labels, cosines, margin), smoothing)
+    assert float(arcface(margin, 30.0, smoothing)(targets, cosines)) == pytest.approx(
+        twin, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_without_a_margin_arcface_is_cross_entropy_of_scaled_cosines(smoothing):
+    _, targets, cosines = example()
+    plain = loss_of(TrainingOptions(label_smoothing=smoothing))
+    assert float(arcface(0.0, 20.0, smoothing)(targets, cosines)) == pytest.approx(
+        float(plain(targets, 20 * cosines)), rel=1e-6
+    )
+
+
+def test_a_margin_by_hand():
+    # cos 60 degrees with 30 more is cos 90 degrees; the class beside it stays.
+    got = np.asarray(with_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6))
+    assert got == pytest.approx(np.array([[0.0, 0.5]]), abs=1e-6)
+
+
+@settings(deadline=None)
+@given(
+    angles=st.lists(st.floats(0, math.pi), min_size=2, max_size=20),
+    margin=st.floats(0.01, math.pi / 2),
+)
+def test_a_margin_makes_smaller_and_keeps_the_order(angles, margin):
+    cosines = np.sort(np.cos(angles)).astype("float32")[:, None]
+    got = np.asarray(with_margin(np.ones_like(cosines), cosines, margin))
+    assert (got <= cosines + 1e-6).all()
+    assert (np.diff(got[:, 0]) >= -1e-6).all()
+
+
+@pytest.mark.parametrize("edge", [1.0, -1.0, 1 + 1e-6, -1 - 1e-6])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_gradients_are_finite_where_the_cosine_is_at_its_edge(tf, edge, smoothing):
+    cosines = tf.constant([[edge, 0.2, -edge], [0.1, edge, edge]], tf.float32)
+    targets = tf.constant([[1.0, 0, 0], [0, 0, 1]])
+    with tf.GradientTape() as tape:
+        tape.watch(cosines)
+        loss = arcface(0.3, 30.0, smoothing)(targets, cosines)
+    slopes = tape.gradient(loss, cosines).numpy()
+    assert np.isfinite(float(loss))
+    assert np.isfinite(slopes).all()
+    assert slopes.any()
+
+
+def test_gradients_are_those_of_the_formula(tf):
+    labels, targets, cosines = example()
+    with tf.GradientTape() as tape:
+        given_cosines = tf.constant(cosines)
+        tape.watch(given_cosines)
+        loss = arcface(0.3, 5.0)(targets, given_cosines)
+    slopes = tape.gradient(loss, given_cosines).numpy()
+    step = 1e-6
+    for row, column in [(row, column) for row in range(4, 9) for column in range(7)]:
+        around = []
+        for side in (step, -step):
+            moved = cosines.astype(np.float64)
+            moved[row, column] += side
+            around.append(brute_force(labels, 5 * brute_force_margin(labels, moved, 0.3), 0.0))
+        expected = (around[0] - around[1]) / (2 * step)
+        assert slopes[row, column] == pytest.approx(expected, abs=1e-5)
+
+
+def cosines_of(vectors, classes=4, **options):
+    layer = Cosines(classes, **options)
+    return layer, np.asarray(layer(vectors))
+
+
+def test_cosines_are_cosines():
+    vectors = np.random.default_rng(0).normal(size=(5, 6)).astype("float32") * 100
+    layer, got = cosines_of(vectors, initializer="random_normal")
+    kernel = np.asarray(layer.kernel, dtype=float)
+    for row in range(5):
+        for column in range(4):
+            a, b = vectors[row].astype(float), kernel[:, column]
+            expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+            assert got[row, column] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_vector_of_zeros_has_the_cosine_zero_and_spoils_no_gradient(tf):
+    layer = Cosines(3)
+    vectors = tf.Variable([[0.0, 0.0], [3.0, 4.0]])
+    with tf.GradientTape() as tape:
+        cosines = layer(vectors)
+        loss = arcface()(np.eye(3, dtype="float32")[:2], cosines)
+    slopes = tape.gradient(loss, [vectors, *layer.trainable_variables])
+    assert not cosines.numpy()[0].any()
+    assert all(np.isfinite(slope).all() for slope in slopes)
+
+
+def test_plain_layers_do_what_trained_cosines_do(tmp_path):
+    import keras
+
+    vectors = np.random.default_rng(1).normal(size=(9, 6)).astype("float32")
+    layer, got = cosines_of(vectors)
+    layer.kernel.assign(np.asarray(layer.kernel) * [3.0, 0.1, 50.0, 1.0])
+    plain = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.UnitNormalization(),
+            keras.layers.Dense(4, use_bias=False),
+            keras.layers.Softmax(),
+        ]
+    )
+    kernel = as_kernel(layer, 30.0)
+    assert kernel.dtype == np.float32
+    plain.set_weights([kernel])
+    plain.save(tmp_path / "plain.keras")
+    loaded = keras.models.load_model(tmp_path / "plain.keras")
+    expected = np.exp(30 * got.astype(float))
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert loaded.predict(vectors, verbose=0) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_half_precision_stops_before_cosines_losses_and_metrics(mixed_float16):
+    import keras
+
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(8)(inputs)
+    layer = Cosines(4)
+    model = keras.Model(inputs, layer(hidden))
+    vectors = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
+    cosines = model(vectors)
+    assert (hidden.dtype, cosines.dtype, layer.kernel.dtype) == ("float16", "float32", "float32")
+    targets = np.eye(4, dtype="float32")[np.arange(16) % 4]
+    for loss in (arcface(), loss_of(TrainingOptions())):
+        assert loss(targets, cosines).dtype == "float32"
+    model.compile("adam", arcface(), metrics=metrics_of(4))
+    figures = model.fit(vectors, targets, batch_size=8, epochs=1, verbose=0).history
+    assert set(figures) == {"loss", "accuracy", "top_5_accuracy"}
+    assert np.isfinite(figures["loss"]).all()
+
+
+def test_arcface_learns_and_class_weights_count():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    vectors = (np.eye(3)[labels] * 2 + rng.normal(size=(60, 3)) * 0.3).astype("float32")
+    targets = np.eye(3, dtype="float32")[labels]
+    model = keras.Sequential([keras.Input((3,)), Cosines(3)])
+    model.compile(keras.optimizers.Adam(0.1), arcface(scale=10.0), metrics=metrics_of(3))
+    figures = model.fit(vectors, targets, epochs=10, batch_size=20, verbose=0).history
+    assert figures["loss"][-1] < figures["loss"][0] / 2
+    assert figures["accuracy"][-1] == 1
+    loss, weight = arcface(), np.where(labels == 0, 2.0, 0.0)
+    each = [float(loss(targets[i : i + 1], model(vectors[i : i + 1]))) for i in range(60)]
+    weighted = float(loss(targets, model(vectors), sample_weight=weight))
+    assert weighted == pytest.approx((np.array(each) * weight).sum() / 60, rel=1e-4)
+
+
+def test_metrics_count_the_best_and_the_best_five():
+    targets = np.eye(7, dtype="float32")[[0, 1, 2, 3]]
+    outputs = np.tile(np.linspace(-1, 1, 7, dtype="float32"), (4, 1))  # best: 6, 5, 4, 3, 2
+    outputs[0, 0] = 3.0  # the first is right, and takes the place of class 2 there
+    got = {}
+    for metric in metrics_of(7):
+        metric.update_state(targets, outputs)
+        got[metric.name] = float(metric.result())
+    assert got == {"accuracy": 0.25, "top_5_accuracy": 0.75}
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4])
+def test_with_few_classes_the_best_five_are_all(classes):
+    metric = metrics_of(classes)[1]
+    one_hot = np.eye(classes, dtype="float32")
+    metric.update_state(one_hot, -one_hot)
+    assert metric.name == "top_5_accuracy"
+    assert float(metric.result()) == 1

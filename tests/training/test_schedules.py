@@ -1,0 +1,115 @@
+"""Learning rates: what each epoch gets, number by number."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from outliers_bench.config import shipped
+from outliers_bench.errors import BenchError
+from outliers_bench.training.schedules import (
+    CosineSchedule,
+    ExponentialSchedule,
+    LrSchedule,
+    OriginalSchedule,
+)
+
+SCHEDULES = {
+    "constant": LrSchedule,
+    "original": OriginalSchedule,
+    "exponential": ExponentialSchedule,
+    "cosine": CosineSchedule,
+}
+
+
+def rates(schedule, epochs, base=0.001):
+    return [schedule.rate(base, epoch, epochs) for epoch in range(epochs)]
+
+
+def test_the_original_is_the_callback_that_multiplies_the_current_rate():
+    def schedule(epoch, lr):
+        return lr if epoch < 1 else lr * 0.85 ** math.floor(epoch / 1)
+
+    lr, seen = 0.001, []
+    for epoch in range(30):
+        lr = schedule(epoch, lr)
+        seen.append(lr)
+    assert rates(OriginalSchedule(), 30) == seen
+
+
+def test_the_original_falls_faster_than_exponentially():
+    got = rates(OriginalSchedule(), 10, base=1.0)
+    assert got == pytest.approx([0.85 ** (e * (e + 1) / 2) for e in range(10)])
+    # As the docstring has it.
+    assert [round(got[2], 2), round(got[5], 2), round(got[9], 4)] == [0.61, 0.09, 0.0007]
+    falls = [after / before for before, after in itertools.pairwise(got)]
+    assert all(later < sooner for sooner, later in itertools.pairwise(falls))
+
+
+def test_hand_computed_rates():
+    assert rates(LrSchedule(), 3, base=0.5) == [0.5, 0.5, 0.5]
+    assert rates(ExponentialSchedule(decay=0.5), 4, base=8.0) == [8, 4, 2, 1]
+    assert rates(OriginalSchedule(decay=0.5), 4, base=64.0) == [64, 32, 8, 1]
+    assert rates(CosineSchedule(), 4, base=2.0) == pytest.approx(
+        [2, 1 + math.sqrt(0.5), 1, 1 - math.sqrt(0.5)]
+    )
+    assert rates(CosineSchedule(final=0.2), 2, base=1.0) == pytest.approx([1, 0.6])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_warm_up_rises_evenly_and_the_schedule_follows_it(name):
+    plain, warm = SCHEDULES[name](), SCHEDULES[name](warmup_epochs=3)
+    got = rates(warm, 8, base=1.0)
+    assert got[:3] == pytest.approx([0.25, 0.5, 0.75])
+    assert got[3:] == rates(plain, 5, base=1.0)
+
+
+@given(
+    name=st.sampled_from(sorted(SCHEDULES)),
+    epochs=st.integers(1, 40),
+    warmup=st.integers(0, 50),
+    base=st.floats(1e-6, 10),
+)
+def test_rates_are_never_above_the_base_and_every_epoch_learns(name, epochs, warmup, base):
+    got = rates(SCHEDULES[name](warmup_epochs=warmup), epochs, base)
+    # 0.85 ** 820 of 40 epochs is still a number that float64 can tell from 0.
+    assert all(0 < rate <= base * (1 + 1e-12) for rate in got)
+    after = got[warmup:]
+    assert after == sorted(after, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        (LrSchedule(warmup_epochs=-1), "lr_schedule.warmup_epochs=-1"),
+        (OriginalSchedule(decay=0.0), "lr_schedule.decay=0.0"),
+        (ExponentialSchedule(decay=1.5), "lr_schedule.decay=1.5"),
+        (ExponentialSchedule(decay=math.nan), "lr_schedule.decay=nan"),
+        (CosineSchedule(final=-0.1), "lr_schedule.final=-0.1"),
+        (CosineSchedule(warmup_epochs=-2), "lr_schedule.warmup_epochs=-2"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(schedule, told):
+    with pytest.raises(BenchError, match=told):
+        schedule.check()
+
+
+def test_labels_tell_what_is_unusual():
+    assert LrSchedule().label == ""
+    assert LrSchedule(warmup_epochs=2).label == "constant warmup_epochs=2"
+    assert CosineSchedule().label == "cosine"
+    assert OriginalSchedule(decay=0.9).label == "original decay=0.9"
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_file_in_conf_has_the_defaults(name):
+    written = OmegaConf.load(shipped("conf") / "lr_schedule" / f"{name}.yaml")
+    defaults = written.pop("defaults")
+    assert defaults[0] == {"/schema/lr_schedule@_here_": name}
+    made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SCHEDULES[name]), written))
+    assert made == SCHEDULES[name]()
+    made.check()
+    assert set(written) == set(vars(made))
