@@ -16,6 +16,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.features.applications import application, module_of, preprocess
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Extractor, check_size
+from outliers_bench.features.located import is_model_uri, located
 from outliers_bench.features.pooling import Pooling, with_pooling
 from outliers_bench.features.weight_files import SUFFIXES
 from outliers_bench.labels import weights_label
@@ -79,9 +80,9 @@ class Backbone(Extractor):
         Raises
         ------
         BenchError
-            For an unknown network, too small an image, views that cannot be averaged, an exponent
-            that is not positive, or weights that are neither `imagenet` nor `random` nor a file
-            with a fitting suffix.
+            For an unknown network, too small an image, views that cannot be averaged, a pooling
+            that leaves more than `dim` numbers, an exponent that is not positive, or weights that
+            are neither `imagenet` nor `random` nor a file with a fitting suffix.
         """
         _ = self.preprocessing
         if self.image_size < self.min_image_size:
@@ -93,10 +94,14 @@ class Backbone(Extractor):
         self.check_views(self.min_image_size)
         if not 0 <= self.random_seed < 2**32:
             raise BenchError(f"model.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
+        if self.pooling is Pooling.flatten:
+            raise BenchError(
+                "model.pooling=flatten is for model=transfer and its kind: use avg, max or gem"
+            )
         if not (math.isfinite(self.gem_p) and self.gem_p > 0):
             raise BenchError(f"model.gem_p={self.gem_p} must be a number above 0; usual is 3")
         if self.weights not in ("imagenet", "random"):
-            _check_weight_file(self.weights)
+            check_weight_file(self.weights)
 
     def space(self) -> dict[str, str | int | float]:
         """Everything the embeddings depend on, but the photos and the engine.
@@ -121,8 +126,8 @@ class Backbone(Extractor):
             return self.imagenet_identity()
         if self.weights == "random":
             return f"random-{self.random_seed}@{_keras_version()}"
-        _check_weight_file(self.weights)
-        return digest_of(Path(self.weights).expanduser())
+        check_weight_file(self.weights)
+        return digest_of(located(self.weights))
 
     def imagenet_identity(self) -> str:
         """What tells the ImageNet weights from others."""
@@ -143,14 +148,7 @@ class Backbone(Extractor):
         """
         import keras
 
-        # One process that builds many networks would keep them all.
-        keras.utils.clear_session()
-        if self.weights == "random":
-            keras.utils.set_random_seed(self.random_seed)
-        network = self.network(pretrained=self.weights == "imagenet")
-        if self.weights not in ("imagenet", "random"):
-            self.load(network, Path(self.weights).expanduser())
-        network = with_pooling(network, self.pooling, p=self.gem_p)
+        network = with_pooling(self.bare(), self.pooling, p=self.gem_p)
         if network.output_shape[-1] != self.dim:
             raise BenchError(
                 f"model.dim={self.dim}, but {self.keras} gives {network.output_shape[-1]} numbers; "
@@ -158,6 +156,30 @@ class Backbone(Extractor):
             )
         pixels = keras.Input((self.image_size, self.image_size, 3), dtype="float32", name="pixels")
         return keras.Model(pixels, network(self.preprocess(pixels)), name=self.name)
+
+    def bare(self) -> Any:  # noqa: ANN401 - keras.Model
+        """Build the bare network, as `network` does, with its weights in it.
+
+        Clears Keras' session, so that it comes before all else that goes into a graph; keeps
+        Keras' policy of precision, and sets its random seed for `random` weights.
+
+        Raises
+        ------
+        BenchError
+            If the weights cannot be had or do not fit.
+        """
+        import keras
+
+        # One process that builds many networks would keep them all. The session has the policy.
+        policy = keras.config.dtype_policy()
+        keras.utils.clear_session()
+        keras.config.set_dtype_policy(policy)
+        if self.weights == "random":
+            keras.utils.set_random_seed(self.random_seed)
+        network = self.network(pretrained=self.weights == "imagenet")
+        if self.weights not in ("imagenet", "random"):
+            self.load(network, located(self.weights))
+        return network
 
     def network(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
         """Build the bare network: preprocessed images to the global average of the last map."""
@@ -199,8 +221,11 @@ def _keras_version() -> str:
     return "keras-" + ".".join(version("keras").split(".")[:2])
 
 
-def _check_weight_file(weights: str) -> None:
-    path = Path(weights).expanduser()
+def check_weight_file(weights: str) -> None:
+    """Raise `BenchError` for a path that is no file of weights, by its name."""
+    path = located(weights)
+    if is_model_uri(weights) and path == Path(weights):
+        return  # to be fetched
     if path.is_file():
         if path.suffix not in SUFFIXES:
             raise BenchError(
