@@ -42,6 +42,15 @@ from outliers_bench.retrieval.rerank.collaborative_filtering import Collaborativ
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
+from outliers_bench.training.augment import Augment, OriginalAugment
+from outliers_bench.training.models import CnnScratch, Transfer
+from outliers_bench.training.options import SHARED
+from outliers_bench.training.schedules import (
+    CosineSchedule,
+    ExponentialSchedule,
+    LrSchedule,
+    OriginalSchedule,
+)
 
 MOST_PICTURED = 200  # rows or columns; an image file has room for little more
 PACKAGE = Path(__file__).resolve().parent
@@ -141,6 +150,8 @@ class Config:
     ----------
     k : list of int
         Cut-offs of hit_at_k and precision_at_k.
+    lr_schedule, augment, deterministic
+        How networks are trained; a model that is trained takes them over as its own.
     seed : int
         Decides the split, the order of ties, random weights, and which queries are pictured.
     skip_finished : bool
@@ -154,12 +165,15 @@ class Config:
     reduce: Reducer = field(default_factory=Reducer)
     index: Index = MISSING
     rerank: Rerank = field(default_factory=Rerank)
+    lr_schedule: LrSchedule = field(default_factory=LrSchedule)
+    augment: Augment = field(default_factory=Augment)
     engine: Engine = field(default_factory=Engine)
     tracking: Tracking = field(default_factory=Tracking)
     cache: Cache = field(default_factory=Cache)
     pictures: Pictures = field(default_factory=Pictures)
     k: list[int] = field(default_factory=lambda: [1, 3, 5, 10])
     seed: int = 0
+    deterministic: bool = False
     skip_finished: bool = False
 
     @property
@@ -194,10 +208,7 @@ def typed(cfg: DictConfig) -> Config:
         raise TypeError(f"the primary config is a {type(config).__name__}, not the Config schema")
     _refuse_unknown(config, "")
     _check_ranges(config)
-    if isinstance(config.model, Ensemble):
-        config.model.models = tuple(
-            compose_members(config.model.members, seed=config.seed, conf=shipped("conf"))
-        )
+    _complete(config.model, config)
     config.model.check()
     config.pca.check()
     config.reduce.check()
@@ -209,6 +220,29 @@ def typed(cfg: DictConfig) -> Config:
     config.index.check()
     config.rerank.check()
     return config
+
+
+def _complete(model: Model, config: Config) -> None:
+    """Give a model that names others what the names stand for."""
+    shared = {name: getattr(config, name) for name in SHARED}
+    if isinstance(model, Ensemble):
+        model.models = tuple(
+            compose_members(
+                model.members, shared=shared, conf=shipped("conf"), option="model.members"
+            )
+        )
+        for member in model.models:
+            _complete(member, config)
+    if isinstance(model, Transfer):
+        (base,) = compose_members(
+            [model.backbone], shared=shared, conf=shipped("conf"), option="model.backbone"
+        )
+        if not isinstance(base, Backbone):
+            raise BenchError(
+                f"model.backbone={model.backbone}: that is no backbone; give the name of one, such "
+                "as mobilenet (python -m outliers_bench --help lists them)"
+            )
+        model.base = base
 
 
 def _refuse_unknown(node: object, path: str) -> None:
@@ -249,6 +283,9 @@ def register() -> None:
             node = OmegaConf.structured(schema)
             if "random_seed" in node:
                 node.random_seed = "${seed}"
+            for taken in SHARED[1:]:
+                if taken in node:
+                    node[taken] = f"${{{taken}}}"
             store.store(group=f"schema/{group}", name=name, node=node)
     # As a second search path the folder above experiments/ would do, but that is the whole
     # checkout, .venv included, and Hydra would walk through it to list the groups.
@@ -274,7 +311,16 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "keypoints": KeypointMatching,
         "vlad": Vlad,
         "ensemble": Ensemble,
+        "cnn_scratch": CnnScratch,
+        "transfer": Transfer,
     },
+    "lr_schedule": {
+        "constant": LrSchedule,
+        "original": OriginalSchedule,
+        "exponential": ExponentialSchedule,
+        "cosine": CosineSchedule,
+    },
+    "augment": {"none": Augment, "original": OriginalAugment},
     "reduce": {
         "none": Reducer,
         "learned_whitening": LearnedWhitening,

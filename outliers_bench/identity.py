@@ -15,7 +15,11 @@ from outliers_bench.types import Split
 
 # Where things are kept and shown, how fast they are computed, and the names of folders do not
 # change a ranking; the photos themselves are in the split's fingerprint.
-IRRELEVANT = ("data", "tracking", "cache", "pictures", "engine", "skip_finished")
+# What a model that is trained takes over from the run stands in the model.
+IRRELEVANT = (
+    *("data", "tracking", "cache", "pictures", "engine", "skip_finished"),
+    *("lr_schedule", "augment", "deterministic"),
+)
 OF_EMBEDDINGS = ("l2", "pca", "reduce", "index", "rerank")  # what changes nothing without them
 
 
@@ -38,6 +42,7 @@ def identity(config: Config, split: Split) -> str:
 
 def _model(model: Model) -> dict[str, object]:
     values = {**asdict(model), **model.space()}
+    values = {name: value for name, value in values.items() if name not in model.beside}
     if isinstance(model, Ensemble):
         values = {name: values[name] for name in model.what_matters(list(values))}
         values["members"] = [_model(member) for member in model.models]

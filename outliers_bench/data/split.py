@@ -12,7 +12,7 @@ import numpy as np
 
 from outliers_bench.data.duplicates import deduplicate
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ImageSet, LeftOut, Split
+from outliers_bench.types import ImageSet, IntArray, LeftOut, Split
 
 
 class Protocol(Enum):
@@ -89,6 +89,45 @@ def cut(
         )
     parts = {part: images.take(sorted(chosen)) for part, chosen in rows.items()}
     return Split(name, parts["train"], parts["query"], parts["gallery"], left_out=left_out)
+
+
+def hold_out(images: ImageSet, share: float, *, seed: int) -> tuple[IntArray, IntArray]:
+    """Cut labelled images once more: what is learned from, and what tells how well.
+
+    Each class is cut by itself and keeps at least one image, or group, to learn from; which go
+    depends on the seed and on what is in the images.
+
+    Parameters
+    ----------
+    images : ImageSet
+        With labels.
+    share : float
+        Share of each class that is held out, 0 to below 1. Where every class is too small for its
+        share to be an image, one is held out of the largest.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    array of int64, shape (n_rest,), array of int64, shape (n_held,)
+        Rows in their order. Nothing is held out where no class has two images.
+    """
+    units_by_class = list(_units_by_class(images, seed).values())
+    counts = [
+        _count([len(unit) for unit in units], share, least=0, most=len(units) - 1)
+        for units in units_by_class
+    ]
+    if share > 0 and not any(counts):
+        largest = max(range(len(counts)), key=lambda at: len(units_by_class[at]))
+        counts[largest] = min(1, len(units_by_class[largest]) - 1)
+    held = {
+        row
+        for units, count in zip(units_by_class, counts, strict=True)
+        for unit in units[:count]
+        for row in unit
+    }
+    rest = [row for row in range(len(images)) if row not in held]
+    return np.array(rest, np.int64), np.array(sorted(held), np.int64)
 
 
 def check_shares(*, train: float, query: float) -> None:

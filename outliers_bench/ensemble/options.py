@@ -121,6 +121,20 @@ class Ensemble(Model):
         return sum(int(getattr(model, "dimensions", 0)) for model in self.models)
 
     @property
+    def model_uris(self) -> tuple[str, ...]:
+        """Those of the members."""
+        return tuple(uri for model in self.models for uri in model.model_uris)
+
+    def dimensions_on(self, train: ImageSet) -> int | None:
+        """Length of all embeddings side by side; None where only learning tells."""
+        lengths = [model.dimensions_on(train) for model in self.models if model.embeds]
+        return None if None in lengths else sum(length or 0 for length in lengths)
+
+    def told(self, split: Split) -> dict[str, float]:
+        """What the members have to tell."""
+        return {name: n for model in self.models for name, n in model.told(split).items()}
+
+    @property
     def variant(self) -> str:
         """The members, how they are fused, with which weights, and what is unusual."""
         weights = ""

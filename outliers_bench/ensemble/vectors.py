@@ -13,6 +13,7 @@ from outliers_bench.measure import Meter
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.retrieval.vectors import Vectors
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 
@@ -48,14 +49,14 @@ class ConcatenatedVectors:
             self._meter.absorb(own)
         return unreadable
 
-    def learn(self, part: ImageSet, images: ImageSet) -> None:
+    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
         """Let the members learn from `part`, and tune the weights on its labels if asked to."""
         if self._weights is None:
             with self._meter.stage("tune"):
                 self._weights, reached = self._tuned(part)
             self._meter.counts["map_at_r_tuning"] = reached
-        for vectors, own in self._members:
-            vectors.learn(part, images)
+        for label, (vectors, own) in zip(self._options.labels, self._members, strict=True):
+            vectors.learn(part, images, watch.named(label))
             self._meter.absorb(own)
         for label, weight in zip(self._options.labels, self._weights, strict=True):
             self._meter.counts[f"weight_{label}"] = weight

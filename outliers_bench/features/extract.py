@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +22,7 @@ from outliers_bench.features.store import FeatureStore, Vector, file_stem
 from outliers_bench.machine import cores
 from outliers_bench.measure import Meter
 from outliers_bench.progress import status, track
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
 COMMIT_SECONDS = 1.0  # what a kill can cost
@@ -147,8 +148,18 @@ class Features:
             matrix[row] = found[digest]
         return matrix
 
-    def learn(self, part: ImageSet, images: ImageSet) -> None:
+    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
         """Nothing is learned from the photos: the model is what it is."""
+
+    def missing(self, images: ImageSet) -> ImageSet:
+        """Those images whose features are not stored."""
+        with self._store() as store:
+            return images.without(store.known(images.digests))
+
+    def add(self, pairs: Iterable[tuple[bytes, Vector]]) -> None:
+        """Store features that were computed elsewhere, by digest."""
+        with self._store() as store:
+            store.add(pairs)
 
     def identity(self) -> str:
         """What tells these features from all others of the same photos."""

@@ -10,9 +10,10 @@ from typing import Protocol, TypeAlias
 from outliers_bench.data.decode import resize
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
+from outliers_bench.features.located import is_model_uri
 from outliers_bench.features.views import Views
 from outliers_bench.labels import joined
-from outliers_bench.types import RGB, FloatArray, Split
+from outliers_bench.types import RGB, FloatArray, ImageSet, Split
 
 Key: TypeAlias = bytes
 LARGEST_SIDE = 4096  # pixels; a batch of larger squares fills the memory of common machines
@@ -65,6 +66,26 @@ class Model:
     def variant(self) -> str:
         """What tells two uses of one model apart in tables."""
         raise NotImplementedError
+
+    @property
+    def model_uris(self) -> tuple[str, ...]:
+        """Addresses in MLflow of weights that must be fetched before anything else."""
+        weights = getattr(self, "weights", "")
+        return (weights,) if isinstance(weights, str) and is_model_uri(weights) else ()
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Options that change no figure."""
+        return ()
+
+    def dimensions_on(self, train: ImageSet) -> int | None:  # noqa: ARG002 - the same for all
+        """Length of the embeddings after learning from `train`; None where only that tells."""
+        length: int | None = getattr(self, "dimensions", None)
+        return length
+
+    def told(self, split: Split) -> dict[str, float]:  # noqa: ARG002 - nothing, as a rule
+        """Counts of what whoever reads the figures of a split should know."""
+        return {}
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work; takes no more than milliseconds."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.engine import Engine, EngineKind
-from outliers_bench.features.extractor import Embedder, Key
+from outliers_bench.features.extractor import Embedder, Key, Space
 from outliers_bench.features.tensorflow import import_tensorflow
 from outliers_bench.types import RGB, FloatArray
 
@@ -20,10 +19,32 @@ T = TypeVar("T")
 KERAS_BATCH = 32
 
 
+class Network(Protocol):
+    """What can be built and run: a `Backbone`, or a network that was trained."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of its images."""
+        ...
+
+    def space(self) -> Space:
+        """Everything that its vectors depend on, but the photos."""
+        ...
+
+    def build(self) -> Any:  # noqa: ANN401 - keras.Model
+        """Build it whole; see `Backbone.build`."""
+        ...
+
+
 def network_embedder(
-    backbone: Backbone, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
+    backbone: Network, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
 ) -> Embedder:
-    """Get a backbone ready to embed; see `Extractor.embedder`.
+    """Get a network ready to embed; see `Extractor.embedder`.
 
     Raises
     ------
@@ -71,7 +92,7 @@ def batches(
         yield keys, stack
 
 
-def _keras_embedder(backbone: Backbone, batch: int) -> Embedder:
+def _keras_embedder(backbone: Network, batch: int) -> Embedder:
     tf = import_tensorflow()
     network = backbone.build()
     forward = tf.function(lambda x: network(x, training=False))

@@ -12,23 +12,25 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.extractor import Key
 from outliers_bench.features.store import file_stem
 from outliers_bench.features.tensorflow import import_tensorflow
 from outliers_bench.types import RGB, FloatArray
+
+if TYPE_CHECKING:
+    from outliers_bench.features.inference import Network
 
 # Float32 engines differ by the order of their sums; what is wrongly converted differs by far more.
 TOLERANCE = 1e-3
 LONG_AGO = 24 * 3600.0  # seconds; no conversion takes that long
 
 
-def converted(backbone: Backbone, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
+def converted(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
     """The backbone as an OpenVINO model on disk; converted now if it was not before.
 
     A fresh conversion is run beside Keras on the sample, and what they differ by is kept in
@@ -36,7 +38,7 @@ def converted(backbone: Backbone, cache: Path, sample: Callable[[], list[RGB]]) 
 
     Parameters
     ----------
-    backbone : Backbone
+    backbone : Network
     cache : Path
         Directory of all that is kept; the model goes to `models/` in it.
     sample : callable

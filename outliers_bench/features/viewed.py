@@ -15,6 +15,7 @@ from outliers_bench.features.store import file_stem
 from outliers_bench.features.views import Crop, View
 from outliers_bench.measure import Meter
 from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
 
@@ -94,7 +95,7 @@ class ViewedFeatures:
             self._meter.absorb(self._of_view)
         return l2_normalise(total)
 
-    def learn(self, part: ImageSet, images: ImageSet) -> None:
+    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
         """Nothing is learned from the photos: the model is what it is."""
 
     def identity(self) -> str:

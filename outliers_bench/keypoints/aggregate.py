@@ -18,6 +18,7 @@ from outliers_bench.keypoints.stored import StoredKeypoints
 from outliers_bench.keypoints.vlad import encode, learn_vocabulary
 from outliers_bench.measure import Meter
 from outliers_bench.progress import track
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 _AT_ONCE = 256  # images encoded between commits
@@ -50,7 +51,7 @@ class VladVectors:
         """Make sure that the keypoints of all images are stored; see `Features.compute`."""
         return self._keypoints.compute(images, commit=commit)
 
-    def learn(self, part: ImageSet, images: ImageSet) -> None:
+    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:  # noqa: ARG002
         """Learn a vocabulary from `part` and aggregate all `images`, unless both are stored.
 
         Raises

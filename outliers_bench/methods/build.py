@@ -19,6 +19,7 @@ from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.vectors import Vectors
+from outliers_bench.training.models import RankBy, Trained
 
 
 def build(config: Config, meter: Meter) -> Method:
@@ -37,11 +38,15 @@ def build(config: Config, meter: Meter) -> Method:
 
         makes = [partial(build, _config_of(member, config)) for member in model.models]
         return FusedRankings(config, model, makes, meter)
+    if isinstance(model, Trained) and model.rank_by is RankBy.class_scores:
+        from outliers_bench.methods.class_scores import ClassScores
+
+        return ClassScores(config, model, meter)
     if isinstance(model, KeypointMatching):
         from outliers_bench.methods.keypoints import MatchKeypoints
 
         return MatchKeypoints(config, model, meter)
-    return Embedding(config, vectors_of(model, config, meter), dimensions_of(model), meter)
+    return Embedding(config, vectors_of(model, config, meter), meter)
 
 
 def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
@@ -56,19 +61,16 @@ def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
             for member, own in zip(model.models, meters, strict=True)
         ]
         return ConcatenatedVectors(model, members, meter)
+    if isinstance(model, Trained):
+        from outliers_bench.training.vectors import TrainedVectors
+
+        return TrainedVectors(model, config.engine, cache, meter)
     if isinstance(model, Vlad):
         from outliers_bench.keypoints.aggregate import VladVectors
 
         return VladVectors(model, cache, meter)
     if isinstance(model, Extractor):
         return features_of(model, config.engine, cache, meter)
-    raise BenchError(f"model={model.name} has no embedding")
-
-
-def dimensions_of(model: Model) -> int:
-    """Length of a model's embeddings."""
-    if isinstance(model, Ensemble | Vlad | Extractor):
-        return model.dimensions
     raise BenchError(f"model={model.name} has no embedding")
 
 

@@ -17,6 +17,7 @@ from outliers_bench.retrieval.reduction.fitted import fitted
 from outliers_bench.retrieval.reduction.reducer import Projection
 from outliers_bench.retrieval.search import Search, put_blanks_last, tie_order
 from outliers_bench.retrieval.vectors import Vectors
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Result, Split
 
 if TYPE_CHECKING:
@@ -34,17 +35,15 @@ class Embedding:
         Reduction, index, re-ranking, cache and seed.
     vectors : Vectors
         The embeddings.
-    dimensions : int
-        Their length.
     meter : Meter
         Takes down times, counts and sizes.
     """
 
-    def __init__(self, config: Config, vectors: Vectors, dimensions: int, meter: Meter) -> None:
+    def __init__(self, config: Config, vectors: Vectors, meter: Meter) -> None:
         self._config = config
         self._vectors = vectors
-        self._dimensions = dimensions
         self._meter = meter
+        self._length: int | None = None  # of the vectors, where only learning tells
         self._projection: Projection | None = None
         self._spatial: SpatialRerank | None = None
         if isinstance(config.rerank, Spatial):
@@ -65,7 +64,7 @@ class Embedding:
             )
         reducer.check_fit(
             n_fit=len(part),
-            dimensions=self._dimensions,
+            dimensions=self._length or config.model.dimensions_on(split.train) or len(part),
             fitted_on="gallery" if part is split.gallery else "train",
         )
         if part.labels is not None and reducer.needs_labels:
@@ -78,13 +77,16 @@ class Embedding:
             unreadable |= self._spatial.extract(images, commit=commit)
         return unreadable
 
-    def fit(self, split: Split) -> None:
+    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
         """Learn what the vectors need, and fit the reduction, if one is asked for."""
         part, config = fitting_part(split), self._config
         with self._meter.stage("fit"):
-            self._vectors.learn(part, split.images)
+            self._vectors.learn(part, split.images, watch)
+            self._meter.counts |= config.model.told(split)
             if config.reducer.active:
-                self.check(split)  # again, since unreadable images may have shrunk it
+                if config.model.dimensions_on(split.train) is None:
+                    self._length = self._vectors.load(part.take([0])).shape[1]
+                self.check(split)  # again: unreadable images may have shrunk it
                 self._projection = fitted(
                     config.reducer,
                     part,

@@ -11,9 +11,10 @@ from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.ensemble.weights import relevance, slope, tuned
 from outliers_bench.errors import BenchError
 from outliers_bench.measure import Meter
-from outliers_bench.methods.keypoints import tell_idle
+from outliers_bench.methods.idle import tell_idle
 from outliers_bench.methods.method import Method
 from outliers_bench.retrieval.search import tie_order
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
 
 if TYPE_CHECKING:
@@ -81,14 +82,14 @@ class FusedRankings:
             self._meter.absorb(member.meter)
         return unreadable
 
-    def fit(self, split: Split) -> None:
+    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
         """Let the members learn; then the weights, on a part of train that they have not seen."""
         if self._model.learns:
             with self._meter.stage("tune"):
                 self._learn(self._validation(split))
         for member, weight in zip(self._members, self._weights or [], strict=True):
             if weight > 0:
-                member.method.fit(split)
+                member.method.fit(split, watch.named(member.label))
                 self._meter.absorb(member.meter)
 
     def rank(self, split: Split, depth: int) -> Ranking:

@@ -16,8 +16,9 @@ from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rank_by_keypoints
 from outliers_bench.keypoints.stored import StoredKeypoints
 from outliers_bench.measure import Meter
-from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.methods.idle import tell_idle
 from outliers_bench.retrieval.search import tie_order
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class MatchKeypoints:
         """Make sure that the keypoints of all images are stored; see `Method.extract`."""
         return self._keypoints.compute(images, commit=commit)
 
-    def fit(self, split: Split) -> None:
+    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
         """Nothing is learned."""
 
     def rank(self, split: Split, depth: int) -> Ranking:
@@ -114,23 +115,3 @@ class MatchKeypoints:
 
 def _plain(model: KeypointMatching) -> dict[str, object]:
     return {key: getattr(value, "value", value) for key, value in asdict(model).items()}
-
-
-def tell_idle(config: Config) -> None:
-    """Tell of options that change nothing where keypoints are compared."""
-    index = config.index
-    idle = {
-        f"pca.n={config.pca.n}": config.pca.n is not None,
-        f"reduce={config.reduce.name}": config.reduce.active,
-        f"l2.before={str(config.l2.before).lower()}": config.l2.before,
-        f"l2.after={str(config.l2.after).lower()}": config.l2.after,
-        f"index={index.name}": index.name != "exact",
-        f"index.metric={index.metric.name}": index.metric is not Metric.cosine,
-        f"rerank={config.rerank.name}": bool(config.rerank.label),
-    }
-    for option in (option for option, given in idle.items() if given):
-        _log.warning(
-            "%s changes nothing: model=%s compares keypoints, not embeddings",
-            option,
-            config.model.name,
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
 
 if TYPE_CHECKING:
@@ -40,8 +41,16 @@ class Method(Protocol):
         """
         ...
 
-    def fit(self, split: Split) -> None:
-        """Learn from the train part, or from the gallery where there is none."""
+    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
+        """Learn from the train part, or from the gallery where there is none.
+
+        Parameters
+        ----------
+        split : Split
+            Without the images that `extract` could not read.
+        watch : Watcher
+            Is told how a training goes.
+        """
         ...
 
     def rank(self, split: Split, depth: int) -> Ranking:

@@ -15,6 +15,11 @@ _COUNTS = {
     "rerank_images_without_keypoints": ("no keypoints", "in {:,} images, so not re-ranked"),
     "keypoints_computed": ("keypoints", "{:,} computed"),
     "keypoints_reused": ("keypoints", "{:,} reused"),
+    "epochs": ("training", "{:,.0f} epochs"),
+    "best_epoch": ("training", "epoch {:,.0f} kept"),
+    "training_seconds": ("training", "{:,.1f} s"),
+    "best_val_accuracy": ("training", "accuracy {:.3f} on a part of train held out"),
+    "queries_of_unseen_classes": ("not trained", "the classes of {:,.0f} queries"),
     "map_at_r_tuning": ("tuned", "to MAP@R {:.3f} on a part of train"),
 }
 _TITLES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "mrr": "MRR"}
@@ -100,8 +105,10 @@ def _told(counts: Mapping[str, float]) -> list[tuple[str, str]]:
         for name, n in counts.items()
         if n and not name.startswith(_WEIGHT)
     ]
-    told = [(heading, text.format(n)) for (heading, text), n in known]
-    return [*([("weights", " · ".join(weights))] if weights else []), *told]
+    told: dict[str, list[str]] = {"weights": weights} if weights else {}
+    for (heading, text), n in known:
+        told.setdefault(heading, []).append(text.format(n))
+    return [(heading, " · ".join(texts)) for heading, texts in told.items()]
 
 
 def counts(result: Result) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 
@@ -15,8 +16,8 @@ class Vectors(Protocol):
         """Make sure that what takes long is stored; see `Method.extract`."""
         ...
 
-    def learn(self, part: ImageSet, images: ImageSet) -> None:
-        """Learn from `part` what the vectors of all `images` need."""
+    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+        """Learn from `part` what the vectors of all `images` need, and tell how it goes."""
         ...
 
     def load(self, images: ImageSet) -> FloatArray:

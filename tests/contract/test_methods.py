@@ -238,7 +238,11 @@ def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
         config = typed(compose("config", ["model=ensemble", f"cache.dir={tmp_path}"]))
         others = [
-            tuple(compose_members(members, seed=0, conf=shipped("conf")))
+            tuple(
+                compose_members(
+                    members, shared={"seed": 0}, conf=shipped("conf"), option="model.members"
+                )
+            )
             for members in (["pixels", "sift_vlad"], ["pixels views.flip=true", "sift_vlad"])
         ]
 

@@ -19,7 +19,9 @@ def hydra():
 
 
 def composed(*members):
-    return compose_members(members, seed=5, conf=shipped("conf"))
+    return compose_members(
+        members, shared={"seed": 5}, conf=shipped("conf"), option="model.members"
+    )
 
 
 def test_options_reach_their_member_and_the_seed_all_of_them():

@@ -1,0 +1,241 @@
+"""One training from first weights to a network that is kept, by keras' fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.data.split import hold_out
+from outliers_bench.errors import BenchError
+from outliers_bench.features.engine import EngineKind
+from outliers_bench.features.inference import resolve
+from outliers_bench.features.tensorflow import import_tensorflow
+from outliers_bench.kept import written
+from outliers_bench.progress import counted, status
+from outliers_bench.training.assemble import fill, kept_of, trainer_of
+from outliers_bench.training.course import Course
+from outliers_bench.training.examples import Examples
+from outliers_bench.training.losses import loss_of, metrics_of
+from outliers_bench.training.models import Trained
+from outliers_bench.training.options import ClassWeights, Optimizer, Precision, TrainingOptions
+from outliers_bench.training.watch import TrainedNetwork, Watcher
+from outliers_bench.types import FloatArray, ImageSet, IntArray
+
+DONE = "training.json"  # written last
+NETWORK = "model.keras"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned, from what.
+
+    Parameters
+    ----------
+    option : Trained
+        Which network, and how.
+    part : ImageSet
+        The train part, with labels.
+    fetch : callable
+        From rows of `part` to inputs: pixels, or the vectors of a frozen body.
+    width : int or None
+        Length of those vectors; None where inputs are pixels.
+    example : callable
+        Gives one image as the network takes it, float32, shape (1, side, side, 3).
+    """
+
+    option: Trained
+    part: ImageSet
+    fetch: Callable[[IntArray], npt.NDArray[Any]]
+    width: int | None
+    example: Callable[[], FloatArray]
+
+
+def finished(folder: Path, option: Trained, *, fresh: bool = False) -> TrainedNetwork | None:
+    """The training that was kept in a folder; None where it did not come to its end."""
+    try:
+        said = json.loads((folder / DONE).read_text())
+        return TrainedNetwork(
+            folder=folder,
+            name=option.name,
+            epochs=tuple(said["epochs"]),
+            best_epoch=int(said["best_epoch"]),
+            classes=tuple(said["classes"]),
+            image_size=int(said["image_size"]),
+            fresh=fresh,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
+    """Train, or go on with a training that was interrupted, and keep what came out.
+
+    Parameters
+    ----------
+    task : Task
+        What is to be learned.
+    folder : Path
+        Takes checkpoints and, at the end, `model.keras`, `summary.txt`, `example.npy` and
+        `training.json`.
+    watch : Watcher
+        Is told of each epoch.
+
+    Raises
+    ------
+    BenchError
+        If the loss becomes infinite or NaN, or memory does not suffice.
+    """
+    option = task.option
+    tf = import_tensorflow()
+    import keras
+
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.clear_session()
+    if option.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    classes, targets = binarized(task.part)
+    seen, held = hold_out(task.part, option.validation, seed=option.random_seed)
+    learning = Examples(
+        task.fetch,
+        targets,
+        seen,
+        batch_size=option.batch_size,
+        weights=_weights(targets, seen, option.class_weights),
+        seed=option.random_seed,
+    )
+    watching = Examples(task.fetch, targets, held, batch_size=option.batch_size)
+    with status(f"building {option.name}"):
+        network = _compiled(task, len(classes))
+    with counted(option.epochs * learning.steps) as show:
+        course = Course(network, option, learning, folder, watch, show=show, name=option.name)
+        if not option.resume:
+            course.clear()
+        begun = course.resume()
+        if not course.done:
+            events = keras.callbacks.LambdaCallback(
+                on_epoch_begin=course.begin_epoch,
+                on_epoch_end=course.end_epoch,
+                on_train_batch_end=course.end_batch,
+            )
+            try:
+                network.fit(
+                    learning.dataset(),
+                    validation_data=watching.dataset() if len(held) else None,
+                    epochs=option.epochs,
+                    initial_epoch=begun,
+                    callbacks=[events],
+                    verbose=0,
+                    shuffle=False,
+                )
+            except tf.errors.ResourceExhaustedError as error:
+                raise BenchError(
+                    f"model={option.name}: not enough memory for model.batch_size="
+                    f"{option.batch_size} at {option.image_size} pixels; give smaller ones"
+                ) from error
+            except tf.errors.OpError:
+                for examples in (learning, watching):
+                    if examples.failure is not None:
+                        raise examples.failure from None
+                raise
+    course.take_best()
+    _keep(task, network, course, classes, folder)
+    course.clear()
+    done = finished(folder, option, fresh=True)
+    if done is None:
+        raise BenchError(f"{folder}: the trained network could not be kept there")
+    return done
+
+
+def binarized(part: ImageSet) -> tuple[tuple[str, ...], FloatArray]:
+    """Names of the classes of a part, sorted, and its labels one-hot, shape (n, classes)."""
+    from sklearn.preprocessing import LabelBinarizer
+
+    labels = [] if part.labels is None else part.labels.tolist()
+    binarizer = LabelBinarizer()
+    targets = binarizer.fit_transform([part.classes[label] for label in labels])
+    if targets.shape[1] == 1:  # two classes share a column there
+        targets = np.hstack([1 - targets, targets])
+    return tuple(map(str, binarizer.classes_)), targets.astype(np.float32)
+
+
+def _weights(targets: FloatArray, seen: IntArray, kind: ClassWeights) -> FloatArray | None:
+    """Weight of every row: n / (classes * images of its class), as scikit-learn balances."""
+    if kind is ClassWeights.none:
+        return None
+    counts = targets[seen].sum(axis=0)
+    of_class = len(seen) / (len(counts) * np.maximum(counts, 1))
+    weights: FloatArray = of_class[targets.argmax(axis=1)].astype(np.float32)
+    return weights
+
+
+def _compiled(task: Task, classes: int) -> Any:  # noqa: ANN401 - keras.Model
+    import keras
+
+    option = task.option
+    on_gpu = resolve(EngineKind.auto) is EngineKind.keras
+    precision = option.precision.value
+    if option.precision is Precision.auto:
+        precision = "mixed_float16" if on_gpu else "float32"
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        network = trainer_of(option, classes, width=task.width)
+    finally:
+        keras.config.set_dtype_policy(before)
+    network.compile(
+        optimizer=_optimizer(option),
+        loss=loss_of(option),
+        metrics=metrics_of(classes),
+        # On a CPU XLA compiles for long and then runs slower.
+        jit_compile="auto" if on_gpu else False,
+    )
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def _optimizer(option: TrainingOptions) -> Any:  # noqa: ANN401 - a Keras optimizer
+    import keras
+
+    kind = {
+        Optimizer.adam: keras.optimizers.Adam,
+        Optimizer.adamw: keras.optimizers.AdamW,
+        Optimizer.sgd: keras.optimizers.SGD,
+        Optimizer.rmsprop: keras.optimizers.RMSprop,
+    }[option.optimizer]
+    momentum = {"momentum": option.momentum} if option.optimizer is Optimizer.sgd else {}
+    return kind(option.learning_rate, weight_decay=option.weight_decay or None, **momentum)
+
+
+def _keep(
+    task: Task,
+    network: Any,  # noqa: ANN401 - keras.Model
+    course: Course,
+    classes: tuple[str, ...],
+    folder: Path,
+) -> None:
+    option = task.option
+    kept = kept_of(option, len(classes), pretrained=task.width is not None)
+    fill(kept, network, option)
+    with written(folder / NETWORK) as aside:
+        kept.network.save(aside)
+    lines: list[str] = []
+    kept.network.summary(line_length=100, expand_nested=True, print_fn=lines.append)
+    (folder / "summary.txt").write_text("\n".join(lines) + "\n")
+    np.save(folder / "example.npy", task.example(), allow_pickle=False)
+    widths = {layer.value: int(output.shape[-1]) for layer, output in kept.outputs.items()}
+    said = {
+        "dimensions": widths,
+        "best_epoch": course.best_epoch,
+        "epochs": course.epochs,
+        "classes": classes,
+        "image_size": option.image_size,
+        "recipe": option.recipe(),
+    }
+    with written(folder / DONE) as aside:
+        aside.write_text(json.dumps(said, indent=2))
