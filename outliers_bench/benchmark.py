@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from outliers_bench.config import Config
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import count_relevant, evaluate
+from outliers_bench.features.located import remember
 from outliers_bench.identity import identity
 from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
 from outliers_bench.methods.method import Method
 from outliers_bench.reports.table import show, show_finished
 from outliers_bench.tracking.entries import find_finished
+from outliers_bench.tracking.models import fetch_model
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.recorder import recorder
 from outliers_bench.tracking.run import PARENT_RUN_VARIABLE, start_run
 from outliers_bench.tracking.store import check_uri
 from outliers_bench.tracking.sweep import note_found
+from outliers_bench.tracking.training import RecordedTraining
 from outliers_bench.types import IntArray, Result, Split
 
 
@@ -46,6 +50,10 @@ def prepare(config: Config) -> Prepared:
     meter = Meter.begun()
     with meter.stage("load"):
         split = config.data.load(seed=config.seed, cache=config.cache.path)
+    for uri in config.model.model_uris:
+        target = str(config.cache.path / "fetched")
+        remember(uri, Path(recorder(config.tracking.uri).call(fetch_model, uri, target)))
+        config.model.check()
     method = build(config, meter)
     check(config, split, method)
     return Prepared(config, split, method, meter)
@@ -86,7 +94,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         total = len(split.images) + len(split.left_out)
         split = split.without(method.extract(split.images, commit=recording.confirm))
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
-        method.fit(split)
+        method.fit(split, RecordedTraining(recording))
         ranking = method.rank(split, depth(config, split))
         evaluation = None
         if split.labelled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ CUT_SHORT = "the process ended before the run did"
 _LONGEST_PARAM = 6000  # characters; MLflow refuses more
 _LONGEST_TAG = 5000
 _PARAMS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
 
 _open: set[str] = set()  # ids of the runs begun in this process and not ended
 
@@ -145,6 +147,33 @@ def note(
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
     client.log_batch(run_id, metrics=[Metric(n, value, now, 0) for n, value in metrics.items()])
+
+
+def log_epochs(
+    client: MlflowClient, run_id: str, epochs: Mapping[int, Mapping[str, float]]
+) -> None:
+    """Take down the figures of a training's epochs, each as a step of its metric.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    run_id : str
+        From `begin`.
+    epochs : mapping of int to mapping of str to float
+        By epoch, and by name. A figure that is no finite number is taken down as NaN: MLflow would
+        make a huge number of an infinite one, and its chart useless.
+    """
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(name, value if math.isfinite(value) else math.nan, now, number)
+        for number, figures in epochs.items()
+        for name, value in figures.items()
+    ]
+    for start in range(0, len(metrics), _METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=metrics[start : start + _METRICS_AT_ONCE])
 
 
 def end(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:

@@ -11,13 +11,16 @@ from omegaconf import OmegaConf
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.options import Verify
+from outliers_bench.training.models import Trained
+from outliers_bench.training.options import SHARED
 
 if TYPE_CHECKING:
     from outliers_bench.config import Config
 
 
 # Where a run is kept and how it is pictured says nothing about its numbers.
-_BESIDE_THE_POINT = ("cache", "tracking", "pictures", "hydra")
+# What models take over from the run stands in those that do.
+_BESIDE_THE_POINT = ("cache", "tracking", "pictures", "hydra", *SHARED[1:])
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,14 @@ def describe(config: Config) -> MethodLabel:
         shortlist = "" if model.verify is Verify.none else f" {model.shortlist or 'all'}"
         return MethodLabel(
             model.name, model.variant, pca="none", index="keypoints", metric=how + shortlist
+        )
+    if isinstance(config.model, Trained) and not config.model.embeds:
+        return MethodLabel(
+            config.model.name,
+            config.model.variant,
+            pca="none",
+            index="none",
+            metric="class scores",
         )
     if not config.model.embeds:
         return MethodLabel(

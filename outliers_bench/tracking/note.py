@@ -24,7 +24,7 @@ def describe_result(
     overrides : sequence of str
         What stood on the command line.
     pictures : sequence of str
-        Names of the contact sheets among the run's artifacts.
+        Names of the files under `pictures` among the run's artifacts.
     """
     found = readable.scores(result)
     # MLflow's page shows the first lines only until it is asked for more.
@@ -37,7 +37,7 @@ def describe_result(
         table(("cost", ""), readable.costs(result)),
     ]
     if pictures:
-        paths = ", ".join(f"`pictures/{name}.jpg`" for name in pictures)
+        paths = ", ".join(f"`pictures/{name}`" for name in pictures)
         parts.append(f"Pictures, under Artifacts: {paths}")
     parts.append(f"Again:\n\n```\n{readable.command(overrides)}\n```")
     return "\n\n".join(parts)

@@ -101,7 +101,10 @@ def log_result(
             artifacts=folder,
             tags={
                 "mlflow.note.content": describe_result(
-                    result, name=handle.name, overrides=recording.overrides, pictures=list(sheets)
+                    result,
+                    name=handle.name,
+                    overrides=recording.overrides,
+                    pictures=[*(f"{name}.jpg" for name in sheets), *recording.pictured],
                 ),
                 # Photos found unreadable on the way are in no part any more; tables compare what
                 # was scored.

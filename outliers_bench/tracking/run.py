@@ -6,11 +6,12 @@ import logging
 import shlex
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from omegaconf import OmegaConf
 
@@ -23,8 +24,12 @@ from outliers_bench.tracking.sweep import PARENT_TAG
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from outliers_bench.config import Config
 
+P = ParamSpec("P")
+T = TypeVar("T")
 PARENT_RUN_VARIABLE = "OUTLIERS_BENCH_PARENT_RUN"
 _log = logging.getLogger(__name__)
 
@@ -48,6 +53,8 @@ class Recording:
         self._recorder = recorder
         self._begun = begun
         self.overrides = tuple(overrides)
+        self.pictured: list[str] = []
+        """Names of the files that were noted under `pictures`."""
 
     def confirm(self) -> RunHandle:
         """Wait until the run has begun.
@@ -64,7 +71,21 @@ class Recording:
     ) -> None:
         """Take down what the run found; see `entries.note`."""
         run_id = self.confirm().run_id
+        self.pictured += sorted(path.name for path in Path(artifacts, "pictures").glob("*"))
         self._recorder.call(note, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
+
+    def submit(
+        self,
+        function: Callable[Concatenate[MlflowClient, str, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[T]:
+        """Have a function called in the recorder with the client and the run's id, in turn.
+
+        Waits only for the run to have begun; see `Recorder.submit`.
+        """
+        run_id = self.confirm().run_id
+        return self._recorder.submit(function, run_id, *args, **kwargs)
 
     def end(self, status: str, failure: str | None = None, *, timeout: float | None = None) -> None:
         """End the run; see `entries.end`. Raises `TimeoutError` after so many seconds."""

@@ -1,0 +1,149 @@
+"""Trained networks in MLflow, found again by their URI."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from outliers_bench.errors import BenchError
+from outliers_bench.features.located import is_model_uri
+from outliers_bench.tracking.model_folder import WEIGHTS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
+NAME = "model"  # of a run's model, where it has one
+RUNS = re.compile(r"runs:/([^/@\s]+)(?:/([^@\s'\"]+?))?/?")
+_MODELS = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))?")
+_FORMS = (
+    "runs:/<run id>/model, models:/<model id>, models:/<name>/<version> or models:/<name>@<alias>"
+)
+
+
+def check_model_uri(uri: str) -> None:
+    """Raise `BenchError` for what `is_model_uri` and no model can have as its URI; asks nobody."""
+    if not (RUNS.fullmatch(uri) or _MODELS.fullmatch(uri)):
+        raise BenchError(f"model.weights={uri}: no URI of a model; write {_FORMS}")
+
+
+def fetch_model(client: MlflowClient, uri: str, target: str) -> str:
+    """The `.keras` file of a model in MLflow; called in the recorder.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    uri : str
+        `runs:/<run id>/<name>`, where the name is `model` if it is left out;
+        `models:/<model id>`; of the model registry, `models:/<name>/<version>` and
+        `models:/<name>@<alias>`.
+    target : str
+        Folder to download to, made where it is missing; each model has a place of its own in it.
+        Where the artifacts lie in a folder of this machine, they are left there.
+
+    Returns
+    -------
+    str
+        Path of the file.
+
+    Raises
+    ------
+    BenchError
+        If the URI is malformed, MLflow knows no such run or model, the model is incomplete, its
+        files are gone, or it is no Keras model.
+    """
+    import yaml
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    check_model_uri(uri)
+    location = _location(client, uri)
+    folder = local(location)
+    if folder is None:
+        place = Path(target) / hashlib.sha256(location.encode()).hexdigest()[:16]
+        place.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        try:
+            downloaded = download_artifacts(
+                artifact_uri=location, dst_path=str(place), tracking_uri=client.tracking_uri
+            )
+        except MlflowException as error:
+            raise _unknown(client, uri, "no such model can be downloaded", error) from error
+        folder = Path(downloaded)
+    if not (folder / "MLmodel").is_file():
+        raise _unknown(client, uri, f"there is no model in {location}")
+    flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")).get("flavors", {})
+    if not {"keras", "tensorflow"} & set(flavors) or not (folder / WEIGHTS).is_file():
+        kinds = ", ".join(sorted(set(flavors) - {"python_function"})) or "none"
+        raise BenchError(
+            f"model.weights={uri}: that is no Keras model (its flavors: {kinds}; {WEIGHTS} is "
+            f"{'' if (folder / WEIGHTS).is_file() else 'not '}there); name one that "
+            "model=cnn_scratch or model=transfer has trained, or mlflow.keras.log_model logged"
+        )
+    return str(folder / WEIGHTS)
+
+
+def _location(client: MlflowClient, uri: str) -> str:
+    """Where the artifacts of a model lie."""
+    from mlflow.entities import LoggedModelStatus
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if match := RUNS.fullmatch(uri):
+            run_id, name = match[1], match[2] or NAME
+            logged = output(client, run_id, name)
+            if logged is None:  # as MLflow logged models before version 3
+                return f"{client.get_run(run_id).info.artifact_uri}/{name}"
+        else:
+            name, number, alias = _MODELS.fullmatch(uri).groups()  # type: ignore[union-attr]
+            if alias:
+                number = client.get_model_version_by_alias(name, alias).version
+            if number:
+                place = client.get_model_version_download_uri(name, number)
+                return _location(client, place) if is_model_uri(place) else place
+            logged = client.get_logged_model(name)
+    except MlflowException as error:
+        raise _unknown(client, uri, "MLflow knows no such run or model", error) from error
+    if logged.status != LoggedModelStatus.READY:
+        raise BenchError(
+            f"model.weights={uri}: the model is {logged.status.value.lower()}, not complete: its "
+            "run was cut short; train it again, or name another"
+        )
+    return str(logged.artifact_location)
+
+
+def output(client: MlflowClient, run_id: str, name: str) -> LoggedModel | None:
+    """The model of that name that a run has logged."""
+    outputs = client.get_run(run_id).outputs
+    for output in outputs.model_outputs if outputs else ():
+        logged = client.get_logged_model(output.model_id)
+        if logged.name == name:
+            return logged
+    return None
+
+
+def local(location: str) -> Path | None:
+    """The folder a location is, if it is one of this machine."""
+    parts = urlsplit(location)
+    if not parts.scheme:
+        return Path(location)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    return None
+
+
+def _unknown(
+    client: MlflowClient, uri: str, what: str, error: Exception | None = None
+) -> BenchError:
+    said = " ".join(str(error).split())[:200] if error else ""
+    return BenchError(
+        f"model.weights={uri}: {what} in tracking.uri={client.tracking_uri}; look for a run with "
+        f"a model in the MLflow UI, or name the tracking.uri it was recorded in, and write {_FORMS}"
+        + (f" (MLflow says: {said})" if said else "")
+    )

@@ -1,0 +1,89 @@
+"""The picture of a training: every curve that was measured, in its colour, at its place."""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from outliers_bench.reports.curves import _name_lines, training_curves
+
+TRAINING, VALIDATION, RATE = (0, 114, 178), (213, 94, 0), (0, 158, 115)
+
+
+def figures(loss, *, val=None, rate=0.001):
+    found = {"loss": loss, "accuracy": 1 / (1 + loss), "learning_rate": rate, "seconds": 1.0}
+    return found if val is None else found | {"val_loss": val, "val_accuracy": 1 / (1 + val)}
+
+
+def pixels(image, colour):
+    """(row, column) of every pixel that has exactly this colour."""
+    assert image.mode == "RGB"
+    return np.argwhere((np.asarray(image) == colour).all(axis=2))
+
+
+def test_the_picture_shows_every_curve_that_was_measured():
+    with_validation = training_curves([figures(3, val=4), figures(1, val=2)], 2, "a")
+    without = training_curves([figures(3), figures(1)], 2, "a")
+    for colour in (TRAINING, RATE):
+        assert len(pixels(with_validation, colour)) > 100
+        assert len(pixels(without, colour)) > 100
+    assert len(pixels(with_validation, VALIDATION)) > 100
+    assert len(pixels(without, VALIDATION)) == 0
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_a_falling_loss_falls_in_the_picture():
+    image = training_curves([figures(3.0), figures(2.0), figures(1.0)], 3, "falling")
+    rows, columns = pixels(image, TRAINING).T
+    loss = rows < image.height * 0.42
+    left = rows[loss & (columns < image.width * 0.2)]
+    right = rows[loss & (columns > image.width * 0.7) & (columns < image.width * 0.8)]
+    assert left.mean() < right.mean()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best"),
+    [
+        ([figures(1.0, val=2.0)], 1),
+        ([figures(math.nan, rate=0.0)], 1),
+        ([figures(2.0), figures(math.inf), figures(math.nan)], 1),
+        ([{"loss": 1.0, "accuracy": 0.5}, {"loss": 0.5, "accuracy": 0.75, "val_loss": 3.0}], 2),
+        ([figures(5 * 0.9**e, val=1.0, rate=0.85**e) for e in range(300)], 120),
+        ([figures(0.0), figures(0.0)], 2),
+        ([], 0),
+    ],
+    ids=["one", "only NaN", "NaN after", "appears late", "300", "zero", "none"],
+)
+def test_any_training_can_be_drawn(epochs, best):
+    assert training_curves(epochs, best, "any $_{ of them").size == (1210, 990)
+
+
+def test_where_a_loss_is_no_number_there_is_a_cross_and_no_line():
+    image = training_curves([figures(2.0), figures(1.0), figures(math.nan)], 2, "nan")
+    whole = training_curves([figures(2.0), figures(1.0), figures(0.5)], 2, "whole")
+    width, height = image.size
+    last = np.s_[int(height * 0.16) : int(height * 0.41), int(width * 0.6) : int(width * 0.82)]
+    assert (np.asarray(whole)[last] == TRAINING).all(axis=2).any()
+    assert not (np.asarray(image)[last] == TRAINING).all(axis=2).any()
+    crosses = pixels(image, (28, 33, 40))
+    assert ((crosses[:, 1] > width * 0.79) & (crosses[:, 1] < width * 0.83)).any()
+
+
+def test_names_of_lines_that_end_together_stay_apart_and_in_the_panel():
+    class Axes:
+        transAxes = None
+
+        def __init__(self):
+            self.heights = {}
+
+        def text(self, x, y, label, **style):
+            self.heights[label] = y
+
+    axes = Axes()
+    _name_lines(axes, [(0.99, "a", "k"), (1.0, "b", "k"), (0.995, "c", "k"), (0.3, "d", "k")])
+    assert axes.heights["d"] == 0.3
+    found = sorted(axes.heights.values())
+    assert found[-1] <= 1.0
+    assert min(np.diff(found)) > 0.06
+    assert sorted(axes.heights, key=axes.heights.get) == ["d", "a", "c", "b"]
