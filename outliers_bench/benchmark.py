@@ -15,6 +15,7 @@ from outliers_bench.features.located import remember
 from outliers_bench.identity import identity
 from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
+from outliers_bench.methods.idle import tell_untrained
 from outliers_bench.methods.method import Method
 from outliers_bench.reports.table import show, show_finished
 from outliers_bench.tracking.entries import find_finished
@@ -126,6 +127,7 @@ def check(config: Config, split: Split, method: Method) -> None:
             f"{split.name}: no query has a gallery image of its class, so nothing could be "
             "scored; query and gallery must share class names"
         )
+    tell_untrained(config)
     method.check(split)
 
 

@@ -19,7 +19,7 @@ from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.vectors import Vectors
-from outliers_bench.training.models import RankBy, Trained
+from outliers_bench.training.trained import RankBy, Trained
 
 
 def build(config: Config, meter: Meter) -> Method:

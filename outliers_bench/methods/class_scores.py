@@ -13,7 +13,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.measure import Meter
 from outliers_bench.methods.idle import tell_idle
 from outliers_bench.retrieval.search import tie_order
-from outliers_bench.training.models import Layer, Trained
+from outliers_bench.training.trained import Layer, Trained
 from outliers_bench.training.vectors import TrainedVectors
 from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Ranking, Result, Split
@@ -62,14 +62,15 @@ class ClassScores:
 
     def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
         """Train the network; see `Method.fit`."""
+        self._model.check_split(split)  # again: unreadable images may have shrunk it
         with self._meter.stage("fit"):
             self._logits.learn(split.train, split.images, watch)
         self._meter.counts |= self._model.told(split)
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
-        gallery = softmax(self._logits.load(split.gallery))
-        queries = gallery if split.leave_one_out else softmax(self._logits.load(split.query))
+        gallery = log_softmax(self._logits.load(split.gallery))
+        queries = gallery if split.leave_one_out else log_softmax(self._logits.load(split.query))
         self._meter.dimensions = gallery.shape[1]
         self._meter.index_bytes = gallery.nbytes
         order = tie_order(split.gallery.digests, self._config.seed)
@@ -78,7 +79,7 @@ class ClassScores:
             indices = np.empty((len(queries), depth), np.int64)
             for kind in np.unique(taken_for):
                 asking = np.flatnonzero(taken_for == kind)
-                ranked = np.lexsort((order, -gallery[:, kind]))
+                ranked = order[np.argsort(-gallery[order, kind], kind="stable")]
                 indices[asking] = (
                     _without_itself(ranked, asking, depth)
                     if split.leave_one_out
@@ -91,11 +92,14 @@ class ClassScores:
         return {}
 
 
-def softmax(logits: FloatArray) -> FloatArray:
-    """Probabilities of the classes, each row adding up to 1, shape (n, classes)."""
-    raised: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
-    raised /= raised.sum(axis=1, keepdims=True)
-    return raised
+def log_softmax(logits: FloatArray) -> FloatArray:
+    """Logarithms of the classes' probabilities, shape (n, classes).
+
+    Probabilities themselves would round to 1 where a network is sure, and tie.
+    """
+    below: FloatArray = logits - logits.max(axis=1, keepdims=True)
+    below -= np.log(np.exp(below).sum(axis=1, keepdims=True))
+    return below
 
 
 def _without_itself(ranked: IntArray, asking: IntArray, depth: int) -> IntArray:

@@ -80,13 +80,14 @@ class Embedding:
     def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
         """Learn what the vectors need, and fit the reduction, if one is asked for."""
         part, config = fitting_part(split), self._config
+        config.model.check_split(split)  # again: unreadable images may have shrunk it
         with self._meter.stage("fit"):
             self._vectors.learn(part, split.images, watch)
             self._meter.counts |= config.model.told(split)
             if config.reducer.active:
                 if config.model.dimensions_on(split.train) is None:
                     self._length = self._vectors.load(part.take([0])).shape[1]
-                self.check(split)  # again: unreadable images may have shrunk it
+                self.check(split)
                 self._projection = fitted(
                     config.reducer,
                     part,

@@ -5,9 +5,25 @@ from __future__ import annotations
 import logging
 
 from outliers_bench.config import Config
+from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.training.trained import Trained
 
 _log = logging.getLogger(__name__)
+
+
+def tell_untrained(config: Config) -> None:
+    """Tell of options for a training where nothing is trained."""
+    models = config.model.models if isinstance(config.model, Ensemble) else (config.model,)
+    if any(isinstance(model, Trained) and not model.ready for model in models):
+        return
+    idle = {
+        f"lr_schedule={config.lr_schedule.name}": bool(config.lr_schedule.label),
+        f"augment={config.augment.name}": config.augment.active,
+        "deterministic=true": config.deterministic,
+    }
+    for option in (option for option, given in idle.items() if given):
+        _log.warning("%s changes nothing: model=%s is not trained", option, config.model.name)
 
 
 def tell_idle(config: Config, *, because: str = "compares keypoints, not embeddings") -> None:

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.options import Verify
-from outliers_bench.training.models import Trained
 from outliers_bench.training.options import SHARED
+from outliers_bench.training.trained import Trained
 
 if TYPE_CHECKING:
     from outliers_bench.config import Config

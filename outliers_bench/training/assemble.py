@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from outliers_bench.training.losses import Cosines, as_kernel
-from outliers_bench.training.models import CnnScratch, Layer, Trained, Transfer
+from outliers_bench.training.models import CnnScratch, Transfer
 from outliers_bench.training.networks import Body, cnn_scratch, set_trainable, transfer
 from outliers_bench.training.options import Loss
 from outliers_bench.training.saved import MARK
+from outliers_bench.training.trained import Layer, Trained
 
 HIDDEN, SCORES, BACKBONE = "hidden", "scores", "backbone"  # names of layers
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from outliers_bench.errors import BenchError
 from outliers_bench.kept import written
 from outliers_bench.training.augment import restart_draws
@@ -74,7 +76,8 @@ class Course:
     @property
     def done(self) -> bool:
         """Whether the training is at its end, by number or for lack of progress."""
-        waited = len(self.epochs) - self.best_epoch
+        watched = [figures.get("val_loss", math.inf) for figures in self.epochs]
+        waited = len(watched) - 1 - watched.index(min(watched)) if watched else 0
         tired = self._options.patience is not None and waited >= self._options.patience
         return len(self.epochs) >= self._options.epochs or tired
 
@@ -89,6 +92,8 @@ class Course:
         path = self._folder / STATE
         if not path.exists():
             return 0
+        variables = [*self._network.variables, *self._network.optimizer.variables]
+        first = [np.array(variable) for variable in variables]
         try:
             state = json.loads(path.read_text())
             self._network.load_weights(self._folder / state["checkpoint"])
@@ -98,6 +103,8 @@ class Course:
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("%s cannot be read (%s); the training begins anew", path, error)
             self.epochs, self.best_epoch, self._best_loss = [], 0, math.inf
+            for variable, value in zip(variables, first, strict=True):  # some may be loaded
+                variable.assign(value)
             return 0
         for number, figures in enumerate(self.epochs, 1):
             self._watch.epoch(number, figures)
@@ -117,12 +124,7 @@ class Course:
         """Move the bar; refuse to go on with a loss that is no number."""
         figures = logs or {}
         loss = figures.get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise BenchError(
-                f"model={self._name}: the loss became {loss} in epoch {self._epoch + 1}, batch "
-                f"{batch + 1}, so nothing is learned any more; give a smaller "
-                f"model.learning_rate than {self._options.learning_rate:g}"
-            )
+        self._check_loss(loss, f"in epoch {self._epoch + 1}, batch {batch + 1}")
         done = self._epoch * self._examples.steps + batch + 1
         self._show(
             done,
@@ -133,6 +135,7 @@ class Course:
     def end_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Take down what was measured, keep the weights, tell, and stop where it is time."""
         figures = {name: float(value) for name, value in (logs or {}).items()}
+        self._check_loss(figures.get("val_loss", 0.0), f"on the validation part, epoch {epoch + 1}")
         figures["learning_rate"] = float(self._network.optimizer.learning_rate)
         figures["seconds"] = time.perf_counter() - self._began
         self.epochs.append(figures)
@@ -170,6 +173,13 @@ class Course:
         """Remove the checkpoints."""
         for path in (self._folder / STATE, *self._folder.glob("*.weights.h5")):
             path.unlink(missing_ok=True)
+
+    def _check_loss(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise BenchError(
+                f"model={self._name}: the loss became {loss} {where}, so nothing is learned any "
+                f"more; give a smaller model.learning_rate than {self._options.learning_rate:g}"
+            )
 
     def _save(self, name: str) -> None:
         self._network.save_weights(self._folder / _WRITING)

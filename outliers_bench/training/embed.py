@@ -12,7 +12,7 @@ from outliers_bench.features.backbone import digest_of
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Extractor, Space
 from outliers_bench.training.assemble import Kept, kept_of
-from outliers_bench.training.models import Trained
+from outliers_bench.training.trained import Trained
 from outliers_bench.types import RGB
 
 

@@ -13,17 +13,16 @@ import numpy.typing as npt
 
 from outliers_bench.data.split import hold_out
 from outliers_bench.errors import BenchError
-from outliers_bench.features.engine import EngineKind
-from outliers_bench.features.inference import resolve
 from outliers_bench.features.tensorflow import import_tensorflow
 from outliers_bench.kept import written
+from outliers_bench.machine import keep_freed_memory
 from outliers_bench.progress import counted, status
-from outliers_bench.training.assemble import fill, kept_of, trainer_of
+from outliers_bench.training.assemble import fill, kept_of
+from outliers_bench.training.compiled import compiled
 from outliers_bench.training.course import Course
 from outliers_bench.training.examples import Examples
-from outliers_bench.training.losses import loss_of, metrics_of
-from outliers_bench.training.models import Trained
-from outliers_bench.training.options import ClassWeights, Optimizer, Precision, TrainingOptions
+from outliers_bench.training.options import ClassWeights
+from outliers_bench.training.trained import Trained
 from outliers_bench.training.watch import TrainedNetwork, Watcher
 from outliers_bench.types import FloatArray, ImageSet, IntArray
 
@@ -58,6 +57,8 @@ class Task:
 
 def finished(folder: Path, option: Trained, *, fresh: bool = False) -> TrainedNetwork | None:
     """The training that was kept in a folder; None where it did not come to its end."""
+    if not (folder / NETWORK).is_file():
+        return None
     try:
         said = json.loads((folder / DONE).read_text())
         return TrainedNetwork(
@@ -96,6 +97,7 @@ def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
     import keras
 
     folder.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     keras.utils.clear_session()
     if option.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -111,7 +113,7 @@ def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
     )
     watching = Examples(task.fetch, targets, held, batch_size=option.batch_size)
     with status(f"building {option.name}"):
-        network = _compiled(task, len(classes))
+        network = compiled(option, len(classes), width=task.width)
     with counted(option.epochs * learning.steps) as show:
         course = Course(network, option, learning, folder, watch, show=show, name=option.name)
         if not option.resume:
@@ -172,44 +174,6 @@ def _weights(targets: FloatArray, seen: IntArray, kind: ClassWeights) -> FloatAr
     of_class = len(seen) / (len(counts) * np.maximum(counts, 1))
     weights: FloatArray = of_class[targets.argmax(axis=1)].astype(np.float32)
     return weights
-
-
-def _compiled(task: Task, classes: int) -> Any:  # noqa: ANN401 - keras.Model
-    import keras
-
-    option = task.option
-    on_gpu = resolve(EngineKind.auto) is EngineKind.keras
-    precision = option.precision.value
-    if option.precision is Precision.auto:
-        precision = "mixed_float16" if on_gpu else "float32"
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        network = trainer_of(option, classes, width=task.width)
-    finally:
-        keras.config.set_dtype_policy(before)
-    network.compile(
-        optimizer=_optimizer(option),
-        loss=loss_of(option),
-        metrics=metrics_of(classes),
-        # On a CPU XLA compiles for long and then runs slower.
-        jit_compile="auto" if on_gpu else False,
-    )
-    network.optimizer.build(network.trainable_variables)
-    return network
-
-
-def _optimizer(option: TrainingOptions) -> Any:  # noqa: ANN401 - a Keras optimizer
-    import keras
-
-    kind = {
-        Optimizer.adam: keras.optimizers.Adam,
-        Optimizer.adamw: keras.optimizers.AdamW,
-        Optimizer.sgd: keras.optimizers.SGD,
-        Optimizer.rmsprop: keras.optimizers.RMSprop,
-    }[option.optimizer]
-    momentum = {"momentum": option.momentum} if option.optimizer is Optimizer.sgd else {}
-    return kind(option.learning_rate, weight_decay=option.weight_decay or None, **momentum)
 
 
 def _keep(

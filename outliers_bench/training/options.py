@@ -152,4 +152,9 @@ class TrainingOptions:
         if not 0 <= self.random_seed < 2**32:
             raise BenchError(f"model.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
         self.lr_schedule.check()
+        if self.lr_schedule.warmup_epochs >= self.epochs:
+            raise BenchError(
+                f"lr_schedule.warmup_epochs={self.lr_schedule.warmup_epochs} leaves none of "
+                f"model.epochs={self.epochs} for the rate it rises to; give fewer"
+            )
         self.augment.check()

@@ -47,6 +47,8 @@ class Saved:
         How many it tells apart.
     penultimate : int
         Length of what its classifying layer sees.
+    seen : int
+        Length of what its head sees.
     hidden : int or None
         Units of its hidden layer, if it has one.
     side : int
@@ -57,6 +59,7 @@ class Saved:
 
     classes: int
     penultimate: int
+    seen: int
     hidden: int | None
     side: int
     bias: bool
@@ -75,9 +78,11 @@ def described(path: Path) -> Saved:
             config = json.loads(archive.read("config.json"))["config"]
         layers = {layer["config"]["name"]: layer for layer in config["layers"]}
         scores, hidden = layers["scores"], layers.get("hidden")
+        first = hidden or scores
         return Saved(
             classes=int(scores["config"]["units"]),
             penultimate=int(scores["build_config"]["input_shape"][-1]),
+            seen=int(first["build_config"]["input_shape"][-1]),
             hidden=None if hidden is None else int(hidden["config"]["units"]),
             side=int(layers["pixels"]["config"]["batch_shape"][1]),
             bias=bool(scores["config"]["use_bias"]),

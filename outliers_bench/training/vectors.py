@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench.data.decode import DECODER, resize
+from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extract import Features
-from outliers_bench.features.extractor import Embedder, Space
 from outliers_bench.features.located import located
 from outliers_bench.features.viewed import ViewedFeatures, features_of
 from outliers_bench.kept import digest_of
@@ -24,8 +24,9 @@ from outliers_bench.training.embed import TrainedExtractor
 from outliers_bench.training.examples import KeptPixels, images_by_row
 from outliers_bench.training.fit import NETWORK, Task, finished, train
 from outliers_bench.training.frozen import FrozenBody, floats_per_image
-from outliers_bench.training.models import Layer, Trained
+from outliers_bench.training.readable import Readable
 from outliers_bench.training.saved import described
+from outliers_bench.training.trained import Layer, Trained
 from outliers_bench.training.watch import NOBODY, TrainedNetwork, Watcher
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
@@ -104,10 +105,15 @@ class TrainedVectors:
         Raises
         ------
         BenchError
-            If the loss becomes infinite or NaN.
+            If the loss becomes infinite or NaN, or fewer than two classes are left to learn.
         """
         if self._option.ready:
             return
+        if part.labels is None or len(np.unique(part.labels)) < 2:  # unreadable ones are gone
+            raise BenchError(
+                f"model={self._option.name}: the images of the train part that can be read are "
+                "not of two classes or more, so there is nothing to tell apart"
+            )
         # By content: the order of files, which comes with their names, decides nothing.
         part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))
         network = self._trained(part, watch)
@@ -229,35 +235,11 @@ class TrainedVectors:
         place = (Layer.penultimate, Layer.logits).index(layer)
         for start in range(0, len(missing), _BLOCK):
             block = missing.take(range(start, min(start + _BLOCK, len(missing))))
-            outputs = np.asarray(head(_matrix(self._frozen, block), training=False)[place])
-            features.add(zip(block.digests, outputs, strict=True))
-
-
-class Readable:
-    """A `Describer` that only finds out which images can be read: features without numbers.
-
-    Parameters
-    ----------
-    name : str
-        What it is called while it is at work.
-    """
-
-    dimensions = None
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def space(self) -> Space:
-        """The same for all networks."""
-        return {"architecture": "readable"}
-
-    def prepare(self, image: RGB) -> RGB:
-        """Nothing is made of an image."""
-        return image
-
-    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:  # noqa: ARG002
-        """Get ready, which takes nothing."""
-        return lambda images: ((key, np.empty(0, np.float32)) for key, _ in images)
+            seen = _matrix(self._frozen, block)
+            # Always as many rows: a vector's last bits must not depend on how many are with it.
+            seen = np.pad(seen, ((0, _BLOCK - len(seen)), (0, 0)))
+            outputs = np.asarray(head(seen, training=False)[place])
+            features.add(zip(block.digests, outputs[: len(block)], strict=True))
 
 
 def _matrix(features: Features, images: ImageSet) -> FloatArray:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.data.split import Protocol, check_shares, cut, hold_out
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, LeftOut
 from tests.toys import ArrayReader, digest
@@ -216,3 +216,60 @@ def test_what_cannot_be_cut():
     unlabelled = ImageSet(("a",), (digest("a"),), None, (), ArrayReader({}))
     with pytest.raises(BenchError, match="without labels cannot be cut"):
         split_of(unlabelled)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0, 0.99), st.integers(-5, 2**40)
+)
+def test_what_is_held_out_is_a_share_of_each_class(labels, share, seed):
+    rest, held = hold_out(images_of(labels), share, seed=seed)
+    assert sorted([*rest, *held]) == list(range(len(labels)))
+    assert rest.tolist() == sorted(rest)
+    assert held.tolist() == sorted(held)
+    largest = max(Counter(labels).values())
+    kept = Counter(np.array(labels)[rest].tolist())
+    for label, n in Counter(labels).items():
+        assert kept[label] >= 1, "each class is learned"
+        wanted = min(share * n, n - 1)
+        near = n - kept[label] == pytest.approx(wanted, abs=0.5 + 1e-6)
+        # Where every class is too small, one image of a largest is held out all the same.
+        assert near or (len(held) == 1 and n - kept[label] == 1 and n == largest)
+    assert bool(len(held)) == (share > 0 and largest > 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(grouped(), st.floats(0, 0.99))
+def test_what_is_held_out_tears_no_group_apart(rows, share):
+    labels, groups = rows
+    images = images_of(labels, groups)
+    rest, held = hold_out(images, share, seed=0)
+    assert sorted([*rest, *held]) == list(range(len(labels)))
+    where = [set(images.take(part).groups) for part in (rest, held)]
+    assert not where[0] & where[1]
+    # A group goes with the class that most of its images have, and one of each class stays.
+    majority = {}
+    for group in set(groups):
+        votes = Counter(labels[i] for i in range(len(labels)) if groups[i] == group)
+        majority[group] = min(votes, key=lambda label: (-votes[label], label))
+    assert {majority[group] for group in where[0]} == set(majority.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels_of_many, st.randoms(use_true_random=False), st.floats(0, 0.99))
+def test_names_and_order_decide_nothing_in_what_is_held_out(labels, random, share):
+    images = images_of(labels)
+    order = list(range(len(labels)))
+    random.shuffle(order)
+    shuffled = images.take(order)
+    one, other = (hold_out(made, share, seed=3)[1] for made in (images, shuffled))
+    assert {images.digests[row] for row in one} == {shuffled.digests[row] for row in other}
+
+
+def test_what_is_held_out_by_hand():
+    images = images_of([0] * 10 + [1] * 20 + [2])
+    rest, held = hold_out(images, 0.2, seed=0)
+    assert Counter(images.labels[held].tolist()) == {0: 2, 1: 4}
+    assert len(rest) == 25
+    others = [tuple(hold_out(images, 0.2, seed=seed)[1]) for seed in range(4)]
+    assert len(set(others)) == 4

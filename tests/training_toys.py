@@ -1,0 +1,116 @@
+"""Trainings that take a second, and what tests ask of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from outliers_bench.features.backbone import Backbone
+from outliers_bench.training.examples import images_by_row
+from outliers_bench.training.fit import Task
+from outliers_bench.training.models import CnnScratch, Transfer
+from outliers_bench.training.networks import cnn_features
+from outliers_bench.training.watch import Nobody
+from outliers_bench.types import ImageSet
+from tests.toys import ArrayReader, image_set
+
+SIDE = 22  # the smallest that cnn_scratch takes
+COLOURS = {"ant": (200, 60, 60), "bee": (60, 200, 60), "cat": (60, 60, 200), "dog": (160, 160, 40)}
+
+
+class Seen(Nobody):
+    """Takes down what a watcher is told; raises after an epoch if it is asked to."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.epochs: list[int] = []
+        self.networks = []
+        self.confirmed = 0
+
+    def confirm(self):
+        self.confirmed += 1
+
+    def epoch(self, number, figures):
+        self.epochs.append(number)
+        if number == self.stop_after:
+            raise InterruptedError(f"after epoch {number}")
+
+    def trained(self, network):
+        self.networks.append(network)
+
+
+def coloured(counts: dict[str, int], *, seed: int = 0, side: int = SIDE, prefix: str = ""):
+    """Noise around a colour for each class; what is in an image follows from its name."""
+    arrays, labels = {}, []
+    classes = sorted(COLOURS)
+    rng = np.random.default_rng(seed)
+    for kind, count in counts.items():
+        for i in range(count):
+            noise = rng.normal(0, 40, (side, side, 3))
+            arrays[f"{prefix}{kind}-{i}"] = np.clip(COLOURS[kind] + noise, 0, 255).astype(np.uint8)
+            labels.append(classes.index(kind))
+    return image_set(list(arrays), labels, classes, ArrayReader(arrays))
+
+
+def cnn(**options) -> CnnScratch:
+    usual = {"image_size": SIDE, "epochs": 5, "batch_size": 8, "validation": 0.25}
+    return CnnScratch(**(usual | options))
+
+
+def transfer(*, backbone_seed: int = 0, **options) -> Transfer:
+    """MobileNet with random weights."""
+    usual = {"image_size": 32, "epochs": 3, "batch_size": 8, "validation": 0.25}
+    option = Transfer(**(usual | {"weights": "random", "random_seed": backbone_seed} | options))
+    option.base = Backbone("mobilenet", 224, keras="MobileNet", dim=1024)
+    return option
+
+
+def task_of(option, part: ImageSet) -> Task:
+    """Learn from pixels, which have the network's size already."""
+    return Task(option, part, images_by_row(part), None, lambda: part.read(0)[None].astype("f4"))
+
+
+def head_task(option: CnnScratch, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):
+    """Learn from vectors, where only the head of the network is trained: many times faster."""
+    part = coloured(counts, seed=seed)
+    rng = np.random.default_rng(seed)
+    width = cnn_features(option.image_size)
+    centres = rng.normal(0, 1, (len(COLOURS), width))
+    vectors = centres[part.labels] + rng.normal(0, spread, (len(part), width)) * 3
+    vectors = vectors.astype(np.float32)
+    return Task(
+        option, part, lambda rows: vectors[rows], width, lambda: part.read(0)[None].astype("f4")
+    )
+
+
+def weights_in(folder: Path) -> dict[str, np.ndarray]:
+    """Every array in a folder's `model.keras`, by its place; without TensorFlow."""
+    import h5py
+
+    found = {}
+
+    def take(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content) as file:
+        file.visititems(take)
+    return found
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two networks are the same, down to the last bit."""
+    first, second = weights_in(one), weights_in(other)
+    assert first.keys() == second.keys()
+    assert len(first) > 1
+    return all(np.array_equal(array, second[name]) for name, array in first.items())
+
+
+def said(folder: Path) -> dict:
+    return json.loads((folder / "training.json").read_text())
