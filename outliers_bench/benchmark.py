@@ -19,6 +19,7 @@ from outliers_bench.methods.idle import tell_untrained
 from outliers_bench.methods.method import Method
 from outliers_bench.reports.table import show, show_finished
 from outliers_bench.tracking.entries import find_finished
+from outliers_bench.tracking.model_log import link_model
 from outliers_bench.tracking.models import fetch_model
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.recorder import recorder
@@ -92,6 +93,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         parent_run_id=os.environ.get(PARENT_RUN_VARIABLE),
         overrides=overrides,
     ) as recording:
+        for uri in config.model.model_uris:
+            recording.submit(link_model, uri)
         total = len(split.images) + len(split.left_out)
         split = split.without(method.extract(split.images, commit=recording.confirm))
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)

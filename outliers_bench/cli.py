@@ -22,6 +22,7 @@ from outliers_bench.explain import explain
 from outliers_bench.help import page, wanted
 
 USER_ERROR = 2
+INTERRUPTION = "interrupted; what was computed is kept, and the same command goes on from there"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
@@ -65,7 +66,10 @@ def main() -> None:
             compose_and_run()
         sweep.finish()
     except KeyboardInterrupt:
-        print("interrupted; features computed so far are kept", file=sys.stderr)
+        print(
+            "interrupted; what was computed is kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
         sweep.finish("KILLED")
         sys.exit(INTERRUPTED)
     except SystemExit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
@@ -234,6 +235,11 @@ def _complete(model: Model, config: Config) -> None:
         for member in model.models:
             _complete(member, config)
     if isinstance(model, Transfer):
+        if not re.fullmatch(r"\w+", str(model.backbone)):
+            raise BenchError(
+                f"model.backbone={model.backbone}: the name of a backbone alone, such as "
+                "mobilenet; its options are the model's own"
+            )
         (base,) = compose_members(
             [model.backbone], shared=shared, conf=shipped("conf"), option="model.backbone"
         )

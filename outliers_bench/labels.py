@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from enum import Enum
@@ -34,8 +35,12 @@ def joined(*parts: str) -> str:
 
 
 def weights_label(path: str) -> str:
-    """A file of weights by its name, without folders and suffixes."""
+    """A file of weights by its name, without folders and suffixes; a model in MLflow by its id."""
+    if found := re.match(r"(?:runs|models):/+([^/@]+)", path):
+        return found[1][:8]
     name = Path(path).name
+    if name == "model.keras":  # as all trained networks are called
+        name = Path(path).parent.name
     for suffix in (".h5", ".keras", ".weights"):
         name = name.removesuffix(suffix)
     return name

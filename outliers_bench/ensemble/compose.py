@@ -63,6 +63,12 @@ def _member(member: str, shared: Mapping[str, Any], told: str) -> Model:
     wrong = [option for option in options if "=" not in option]
     if wrong:
         raise BenchError(f"{told}: {wrong[0]} is no option; {_HOW}")
+    shared_options = [word for word in options if re.match(r"lr_schedule|augment|determin", word)]
+    if shared_options:
+        raise BenchError(
+            f"{told}: members take lr_schedule, augment and deterministic over from the run; give "
+            f"{shared_options[0].partition('=')[0]}= beside model="
+        )
     try:
         cfg = compose(None, [f"+model={name}", *(f"model.{option}" for option in options)])
         with open_dict(cfg):

@@ -201,6 +201,11 @@ class Ensemble(Model):
 
     def check_split(self, split: Split) -> None:
         """Refuse to learn weights or calibration where train has no labels to learn from."""
+        for member, model in zip(self.members, self.models, strict=True):
+            try:
+                model.check_split(split)
+            except BenchError as error:
+                raise BenchError(f"model.members, {member!r}: {error}") from error
         if not self.learns:
             return
         option = "model.member_weights=tuned" if self.weights is None else "model.fusion=calibrated"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-MODEL_SCHEMES = ("runs:/", "models:/")
+MODEL_SCHEMES = ("runs:", "models:")
 _fetched: dict[str, Path] = {}
 
 

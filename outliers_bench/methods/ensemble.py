@@ -129,6 +129,7 @@ class FusedRankings:
         rankings = []
         for member in self._members:
             method = member.make(Meter())
+            method.extract(split.images, commit=lambda: None)  # all there; looks where it lies
             method.fit(split)
             rankings.append(method.rank(split, min(model.pool, n)))
         if model.fusion is Fusion.calibrated:

@@ -17,6 +17,7 @@ _COUNTS = {
     "keypoints_reused": ("keypoints", "{:,} reused"),
     "epochs": ("training", "{:,.0f} epochs"),
     "best_epoch": ("training", "epoch {:,.0f} kept"),
+    "training_kept": ("training", "by an earlier run"),
     "training_seconds": ("training", "{:,.1f} s"),
     "best_val_accuracy": ("training", "accuracy {:.3f} on a part of train held out"),
     "queries_of_unseen_classes": ("not trained", "the classes of {:,.0f} queries"),

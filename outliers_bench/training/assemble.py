@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,6 @@ from outliers_bench.training.losses import Cosines, as_kernel
 from outliers_bench.training.models import CnnScratch, Transfer
 from outliers_bench.training.networks import Body, cnn_scratch, set_trainable, transfer
 from outliers_bench.training.options import Loss
-from outliers_bench.training.saved import MARK
 from outliers_bench.training.trained import Layer, Trained
 
 HIDDEN, SCORES, BACKBONE = "hidden", "scores", "backbone"  # names of layers
@@ -54,7 +54,7 @@ def trainer_of(option: Trained, classes: int, *, width: int | None = None) -> An
     """
     import keras
 
-    network = None if width is not None else _backbone(option, pretrained=True)
+    network = None if width is not None else backbone_of(option, pretrained=True)
     keras.utils.set_random_seed(option.random_seed)
     if width is not None:
         inputs = vector = keras.Input((width,), dtype="float32", name="features")
@@ -65,10 +65,10 @@ def trainer_of(option: Trained, classes: int, *, width: int | None = None) -> An
             pixels = layer(pixels)
         vector = _body(option, pixels, network).vector
     _, scores = _through(_head_layers(option, classes, training=True), vector, option)
-    return keras.Model(inputs, scores, name=option.name)
+    return keras.Model(inputs, scores, name=_name(option))
 
 
-def kept_of(option: Trained, classes: int, *, pretrained: bool) -> Kept:
+def kept_of(option: Trained, classes: int) -> Kept:
     """Build the network that is kept, to be filled; see `Kept`.
 
     Parameters
@@ -77,13 +77,11 @@ def kept_of(option: Trained, classes: int, *, pretrained: bool) -> Kept:
         Which network.
     classes : int
         How many classes there are.
-    pretrained : bool
-        Whether a backbone begins with its own weights, which a frozen one keeps.
     """
     import keras
 
     keras.utils.clear_session()  # layers without names of their own are numbered anew
-    network = _backbone(option, pretrained=pretrained)
+    network = backbone_of(option, pretrained=False)
     side = option.image_size
     pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
     body = _body(option, pixels, network)
@@ -92,7 +90,7 @@ def kept_of(option: Trained, classes: int, *, pretrained: bool) -> Kept:
     softmax = keras.layers.Softmax(name="probabilities")
     penultimate, logits = _through(layers, body.vector, option)
     return Kept(
-        network=keras.Model(pixels, softmax(logits), name=f"{MARK}{option.name}"),
+        network=keras.Model(pixels, softmax(logits), name=_name(option)),
         head=keras.Model(vector, _through(layers, vector, option), name="head"),
         outputs={
             Layer.penultimate: penultimate,
@@ -102,14 +100,27 @@ def kept_of(option: Trained, classes: int, *, pretrained: bool) -> Kept:
     )
 
 
-def fill(kept: Kept, trainer: Any, option: Trained) -> None:  # noqa: ANN401 - keras.Model
-    """Give the network that is kept the weights of the one that was trained."""
+def fill(kept: Kept, trainer: Any, option: Trained, frozen: Any = None) -> None:  # noqa: ANN401
+    """Give the network that is kept the weights of the one that was trained.
+
+    Parameters
+    ----------
+    kept : Kept
+        From `kept_of`.
+    trainer : keras.Model
+        From `trainer_of`, trained.
+    option : Trained
+        Which network.
+    frozen : keras.Model or None
+        The backbone with its weights, where `trainer` has none in it.
+    """
     for layer in kept.network.layers:
         if layer.name == SCORES and option.loss is Loss.arcface:
             layer.set_weights([as_kernel(trainer.get_layer(SCORES), option.scale)])
-        elif layer.weights and (found := _layer(trainer, layer.name)) is not None:
-            layer.set_weights(found.get_weights())
-            _finalize(layer)
+        elif layer.name == BACKBONE:
+            _copy(layer, frozen or trainer.get_layer(BACKBONE))
+        elif layer.weights:
+            layer.set_weights(trainer.get_layer(layer.name).get_weights())
     if isinstance(option, Transfer) and option.base.preprocessing == "efficientnet":
         from outliers_bench.features.efficientnet import restore_imagenet_rescaling
 
@@ -129,7 +140,7 @@ def _hidden(option: Trained) -> int | None:
     return option.hidden if isinstance(option, Transfer) else None
 
 
-def _backbone(option: Trained, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
+def backbone_of(option: Trained, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
     """The backbone as it is trained; made before all else, as it restarts Keras' numbering."""
     if not isinstance(option, Transfer):
         return None
@@ -169,11 +180,15 @@ def _head_layers(option: Trained, classes: int, *, training: bool) -> list[Any]:
     return [*layers, unit, keras.layers.Dense(classes, use_bias=False, name=SCORES)]
 
 
-def _layer(network: Any, name: str) -> Any:  # noqa: ANN401
-    return next((layer for layer in network.layers if layer.name == name), None)
+def _copy(target: Any, source: Any) -> None:  # noqa: ANN401 - keras.Model
+    """Copy weights between two builds of a backbone, of which one may have layers without any."""
+    for layer in target.layers:
+        if layer.weights:
+            layer.set_weights(source.get_layer(layer.name).get_weights())
+        if hasattr(layer, "finalize_state"):  # Normalization keeps a copy of its statistics
+            layer.finalize_state()
 
 
-def _finalize(layer: Any) -> None:  # noqa: ANN401
-    for inner in getattr(layer, "layers", [layer]):
-        if hasattr(inner, "finalize_state"):  # Normalization keeps a copy of its statistics
-            inner.finalize_state()
+def _name(option: Trained) -> str:
+    """A name that Keras takes."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"trained_{option.name}")

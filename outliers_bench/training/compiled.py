@@ -13,16 +13,20 @@ from outliers_bench.training.options import Optimizer, Precision, TrainingOption
 from outliers_bench.training.trained import Trained
 
 
+def precision_of(option: TrainingOptions) -> str:
+    """What `model.precision` means on this machine, as Keras calls it."""
+    if option.precision is not Precision.auto:
+        return str(option.precision.value)
+    return "mixed_float16" if resolve(EngineKind.auto) is EngineKind.keras else "float32"
+
+
 def compiled(option: Trained, classes: int, *, width: int | None) -> Any:  # noqa: ANN401
     """Build and compile the network that is trained; see `trainer_of` for the arguments."""
     import keras
 
     on_gpu = resolve(EngineKind.auto) is EngineKind.keras
-    precision = option.precision.value
-    if option.precision is Precision.auto:
-        precision = "mixed_float16" if on_gpu else "float32"
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
+    keras.config.set_dtype_policy(precision_of(option))
     try:
         network = trainer_of(option, classes, width=width)
     finally:
@@ -53,4 +57,6 @@ def _optimizer(option: TrainingOptions) -> Any:  # noqa: ANN401 - a Keras optimi
         Optimizer.rmsprop: keras.optimizers.RMSprop,
     }[option.optimizer]
     momentum = {"momentum": option.momentum} if option.optimizer is Optimizer.sgd else {}
-    return kind(option.learning_rate, weight_decay=option.weight_decay or None, **momentum)
+    # Zero is not none: AdamW asks for a number.
+    decay = option.weight_decay or (0.0 if option.optimizer is Optimizer.adamw else None)
+    return kind(option.learning_rate, weight_decay=decay, **momentum)

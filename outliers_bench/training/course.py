@@ -76,7 +76,7 @@ class Course:
     @property
     def done(self) -> bool:
         """Whether the training is at its end, by number or for lack of progress."""
-        watched = [figures.get("val_loss", math.inf) for figures in self.epochs]
+        watched = [figures["val_loss"] for figures in self.epochs if "val_loss" in figures]
         waited = len(watched) - 1 - watched.index(min(watched)) if watched else 0
         tired = self._options.patience is not None and waited >= self._options.patience
         return len(self.epochs) >= self._options.epochs or tired

@@ -58,7 +58,7 @@ class TrainedExtractor(Extractor):
         BenchError
             If the file holds another network.
         """
-        kept = kept_of(self.option, self.classes, pretrained=False)
+        kept = kept_of(self.option, self.classes)
         try:
             kept.network.load_weights(self.file)
         except (OSError, KeyError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from outliers_bench.data.split import hold_out
 from outliers_bench.errors import BenchError
 from outliers_bench.features.tensorflow import import_tensorflow
 from outliers_bench.kept import written
-from outliers_bench.machine import keep_freed_memory
 from outliers_bench.progress import counted, status
-from outliers_bench.training.assemble import fill, kept_of
+from outliers_bench.training.assemble import backbone_of, fill, kept_of
 from outliers_bench.training.compiled import compiled
 from outliers_bench.training.course import Course
 from outliers_bench.training.examples import Examples
 from outliers_bench.training.options import ClassWeights
+from outliers_bench.training.saved import Saved, describe
 from outliers_bench.training.trained import Trained
 from outliers_bench.training.watch import TrainedNetwork, Watcher
 from outliers_bench.types import FloatArray, ImageSet, IntArray
@@ -93,14 +94,13 @@ def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
         If the loss becomes infinite or NaN, or memory does not suffice.
     """
     option = task.option
-    tf = import_tensorflow()
-    import keras
+    with status("loading TensorFlow"):
+        tf = import_tensorflow()
+        import keras
 
     folder.mkdir(parents=True, exist_ok=True)
-    keep_freed_memory()
     keras.utils.clear_session()
-    if option.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    _set_determinism(tf, on=option.deterministic)
     classes, targets = binarized(task.part)
     seen, held = hold_out(task.part, option.validation, seed=option.random_seed)
     learning = Examples(
@@ -119,6 +119,7 @@ def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
         if not option.resume:
             course.clear()
         begun = course.resume()
+        show(begun * learning.steps, f"epoch {begun + 1}/{option.epochs}")
         if not course.done:
             events = keras.callbacks.LambdaCallback(
                 on_epoch_begin=course.begin_epoch,
@@ -140,18 +141,35 @@ def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
                     f"model={option.name}: not enough memory for model.batch_size="
                     f"{option.batch_size} at {option.image_size} pixels; give smaller ones"
                 ) from error
-            except tf.errors.OpError:
+            except tf.errors.OpError as error:
                 for examples in (learning, watching):
                     if examples.failure is not None:
                         raise examples.failure from None
+                if option.deterministic and "determinis" in str(error):
+                    raise BenchError(
+                        f"model={option.name} cannot be trained with deterministic=true here: "
+                        f"{' '.join(str(error).split())[:200]}"
+                    ) from error
                 raise
     course.take_best()
-    _keep(task, network, course, classes, folder)
+    with status(f"keeping {option.name}"):
+        _keep(task, network, course, classes, folder)
     course.clear()
     done = finished(folder, option, fresh=True)
     if done is None:
         raise BenchError(f"{folder}: the trained network could not be kept there")
     return done
+
+
+def _set_determinism(tf: Any, *, on: bool) -> None:  # noqa: ANN401
+    """Let TensorFlow's operations give the same bits each time, or as fast as they can."""
+    if on:
+        tf.config.experimental.enable_op_determinism()
+        return
+    with suppress(ImportError, AttributeError):  # not public: the jobs of a sweep share a process
+        from tensorflow.python.framework.config import disable_op_determinism
+
+        disable_op_determinism()
 
 
 def binarized(part: ImageSet) -> tuple[tuple[str, ...], FloatArray]:
@@ -184,22 +202,22 @@ def _keep(
     folder: Path,
 ) -> None:
     option = task.option
-    kept = kept_of(option, len(classes), pretrained=task.width is not None)
-    fill(kept, network, option)
+    kept = kept_of(option, len(classes))
+    frozen = None if task.width is None else backbone_of(option, pretrained=True)
+    fill(kept, network, option, frozen)
+    widths = {layer.value: int(output.shape[-1]) for layer, output in kept.outputs.items()}
     with written(folder / NETWORK) as aside:
         kept.network.save(aside)
+        describe(aside, Saved(option.shape(), classes, widths))
     lines: list[str] = []
     kept.network.summary(line_length=100, expand_nested=True, print_fn=lines.append)
     (folder / "summary.txt").write_text("\n".join(lines) + "\n")
     np.save(folder / "example.npy", task.example(), allow_pickle=False)
-    widths = {layer.value: int(output.shape[-1]) for layer, output in kept.outputs.items()}
     said = {
-        "dimensions": widths,
         "best_epoch": course.best_epoch,
         "epochs": course.epochs,
         "classes": classes,
         "image_size": option.image_size,
-        "recipe": option.recipe(),
     }
     with written(folder / DONE) as aside:
         aside.write_text(json.dumps(said, indent=2))

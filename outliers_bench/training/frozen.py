@@ -10,10 +10,8 @@ from outliers_bench.data.decode import resize
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Space
-from outliers_bench.features.pooling import Pooling, with_pooling
+from outliers_bench.features.pooling import with_pooling
 from outliers_bench.types import RGB
-
-_STRIDE = 32  # pixels to a position of the last feature map, in nearly all networks
 
 
 class FrozenBody:
@@ -56,10 +54,3 @@ class FrozenBody:
         from outliers_bench.features.inference import network_embedder
 
         return network_embedder(self, engine, cache, sample)
-
-
-def floats_per_image(backbone: Backbone) -> int:
-    """About how many numbers a frozen backbone gives for an image."""
-    if backbone.pooling is not Pooling.flatten:
-        return backbone.dim
-    return backbone.dim * (-(-backbone.image_size // _STRIDE)) ** 2

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.backbone import Backbone, check_weight_file
+from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.extractor import Space
+from outliers_bench.features.located import located
 from outliers_bench.features.pooling import Pooling
 from outliers_bench.features.views import Views
 from outliers_bench.labels import joined, weights_label
 from outliers_bench.training.networks import CNN_CHANNELS, SMALLEST_SIDE, Trainable, cnn_features
-from outliers_bench.training.saved import Saved
 from outliers_bench.training.trained import Layer, Trained
 
 
@@ -32,11 +32,16 @@ class CnnScratch(Trained):
         """See `Trained.check`."""
         super().check()
         if self.weights != "random" and not self.ready:
-            check_weight_file(self.weights)
+            there = "" if located(self.weights).exists() else "there is no such file; "
             raise BenchError(
-                f"model.weights={self.weights}: {self.name} begins with random weights; only a "
-                "network that was trained here can take its place"
+                f"model.weights={self.weights}: {there}{self.name} begins with random weights, "
+                "and only a network that was trained here can take its place: "
+                "runs:/<run id>/model, or its file"
             )
+
+    def shape(self) -> dict[str, Any]:
+        """See `Trained.shape`."""
+        return {"model": "cnn_scratch", **super().shape()}
 
     def width(self, layer: Layer) -> int | None:
         """See `Trained.width`."""
@@ -84,13 +89,8 @@ class Transfer(Trained):
         """The backbone as what its name stands for."""
         if self._base is None:
             raise ValueError("the backbone has not been composed")
-        return self._base
-
-    @base.setter
-    def base(self, base: Backbone) -> None:
-        self.image_size = self.image_size or base.image_size
-        self._base = replace(
-            base,
+        return replace(
+            self._base,
             image_size=self.image_size,
             weights="random" if self.ready else self.weights,
             pooling=self.pooling,
@@ -98,6 +98,11 @@ class Transfer(Trained):
             random_seed=self.random_seed,
             views=Views(),
         )
+
+    @base.setter
+    def base(self, base: Backbone) -> None:
+        self.image_size = self.image_size or base.image_size
+        self._base = base
 
     @property
     def smallest(self) -> int:
@@ -128,16 +133,16 @@ class Transfer(Trained):
                 f"model.trainable=last_layers, not {self.trainable.value}"
             )
 
-    def fitting(self, saved: Saved) -> dict[str, bool]:
-        """See `Trained.fitting`."""
-        flat = saved.seen != self.base.dim
+    def shape(self) -> dict[str, Any]:
+        """See `Trained.shape`."""
+        pooling = {"model.pooling": self.pooling.value}
+        if self.pooling is Pooling.gem:
+            pooling["model.gem_p"] = f"{self.gem_p:g}"
         return {
-            f"model.hidden={'null' if saved.hidden is None else saved.hidden}": (
-                saved.hidden == self.hidden
-            ),
-            f"model.pooling={'flatten' if flat else 'avg'}": (
-                flat == (self.pooling is Pooling.flatten)
-            ),
+            "model": f"transfer_{self.backbone}",
+            **super().shape(),
+            **pooling,
+            "model.hidden": self.hidden,
         }
 
     def width(self, layer: Layer) -> int | None:
@@ -149,8 +154,11 @@ class Transfer(Trained):
 
     def space(self) -> Space:
         """The backbone's weights, beside what `Trained.space` says."""
-        return super().space() if self.ready else {"backbone_weights": self.base.weights_identity()}
+        return super().space() if self.ready else {"weights": self.base.weights_identity()}
 
     def recipe(self) -> dict[str, Any]:
         """See `Trained.recipe`; a file of weights by its digest and not its name."""
-        return {**super().recipe(), "weights": self.base.weights_identity()}
+        said = {**super().recipe(), "weights": self.base.weights_identity()}
+        if self.pooling is not Pooling.gem:
+            del said["gem_p"]
+        return said

@@ -84,8 +84,11 @@ class TrainingOptions:
     precision : Precision
         See there.
     memory_gb : float
-        Decoded images, or stored features of a frozen backbone, are kept in memory where they
-        fit into that many gigabytes (10**9 bytes), and are decoded again every epoch otherwise.
+        Decoded images, or features of a frozen backbone, are kept in memory where they fit into
+        that many gigabytes (10**9 bytes), and are decoded, or read from the store, again every
+        epoch otherwise.
+    store_features : bool
+        Whether what a frozen backbone gives is computed once and kept in the feature store.
     resume : bool
         Whether a training that was interrupted goes on after its last whole epoch.
     deterministic : bool
@@ -114,6 +117,7 @@ class TrainingOptions:
     best_weights: bool = True
     precision: Precision = Precision.auto
     memory_gb: float = 2.0
+    store_features: bool = True
     resume: bool = True
     deterministic: bool = False
     lr_schedule: LrSchedule = field(default_factory=LrSchedule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -10,20 +10,22 @@ from typing import Any
 
 import numpy as np
 
+from outliers_bench import __version__
 from outliers_bench.errors import BenchError
 from outliers_bench.features.backbone import Backbone, digest_of
 from outliers_bench.features.extractor import Model, Space, check_size
 from outliers_bench.features.located import located
 from outliers_bench.features.views import Views
 from outliers_bench.labels import joined, unusual, weights_label
-from outliers_bench.training.options import Loss, TrainingOptions
-from outliers_bench.training.saved import MARK, Saved, described, is_trained, network_name
+from outliers_bench.training.options import Loss, Optimizer, TrainingOptions
+from outliers_bench.training.saved import described, is_trained
 from outliers_bench.types import ImageSet, Split
 
 # What changes no bit of a trained network: how it is called and used, and how the work is done.
-_OF_USE = ("name", "embedding", "rank_by", "views", "resume", "memory_gb")
+_OF_WORK = ("resume", "memory_gb", "store_features")
+_OF_USE = ("name", "embedding", "rank_by", "views", *_OF_WORK)
 _TOLD_APART = ("name", "image_size", "backbone", "embedding", "rank_by", "views", "lr_schedule")
-_NOT_TOLD = ("augment", "random_seed", "resume", "memory_gb", "weights")
+_NOT_TOLD = ("augment", "random_seed", "weights", *_OF_WORK)
 
 
 class Layer(Enum):
@@ -75,7 +77,8 @@ class Trained(TrainingOptions, Model):
     @property
     def beside(self) -> tuple[str, ...]:
         """Options that change no figure."""
-        return ("resume", "memory_gb")
+        how = tuple(option.name for option in fields(TrainingOptions)) if self.ready else ()
+        return (*how, *_OF_WORK, *(() if self.embeds else ("embedding",)))
 
     @property
     def ready(self) -> bool:
@@ -125,26 +128,21 @@ class Trained(TrainingOptions, Model):
 
     def check_saved(self, path: Path) -> None:
         """Raise `BenchError` where a trained network is not the one that these options describe."""
-        name, saved = network_name(path).removeprefix(MARK), described(path)
-        arcface = not saved.bias
-        fitting = {
-            f"model={name}": name == self.name,
-            f"model.image_size={saved.side}": saved.side == self.image_size,
-            f"model.loss={'arcface' if arcface else 'cross_entropy'}": (
-                arcface == (self.loss is Loss.arcface)
-            ),
-            **self.fitting(saved),
-        }
-        wrong = [option for option, fits in fitting.items() if not fits]
+        mine = self.shape()
+        wrong = [
+            f"{option}={'null' if value is None else value}"
+            for option, value in described(path).options.items()
+            if mine.get(option) != value
+        ]
         if wrong:
             raise BenchError(
                 f"model.weights={self.weights} was trained with other options; give "
                 f"{' '.join(wrong)}"
             )
 
-    def fitting(self, saved: Saved) -> dict[str, bool]:  # noqa: ARG002 - no more than all have
-        """More options that a trained network was made with, and whether they are these."""
-        return {}
+    def shape(self) -> dict[str, Any]:
+        """What decides the layers of the network that is kept, as options; JSON can write it."""
+        return {"model.image_size": self.image_size, "model.loss": self.loss.value}
 
     def check_split(self, split: Split) -> None:
         """Refuse to train where there is nothing to learn from, or one class only."""
@@ -191,9 +189,19 @@ class Trained(TrainingOptions, Model):
 
     def recipe(self) -> dict[str, Any]:
         """Everything that the trained weights depend on, but the photos; JSON can write it."""
-        values = {key: _plain(value) for key, value in asdict(self).items() if key not in _OF_USE}
+        idle = {
+            "momentum": self.optimizer is not Optimizer.sgd,
+            "margin": self.loss is not Loss.arcface,
+            "scale": self.loss is not Loss.arcface,
+        }
+        values = {
+            key: _plain(value)
+            for key, value in asdict(self).items()
+            if key not in _OF_USE and not idle.get(key, False)
+        }
         return {
             **values,
+            "version": __version__,
             "network": type(self).__name__,
             "keras": version("keras"),
             "tensorflow": version("tensorflow"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,21 +17,26 @@ from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extract import Features
 from outliers_bench.features.located import located
+from outliers_bench.features.pooling import Pooling
 from outliers_bench.features.viewed import ViewedFeatures, features_of
+from outliers_bench.features.views import Crop
 from outliers_bench.kept import digest_of
 from outliers_bench.measure import Meter
 from outliers_bench.progress import status
+from outliers_bench.training.compiled import precision_of
 from outliers_bench.training.embed import TrainedExtractor
 from outliers_bench.training.examples import KeptPixels, images_by_row
 from outliers_bench.training.fit import NETWORK, Task, finished, train
-from outliers_bench.training.frozen import FrozenBody, floats_per_image
+from outliers_bench.training.frozen import FrozenBody
 from outliers_bench.training.readable import Readable
 from outliers_bench.training.saved import described
 from outliers_bench.training.trained import Layer, Trained
 from outliers_bench.training.watch import NOBODY, TrainedNetwork, Watcher
-from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
+from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray, LeftOut
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 _BLOCK = 256  # images whose embeddings are computed from stored features at once
 
 
@@ -63,38 +69,25 @@ class TrainedVectors:
         self._frozen: Features | None = None
         self._pixels: KeptPixels | None = None
         if option.ready:
-            self._use(located(option.weights), described(located(option.weights)).classes)
+            self._use(located(option.weights))
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that what the training needs is there; see `Features.compute`.
 
-        That is the features of a frozen backbone where they fit into memory. Otherwise the images
-        are only looked into, and kept if they fit.
+        That is the features of a frozen backbone. Otherwise the images are only looked into, and
+        kept if they fit into memory.
         """
         if self._embeddings is not None and self._option.ready:
             return self._embeddings.compute(images, commit=commit)
-        budget = self._option.memory_gb * 1e9
-        frozen = self._option.frozen
-        if frozen is not None:
-            needed = 4.0 * len(images) * floats_per_image(frozen)
-            if needed <= budget:
-                body = FrozenBody(frozen)
-                self._frozen = Features(body, self._engine, self._cache, self._meter)
-                return self._frozen.compute(images, commit=commit)
-            _log.warning(
-                "model=%s: the features of the frozen backbone take %.1f GB, more than "
-                "model.memory_gb=%g, so every epoch runs the whole network",
-                self._option.name,
-                needed / 1e9,
-                self._option.memory_gb,
-            )
-        side = self._option.image_size
-        fits = 3.0 * len(images) * side**2 <= budget
-        self._pixels = KeptPixels(images.reader, lambda image: resize(image, side), keep=fits)
+        option = self._option
+        if option.frozen is not None and option.store_features:
+            body = FrozenBody(option.frozen)
+            self._frozen = Features(body, self._engine, self._cache, self._meter)
+            return self._frozen.compute(images, commit=commit)
+        fits = 3.0 * len(images) * option.image_size**2 <= option.memory_gb * 1e9
+        self._pixels = self._squeezing(images.reader, keep=fits)
         own = Meter()
-        looked = Features(
-            Readable(self._option.name), self._engine, self._cache, own, stage="decode"
-        )
+        looked = Features(Readable(option.name), self._engine, self._cache, own, stage="look")
         unreadable = looked.compute(replace(images, reader=self._pixels), commit=commit)
         self._meter.add("decode", own.seconds.get("decode", 0.0))
         return unreadable
@@ -126,13 +119,17 @@ class TrainedVectors:
             "training_seconds": seconds,
             **{f"best_{name}": best[name] for name in ("val_accuracy",) if name in best},
         }
-        if network.fresh:
-            self._meter.add("train", seconds)
-        features = self._use(network.folder / NETWORK, len(network.classes))
+        if not network.fresh:
+            self._meter.counts["training_kept"] = 1
+        features = self._use(network.folder / NETWORK)
         if self._frozen is not None and isinstance(features, Features):
             self._embed_frozen(features, features.missing(images))
             return
-        reader = self._pixels or images.reader
+        # Crops are cut from larger photos than the network has seen.
+        whole = all(
+            view.crop is Crop.whole for view in self._option.views.of(self._option.image_size)
+        )
+        reader = self._pixels if self._pixels and whole else images.reader
         features.compute(replace(images, reader=reader), commit=watch.confirm)
         if self._pixels is not None:
             self._pixels.forget()
@@ -154,18 +151,16 @@ class TrainedVectors:
             raise ValueError("the network is known after learn")
         return self._embeddings
 
-    def _use(self, file: Path, classes: int) -> Features | ViewedFeatures:
+    def _use(self, file: Path) -> Features | ViewedFeatures:
         option = self._option
         saved = described(file)
-        layer = option.embedding
-        length = {Layer.logits: classes, Layer.penultimate: saved.penultimate}.get(layer)
         self._extractor = TrainedExtractor(
             option.name,
             option.image_size,
             option=option,
             file=file,
-            classes=classes,
-            length=length or option.width(layer) or 0,
+            classes=len(saved.classes),
+            length=saved.dimensions[option.embedding.value],
             views=option.views,
         )
         self._embeddings = features_of(self._extractor, self._engine, self._cache, self._meter)
@@ -183,6 +178,7 @@ class TrainedVectors:
         recipe = option.recipe() | {
             "learned_from": content.hexdigest(),
             "groups": part.groups,
+            "precision": precision_of(option),
             "decoder": DECODER,
             "from_stored_features": self._frozen is not None,
         }
@@ -194,33 +190,46 @@ class TrainedVectors:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
         lock = FileLock(folder / ".lock")
-        with status(f"waiting for another process that trains the same {option.name}"):
-            taken = lock.acquire()
-        with taken:
+        with _taken(lock, option.name):
             if (network := finished(folder, option)) is not None:
                 self._retell(network, watch)
                 return network
-            return train(self._task(part), folder, watch)
+            with self._meter.stage("train"):
+                return train(self._task(part), folder, watch)
 
     def _retell(self, network: TrainedNetwork, watch: Watcher) -> None:
         for number, figures in enumerate(network.epochs, 1):
             watch.epoch(number, figures)
 
-    def _task(self, part: ImageSet) -> Task:
+    def _squeezing(self, reader: ImageReader, *, keep: bool) -> KeptPixels:
         side = self._option.image_size
-        if self._frozen is not None:
-            vectors = _matrix(self._frozen, part)
-            return Task(
-                self._option,
-                part,
-                fetch=lambda rows: vectors[rows],
-                width=vectors.shape[1],
-                example=lambda: _example(resize(part.read(0), side)),
-            )
-        seen = replace(part, reader=self._pixels or part.reader)
-        fetch = images_by_row(seen)
+        return KeptPixels(reader, lambda image: resize(image, side), keep=keep)
+
+    def _task(self, part: ImageSet) -> Task:
+        option, frozen = self._option, self._frozen
+        if frozen is None:
+            # Without `compute`, as where weights of an ensemble are tuned, nothing is kept.
+            seen = replace(part, reader=self._pixels or self._squeezing(part.reader, keep=False))
+            fetch = images_by_row(seen)
+            return Task(option, seen, fetch, width=None, example=lambda: _example(seen.read(0)))
+        width = _matrix(frozen, part.take([0])).shape[1]
+        if 4.0 * width * len(part) <= option.memory_gb * 1e9:
+            vectors = _matrix(frozen, part)
+
+            def fetch_vectors(rows: IntArray) -> FloatArray:
+                return vectors[rows]
+        else:
+
+            def fetch_vectors(rows: IntArray) -> FloatArray:
+                return _matrix(frozen, part.take(rows))
+
+        side = option.image_size
         return Task(
-            self._option, seen, fetch=fetch, width=None, example=lambda: _example(seen.read(0))
+            option,
+            part,
+            fetch_vectors,
+            width=width,
+            example=lambda: _example(resize(part.read(0), side)),
         )
 
     def _embed_frozen(self, features: Features, missing: ImageSet) -> None:
@@ -229,7 +238,7 @@ class TrainedVectors:
             return
         layer = self._option.embedding
         if layer is Layer.backbone:
-            features.compute(missing)
+            self._frozen_pooled(features, missing)
             return
         head = self._extractor.load().head
         place = (Layer.penultimate, Layer.logits).index(layer)
@@ -241,15 +250,48 @@ class TrainedVectors:
             outputs = np.asarray(head(seen, training=False)[place])
             features.add(zip(block.digests, outputs[: len(block)], strict=True))
 
+    def _frozen_pooled(self, features: Features, missing: ImageSet) -> None:
+        """Take the frozen backbone's own embeddings: training has not changed them."""
+        if self._option.frozen is None:
+            return
+        plain = FrozenBody(replace(self._option.frozen, pooling=Pooling.avg))
+        pooled = Features(plain, self._engine, self._cache, Meter())
+        pooled.compute(missing)
+        for start in range(0, len(missing), _BLOCK):
+            block = missing.take(range(start, min(start + _BLOCK, len(missing))))
+            features.add(zip(block.digests, _matrix(pooled, block), strict=True))
+
+
+@contextmanager
+def _taken(lock: FileLock, name: str) -> Iterator[None]:
+    """Hold a lock; say so where another process has it."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        with status(f"waiting for another process that trains the same {name}"):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
 
 def _matrix(features: Features, images: ImageSet) -> FloatArray:
-    """Stored features of images as rows, in their order."""
-    found = features.get(images)
-    matrix = np.empty((len(images), found[images.digests[0]].size), np.float32)
-    for row, digest in enumerate(images.digests):
-        matrix[row] = found[digest]
-    return matrix
+    """Stored features of images as rows, in their order; read in blocks, as they are large."""
+    blocks = range(0, len(images), _BLOCK)
+    matrix: FloatArray | None = None
+    for start in blocks:
+        block = images.take(range(start, min(start + _BLOCK, len(images))))
+        found = features.get(block)
+        if matrix is None:
+            matrix = np.empty((len(images), found[block.digests[0]].size), np.float32)
+        for row, digest in enumerate(block.digests, start):
+            matrix[row] = found[digest]
+    return np.empty((0, 0), np.float32) if matrix is None else matrix
 
 
 def _example(image: RGB) -> FloatArray:
-    return image[None].astype(np.float32)
+    example: FloatArray = image[None].astype(np.float32)
+    return example
