@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench.features.backbone import Backbone
+from outliers_bench.features.efficientnet_lite0 import EfficientNetLite0
+from outliers_bench.features.pooling import Pooling
 from outliers_bench.training.examples import images_by_row
 from outliers_bench.training.fit import Task
 from outliers_bench.training.models import CnnScratch, Transfer
-from outliers_bench.training.networks import cnn_features
 from outliers_bench.training.watch import Nobody
 from outliers_bench.types import ImageSet
 from tests.toys import ArrayReader, image_set
 
 SIDE = 22  # the smallest that cnn_scratch takes
+WIDTH = 128  # of the backbone of `small`
 COLOURS = {"ant": (200, 60, 60), "bee": (60, 200, 60), "cat": (60, 60, 200), "dog": (160, 160, 40)}
 
 
@@ -61,6 +63,41 @@ def cnn(**options) -> CnnScratch:
     return CnnScratch(**(usual | options))
 
 
+class ToyBackbone(Backbone):
+    """One convolution, which is built in no time."""
+
+    def network(self, *, pretrained):
+        import keras
+
+        keras.utils.set_random_seed(self.random_seed)
+        images = keras.Input((self.image_size, self.image_size, 3))
+        x = keras.layers.Conv2D(WIDTH, 3, strides=8, name="only_conv")(images)
+        return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x), name="toy")
+
+
+def small(**options) -> Transfer:
+    """A head on a backbone of one layer."""
+    usual = {"image_size": SIDE, "epochs": 5, "batch_size": 8, "validation": 0.25}
+    usual |= {"weights": "random", "pooling": Pooling.avg}
+    option = Transfer(**(usual | options))
+    option.base = ToyBackbone("toy", SIDE, "VGG16", WIDTH, SIDE, weights="random")
+    return option
+
+
+def pixels(**options) -> Transfer:
+    """The same, trained from pixels."""
+    return small(**({"store_features": False} | options))
+
+
+def lite0(**options) -> Transfer:
+    """EfficientNet-Lite0 with the ImageNet weights that come as a package."""
+    usual = {"image_size": 32, "epochs": 3, "batch_size": 8, "validation": 0.25}
+    option = Transfer(**(usual | {"weights": "imagenet", "pooling": Pooling.avg} | options))
+    option.backbone = "efficientnet_lite0"
+    option.base = EfficientNetLite0("efficientnet_lite0", 224)
+    return option
+
+
 def transfer(*, backbone_seed: int = 0, **options) -> Transfer:
     """MobileNet with random weights."""
     usual = {"image_size": 32, "epochs": 3, "batch_size": 8, "validation": 0.25}
@@ -74,16 +111,15 @@ def task_of(option, part: ImageSet) -> Task:
     return Task(option, part, images_by_row(part), None, lambda: part.read(0)[None].astype("f4"))
 
 
-def head_task(option: CnnScratch, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):
-    """Learn from vectors, where only the head of the network is trained: many times faster."""
+def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):
+    """Learn from vectors, as those of a frozen backbone: many times faster than from pixels."""
     part = coloured(counts, seed=seed)
     rng = np.random.default_rng(seed)
-    width = cnn_features(option.image_size)
-    centres = rng.normal(0, 1, (len(COLOURS), width))
-    vectors = centres[part.labels] + rng.normal(0, spread, (len(part), width)) * 3
+    centres = rng.normal(0, 1, (len(COLOURS), WIDTH))
+    vectors = centres[part.labels] + rng.normal(0, spread, (len(part), WIDTH)) * 3
     vectors = vectors.astype(np.float32)
     return Task(
-        option, part, lambda rows: vectors[rows], width, lambda: part.read(0)[None].astype("f4")
+        option, part, lambda rows: vectors[rows], WIDTH, lambda: part.read(0)[None].astype("f4")
     )
 
 

@@ -102,9 +102,12 @@ def log_softmax(logits: FloatArray) -> FloatArray:
 
     Probabilities themselves would round to 1 where a network is sure, and tie.
     """
-    below: FloatArray = logits - logits.max(axis=1, keepdims=True)
-    below -= np.log(np.exp(below).sum(axis=1, keepdims=True))
-    return below
+    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    others = np.exp(below)
+    others[np.arange(len(below)), below.argmax(axis=1)] = 0  # the largest is 1, and lost in it
+    below -= np.log1p(others.sum(axis=1, keepdims=True))
+    found: FloatArray = below.astype(np.float32)
+    return found
 
 
 def _without_itself(ranked: IntArray, asking: IntArray, depth: int) -> IntArray:

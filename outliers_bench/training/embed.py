@@ -11,6 +11,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.features.backbone import digest_of
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Extractor, Space
+from outliers_bench.features.tensorflow import import_tensorflow
 from outliers_bench.training.assemble import Kept, kept_of
 from outliers_bench.training.trained import Trained
 from outliers_bench.types import RGB
@@ -58,6 +59,7 @@ class TrainedExtractor(Extractor):
         BenchError
             If the file holds another network.
         """
+        import_tensorflow()
         kept = kept_of(self.option, self.classes)
         try:
             kept.network.load_weights(self.file)

@@ -63,6 +63,13 @@ TRAINED = {
         *("model=ensemble", f"model.members=[{PIXELS},'cnn_scratch {' '.join(CNN)}']"),
         "model.fusion=rrf",
     ),
+    "ensemble, trained, concatenated": (
+        *("model=ensemble", f"model.members=[{PIXELS},'cnn_scratch {' '.join(CNN)}']"),
+    ),
+    "ensemble, trained, tuned": (
+        *("model=ensemble", f"model.members=[{PIXELS},'cnn_scratch {' '.join(CNN)}']"),
+        *("model.fusion=rrf", "model.member_weights=tuned"),
+    ),
 }
 CLASSES, EACH = 4, 6
 
@@ -125,10 +132,10 @@ def ranked(overrides, cache, split, depth, meter=None):
 
 
 def cases():
-    """Training takes seconds, so that of those that train only one is tested every time."""
+    """Training takes seconds."""
     for name, overrides in (CASES | TRAINED).items():
-        slow = name in TRAINED and name != "cnn_scratch"
-        yield pytest.param(overrides, id=name, marks=[pytest.mark.slow] if slow else [])
+        slow = [pytest.mark.slow] if name in TRAINED else []
+        yield pytest.param(overrides, id=name, marks=slow)
 
 
 @pytest.fixture(params=cases())
@@ -215,8 +222,11 @@ def test_leaves_a_query_out_of_its_own_ranking(overrides, cache):
     split = split_of(PHOTOS, leave_one_out=True)
     n = CLASSES * EACH
     if "model.member_weights=tuned" in overrides or overrides in TRAINED.values():
-        with pytest.raises(BenchError, match="labels of a train part"):
+        with pytest.raises(BenchError, match="labels of a train part") as caught:
             ranked(overrides, cache, split, n - 1)
+        assert "\n" not in str(caught.value)
+        if "model=ensemble" in overrides and overrides in TRAINED.values():
+            assert "model.members, 'cnn_scratch" in str(caught.value)
         return
     _, _, ranking = ranked(overrides, cache, split, n - 1)
     assert ranking.indices.shape == (n, n - 1)
@@ -320,8 +330,8 @@ def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
 def test_what_a_picture_shows_does_not_change_a_fused_ranking(tmp_path):
     split = split_of(PHOTOS)
     overrides = (*CASES["ensemble, ranks"], "model.pool=3")
-    whole = ranked(overrides, cache, split, 8)[2]
-    some = ranked(overrides, cache, split, 2)[2]
+    whole = ranked(overrides, tmp_path, split, 8)[2]
+    some = ranked(overrides, tmp_path, split, 2)[2]
     assert np.array_equal(some.indices, whole.indices[:, :2])
     assert np.array_equal(some.scores, whole.scores[:, :2])
 

@@ -95,7 +95,7 @@ def test_by_hand(config):
     ranking = ranking_of(config, split, logits, 3)
     assert ranking.indices.tolist() == [[2, 1, 0], [2, 1, 0], [0, 1, 2]]
     # e**4 / (e**4 + 2) and a third
-    assert ranking.scores[0, :2] == pytest.approx([0.964663, 1 / 3], abs=1e-5)
+    assert np.exp(ranking.scores[0, :2]) == pytest.approx([0.964663, 1 / 3], abs=1e-5)
 
 
 def test_a_probability_counts_and_not_the_number_before_it(config):
@@ -103,6 +103,16 @@ def test_a_probability_counts_and_not_the_number_before_it(config):
     split = toy_split([0], [0, 0])
     logits = {"query-0": [1, 0, 0], "gallery-0": [8, 9, 0], "gallery-1": [2, 0, 0]}
     assert ranking_of(config, split, logits, 2).indices.tolist() == [[1, 0]]
+
+
+def test_where_the_network_is_sure_the_surer_one_still_comes_first(config):
+    """Both probabilities are 1 in 32 bits."""
+    split = toy_split([0], [0, 0])
+    logits = {"query-0": [1, 0, 0], "gallery-0": [17, 0, 0], "gallery-1": [18, 0, 0]}
+    for gallery in ((17, 18), (18, 17)):
+        logits |= {f"gallery-{i}": [value, 0, 0] for i, value in enumerate(gallery)}
+        first = ranking_of(config, split, logits, 2).indices[0, 0]
+        assert gallery[first] == 18
 
 
 def test_ties_are_dealt_by_content_and_seed(config, tmp_path):
@@ -138,6 +148,13 @@ def test_a_reranking_is_refused_and_what_is_idle_is_told(tmp_path, caplog):
     ClassScores(idle, idle.model, Meter()).check(labelled())
     assert "pca.n=3 changes nothing: model=cnn_scratch ranks by class scores" in caplog.text
     assert "index=kd_tree changes nothing" in caplog.text
+
+
+def test_views_are_refused(tmp_path):
+    viewed = composed(f"cache.dir={tmp_path}", "model.views.flip=true")
+    with pytest.raises(BenchError, match=r"model\.rank_by=class_scores .*model\.views") as caught:
+        ClassScores(viewed, viewed.model, Meter()).check(labelled())
+    assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_learn_from_is_refused(config):

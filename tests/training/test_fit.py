@@ -12,18 +12,22 @@ import pytest
 from outliers_bench.errors import BenchError
 from outliers_bench.training import fit
 from outliers_bench.training.augment import OriginalAugment
+from outliers_bench.training.compiled import compiled
+from outliers_bench.training.course import Course
 from outliers_bench.training.fit import binarized, finished, train
 from outliers_bench.training.losses import loss_of
 from outliers_bench.training.options import ClassWeights, Loss, Optimizer
+from outliers_bench.training.saved import described
 from outliers_bench.training.schedules import OriginalSchedule
 from tests.toys import image_set
 from tests.training_toys import (
+    WIDTH,
     Seen,
     cnn,
     coloured,
     head_task,
-    said,
     same_weights,
+    small,
     task_of,
     weights_in,
 )
@@ -42,7 +46,7 @@ def _determinism_ends_here():
 
 def steady(**options):
     """A training that gives the same bits whenever it is done."""
-    return head_task(cnn(deterministic=True, **options), COUNTS)
+    return head_task(small(deterministic=True, **options), COUNTS)
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +68,18 @@ def test_what_a_training_leaves_behind(undisturbed):
     folder = undisturbed.folder
     files = {path.name for path in folder.iterdir()}
     assert files == {"model.keras", "summary.txt", "example.npy", "training.json"}
-    assert undisturbed == finished(folder, cnn(), fresh=True)
+    assert undisturbed == finished(folder, small(), fresh=True)
     assert undisturbed.classes == ("ant", "bee", "cat")
-    assert (undisturbed.name, undisturbed.image_size) == ("cnn_scratch", 22)
+    assert (undisturbed.name, undisturbed.image_size) == ("transfer", 22)
     example = np.load(folder / "example.npy", allow_pickle=False)
     assert (example.shape, example.dtype) == ((1, 22, 22, 3), np.float32)
     summary = (folder / "summary.txt").read_text()
-    assert "block1_conv1" in summary
+    assert "only_conv" in summary, "what is within the backbone too"
     assert "Total params" in summary
-    assert said(folder)["dimensions"] == {"penultimate": 128, "backbone": 128, "logits": 3}
+    saved = described(folder / "model.keras")
+    assert saved.dimensions == {"penultimate": 128, "backbone": 128, "logits": 3}
+    assert saved.classes == undisturbed.classes
+    assert saved.options["model.image_size"] == 22
     for epoch in undisturbed.epochs:
         assert {"loss", "accuracy", "top_5_accuracy", "val_loss", "learning_rate"} <= set(epoch)
         assert epoch["seconds"] > 0
@@ -97,7 +104,7 @@ def test_what_is_kept_takes_pixels_and_gives_probabilities(undisturbed):
 def test_broken_off_and_broken_again_it_ends_as_if_undisturbed(undisturbed, broken_off, tmp_path):
     """Once between two epochs and once within the third."""
     folder = shutil.copytree(broken_off, tmp_path / "training")
-    assert finished(folder, cnn()) is None
+    assert finished(folder, small()) is None
     assert (folder / "checkpoint-2.weights.h5").exists()
     task = steady()
     reads: list = []
@@ -175,12 +182,13 @@ def head_of(folder):
     return kernel, bias
 
 
+@pytest.mark.slow
 def test_it_ends_when_nothing_gets_better_and_keeps_the_best(tmp_path, monkeypatch):
     """Vectors that say nothing of their class can be learned by heart only."""
     held = []
     dealt = fit.hold_out
     monkeypatch.setattr(fit, "hold_out", lambda *a, **k: held.append(dealt(*a, **k)) or held[-1])
-    option = cnn(epochs=30, patience=2, learning_rate=0.05)
+    option = small(epochs=30, patience=2, learning_rate=0.05)
     noise = np.random.default_rng(0).normal(0, 1, (24, 128)).astype(np.float32)
     task = replace(head_task(option, COUNTS), fetch=lambda rows: noise[rows])
     network = train(task, tmp_path, Seen())
@@ -198,9 +206,10 @@ def test_it_ends_when_nothing_gets_better_and_keeps_the_best(tmp_path, monkeypat
     assert loss < 0.99 * watched[-1]
 
 
+@pytest.mark.slow
 def test_patience_also_ends_a_training_that_keeps_its_last_weights(tmp_path):
     noise = np.random.default_rng(0).normal(0, 1, (24, 128)).astype(np.float32)
-    option = cnn(epochs=20, patience=2, learning_rate=0.05, best_weights=False)
+    option = small(epochs=20, patience=2, learning_rate=0.05, best_weights=False)
     task = replace(head_task(option, COUNTS), fetch=lambda rows: noise[rows])
     network = train(task, tmp_path, Seen())
     watched = [epoch["val_loss"] for epoch in network.epochs]
@@ -210,7 +219,7 @@ def test_patience_also_ends_a_training_that_keeps_its_last_weights(tmp_path):
 
 def test_two_classes_one_image_of_one_and_batches_larger_than_all(tmp_path):
     schedule = OriginalSchedule(decay=0.5)
-    option = cnn(batch_size=1000, epochs=3, lr_schedule=schedule)
+    option = small(batch_size=1000, epochs=3, lr_schedule=schedule)
     option.class_weights = ClassWeights.balanced
     network = train(head_task(option, {"ant": 12, "bee": 1}), tmp_path, Seen())
     assert network.classes == ("ant", "bee")
@@ -220,18 +229,21 @@ def test_two_classes_one_image_of_one_and_batches_larger_than_all(tmp_path):
     assert [epoch["top_5_accuracy"] for epoch in network.epochs] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("loss", "smoothing"), [(Loss.arcface, 0.1), (Loss.cross_entropy, 0.2)])
+@pytest.mark.parametrize(
+    ("loss", "smoothing"),
+    [(Loss.arcface, 0.1), pytest.param(Loss.cross_entropy, 0.2, marks=pytest.mark.slow)],
+)
 def test_what_is_kept_says_what_was_trained(loss, smoothing, tmp_path, monkeypatch):
     """And without a part to validate on, the last weights are kept."""
     filled = []
     fill = fit.fill
 
-    def spied(kept, trainer, option):
-        fill(kept, trainer, option)
+    def spied(kept, trainer, option, frozen=None):
+        fill(kept, trainer, option, frozen)
         filled.append((kept, trainer))
 
     monkeypatch.setattr(fit, "fill", spied)
-    option = cnn(loss=loss, label_smoothing=smoothing, validation=0.0, scale=12.0, epochs=2)
+    option = small(loss=loss, label_smoothing=smoothing, validation=0.0, scale=12.0, epochs=2)
     task = head_task(option, COUNTS)
     network = train(task, tmp_path, Seen())
     assert network.best_epoch == 2
@@ -249,9 +261,9 @@ def test_what_is_kept_says_what_was_trained(loss, smoothing, tmp_path, monkeypat
     assert math.isfinite(again)
 
 
-@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("value", [np.inf, pytest.param(np.nan, marks=pytest.mark.slow)])
 def test_a_loss_that_is_no_number_ends_the_training(value, tmp_path):
-    task = head_task(cnn(learning_rate=0.5, optimizer=Optimizer.sgd), COUNTS)
+    task = head_task(small(learning_rate=0.5, optimizer=Optimizer.sgd), COUNTS)
     watch = Seen()
 
     def fetch(rows):
@@ -260,20 +272,20 @@ def test_a_loss_that_is_no_number_ends_the_training(value, tmp_path):
     with pytest.raises(BenchError) as caught:
         train(replace(task, fetch=fetch), tmp_path, watch)
     assert "\n" not in str(caught.value)
-    assert "model=cnn_scratch: the loss became" in str(caught.value)
+    assert "model=transfer: the loss became" in str(caught.value)
     assert "smaller model.learning_rate than 0.5" in str(caught.value)
     assert watch.epochs == [1]
-    assert finished(tmp_path, cnn()) is None
+    assert finished(tmp_path, small()) is None
     assert (tmp_path / "checkpoint-1.weights.h5").exists(), "the good epoch is not lost"
 
 
 def test_a_validation_loss_that_is_no_number_is_none_either(tmp_path):
     """The only step of an epoch may leap too far, which only the validation sees."""
-    option = cnn(learning_rate=100.0, optimizer=Optimizer.sgd, batch_size=1000, epochs=1)
+    option = small(learning_rate=100.0, optimizer=Optimizer.sgd, batch_size=1000, epochs=1)
     task = head_task(option, COUNTS)
     with pytest.raises(BenchError, match=r"validation part, epoch 1.*model\.learning_rate"):
         train(replace(task, fetch=lambda rows: task.fetch(rows) * 1e19), tmp_path, Seen())
-    assert finished(tmp_path, cnn()) is None
+    assert finished(tmp_path, small()) is None
 
 
 def test_classes_are_sorted_by_name_whatever_their_numbers():
@@ -304,5 +316,54 @@ def test_balanced_weights_are_those_of_scikit_learn():
 def test_a_folder_that_holds_no_whole_training(tmp_path):
     for text in ("", "[]", "{}", '{"epochs": 3}', "\x00\xff"):
         (tmp_path / "training.json").write_text(text)
-        assert finished(tmp_path, cnn()) is None
-    assert finished(tmp_path / "nowhere", cnn()) is None
+        assert finished(tmp_path, small()) is None
+    assert finished(tmp_path / "nowhere", small()) is None
+
+
+@pytest.mark.parametrize("optimizer", Optimizer)
+def test_every_optimizer_takes_a_step(optimizer):
+    option = small(optimizer=optimizer)
+    network = compiled(option, 3, width=WIDTH)
+    before = [np.array(weight) for weight in network.trainable_weights]
+    vectors = np.random.default_rng(0).normal(0, 1, (8, WIDTH)).astype(np.float32)
+    targets = np.eye(3, dtype=np.float32)[np.arange(8) % 3]
+    assert np.isfinite(network.train_on_batch(vectors, targets)).all()
+    for weight, was in zip(network.trainable_weights, before, strict=True):
+        assert not np.array_equal(weight, was)
+
+
+def course_of(epochs, **options):
+    """A course that has seen these epochs, of a training that may take 50."""
+    course = Course(
+        None, small(epochs=50, **options), None, None, None, show=lambda *_: None, name="toy"
+    )
+    course.epochs = epochs
+    return course
+
+
+def test_patience_waits_for_a_validation_loss_and_ends_only_by_it():
+    """A class of one image each leaves nothing to validate on, whatever the share."""
+    blind = [{"loss": 1.0} for _ in range(10)]
+    assert not course_of(blind, patience=2).done
+    assert course_of(blind * 5, patience=2).done, "by number"
+    worse = [{"val_loss": value} for value in (3.0, 1.0, 2.0, 1.0)]
+    assert course_of(worse, patience=2).done
+    assert not course_of(worse, patience=3).done
+    assert not course_of(worse).done
+
+
+@pytest.mark.slow
+def test_patience_without_an_image_to_validate_on(tmp_path):
+    option = small(patience=1, epochs=4)
+    network = train(head_task(option, {"ant": 1, "bee": 1, "cat": 1}), tmp_path, Seen())
+    assert (len(network.epochs), network.best_epoch) == (4, 4)
+
+
+@pytest.mark.slow
+def test_determinism_ends_with_the_training_that_asked_for_it(tmp_path):
+    from tensorflow.python.framework import config
+
+    train(head_task(small(deterministic=True, epochs=1), COUNTS), tmp_path / "one", Seen())
+    assert config.is_op_determinism_enabled()
+    train(head_task(small(epochs=1), COUNTS), tmp_path / "other", Seen())
+    assert not config.is_op_determinism_enabled()

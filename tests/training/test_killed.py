@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,7 +22,8 @@ QUIET = ("pictures.queries=0", "k=[1]")
 NETWORKS = {
     "cnn_scratch": ("model=cnn_scratch", "model.image_size=48", "model.batch_size=16"),
     "transfer": (
-        *("model=transfer", "model.weights=random", "model.image_size=32", "model.pooling=avg"),
+        *("model=transfer", "model.backbone=efficientnet_lite0", "model.image_size=32"),
+        "model.pooling=avg",
         *("model.trainable=last_layers", "augment=original", "model.batch_size=16"),
     ),
 }
@@ -126,3 +128,84 @@ def test_a_loss_that_is_no_number_is_told_in_a_line(desk, tmp_path):
     lines = [line for line in done.err.splitlines() if line.strip()]
     assert len(lines) == 1, done.err
     assert re.search(r"error: .*the loss became \w+ .*model\.learning_rate", lines[0])
+
+
+def measured(done) -> list[str]:
+    return re.findall(r"MAP@R.*", done.out)
+
+
+def test_a_network_is_taken_from_mlflow_by_its_run(desk, tmp_path):
+    cache = str(tmp_path / "cache")
+    small = (*DATA, *QUIET, f"tracking.uri=sqlite:///{tmp_path}/runs.db")
+    network = NETWORKS["transfer"]
+    done = bench(*small, *network, "model.epochs=1", cwd=desk, OUTLIERS_BENCH_CACHE=cache)
+    assert done.code == 0, done.err
+    weights = f"model.weights=runs:/{last_run(tmp_path)}/model"
+
+    again = bench(*small, *network, weights, cwd=desk, OUTLIERS_BENCH_CACHE=cache)
+    assert again.code == 0, again.err
+    assert measured(again) == measured(done) != []
+    third = bench(
+        *(*small, *network, weights, "pca.n=2"),
+        cwd=desk,
+        OUTLIERS_BENCH_CACHE=cache,
+        PYTHONPROFILEIMPORTTIME="1",
+    )
+    assert third.code == 0, third.err
+    imported = set(re.findall(r"\|\s+([\w.]+)$", third.err, flags=re.MULTILINE))
+    assert "outliers_bench.benchmark" in imported
+    assert not imported & {"tensorflow", "keras", "openvino"}
+    assert len(list((tmp_path / "cache" / "trained").iterdir())) == 1, "nothing else was trained"
+
+    backbone = ("model=efficientnet_lite0", "model.image_size=32")
+    alone = bench(*small, *backbone, weights, cwd=desk, OUTLIERS_BENCH_CACHE=cache)
+    assert alone.code == 0, alone.err
+    embedded = bench(
+        *(*small, *network, weights, "model.embedding=backbone"),
+        cwd=desk,
+        OUTLIERS_BENCH_CACHE=cache,
+    )
+    assert embedded.code == 0, embedded.err
+    assert measured(alone) == measured(embedded), "the backbone with what it has learned"
+
+    wrong = bench(
+        *(*small, *network, "model.weights=runs:/" + "0" * 32 + "/model"),
+        cwd=desk,
+        OUTLIERS_BENCH_CACHE=cache,
+    )
+    assert wrong.code == 2, wrong.err
+    (line,) = [line for line in wrong.err.splitlines() if line.strip()]
+    assert "knows no such run" in line
+
+
+def last_run(folder: Path) -> str:
+    return runs_in(folder)[0][0]
+
+
+def runs_in(folder: Path) -> list[tuple[str, str]]:
+    """Ids and states of all runs, the latest first."""
+    with sqlite3.connect(folder / "runs.db") as store:
+        asked = "select run_uuid, status from runs order by start_time desc"
+        return store.execute(asked).fetchall()
+
+
+def test_interrupted_from_the_keyboard_it_is_told_and_goes_on(desk, tmp_path):
+    cache = tmp_path / "cache"
+    arguments = (*DATA, *QUIET, *NETWORKS["cnn_scratch"], "model.epochs=6")
+    arguments = (*arguments, f"tracking.uri=sqlite:///{tmp_path}/runs.db")
+    process = started(desk, cache, *arguments)
+    wait_for(lambda: epochs_done(cache) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert [state for _, state in runs_in(tmp_path)] == ["KILLED"]
+    begun = epochs_done(cache)
+    assert 2 <= begun < 6
+    before = json.loads(next(cache.glob("trained/*/state.json")).read_text())["epochs"]
+    done = bench(*arguments, cwd=desk, OUTLIERS_BENCH_CACHE=str(cache))
+    assert done.code == 0, done.err
+    said = json.loads((folder_in(cache) / "training.json").read_text())["epochs"]
+    assert said[:begun] == before, "it went on"
+    assert len(said) == 6
+    assert [state for _, state in runs_in(tmp_path)] == ["FINISHED", "KILLED"]

@@ -194,6 +194,7 @@ def test_plain_layers_do_what_trained_cosines_do(tmp_path):
     assert loaded.predict(vectors, verbose=0) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_half_precision_stops_before_cosines_losses_and_metrics(mixed_float16):
     import keras
 
@@ -213,6 +214,7 @@ def test_half_precision_stops_before_cosines_losses_and_metrics(mixed_float16):
     assert np.isfinite(figures["loss"]).all()
 
 
+@pytest.mark.slow
 def test_arcface_learns_and_class_weights_count():
     import keras
 

@@ -153,6 +153,7 @@ def test_parameters_of_vgg16(
     ("trainable", "trained"),
     [(HEAD_ONLY, 10_135_653), (LAST_LAYERS, 10_135_653 + RESNET50_LAST), (ALL, 33_670_245)],
 )
+@pytest.mark.slow
 def test_parameters_of_resnet50(
     resnet50: tuple[Backbone, Any], trainable: Trainable, trained: int
 ) -> None:
@@ -206,6 +207,7 @@ class Toy(Backbone):
 
 
 @pytest.mark.parametrize("pooling", [Pooling.flatten, Pooling.gem])
+@pytest.mark.slow
 def test_a_backbone_is_built_in_the_precision_that_is_set(pooling: Pooling) -> None:
     import keras
 
@@ -294,6 +296,7 @@ def real(name: str, dim: int, **options: object) -> Backbone:
     return Backbone(name.lower(), SIDE, name, dim, weights="random", **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_backbone_is_the_one_that_is_not_trained() -> None:
     import keras
 
