@@ -93,6 +93,7 @@ def test_stored_features_need_no_tensorflow(desk):
     assert not imported & {"tensorflow", "keras", "openvino"}
 
 
+@pytest.mark.slow
 def test_new_photos_need_no_tensorflow_either(desk):
     run_cli(desk, *SMALL, *NETWORK)
     more = run_cli(desk, *SMALL, "data.images=9", *NETWORK, PYTHONPROFILEIMPORTTIME="1")
@@ -104,6 +105,7 @@ def test_new_photos_need_no_tensorflow_either(desk):
     assert not imported & {"tensorflow", "keras"}
 
 
+@pytest.mark.slow
 def test_a_sweep_has_one_parent_and_trees_agree_with_exact(desk):
     done = run_cli(
         desk,
@@ -131,6 +133,7 @@ def test_a_sweep_has_one_parent_and_trees_agree_with_exact(desk):
         assert all(scores(run) == pytest.approx(first, abs=1e-9) for run in alike)
 
 
+@pytest.mark.slow
 def test_keypoints_and_embeddings_in_one_sweep(desk):
     """Matching has no PCA to vary: it says so, and takes its keypoints from the store."""
     done = run_cli(
@@ -219,6 +222,7 @@ def test_unreadable_photos_are_counted_or_stop_the_run(desk, tmp_path):
     assert "ant/3.png" in (artifacts / "left_out.csv").read_text()
 
 
+@pytest.mark.slow
 def test_sigterm_in_a_sweep_ends_job_and_parent_as_killed(desk):
     """What a cluster does to a job whose time is up."""
     long = ("data.size=64", "data.images=5000", "model=pixels", "model.image_size=41,42")
@@ -243,6 +247,7 @@ def test_sigterm_in_a_sweep_ends_job_and_parent_as_killed(desk):
     assert {run.info.status for run in children} <= {"KILLED"}
 
 
+@pytest.mark.slow
 def test_a_working_directory_with_blanks_and_umlauts(tmp_path):
     desk = tmp_path / "Größe der Bären"
     desk.mkdir()

@@ -351,6 +351,7 @@ def test_one_blank_photo_does_not_make_every_ranking_deep(tmp_path, monkeypatch)
     assert depths == [4]
 
 
+@pytest.mark.slow
 def test_labels_tell_methods_apart(tmp_path):
     register()
     seen = set()

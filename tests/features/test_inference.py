@@ -45,7 +45,11 @@ def test_openvino_gives_what_keras_gives(cache):
     assert a.std() > 0
 
 
-@pytest.mark.parametrize("kind", [EngineKind.keras, EngineKind.openvino], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(EngineKind.keras, marks=pytest.mark.slow), EngineKind.openvino],
+    ids=["keras", "openvino"],
+)
 def test_a_vector_does_not_depend_on_its_neighbours(cache, kind):
     images = pictures(11)
     whole = embedded(cache, images, kind, 4)

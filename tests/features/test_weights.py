@@ -44,9 +44,8 @@ def stir(model: Any) -> None:
             variable.assign(random.uniform(0.5, 1.5, variable.shape))
 
 
-@pytest.mark.parametrize(
-    "top", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["no top", "top"]
-)
+@pytest.mark.parametrize("top", [False, True], ids=["no top", "top"])
+@pytest.mark.slow
 def test_every_format_gives_the_same_features(tmp_path: Path, top: bool) -> None:
     import keras
 

@@ -94,6 +94,7 @@ def test_a_process_that_vanishes_leaves_no_run_running(fresh_uri, action, code, 
         assert child.data.tags["failure"] in (entries.CUT_SHORT, "SystemExit: 143")
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_a_sweep_begins_leaves_nothing_running(fresh_uri):
     """Before anybody knows the parent run's id, so that nobody can end it by name."""
     code = f"""
@@ -106,6 +107,7 @@ raise KeyboardInterrupt
     statuses(fresh_uri, wanted=["KILLED"])
 
 
+@pytest.mark.slow
 def test_what_stands_before_the_first_answer_is_passed_over(fresh_uri, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("print('hello from an administrator')")
     monkeypatch.syspath_prepend(tmp_path)

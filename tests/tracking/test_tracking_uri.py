@@ -127,6 +127,7 @@ def test_a_server_that_is_not_mlflows_is_named(status):
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_database_at_once(tmp_path):
     code = (
         "from outliers_bench.tracking.store import open_client, experiment_id\n"
