@@ -116,11 +116,6 @@ class Ensemble(Model):
         return self.weights is None or self.fusion is Fusion.calibrated
 
     @property
-    def dimensions(self) -> int:
-        """Length of all embeddings side by side."""
-        return sum(int(getattr(model, "dimensions", 0)) for model in self.models)
-
-    @property
     def model_uris(self) -> tuple[str, ...]:
         """Those of the members."""
         return tuple(uri for model in self.models for uri in model.model_uris)

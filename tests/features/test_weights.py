@@ -244,9 +244,8 @@ def assert_alike(found: Any, expected: Any) -> None:
     assert np.abs(np.asarray(found) - expected).max() <= 1e-3 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(
-    "construct", [small_efficientnet, pytest.param(full_efficientnet, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("construct", [small_efficientnet, full_efficientnet])
 def test_efficientnet_from_a_file_is_the_imagenet_variant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, construct: Any
 ) -> None:
