@@ -168,6 +168,7 @@ def test_a_pooling_is_part_of_the_network() -> None:
     assert (features[Pooling.max] > features[Pooling.avg]).any()
 
 
+@pytest.mark.slow
 def test_random_weights_follow_the_seed() -> None:
     first, again, other = (
         np.asarray(mobilenet(random_seed=seed).build()(PIXELS, training=False))

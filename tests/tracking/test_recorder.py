@@ -120,6 +120,7 @@ def test_what_stands_before_the_first_answer_is_passed_over(fresh_uri, tmp_path,
     assert not found.alive
 
 
+@pytest.mark.slow
 def test_a_question_that_cannot_be_understood_ends_nothing(fresh_uri):
     with pytest.raises(Exception, match="pickle"):
         recorder(fresh_uri).call(lambda client: client)
