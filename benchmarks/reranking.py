@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.config import SCHEMAS
 from outliers_bench.machine import cores
 from outliers_bench.measure import Meter, peak_memory
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.search import Search
+from outliers_bench.schemas import SCHEMAS
 
 RERANKERS = [name for name in SCHEMAS["rerank"] if name != "spatial"]  # which needs photos
 PER_CLASS = 100

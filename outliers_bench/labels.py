@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 
 def unusual(options: object, defaults: type, besides: Sequence[str] = ()) -> list[str]:
@@ -27,6 +28,20 @@ def unusual(options: object, defaults: type, besides: Sequence[str] = ()) -> lis
         if option.name not in besides and value != getattr(usual, option.name):
             told.append(f"{option.name}={_plain(value)}")
     return told
+
+
+def name_and_unusual(options: Any, plain: type) -> str:  # noqa: ANN401 - a dataclass
+    """The name of what was chosen and its unusual options; empty for the plain base by itself.
+
+    Parameters
+    ----------
+    options : dataclass
+        What was chosen; has a `name`.
+    plain : type of dataclass
+        The base of its group, which needs no word.
+    """
+    told = unusual(options, type(options), ("name",))
+    return "" if type(options) is plain and not told else joined(options.name, *told)
 
 
 def joined(*parts: str) -> str:

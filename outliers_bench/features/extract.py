@@ -27,6 +27,7 @@ from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
 COMMIT_SECONDS = 1.0  # what a kill can cost
 AHEAD = 32  # decoded images that may wait for the network
+ADDED_AT_ONCE = 256
 SAMPLE = 8  # images on which a fresh conversion is checked
 
 
@@ -158,8 +159,10 @@ class Features:
 
     def add(self, pairs: Iterable[tuple[bytes, Vector]]) -> None:
         """Store features that were computed elsewhere, by digest."""
+        rest = iter(pairs)
         with self._store() as store:
-            store.add(pairs)
+            while some := list(islice(rest, ADDED_AT_ONCE)):
+                store.add(some)
 
     def identity(self) -> str:
         """What tells these features from all others of the same photos."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.features.tensorflow import import_tensorflow
-from outliers_bench.labels import joined, unusual
+from outliers_bench.labels import name_and_unusual
 
 
 @dataclass
@@ -33,9 +33,7 @@ class Augment:
     @property
     def label(self) -> str:
         """What stands in tables: name and unusual options; empty where nothing is changed."""
-        if type(self) is Augment:
-            return ""
-        return joined(self.name, *unusual(self, type(self), ("name",)))
+        return name_and_unusual(self, Augment)
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from outliers_bench.data.decode import resize
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.engine import Engine
+from outliers_bench.features.extract import Features
 from outliers_bench.features.extractor import Embedder, Space
 from outliers_bench.features.pooling import with_pooling
-from outliers_bench.types import RGB
+from outliers_bench.training.trained import Layer
+from outliers_bench.types import RGB, FloatArray, ImageSet
+
+_BLOCK = 256  # images whose features are in memory at once
 
 
 class FrozenBody:
@@ -54,3 +60,63 @@ class FrozenBody:
         from outliers_bench.features.inference import network_embedder
 
         return network_embedder(self, engine, cache, sample)
+
+
+def matrix(features: Features, images: ImageSet) -> FloatArray:
+    """Stored features as a matrix, shape (n, d), rows in the order of `images`.
+
+    Parameters
+    ----------
+    features : Features
+        Of a `FrozenBody`.
+    images : ImageSet
+        At least one.
+    """
+    whole: FloatArray | None = None
+    for row, (_, vector) in enumerate(rows_of(features, images)):
+        if whole is None:
+            whole = np.empty((len(images), vector.size), np.float32)
+        whole[row] = vector
+    if whole is None:
+        raise ValueError("there are no images")
+    return whole
+
+
+def rows_of(features: Features, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
+    """Digest and stored feature, shape (d,), of each image; read in blocks, as they are large."""
+    for block in _blocks(images):
+        found = features.get(block)
+        yield from ((digest, found[digest]) for digest in block.digests)
+
+
+def through_head(
+    features: Features,
+    images: ImageSet,
+    head: Any,  # noqa: ANN401 - keras.Model
+    layer: Layer,
+) -> Iterator[tuple[bytes, FloatArray]]:
+    """Digest and output of a layer of the head, shape (d,), for each image.
+
+    Parameters
+    ----------
+    features : Features
+        What the head sees.
+    images : ImageSet
+        Whose.
+    head : keras.Model
+        `Kept.head`.
+    layer : Layer
+        `penultimate` or `logits`.
+    """
+    place = (Layer.penultimate, Layer.logits).index(layer)
+    for block in _blocks(images):
+        seen = matrix(features, block)
+        # Always as many rows: a vector's last bits must not depend on how many are with it.
+        seen = np.pad(seen, ((0, _BLOCK - len(seen)), (0, 0)))
+        outputs = np.asarray(head(seen, training=False)[place])
+        yield from zip(block.digests, outputs[: len(block)], strict=True)
+
+
+def _blocks(images: ImageSet) -> Iterator[ImageSet]:
+    for start in range(0, len(images), _BLOCK):
+        yield images.take(range(start, min(start + _BLOCK, len(images))))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from outliers_bench.errors import BenchError
-from outliers_bench.labels import joined, unusual
+from outliers_bench.labels import name_and_unusual
 
 
 @dataclass
@@ -32,10 +32,7 @@ class LrSchedule:
     @property
     def label(self) -> str:
         """What stands in tables: name and unusual options; empty for a plain constant rate."""
-        told = unusual(self, type(self), ("name",))
-        if type(self) is LrSchedule and not told:
-            return ""
-        return joined(self.name, *told)
+        return name_and_unusual(self, LrSchedule)
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""

@@ -27,7 +27,7 @@ from outliers_bench.training.compiled import precision_of
 from outliers_bench.training.embed import TrainedExtractor
 from outliers_bench.training.examples import KeptPixels, images_by_row
 from outliers_bench.training.fit import NETWORK, Task, finished, train
-from outliers_bench.training.frozen import FrozenBody
+from outliers_bench.training.frozen import FrozenBody, matrix, rows_of, through_head
 from outliers_bench.training.readable import Readable
 from outliers_bench.training.saved import described
 from outliers_bench.training.trained import Layer, Trained
@@ -36,8 +36,6 @@ from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArra
 
 if TYPE_CHECKING:
     from filelock import FileLock
-
-_BLOCK = 256  # images whose embeddings are computed from stored features at once
 
 
 class TrainedVectors:
@@ -123,7 +121,8 @@ class TrainedVectors:
             self._meter.counts["training_kept"] = 1
         features = self._use(network.folder / NETWORK)
         if self._frozen is not None and isinstance(features, Features):
-            self._embed_frozen(features, features.missing(images))
+            missing = features.missing(images)
+            features.add(self._embedded(missing) if len(missing) else ())
             return
         # Crops are cut from larger photos than the network has seen.
         whole = all(
@@ -150,6 +149,18 @@ class TrainedVectors:
         if self._embeddings is None:
             raise ValueError("the network is known after learn")
         return self._embeddings
+
+    def _embedded(self, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
+        """Embeddings from what is stored of the frozen backbone, which need no photo."""
+        frozen, layer = self._option.frozen, self._option.embedding
+        if self._frozen is None or frozen is None:
+            raise ValueError("the backbone is not frozen")
+        if layer is not Layer.backbone:
+            return through_head(self._frozen, images, self._extractor.load().head, layer)
+        plain = FrozenBody(replace(frozen, pooling=Pooling.avg))
+        pooled = Features(plain, self._engine, self._cache, Meter())
+        pooled.compute(images)
+        return rows_of(pooled, images)
 
     def _use(self, file: Path) -> Features | ViewedFeatures:
         option = self._option
@@ -212,16 +223,16 @@ class TrainedVectors:
             seen = replace(part, reader=self._pixels or self._squeezing(part.reader, keep=False))
             fetch = images_by_row(seen)
             return Task(option, seen, fetch, width=None, example=lambda: _example(seen.read(0)))
-        width = _matrix(frozen, part.take([0])).shape[1]
+        width = matrix(frozen, part.take([0])).shape[1]
         if 4.0 * width * len(part) <= option.memory_gb * 1e9:
-            vectors = _matrix(frozen, part)
+            vectors = matrix(frozen, part)
 
             def fetch_vectors(rows: IntArray) -> FloatArray:
                 return vectors[rows]
         else:
 
             def fetch_vectors(rows: IntArray) -> FloatArray:
-                return _matrix(frozen, part.take(rows))
+                return matrix(frozen, part.take(rows))
 
         side = option.image_size
         return Task(
@@ -231,35 +242,6 @@ class TrainedVectors:
             width=width,
             example=lambda: _example(resize(part.read(0), side)),
         )
-
-    def _embed_frozen(self, features: Features, missing: ImageSet) -> None:
-        """Embed from the stored features of the frozen backbone, by the head alone."""
-        if self._frozen is None or not len(missing):
-            return
-        layer = self._option.embedding
-        if layer is Layer.backbone:
-            self._frozen_pooled(features, missing)
-            return
-        head = self._extractor.load().head
-        place = (Layer.penultimate, Layer.logits).index(layer)
-        for start in range(0, len(missing), _BLOCK):
-            block = missing.take(range(start, min(start + _BLOCK, len(missing))))
-            seen = _matrix(self._frozen, block)
-            # Always as many rows: a vector's last bits must not depend on how many are with it.
-            seen = np.pad(seen, ((0, _BLOCK - len(seen)), (0, 0)))
-            outputs = np.asarray(head(seen, training=False)[place])
-            features.add(zip(block.digests, outputs[: len(block)], strict=True))
-
-    def _frozen_pooled(self, features: Features, missing: ImageSet) -> None:
-        """Take the frozen backbone's own embeddings: training has not changed them."""
-        if self._option.frozen is None:
-            return
-        plain = FrozenBody(replace(self._option.frozen, pooling=Pooling.avg))
-        pooled = Features(plain, self._engine, self._cache, Meter())
-        pooled.compute(missing)
-        for start in range(0, len(missing), _BLOCK):
-            block = missing.take(range(start, min(start + _BLOCK, len(missing))))
-            features.add(zip(block.digests, _matrix(pooled, block), strict=True))
 
 
 @contextmanager
@@ -276,20 +258,6 @@ def _taken(lock: FileLock, name: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _matrix(features: Features, images: ImageSet) -> FloatArray:
-    """Stored features of images as rows, in their order; read in blocks, as they are large."""
-    blocks = range(0, len(images), _BLOCK)
-    matrix: FloatArray | None = None
-    for start in blocks:
-        block = images.take(range(start, min(start + _BLOCK, len(images))))
-        found = features.get(block)
-        if matrix is None:
-            matrix = np.empty((len(images), found[block.digests[0]].size), np.float32)
-        for row, digest in enumerate(block.digests, start):
-            matrix[row] = found[digest]
-    return np.empty((0, 0), np.float32) if matrix is None else matrix
 
 
 def _example(image: RGB) -> FloatArray:

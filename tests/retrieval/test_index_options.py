@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config import SCHEMAS, register, shipped, typed
+from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric, completed
 from outliers_bench.retrieval.indexes.quantised import FaissIvfPq, FaissSq8
+from outliers_bench.schemas import SCHEMAS
 
 
 def vectors(n, d=12, seed=0):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.labels import joined, unusual
+from outliers_bench.labels import name_and_unusual
 from outliers_bench.types import FloatArray, Ranking
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ class Rerank:
     @property
     def label(self) -> str:
         """What stands in tables: name and the parameters that are not the usual ones."""
-        if type(self) is Rerank:
-            return ""
-        return joined(self.name, *unusual(self, type(self), ("name",)))
+        return name_and_unusual(self, Rerank)
 
     @property
     def depth(self) -> int | None:
