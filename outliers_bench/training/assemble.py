@@ -164,7 +164,7 @@ def _head_layers(option: Trained, classes: int, *, training: bool) -> list[Any]:
 
     layers: list[Any] = []
     first = keras.initializers.GlorotUniform(seed=option.random_seed)
-    second = keras.initializers.GlorotUniform(seed=option.random_seed + 1)
+    second = keras.initializers.GlorotUniform(seed=(option.random_seed + 1) % 2**32)
     if hidden := _hidden(option):
         layers.append(
             keras.layers.Dense(hidden, activation="relu", kernel_initializer=first, name=HIDDEN)
