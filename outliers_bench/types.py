@@ -284,6 +284,8 @@ class Evaluation:
         Class name to mean metrics over its scored queries, with their number as `queries`.
     unanswerable : int
         Queries left out because nothing in the gallery is relevant to them.
+    intervals : dict of str to tuple of float
+        Lower and upper end of the 95% interval of each metric, where it was computed.
     """
 
     metrics: dict[str, float]
@@ -291,6 +293,7 @@ class Evaluation:
     scored: IntArray
     per_class: dict[str, dict[str, float]]
     unanswerable: int
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

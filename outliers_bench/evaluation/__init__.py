@@ -3,11 +3,16 @@
 from outliers_bench.evaluation.average_precision import average_precision_at_r
 from outliers_bench.evaluation.evaluate import count_relevant, evaluate
 from outliers_bench.evaluation.hit import hit_at_k
+from outliers_bench.evaluation.intervals import confidence_intervals
+from outliers_bench.evaluation.paired import Comparison, compare_with_best
 from outliers_bench.evaluation.precision import precision_at_k, r_precision
 from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
 
 __all__ = [
+    "Comparison",
     "average_precision_at_r",
+    "compare_with_best",
+    "confidence_intervals",
     "count_relevant",
     "evaluate",
     "hit_at_k",

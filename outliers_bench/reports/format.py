@@ -62,10 +62,26 @@ def title(metric: str) -> str:
     return _TITLES.get(metric, metric.replace("_at_", "@").replace("_", " "))
 
 
+def interval(ends: tuple[float, float]) -> str:
+    """A 95% interval.
+
+    Examples
+    --------
+    >>> interval((0.7694, 0.85))
+    '0.769-0.850'
+    """
+    return "-".join(map(score, ends))
+
+
 def scores(result: Result) -> list[tuple[str, str]]:
-    """Heading and value of each metric; empty for data without labels."""
-    metrics = {} if result.evaluation is None else result.evaluation.metrics
-    return [(title(name), score(value)) for name, value in metrics.items()]
+    """Heading and value of each metric, with its 95% interval; empty for data without labels."""
+    if result.evaluation is None:
+        return []
+    found = result.evaluation
+    spread = {
+        name: f" [{score(low)}, {score(high)}]" for name, (low, high) in found.intervals.items()
+    }
+    return [(title(n), score(value) + spread.get(n, "")) for n, value in found.metrics.items()]
 
 
 def costs(result: Result) -> list[tuple[str, str]]:

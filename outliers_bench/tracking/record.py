@@ -34,6 +34,7 @@ def metrics_of(result: Result) -> dict[str, float]:
     Scores stand under their own names, stage timings as `seconds_<stage>`. `images_per_second` is
     the rate at which the features of this model were computed with this engine, by this run or an
     earlier one. What is not known (scores without labels, a rate that nobody measured) is absent.
+    The ends of the 95% intervals, `ci95/<metric>_low` and `_high`, stand last.
     """
     costs, split = result.costs, result.split
     left_out = Counter[str](item.kind for item in split.left_out)
@@ -58,6 +59,8 @@ def metrics_of(result: Result) -> dict[str, float]:
     }
     if result.evaluation is not None:
         numbers["queries_unanswerable"] = result.evaluation.unanswerable
+        for name, (low, high) in result.evaluation.intervals.items():
+            numbers |= {f"ci95/{name}_low": low, f"ci95/{name}_high": high}
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
@@ -103,6 +106,7 @@ def log_result(
                 "mlflow.note.content": describe_result(
                     result,
                     name=handle.name,
+                    run_id=handle.run_id,
                     overrides=recording.overrides,
                     pictures=[*(f"{name}.jpg" for name in sheets), *recording.pictured],
                 ),

@@ -1,0 +1,137 @@
+"""The paired test: its false alarms, its power, its p against all permutations, Holm by hand."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from outliers_bench.evaluation import compare_with_best, paired
+from outliers_bench.evaluation.intervals import bootstrap
+from outliers_bench.evaluation.paired import holm
+
+
+def two_runs(rng, n, *, gain=0.0):
+    """Queries are hard or easy for both runs alike; the first is better by `gain`."""
+    values = rng.random(n) * 0.6 + rng.random((2, n)) * 0.3
+    values[0] += gain
+    return values
+
+
+def test_of_a_thousand_pairs_that_are_equally_good_5_percent_seem_to_differ():
+    rng = np.random.default_rng(0)
+    p = [
+        compare_with_best(two_runs(rng, 40), 0, seed=i, permutations=199).p_value[1]
+        for i in range(1000)
+    ]
+    assert 0.035 <= np.mean(np.less_equal(p, 0.05)) <= 0.065
+
+
+def test_with_hits_that_are_0_or_1_there_are_no_more_false_alarms():
+    rng = np.random.default_rng(1)
+    p = [
+        compare_with_best(
+            (rng.random((2, 60)) < rng.random(60)).astype(float), 0, seed=i, permutations=199
+        ).p_value[1]
+        for i in range(1000)
+    ]
+    assert 0.02 <= np.mean(np.less_equal(p, 0.05)) <= 0.065
+
+
+def test_a_real_difference_is_found_though_the_intervals_overlap():
+    """It is the pairing that finds it: queries differ far more than the runs do."""
+    values = two_runs(np.random.default_rng(2), 300, gain=0.04)
+    low, high = bootstrap(values.T, seed=0)
+    assert low[0] < high[1]
+    compared = compare_with_best(values, 0)
+    assert compared.tied.tolist() == [True, False]
+    assert compared.p_value[1] < 0.001
+    assert compared.difference[1] == pytest.approx(values[1].mean() - values[0].mean())
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [
+        [0.3, 0.1, 0.2, 0.05, 0.4, 0.25],  # all one way: 2 of 64
+        [0.1, 0.2, 0.3, -0.1, -0.2, 0.3],  # sums that are equal but for rounding
+        [1, 0, 1, 0, -1, 1],
+    ],
+)
+def test_p_is_that_of_all_permutations(differences):
+    signs = np.array(list(product([-1, 1], repeat=6)))
+    sums = (signs * np.array(differences)).sum(axis=1)
+    exact = np.mean(np.abs(sums) >= abs(sum(differences)) - 1e-9)
+    values = np.array([np.full(6, 0.5), np.full(6, 0.5) - differences])
+    assert compare_with_best(values, 0, permutations=40_000).p_value[1] == pytest.approx(
+        exact, abs=0.01
+    )
+
+
+def test_equal_runs_are_tied_for_certain():
+    values = np.tile(np.random.default_rng(0).random(30), (3, 1))
+    compared = compare_with_best(values, 1)
+    assert compared.difference.tolist() == [0, 0, 0]
+    assert compared.p_value.tolist() == compared.adjusted.tolist() == [1, 1, 1]
+    assert compared.tied.all()
+
+
+def test_one_run_alone_is_the_best():
+    compared = compare_with_best(np.array([[0.2, 0.4]]), 0)
+    assert compared.p_value.tolist() == compared.adjusted.tolist() == [1]
+    assert compared.tied.tolist() == [True]
+
+
+def test_the_best_is_not_among_the_comparisons():
+    rng = np.random.default_rng(3)
+    values = np.vstack([two_runs(rng, 60, gain=0.03), rng.random((1, 60)) / 2])
+    compared = compare_with_best(values, 0)
+    assert compared.adjusted.tolist() == [1, *holm(compared.p_value[1:])]
+    moved = compare_with_best(values[[1, 2, 0]], 2)
+    assert moved.adjusted.tolist() == compared.adjusted[[1, 2, 0]].tolist()
+
+
+def test_holm_by_hand():
+    # 0.01 x 4, 0.02 x 3, then 0.022 x 2 = 0.044, which may not fall below 0.06, and 0.5 x 1
+    assert holm(np.array([0.5, 0.022, 0.01, 0.02])) == pytest.approx([0.5, 0.06, 0.04, 0.06])
+    assert holm(np.array([0.6, 0.7])) == pytest.approx([1, 1])
+    assert holm(np.array([])).tolist() == []
+
+
+@given(arrays(np.float64, st.integers(1, 12), elements=st.floats(1e-6, 1)))
+def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
+    adjusted = holm(p)
+    assert (adjusted >= p).all()
+    assert (adjusted <= np.minimum(1, p * len(p)) + 1e-12).all()
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(adjusted[order]) >= 0).all()
+
+
+def test_however_many_runs_there_are_the_worst_can_be_told():
+    values = np.random.default_rng(0).random((300, 40)) / 2
+    values[7] += 0.5
+    assert compare_with_best(values, 7, permutations=1).tied.sum() == 1
+
+
+def test_a_seed_gives_the_same_numbers_again_however_many_are_held_at_a_time(monkeypatch):
+    values = two_runs(np.random.default_rng(4), 48, gain=0.02)
+    once = compare_with_best(values, 0, seed=1).p_value
+    assert (compare_with_best(values, 0, seed=1).p_value == once).all()
+    monkeypatch.setattr(paired, "_BLOCK", 48 * 16)
+    assert compare_with_best(values, 0, seed=1).p_value == pytest.approx(once, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        (np.ones((2, 3)), 2),
+        (np.ones((2, 3)), -1),
+        (np.ones(3), 0),
+        (np.ones((2, 0)), 0),
+        (np.full((2, 3), np.nan), 0),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(values, best):
+    with pytest.raises(ValueError, match=r"no run|finite"):
+        compare_with_best(values, best)
