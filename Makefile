@@ -7,8 +7,21 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# The published tables, and how photos are given: already cut into query and gallery, or not.
+TABLES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard experiments/*/*.yaml)))))
+KIND    = $$(test -d "$(DATA)/query" && echo prepared || echo folder)
+PHOTOS  = $(if $(DATA),data=$(KIND) "data.root='$(DATA)'")
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format leaderboard ui clean
+.PHONY: help install demo table test test-all lint format leaderboard ui clean
+
+# Told at once, before anything is installed or run.
+ifneq ($(filter table,$(MAKECMDGOALS)),)
+ifeq ($(filter $(TABLES),$(NAME)),)
+$(error NAME=$(NAME): give the name of a published table, as in make table \
+	NAME=models_we_built DATA=photos; there is: $(TABLES))
+endif
+endif
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +39,12 @@ demo: $(READY) ## Run the offline default beside raw pixels, and compare the two
 	$(BIN)/python -m outliers_bench -m model=pixels,efficientnet_lite0 skip_finished=true
 	$(BIN)/python -m outliers_bench.leaderboard
 
+# 1 says that a row could not be run, as without its weights; the others are compared all the same.
+table: $(READY) ## Run every row of a published table: NAME=models_we_built DATA=folder of photos
+	$(BIN)/python -m outliers_bench -m '+experiments/$(NAME)=glob(*)' skip_finished=true \
+		$(PHOTOS) $(ARGS) || test $$? -eq 1
+	$(BIN)/python -m outliers_bench.leaderboard --table $(NAME)
+
 test: $(READY) ## Run the fast tests
 	$(BIN)/python -m pytest
 
@@ -41,7 +60,7 @@ format: $(READY) ## Bring the code into style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-leaderboard: $(READY) ## Compare the recorded runs; writes leaderboard.md and leaderboard.csv
+leaderboard: $(READY) ## Compare the recorded runs; writes leaderboard.md, .csv and .html
 	$(BIN)/python -m outliers_bench.leaderboard $(ARGS)
 
 ui: $(READY) ## Open the MLflow UI on this machine only

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from outliers_bench import published
 from outliers_bench.config import Config
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import count_relevant, evaluate
+from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.features.located import remember
 from outliers_bench.identity import identity
 from outliers_bench.measure import Meter
@@ -18,7 +20,7 @@ from outliers_bench.methods.build import build
 from outliers_bench.methods.idle import tell_untrained
 from outliers_bench.methods.method import Method
 from outliers_bench.reports.table import show, show_finished
-from outliers_bench.tracking.entries import find_finished
+from outliers_bench.tracking.entries import add_tags, find_finished
 from outliers_bench.tracking.model_log import link_model
 from outliers_bench.tracking.models import fetch_model
 from outliers_bench.tracking.record import log_result
@@ -83,7 +85,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
     """
     config, split, method, meter = prepared
     same = identity(config, split)
-    if config.skip_finished and _finished(config, split, same):
+    if config.skip_finished and _finished(config, split, same, overrides):
         return None
 
     with start_run(
@@ -104,6 +106,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         if split.labelled:
             with meter.stage("evaluate"):
                 evaluation = evaluate(ranking, split, k=config.k)
+                intervals = confidence_intervals(evaluation.per_query, seed=config.seed)
+                evaluation = replace(evaluation, intervals=intervals)
         result = Result(split, ranking, evaluation, meter.costs(len(split.query)))
         sheets = method.pictures(result) if config.pictures.queries else {}
         pictures = log_result(recording, result, config, more_sheets=sheets)
@@ -147,11 +151,15 @@ def _relevant(split: Split) -> IntArray:
     return count_relevant(split.query, split.gallery, leave_one_out=split.leave_one_out)
 
 
-def _finished(config: Config, split: Split, same: str) -> bool:
+def _finished(config: Config, split: Split, same: str, overrides: Sequence[str]) -> bool:
     tracking = recorder(config.tracking.uri)
     run = tracking.call(find_finished, config.tracking.experiment or split.name, same)
     if run is None:
         return False
+    # One run may be a row of two tables; `table` and `row` say for which it was computed.
+    rows = published.tags(config.published, overrides)
+    if rows := {tag: row for tag, row in rows.items() if tag.startswith("published.")}:
+        tracking.call(add_tags, run.run_id, rows)
     if parent := os.environ.get(PARENT_RUN_VARIABLE):
         tracking.call(note_found, parent, run)
     show_finished(run)

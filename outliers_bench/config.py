@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from outliers_bench.errors import BenchError
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Model
+from outliers_bench.features.weights_folder import imagenet_file
 from outliers_bench.help import config_groups
+from outliers_bench.published import Published, load_experiment
 from outliers_bench.retrieval.indexes.index import Index
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
@@ -135,6 +138,13 @@ class Config:
         Decides the split, the order of ties, random weights, and which queries are pictured.
     skip_finished : bool
         Whether a finished run with the same identity is taken instead of running again.
+    objective : str
+        The metric in which a sweep's best run is best; what a sweeper such as Optuna looks for.
+    weights_dir : str or None
+        Folder with files of ImageNet weights under their usual names. A network that has one there
+        takes it for `weights=imagenet`; the others' are Keras' own download.
+    published : Published
+        The row of a published table that this run is.
     """
 
     data: DataSource = MISSING
@@ -154,6 +164,9 @@ class Config:
     seed: int = 0
     deterministic: bool = False
     skip_finished: bool = False
+    objective: str = "hit_at_1"
+    weights_dir: str | None = None
+    published: Published = field(default_factory=Published)
 
     @property
     def reducer(self) -> Reducer:
@@ -210,8 +223,14 @@ def _complete(model: Model, config: Config) -> None:
                 model.members, shared=shared, conf=shipped("conf"), option="model.members"
             )
         )
-        for member in model.models:
+        for place, member in enumerate(model.models):
+            before = getattr(member, "weights", None)
             _complete(member, config)
+            weights = getattr(member, "weights", None)
+            if weights != before:  # tables tell members by how they are written
+                model.members[place] += f" weights={shlex.quote(str(weights))}"
+    if isinstance(model, Backbone):
+        model.weights = _from_folder(model, model.weights, config)
     if isinstance(model, Transfer):
         if not re.fullmatch(r"\w+", str(model.backbone)):
             raise BenchError(
@@ -227,6 +246,16 @@ def _complete(model: Model, config: Config) -> None:
                 "as mobilenet (python -m outliers_bench --help lists them)"
             )
         model.base = base
+        model.weights = _from_folder(model.base, model.weights, config)
+
+
+def _from_folder(backbone: Backbone, weights: str, config: Config) -> str:
+    """A backbone's file of ImageNet weights below `weights_dir`; `weights` where it has none."""
+    if weights != "imagenet" or config.weights_dir is None:
+        return weights
+    folder = Path(config.weights_dir)
+    file = imagenet_file(folder, backbone.keras, image_size=backbone.image_size)
+    return weights if file is None else str(file)
 
 
 def _refuse_unknown(node: object, path: str) -> None:
@@ -251,8 +280,13 @@ def _check_ranges(config: Config) -> None:
         number = getattr(config.pictures, name)
         if not 0 <= number <= MOST_PICTURED:
             raise BenchError(f"pictures.{name}={number}: from 0 to {MOST_PICTURED}")
-    for option, value in (("cache.dir", config.cache.dir), ("tracking.uri", config.tracking.uri)):
-        if not value.strip():
+    places = {
+        "cache.dir": config.cache.dir,
+        "tracking.uri": config.tracking.uri,
+        "weights_dir": config.weights_dir,
+    }
+    for option, value in places.items():
+        if value is not None and not value.strip():
             raise BenchError(f"{option}= is empty; leave it out to have the default")
     if config.tracking.experiment is not None and not config.tracking.experiment.strip():
         raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
@@ -276,5 +310,5 @@ def register() -> None:
     experiments = shipped("experiments")
     for group, files in config_groups(experiments, "experiments"):
         for file in files:
-            node = OmegaConf.load(file)
+            node = load_experiment(file)
             store.store(group=group, name=file.stem, node=node, package="_global_")

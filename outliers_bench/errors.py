@@ -9,6 +9,10 @@ class BenchError(Exception):
     """
 
 
+class WeightsUnavailableError(BenchError):
+    """ImageNet weights that this machine neither has nor can download; other models may run."""
+
+
 class UnreadableImageError(BenchError):
     """One image that cannot be decoded; the run goes on without it and counts it."""
 

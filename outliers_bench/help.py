@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 USAGE = """\
 Which method finds the same animal, and what does it cost?
@@ -16,6 +16,7 @@ Which method finds the same animal, and what does it cost?
   python -m outliers_bench                                            the offline default
   python -m outliers_bench model=vgg16 pca.n=500 data=folder data.root=photos
   python -m outliers_bench -m model=vgg16,resnet50 pca.n=100,500      a sweep: every combination
+  python -m outliers_bench -m '+experiments/models_we_built=glob(*)'  a published table: every row
   python -m outliers_bench.leaderboard                                compare the runs
 
 == Choices: group=option =="""
@@ -84,6 +85,9 @@ def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
         config = compose(
             "config", [word for word in overrides if re.match(r"[+~]*\w[^=]*=|~", word)]
         )
+    if config.published.table is None:  # nothing that anybody chooses by itself
+        with open_dict(config):
+            del config.published
     options = OmegaConf.to_yaml(config).replace("'n':", "n:")
     return "\n".join([USAGE, *listing, "", OPTIONS, options, FLAGS])
 

@@ -17,7 +17,9 @@ from outliers_bench.types import Split
 # change a ranking; the photos themselves are in the split's fingerprint.
 # What a model that is trained takes over from the run stands in the model.
 IRRELEVANT = (
-    *("data", "tracking", "cache", "pictures", "engine", "skip_finished"),
+    *("data", "tracking", "cache", "pictures", "engine", "skip_finished", "published"),
+    "objective",
+    "weights_dir",  # what is taken from there has its digest in the model
     *("lr_schedule", "augment", "deterministic"),
 )
 OF_EMBEDDINGS = ("l2", "pca", "reduce", "index", "rerank")  # what changes nothing without them

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from outliers_bench.config import Config, register, shipped, typed
 from outliers_bench.help import config_groups
+from outliers_bench.published import read_table, tables
 from tests.cli import bench, in_process
 
 HEAVY = {"tensorflow", "keras", "openvino", "mlflow", "pandas", "sklearn", "cv2", "faiss", "PIL"}
@@ -24,12 +25,16 @@ NEEDED = {
 
 
 def options() -> list[list[str]]:
-    """An override for every file in conf/ and experiments/."""
+    """An override for every file in conf/ and experiments/.
+
+    But for the rows of published tables, all of which tests/test_experiments.py composes.
+    """
     cases = []
     for group, files in config_groups(shipped("conf")):
         cases += [[f"{group}={file.stem}", *NEEDED.get(file.stem, [])] for file in files]
     for group, files in config_groups(shipped("experiments"), "experiments"):
-        cases += [[f"+{group}={file.stem}"] for file in files]
+        if group.rpartition("/")[2] not in tables():
+            cases += [[f"+{group}={file.stem}"] for file in files]
     return cases
 
 
@@ -53,11 +58,26 @@ def test_help_lists_every_group_and_option(monkeypatch, capsys):
         assert {file.stem for file in files} <= words
     assert "schema" not in done.out
     assert "+experiments=" in done.out
+    for table in tables():
+        assert f"+experiments/{table}=" in done.out
+        assert {row.row for row in read_table(table)} <= words
+    assert "published:" not in done.out, "nothing to choose by itself"
 
 
 def test_help_shows_the_options_of_what_is_chosen(monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "--help", "index=kd_tree")
     assert "leaf_size: 40" in done.out
+
+
+def test_help_with_a_row_shows_what_was_published(monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, "--help", "+experiments/models_we_built=sift")
+    assert "top_1: 0.192" in done.out
+
+
+def test_a_misspelt_published_figure_is_refused(monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, "published.top_2=0.5")
+    assert done.code == 2
+    assert "published.top_2: no such option" in done.err
 
 
 def test_help_with_a_mistake(monkeypatch, capsys):

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.errors import BenchError
+from outliers_bench.errors import BenchError, WeightsUnavailableError
 
 # Module of keras.applications, whose preprocess_input is the right one, to its networks. Written
 # down because asking Keras takes the 11 s of importing it, and `check` has milliseconds.
@@ -94,7 +94,7 @@ def application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa
 
     Raises
     ------
-    BenchError
+    WeightsUnavailableError
         If the weights cannot be had; says which file is missing, where Keras looks for it, and
         the ways on.
     """
@@ -115,12 +115,12 @@ def application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa
         if wanted is None:
             raise
         origin, target = wanted
-        raise BenchError(
+        raise WeightsUnavailableError(
             f"model.weights=imagenet: {Path(target).name} is missing, Keras' ImageNet "
             f"weights of {name}, and cannot be downloaded ({_one_line(error)}). Either give this "
             f"machine network access to {origin}, or put the file at {target} (Keras looks in "
-            "$KERAS_HOME/models, ~/.keras/models without it), or give weights of your own with "
-            "model.weights=<path>"
+            "$KERAS_HOME/models, ~/.keras/models without it), or give it with "
+            "model.weights=<path>, or a folder of such files with weights_dir=<folder>"
         ) from error
 
 

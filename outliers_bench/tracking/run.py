@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from omegaconf import OmegaConf
 
+from outliers_bench import published
 from outliers_bench.tracking import provenance
 from outliers_bench.tracking.datasets import datasets
-from outliers_bench.tracking.entries import Beginning, RunHandle, begin, end, failure_line, note
-from outliers_bench.tracking.method import as_mapping, describe, flatten
+from outliers_bench.tracking.entries import (
+    PARENT_TAG,
+    Beginning,
+    RunHandle,
+    begin,
+    end,
+    failure_line,
+    note,
+)
+from outliers_bench.tracking.method import as_mapping, describe, family, flatten
 from outliers_bench.tracking.recorder import LAST_WORD, Recorder, recorder
-from outliers_bench.tracking.sweep import PARENT_TAG
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
@@ -138,7 +146,7 @@ def start_run(
     """
     values = as_mapping(config)
     tracking = values["tracking"]
-    all_tags = _tags(config, split, identity) | dict(tags or {})
+    all_tags = _tags(config, split, identity, overrides) | dict(tags or {})
     all_tags["overrides"] = shlex.join(overrides)
     if parent_run_id:
         all_tags[PARENT_TAG] = parent_run_id
@@ -165,10 +173,16 @@ def start_run(
     recording.end("FINISHED")
 
 
-def _tags(config: Config, split: Split, identity: str) -> dict[str, str]:
+def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:
     method = describe(config)
+    row = config.published
+    if row.table and (changes := published.changes(overrides)):
+        told = f"the row {row.row} of {row.table}"
+        _log.warning("not recorded as %s: %s is none of its", told, " ".join(changes))
     return {
         "kind": "run",
+        "family": family(config.model),
+        **published.tags(row, overrides),
         "data": split.name,
         "model": method.model,
         "variant": method.variant,

@@ -1,0 +1,124 @@
+"""The tables that the original published: which run is which row, and the figures there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from outliers_bench.errors import BenchError
+from outliers_bench.help import config_groups
+
+# What may be given beside a row without making another run of it: on which photos, where and how
+# fast it is computed and recorded, how deep it is looked at, and where its weights come from.
+_BESIDE = (
+    *("data", "tracking", "cache", "pictures", "engine", "hydra", "experiments", "published"),
+    *("seed", "k", "deterministic", "skip_finished", "weights_dir", "objective"),
+)
+
+
+@dataclass
+class Published:
+    """A row of a published table; all None where a run is none.
+
+    Parameters
+    ----------
+    table, row : str or None
+        Folder and file below experiments/; filled in from there.
+    title : str or None
+        What the row is called in the slides.
+    place : int or None
+        Its place in the table, from 1.
+    top_1, top_3, top_5, top_10 : float or None
+        The published figures, as fractions. How they were computed is not known; they cannot all
+        be hit rates (docs/published.md).
+    note : str or None
+        What the slides leave open, and what we have taken.
+    """
+
+    table: str | None = None
+    row: str | None = None
+    title: str | None = None
+    place: int | None = None
+    top_1: float | None = None
+    top_3: float | None = None
+    top_5: float | None = None
+    top_10: float | None = None
+    note: str | None = None
+
+
+def tables() -> tuple[str, ...]:
+    """Names of the published tables."""
+    return tuple(group.removeprefix("experiments/") for group, _ in _groups())
+
+
+def read_table(name: str) -> tuple[Published, ...]:
+    """The rows of a published table, in the published order.
+
+    Raises
+    ------
+    BenchError
+        If there is no such table.
+    """
+    groups = dict(_groups())
+    files = groups.get(f"experiments/{name}")
+    if files is None:
+        raise BenchError(f"{name}: no published table; there is: {', '.join(tables())}")
+    rows = [_row(file) for file in files]
+    return tuple(sorted(rows, key=lambda row: (row.place or len(rows), str(row.row))))
+
+
+def load_experiment(file: Path) -> DictConfig:
+    """A file below experiments/; what it publishes learns its table and row from where it lies."""
+    node = OmegaConf.load(file)
+    if not isinstance(node, DictConfig):
+        raise BenchError(f"{file}: not a mapping of options to values")
+    if "published" in node:
+        node.published.update(table=file.parent.name, row=file.stem)
+    return node
+
+
+def tags(node: Published | DictConfig, overrides: Sequence[str] = ()) -> dict[str, str]:
+    """MLflow tags that tell of which published row a run is; none where it is of none.
+
+    Parameters
+    ----------
+    node : Published or DictConfig
+        The run's `published`.
+    overrides : sequence of str
+        The command line. A row that something was changed of is that row no more.
+    """
+    if not node.table or not node.row or changes(overrides):
+        return {}
+    table, row = str(node.table), str(node.row)
+    return {"table": table, "row": row, f"published.{table}": row}
+
+
+def changes(overrides: Sequence[str]) -> list[str]:
+    """Those of a command line's overrides that make another run of a published row."""
+    experiments = [word for word in overrides if word.lstrip("+").startswith("experiments")]
+    more = experiments if len(experiments) > 1 else []
+    return [*more, *(override for override in overrides if not _is_beside(override))]
+
+
+def _is_beside(override: str) -> bool:
+    key, _, value = override.lstrip("+~").partition("=")
+    # Any file of ImageNet weights is the row's; whether it is one, only its user knows.
+    if key == "model.weights":
+        return value != "random"
+    return re.split(r"[./@]", key)[0] in _BESIDE
+
+
+def _groups() -> list[tuple[str, list[Path]]]:
+    from outliers_bench.config import shipped  # which has the schema above in it
+
+    groups = config_groups(shipped("experiments"), "experiments")
+    return [(group, files) for group, files in groups if "/" in group]
+
+
+def _row(file: Path) -> Published:
+    node = OmegaConf.merge(OmegaConf.structured(Published), load_experiment(file).published)
+    return Published(**{field.name: getattr(node, field.name) for field in fields(Published)})
