@@ -9,7 +9,7 @@ from pathlib import Path
 
 from outliers_bench.errors import BenchError
 
-_FILE_WIDTH = 160  # columns
+_FILE_WIDTH = 200  # columns
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,15 +37,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m outliers_bench.leaderboard",
-        description="Rank the finished runs in MLflow, one table for each split of the data, and "
-        "write leaderboard.md and leaderboard.csv.",
+        description="Rank the finished runs in MLflow, one table for each split of the data, on "
+        "the terminal and as leaderboard.md, leaderboard.csv and leaderboard.html.",
     )
     parser.add_argument("--uri", default="sqlite:///mlflow.db", help="tracking URI (%(default)s)")
     parser.add_argument("--experiment", help="only the runs of this MLflow experiment")
     parser.add_argument("--data", help="only the runs on this data set")
+    parser.add_argument(
+        "--table",
+        help="only the rows of this published table, those without a finished run as well",
+    )
     parser.add_argument("--metric", default="hit_at_1", help="what to rank by (%(default)s)")
     parser.add_argument(
+        "--format",
+        default="all",
+        help="which of terminal, md, csv, html, with commas between them (%(default)s)",
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path(), help="where to write the files (working directory)"
+    )
+    parser.add_argument(
+        "--ui",
+        help="address of the MLflow UI that links to runs lead to (http://127.0.0.1:5000, where "
+        "`make ui` serves; with a tracking server, that)",
     )
     return parser
 
@@ -54,18 +68,27 @@ def _show(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from outliers_bench.reports.leaderboard import read_boards, show_boards, write_boards
+    from outliers_bench.reports.leaderboard.files import FORMATS, UI, check_formats
 
     if not options.out.is_dir():
         raise BenchError(f"--out {options.out}: no such folder; make it first")
+    formats = FORMATS if options.format == "all" else options.format.split(",")
+    check_formats(formats)
+    ui = options.ui or (options.uri if options.uri.startswith(("http://", "https://")) else UI)
     boards, left_out = read_boards(
-        options.uri, metric=options.metric, experiment=options.experiment, data=options.data
+        options.uri,
+        metric=options.metric,
+        experiment=options.experiment,
+        data=options.data,
+        table=options.table,
     )
     # A file or a pipe has no width to fit into.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
-    show_boards(boards, metric=options.metric, console=console)
+    if "terminal" in formats:
+        show_boards(boards, metric=options.metric, console=console)
     if left_out:
         console.print(f"Left out: {left_out} finished runs without {options.metric}.")
-    for path in write_boards(boards, options.out, metric=options.metric):
+    for path in write_boards(boards, options.out, metric=options.metric, formats=formats, ui=ui):
         console.print(f"Written: {path}", soft_wrap=True)
 
 

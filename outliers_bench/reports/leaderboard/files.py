@@ -1,0 +1,169 @@
+"""Boards as files: Markdown to be read, CSV in full precision, one HTML page."""
+
+from __future__ import annotations
+
+import csv
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from outliers_bench.errors import BenchError
+from outliers_bench.reports import format as readable
+from outliers_bench.reports.leaderboard import provenance, words
+from outliers_bench.reports.leaderboard.boards import METHOD, SCORES, Board, Row
+from outliers_bench.reports.leaderboard.columns import columns
+from outliers_bench.tracking.note import table as markdown_table
+
+FORMATS = ("terminal", "md", "csv", "html")
+UI = "http://127.0.0.1:5000"  # where `make ui` serves
+_NUMBERS = (
+    "precision_at_5",
+    "precision_at_10",
+    "r_precision",
+    "mrr",
+    "dimensions",
+    "images_per_second",
+    "search_ms_per_query",
+    "recall_at_10",
+    "index_bytes",
+    "index_build_seconds",
+    "peak_memory_bytes",
+)
+_PUBLISHED = ("table", "row", "title", "top_1", "top_3", "top_5", "top_10", "note")
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse a format that there is not.
+
+    Raises
+    ------
+    BenchError
+        Naming it and those there are.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise BenchError(f"no format {name}; there is {', '.join(FORMATS)}")
+
+
+def write_boards(
+    boards: Sequence[Board],
+    folder: Path,
+    *,
+    metric: str,
+    formats: Sequence[str] = FORMATS,
+    ui: str = UI,
+) -> list[Path]:
+    """Write `leaderboard.md`, `leaderboard.csv` and `leaderboard.html`.
+
+    Parameters
+    ----------
+    boards : sequence of Board
+        From `read_boards`.
+    folder : Path
+        Where to; exists.
+    metric : str
+        What the boards are ranked by.
+    formats : sequence of str
+        Which of them; `terminal` is no file.
+    ui : str
+        Address of the MLflow UI that links to runs lead to.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    BenchError
+        If there is no such format.
+    """
+    check_formats(formats)
+    written = []
+    if "md" in formats:
+        written.append(folder / "leaderboard.md")
+        written[-1].write_text(_markdown(boards, metric), encoding="utf-8")
+    if "csv" in formats:
+        written.append(folder / "leaderboard.csv")
+        _write_csv(boards, metric, written[-1])
+    if "html" in formats:
+        # Only here: matplotlib takes a second to import.
+        from outliers_bench.reports.leaderboard.page import render
+
+        written.append(folder / "leaderboard.html")
+        written[-1].write_text(render(boards, metric=metric, ui=ui), encoding="utf-8")
+    return written
+
+
+def _markdown(boards: Sequence[Board], metric: str) -> str:
+    parts = [f"# Leaderboard, by {readable.title(metric)}"]
+    for board in boards:
+        # The ranked metric's interval has a column of its own on the terminal; here every score
+        # has its interval beside it.
+        shown = [column for column in columns(board, metric) if column.key != "interval"]
+        rows = []
+        for row in board.rows:
+            cells = []
+            for column in shown:
+                text, interval = column.text(row), column.interval(row)
+                if interval is not None:
+                    low, high = map(readable.score, interval)
+                    text += f" ({low}–{high})"
+                cells.append(_plain(text))
+            rows.append(cells)
+        parts += [f"## {_plain(words.title(board))}"]
+        parts += [_plain(" ".join(words.best(board, metric)))]
+        parts += [markdown_table([column.heading for column in shown], rows)]
+        legend = [*words.legend(board, metric), words.comparison(board, metric)]
+        parts += [_plain(line) for line in legend if line]
+        if board.measured:
+            parts += [f"The best again:\n\n```\n{words.command(board.measured[0])}\n```"]
+            told = [f"{name}: {'; '.join(found)}" for name, found in provenance.facts(board)]
+            parts += [_plain(f"{' · '.join(told)}")]
+        parts += [f"**{line}**" for line in provenance.warnings(board)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: names are the user's, and may look like HTML."""
+    return html.escape(" ".join(text.split()), quote=False)
+
+
+def _write_csv(boards: Sequence[Board], metric: str, path: Path) -> None:
+    scores = list(dict.fromkeys((metric, *SCORES)))
+    numbers = list(dict.fromkeys((*scores, *_NUMBERS)))
+    intervals = [
+        name
+        for name in numbers
+        if any(row.interval(name) for board in boards for row in board.rows)
+    ]
+    ends = [f"ci95/{name}_{end}" for name in intervals for end in ("low", "high")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason"]
+            + [*numbers, *ends, "difference", "p", "tied"]
+            + [f"published_{name}" for name in _PUBLISHED]
+            + ["run_id"]
+        )
+        for board in boards:
+            for row in board.rows:
+                writer.writerow(
+                    [board.data, board.fingerprint, _blank(row.rank), row.name]
+                    + [row.method.get(name, "") for name in METHOD]
+                    + [row.status, row.reason]
+                    + [_blank(row.metrics.get(name)) for name in (*numbers, *ends)]
+                    + [_blank(row.difference), _blank(row.p), _blank(row.tied)]
+                    + _published(row)
+                    + [row.run_id]
+                )
+
+
+def _blank(value: object) -> object:
+    return "" if value is None else value
+
+
+def _published(row: Row) -> list[object]:
+    if row.published is None:
+        return [""] * len(_PUBLISHED)
+    return [_blank(getattr(row.published, name)) for name in _PUBLISHED]

@@ -1,0 +1,36 @@
+
+"use strict";
+// Sorting by a click on a heading; what has no value stays below, whichever way.
+for (const table of document.querySelectorAll("table.runs")) {
+  const body = table.tBodies[0];
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") === "ascending";
+    heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const sign = down ? -1 : 1;
+    const numeric = head.classList.contains("number");
+    const value = (row) => row.cells[column].dataset.value;
+    const order = (a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);
+      return sign * (numeric ? x - y : x.localeCompare(y, undefined, { numeric: true }));
+    };
+    body.append(...[...body.rows].sort(order));
+  }));
+}
+for (const box of document.querySelectorAll(".command")) {
+  const button = box.querySelector(".copy");
+  const text = box.querySelector("code");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(text);
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+}

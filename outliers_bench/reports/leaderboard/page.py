@@ -1,0 +1,169 @@
+"""The leaderboard as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from outliers_bench.errors import BenchError
+from outliers_bench.reports import format as readable
+from outliers_bench.reports.leaderboard import pareto, provenance, words
+from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row, is_score
+from outliers_bench.reports.leaderboard.columns import TIED, Column, columns
+from outliers_bench.reports.leaderboard.heatmap import HeatMap, heat_map
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What stands in a cell, in full precision where it is a number."""
+
+    key: str
+    text: str
+    value: float | str | None
+    numeric: bool
+    interval: tuple[float, float] | None
+    interval_text: str
+    link: str
+    hint: str
+    below: str
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A board as the template takes it."""
+
+    board: Board
+    title: str
+    best: list[str]
+    columns: list[Column]
+    rows: list[tuple[Row, list[_Cell]]]
+    notes: list[str]
+    has_published: bool
+    accuracy: str
+    plots: list[Markup]
+    heat: HeatMap | None
+    command: str
+    facts: list[tuple[str, list[str]]]
+    warnings: list[str]
+
+
+def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
+    """Write the page.
+
+    Nothing in it is loaded from anywhere: style, script and drawings are part of it, and its
+    content security policy admits nothing else. Numbers are those of the boards; each cell carries
+    the full value as `data-value`.
+
+    Parameters
+    ----------
+    boards : sequence of Board
+        From `read_boards`.
+    metric : str
+        What they are ranked by.
+    ui : str
+        Address of the MLflow UI, for the links to runs.
+
+    Raises
+    ------
+    BenchError
+        If `ui` is no web address.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    if urlsplit(ui).scheme not in ("http", "https"):
+        raise BenchError(f"--ui {ui}: no web address; give one such as http://127.0.0.1:5000")
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html.j2").render(
+        heading=readable.title(metric),
+        metric=metric,
+        sections=[_section(board, n, metric, ui) for n, board in enumerate(boards)],
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        script=Markup(script),  # noqa: S704 - our own
+        script_digest=digest,
+    )
+
+
+def _section(board: Board, position: int, metric: str, ui: str) -> _Section:
+    from markupsafe import Markup
+
+    # Intervals stand below their scores, and a method's parts below its model.
+    inside = {"interval", *METHOD} - {"model"}
+    shown = [column for column in columns(board, metric) if column.key not in inside]
+    accuracy = metric if is_score(metric) else "hit_at_1"
+    drawn = [
+        pareto.plot(board.measured, metric=accuracy, cost=cost, name=f"b{position}-{cost}")
+        for cost in pareto.COSTS
+    ]
+    # Ties and published figures are told in full by the template.
+    notes = [line for line in words.legend(board, metric) if not line.startswith((TIED, "pub@"))]
+    notes += [words.comparison(board, metric)]
+    return _Section(
+        board=board,
+        title=words.title(board),
+        best=words.best(board, metric),
+        columns=shown,
+        rows=[(row, [_cell(column, row, ui) for column in shown]) for row in board.rows],
+        notes=[note for note in notes if note],
+        has_published=any(row.published is not None for row in board.rows),
+        accuracy=readable.title(accuracy),
+        # Escaped where they are drawn: names stand in them.
+        plots=[Markup(svg) for svg in drawn if svg],  # noqa: S704
+        heat=heat_map(board),
+        command=words.command(board.measured[0]) if board.measured else "",
+        facts=[(name, values) for name, values in provenance.facts(board) if values],
+        warnings=provenance.warnings(board),
+    )
+
+
+def _cell(column: Column, row: Row, ui: str) -> _Cell:
+    interval = column.interval(row)
+    hint = ""
+    if column.key == "status":
+        hint = row.reason
+    elif column.key == "published" and row.published is not None:
+        hint = row.published.note or ""
+    return _Cell(
+        key=column.key,
+        text=str(row.rank or "") if column.key == "rank" else column.text(row),
+        value=column.value(row),
+        numeric=column.numeric,
+        interval=interval,
+        interval_text="" if interval is None else "–".join(map(readable.score, interval)),
+        link=_link(row, ui) if column.key == "run" and row.run_id else "",
+        hint=hint,
+        below=_parts(row) if column.key == "model" else "",
+    )
+
+
+def _parts(row: Row) -> str:
+    """What else the method is, besides its model."""
+    parts = {name: row.method.get(name, "") for name in METHOD if name != "model"}
+    if parts["pca"][:1].isdigit():
+        parts["pca"] = f"PCA {parts['pca']}"
+    return " · ".join(part for part in parts.values() if part and part != "none")
+
+
+def _link(row: Row, ui: str) -> str:
+    return (
+        f"{ui.rstrip('/')}/#/experiments/{quote(row.experiment_id, safe='')}"
+        f"/runs/{quote(row.run_id, safe='')}"
+    )

@@ -1,0 +1,131 @@
+"""Parts of the leaderboard on made-up rows: comparison, Pareto front, classes, provenance."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from outliers_bench.reports.leaderboard.boards import Board, Row, short_labels
+from outliers_bench.reports.leaderboard.compare import with_significance
+from outliers_bench.reports.leaderboard.files import write_boards
+from outliers_bench.reports.leaderboard.heatmap import heat_map, shade
+from outliers_bench.reports.leaderboard.pareto import Point, front, plot
+from outliers_bench.reports.leaderboard.provenance import facts, warnings
+
+
+def row(rank, *, run_id=None, metrics=None, tags=None, **method):
+    told = {"model": "m", "variant": "8px", "pca": "none", "index": "exact", "metric": "cosine"}
+    name = run_id or f"run{rank}"
+    return Row(
+        rank, name, name, "one", {**told, "rerank": "", **method}, metrics or {}, tags=tags or {}
+    )
+
+
+def board(*rows, **more):
+    return Board("photos", "one", 40, 20, tuple(rows), **more)
+
+
+def scores(values, names=None):
+    return pd.Series(values, index=names or [f"{n}.jpg" for n in range(len(values))], dtype=float)
+
+
+def test_what_was_asked_other_queries_is_not_compared_and_that_is_told():
+    rows = [row(1), row(2), row(3), row(4)]
+    values = {
+        "run1": scores([1, 1, 1, 0]),
+        "run2": scores([1, 1, 1, 0]),
+        "run3": scores([1, 1, 0], names=["0.jpg", "1.jpg", "2.jpg"]),
+    }
+    compared, why = with_significance(rows, values)
+    assert [found.tied for found in compared] == [True, True, None, None]
+    assert compared[1].p == 1.0
+    assert "1 with other queries" in why
+    assert "1 with no figures query by query" in why
+
+
+def test_without_the_bests_own_figures_nothing_is_compared():
+    compared, why = with_significance([row(1), row(2)], {"run2": scores([1, 0])})
+    assert all(found.p is None for found in compared)
+    assert "the best run has no figures" in why
+
+
+@pytest.mark.parametrize(
+    ("more_is_better", "kept"), [(False, [(1, 0.5), (2, 0.7)]), (True, [(9, 0.6), (2, 0.7)])]
+)
+def test_the_front_is_what_nothing_beats(more_is_better, kept):
+    plane = [(1, 0.5), (2, 0.7), (2, 0.6), (9, 0.6), (3, 0.5)]
+    points = [Point("", row(1), x, y) for x, y in plane]
+    assert [(p.x, p.y) for p in front(points, more_is_better=more_is_better)] == kept
+
+
+def test_a_plot_names_the_front_and_titles_every_dot():
+    rows = [
+        row(
+            n,
+            pca=str(n),
+            metrics={"hit_at_1": 1 - n / 10, "index_bytes": 4000.0 / n, "dimensions": 1},
+        )
+        for n in range(1, 6)
+    ]
+    beaten = row(6, model="<b>", metrics={"hit_at_1": 0.3, "index_bytes": 9000.0})
+    svg = plot([*rows, beaten], metric="hit_at_1", cost="index_bytes", name="x")
+    assert len(re.findall("<title>", svg)) == 6
+    assert "<title>6. run6: hit@1 0.300, index size 8.8 KiB</title>" in svg
+    for n in range(1, 6):
+        assert f"m · PCA {n}<" in svg
+    assert "<b>" not in svg
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert len(set(ids)) == len(ids)
+    assert all(name.startswith("x-") for name in ids)
+    assert plot([row(1)], metric="hit_at_1", cost="index_bytes", name="x") is None
+
+
+def test_labels_say_what_differs():
+    assert short_labels([row(1, pca="64"), row(2, index="annoy")]) == [
+        "PCA 64 · exact",
+        "no PCA · annoy",
+    ]
+    assert short_labels([row(1)]) == ["m"]
+
+
+def test_the_hardest_class_is_on_top_and_readable():
+    per_class = {"run1": {"cat": 0.9, "dog": 0.5}, "run2": {"cat": 0.2, "dog": 0.5, "eel": 0.0}}
+    made = board(row(1), row(2), row(3), per_class=per_class, class_queries={"cat": 7})
+    heat = heat_map(made)
+    assert [rank for rank, _ in heat.methods] == ["1", "2"]
+    assert [(name, n) for name, n, _ in heat.classes] == [("eel", None), ("dog", None), ("cat", 7)]
+    assert heat.classes[0][2][0] is None
+    assert [cell.value for cell in heat.classes[2][2]] == [0.9, 0.2]
+    assert heat_map(board(row(1))) is None
+
+
+@pytest.mark.parametrize("value", [0, 0.1, 0.25, 0.5, 0.62, 0.75, 0.9, 1])
+def test_numbers_stand_out_from_their_cell(value):
+    def luminance(colour):
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    found = shade(value)
+    ink = {"#000": "#000000", "#fff": "#ffffff"}[found.ink]
+    bright, dark = sorted([luminance(ink), luminance(found.background)], reverse=True)
+    assert (bright + 0.05) / (dark + 0.05) >= 4.5  # WCAG AA
+
+
+def test_rows_that_were_not_measured_alike_are_told():
+    here = {"machine.cpu": "A", "version.outliers_bench": "1", "mlflow.source.git.commit": "c" * 40}
+    same = board(row(1, tags=here), row(2, tags=here))
+    assert warnings(same) == []
+    assert ("commit", ["c" * 10]) in facts(same)
+    other = {**here, "machine.cpu": "B", "git_dirty": "true"}
+    told = warnings(board(row(1, tags=here), row(2, tags=other)))
+    assert ["machines" in line or "commits" in line for line in told] == [True, True]
+    assert "costs do not compare" in told[0]
+
+
+def test_markdown_shows_names_as_they_are(tmp_path):
+    made = board(row(1, model="<script>|", metrics={"hit_at_1": 0.5}))
+    (path,) = write_boards([made], tmp_path, metric="hit_at_1", formats=("md",))
+    text = path.read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;\\|" in text
