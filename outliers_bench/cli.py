@@ -18,31 +18,40 @@ from omegaconf.errors import OmegaConfBaseException
 from outliers_bench import sweep
 from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
-from outliers_bench.explain import explain
+from outliers_bench.explain import leave
 from outliers_bench.help import page, wanted
+from outliers_bench.objective import check_objective
 
-USER_ERROR = 2
+UNFINISHED = 1  # a sweep that ran, though not all of it
 INTERRUPTION = "interrupted; what was computed is kept, and the same command goes on from there"
+_INCOMPLETE = "not every job of the sweep finished, as told above"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
-def job(cfg: DictConfig) -> None:
-    """Run one composed config."""
+def job(cfg: DictConfig) -> float | None:
+    """Run one composed config; a sweeper that asks for it gets the run's objective."""
     hydra_config = HydraConfig.get()
     overrides = list(hydra_config.overrides.task)
+    asked = sweep.wants_objective()
     try:
-        with sweep.recorded(cfg.tracking.uri, overrides):
+        with sweep.recorded(cfg, overrides):
             config = typed(cfg)
+            if asked:
+                check_objective(config.objective, config.k)
             # Only now: a mistake in the options is told without waiting for the libraries.
             from outliers_bench.benchmark import prepare, run
 
             prepared = prepare(config)
-        run(prepared, overrides=overrides)
+            if asked:
+                labelled = prepared.split.labelled
+                check_objective(config.objective, config.k, labelled=labelled)
+        result = run(prepared, overrides=overrides)
+        return sweep.objective(prepared, result) if asked else None
     except BenchError as error:
         if hydra_config.mode is RunMode.MULTIRUN:
             print(f"error in {' '.join(overrides)}: {error}", file=sys.stderr)
             raise  # the launcher goes on with the other jobs and raises this at the end
-        _leave(error)
+        leave(error)
 
 
 def main() -> None:
@@ -64,24 +73,22 @@ def main() -> None:
             print(page(shipped("conf"), shipped("experiments"), sys.argv[1:]))
         else:
             compose_and_run()
-        sweep.finish()
+        if sweep.finish():
+            leave(BenchError(_INCOMPLETE), UNFINISHED)
     except KeyboardInterrupt:
-        print(
-            "interrupted; what was computed is kept, and the same command goes on from there",
-            file=sys.stderr,
-        )
+        print(INTERRUPTION, file=sys.stderr)
         sweep.finish("KILLED")
         sys.exit(INTERRUPTED)
     except SystemExit:
         sweep.finish("KILLED")
         raise
     except (BenchError, HydraException, OmegaConfBaseException) as error:
-        swept = sweep.finish("FAILED")
+        swept = sweep.finish("FAILED") is not None
         if wants_traceback:
             raise
         if swept and isinstance(error, BenchError):
-            error = BenchError("not every job of the sweep finished, as told above")
-        _leave(error)
+            error = BenchError(_INCOMPLETE)
+        leave(error, *([UNFINISHED] if swept else []))
     except Exception:
         sweep.finish("FAILED")
         raise
@@ -90,9 +97,3 @@ def main() -> None:
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
     """Let SIGTERM unwind the stack, so that the run in MLflow learns of it."""
     sys.exit(128 + signum)
-
-
-def _leave(error: BenchError | HydraException | OmegaConfBaseException) -> None:
-    message = str(error) if isinstance(error, BenchError) else explain(error)
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(USER_ERROR)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import Container, DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from outliers_bench.errors import BenchError
+
+USER_ERROR = 2
 # What OmegaConf adds about its nodes says nothing to whoever typed the override.
 INNER_DETAILS = ("full_key:", "reference_type=", "object_type=", "Set the environment variable")
+OF_EXTRA = (("hydra/sweeper", "optuna"), ("hydra/launcher", "joblib"))
 MERGING = "Error merging override "
 
 
@@ -29,6 +35,8 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     """
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        if (group, option) in OF_EXTRA:
+            return f"{group}={option} is not installed: pip install 'outliers-bench[sweep]'"
         return f"{group}={option}: no such option{_instead(option, error.options)}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -44,6 +52,15 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
         "a list is wanted, as in k=[1,5]",
         said,
     )
+
+
+def leave(
+    error: BenchError | HydraException | OmegaConfBaseException, code: int = USER_ERROR
+) -> NoReturn:
+    """Tell a mistake on one line of standard error, and end with an exit code."""
+    message = str(error) if isinstance(error, BenchError) else explain(error)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _in_one_line(error: BaseException | None) -> str:

@@ -10,13 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outliers_bench.tracking import provenance
+from outliers_bench.tracking import process, provenance, system
 from outliers_bench.tracking.datasets import Dataset, dataset_inputs
 from outliers_bench.tracking.store import experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+PARENT_TAG = "mlflow.parentRunId"
 CUT_SHORT = "the process ended before the run did"
 _LONGEST_PARAM = 6000  # characters; MLflow refuses more
 _LONGEST_TAG = 5000
@@ -89,6 +90,7 @@ def begin(client: MlflowClient, beginning: Beginning) -> RunHandle:
         run_name=beginning.name,
     )
     _open.add(run.info.run_id)
+    system.watch(client.tracking_uri, run.info.run_id)
     try:
         _log_beginning(client, run.info.run_id, beginning)
     except BaseException as error:
@@ -140,13 +142,20 @@ def note(
     tags, metrics : mapping
         By name.
     """
-    from mlflow.entities import Metric, RunTag
+    from mlflow.entities import Metric
 
     client.log_artifacts(run_id, artifacts)
     now = int(time.time() * 1000)
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+    add_tags(client, run_id, tags)
     # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
     client.log_batch(run_id, metrics=[Metric(n, value, now, 0) for n, value in metrics.items()])
+
+
+def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Add tags to a run, whether it has ended or not."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
 def log_epochs(
@@ -178,6 +187,7 @@ def log_epochs(
 
 def end(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
     """End a run as FINISHED, FAILED or KILLED, and say why it failed."""
+    system.leave(run_id)
     if failure:  # first: whoever sees the status will look for the reason
         client.set_tag(run_id, "failure", failure)
     client.set_terminated(run_id, status)
@@ -188,7 +198,12 @@ def abandon(client: MlflowClient) -> None:
     """End the runs that were begun in this process and never ended, as KILLED."""
     for run_id in list(_open):
         with suppress(Exception):  # deleted meanwhile, or out of reach: the others may not be
-            end(client, run_id, "KILLED", CUT_SHORT)
+            end_lost(client, run_id)
+
+
+def end_lost(client: MlflowClient, run_id: str) -> None:
+    """End a run as KILLED whose process did not live to say how it went."""
+    end(client, run_id, "KILLED", CUT_SHORT)
 
 
 def find_finished(client: MlflowClient, experiment: str, identity: str) -> FinishedRun | None:
@@ -223,10 +238,11 @@ def failure_line(error: BaseException) -> str:
 
 
 def source_tags() -> dict[str, str]:
-    """MLflow's own tags for who ran which program of which commit."""
+    """MLflow's own tags for who ran which program of which commit, and ours for the process."""
     return {
         "mlflow.user": provenance.user(),
         "mlflow.source.name": provenance.command(),
         "mlflow.source.type": "LOCAL",
         **provenance.git(),
+        process.TAG: process.process_tag(),
     }

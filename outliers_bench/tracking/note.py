@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
 
 from outliers_bench.reports import format as readable
 from outliers_bench.types import Result
@@ -11,7 +13,7 @@ _FIRST = ("hit@1", "hit@5", "hit@10", "MAP@R")
 
 
 def describe_result(
-    result: Result, *, name: str, overrides: Sequence[str], pictures: Sequence[str]
+    result: Result, *, name: str, run_id: str, overrides: Sequence[str], pictures: Sequence[str]
 ) -> str:
     """Say in Markdown what was run, what came out, what it took, and how to do it again.
 
@@ -19,8 +21,8 @@ def describe_result(
     ----------
     result : Result
         What the run found.
-    name : str
-        The run's name.
+    name, run_id : str
+        The run's name and id.
     overrides : sequence of str
         What stood on the command line.
     pictures : sequence of str
@@ -31,6 +33,7 @@ def describe_result(
     first = " · ".join(f"{metric} **{value}**" for metric, value in found if metric in _FIRST)
     parts = [
         first or "No labels, so nothing was scored.",
+        *([picture(_pictured(pictures), run_id)] if pictures else []),
         f"{name} on {result.split.name}",
         *([table(("metric", "value"), found)] if found else []),
         table(("images", ""), readable.counts(result)),
@@ -38,9 +41,22 @@ def describe_result(
     ]
     if pictures:
         paths = ", ".join(f"`pictures/{name}`" for name in pictures)
-        parts.append(f"Pictures, under Artifacts: {paths}")
+        parts.append(f"All pictures, under Artifacts: {paths}")
     parts.append(f"Again:\n\n```\n{readable.command(overrides)}\n```")
     return "\n\n".join(parts)
+
+
+def picture(name: str, run_id: str) -> str:
+    """One of the run's pictures, as MLflow's UI shows it inside a description.
+
+    The address counts from the UI's own page, so that it holds under any host and prefix.
+    """
+    return f"![{Path(name).stem}](get-artifact?path=pictures/{quote(name)}&run_uuid={run_id})"
+
+
+def _pictured(names: Sequence[str]) -> str:
+    """The picture that says most of a run."""
+    return next((name for name in names if Path(name).stem == "typical"), names[0])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -75,7 +75,7 @@ class Recorder:
             "for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):\n"
             "    if hasattr(signal, name): signal.signal(getattr(signal, name), signal.SIG_IGN)\n"
             f"sys.path[:] = {path!r}; sys.argv[:] = {getattr(sys, 'argv', [''])[:1]!r}\n"
-            "from outliers_bench.tracking.serve import serve; serve()"
+            f"from outliers_bench.tracking.serve import serve; serve({os.getpid()})"
         )
         # A profile of imports is asked of this process.
         env = {k: v for k, v in os.environ.items() if k != "PYTHONPROFILEIMPORTTIME"}

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from outliers_bench.errors import BenchError
-from outliers_bench.tracking import entries, sweep
+from outliers_bench.tracking import entries, lost, process, sweep
 from outliers_bench.tracking.messages import GREETING, receive, send
 from outliers_bench.tracking.recorder import RecorderError
 from outliers_bench.tracking.store import open_client, prepare_import
@@ -19,15 +19,22 @@ from outliers_bench.tracking.store import open_client, prepare_import
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_BEGINNINGS = (entries.begin, sweep.start_parent)
 _POLITE = 19  # what the other process measures meanwhile must not suffer
 
 
-def serve() -> None:
+def serve(worker: int) -> None:
     """Answer questions from standard input on standard output until their end.
 
     The first message is the tracking URI with the environment. The end comes without a word: runs
     and sweeps that were begun here and never ended are ended as KILLED.
+
+    Parameters
+    ----------
+    worker : int
+        Id of the process whose work is recorded.
     """
+    process.works_for(worker)
     requests, answers = sys.stdin.buffer, _own_stdout()
     answers.write(GREETING)
     answers.flush()
@@ -40,6 +47,7 @@ def serve() -> None:
     uri, environment = pickle.loads(opening)  # noqa: S301
     os.environ.update(environment)
     client: MlflowClient | None = None
+    looked = False
     with suppress(OSError):  # nobody listens any more
         while (question := receive(requests)) is not None:
             try:
@@ -49,6 +57,9 @@ def serve() -> None:
             except Exception as error:
                 answer = pickle.dumps((False, _portable(error)))
             send(answers, answer)
+            if client and not looked and function in _BEGINNINGS:
+                looked = True
+                lost.end_lost_runs(client)  # now that nobody waits for it
     if client is not None:
         entries.abandon(client)
         sweep.abandon(client)

@@ -6,17 +6,27 @@ from pathlib import Path
 import pytest
 
 from outliers_bench.errors import BenchError
+from outliers_bench.tracking import sweep
 from outliers_bench.tracking.entries import find_finished
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.run import start_run
 from outliers_bench.tracking.sweep import (
+    PARENT_TAG,
     children,
+    discard_parent,
     finish_parent,
     note_found,
     record_failure,
     start_parent,
 )
 from tests.results import make_config, make_result, make_split
+
+
+@pytest.fixture(autouse=True)
+def no_leaderboard(request, monkeypatch):
+    """Drawing one takes seconds; one test does."""
+    if request.function is not test_a_sweep_sums_up_its_children:
+        monkeypatch.setattr(sweep, "_log_leaderboard", lambda *_: None)
 
 
 def child(uri, parent, *, seed, model):
@@ -52,6 +62,8 @@ def test_a_sweep_sums_up_its_children(uri, client):
     assert (run.data.tags["n_finished"], run.data.tags["n_failed"]) == ("2", "2")
     assert run.data.metrics["hit_at_1"] == max(scores)[0]
     assert run.data.tags["best_run_id"] in {run_id for score, run_id in scores}
+    files = {file.path for file in client.list_artifacts(parent)}
+    assert files >= {"leaderboard.html", "leaderboard.md", "leaderboard.csv", "children.csv"}
     note = run.data.tags["mlflow.note.content"]
     assert "2 of 4 jobs finished" in note
     assert "a 8px · exact · cosine" in note
@@ -116,3 +128,53 @@ def test_jobs_that_were_found_finished_count(uri, client):
     assert all(f"| {model} 8px · exact · cosine |" in note for model in "abc")
     assert run.info.status == "FINISHED"
     assert sorted(row["before"] for row in table_of(run)) == ["", "yes", "yes"]
+
+
+def test_the_best_is_best_in_the_objective(uri, client):
+    """A cost to minimise: the smaller wins, and what makes it differ is told."""
+    parent = start_parent(
+        client, "cheap", overrides=[], objective="search_ms_per_query", direction="minimize"
+    )
+    place = client.get_run(parent).info.experiment_id
+    for leaf, cost in (("10", 3.0), ("40", 1.5), ("90", 2.0)):
+        tags = {PARENT_TAG: parent, "overrides": f"seed=0 index.leaf_size={leaf}"}
+        run = client.create_run(place, tags=tags, run_name=f"leaf {leaf}").info.run_id
+        client.log_metric(run, "search_ms_per_query", cost)
+        client.set_terminated(run, "FINISHED")
+    assert finish_parent(client, parent) == 0
+    run = client.get_run(parent)
+    assert run.data.metrics["search_ms_per_query"] == 1.5
+    assert run.data.tags["best_parameters"] == "index.leaf_size=40"
+    assert [row["run"] for row in table_of(run)] == ["leaf 40", "leaf 90", "leaf 10"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "swept", "name"),
+    [
+        (["+experiments/models_we_built=glob(*)", "seed=1"], [], "table models_we_built"),
+        (["+experiments/models_we_built=sift,vgg16"], [], "table models_we_built sift,vgg16"),
+        (["+experiments=search", "seed=1"], ["pca.n=range(2,9)"], "sweep search"),
+        (["+experiments=search", "seed=0,1"], [], "sweep search seed=0,1"),
+        (["seed=1"], ["pca.n=range(2,9)"], "sweep pca.n=range(2,9)"),
+    ],
+)
+def test_a_sweep_is_named_after_what_it_varies(overrides, swept, name, client):
+    parent = start_parent(client, "named", overrides=overrides, n_jobs=8, swept=swept)
+    assert client.get_run(parent).info.run_name == f"{name} · 8 jobs"
+
+
+def test_a_failed_job_says_of_which_row_it_was(client):
+    parent = start_parent(client, "rows", overrides=[])
+    error = BenchError("no weights")
+    tags = {"table": "built", "row": "vgg16", "published.built": "vgg16", "data": "photos"}
+    run = record_failure(client, parent, overrides=["a=b"], error=error, tags=tags)
+    assert client.get_run(run).data.tags.items() >= tags.items()
+
+
+def test_a_sweep_that_never_began_leaves_no_run(client):
+    parent = start_parent(client, "refused", overrides=[])
+    assert discard_parent(client, parent)
+    assert client.get_run(parent).info.lifecycle_stage == "deleted"
+    begun = start_parent(client, "refused", overrides=[])
+    record_failure(client, begun, overrides=["a=b"], error=BenchError("no"))
+    assert not discard_parent(client, begun)

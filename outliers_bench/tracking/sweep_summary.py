@@ -1,0 +1,113 @@
+"""The runs of a sweep side by side: best first, as a table, as CSV, and the best one praised."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from outliers_bench.objective import is_score
+from outliers_bench.reports import format as readable
+from outliers_bench.tracking.entries import PARENT_TAG
+from outliers_bench.tracking.note import table
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_SHOWN = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
+_REASON = 120  # characters of why a run failed
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The runs of a sweep by its objective, best first, and the metrics to show of them.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Those without a score last, in the order they ran.
+    objective : str
+        The metric that the best is best in.
+    """
+
+    runs: Sequence[Run]
+    objective: str
+
+    @classmethod
+    def by(cls, tags: Mapping[str, str], runs: Sequence[Run]) -> Ranked:
+        """Order runs as the tags `objective` and `direction` of their sweep say."""
+        objective = tags.get("objective", "hit_at_1")
+        sign = 1 if tags.get("direction") == "minimize" else -1
+
+        def place(run: Run) -> float:  # those without a score last, in the order they ran
+            score = run.data.metrics.get(objective, math.nan)
+            return math.inf if math.isnan(score) else sign * score
+
+        return cls(sorted(runs, key=place), objective)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The objective and the usual scores."""
+        return tuple(dict.fromkeys([self.objective, *_SHOWN]))
+
+    def best(self) -> Run | None:
+        """The best finished run, if all were asked the same questions."""
+        scored = [
+            run
+            for run in self.runs
+            if run.info.status == "FINISHED" and self.objective in run.data.metrics
+        ]
+        splits = {run.data.tags.get("split_fingerprint") for run in scored}
+        return scored[0] if len(splits) == 1 else None
+
+    def parameters(self, run: Run) -> list[str]:
+        """The overrides that tell a run from the others; all of its own where nothing does."""
+        said = [_overrides(other) for other in self.runs]
+        own = _overrides(run)
+        return [word for word in own if not all(word in other for other in said)] or own
+
+
+def _overrides(run: Run) -> list[str]:
+    return shlex.split(run.data.tags.get("overrides", ""))
+
+
+def rows_table(runs: Sequence[Run], shown: Sequence[str]) -> str:
+    """Runs as a Markdown table: scores, what became of them, names."""
+    rows = []
+    for run in runs:
+        metrics, tags = run.data.metrics, run.data.tags
+        scores = [_said(name, metrics[name]) if name in metrics else "" for name in shown]
+        outcome = tags.get("failure", "")[:_REASON] or run.info.status.lower()
+        rows.append([*scores, outcome, run.info.run_name, tags.get("data", "")])
+    return table([*map(readable.title, shown), "status", "run", "data"], rows)
+
+
+def _said(metric: str, value: float) -> str:
+    return readable.score(value) if is_score(metric) else readable.rate(value)
+
+
+def whole_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> str:
+    """Every run with every metric, in full precision."""
+    metrics = list(dict.fromkeys([*shown, *(name for run in runs for name in run.data.metrics)]))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["run_id", "run", "status", "before", "data", "overrides", "failure", *metrics])
+    for run in runs:
+        tags = run.data.tags
+        before = "" if tags.get(PARENT_TAG) == parent_run_id else "yes"
+        told = [tags.get(name, "") for name in ("data", "overrides", "failure")]
+        numbers = [run.data.metrics.get(name, "") for name in metrics]
+        start = [run.info.run_id, run.info.run_name, run.info.status.lower(), before]
+        writer.writerow([*start, *told, *numbers])
+    return text.getvalue()
+
+
+def praise(best: Run, ranked: Ranked) -> str:
+    """The best run in a sentence of Markdown."""
+    score = _said(ranked.objective, best.data.metrics[ranked.objective])
+    praise = f"Best: **{best.info.run_name}**, {readable.title(ranked.objective)} **{score}**"
+    return f"{praise}, with `{' '.join(ranked.parameters(best)) or 'the defaults'}`"
