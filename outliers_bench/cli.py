@@ -15,12 +15,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from outliers_bench import sweep
 from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.explain import leave
 from outliers_bench.help import page, wanted
-from outliers_bench.objective import check_objective
+from outliers_bench.sweeps import parent as sweep
+from outliers_bench.sweeps.objective import check_objective
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
 INTERRUPTION = "interrupted; what was computed is kept, and the same command goes on from there"

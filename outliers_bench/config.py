@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -292,6 +293,7 @@ def _check_ranges(config: Config) -> None:
         raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
 
 
+@cache  # Hydra keeps what it was told, for as long as the process lives
 def register() -> None:
     """Make known to Hydra what is no file below conf/: the schema and the experiments."""
     store = ConfigStore.instance()

@@ -63,6 +63,9 @@ def test_a_run_shows_and_records_everything(desk):
         *("seconds_index", "seconds_search"),
     ):
         assert name in metrics, name
+    low, high = (metrics[f"ci95/hit_at_1_{end}"] for end in ("low", "high"))
+    assert 0 <= low <= metrics["hit_at_1"] <= high <= 1
+    assert low < high
     assert metrics["features_computed"] == 96
     assert run.data.params["model.name"] == "pixels"
     assert run.data.params["k"] == "[1, 5]"

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.objective import check_objective, is_score, objective_of
+from outliers_bench.evaluation.names import is_score
+from outliers_bench.sweeps.objective import check_objective, objective_of
 from outliers_bench.tracking.store import open_client
 from tests.cli import bench, in_process
 

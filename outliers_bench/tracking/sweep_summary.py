@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outliers_bench.objective import is_score
+from outliers_bench.evaluation.names import is_score
 from outliers_bench.reports import format as readable
 from outliers_bench.tracking.entries import PARENT_TAG
 from outliers_bench.tracking.note import table

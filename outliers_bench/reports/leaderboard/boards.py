@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,20 +12,6 @@ if TYPE_CHECKING:
 SCORES = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
 METHOD = ("model", "variant", "pca", "index", "metric", "rerank")
 FINISHED = "finished"
-_COST = re.compile(
-    r"dimensions|search_ms_per_query|index_bytes|index_build_seconds|peak_memory_bytes|seconds_.+"
-)
-_SCORE = re.compile(r"(hit|precision|recall)_at_\d+|map_at_r|r_precision|mrr")
-
-
-def is_cost(metric: str) -> bool:
-    """Whether less of it is better."""
-    return _COST.fullmatch(metric) is not None
-
-
-def is_score(metric: str) -> bool:
-    """Whether it says how good a ranking is, from 0 to 1."""
-    return _SCORE.fullmatch(metric) is not None
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from outliers_bench.evaluation.names import is_score
 from outliers_bench.reports import format as readable
 from outliers_bench.reports.leaderboard.boards import (
     METHOD,
     SCORES,
     Board,
     Row,
-    is_score,
     label,
 )
 
@@ -92,7 +92,7 @@ def rank_text(row: Row) -> str:
 
 def number(metric: str, value: float) -> str:
     """A metric's value as people read it."""
-    if is_score(metric):
+    if is_score(metric) or metric.startswith("recall_at_"):
         return readable.score(value)
     if metric.endswith("_bytes"):
         return readable.size(value)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.names import is_score
 from outliers_bench.reports import format as readable
 from outliers_bench.reports.leaderboard import pareto, provenance, words
-from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row, is_score
+from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row
 from outliers_bench.reports.leaderboard.columns import TIED, Column, columns
 from outliers_bench.reports.leaderboard.heatmap import HeatMap, heat_map
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.names import less_is_better
 from outliers_bench.reports.leaderboard.artifacts import per_class, per_query
-from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row, is_cost
+from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row
 from outliers_bench.reports.leaderboard.compare import with_significance
 from outliers_bench.reports.leaderboard.table_rows import Figures, unmeasured
 from outliers_bench.tracking.search import search_runs
@@ -185,7 +186,7 @@ def _places(runs: Sequence[Run]) -> set[str]:
 
 
 def _ranked(runs: Sequence[Run], figures: Figures, metric: str) -> Iterable[Row]:
-    sign = 1 if is_cost(metric) else -1
+    sign = 1 if less_is_better(metric) else -1
     ordered = sorted(
         runs, key=lambda run: (sign * run.data.metrics[metric], run.info.run_name or "")
     )
@@ -211,7 +212,7 @@ def _with_tables(client: MlflowClient, board: Board, runs: Sequence[Run], metric
     if not runs:
         return board
     rows, why = list(board.measured), ""
-    if not is_cost(metric) and len(runs) > 1:
+    if not less_is_better(metric) and len(runs) > 1:
         rows, why = with_significance(rows, per_query(client, runs, metric))
     by_id = {run.info.run_id: run for run in runs}
     best = list(dict.fromkeys(row.run_id for row in rows))[:BEST_BY_CLASS]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+from outliers_bench.evaluation.names import less_is_better
 from outliers_bench.reports import format as readable
-from outliers_bench.reports.leaderboard.boards import Board, Row, is_cost, short_labels
+from outliers_bench.reports.leaderboard.boards import Board, Row, short_labels
 from outliers_bench.reports.leaderboard.columns import TIED, heading, number, range_text
 
 _NAMED = 4  # tied methods that are named in a sentence
@@ -65,7 +66,7 @@ def legend(board: Board, metric: str) -> list[str]:
 
 def comparison(board: Board, metric: str) -> str:
     """Why a board ranked by this has no comparison; empty where it has one."""
-    if is_cost(metric) and len(board.measured) > 1:
+    if less_is_better(metric) and len(board.measured) > 1:
         return "Ranked by a cost: no significance is told."
     return ""
 

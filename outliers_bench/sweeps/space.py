@@ -14,7 +14,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
-from outliers_bench.objective import check_objective
+from outliers_bench.sweeps.objective import check_objective
 
 BASIC = "hydra._internal.core_plugins."  # where Hydra's own sweeper and launcher stand
 

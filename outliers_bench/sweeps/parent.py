@@ -16,9 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 from outliers_bench import published
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.names import is_score
 from outliers_bench.explain import leave
-from outliers_bench.objective import is_score, objective_of
-from outliers_bench.swept import BASIC, Space, check, needs_objective
+from outliers_bench.sweeps.objective import objective_of
+from outliers_bench.sweeps.space import BASIC, Space, check, needs_objective
 from outliers_bench.tracking.run import PARENT_RUN_VARIABLE
 
 if TYPE_CHECKING:

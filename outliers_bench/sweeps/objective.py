@@ -6,15 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.names import is_score
 
 _CUT_OFF = re.compile(r"(hit|precision)_at_(\d+)")
-_SCORES = ("map_at_r", "r_precision", "mrr")
 _COST = "such as objective=search_ms_per_query"
-
-
-def is_score(metric: str) -> bool:
-    """Whether a metric says how good a ranking is, and so needs labels; the others are costs."""
-    return metric in _SCORES or _CUT_OFF.fullmatch(metric) is not None
 
 
 def check_objective(metric: str, k: Sequence[int], *, labelled: bool = True) -> None:
