@@ -7,19 +7,33 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-# The published tables, and how photos are given: already cut into query and gallery, or not.
+# Where runs are recorded, if not in mlflow.db here.
+URI :=
+
+# Folder and address reach the shell by its environment, where neither it nor make reads code into
+# them, and Hydra in quotes, in which an apostrophe needs a backslash.
+unexport DATA URI
+export PHOTOS := $(value DATA)
+export STORE := $(value URI)
+QUOTED = '$$(printf %s "$$$(1)" | sed "s/'/\\\\'/g")'
+
 TABLES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard experiments/*/*.yaml)))))
-KIND    = $$(test -d "$(DATA)/query" && echo prepared || echo folder)
-PHOTOS  = $(if $(DATA),data=$(KIND) "data.root='$(DATA)'")
+# Photos are given already cut into query and gallery, or not.
+KIND    = $$(test -d "$$PHOTOS/query" && echo prepared || echo folder)
+ON      = $(if $(STORE),"tracking.uri=$(call QUOTED,STORE)") $(if $(PHOTOS),data=$(KIND) "data.root=$(call QUOTED,PHOTOS)")
+FROM    = $(if $(STORE),--uri "$$STORE")
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo table test test-all lint format leaderboard ui clean
 
 # Told at once, before anything is installed or run.
 ifneq ($(filter table,$(MAKECMDGOALS)),)
-ifeq ($(filter $(TABLES),$(NAME)),)
+ifneq ($(words $(NAME)) $(filter $(TABLES),$(NAME)),1 $(NAME))
 $(error NAME=$(NAME): give the name of a published table, as in make table \
 	NAME=models_we_built DATA=photos; there is: $(TABLES))
+endif
+ifneq ($(findstring tracking.uri=,$(ARGS))$(findstring tracking=,$(ARGS)),)
+$(error ARGS=$(ARGS): runs and comparison must be in one place; give it as URI=<tracking URI>)
 endif
 endif
 
@@ -40,10 +54,10 @@ demo: $(READY) ## Run the offline default beside raw pixels, and compare the two
 	$(BIN)/python -m outliers_bench.leaderboard
 
 # 1 says that a row could not be run, as without its weights; the others are compared all the same.
-table: $(READY) ## Run every row of a published table: NAME=models_we_built DATA=folder of photos
+table: $(READY) ## Run every row of a published table: NAME=models_we_built DATA=folder of photos [URI=where to record]
 	$(BIN)/python -m outliers_bench -m '+experiments/$(NAME)=glob(*)' skip_finished=true \
-		$(PHOTOS) $(ARGS) || test $$? -eq 1
-	$(BIN)/python -m outliers_bench.leaderboard --table $(NAME)
+		$(ON) $(ARGS) || test $$? -eq 1
+	$(BIN)/python -m outliers_bench.leaderboard $(FROM) --table $(NAME)
 
 test: $(READY) ## Run the fast tests
 	$(BIN)/python -m pytest
@@ -61,10 +75,10 @@ format: $(READY) ## Bring the code into style
 	$(BIN)/ruff format
 
 leaderboard: $(READY) ## Compare the recorded runs; writes leaderboard.md, .csv and .html
-	$(BIN)/python -m outliers_bench.leaderboard $(ARGS)
+	$(BIN)/python -m outliers_bench.leaderboard $(FROM) $(ARGS)
 
 ui: $(READY) ## Open the MLflow UI on this machine only
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+	$(BIN)/mlflow ui --backend-store-uri "$${STORE:-sqlite:///mlflow.db}" --host 127.0.0.1
 
 clean: ## Remove caches and builds; runs and features stay
 	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

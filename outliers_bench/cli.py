@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from traceback import format_exception
 from types import FrameType
 
 import hydra
@@ -17,25 +19,33 @@ from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
-from outliers_bench.explain import leave
+from outliers_bench.explain import explain, leave
 from outliers_bench.help import page, wanted
 from outliers_bench.sweeps import parent as sweep
-from outliers_bench.sweeps.objective import check_objective
+from outliers_bench.sweeps.objective import check_known, check_objective
+from outliers_bench.tracking.entries import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
 INTERRUPTION = "interrupted; what was computed is kept, and the same command goes on from there"
 _INCOMPLETE = "not every job of the sweep finished, as told above"
+_WORKER_DIED = (
+    "a worker process died, perhaps for want of memory; the same command with skip_finished=true "
+    "goes on"
+)
+_DEAD_WORKER = ("TerminatedWorkerError", "BrokenProcessPool")  # joblib's, which may not be there
+_MISTAKES = (BenchError, HydraException, OmegaConfBaseException)
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def job(cfg: DictConfig) -> float | None:
     """Run one composed config; a sweeper that asks for it gets the run's objective."""
     hydra_config = HydraConfig.get()
-    overrides = list(hydra_config.overrides.task)
+    overrides = sweep.job_overrides()
     asked = sweep.wants_objective()
     try:
         with sweep.recorded(cfg, overrides):
             config = typed(cfg)
+            check_known(config.objective, config.k)
             if asked:
                 check_objective(config.objective, config.k)
             # Only now: a mistake in the options is told without waiting for the libraries.
@@ -45,13 +55,21 @@ def job(cfg: DictConfig) -> float | None:
             if asked:
                 labelled = prepared.split.labelled
                 check_objective(config.objective, config.k, labelled=labelled)
-        result = run(prepared, overrides=overrides)
-        return sweep.objective(prepared, result) if asked else None
-    except BenchError as error:
+        run(prepared, overrides=overrides)
+        return sweep.objective(prepared) if asked else None
+    except Exception as error:
         if hydra_config.mode is RunMode.MULTIRUN:
-            print(f"error in {' '.join(overrides)}: {error}", file=sys.stderr)
+            _tell(error, overrides)
             raise  # the launcher goes on with the other jobs and raises this at the end
-        leave(error)
+        if isinstance(error, BenchError):
+            leave(error)
+        raise
+
+
+def _tell(error: Exception, overrides: Sequence[str]) -> None:
+    """Say at once why a job of a sweep has failed."""
+    told = str(error) if isinstance(error, BenchError) else "".join(format_exception(error))
+    print(f"error in {' '.join(overrides)}: {told.rstrip()}", file=sys.stderr)
 
 
 def main() -> None:
@@ -82,16 +100,26 @@ def main() -> None:
     except SystemExit:
         sweep.finish("KILLED")
         raise
-    except (BenchError, HydraException, OmegaConfBaseException) as error:
-        swept = sweep.finish("FAILED") is not None
-        if wants_traceback:
+    except Exception as error:
+        sweeping, swept = sweep.begun(), sweep.finish("FAILED") is not None
+        if wants_traceback or not (sweeping or isinstance(error, _MISTAKES)):
             raise
-        if swept and isinstance(error, BenchError):
-            error = BenchError(_INCOMPLETE)
-        leave(error, *([UNFINISHED] if swept else []))
-    except Exception:
-        sweep.finish("FAILED")
-        raise
+        if swept or type(error).__name__ in _DEAD_WORKER:
+            leave(BenchError(_of_a_sweep(error)), UNFINISHED)
+        if isinstance(error, _MISTAKES):
+            leave(error)
+        leave(BenchError(f"the sweep could not begin: {failure_line(error)}"))
+
+
+def _of_a_sweep(error: Exception) -> str:
+    """Why a sweep that had begun is not complete; its jobs have told their own errors."""
+    if type(error).__name__ in _DEAD_WORKER:
+        return _WORKER_DIED
+    if isinstance(error, BenchError):
+        return _INCOMPLETE
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return f"{_INCOMPLETE} ({explain(error)})"
+    return f"{_INCOMPLETE} ({failure_line(error)})"
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001

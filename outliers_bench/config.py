@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -13,14 +11,12 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from outliers_bench.complete import complete
 from outliers_bench.data.source import DataSource
-from outliers_bench.ensemble.compose import compose_members
-from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
-from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Model
-from outliers_bench.features.weights_folder import imagenet_file
+from outliers_bench.features.weights_folder import check_folder
 from outliers_bench.help import config_groups
 from outliers_bench.published import Published, load_experiment
 from outliers_bench.retrieval.indexes.index import Index
@@ -29,11 +25,8 @@ from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.schemas import SCHEMAS
 from outliers_bench.training.augment import Augment
-from outliers_bench.training.models import Transfer
 from outliers_bench.training.options import SHARED
-from outliers_bench.training.schedules import (
-    LrSchedule,
-)
+from outliers_bench.training.schedules import LrSchedule
 
 MOST_PICTURED = 200  # rows or columns; an image file has room for little more
 PACKAGE = Path(__file__).resolve().parent
@@ -145,7 +138,7 @@ class Config:
         Folder with files of ImageNet weights under their usual names. A network that has one there
         takes it for `weights=imagenet`; the others' are Keras' own download.
     published : Published
-        The row of a published table that this run is.
+        The row of a published table that this run is; filled in by experiments/.
     """
 
     data: DataSource = MISSING
@@ -201,7 +194,8 @@ def typed(cfg: DictConfig) -> Config:
         raise TypeError(f"the primary config is a {type(config).__name__}, not the Config schema")
     _refuse_unknown(config, "")
     _check_ranges(config)
-    _complete(config.model, config)
+    config.published.check()
+    complete(config.model, config, conf=shipped("conf"))
     config.model.check()
     config.pca.check()
     config.reduce.check()
@@ -213,50 +207,6 @@ def typed(cfg: DictConfig) -> Config:
     config.index.check()
     config.rerank.check()
     return config
-
-
-def _complete(model: Model, config: Config) -> None:
-    """Give a model that names others what the names stand for."""
-    shared = {name: getattr(config, name) for name in SHARED}
-    if isinstance(model, Ensemble):
-        model.models = tuple(
-            compose_members(
-                model.members, shared=shared, conf=shipped("conf"), option="model.members"
-            )
-        )
-        for place, member in enumerate(model.models):
-            before = getattr(member, "weights", None)
-            _complete(member, config)
-            weights = getattr(member, "weights", None)
-            if weights != before:  # tables tell members by how they are written
-                model.members[place] += f" weights={shlex.quote(str(weights))}"
-    if isinstance(model, Backbone):
-        model.weights = _from_folder(model, model.weights, config)
-    if isinstance(model, Transfer):
-        if not re.fullmatch(r"\w+", str(model.backbone)):
-            raise BenchError(
-                f"model.backbone={model.backbone}: the name of a backbone alone, such as "
-                "mobilenet; its options are the model's own"
-            )
-        (base,) = compose_members(
-            [model.backbone], shared=shared, conf=shipped("conf"), option="model.backbone"
-        )
-        if not isinstance(base, Backbone):
-            raise BenchError(
-                f"model.backbone={model.backbone}: that is no backbone; give the name of one, such "
-                "as mobilenet (python -m outliers_bench --help lists them)"
-            )
-        model.base = base
-        model.weights = _from_folder(model.base, model.weights, config)
-
-
-def _from_folder(backbone: Backbone, weights: str, config: Config) -> str:
-    """A backbone's file of ImageNet weights below `weights_dir`; `weights` where it has none."""
-    if weights != "imagenet" or config.weights_dir is None:
-        return weights
-    folder = Path(config.weights_dir)
-    file = imagenet_file(folder, backbone.keras, image_size=backbone.image_size)
-    return weights if file is None else str(file)
 
 
 def _refuse_unknown(node: object, path: str) -> None:
@@ -289,6 +239,8 @@ def _check_ranges(config: Config) -> None:
     for option, value in places.items():
         if value is not None and not value.strip():
             raise BenchError(f"{option}= is empty; leave it out to have the default")
+    if config.weights_dir is not None:
+        check_folder(Path(config.weights_dir))
     if config.tracking.experiment is not None and not config.tracking.experiment.strip():
         raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
 

@@ -24,6 +24,10 @@ Which method finds the same animal, and what does it cost?
 OPTIONS = "== Options and what they are now: a.b=value, null for none =="
 
 FLAGS = """\
+== Sweeps: with -m; optuna and joblib are the extra `sweep` ==
+hydra/sweeper=  basic, optuna   every combination, or a search for the best `objective`
+hydra/launcher= basic, joblib   one job after the other, or hydra.launcher.n_jobs=2 at once
+
 == Flags ==
 --multirun, -m          run every combination of comma-separated values
 --cfg job, -c job       print the config instead of running it

@@ -68,13 +68,17 @@ def _show(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from outliers_bench.reports.leaderboard import read_boards, show_boards, write_boards
-    from outliers_bench.reports.leaderboard.files import FORMATS, UI, check_formats
+    from outliers_bench.reports.leaderboard.files import FORMATS, UI, check_formats, check_ui
 
     if not options.out.is_dir():
         raise BenchError(f"--out {options.out}: no such folder; make it first")
-    formats = FORMATS if options.format == "all" else options.format.split(",")
+    asked = [name.strip() for name in options.format.split(",")]
+    formats = FORMATS if asked == ["all"] else asked
     check_formats(formats)
-    ui = options.ui or (options.uri if options.uri.startswith(("http://", "https://")) else UI)
+    ui = options.uri if options.uri.startswith(("http://", "https://")) else UI
+    if options.ui is not None:
+        ui = options.ui
+    check_ui(ui)
     boards, left_out = read_boards(
         options.uri,
         metric=options.metric,
@@ -86,8 +90,8 @@ def _show(options: argparse.Namespace) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     if "terminal" in formats:
         show_boards(boards, metric=options.metric, console=console)
-    if left_out:
-        console.print(f"Left out: {left_out} finished runs without {options.metric}.")
+    for what, n in left_out.items():
+        console.print(f"Left out: {n:,} finished run{'' if n == 1 else 's'} without {what}.")
     for path in write_boards(boards, options.out, metric=options.metric, formats=formats, ui=ui):
         console.print(f"Written: {path}", soft_wrap=True)
 

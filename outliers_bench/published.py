@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from outliers_bench.errors import BenchError
+from outliers_bench.features.located import is_model_uri
 from outliers_bench.help import config_groups
 
 # What may be given beside a row without making another run of it: on which photos, where and how
 # fast it is computed and recorded, how deep it is looked at, and where its weights come from.
 _BESIDE = (
-    *("data", "tracking", "cache", "pictures", "engine", "hydra", "experiments", "published"),
+    *("data", "tracking", "cache", "pictures", "engine", "hydra", "experiments"),
     *("seed", "k", "deterministic", "skip_finished", "weights_dir", "objective"),
 )
 
@@ -49,6 +51,16 @@ class Published:
     top_10: float | None = None
     note: str | None = None
 
+    def check(self) -> None:
+        """Raise `BenchError` unless this is nothing, or a row as its file has it."""
+        if self != Published() and (
+            self.table not in tables() or self not in read_table(self.table)
+        ):
+            raise BenchError(
+                "published is filled in by experiments/ and cannot be given; "
+                "choose a row with +experiments/<table>=<row>"
+            )
+
 
 def tables() -> tuple[str, ...]:
     """Names of the published tables."""
@@ -71,8 +83,12 @@ def read_table(name: str) -> tuple[Published, ...]:
     return tuple(sorted(rows, key=lambda row: (row.place or len(rows), str(row.row))))
 
 
+@cache
 def load_experiment(file: Path) -> DictConfig:
-    """A file below experiments/; what it publishes learns its table and row from where it lies."""
+    """A file below experiments/; what it publishes learns its table and row from where it lies.
+
+    Read once: every job of a sweep asks.
+    """
     node = OmegaConf.load(file)
     if not isinstance(node, DictConfig):
         raise BenchError(f"{file}: not a mapping of options to values")
@@ -106,9 +122,11 @@ def changes(overrides: Sequence[str]) -> list[str]:
 
 def _is_beside(override: str) -> bool:
     key, _, value = override.lstrip("+~").partition("=")
-    # Any file of ImageNet weights is the row's; whether it is one, only its user knows.
+    # Any file of ImageNet weights is the row's; whether it is one, only its user knows. What MLflow
+    # has is a network that was trained.
     if key == "model.weights":
-        return value != "random"
+        weights = value.strip("'\"")
+        return weights != "random" and not is_model_uri(weights)
     return re.split(r"[./@]", key)[0] in _BESIDE
 
 

@@ -47,6 +47,16 @@ CASES = {
     "wrong choice": (["model.pooling=min"], r"model\.pooling=min.*avg, max, gem"),
     "no list": (["k=3"], r"k=3.*list.*k=\[1,5\]"),
     "empty list": (["k=[]"], r"k=\[\]"),
+    "several values": (["k=1,5"], r"k=1,5: several values; add -m .*k=\[1,5\]"),
+    "several rows": (
+        ["+experiments/models_we_built=glob(*)"],
+        r"models_we_built=glob\(\*\): several values; add -m to run every one of them$",
+    ),
+    "row without plus": (
+        ["experiments/models_we_built=sift"],
+        r"write it as \+experiments/models_we_built=sift$",
+    ),
+    "misspelt objective": (["objective=hit_at_l"], r"objective=hit_at_l: .*did you mean hit_at_"),
     "zero cut-off": (["k=[0,1]"], r"k=\[0, 1\].*at least 1"),
     "negative seed": (["seed=-1"], r"seed=-1"),
     "huge seed": (["seed=99999999999999999999"], r"seed=9999"),
@@ -149,7 +159,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# Each member is composed, which takes seconds.
+HEAVY = ("unknown weighting", "too few weights", "no weight at all", "keypoints side by side")
+_SLOW = (pytest.mark.slow,)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=_SLOW if case in HEAVY else ()) for case in CASES]
+)
 def test_one_clear_line(case, photos, monkeypatch, capsys):
     arguments, expected = CASES[case]
     monkeypatch.setattr(decoding, "decode", lambda *_, **__: pytest.fail("an image was decoded"))

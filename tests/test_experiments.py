@@ -1,7 +1,5 @@
 """The published tables: every row is there as it was published, and its run says which it is."""
 
-import copy
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +16,11 @@ from outliers_bench.features import applications
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.features.pixels import Pixels
-from outliers_bench.features.weights_folder import imagenet_file
 from outliers_bench.identity import identity
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.published import Published, changes, read_table, tables, tags
 from outliers_bench.tracking.entries import failure_line
-from outliers_bench.tracking.method import describe, family
+from outliers_bench.tracking.method import family
 from outliers_bench.training.models import CnnScratch, Transfer
 from tests.toys import toy_split
 
@@ -76,15 +73,6 @@ SPLIT = toy_split([0, 1], [0, 1])
 register()
 
 
-def composed(*overrides):
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return compose("config", list(overrides))
-
-
-def config_of(*overrides):
-    return typed(composed(*overrides))
-
-
 def rows():
     return [(table, row.row) for table in SLIDES for row in read_table(table)]
 
@@ -97,20 +85,6 @@ def configs():
             (table, row): typed(compose("config", [f"+experiments/{table}={row}"]))
             for table, row in rows()
         }
-
-
-@pytest.fixture(scope="module")
-def plain():
-    """What `model=mobilenet` composes to."""
-    return composed("model=mobilenet")
-
-
-def changed(cfg, **options):
-    """Composed options with others in their place, checked."""
-    cfg = copy.deepcopy(cfg)
-    for option, value in options.items():
-        OmegaConf.update(cfg, option, value)
-    return typed(cfg)
 
 
 @pytest.mark.parametrize("table", SLIDES)
@@ -197,7 +171,8 @@ def test_what_stands_in_two_tables_is_one_run(configs, one, other):
 
 def test_the_best_model_is_the_best_tuned_row(configs):
     best = max(read_table("efficientnetb7_tuning"), key=lambda row: row.top_1)
-    found = config_of("+experiments=best_model")
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        found = typed(compose("config", ["+experiments=best_model"]))
     assert found.published == best
     assert identity(found, SPLIT) == identity(configs[best.table, best.row], SPLIT)
 
@@ -234,6 +209,21 @@ def test_tags_of_a_row():
 
 
 @pytest.mark.parametrize(
+    "invented",
+    [
+        ROW,
+        replace(read_table("models_we_built")[0], top_1=0.9),
+        replace(read_table("models_we_built")[0], table="pretrained_comparison"),
+        Published(top_1=0.9),
+        Published("..", "demo"),
+    ],
+)
+def test_no_row_is_invented(invented):
+    with pytest.raises(BenchError, match="published is filled in by experiments/"):
+        invented.check()
+
+
+@pytest.mark.parametrize(
     ("override", "beside"),
     [
         ("data=folder", True),
@@ -245,6 +235,10 @@ def test_tags_of_a_row():
         ("model.weights=mobilenet.h5", True),
         ("++cache.dir=x", True),
         ("model.weights=random", False),
+        ("model.weights='random'", False),
+        ("model.weights=runs:/4e9361d1/model", False),
+        ("model.weights='models:/mine@best'", False),
+        ("published.row=cnn_scratch", False),
         ("model.max_keypoints=100", False),
         ("model=mobilenet", False),
         ("pca.n=64", False),
@@ -277,102 +271,6 @@ def test_families(model, kind):
     assert family(model) == kind
 
 
-# Keras' download names, of keras.applications as of 3.13, with and without a top.
-DOWNLOADS = {
-    "ConvNeXtXLarge": "convnext_xlarge_notop.h5",
-    "DenseNet121": "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "EfficientNetB7": "efficientnetb7_notop.h5",
-    "EfficientNetV2B3": "efficientnetv2-b3_notop.h5",
-    "EfficientNetV2S": "efficientnetv2-s_notop.h5",
-    "InceptionResNetV2": "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "InceptionV3": "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "MobileNet": "mobilenet_1_0_224_tf_no_top.h5",
-    "MobileNetV2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-    "MobileNetV3Large": "weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
-    "NASNetMobile": "nasnet_mobile_no_top.h5",
-    "ResNet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "ResNet50V2": "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "VGG16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "Xception": "xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
-}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for name in DOWNLOADS.values():
-        (tmp_path / name).write_bytes(b"")
-    return tmp_path
-
-
-def test_each_network_finds_its_own_file(folder):
-    found = {keras: imagenet_file(folder, keras, image_size=224) for keras in DOWNLOADS}
-    assert {keras: path and path.name for keras, path in found.items()} == DOWNLOADS
-    for absent in ("EfficientNetB0", "ResNet101", "VGG19", "MobileNetV3Small", "ConvNeXtLarge"):
-        assert imagenet_file(folder, absent, image_size=224) is None
-
-
-def test_no_network_takes_anothers_file_for_want_of_its_own(tmp_path):
-    (tmp_path / "mobilenetv2_1.0_224_notop.weights.h5").write_bytes(b"")
-    (tmp_path / "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(b"")
-    assert imagenet_file(tmp_path, "MobileNet", image_size=224) is None
-    assert imagenet_file(tmp_path, "ResNet50", image_size=224) is None
-
-
-@pytest.mark.parametrize(
-    ("size", "chosen"),
-    [
-        (160, "mobilenet_1_0_160_tf_no_top.h5"),
-        (224, "mobilenet_1_0_224_tf_no_top.h5"),
-        (300, "mobilenet_1_0_224_tf_no_top.h5"),
-    ],
-)
-def test_of_several_files_the_one_that_keras_would_take(tmp_path, size, chosen):
-    for name in (
-        "mobilenet_1_0_160_tf_no_top.h5",
-        "mobilenet_1_0_224_tf.h5",
-        "mobilenet_1_0_224_tf_no_top.h5",
-        "mobilenet_2_5_224_tf_no_top.h5",
-        "mobilenet_1_0_224_tf_no_top.txt",
-    ):
-        (tmp_path / name).write_bytes(b"")
-    found = imagenet_file(tmp_path, "MobileNet", image_size=size)
-    assert found is not None
-    assert found.name == chosen
-
-
-def test_weights_dir_reaches_backbones_heads_and_members(folder):
-    file = str(folder / DOWNLOADS["MobileNet"])
-    place = f"weights_dir={folder}"
-    head = config_of("model=transfer_mobilenet", place)
-    assert head.model.base.weights == file
-    assert "mobilenet_1_0_224_tf_no_top" in describe(head).variant
-    both = config_of("model=ensemble", "model.members=[mobilenet,vgg19]", place)
-    assert [member.weights for member in both.model.models] == [file, "imagenet"]
-    assert "mobilenet weights=mobilenet_1_0_224_tf_no_top + vgg19" in describe(both).variant
-
-
-def test_weights_dir_leaves_alone_what_was_asked_for(folder, plain):
-    config = changed(plain, weights_dir=str(folder), **{"model.weights": "random"})
-    assert config.model.weights == "random"
-
-
-def test_a_run_is_the_same_whichever_way_its_file_was_named(folder, plain, monkeypatch):
-    file = str(folder / DOWNLOADS["MobileNet"])
-    named = identity(changed(plain, **{"model.weights": file}), SPLIT)
-    assert identity(changed(plain, weights_dir=str(folder)), SPLIT) == named
-    assert identity(changed(plain), SPLIT) != named
-    monkeypatch.setenv("OUTLIERS_BENCH_WEIGHTS", str(folder))
-    backbone = changed(plain)
-    assert describe(backbone).variant == "224px mobilenet_1_0_224_tf_no_top"
-    assert identity(backbone, SPLIT) == named
-
-
-@pytest.mark.parametrize(("given", "told"), [("nowhere", "no folder"), ("", "is empty")])
-def test_a_weights_dir_that_is_none(given, told, plain):
-    with pytest.raises(BenchError, match=f"weights_dir={given}.*{told}"):
-        changed(plain, weights_dir=given)
-
-
 def test_weights_that_cannot_be_had_are_told_from_other_failures(monkeypatch):
     """The leaderboard goes by how the tag `failure` begins."""
 
@@ -389,33 +287,6 @@ def test_weights_that_cannot_be_had_are_told_from_other_failures(monkeypatch):
     line = failure_line(caught.value)
     assert line.startswith("WeightsUnavailableError: model.weights=imagenet: vgg16.h5 is missing")
     assert "weights_dir=<folder>" in line
-
-
-def make(*arguments):
-    done = subprocess.run(
-        ["make", "--dry-run", "table", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def test_make_table(tmp_path):
-    code, said = make("NAME=models_we_built", f"DATA={tmp_path}", "ARGS=seed=1")
-    assert code == 0
-    assert "-m '+experiments/models_we_built=glob(*)' skip_finished=true" in said
-    assert f"\"data.root='{tmp_path}'\" seed=1" in said
-    assert "leaderboard --table models_we_built" in said
-
-
-@pytest.mark.parametrize("arguments", [[], ["NAME=models"]])
-def test_make_table_without_a_table_names_them(arguments):
-    code, said = make(*arguments)
-    assert code == 2
-    assert "there is: efficientnetb7_tuning models_we_built pretrained_comparison" in said
-    assert "-m outliers_bench" not in said
 
 
 @pytest.mark.parametrize("table", SLIDES)

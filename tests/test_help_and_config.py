@@ -4,12 +4,14 @@ import re
 import subprocess
 import sys
 import zipfile
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from outliers_bench.config import Config, register, shipped, typed
+from outliers_bench.errors import BenchError
 from outliers_bench.help import config_groups
 from outliers_bench.published import read_table, tables
 from tests.cli import bench, in_process
@@ -24,30 +26,45 @@ NEEDED = {
 }
 
 
-def options() -> list[list[str]]:
-    """An override for every file in conf/ and experiments/.
-
-    But for the rows of published tables, all of which tests/test_experiments.py composes.
-    """
-    cases = []
-    for group, files in config_groups(shipped("conf")):
-        cases += [[f"{group}={file.stem}", *NEEDED.get(file.stem, [])] for file in files]
-    for group, files in config_groups(shipped("experiments"), "experiments"):
-        if group.rpartition("/")[2] not in tables():
-            cases += [[f"+{group}={file.stem}"] for file in files]
-    return cases
-
-
-@pytest.mark.parametrize("overrides", options(), ids=lambda case: case[0])
-def test_every_option_composes_and_is_typed(overrides):
+def composed(*overrides: str) -> Config:
     register()
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        config = typed(compose("config", overrides))
+        return typed(compose("config", list(overrides)))
+
+
+def options() -> list[dict[str, str]]:
+    """Choices that have every file of conf/ in them once: one of each group in a case."""
+    groups = [
+        [(group, file.stem) for file in files] for group, files in config_groups(shipped("conf"))
+    ]
+    return [dict(filter(None, choices)) for choices in zip_longest(*groups)]
+
+
+@pytest.mark.parametrize("choices", options(), ids=lambda choices: choices["model"])
+def test_every_option_composes_and_is_typed(choices):
+    needed = [word for name in choices.values() for word in NEEDED.get(name, [])]
+    config = composed(*(f"{group}={name}" for group, name in choices.items()), *needed)
     assert isinstance(config, Config)
-    group, _, name = overrides[0].partition("=")
-    if group in ("model", "index"):
+    for group in {"model", "index"} & set(choices):
         # What a model with any backbone is called has the backbone's name in it.
+        name = choices[group]
         assert getattr(config, group).name in (name, f"{name}_mobilenet")
+
+
+@pytest.mark.parametrize(
+    "file", sorted(shipped("experiments").glob("*.yaml")), ids=lambda f: f.stem
+)
+def test_every_experiment_composes_and_is_typed(file):
+    """But for the rows of published tables, all of which tests/test_experiments.py composes."""
+    assert isinstance(composed(f"+experiments={file.stem}"), Config)
+
+
+def test_weights_dir_comes_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("OUTLIERS_BENCH_WEIGHTS", str(tmp_path))
+    assert composed("model=pixels").weights_dir == str(tmp_path)
+    monkeypatch.setenv("OUTLIERS_BENCH_WEIGHTS", str(tmp_path / "nowhere"))
+    with pytest.raises(BenchError, match="nowhere: no folder"):
+        composed("model=pixels")
 
 
 def test_help_lists_every_group_and_option(monkeypatch, capsys):
@@ -62,6 +79,8 @@ def test_help_lists_every_group_and_option(monkeypatch, capsys):
         assert f"+experiments/{table}=" in done.out
         assert {row.row for row in read_table(table)} <= words
     assert "published:" not in done.out, "nothing to choose by itself"
+    assert re.search("hydra/sweeper=.*basic, optuna", done.out)
+    assert re.search("hydra/launcher=.*basic, joblib", done.out)
 
 
 def test_help_shows_the_options_of_what_is_chosen(monkeypatch, capsys):
@@ -78,6 +97,14 @@ def test_a_misspelt_published_figure_is_refused(monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "published.top_2=0.5")
     assert done.code == 2
     assert "published.top_2: no such option" in done.err
+
+
+def test_published_figures_cannot_be_given(monkeypatch, capsys):
+    row = ["published.table=models_we_built", "published.row=sift"]
+    done = in_process(monkeypatch, capsys, *row)
+    assert done.code == 2
+    assert "published is filled in by experiments/ and cannot be given" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_help_with_a_mistake(monkeypatch, capsys):

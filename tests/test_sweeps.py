@@ -1,6 +1,7 @@
 """Sweeps as a user starts them: continued after a kill, in parallel, searched by Optuna."""
 
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -10,10 +11,12 @@ from contextlib import closing
 
 import psutil
 import pytest
+from omegaconf import OmegaConf
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.names import is_score
-from outliers_bench.sweeps.objective import check_objective, objective_of
+from outliers_bench.evaluation.names import is_score, less_is_better
+from outliers_bench.sweeps.objective import check_known, check_objective, objective_of
+from outliers_bench.sweeps.plugins import decide_direction
 from outliers_bench.tracking.store import open_client
 from tests.cli import bench, in_process
 
@@ -74,25 +77,97 @@ def test_an_objective_is_checked_before_the_work_where_it_can_be():
     assert not is_score("index_bytes")
 
 
+def test_a_misspelt_objective_is_told_with_the_nearest_name():
+    for known in ("mrr", "ci95/hit_at_1_low", "seconds_search", "val_loss", "weight_vgg16"):
+        check_known(known, [1])
+    for wrong in ("", "hit_at_l", "map", "ci95/mrr"):
+        with pytest.raises(BenchError, match=f"objective={wrong}: no metric .*there is: hit_at_1,"):
+            check_known(wrong, [1])
+    with pytest.raises(BenchError, match="did you mean map_at_r"):
+        check_known("map_at_R", [1])
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("objective", "said", "decided"),
     [
-        (["data=folder", "data.root=nowhere", "seed=0,1"], r"data\.root=nowhere"),
-        (["data=folder", "seed=0,1"], r"data\.root is missing"),
-        ([*DATA, "tracking.uri=mlruns", "seed=0,1"], r"tracking\.uri=mlruns"),
-        ([*DATA, "model=pixels,nosuch"], r"model=nosuch: no such option"),
+        ("hit_at_1", None, "maximize"),
+        ("images_per_second", None, "maximize"),
+        ("recall_at_10", None, "maximize"),
+        ("search_ms_per_query", None, "minimize"),
+        ("index_bytes", "maximize", "maximize"),
+        ("map_at_r", "minimize", "minimize"),
     ],
 )
-def test_a_sweep_that_cannot_begin_is_refused_at_once(
-    arguments, expected, desk, monkeypatch, capsys
-):
-    """In one line, before any job, and without a run that would have failed."""
-    done = in_process(monkeypatch, capsys, "-m", *arguments)
+def test_the_direction_is_the_objectives_unless_it_is_given(objective, said, decided, caplog):
+    typed = [f"hydra.sweeper.direction={said}"] if said else []
+    hydra = {"sweeper": {"direction": said or "minimize"}, "overrides": {"hydra": typed}}
+    config = OmegaConf.create({"objective": objective, "hydra": hydra})
+    assert decide_direction(config) == decided
+    assert config.hydra.sweeper.direction == decided
+    assert len(caplog.records) == (1 if said else 0)
+    config.hydra.sweeper = {}  # of a grid, which has none
+    assert decide_direction(config) == ("minimize" if less_is_better(objective) else "maximize")
+
+
+OPTUNA = ("hydra/sweeper=optuna", "pca.n=choice(2,3)")
+REFUSED = {
+    "photos that are not there": (["data=folder", "data.root=nowhere", "seed=0,1"], "root=nowhere"),
+    "photos not named": (["data=folder", "seed=0,1"], "data.root is missing"),
+    "a store that is none": (["tracking.uri=mlruns", "seed=0,1"], "tracking.uri=mlruns"),
+    "weights that are not there": (["weights_dir=nowhere", "seed=0,1"], "weights_dir=nowhere"),
+    "a table that is none": (
+        ["+experiments/models_we_build=glob(*)"],
+        "no such table; did you mean models_we_built?",
+    ),
+    "a pattern without match": (["model=glob(zzz*)"], "none of model matches (there is: cnn_"),
+    "a group that is none": (["modl=glob(*)"], "no such group; did you mean model?"),
+    "a range of nothing": (["seed=range(3,3)"], "seed=range(3,3): no value"),
+    "a misspelt objective": (["objective=mr", "seed=0,1"], "did you mean mrr?"),
+    "an objective not measured": (["objective=hit_at_5", "seed=0,1"], "k=[1, 3]"),
+    "no trials": ([*OPTUNA, "hydra.sweeper.n_trials=0"], "n_trials=0: at least 1"),
+    "no direction": ([*OPTUNA, "hydra.sweeper.direction=max"], "direction=max: minimize or max"),
+    "two objectives": ([*OPTUNA, "objective=choice(mrr,map_at_r)"], "of one objective"),
+    "no storage": (
+        [*OPTUNA, "hydra.sweeper.storage=sqlite:////nowhere/x.db"],
+        "storage=sqlite:////nowhere/x.db cannot be opened: ",
+    ),
+    "no jobs at once": (
+        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "seed=0,1"],
+        "n_jobs=0",
+    ),
+}
+HEAVY = ("no storage", "two objectives", "no jobs at once", "an objective not measured")
+_SLOW = (pytest.mark.slow,)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=_SLOW if case in HEAVY else ()) for case in REFUSED]
+)
+def test_a_sweep_that_cannot_begin_leaves_nothing(case, tmp_path, monkeypatch, capsys):
+    """Told in one line, before any job."""
+    arguments, expected = REFUSED[case]
+    for plugin in ("sweeper", "launcher"):
+        if any(word.startswith(f"hydra/{plugin}=") for word in arguments):
+            name = {"sweeper": "optuna_sweeper", "launcher": "joblib_launcher"}[plugin]
+            pytest.importorskip(f"hydra_plugins.hydra_{name}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
+    of_own = any(word.startswith("data=") for word in arguments)
+    done = in_process(monkeypatch, capsys, "-m", *(() if of_own else DATA), *arguments)
     assert done.code == 2, done.err
-    told = [line for line in done.err.splitlines() if line.startswith("error")]
-    assert len(told) == 1
-    assert expected.replace("\\", "") in told[0]
-    assert "Traceback" not in done.err
+    lines = done.err.strip().splitlines()
+    assert len(lines) == 1, done.err
+    assert lines[0].startswith("error: ")
+    assert expected in lines[0]
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
+
+
+@pytest.mark.slow
+def test_a_job_that_does_not_compose_leaves_no_run(desk, monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, "-m", *DATA, "model=pixels,nosuch")
+    assert done.code == 2
+    (line,) = done.err.strip().splitlines()
+    assert "model=nosuch: no such option" in line
     assert runs(desk) == []
 
 
@@ -191,6 +266,43 @@ def test_optuna_finds_the_best_and_the_same_seed_the_same_trials(desk):
 
     assert bench("-m", *search, cwd=desk).code == 0
     assert len(jobs(desk)) == n_jobs  # every trial was found finished
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_killed_ends_the_sweep_in_one_line(desk):
+    """As the system does with one that takes too much memory."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "outliers_bench", "-m", *TWELVE, *JOBLIB],
+        cwd=desk,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not finished(desk):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children()
+    next(w for w in workers if "LokyProcess" in " ".join(w.cmdline())).kill()
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert told.strip().splitlines()[-1].startswith("error: a worker process died")
+    assert "Traceback" not in told
+    (parent,) = parents(desk)
+    assert parent.info.status == "FAILED"
+    assert " not begun" in parent.data.tags["mlflow.note.content"].splitlines()[0]
+
+
+@pytest.mark.slow
+def test_a_job_of_a_file_that_sweeps_is_repeated_alone(desk):
+    start = ("+experiments=all_backbones", "model=pixels", *DATA)
+    assert bench(*start, cwd=desk).code == 0
+    (job,) = jobs(desk)
+    assert bench(*shlex.split(job.data.tags["overrides"]), cwd=desk).code == 0
+    assert len(jobs(desk)) == 2
+    assert len(parents(desk)) == 1
 
 
 @pytest.mark.slow

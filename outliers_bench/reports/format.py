@@ -36,19 +36,26 @@ def size(n_bytes: float) -> str:
 
     Examples
     --------
-    >>> size(512), size(3_400_000)
-    ('512 B', '3.2 MiB')
+    >>> size(512), size(3_400_000), size(1024**2 - 1)
+    ('512 B', '3.2 MiB', '1.0 MiB')
     """
-    for unit in ("B", "KiB", "MiB"):
-        if abs(n_bytes) < 1024:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+    for unit, digits in (("B", 0), ("KiB", 1), ("MiB", 1)):
+        if round(abs(n_bytes), digits) < 1024:  # as it will be shown
+            return f"{n_bytes:.{digits}f} {unit}"
         n_bytes /= 1024
     return f"{n_bytes:.1f} GiB"
 
 
 def rate(value: float) -> str:
-    """A speed or a time with three significant digits, thousands as whole numbers."""
-    return f"{value:,.0f}" if abs(value) >= _ABSOLUTE else f"{value:.3g}"
+    """A speed or a time with three significant digits, thousands as whole numbers.
+
+    Examples
+    --------
+    >>> rate(0.12345), rate(999.6), rate(13_888.2)
+    ('0.123', '1,000', '13,888')
+    """
+    short = f"{value:.3g}"
+    return f"{value:,.0f}" if abs(float(short)) >= _ABSOLUTE else short
 
 
 def title(metric: str) -> str:

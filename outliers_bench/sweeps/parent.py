@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, read_write
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench import published
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.names import is_score
 from outliers_bench.explain import leave
 from outliers_bench.sweeps.objective import objective_of
-from outliers_bench.sweeps.space import BASIC, Space, check, needs_objective
+from outliers_bench.sweeps.plugins import decide_direction, in_parallel, is_search, speak_plainly
+from outliers_bench.sweeps.space import Space, check
 from outliers_bench.tracking.run import PARENT_RUN_VARIABLE
 
 if TYPE_CHECKING:
     from outliers_bench.benchmark import Prepared
-    from outliers_bench.types import Result
 
+_MODE = "hydra.mode="
 _NO_BARS = "TTY_COMPATIBLE"  # what rich asks before it draws what moves
 
 
@@ -42,17 +44,16 @@ class ParentRun(Callback):
         """Begin the parent run."""
         try:
             self._begin(config)
-        except BenchError as error:
+        except (BenchError, HydraException, OmegaConfBaseException) as error:
             leave(error)  # of a mere exception Hydra would warn, and go on
 
     def _begin(self, config: DictConfig) -> None:
         space = Space.of(config)
         check(config, space)
-        if not config.hydra.launcher._target_.startswith(BASIC):
+        if in_parallel(config.hydra):
             os.environ[_NO_BARS] = "0"  # those of parallel jobs would draw over each other
         if "optuna" in config.hydra.sweeper._target_:
-            _speak_plainly()
-            _maximise_scores(config)
+            speak_plainly()
         from outliers_bench.tracking.recorder import recorder
         from outliers_bench.tracking.sweep import start_parent
 
@@ -64,46 +65,49 @@ class ParentRun(Callback):
             n_jobs=space.n_jobs,
             swept=space.beside,
             objective=config.objective,
-            direction=_direction(config),
+            direction=decide_direction(config),
         )
         ParentRun.uri = uri
 
-
-def _direction(config: DictConfig) -> str:
-    direction = config.hydra.sweeper.get("direction")
-    return str(getattr(direction, "name", direction) or "maximize")
-
-
-def _maximise_scores(config: DictConfig) -> None:
-    """Nobody looks for the worst ranking, which is what Optuna's plugin does unless it is told."""
-    if is_score(config.objective) and _direction(config) == "minimize":
-        with read_write(config):
-            config.hydra.sweeper.direction = "maximize"
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:  # noqa: ARG002
+        """Keep Hydra from telling a failed job's overrides again: the job itself has told them."""
+        job_return.__class__ = _QuietReturn
 
 
-def _speak_plainly() -> None:
-    """Have Optuna log through Hydra: of itself it writes in colours, and a line a trial."""
-    import optuna
+class _QuietReturn(JobReturn):
+    @property
+    def return_value(self) -> object:
+        if isinstance(self._return_value, Exception):
+            raise self._return_value
+        return self._return_value
 
-    optuna.logging.disable_default_handler()
-    optuna.logging.enable_propagation()
-    optuna.logging.set_verbosity(logging.WARNING)
+    @return_value.setter
+    def return_value(self, value: object) -> None:
+        self._return_value = value
+
+
+def job_overrides() -> list[str]:
+    """What has to stand on the command line for the job that runs here, alone."""
+    hydra = HydraConfig.get()
+    told = list(hydra.overrides.task)
+    # Where a file asks for the sweep, the same words would begin it anew.
+    by_file = not any(word.startswith(_MODE) for word in hydra.overrides.hydra)
+    sweeps = hydra.mode is RunMode.MULTIRUN and by_file
+    return [*told, f"{_MODE}{RunMode.RUN.name}"] if sweeps else told
 
 
 def wants_objective() -> bool:
     """Whether the job that runs here is asked for its objective."""
-    return needs_objective(HydraConfig.get())
+    return is_search(HydraConfig.get())
 
 
-def objective(prepared: Prepared, result: Result | None) -> float:
-    """What a job returns to the sweeper: the objective of its run.
+def objective(prepared: Prepared) -> float:
+    """What a job returns to the sweeper: the objective of its run, or of the one found done.
 
     Parameters
     ----------
     prepared : Prepared
         What was run.
-    result : Result or None
-        What came of it; None where it was found done, so that the run recorded it.
 
     Raises
     ------
@@ -112,12 +116,9 @@ def objective(prepared: Prepared, result: Result | None) -> float:
     """
     from outliers_bench.identity import identity
     from outliers_bench.tracking.entries import find_finished
-    from outliers_bench.tracking.record import metrics_of
     from outliers_bench.tracking.recorder import recorder
 
     config, split = prepared.config, prepared.split
-    if result is not None:
-        return objective_of(metrics_of(result), config.objective)
     run = recorder(config.tracking.uri).call(
         find_finished, config.tracking.experiment or split.name, identity(config, split)
     )
@@ -126,7 +127,7 @@ def objective(prepared: Prepared, result: Result | None) -> float:
 
 @contextmanager
 def recorded(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
-    """Record a job of a sweep that is refused before its own run has begun, as a FAILED child.
+    """Record a job of a sweep that fails before its own run has begun, as a FAILED child.
 
     Parameters
     ----------
@@ -137,17 +138,22 @@ def recorded(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
     """
     try:
         yield
-    except BenchError as error:
+    except Exception as error:
         parent = os.environ.get(PARENT_RUN_VARIABLE)
         if parent:
             from outliers_bench.tracking.recorder import recorder
-            from outliers_bench.tracking.sweep import record_failure
+            from outliers_bench.tracking.refused import record_failure
 
             tags = {"data": _data_name(cfg), **published.tags(cfg.published, overrides)}
             recorder(str(cfg.tracking.uri)).call(
                 record_failure, parent, overrides=overrides, error=error, tags=tags
             )
         raise
+
+
+def begun() -> bool:
+    """Whether this process has begun a sweep and not ended it."""
+    return ParentRun.uri is not None
 
 
 def finish(status: str | None = None) -> int | None:

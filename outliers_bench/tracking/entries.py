@@ -187,9 +187,14 @@ def log_epochs(
 
 def end(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
     """End a run as FINISHED, FAILED or KILLED, and say why it failed."""
+    from mlflow.exceptions import MlflowException
+
     system.leave(run_id)
     if failure:  # first: whoever sees the status will look for the reason
         client.set_tag(run_id, "failure", failure)
+    if status == "FINISHED":  # whoever took it for lost was wrong
+        with suppress(MlflowException):
+            client.delete_tag(run_id, "failure")
     client.set_terminated(run_id, status)
     _open.discard(run_id)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from outliers_bench.tracking.entries import end_lost
 from outliers_bench.tracking.process import TAG, is_gone, place
 from outliers_bench.tracking.search import search_runs
+from outliers_bench.tracking.store import database_path
 from outliers_bench.tracking.sweep import children, finish_parent
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def end_lost_runs(client: MlflowClient) -> list[str]:
     """
     ended = []
     try:
-        lost = [run for run in _running_here(client) if is_gone(run.data.tags.get(TAG, ""))]
+        local = database_path(client.tracking_uri) is not None
+        lost = [
+            run for run in _running_here(client) if is_gone(run.data.tags.get(TAG, ""), local=local)
+        ]
         sweeps = [run.info.run_id for run in lost if run.data.tags.get("kind") == "sweep"]
         for run in lost:
             if run.info.run_id not in sweeps:

@@ -42,8 +42,14 @@ def describe_result(
     if pictures:
         paths = ", ".join(f"`pictures/{name}`" for name in pictures)
         parts.append(f"All pictures, under Artifacts: {paths}")
-    parts.append(f"Again:\n\n```\n{readable.command(overrides)}\n```")
+    parts.append(f"Again:\n\n{again(overrides)}")
     return "\n\n".join(parts)
+
+
+def again(overrides: Sequence[str]) -> str:
+    """The command that repeats a run, to copy; with `skip_finished` it would only find the run."""
+    words = [word for word in overrides if not word.lstrip("+").startswith("skip_finished=")]
+    return f"```\n{readable.command(words)}\n```"
 
 
 def picture(name: str, run_id: str) -> str:

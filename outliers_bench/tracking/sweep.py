@@ -6,31 +6,26 @@ import logging
 import shlex
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outliers_bench.reports import format as readable
-from outliers_bench.tracking.entries import (
-    PARENT_TAG,
-    FinishedRun,
-    end_lost,
-    failure_line,
-    source_tags,
-)
+from outliers_bench.tracking.entries import PARENT_TAG, FinishedRun, end_lost, source_tags
 from outliers_bench.tracking.search import search_runs
 from outliers_bench.tracking.store import experiment_id
-from outliers_bench.tracking.sweep_summary import Ranked, praise, rows_table, whole_csv
+from outliers_bench.tracking.sweep_name import sweep_name
+from outliers_bench.tracking.sweep_summary import Ranked, Tally, praise, rows_table, whole_csv
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_NAME_LENGTH = 120
-_FOUND_TAG = "found."  # and the id of a run that a job found finished; its value is the run's name
+# For each job that found its work done: this, the id of the run that has done it, and a word that
+# tells jobs apart that found the same. The value is the run's name.
+_FOUND_TAG = "found."
 _ROWS = 20  # MLflow cuts a description at 8,000 characters
 _TABLE = "children.csv"
 
@@ -72,40 +67,22 @@ def start_parent(
     str
         The run's id, for the jobs' environment variable `OUTLIERS_BENCH_PARENT_RUN`.
     """
-    jobs = "" if n_jobs is None else f" · {n_jobs} jobs"
     tags = {
         **source_tags(),
         "kind": "sweep",
         "overrides": shlex.join(overrides),
         "objective": objective,
         "direction": direction,
+        **({} if n_jobs is None else {"n_jobs": str(n_jobs)}),
         "mlflow.note.content": f"Running: `{readable.command(['-m', *overrides])}`",
     }
     run = client.create_run(
         experiment_id(client, experiment),
         tags=tags,
-        run_name=_name(overrides, swept)[: _NAME_LENGTH - len(jobs)] + jobs,
+        run_name=sweep_name(overrides, swept, n_jobs),
     )
     _open.add(run.info.run_id)
     return str(run.info.run_id)
-
-
-def _name(overrides: Sequence[str], swept: Sequence[str]) -> str:
-    """What is swept comes first: the run list shows little of a name, and the date beside it."""
-    told = [override for override in overrides if _is_swept(override)]
-    if len(told) == 1 and told[0].startswith("+experiments/"):
-        table, _, rows = told[0].removeprefix("+experiments/").partition("=")
-        return f"table {table}" + ("" if rows == "glob(*)" else f" {rows}")
-    named = [o.partition("=")[2] for o in overrides if o.startswith("+experiments=")]
-    told = [*(name for name in named if "," not in name), *told]
-    return f"sweep {' '.join(told or swept) or f'{datetime.now().astimezone():%Y-%m-%d %H:%M}'}"
-
-
-def _is_swept(override: str) -> bool:
-    value = override.partition("=")[2]
-    bare = not value.startswith(("[", "{", "'", '"'))
-    kinds = ("glob(", "range(", "choice(", "interval(", "shuffle(", "tag(")
-    return bare and ("," in value or value.startswith(kinds))
 
 
 def children(client: MlflowClient, parent_run_id: str) -> list[Run]:
@@ -116,11 +93,11 @@ def children(client: MlflowClient, parent_run_id: str) -> list[Run]:
 def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None = None) -> int:
     """Sum a sweep up in its parent run and end it.
 
-    Counts the children by status, copies the best one's scores where all were asked the same
-    questions, and describes them in a table; the whole table is the artifact `children.csv`, and
-    `leaderboard.html`, `.md` and `.csv` compare those that finished. Runs that jobs found finished
-    before (see `note_found`) count as if they were children. A child that still counts as running
-    is marked KILLED: its job is over and did not live to say so.
+    Counts what became of the jobs, copies the best child's scores where all were asked the same
+    questions, and describes the children in a table; the whole table is the artifact
+    `children.csv`, and `leaderboard.html`, `.md` and `.csv` compare those that finished. Runs that
+    jobs found finished before (see `note_found`) count as if they were children. A child that still
+    counts as running is marked KILLED: its job is over and did not live to say so.
 
     Parameters
     ----------
@@ -129,32 +106,31 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     parent_run_id : str
         From `start_parent`.
     status : str or None
-        FINISHED, FAILED or KILLED; None says FAILED if any child did not finish.
+        FINISHED, FAILED or KILLED; None says FAILED if any job did not finish.
 
     Returns
     -------
     int
-        How many jobs did not finish.
+        How many jobs did not finish; those that were never begun are among them.
     """
     for run in children(client, parent_run_id):
         if run.info.status == "RUNNING":
             end_lost(client, run.info.run_id)
     parent = client.get_run(parent_run_id)
     own = children(client, parent_run_id)
-    before = _found(client, parent, besides=own)
+    found = _found_ids(parent)
+    before = _found(client, found, besides=own)
     ranked = Ranked.by(parent.data.tags, [*before, *own])
-    by_status = Counter(run.info.status for run in ranked.runs)
-    n_failed = len(ranked.runs) - by_status["FINISHED"]
-    client.set_tag(parent_run_id, "n_finished", str(by_status["FINISHED"]))
-    client.set_tag(parent_run_id, "n_failed", str(n_failed))
+    tally = Tally.of(parent.data.tags, own, n_found=len(found))
+    client.set_tag(parent_run_id, "n_finished", str(tally.finished))
+    client.set_tag(parent_run_id, "n_failed", str(tally.failed))
     repeat = readable.command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
     best = ranked.best()
     if best is not None:
         _log_best(client, parent_run_id, best, ranked)
-    earlier = f" ({len(before)} of them before)" if before else ""
     more = len(ranked.runs) - _ROWS
     parts = [
-        f"{by_status['FINISHED']} of {len(ranked.runs)} jobs finished{earlier}",
+        tally.told(),
         *([] if best is None else [praise(best, ranked)]),
         f"Again:\n\n```\n{repeat}\n```",
         rows_table(ranked.runs[:_ROWS], ranked.shown),
@@ -162,11 +138,11 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     ]
     client.set_tag(parent_run_id, "mlflow.note.content", "\n\n".join(parts))
     client.log_text(parent_run_id, whole_csv(ranked.runs, parent_run_id, ranked.shown), _TABLE)
-    if by_status["FINISHED"]:
+    if tally.finished:
         _log_leaderboard(client, parent_run_id, ranked)
-    client.set_terminated(parent_run_id, status or ("FAILED" if n_failed else "FINISHED"))
+    client.set_terminated(parent_run_id, status or ("FAILED" if tally.unfinished else "FINISHED"))
     _open.discard(parent_run_id)
-    return n_failed
+    return tally.unfinished
 
 
 def discard_parent(client: MlflowClient, parent_run_id: str) -> bool:
@@ -204,17 +180,22 @@ def note_found(client: MlflowClient, parent_run_id: str, run: FinishedRun) -> No
     run : FinishedRun
         What was taken instead.
     """
-    client.set_tag(parent_run_id, _FOUND_TAG + run.run_id, run.name)
+    client.set_tag(parent_run_id, f"{_FOUND_TAG}{run.run_id}.{uuid.uuid4().hex[:6]}", run.name)
 
 
-def _found(client: MlflowClient, parent: Run, *, besides: Sequence[Run]) -> list[Run]:
-    """The earlier runs that `note_found` noted; without those that are the sweep's own."""
+def _found_ids(parent: Run) -> list[str]:
+    """Ids of the runs that `note_found` noted, one for each job."""
+    tags = (tag for tag in parent.data.tags if tag.startswith(_FOUND_TAG))
+    return [tag.removeprefix(_FOUND_TAG).partition(".")[0] for tag in tags]
+
+
+def _found(client: MlflowClient, ids: Sequence[str], *, besides: Sequence[Run]) -> list[Run]:
+    """The runs of those ids, each once, without those that are the sweep's own."""
     from mlflow.exceptions import MlflowException
 
     own = {run.info.run_id for run in besides}
-    noted = (tag.removeprefix(_FOUND_TAG) for tag in parent.data.tags if tag.startswith(_FOUND_TAG))
     found = []
-    for run_id in noted:
+    for run_id in dict.fromkeys(ids):
         if run_id in own:
             continue
         with suppress(MlflowException):  # deleted for good since
@@ -246,51 +227,3 @@ def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: Ranked) -
             client.log_artifacts(parent_run_id, folder)
     except Exception as error:
         _log.warning("the sweep's run has no leaderboard: %s", error)
-
-
-def record_failure(
-    client: MlflowClient,
-    parent_run_id: str,
-    *,
-    overrides: Sequence[str],
-    error: BaseException,
-    tags: Mapping[str, str] | None = None,
-) -> str:
-    """Record a job that failed before its run began: a FAILED child that says why.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    parent_run_id : str
-        The sweep's run.
-    overrides : sequence of str
-        The job's overrides; they name the run.
-    error : BaseException
-        What stopped it.
-    tags : mapping of str to str, optional
-        What is known of it all the same.
-
-    Returns
-    -------
-    str
-        The id of the run.
-    """
-    parent = client.get_run(parent_run_id)
-    why = failure_line(error)
-    all_tags = {
-        **source_tags(),
-        **(tags or {}),
-        "kind": "run",
-        PARENT_TAG: parent_run_id,
-        "overrides": shlex.join(overrides),
-        "failure": why,
-        "mlflow.note.content": f"Not begun: {why}\n\n```\n{readable.command(overrides)}\n```",
-    }
-    run = client.create_run(
-        parent.info.experiment_id,
-        tags=all_tags,
-        run_name=(" ".join(overrides) or "failed job")[:_NAME_LENGTH],
-    )
-    client.set_terminated(run.info.run_id, "FAILED")
-    return str(run.info.run_id)

@@ -71,6 +71,51 @@ class Ranked:
         return [word for word in own if not all(word in other for other in said)] or own
 
 
+@dataclass(frozen=True)
+class Tally:
+    """What became of the jobs of a sweep, in numbers.
+
+    Parameters
+    ----------
+    finished, failed : int
+        Jobs that came to their end, well or not.
+    found : int
+        Those of the finished that found their work done by an earlier run.
+    not_begun : int
+        Jobs that never came to have a run.
+    """
+
+    finished: int
+    failed: int
+    found: int
+    not_begun: int
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str], own: Sequence[Run], *, n_found: int) -> Tally:
+        """Count the runs of a sweep; its tag `n_jobs` says how many there should be."""
+        done = sum(run.info.status == "FINISHED" for run in own)
+        told = int(tags.get("n_jobs", 0))
+        return cls(
+            finished=done + n_found,
+            failed=len(own) - done,
+            found=n_found,
+            not_begun=max(0, told - len(own) - n_found),
+        )
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that did not finish, whether they began or not."""
+        return self.failed + self.not_begun
+
+    def told(self) -> str:
+        """In words, such as `1 of 6 jobs finished, 1 failed, 4 not begun`."""
+        earlier = f" ({self.found} of them before)" if self.found else ""
+        parts = [f"{self.finished} of {self.finished + self.unfinished} jobs finished{earlier}"]
+        parts += [f"{self.failed} failed"] if self.failed else []
+        parts += [f"{self.not_begun} not begun"] if self.not_begun else []
+        return ", ".join(parts)
+
+
 def _overrides(run: Run) -> list[str]:
     return shlex.split(run.data.tags.get("overrides", ""))
 

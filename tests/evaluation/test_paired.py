@@ -108,10 +108,25 @@ def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
     assert (np.diff(adjusted[order]) >= 0).all()
 
 
-def test_however_many_runs_there_are_the_worst_can_be_told():
+def test_however_many_runs_there_are_the_worst_can_be_told(monkeypatch):
+    monkeypatch.setattr(paired, "_MOST_WORK", 0)  # no more permutations than are needed for that
     values = np.random.default_rng(0).random((300, 40)) / 2
     values[7] += 0.5
     assert compare_with_best(values, 7, permutations=1).tied.sum() == 1
+
+
+def test_where_no_permutation_is_as_far_p_is_an_upper_bound():
+    values = np.array([np.ones(60), np.zeros(60), np.tile([0.0, 1.0], 30)[:60]])
+    values[2, :56] = 1.0
+    compared = compare_with_best(values, 0)
+    assert compared.at_most.tolist() == [False, True, False]
+    assert compared.adjusted[1] == pytest.approx(2 / 10_001)
+
+
+def test_many_runs_have_more_permutations_so_that_a_small_p_can_be_told():
+    values = np.random.default_rng(0).random((20, 40)) / 2
+    values[0] += 0.5
+    assert compare_with_best(values, 0).adjusted[1:].max() < 0.001
 
 
 def test_a_seed_gives_the_same_numbers_again_however_many_are_held_at_a_time(monkeypatch):

@@ -1,15 +1,18 @@
 """Parts of the leaderboard on made-up rows: comparison, Pareto front, classes, provenance."""
 
 import re
+from itertools import pairwise
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 
+from outliers_bench.reports.leaderboard import words
 from outliers_bench.reports.leaderboard.boards import Board, Row, short_labels
 from outliers_bench.reports.leaderboard.compare import with_significance
 from outliers_bench.reports.leaderboard.files import write_boards
 from outliers_bench.reports.leaderboard.heatmap import heat_map, shade
-from outliers_bench.reports.leaderboard.pareto import Point, front, plot
+from outliers_bench.reports.leaderboard.pareto import COSTS, Point, draw, front, plot
 from outliers_bench.reports.leaderboard.provenance import facts, warnings
 
 
@@ -71,6 +74,7 @@ def test_a_plot_names_the_front_and_titles_every_dot():
     svg = plot([*rows, beaten], metric="hit_at_1", cost="index_bytes", name="x")
     assert len(re.findall("<title>", svg)) == 6
     assert "<title>6. run6: hit@1 0.300, index size 8.8 KiB</title>" in svg
+    assert "the table above" in svg
     for n in range(1, 6):
         assert f"m · PCA {n}<" in svg
     assert "<b>" not in svg
@@ -80,12 +84,58 @@ def test_a_plot_names_the_front_and_titles_every_dot():
     assert plot([row(1)], metric="hit_at_1", cost="index_bytes", name="x") is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_plot_leaves_names_as_they_are():
+    odd = '#010101 id="q" url(#a) 狼 $x^2$ \x07'
+    told = {"hit_at_1": 0.5, "index_bytes": 5.0}
+    svg = plot([row(1, model=odd, metrics=told)], metric="hit_at_1", cost="index_bytes", name="x")
+    kept = '#010101 id="q" url(#a) 狼 $x^2$ '
+    assert [text for text in ElementTree.fromstring(svg).itertext() if "狼" in text] == [kept]
+    assert "var(--ink)" in svg
+
+
+@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize(
+    "values", [(19_990,), (301, 333), (0.0123, 1.7), (80_000, 1.3e6), (1, 1e9)]
+)
+def test_every_number_at_the_axes_can_be_read(cost, values):
+    points = [Point("", row(n), x, 0.99951 + n / 1e4) for n, x in enumerate(values)]
+    figure = draw(points, "hit_at_1", cost)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    across = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert len(across) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(across))
+    for box in [*across, *(label.get_window_extent() for label in axes.get_yticklabels()[1:-1])]:
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+
+
 def test_labels_say_what_differs():
     assert short_labels([row(1, pca="64"), row(2, index="annoy")]) == [
         "PCA 64 · exact",
         "no PCA · annoy",
     ]
     assert short_labels([row(1)]) == ["m"]
+    assert short_labels([row(1, settings="seed=0"), row(2, settings="seed=1")]) == [
+        "seed=0",
+        "seed=1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("model=m '+skip_finished=true' 'k=[1, 2]'", "python -m outliers_bench model=m 'k=[1, 2]'"),
+        ("", "python -m outliers_bench"),
+        ("model=x 'cut", ""),
+        ("x" * 5000, ""),
+        (None, ""),
+    ],
+)
+def test_the_best_again_is_a_command_that_computes_it_or_none(overrides, told):
+    tags = {} if overrides is None else {"overrides": overrides}
+    assert words.command(row(1, tags=tags)) == told
 
 
 def test_the_hardest_class_is_on_top_and_readable():
@@ -124,8 +174,11 @@ def test_rows_that_were_not_measured_alike_are_told():
 
 
 def test_markdown_shows_names_as_they_are(tmp_path):
-    made = board(row(1, model="<script>|", metrics={"hit_at_1": 0.5}))
+    tags = {"overrides": "model=x '```\n# more'"}
+    name = "<script>|[a](b) *c* _d_ `e`"
+    made = board(row(1, model=name, metrics={"hit_at_1": 0.5}, tags=tags))
     (path,) = write_boards([made], tmp_path, metric="hit_at_1", formats=("md",))
     text = path.read_text()
     assert "<script>" not in text
-    assert "&lt;script&gt;\\|" in text
+    assert r"&lt;script&gt;\|\[a\](b) \*c\* \_d\_ \`e\`" in text
+    assert text.count("\n````\n") == 2

@@ -13,7 +13,7 @@ from rich.console import Console
 from outliers_bench.errors import BenchError
 from outliers_bench.leaderboard import main
 from outliers_bench.published import read_table
-from outliers_bench.reports.leaderboard import cells, read_boards, show_boards
+from outliers_bench.reports.leaderboard import cells, read_boards, show_boards, words
 from outliers_bench.tracking.store import experiment_id
 from outliers_bench.tracking.sweep import start_parent
 
@@ -64,7 +64,7 @@ def test_splits_are_apart_and_ties_share_a_rank(uri, runs):
     ]
     assert boards[0].rows[1].run_id == runs["a"]  # not the older, better one
     assert [row.run_id for row in boards[1].rows] == [runs["else"]]
-    assert left_out == 1
+    assert left_out == {"hit_at_1": 1}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_files_hold_mlflows_numbers_in_full(uri, client, runs, tmp_path, capsys)
         "| 2 | a | 8px | none | exact | cosine | 0.333 |"
         in (tmp_path / "leaderboard.md").read_text()
     )
-    assert "Left out: 1 finished runs" in capsys.readouterr().out
+    assert "Left out: 1 finished run without hit_at_1." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])
@@ -122,7 +122,15 @@ def test_mistakes_are_named(uri, runs, tmp_path, capsys):
         assert said.startswith("error: ")
         assert said.count("\n") == 1
         assert wrong[1] in said
+    for address in ("ftp://x", "http://", "http://[", ""):
+        assert main(["--uri", "sqlite:///nowhere.db", "--ui", address]) == 2
+        assert "no web address" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+    (tmp_path / "leaderboard.md").mkdir()
+    assert main(["--uri", uri, "--data", NAME, "--out", str(tmp_path), "--format", "csv, md"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: cannot write")
+    assert said.count("\n") == 1
     with pytest.raises(BenchError, match="has the metric recall_at_7"):
         read_boards(uri, metric="recall_at_7", data=NAME)
     with pytest.raises(BenchError, match="no finished runs"):
@@ -234,8 +242,54 @@ def test_a_table_of_which_nothing_has_finished_is_told_as_well(uri, table_runs):
     (board,), left_out = read_boards(uri, data="else", table=TABLE)
     assert not board.measured
     assert len(board.rows) == len(read_table(TABLE))
-    assert left_out == 0
+    assert left_out == {}
     assert "failed: too little memory" in [row.status for row in board.rows]
+
+
+def test_on_80_columns_a_published_table_keeps_its_names_and_figures(uri, table_runs):
+    boards, _ = read_boards(uri, data="detailed", table=TABLE)
+    out = StringIO()
+    show_boards(boards, metric="hit_at_1", console=Console(file=out, width=80))
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    for shown in ("published row", "pub@1", "status", "CNN from scratch", "0.192", "0.250"):
+        assert shown in text
+    assert "Best: image_matching" in text
+    assert "95%:" not in text.split("Best")[1]  # no such column, no such legend
+
+
+def test_what_a_run_cannot_be_placed_by_is_left_out_and_told(uri, client):
+    told = {"data": "odd"}
+    good = detailed(client, "good", 30, **told)
+    broken = detailed(client, "broken", None, **told)
+    client.log_metric(broken, "hit_at_1", float("nan"))
+    detailed(client, "nowhere", 39, split_fingerprint="", **told)
+    holes = detailed(client, "holes", 20, **told)
+    lines = [f"{query}.jpg,{'nan' if query else 1}" for query in range(QUERIES)]
+    client.log_text(holes, "\n".join(["query,hit_at_1", *lines]), "per_query.csv")
+    (board,), left_out = read_boards(uri, data="odd")
+    assert [row.run_id for row in board.rows] == [good, holes]
+    assert left_out == {"hit_at_1": 1, "the fingerprint of their split": 1}
+    assert board.rows[1].p is None
+    assert "1 with no figures query by query" in board.not_compared
+
+
+def test_runs_of_one_method_are_told_apart_and_equals_ordered(uri, client):
+    slow = detailed(client, "same", 30, data="seeds", identity="s0")
+    fast = detailed(client, "same", 30, data="seeds", identity="s1")
+    client.log_metric(slow, "search_ms_per_query", 99.0)
+    for run_id, seed in ((slow, 0), (fast, 1)):
+        client.log_param(run_id, "seed", seed)
+        client.log_param(run_id, "engine.kind", f"engine{seed}")  # changes no figure
+        client.log_param(run_id, "data.protocol", "leave_one_out")
+        client.log_metric(run_id, "gallery_images", QUERIES)
+    (board,), _ = read_boards(uri, data="seeds")
+    assert [(row.run_id, row.rank) for row in board.rows] == [(fast, 1), (slow, 1)]
+    assert [row.method["settings"] for row in board.rows] == ["seed=1", "seed=0"]
+    out = StringIO()
+    show_boards([board], metric="hit_at_1", console=Console(file=out, width=200))
+    assert "Equal best: seed=0." in out.getvalue()
+    assert "40 queries, each against all others" in out.getvalue()
 
 
 def test_the_newest_run_is_every_row_that_an_older_one_of_its_identity_was(uri, client):
@@ -269,6 +323,9 @@ def test_runs_are_compared_query_by_query(uri, client, table_runs):
 def test_a_board_ranked_by_a_cost_or_of_chosen_runs(uri, table_runs):
     (board,), _ = read_boards(uri, data="detailed", metric="search_ms_per_query")
     assert all(row.p is None for row in board.rows)
+    (board,), _ = read_boards(uri, data="detailed", metric="images_per_second")
+    assert board.not_compared == ""
+    assert "img/s has no figures query by query" in words.comparison(board, "images_per_second")
     chosen = {table_runs["near"], table_runs["beside"]}
     (board,), _ = read_boards(uri, data="detailed", runs=chosen)
     assert [row.run_id for row in board.rows] == [table_runs["near"], table_runs["beside"]]

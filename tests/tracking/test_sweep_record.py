@@ -9,6 +9,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.tracking import sweep
 from outliers_bench.tracking.entries import find_finished
 from outliers_bench.tracking.record import log_result
+from outliers_bench.tracking.refused import record_failure
 from outliers_bench.tracking.run import start_run
 from outliers_bench.tracking.sweep import (
     PARENT_TAG,
@@ -16,16 +17,16 @@ from outliers_bench.tracking.sweep import (
     discard_parent,
     finish_parent,
     note_found,
-    record_failure,
     start_parent,
 )
+from outliers_bench.tracking.sweep_name import sweep_name
 from tests.results import make_config, make_result, make_split
 
 
 @pytest.fixture(autouse=True)
 def no_leaderboard(request, monkeypatch):
     """Drawing one takes seconds; one test does."""
-    if request.function is not test_a_sweep_sums_up_its_children:
+    if request.function is not test_a_sweep_has_a_leaderboard:
         monkeypatch.setattr(sweep, "_log_leaderboard", lambda *_: None)
 
 
@@ -62,12 +63,20 @@ def test_a_sweep_sums_up_its_children(uri, client):
     assert (run.data.tags["n_finished"], run.data.tags["n_failed"]) == ("2", "2")
     assert run.data.metrics["hit_at_1"] == max(scores)[0]
     assert run.data.tags["best_run_id"] in {run_id for score, run_id in scores}
-    files = {file.path for file in client.list_artifacts(parent)}
-    assert files >= {"leaderboard.html", "leaderboard.md", "leaderboard.csv", "children.csv"}
     note = run.data.tags["mlflow.note.content"]
     assert "2 of 4 jobs finished" in note
     assert "a 8px · exact · cosine" in note
     assert "model=nosuch: no such option" in note
+
+
+@pytest.mark.slow
+def test_a_sweep_has_a_leaderboard(uri, client):
+    parent = start_parent(client, "swept", overrides=["model=a,b"], n_jobs=2)
+    for seed, model in enumerate("ab"):
+        child(uri, parent, seed=seed, model=model)
+    assert finish_parent(client, parent) == 0
+    files = {file.path for file in client.list_artifacts(parent)}
+    assert files >= {"leaderboard.html", "leaderboard.md", "leaderboard.csv", "children.csv"}
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "KILLED"])
@@ -115,16 +124,16 @@ def test_jobs_that_were_found_finished_count(uri, client):
     for i, model in enumerate("ab"):
         child(uri, earlier, seed=i, model=model)
     found = [find_finished(client, "swept", model) for model in "ab"]
-    parent = start_parent(client, "swept", overrides=["model=a,b,c"])
+    parent = start_parent(client, "swept", overrides=["model=a,b,c"], n_jobs=4)
     child(uri, parent, seed=2, model="c")
-    for run in found:
+    for run in [*found, found[0]]:  # two jobs may find the same
         note_found(client, parent, run)
 
     finish_parent(client, parent)
 
     run = client.get_run(parent)
     note = run.data.tags["mlflow.note.content"]
-    assert "3 of 3 jobs finished (2 of them before)" in note
+    assert "4 of 4 jobs finished (3 of them before)" in note
     assert all(f"| {model} 8px · exact · cosine |" in note for model in "abc")
     assert run.info.status == "FINISHED"
     assert sorted(row["before"] for row in table_of(run)) == ["", "yes", "yes"]
@@ -153,14 +162,18 @@ def test_the_best_is_best_in_the_objective(uri, client):
     [
         (["+experiments/models_we_built=glob(*)", "seed=1"], [], "table models_we_built"),
         (["+experiments/models_we_built=sift,vgg16"], [], "table models_we_built sift,vgg16"),
+        (
+            ["+experiments/models_we_built=glob(*)", "model.longest_side=99"],
+            [],
+            "sweep models_we_built model.longest_side=99",  # which is not the table
+        ),
         (["+experiments=search", "seed=1"], ["pca.n=range(2,9)"], "sweep search"),
         (["+experiments=search", "seed=0,1"], [], "sweep search seed=0,1"),
         (["seed=1"], ["pca.n=range(2,9)"], "sweep pca.n=range(2,9)"),
     ],
 )
-def test_a_sweep_is_named_after_what_it_varies(overrides, swept, name, client):
-    parent = start_parent(client, "named", overrides=overrides, n_jobs=8, swept=swept)
-    assert client.get_run(parent).info.run_name == f"{name} · 8 jobs"
+def test_a_sweep_is_named_after_what_it_varies(overrides, swept, name):
+    assert sweep_name(overrides, swept, 8) == f"{name} · 8 jobs"
 
 
 def test_a_failed_job_says_of_which_row_it_was(client):
@@ -169,6 +182,23 @@ def test_a_failed_job_says_of_which_row_it_was(client):
     tags = {"table": "built", "row": "vgg16", "published.built": "vgg16", "data": "photos"}
     run = record_failure(client, parent, overrides=["a=b"], error=error, tags=tags)
     assert client.get_run(run).data.tags.items() >= tags.items()
+
+
+def test_a_failed_job_tells_how_to_run_it_again(client):
+    parent = start_parent(client, "rows", overrides=[])
+    words = ["a=b", "skip_finished=true"]  # which would find a run, not repeat one
+    run = record_failure(client, parent, overrides=words, error=BenchError("no"))
+    assert client.get_run(run).data.tags["mlflow.note.content"].endswith("_bench a=b\n```")
+
+
+def test_jobs_that_never_began_are_missed(client):
+    parent = start_parent(client, "broken", overrides=["a=1,2,3"], n_jobs=3)
+    record_failure(client, parent, overrides=["a=1"], error=BenchError("no"))
+    assert finish_parent(client, parent) == 3
+    run = client.get_run(parent)
+    assert run.info.status == "FAILED"
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("0 of 3 jobs finished, 1 failed, 2 not begun")
 
 
 def test_a_sweep_that_never_began_leaves_no_run(client):

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from outliers_bench.published import Published
 
 SCORES = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
-METHOD = ("model", "variant", "pca", "index", "metric", "rerank")
+TAGS = ("model", "variant", "pca", "index", "metric", "rerank")
+METHOD = (*TAGS, "settings")
 FINISHED = "finished"
 
 
@@ -25,9 +26,11 @@ class Row:
     name, run_id, experiment_id, fingerprint : str
         The run's name and ids, and the digest of the split it was scored on; empty without a run.
     method : dict of str to str
-        Model, its variant, PCA, index, metric and re-ranking.
+        Model, its variant, PCA, index, metric and re-ranking, by tag; and as `settings` what else
+        tells the run from those that are alike in all of these, such as `seed=1`.
     metrics : dict of str to float
-        Every metric of the run, as MLflow has it; none where it did not finish.
+        Every metric of the run that is a finite number, as MLflow has it; none where it did not
+        finish.
     tags : mapping of str to str
         Every tag of the run.
     started : int
@@ -41,6 +44,8 @@ class Row:
     difference, p : float or None
         Mean difference to the best run on the same queries, and its p-value after Holm; None
         where the two were not compared.
+    p_at_most : bool
+        Whether the p-value is only an upper bound.
     tied : bool or None
         Whether the run cannot be told from the best; None where they were not compared.
     """
@@ -59,6 +64,7 @@ class Row:
     published: Published | None = None
     difference: float | None = None
     p: float | None = None
+    p_at_most: bool = False
     tied: bool | None = None
 
     @property
@@ -82,6 +88,8 @@ class Board:
         The data set's name and the digest of the split.
     queries, gallery : int
         How many images are asked, and searched.
+    leave_one_out : bool
+        Whether these are the same images, each asked against all others.
     rows : tuple of Row
         Best first.
     table : str
@@ -102,6 +110,7 @@ class Board:
     gallery: int
     rows: tuple[Row, ...]
     table: str = ""
+    leave_one_out: bool = False
     not_compared: str = ""
     class_metric: str = ""
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -113,15 +122,25 @@ class Board:
         return tuple(row for row in self.rows if row.measured)
 
     @property
+    def best(self) -> tuple[Row, ...]:
+        """The rows with the best figure."""
+        return tuple(row for row in self.measured if row.rank == 1)
+
+    @property
     def tied(self) -> tuple[Row, ...]:
-        """The rows after the best that cannot be told from it."""
-        return tuple(row for row in self.measured[1:] if row.tied)
+        """The rows with another figure than the best that cannot be told from it."""
+        return tuple(row for row in self.measured if row.tied and row.rank != 1)
+
+
+def method_of(tags: Mapping[str, str], settings: str = "") -> dict[str, str]:
+    """The method of a run with these tags; see `Row`."""
+    return {**{name: tags.get(name, "") for name in TAGS}, "settings": settings}
 
 
 def label(row: Row) -> str:
     """A method in a few words: the run's name, or what was published under which title."""
     if row.name:
-        return row.name
+        return " · ".join(part for part in (row.name, row.method.get("settings")) if part)
     return "" if row.published is None else row.published.title or row.published.row or ""
 
 

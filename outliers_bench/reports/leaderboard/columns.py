@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from outliers_bench.evaluation.names import is_score
+from outliers_bench.evaluation.names import is_score, less_is_better
+from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.reports import format as readable
 from outliers_bench.reports.leaderboard.boards import (
     METHOD,
@@ -27,6 +28,7 @@ _LONG = {
     "img/s": "images/s",
 }
 TIED = "="
+_IF_USED = ("rerank", "settings")  # parts of a method that most have not
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Column:
         What it is to the program, over a narrow table, and over a wide one.
     numeric : bool
         Whether it holds numbers, to be read from the right.
+    large_first : bool
+        Whether the large ones are of interest first, as with scores and speeds.
     text : callable
         What stands in a row's cell.
     value : callable
@@ -54,6 +58,7 @@ class Column:
     text: Callable[[Row], str]
     value: Callable[[Row], float | str | None]
     interval: Callable[[Row], tuple[float, float] | None] = lambda _: None
+    large_first: bool = False
 
 
 def columns(board: Board, metric: str) -> list[Column]:
@@ -96,7 +101,7 @@ def number(metric: str, value: float) -> str:
         return readable.score(value)
     if metric.endswith("_bytes"):
         return readable.size(value)
-    return f"{value:.0f}" if float(value).is_integer() else readable.rate(value)
+    return f"{value:,.0f}" if float(value).is_integer() else readable.rate(value)
 
 
 def range_text(metric: str, interval: tuple[float, float]) -> str:
@@ -104,9 +109,21 @@ def range_text(metric: str, interval: tuple[float, float]) -> str:
     return "–".join(number(metric, end) for end in interval)
 
 
-def p_text(p: float) -> str:
-    """A p-value with two digits that count, at most three decimals."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+def p_text(p: float, *, at_most: bool = False) -> str:
+    """A p-value with two digits that count, at most three decimals; more beside the limit.
+
+    Examples
+    --------
+    >>> p_text(0.0004), p_text(0.0123), p_text(0.25), p_text(0.0496), p_text(0.009, at_most=True)
+    ('< 0.001', '0.012', '0.25', '0.0496', '≤ 0.009')
+    """
+    rounded = round(p, 3)
+    if rounded < 0.001:
+        return "< 0.001"
+    text = f"{p:.3f}" if rounded < 0.1 else f"{p:.2f}"
+    if rounded == ALPHA:  # on which side it lies must be seen
+        text = f"{p:.4f}" if p >= ALPHA or round(p, 4) < ALPHA else f"< {ALPHA}"
+    return f"≤ {text}" if at_most else text
 
 
 def heading(metric: str) -> str:
@@ -127,7 +144,7 @@ def _method(board: Board) -> Iterator[Column]:
     if any(row.published is not None for row in board.rows):
         yield _text("published", "published row", _published_title)
     for name in METHOD:
-        if name != "rerank" or any(row.method.get(name) for row in board.rows):
+        if name not in _IF_USED or any(row.method.get(name) for row in board.rows):
             yield _text(name, name, _method_part(name))
     if not all(row.measured for row in board.rows):
         yield _text("status", "status", lambda row: row.status)
@@ -152,7 +169,8 @@ def _published(board: Board) -> Iterator[Column]:
     for k in (1, 5, 10):
         value = _figure(k)
         long = f"published top-{k}"
-        yield Column(f"published_{k}", f"pub@{k}", long, True, _figure_text(k), value)
+        text = _figure_text(k)
+        yield Column(f"published_{k}", f"pub@{k}", long, True, text, value, large_first=True)
 
 
 def _figure(k: int) -> Callable[[Row], float | None]:
@@ -194,7 +212,7 @@ def _measured(board: Board, metric: str) -> Iterator[Column]:
 
 
 def _p(row: Row) -> str:
-    return "" if row.p is None or row.rank == 1 else p_text(row.p)
+    return "" if row.p is None or row.rank == 1 else p_text(row.p, at_most=row.p_at_most)
 
 
 def _interval_text(metric: str) -> Callable[[Row], str]:
@@ -218,4 +236,5 @@ def _metric(name: str) -> Column:
         text,
         lambda row: row.metrics.get(name) if row.measured else None,
         lambda row: row.interval(name) if row.measured else None,
+        large_first=not less_is_better(name),
     )

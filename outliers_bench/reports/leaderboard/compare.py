@@ -11,8 +11,6 @@ from outliers_bench.reports.leaderboard.boards import Row
 if TYPE_CHECKING:
     import pandas as pd
 
-ALPHA = 0.05
-
 
 def with_significance(
     rows: Sequence[Row], values: Mapping[str, pd.Series]
@@ -37,6 +35,8 @@ def with_significance(
 
     from outliers_bench.evaluation.paired import compare_with_best
 
+    # NaN stands in a run's file where something went wrong with it.
+    values = {run_id: told for run_id, told in values.items() if np.isfinite(told).all()}
     best = values.get(rows[0].run_id)
     if best is None:
         return list(rows), "Nothing was compared: the best run has no figures query by query."
@@ -56,6 +56,7 @@ def with_significance(
             row,
             difference=float(found.difference[at[row.run_id]]),
             p=float(found.adjusted[at[row.run_id]]),
+            p_at_most=bool(found.at_most[at[row.run_id]]),
             tied=bool(found.tied[at[row.run_id]]),
         )
         for row in rows

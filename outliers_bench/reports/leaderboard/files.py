@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import html
-from collections.abc import Sequence
+import io
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from outliers_bench.errors import BenchError
 from outliers_bench.reports import format as readable
@@ -45,6 +48,23 @@ def check_formats(formats: Sequence[str]) -> None:
             raise BenchError(f"no format {name}; there is {', '.join(FORMATS)}")
 
 
+def check_ui(ui: str) -> None:
+    """Refuse an address that no browser could open.
+
+    Raises
+    ------
+    BenchError
+        Naming it.
+    """
+    try:
+        parts = urlsplit(ui)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # a bracket that is not closed
+        known = False
+    if not known:
+        raise BenchError(f"--ui {ui}: no web address; give one such as {UI}")
+
+
 def write_boards(
     boards: Sequence[Board],
     folder: Path,
@@ -76,23 +96,35 @@ def write_boards(
     Raises
     ------
     BenchError
-        If there is no such format.
+        If there is no such format, `ui` is no web address, or a file cannot be written.
     """
     check_formats(formats)
+    check_ui(ui)
+    made: dict[str, Callable[[], str]] = {
+        "md": lambda: _markdown(boards, metric),
+        "csv": lambda: _csv(boards, metric),
+        "html": lambda: _html(boards, metric, ui),
+    }
     written = []
-    if "md" in formats:
-        written.append(folder / "leaderboard.md")
-        written[-1].write_text(_markdown(boards, metric), encoding="utf-8")
-    if "csv" in formats:
-        written.append(folder / "leaderboard.csv")
-        _write_csv(boards, metric, written[-1])
-    if "html" in formats:
-        # Only here: matplotlib takes a second to import.
-        from outliers_bench.reports.leaderboard.page import render
-
-        written.append(folder / "leaderboard.html")
-        written[-1].write_text(render(boards, metric=metric, ui=ui), encoding="utf-8")
+    for ending, text in made.items():
+        if ending in formats:
+            written.append(folder / f"leaderboard.{ending}")
+            _write(written[-1], text())
     return written
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _html(boards: Sequence[Board], metric: str, ui: str) -> str:
+    # Only here: matplotlib takes a second to import.
+    from outliers_bench.reports.leaderboard.page import render
+
+    return render(boards, metric=metric, ui=ui)
 
 
 def _markdown(boards: Sequence[Board], metric: str) -> str:
@@ -114,22 +146,31 @@ def _markdown(boards: Sequence[Board], metric: str) -> str:
         parts += [f"## {_plain(words.title(board))}"]
         parts += [_plain(" ".join(words.best(board, metric)))]
         parts += [markdown_table([column.heading for column in shown], rows)]
-        legend = [*words.legend(board, metric), words.comparison(board, metric)]
-        parts += [_plain(line) for line in legend if line]
+        legend = words.legend(board, [column.key for column in columns(board, metric)])
+        parts += map(_plain, legend.values())
         if board.measured:
-            parts += [f"The best again:\n\n```\n{words.command(board.measured[0])}\n```"]
+            if command := words.command(board.measured[0]):
+                parts += [f"The best again:\n\n{_fenced(command)}"]
             told = [f"{name}: {'; '.join(found)}" for name, found in provenance.facts(board)]
             parts += [_plain(f"{' · '.join(told)}")]
-        parts += [f"**{line}**" for line in provenance.warnings(board)]
+        parts += [f"**{_plain(line)}**" for line in provenance.warnings(board)]
     return "\n\n".join(parts) + "\n"
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: names are the user's, and may look like HTML."""
-    return html.escape(" ".join(text.split()), quote=False)
+    """Text that Markdown shows as it is: names are the user's, and may look like anything."""
+    escaped = re.sub(r"([\\`*_\[\]~])", r"\\\1", " ".join(text.split()))
+    return html.escape(escaped, quote=False)
 
 
-def _write_csv(boards: Sequence[Board], metric: str, path: Path) -> None:
+def _fenced(text: str) -> str:
+    """Text as a block of code, between fences that do not occur in it."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _csv(boards: Sequence[Board], metric: str) -> str:
     scores = list(dict.fromkeys((metric, *SCORES)))
     numbers = list(dict.fromkeys((*scores, *_NUMBERS)))
     intervals = [
@@ -138,25 +179,26 @@ def _write_csv(boards: Sequence[Board], metric: str, path: Path) -> None:
         if any(row.interval(name) for board in boards for row in board.rows)
     ]
     ends = [f"ci95/{name}_{end}" for name in intervals for end in ("low", "high")]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason"]
-            + [*numbers, *ends, "difference", "p", "tied"]
-            + [f"published_{name}" for name in _PUBLISHED]
-            + ["run_id"]
-        )
-        for board in boards:
-            for row in board.rows:
-                writer.writerow(
-                    [board.data, board.fingerprint, _blank(row.rank), row.name]
-                    + [row.method.get(name, "") for name in METHOD]
-                    + [row.status, row.reason]
-                    + [_blank(row.metrics.get(name)) for name in (*numbers, *ends)]
-                    + [_blank(row.difference), _blank(row.p), _blank(row.tied)]
-                    + _published(row)
-                    + [row.run_id]
-                )
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(
+        ["data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason"]
+        + [*numbers, *ends, "difference", "p", "tied"]
+        + [f"published_{name}" for name in _PUBLISHED]
+        + ["run_id"]
+    )
+    for board in boards:
+        for row in board.rows:
+            writer.writerow(
+                [board.data, board.fingerprint, _blank(row.rank), row.name]
+                + [row.method.get(name, "") for name in METHOD]
+                + [row.status, row.reason]
+                + [_blank(row.metrics.get(name)) for name in (*numbers, *ends)]
+                + [_blank(row.difference), _blank(row.p), _blank(row.tied)]
+                + _published(row)
+                + [row.run_id]
+            )
+    return text.getvalue()
 
 
 def _blank(value: object) -> object:

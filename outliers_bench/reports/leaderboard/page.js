@@ -4,9 +4,12 @@
 for (const table of document.querySelectorAll("table.runs")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
+  const ranked = [...body.rows];
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
-    const down = head.getAttribute("aria-sort") === "ascending";
-    heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+    const first = head.dataset.first ?? "ascending";
+    const other = first === "ascending" ? "descending" : "ascending";
+    const down = (head.getAttribute("aria-sort") === first ? other : first) === "descending";
+    heads.forEach((each) => each.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const sign = down ? -1 : 1;
     const numeric = head.classList.contains("number");
@@ -16,7 +19,7 @@ for (const table of document.querySelectorAll("table.runs")) {
       if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);
       return sign * (numeric ? x - y : x.localeCompare(y, undefined, { numeric: true }));
     };
-    body.append(...[...body.rows].sort(order));
+    body.append(...[...ranked].sort(order));  // equals stay in the order of their ranks
   }));
 }
 for (const box of document.querySelectorAll(".command")) {
@@ -29,8 +32,8 @@ for (const box of document.querySelectorAll(".command")) {
       button.textContent = "Copied";
     } catch {
       getSelection().selectAllChildren(text);
-      button.textContent = "Press Ctrl+C";
+      button.textContent = "Selected; now copy it";
     }
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    setTimeout(() => { button.textContent = "Copy"; }, 3000);
   });
 }

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.names import is_score
+from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.reports import format as readable
 from outliers_bench.reports.leaderboard import pareto, provenance, words
 from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row
-from outliers_bench.reports.leaderboard.columns import TIED, Column, columns
+from outliers_bench.reports.leaderboard.columns import Column, columns
 from outliers_bench.reports.leaderboard.heatmap import HeatMap, heat_map
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class _Section:
     best: list[str]
     columns: list[Column]
     rows: list[tuple[Row, list[_Cell]]]
-    notes: list[str]
-    has_published: bool
+    name_key: str
+    notes: dict[str, str]
     accuracy: str
     plots: list[Markup]
     heat: HeatMap | None
@@ -73,17 +73,10 @@ def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
         What they are ranked by.
     ui : str
         Address of the MLflow UI, for the links to runs.
-
-    Raises
-    ------
-    BenchError
-        If `ui` is no web address.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    if urlsplit(ui).scheme not in ("http", "https"):
-        raise BenchError(f"--ui {ui}: no web address; give one such as http://127.0.0.1:5000")
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -100,6 +93,7 @@ def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
         script=Markup(script),  # noqa: S704 - our own
         script_digest=digest,
+        alpha=ALPHA,
     )
 
 
@@ -108,23 +102,21 @@ def _section(board: Board, position: int, metric: str, ui: str) -> _Section:
 
     # Intervals stand below their scores, and a method's parts below its model.
     inside = {"interval", *METHOD} - {"model"}
-    shown = [column for column in columns(board, metric) if column.key not in inside]
+    every = columns(board, metric)
+    shown = [column for column in every if column.key not in inside]
     accuracy = metric if is_score(metric) else "hit_at_1"
     drawn = [
         pareto.plot(board.measured, metric=accuracy, cost=cost, name=f"b{position}-{cost}")
         for cost in pareto.COSTS
     ]
-    # Ties and published figures are told in full by the template.
-    notes = [line for line in words.legend(board, metric) if not line.startswith((TIED, "pub@"))]
-    notes += [words.comparison(board, metric)]
     return _Section(
         board=board,
         title=words.title(board),
         best=words.best(board, metric),
         columns=shown,
         rows=[(row, [_cell(column, row, ui) for column in shown]) for row in board.rows],
-        notes=[note for note in notes if note],
-        has_published=any(row.published is not None for row in board.rows),
+        name_key="published" if board.table else "model",
+        notes=words.legend(board, [column.key for column in every]),
         accuracy=readable.title(accuracy),
         # Escaped where they are drawn: names stand in them.
         plots=[Markup(svg) for svg in drawn if svg],  # noqa: S704

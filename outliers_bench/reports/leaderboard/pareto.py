@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import html
 import io
-import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from outliers_bench.reports.leaderboard.boards import Row, short_labels
+from outliers_bench.reports.leaderboard.axes import set_limits, set_ticks
+from outliers_bench.reports.leaderboard.boards import Row, label, short_labels
 from outliers_bench.reports.leaderboard.columns import heading, long_heading, number, range_text
+from outliers_bench.reports.leaderboard.placing import write_names
+from outliers_bench.reports.leaderboard.svg import embedded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.backend_bases import RendererBase
-    from matplotlib.text import Annotation
-    from matplotlib.transforms import Bbox
+    from matplotlib.figure import Figure
 
 COSTS = ("images_per_second", "search_ms_per_query", "index_bytes")
 _MORE_IS_BETTER = ("images_per_second",)
@@ -33,8 +32,6 @@ _COLOURS = {
     "#060606": "var(--card)",
 }
 _INK, _FAINT, _LINE, _ACCENT, _DOT, _CARD = _COLOURS
-_AWAY = (6, 16, 28, 42, 58)  # points between a dot and its label, nearest first
-_DIRECTIONS = ((1, 0), (1, -1), (1, 1), (-1, 0), (-1, -1), (-1, 1), (0, 1), (0, -1))
 
 
 @dataclass(frozen=True)
@@ -82,56 +79,77 @@ def plot(rows: Sequence[Row], *, metric: str, cost: str, name: str) -> str | Non
     str or None
         An `<svg>` element to stand in HTML; None where no row has both above zero.
     """
-    # Not pyplot: it keeps its figures and chooses a window system.
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    labels = short_labels(rows)
     points = [
-        Point(label, row, row.metrics[cost], row.metrics[metric])
-        for label, row in zip(labels, rows, strict=True)
+        Point(_printable(text), row, row.metrics[cost], row.metrics[metric])
+        for text, row in zip(short_labels(rows), rows, strict=True)
         if metric in row.metrics and row.metrics.get(cost, 0) > 0
     ]
     if not points:
         return None
-    best = front(points, more_is_better=cost in _MORE_IS_BETTER)
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": _FONT}):
-        figure = Figure(figsize=_INCHES, dpi=72)  # as SVG counts, so that extents hold there
-        figure.patch.set_visible(False)
-        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.115, right=0.985, top=0.975, bottom=0.13)
-        _style(axes, metric, cost, points)
-        _draw(axes, points, best, metric, more_is_better=cost in _MORE_IS_BETTER)
-        _name(axes, points, best, renderer)
+    look: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": _FONT}
+    with mpl.rc_context(look), warnings.catch_warnings():
+        # The page's fonts may have what matplotlib's has not.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return _embedded(file.getvalue(), points, metric, cost, name)
+        draw(points, metric, cost).savefig(file, format="svg", metadata={"Date": None})
+    return embedded(
+        file.getvalue(),
+        name=name,
+        colours=_COLOURS,
+        titles={_gid(n): _told(point, metric, cost) for n, point in enumerate(points)},
+        alt=f"{heading(metric)} against {long_heading(cost)}; the table above has every figure",
+    )
 
 
-def _style(axes: Axes, metric: str, cost: str, points: Sequence[Point]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())
 
-    axes.set_facecolor("none")
-    axes.set_xscale("log")
-    low, high = min(point.x for point in points), max(point.x for point in points)
-    room = max(high / low, 4.0) ** 0.16
-    axes.set_xlim(low / room, high * room)
+
+def draw(points: Sequence[Point], metric: str, cost: str) -> Figure:
+    """The drawing itself."""
+    # Not pyplot: it keeps its figures and chooses a window system.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_INCHES, dpi=72)  # as SVG counts, so that extents hold there
+    figure.patch.set_visible(False)
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.115, right=0.985, top=0.975, bottom=0.13)
+    _style(axes, metric, cost)
     ends = [end for point in points for end in (point.row.interval(metric) or (point.y,))]
-    ends += [point.y for point in points]
-    margin = max(0.12 * (max(ends) - min(ends)), 0.01 * abs(max(ends)), 1e-3)
-    axes.set_ylim(min(ends) - margin, max(ends) + margin)
-    if cost.endswith("_bytes"):
-        axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
-    else:  # two or three numbers in each decade: one alone would leave the axis nearly bare
-        subs = (1.0, 2.0, 5.0) if high / low < 1e3 else (1.0,)
-        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
-    ticks = FuncFormatter(lambda value, _: number(cost, value).replace(".0 ", " "))
-    axes.xaxis.set_major_formatter(ticks)
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    set_limits(axes, [point.x for point in points], [*ends, *(point.y for point in points)])
+    set_ticks(figure, axes, cost)
+    more_is_better = cost in _MORE_IS_BETTER
+    best = front(points, more_is_better=more_is_better)
+    _dots(axes, points, best, metric)
+    # What is at least this good costs at least this much: level until the next better one.
+    far = axes.get_xlim()[0 if more_is_better else 1]
+    xs, ys = [point.x for point in best], [point.y for point in best]
+    steps = list(
+        zip(
+            [x for x in (*xs, far) for _ in range(2)][1:],
+            [y for y in ys for _ in range(2)] + [ys[-1]],
+            strict=True,
+        )
+    )
+    axes.plot(*zip(*steps, strict=True), color=_ACCENT, linewidth=1.4, zorder=3)
+    write_names(
+        axes,
+        [(point.label, (point.x, point.y)) for point in reversed(best)],  # the most accurate first
+        [(point.x, point.y) for point in points],
+        steps,
+        renderer,
+        ink=_INK,
+        lead=_FAINT,
+    )
+    return figure
+
+
+def _style(axes: Axes, metric: str, cost: str) -> None:
+    axes.set_facecolor("none")
     better = "more is better" if cost in _MORE_IS_BETTER else "less is better"
     axes.set_xlabel(f"{long_heading(cost)} (log; {better})", color=_FAINT)
     axes.set_ylabel(heading(metric), color=_FAINT)
@@ -143,114 +161,23 @@ def _style(axes: Axes, metric: str, cost: str, points: Sequence[Point]) -> None:
         spine.set_color(_LINE)
 
 
-def _draw(
-    axes: Axes,
-    points: Sequence[Point],
-    best: Sequence[Point],
-    metric: str,
-    *,
-    more_is_better: bool,
-) -> None:
-    for point in points:
+def _dots(axes: Axes, points: Sequence[Point], best: Sequence[Point], metric: str) -> None:
+    for position, point in enumerate(points):
         colour = _ACCENT if point in best else _DOT
         if (interval := point.row.interval(metric)) is not None:
             axes.plot([point.x] * 2, interval, color=colour, linewidth=1, alpha=0.5, zorder=2)
         dot = axes.plot([point.x], [point.y], "o", color=colour, markersize=6, zorder=4)[0]
         dot.set_markeredgecolor(_CARD)
-        dot.set_gid(_gid(points.index(point)))
-    # What is at least this good costs at least this much: level until the next better one.
-    far = axes.get_xlim()[0 if more_is_better else 1]
-    xs, ys = [point.x for point in best], [point.y for point in best]
-    axes.plot(
-        [x for x in (*xs, far) for _ in range(2)][1:],
-        [y for y in ys for _ in range(2)] + [ys[-1]],
-        color=_ACCENT,
-        linewidth=1.4,
-        zorder=3,
-    )
+        dot.set_gid(_gid(position))
 
 
 def _gid(position: int) -> str:
     return f"dot-{position}-"
 
 
-def _name(
-    axes: Axes, points: Sequence[Point], best: Sequence[Point], renderer: RendererBase
-) -> None:
-    """Write the names of the front's members where nothing else stands."""
-    from matplotlib.transforms import Bbox
-
-    inside = axes.get_window_extent(renderer)
-    dots = [axes.transData.transform((point.x, point.y)) for point in points]
-    taken: list[Bbox] = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in dots]
-    steps = axes.lines[-1].get_xydata()  # the front, drawn last
-    corners = axes.transData.transform(steps)
-    taken += [
-        Bbox([[min(ax, bx) - 1, min(ay, by) - 1], [max(ax, bx) + 1, max(ay, by) + 1]])
-        for (ax, ay), (bx, by) in pairwise(corners)
-    ]
-    for point in reversed(best):  # the most accurate first: it must have its name
-        text = axes.annotate(
-            point.label,
-            (point.x, point.y),
-            xytext=(0, 0),
-            textcoords="offset points",
-            color=_INK,
-            fontsize=_FONT,
-            zorder=5,
-            parse_math=False,
-            arrowprops={"arrowstyle": "-", "color": _FAINT, "linewidth": 0.6, "shrinkA": 1},
-        )
-        if not _placed(text, renderer, inside, taken):
-            text.remove()
-
-
-def _placed(text: Annotation, renderer: RendererBase, inside: Bbox, taken: list[Bbox]) -> bool:
-    """Move a name to the nearest free place; False where there is none."""
-    from matplotlib.text import Text
-
-    for away in _AWAY:
-        for right, up in _DIRECTIONS:
-            text.set_position((right * away, up * away))
-            text.set_horizontalalignment("left" if right > 0 else "right" if right else "center")
-            text.set_verticalalignment("bottom" if up > 0 else "top" if up else "center")
-            # The annotation's own extent would include its line.
-            text.update_positions(renderer)
-            box = Text.get_window_extent(text, renderer).padded(2)
-            fits = inside.containsx(box.x0) and inside.containsx(box.x1)
-            fits = fits and inside.containsy(box.y0) and inside.containsy(box.y1)
-            if fits and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                # A line back to the dot, where the name does not stand beside it.
-                if text.arrow_patch is not None:
-                    text.arrow_patch.set_visible(away > _AWAY[0])
-                return True
-    return False
-
-
-def _embedded(svg: str, points: Sequence[Point], metric: str, cost: str, name: str) -> str:
-    """The drawing without what only a file of its own needs, with a title on every dot."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    for stand_in, colour in _COLOURS.items():
-        svg = svg.replace(stand_in, colour)
-    size = re.compile(r' width="[\d.]+pt"| height="[\d.]+pt"')
-    head, rest = svg.split(">", 1)
-    alt = html.escape(f"{heading(metric)} against {long_heading(cost)}")
-    svg = f'{size.sub("", head)} role="img" aria-label="{alt}">{rest}'
-    for position, point in enumerate(points):
-        opening = f'<g id="{name}-{_gid(position)}">'
-        svg = svg.replace(opening, f"{opening}<title>{_told(point, metric, cost)}</title>", 1)
-    return svg
-
-
 def _told(point: Point, metric: str, cost: str) -> str:
     interval = point.row.interval(metric)
     around = "" if interval is None else f" ({range_text(metric, interval)})"
     score = f"{heading(metric)} {number(metric, point.y)}{around}"
-    told = f"{point.row.rank}. {point.row.name}: {score}, {heading(cost)} {number(cost, point.x)}"
-    return html.escape(told)
+    name = _printable(label(point.row))
+    return f"{point.row.rank}. {name}: {score}, {heading(cost)} {number(cost, point.x)}"

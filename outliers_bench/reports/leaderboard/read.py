@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.names import less_is_better
+from outliers_bench.evaluation.names import is_score, less_is_better
 from outliers_bench.reports.leaderboard.artifacts import per_class, per_query
-from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row
+from outliers_bench.reports.leaderboard.boards import Board, Row, method_of
 from outliers_bench.reports.leaderboard.compare import with_significance
+from outliers_bench.reports.leaderboard.find import Found, find, identity, numbers, split_of
+from outliers_bench.reports.leaderboard.settings import settings
 from outliers_bench.reports.leaderboard.table_rows import Figures, unmeasured
-from outliers_bench.tracking.search import search_runs
 from outliers_bench.tracking.store import database_path, open_client, resolve_uri
 
 if TYPE_CHECKING:
@@ -24,14 +26,6 @@ BEST_BY_CLASS = 12  # methods side by side in the table of classes
 _HOW = "make one with: python -m outliers_bench"
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The runs that a question matches, newest first: finished ones once an identity."""
-
-    finished: list[Run]
-    others: list[Run]
-
-
 def read_boards(
     uri: str,
     *,
@@ -40,7 +34,7 @@ def read_boards(
     data: str | None = None,
     table: str | None = None,
     runs: Collection[str] | None = None,
-) -> tuple[list[Board], int]:
+) -> tuple[list[Board], dict[str, int]]:
     """Read the finished runs from MLflow and rank them, split by split.
 
     Of runs with the same identity only the newest counts.
@@ -63,8 +57,9 @@ def read_boards(
     -------
     boards : list of Board
         By data set; of one data set, the split with the most runs first.
-    n_left_out : int
-        Finished runs without the metric, such as those on photos without labels.
+    left_out : dict of str to int
+        How many finished runs stand on no board, by what they are without: the metric, as on
+        photos without labels, or as a finite number; or the fingerprint of their split.
 
     Raises
     ------
@@ -76,25 +71,35 @@ def read_boards(
         raise BenchError(f"no runs yet: there is no {path}; {_HOW}, or say where with --uri")
     figures = Figures(table)
     client = open_client(uri)
-    found = _find(client, figures, experiment=experiment, data=data, runs=runs)
+    found = find(client, figures, experiment=experiment, data=data, runs=runs)
     asked = (("experiment", experiment), ("data", data), ("table", table))
     where = resolve_uri(uri) + "".join(f", {name} {value}" for name, value in asked if value)
     if not found.finished and not (table and found.others):
         raise BenchError(f"no finished runs in {where}; {_HOW}")
-    scored = [run for run in found.finished if metric in run.data.metrics]
-    if found.finished and not scored:
-        known = sorted({name for run in found.finished for name in run.data.metrics})
+    with_metric = [run for run in found.finished if metric in numbers(run)]
+    scored = [run for run in with_metric if split_of(run)]
+    if found.finished and not with_metric:
+        known = sorted({name for run in found.finished for name in numbers(run)})
         raise BenchError(
             f"none of the {len(found.finished)} finished runs in {where} has the metric "
             f"{metric}; rank by one they have with --metric ({', '.join(_short(known))}), or run "
             "on photos with labels"
+        )
+    if with_metric and not scored:
+        raise BenchError(
+            f"none of the {len(with_metric)} finished runs in {where} says which split it was "
+            f"scored on (tag split_fingerprint), so they cannot be compared; {_HOW}"
         )
     boards = [
         _with_tables(client, board, runs_of, metric)
         for board, runs_of in _boards(scored, found, figures, metric)
     ]
     boards.sort(key=lambda board: (board.data, -len(board.measured), board.fingerprint))
-    return boards, len(found.finished) - len(scored)
+    left_out = {
+        metric: len(found.finished) - len(with_metric),
+        "the fingerprint of their split": len(with_metric) - len(scored),
+    }
+    return boards, {what: n for what, n in left_out.items() if n}
 
 
 def _short(names: Sequence[str]) -> list[str]:
@@ -103,80 +108,40 @@ def _short(names: Sequence[str]) -> list[str]:
     return [name for name in names if not name.startswith(beside)]
 
 
-def _find(
-    client: MlflowClient,
-    figures: Figures,
-    *,
-    experiment: str | None,
-    data: str | None,
-    runs: Collection[str] | None,
-) -> _Found:
-    experiments = None
-    if experiment is not None:
-        known = client.get_experiment_by_name(experiment)
-        if known is None:
-            names = ", ".join(other.name for other in client.search_experiments())
-            raise BenchError(f"no experiment {experiment}; there is {names}")
-        experiments = [known.experiment_id]
-    every = [
-        run
-        for run in search_runs(
-            client,
-            "tags.kind = 'run'",
-            experiments=experiments,
-            order="attributes.start_time DESC",
-        )
-        # A run that was refused before its photos were known says nothing of them.
-        if (data is None or run.data.tags.get("data", data) == data)
-        and (runs is None or run.info.run_id in runs)
-    ]
-    newest: dict[str, Run] = {}
-    for run in every:
-        if run.info.status == "FINISHED" and (data is None or "data" in run.data.tags):
-            newest.setdefault(_identity(run), run)
-    figures.learn(every, _identity)
-    others = [run for run in every if run.info.status != "FINISHED"]
-    return _Found(
-        [run for run in newest.values() if figures.wants(_identity(run))],
-        [run for run in others if figures.wants_tagged(run)],
-    )
-
-
-def _identity(run: Run) -> str:
-    return str(run.data.tags.get("identity") or run.info.run_id)
-
-
 def _boards(
-    scored: Sequence[Run], found: _Found, figures: Figures, metric: str
+    scored: Sequence[Run], found: Found, figures: Figures, metric: str
 ) -> Iterable[tuple[Board, list[Run]]]:
     """A board for each split, with its runs; where nothing finished, one for each data set."""
     by_split: dict[str, list[Run]] = {}
     for run in scored:
-        by_split.setdefault(run.data.tags.get("split_fingerprint", ""), []).append(run)
+        by_split.setdefault(split_of(run), []).append(run)
     for fingerprint, runs in by_split.items():
-        first = runs[0].data
+        first, counts = runs[0].data, numbers(runs[0])
+        queries, gallery = (int(counts.get(name, 0)) for name in ("queries", "gallery_images"))
+        each_against_all = first.params.get("data.protocol") == "leave_one_out"
         board = Board(
             data=first.tags.get("data", ""),
             fingerprint=fingerprint,
-            queries=int(first.metrics.get("queries", 0)),
-            gallery=int(first.metrics.get("gallery_images", 0)),
+            queries=queries,
+            gallery=gallery,
+            leave_one_out=each_against_all and queries == gallery,
             rows=tuple(_ranked(runs, figures, metric)),
             table=figures.table or "",
         )
         yield _completed(board, runs, found, figures, metric), runs
     if not by_split:
         for data in dict.fromkeys(run.data.tags.get("data", "") for run in found.others):
-            board = Board(data, "", 0, 0, (), figures.table or "")
+            board = Board(data, "", 0, 0, (), table=figures.table or "")
             alike = [run for run in found.others if run.data.tags.get("data", "") == data]
             yield _completed(board, alike, found, figures, metric), []
 
 
 def _completed(
-    board: Board, runs: Sequence[Run], found: _Found, figures: Figures, metric: str
+    board: Board, runs: Sequence[Run], found: Found, figures: Figures, metric: str
 ) -> Board:
     if not figures.table:
         return board
-    unscored = [run for run in found.finished if metric not in run.data.metrics]
+    unscored = [run for run in found.finished if metric not in numbers(run) or not split_of(run)]
     more = unmeasured(board, [*found.others, *unscored], figures, places=_places(runs))
     return replace(board, rows=(*board.rows, *more))
 
@@ -186,25 +151,32 @@ def _places(runs: Sequence[Run]) -> set[str]:
 
 
 def _ranked(runs: Sequence[Run], figures: Figures, metric: str) -> Iterable[Row]:
-    sign = 1 if less_is_better(metric) else -1
-    ordered = sorted(
-        runs, key=lambda run: (sign * run.data.metrics[metric], run.info.run_name or "")
-    )
-    values = [run.data.metrics[metric] for run in ordered]
+    told = settings(runs)
+    found = {run.info.run_id: numbers(run) for run in runs}
+    ordered = sorted(runs, key=lambda run: _place(found[run.info.run_id], metric, run))
+    values = [found[run.info.run_id][metric] for run in ordered]
     for run in ordered:
+        metrics = found[run.info.run_id]
         row = Row(
-            rank=values.index(run.data.metrics[metric]) + 1,
+            rank=values.index(metrics[metric]) + 1,
             name=run.info.run_name or run.info.run_id,
             run_id=run.info.run_id,
-            fingerprint=run.data.tags.get("split_fingerprint", ""),
-            method={key: run.data.tags.get(key, "") for key in METHOD},
-            metrics=dict(run.data.metrics),
+            fingerprint=split_of(run),
+            method=method_of(run.data.tags, told[run.info.run_id]),
+            metrics=metrics,
             experiment_id=str(run.info.experiment_id),
             tags=dict(run.data.tags),
             started=int(run.info.start_time or 0),
         )
-        for published in figures.of(_identity(run)):
+        for published in figures.of(identity(run)):
             yield replace(row, published=published)
+
+
+def _place(metrics: Mapping[str, float], metric: str, run: Run) -> tuple[float, float, float, str]:
+    """What the rows are ordered by: the metric, and among equals what else one would ask for."""
+    value = metrics[metric] if less_is_better(metric) else -metrics[metric]
+    cost = metrics.get("search_ms_per_query", math.inf)
+    return value, -metrics.get("map_at_r", 0.0), cost, str(run.info.run_name)
 
 
 def _with_tables(client: MlflowClient, board: Board, runs: Sequence[Run], metric: str) -> Board:
@@ -212,7 +184,7 @@ def _with_tables(client: MlflowClient, board: Board, runs: Sequence[Run], metric
     if not runs:
         return board
     rows, why = list(board.measured), ""
-    if not less_is_better(metric) and len(runs) > 1:
+    if is_score(metric) and len(runs) > 1:
         rows, why = with_significance(rows, per_query(client, runs, metric))
     by_id = {run.info.run_id: run for run in runs}
     best = list(dict.fromkeys(row.run_id for row in rows))[:BEST_BY_CLASS]
@@ -230,6 +202,8 @@ def _with_classes(board: Board, found: dict[str, pd.DataFrame], metric: str) -> 
     queries: dict[str, int] = {}
     for run_id, table in found.items():
         names = list(map(str, table.index))
-        values[run_id] = dict(zip(names, table[metric].tolist(), strict=True))
-        queries |= dict(zip(names, table["queries"].astype(int).tolist(), strict=True))
+        cells = zip(names, table[metric].tolist(), strict=True)
+        values[run_id] = {name: value for name, value in cells if math.isfinite(value)}
+        asked = zip(names, table["queries"].tolist(), strict=True)
+        queries |= {name: int(n) for name, n in asked if math.isfinite(n)}
     return replace(board, class_metric=metric, per_class=values, class_queries=queries)

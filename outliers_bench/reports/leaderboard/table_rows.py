@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from outliers_bench.errors import BenchError
-from outliers_bench.reports.leaderboard.boards import FINISHED, METHOD, Board, Row
+from outliers_bench.reports.leaderboard.boards import FINISHED, Board, Row, method_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -137,8 +137,7 @@ def _belongs(run: Run, board: Board, places: Collection[str]) -> bool:
 
 
 def _without_run(published: Published) -> Row:
-    none = dict.fromkeys(METHOD, "")
-    return Row(None, "", "", "", none, {}, status="not run", published=published)
+    return Row(None, "", "", "", method_of({}), {}, status="not run", published=published)
 
 
 def _of(run: Run, published: Published) -> Row:
@@ -148,7 +147,7 @@ def _of(run: Run, published: Published) -> Row:
         name=run.info.run_name or run.info.run_id,
         run_id=run.info.run_id,
         fingerprint=run.data.tags.get("split_fingerprint", ""),
-        method={key: run.data.tags.get(key, "") for key in METHOD},
+        method=method_of(run.data.tags),
         metrics={},
         experiment_id=str(run.info.experiment_id),
         tags=dict(run.data.tags),
@@ -168,5 +167,7 @@ def _status(run: Run) -> tuple[str, str]:
         told = reason.removeprefix("BenchError: ") or "for no reason it could tell"
         return f"failed: {told[:_REASON]}{'…' if len(told) > _REASON else ''}", reason
     if status == "FINISHED":
-        return f"{FINISHED}, without the metric ranked by", reason
+        known = run.data.tags.get("split_fingerprint")
+        missing = "the metric ranked by" if known else "the fingerprint of its split"
+        return f"{FINISHED}, without {missing}", reason
     return status.lower(), reason

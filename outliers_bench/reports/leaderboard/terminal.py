@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from outliers_bench.reports.leaderboard import words
@@ -12,8 +12,18 @@ from outliers_bench.reports.leaderboard.columns import Column, columns
 if TYPE_CHECKING:
     from rich.console import Console
 
-# An ensemble's variant names all of its members.
-_WRAPPED = {"variant", "rerank", "pca", "published", "status"}
+# Columns that may be folded, and how narrow before others are left out; an ensemble's variant
+# names all of its members.
+_FOLDED = {
+    "published": 14,
+    "model": 18,
+    "settings": 14,
+    "status": 14,
+    "variant": 20,
+    "rerank": 14,
+    "pca": 14,
+}
+_APART = 3  # between two columns
 _MOST_WIDE = 40
 _LEAST_NEEDED = (
     "index_bytes",
@@ -31,13 +41,15 @@ _LEAST_NEEDED = (
     "pca",
     "p",
     "map_at_r",
-    "published_1",
     "variant",
     "rerank",
+    "settings",
     "interval",
+    "status",
+    "published_1",
     "hit_at_1",
-    "model",
     "published",
+    "model",
 )
 
 
@@ -58,35 +70,46 @@ def show_boards(boards: Sequence[Board], *, metric: str, console: Console) -> No
     from rich.text import Text
 
     for board in boards:
-        shown = _fitting(columns(board, metric), board, console.width, kept=metric)
+        # On a published table the rows are known by their published names.
+        kept = {"rank", metric, "published" if board.table else "model"}
+        every = columns(board, metric)
+        widths = _widths(every, board, console.width, kept=kept)
+        shown = [column for column in every if column.key in widths]
         # Names are the user's: to rich, [bold] in one would be markup.
         made = Table(title=Text(words.title(board)), title_justify="left", box=box.SIMPLE_HEAD)
         made.pad_edge = False
         for column in shown:
-            wraps = column.key in _WRAPPED
             made.add_column(
                 column.heading,
                 justify="right" if column.numeric else "left",
-                no_wrap=not wraps,
+                no_wrap=column.key not in _FOLDED,
                 overflow="fold",
-                max_width=_MOST_WIDE if wraps else None,
+                width=widths[column.key],
             )
         for row in board.rows:
             made.add_row(*(Text(column.text(row)) for column in shown))
         console.print(made)
-        for line in (board.not_compared, *words.legend(board, metric)):
-            if line:
-                console.print(Text(line))
+        legend = words.legend(board, [column.key for column in shown])
+        for line in (*words.best(board, metric), *legend.values()):
+            console.print(Text(line))
 
 
-def _fitting(columns: Sequence[Column], board: Board, width: int, *, kept: str) -> list[Column]:
-    """The columns that fit side by side; the one that is ranked by stays."""
-    needed = {}
+def _widths(
+    columns: Sequence[Column], board: Board, width: int, *, kept: Collection[str]
+) -> dict[str, int]:
+    """The columns that fit side by side, those of `kept` in any case, and how wide they are."""
+    full, least = {}, {}
     for column in columns:
         texts = (column.heading, *(column.text(row) for row in board.rows))
-        most = _MOST_WIDE if column.key in _WRAPPED else width
-        needed[column.key] = min(max(map(len, texts)), most) + 3
+        full[column.key] = max(map(len, texts))
+        least[column.key] = min(full[column.key], _FOLDED.get(column.key, width))
     for key in _LEAST_NEEDED:
-        if key in needed and key != kept and sum(needed.values()) > width and len(needed) > 2:
-            del needed[key]
-    return [column for column in columns if column.key in needed]
+        if key in least and key not in kept and sum(least.values()) + _APART * len(least) > width:
+            del least[key]
+    spare = width - sum(least.values()) - _APART * len(least)
+    for key in _FOLDED:  # what matters most unfolds first
+        if key in least and spare > 0:
+            more = min(spare, min(full[key], _MOST_WIDE) - least[key])
+            least[key] += more
+            spare -= more
+    return least

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 
-from outliers_bench.evaluation.names import less_is_better
+from outliers_bench.evaluation.names import is_score
+from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.reports import format as readable
-from outliers_bench.reports.leaderboard.boards import Board, Row, short_labels
+from outliers_bench.reports.leaderboard.boards import Board, Row, label, short_labels
 from outliers_bench.reports.leaderboard.columns import TIED, heading, number, range_text
 
-_NAMED = 4  # tied methods that are named in a sentence
+_NAMED = 4  # methods that are named in a sentence
+_LONGEST_TAG = 5000  # characters; MLflow has no longer ones, and the recorder cuts them
 
 
 def title(board: Board) -> str:
@@ -18,6 +21,8 @@ def title(board: Board) -> str:
     if not board.fingerprint and not board.measured:
         return f"{table}{board.data or 'unknown data'}: nothing measured"
     counts = f"{board.queries:,} queries, {board.gallery:,} gallery images"
+    if board.leave_one_out:
+        counts = f"{board.queries:,} queries, each against all others"
     return f"{table}{board.data}: {counts} (split {board.fingerprint[:8]})"
 
 
@@ -25,39 +30,42 @@ def best(board: Board, metric: str) -> list[str]:
     """Sentences about the best row: its figure, its interval, and who is tied with it."""
     if not board.measured:
         return ["No run of these rows has finished on this data."]
-    first = board.measured[0]
+    first, *equals = {row.run_id: row for row in board.best}.values()
     interval = first.interval(metric)
-    said = f"Best: {first.name}, {heading(metric)} {number(metric, first.metrics[metric])}"
+    said = f"Best: {label(first)}, {heading(metric)} {number(metric, first.metrics[metric])}"
     said += "" if interval is None else f" (95% interval {range_text(metric, interval)})"
     sentences = [f"{said}."]
-    if any(row.p is not None for row in board.measured[1:]):
-        sentences.append(_tied(board))
-    if board.not_compared:
-        sentences.append(board.not_compared)
-    return sentences
+    if equals:
+        sentences.append(f"Equal best: {_named(board, equals)}.")
+    others = [row for row in board.measured if row.rank != 1]
+    if board.tied:
+        sentences.append(f"Tied with {'them' if equals else 'it'}: {_named(board, board.tied)}.")
+    elif any(row.p is not None for row in others):
+        they = "They are better than every other run" if equals else "It is better than every run"
+        sentences.append(f"{they} that was compared.")
+    return [*sentences, *(line for line in (board.not_compared, comparison(board, metric)) if line)]
 
 
-def _tied(board: Board) -> str:
-    if not board.tied:
-        return "It is better than every run that was compared with it."
-    labels = short_labels(board.measured)
-    tied = [text for row, text in list(zip(board.measured, labels, strict=True))[1:] if row.tied]
-    more = f" and {len(tied) - _NAMED} more" if len(tied) > _NAMED else ""
-    return f"Tied with it: {'; '.join(tied[:_NAMED])}{more}."
+def _named(board: Board, rows: Collection[Row]) -> str:
+    """Rows by what tells them from the others on the board."""
+    labels = zip(board.measured, short_labels(board.measured), strict=True)
+    named = list(dict.fromkeys(text for row, text in labels if row in rows))
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return "; ".join(named[:_NAMED]) + more
 
 
-def legend(board: Board, metric: str) -> list[str]:
-    """What marks and columns mean, of those that this board has."""
-    lines = []
-    if any(row.interval(metric) for row in board.rows):
-        lines.append("95%: bootstrap interval over the queries.")
-    if any(row.p is not None for row in board.measured[1:]):
-        lines.append(
+def legend(board: Board, shown: Collection[str]) -> dict[str, str]:
+    """What marks and columns mean, by column, of the columns that are shown."""
+    lines = {}
+    if "interval" in shown:
+        lines["interval"] = "95%: bootstrap interval over the queries."
+    if "p" in shown or board.tied:
+        lines["p"] = (
             f"{TIED} tied with the best: a paired permutation test on the same queries does not "
-            "tell them apart (p ≥ 0.05 after Holm)."
+            f"tell them apart (p ≥ {ALPHA} after Holm)."
         )
-    if any(row.published is not None for row in board.rows):
-        lines.append(
+    if any(key.startswith("published_") for key in shown):
+        lines["published"] = (
             "pub@k: what the original published as top-k, on other photos and under another "
             "definition, so not to be compared digit by digit."
         )
@@ -66,11 +74,23 @@ def legend(board: Board, metric: str) -> list[str]:
 
 def comparison(board: Board, metric: str) -> str:
     """Why a board ranked by this has no comparison; empty where it has one."""
-    if less_is_better(metric) and len(board.measured) > 1:
-        return "Ranked by a cost: no significance is told."
-    return ""
+    if is_score(metric) or len(board.measured) < 2:
+        return ""
+    return f"Not compared with the best: {heading(metric)} has no figures query by query."
 
 
 def command(row: Row) -> str:
-    """The command line that repeats a run."""
-    return readable.command(shlex.split(row.tags.get("overrides", "")))
+    """The command line that computes a run anew; empty where it is not known in full."""
+    overrides = row.tags.get("overrides")
+    if overrides is None or len(overrides) >= _LONGEST_TAG:
+        return ""
+    try:
+        words = shlex.split(overrides)
+    except ValueError:  # not written by a run of ours
+        return ""
+    # With it, the run would be found finished and not computed.
+    return readable.command([word for word in words if _key(word) != "skip_finished"])
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+").partition("=")[0]
