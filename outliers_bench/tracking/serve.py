@@ -36,8 +36,9 @@ def serve(worker: int) -> None:
     """
     process.works_for(worker)
     requests, answers = sys.stdin.buffer, _own_stdout()
-    answers.write(GREETING)
-    answers.flush()
+    with suppress(OSError):  # killed meanwhile; what was asked before is done all the same
+        answers.write(GREETING)
+        answers.flush()
     with suppress(AttributeError, OSError):
         os.nice(_POLITE)
     _import_mlflow()

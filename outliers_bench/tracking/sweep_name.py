@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from outliers_bench import published
-
 _LENGTH = 120
 _KINDS = ("glob(", "range(", "choice(", "interval(", "shuffle(", "tag(")
 
@@ -30,6 +28,8 @@ def sweep_name(overrides: Sequence[str], swept: Sequence[str], n_jobs: int | Non
 def _told(overrides: Sequence[str], swept: Sequence[str]) -> str:
     told = [override for override in overrides if _is_swept(override)]
     if len(told) == 1 and told[0].startswith("+experiments/"):
+        from outliers_bench import published  # and Hydra with it, which nothing else here needs
+
         table, _, rows = told[0].removeprefix("+experiments/").partition("=")
         named = table + ("" if rows == "glob(*)" else f" {rows}")
         # Its rows with something changed are not the table.
