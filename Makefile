@@ -11,11 +11,11 @@ READY  := $(VENV)/.ready
 URI :=
 
 # Folder and address reach the shell by its environment, where neither it nor make reads code into
-# them, and Hydra in quotes, in which an apostrophe needs a backslash.
+# them, and Hydra, where they need it, in quotes, in which an apostrophe needs a backslash.
 unexport DATA URI
 export PHOTOS := $(value DATA)
 export STORE := $(value URI)
-QUOTED = '$$(printf %s "$$$(1)" | sed "s/'/\\\\'/g")'
+QUOTED = $$(printf %s "$$$(1)" | sed "/[^A-Za-z0-9_.\/:-]/{s/'/\\\\'/g;s/.*/'&'/;}")
 
 TABLES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard experiments/*/*.yaml)))))
 # Photos are given already cut into query and gallery, or not.

@@ -55,7 +55,7 @@ def test_make_table(make, tmp_path):
         *start,
         "skip_finished=true",
         "data=folder",
-        f"data.root='{tmp_path}'",
+        f"data.root={tmp_path}",
         "seed=1",
         "k=[1, 5]",
     ]

@@ -117,6 +117,7 @@ def test_labels_say_what_differs():
         "no PCA · annoy",
     ]
     assert short_labels([row(1)]) == ["m"]
+    assert short_labels([row(1, variant="8px"), row(2, model="n", index="annoy")]) == ["m", "n"]
     assert short_labels([row(1, settings="seed=0"), row(2, settings="seed=1")]) == [
         "seed=0",
         "seed=1",

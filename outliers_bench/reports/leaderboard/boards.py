@@ -145,15 +145,24 @@ def label(row: Row) -> str:
 
 
 def short_labels(rows: Sequence[Row]) -> list[str]:
-    """What tells each row from the others: its method without what all of them share."""
-    used = [name for name in METHOD if len({row.method.get(name, "") for row in rows}) > 1] or [
-        "model"
-    ]
-    labels = []
-    for row in rows:
-        parts = [_part(name, row.method.get(name, "")) for name in used]
-        labels.append(" · ".join(part for part in parts if part) or label(row))
-    return labels
+    """What tells each row from the others: the model alone if it can, else all that differs.
+
+    What a model's variant says is left out where the rest tells the rows apart.
+    """
+    differing = [name for name in METHOD if len({row.method.get(name, "") for row in rows}) > 1]
+    told = _labels(rows, differing or ["model"])
+    without = [name for name in differing if name != "variant"]
+    for fewer in (["model"], without):
+        labels = _labels(rows, fewer) if set(fewer) <= set(differing) and fewer else []
+        if len(set(labels)) == len(set(told)):
+            return labels
+    return told
+
+
+def _labels(rows: Sequence[Row], used: Sequence[str]) -> list[str]:
+    parts = ([_part(name, row.method.get(name, "")) for name in used] for row in rows)
+    said = (" · ".join(part for part in of_row if part) for of_row in parts)
+    return [words or label(row) for words, row in zip(said, rows, strict=True)]
 
 
 def _part(name: str, value: str) -> str:

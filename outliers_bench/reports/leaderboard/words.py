@@ -59,7 +59,7 @@ def legend(board: Board, shown: Collection[str]) -> dict[str, str]:
     lines = {}
     if "interval" in shown:
         lines["interval"] = "95%: bootstrap interval over the queries."
-    if "p" in shown or board.tied:
+    if board.tied:
         lines["p"] = (
             f"{TIED} tied with the best: a paired permutation test on the same queries does not "
             f"tell them apart (p ≥ {ALPHA} after Holm)."
