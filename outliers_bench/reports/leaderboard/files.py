@@ -159,7 +159,8 @@ def _markdown(boards: Sequence[Board], metric: str) -> str:
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is: names are the user's, and may look like anything."""
-    escaped = re.sub(r"([\\`*_\[\]~])", r"\\\1", " ".join(text.split()))
+    # Within a word an underscore says nothing, and transfer_mobilenet is to be found as it is.
+    escaped = re.sub(r"[\\`*\[\]~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", " ".join(text.split()))
     return html.escape(escaped, quote=False)
 
 
