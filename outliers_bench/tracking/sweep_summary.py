@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,14 +122,15 @@ def _overrides(run: Run) -> list[str]:
 
 
 def rows_table(runs: Sequence[Run], shown: Sequence[str]) -> str:
-    """Runs as a Markdown table: scores, what became of them, names."""
+    """Runs as a Markdown table: names, scores, what became of them; the page cuts wide ones."""
     rows = []
     for run in runs:
         metrics, tags = run.data.metrics, run.data.tags
         scores = [_said(name, metrics[name]) if name in metrics else "" for name in shown]
-        outcome = tags.get("failure", "")[:_REASON] or run.info.status.lower()
-        rows.append([*scores, outcome, run.info.run_name, tags.get("data", "")])
-    return table([*map(readable.title, shown), "status", "run", "data"], rows)
+        failure = re.sub(r"^(BenchError|WeightsUnavailableError): ", "", tags.get("failure", ""))
+        outcome = failure[:_REASON] or run.info.status.lower()
+        rows.append([run.info.run_name, *scores, tags.get("data", ""), outcome])
+    return table(["run", *map(readable.title, shown), "data", "status"], rows)
 
 
 def _said(metric: str, value: float) -> str:
