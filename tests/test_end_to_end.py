@@ -201,6 +201,7 @@ def test_unlabelled_photos_are_ranked_and_not_scored(desk, tmp_path):
     assert pd.read_parquet(artifacts / "ranking.parquet")["query"].nunique() == 3
 
 
+@pytest.mark.slow  # the contract battery has it without the command line
 def test_unreadable_photos_are_counted_or_stop_the_run(desk, tmp_path):
     import cv2
     import numpy as np

@@ -64,6 +64,7 @@ def test_paths_that_mean_something_else_in_a_uri_are_refused(tmp_path, monkeypat
     assert not list(tmp_path.rglob("*.db*"))
 
 
+@pytest.mark.slow
 def test_a_path_with_other_odd_characters_holds_database_and_artifacts(tmp_path, monkeypatch):
     folder = tmp_path / "a #b 100%, ü"
     folder.mkdir()
