@@ -181,18 +181,25 @@ def test_without_the_extra_the_way_to_it_is_told():
         assert "pip install 'outliers-bench[sweep]'" in explain(error)
 
 
-def kill_in_the_middle(desk, arguments, *, with_recorder, at):
-    """Start a sweep and kill it without warning once so many of its runs have finished."""
+def begun(desk, arguments, *, at=1, **options):
+    """A sweep that runs, once so many of its jobs have finished."""
     process = subprocess.Popen(
         [sys.executable, "-m", "outliers_bench", "-m", *arguments],
         cwd=desk,
         stdout=subprocess.DEVNULL,
+        **options,
     )
     deadline = time.monotonic() + 300
     while len(finished(desk)) < at:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return process
+
+
+def kill_in_the_middle(desk, arguments, *, with_recorder, at):
+    """Start a sweep and kill it without warning once so many of its runs have finished."""
+    process = begun(desk, arguments, at=at)
     recorders = psutil.Process(process.pid).children(recursive=True)
     victims = [*recorders, process] if with_recorder else [process]
     for victim in victims:
@@ -272,18 +279,8 @@ def test_optuna_finds_the_best_and_the_same_seed_the_same_trials(desk):
 def test_a_worker_that_was_killed_ends_the_sweep_in_one_line(desk):
     """As the system does with one that takes too much memory."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "outliers_bench", "-m", *TWELVE, *JOBLIB],
-        cwd=desk,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 300
-    while not finished(desk):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    arguments = (*TWELVE, *JOBLIB)
+    process = begun(desk, arguments, stderr=subprocess.PIPE, text=True)
     workers = psutil.Process(process.pid).children()
     next(w for w in workers if "LokyProcess" in " ".join(w.cmdline())).kill()
     _, told = process.communicate(timeout=120)
@@ -308,18 +305,8 @@ def test_a_job_of_a_file_that_sweeps_is_repeated_alone(desk):
 @pytest.mark.slow
 def test_ctrl_c_ends_parallel_jobs_and_their_sweep_as_killed(desk):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "outliers_bench", "-m", *TWELVE, *JOBLIB],
-        cwd=desk,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 300
-    while not finished(desk):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    arguments = (*TWELVE, *JOBLIB)
+    process = begun(desk, arguments, stderr=subprocess.PIPE, start_new_session=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     process.communicate(timeout=120)
     assert process.returncode == 130
