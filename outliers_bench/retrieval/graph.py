@@ -13,6 +13,8 @@ import numpy.typing as npt
 from outliers_bench import __version__
 from outliers_bench.kept import digest_of, keep, read
 from outliers_bench.progress import track
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -148,16 +150,13 @@ def _found(search: Search, k: int) -> Neighbours:
 
 def _searched(search: Search, k: int) -> Iterator[tuple[slice, IntArray, FloatArray]]:
     """The nearest k of every gallery item, itself among them, a block of items at a time."""
-    import faiss
-
     gallery, order, n = search.gallery, search.order, len(search.gallery)
-    flat = faiss.IndexFlatIP(gallery.shape[1])
-    flat.add(np.ascontiguousarray(gallery[order]))
+    everything = Exact(metric=Metric.inner_product).build(search.ordered)
     fetch = min(k + _SPARE, n)
     starts = range(0, n, BLOCK_ROWS)
     for start in track(starts, stage="graph", total=len(starts), unit="blocks"):
         rows = slice(start, min(start + BLOCK_ROWS, n))
-        places = flat.search(np.ascontiguousarray(gallery[rows]), fetch)[1]
+        places = everything.search(gallery[rows], fetch)[0]
         near = order[places]
         scores = pair_similarities(gallery[rows], gallery, near)
         near, scores = settled(near, scores, order)

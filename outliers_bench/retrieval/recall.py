@@ -57,17 +57,15 @@ def recall_at_10(search: Search, queries: FloatArray, *, depth: int = AT) -> flo
     nearest = exact.rank(some, at, items=items).indices
     # Compared anew, alike for both: an index may round its scores, and faiss may round distances by
     # the lengths of the vectors, which may be far more than what lies between them.
-    scores = _similarity(some, search.gallery, found, search.index.metric)
-    least = _similarity(some, search.gallery, nearest, search.index.metric).min(1, keepdims=True)
+    scores = _similarity(search, some, found)
+    least = _similarity(search, some, nearest).min(axis=1, keepdims=True)
     as_near = scores >= least - _ROUNDING * np.abs(least)
     return float(as_near.mean())
 
 
-def _similarity(
-    queries: FloatArray, gallery: FloatArray, items: IntArray, metric: Metric
-) -> FloatArray:
+def _similarity(search: Search, queries: FloatArray, items: IntArray) -> FloatArray:
     """Of each query and its items, shape (n_query, depth)."""
-    found = gallery[items]
-    if metric is Metric.euclidean:
+    found = search.items(items.ravel()).reshape(*items.shape, -1)
+    if search.index.metric is Metric.euclidean:
         return np.asarray(-np.square(found - queries[:, None]).sum(axis=2), dtype=np.float32)
     return np.asarray(np.einsum("qkd,qd->qk", found, queries), dtype=np.float32)

@@ -15,10 +15,9 @@ from outliers_bench.retrieval.graph import dropped
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.indexes.kept import built
 from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.ties import compare_again, settle
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
-_ROUNDING = 2e-6  # by which BLAS may differ for equal pairs, in squares of the query's length
-_PAIR_VALUES = 500_000  # numbers gathered at a time to compare pairs of vectors
 BLOCK_ITEMS = 2_000_000  # gallery items found at a time, over all queries of a block
 
 
@@ -46,6 +45,10 @@ def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
 class Search:
     """A gallery that any vectors can be compared with.
 
+    Beside the gallery that it is given, an exact search holds one copy, in the order of ties and
+    normalised where the metric is cosine: what is compared. An approximate one holds its index
+    instead. `gallery` is another copy, made for those who ask for it, and only by cosine.
+
     Parameters
     ----------
     gallery : array of float32, shape (n, d)
@@ -63,8 +66,6 @@ class Search:
 
     Attributes
     ----------
-    gallery : array of float32, shape (n, d)
-        Normalised where the metric is cosine, in the gallery's own order.
     last : Search
         What was made last by `over`; by itself, this.
     """
@@ -84,17 +85,28 @@ class Search:
         self.leave_one_out = leave_one_out
         self.cache = cache
         self.meter = meter or Meter()
-        self.gallery = self.comparable(gallery)
         self.last: Search = self
+        self._given = gallery
 
     @property
     def reachable(self) -> int:
         """The deepest that a query can be ranked."""
-        return len(self.gallery) - int(self.leave_one_out)
+        return len(self._given) - int(self.leave_one_out)
+
+    @cached_property
+    def gallery(self) -> FloatArray:
+        """Shape (n, d): normalised where the metric is cosine, in the gallery's own order."""
+        return self.comparable(self._given)
 
     def comparable(self, vectors: FloatArray) -> FloatArray:
         """Vectors as the index compares them: of unit length where the metric is cosine."""
         return l2_normalise(vectors) if self.index.metric is Metric.cosine else vectors
+
+    def items(self, positions: IntArray) -> FloatArray:
+        """Gallery items at some positions, shape (m,), as the index compares them, copied."""
+        if self.index.metric is Metric.cosine:
+            return l2_normalise(self._given, order=positions)
+        return self._given[positions]
 
     def over(self, gallery: FloatArray) -> Search:
         """The same search over other vectors of the same items, noted as `last`."""
@@ -130,16 +142,16 @@ class Search:
         if self.leave_one_out:
             itself = self._places if items is None else self._places[items]
         # One more than wanted shows whether the cut falls between equal scores.
-        fetch = min(depth + int(self.leave_one_out) + 1, len(self.gallery))
+        fetch = min(depth + int(self.leave_one_out) + 1, len(self._given))
         indices = np.empty((len(queries), depth), dtype=np.int64)
         scores = np.empty((len(queries), depth), dtype=np.float32)
         searcher.search(queries[:1], 1)  # threads and caches start up outside of what is timed
         for rows in _blocks(len(queries), fetch):
             with self.meter.stage("search"):
                 places, found = searcher.search(queries[rows], fetch)
-            places, found = _settle(places, found)
+            settle(places, found)
             if self.index.exact:
-                places, found = self._compare_again(queries[rows], places, found)
+                compare_again(queries[rows], self.ordered, places, found, self.index.metric)
             if itself is not None:
                 places, found = dropped(places, found, places == itself[rows][:, None])
             indices[rows], scores[rows] = self.order[places[:, :depth]], found[:, :depth]
@@ -148,9 +160,19 @@ class Search:
     @cached_property
     def searcher(self) -> Searcher:
         """The index, built or, where it was kept, read."""
-        # In the order of ties, so that no index can see the order of files.
-        vectors = self.gallery[self.order]
-        return built(self.index, vectors, cache=self.cache, meter=self.meter)
+        return built(self.index, lambda: self.ordered, cache=self.cache, meter=self.meter)
+
+    @property
+    def ordered(self) -> FloatArray:
+        """The gallery as it is compared, in `order`, so that no index can see that of files.
+
+        Kept by an exact search, which compares with it; made anew for others.
+        """
+        return self._ordered if self.index.exact else self.items(self.order)
+
+    @cached_property
+    def _ordered(self) -> FloatArray:
+        return self.items(self.order)
 
     @cached_property
     def _places(self) -> IntArray:
@@ -158,33 +180,6 @@ class Search:
         places = np.empty(len(self.order), dtype=np.int64)
         places[self.order] = np.arange(len(self.order))
         return places
-
-    def _compare_again(
-        self, queries: FloatArray, places: IntArray, found: FloatArray
-    ) -> tuple[IntArray, FloatArray]:
-        """Let equal vectors be equally near, and settle ties that reach beyond what was fetched.
-
-        BLAS adds up the last rows of a block otherwise than the others, so that scores of the
-        same vector differ in their last bits; what is that near to its neighbour in the ranking is
-        compared anew, in a way that depends on the two vectors alone.
-        """
-        close = _ROUNDING * np.maximum(1, np.square(queries).sum(axis=1, keepdims=True))
-        near = found[:, :-1] - found[:, 1:] <= close
-        again = np.zeros(found.shape, dtype=np.bool_)
-        again[:, :-1] |= near
-        again[:, 1:] |= near
-        rows, columns = np.nonzero(again)
-        size = max(1, _PAIR_VALUES // self.gallery.shape[1])
-        for start in range(0, len(rows), size):
-            row, column = rows[start : start + size], columns[start : start + size]
-            items = self.gallery[self.order[places[row, column]]]
-            found[row, column] = _compare(queries[row], items, self.index.metric)
-        places, found = _settle(places, found)
-        for row in _tied_at_cut(found, len(self.gallery)):
-            everything = _compare(queries[row], self.gallery, self.index.metric)[self.order]
-            best = np.lexsort((np.arange(len(everything)), -everything))[: places.shape[1]]
-            places[row], found[row] = best, everything[best]
-        return places, found
 
 
 def put_blanks_last(
@@ -237,32 +232,3 @@ def _blocks(n_query: int, fetch: int) -> Iterator[slice]:
     starts = range(0, n_query, size)
     for start in track(starts, stage="search", total=len(starts), unit="blocks"):
         yield slice(start, min(start + size, n_query))
-
-
-def _settle(places: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Sort rows by falling score; equal scores by place, which is the given order."""
-    by_place = np.argsort(places, axis=1, kind="stable")
-    scores = np.take_along_axis(scores, by_place, axis=1)
-    places = np.take_along_axis(places, by_place, axis=1)
-    by_score = np.argsort(-scores, axis=1, kind="stable")
-    return (
-        np.take_along_axis(places, by_score, axis=1),
-        np.take_along_axis(scores, by_score, axis=1),
-    )
-
-
-def _tied_at_cut(scores: FloatArray, n: int) -> IntArray:
-    """Rows whose last two fetched scores are equal: which of the equals were fetched is chance."""
-    if scores.shape[1] in (1, n):
-        return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(scores[:, -1] == scores[:, -2])
-
-
-def _compare(queries: FloatArray, gallery: FloatArray, metric: Metric) -> FloatArray:
-    """Scores of vectors with one query, shape (d,), or each with its own, shape (n, d)."""
-    if metric is Metric.euclidean:
-        return np.asarray(-np.square(gallery - queries).sum(axis=1), dtype=np.float32)
-    # einsum adds up every row alike.
-    return np.asarray(
-        np.einsum("nd,nd->n", gallery, np.broadcast_to(queries, gallery.shape)), dtype=np.float32
-    )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from outliers_bench.retrieval.reduction import principal
 from outliers_bench.retrieval.reduction.fitted import fitted
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
@@ -71,7 +72,7 @@ def test_whatever_differs_has_a_file_of_its_own(fit):
         {"reducer": LearnedWhitening()},
         {"reducer": LearnedWhitening(n=3, shrinkage=0.2)},
         {"reducer": Pca(n=3)},
-        {"reducer": Pca(n=3, whiten=True)},
+        {"reducer": Pca(n=3), "vectors_of": "other"},
         {"reducer": RandomProjection(n=3)},
         {"reducer": RandomProjection(n=3, random_seed=1)},
     ]
@@ -84,6 +85,93 @@ def test_labels_that_are_not_looked_at_do_not_count(fit):
     for labels in (LABELS, None, LABELS[::-1].copy()):
         fit(Pca(n=3), labels=labels)
     assert fit.loaded == len(fit.files) == 1
+
+
+PCAS = [Pca(n=n, whiten=whiten) for n in (2, 6, 4) for whiten in (False, True)]
+
+
+@pytest.fixture
+def decompositions(monkeypatch):
+    """Counts the eigendecompositions, and says how many vectors of each were wanted."""
+    counts = []
+    found = principal.leading_eigenvectors
+
+    def counted(square, n):
+        counts.append(n)
+        return found(square, n)
+
+    monkeypatch.setattr(principal, "leading_eigenvectors", counted)
+    return counts
+
+
+def test_all_numbers_of_components_share_one_decomposition(fit, decompositions):
+    for pca in PCAS:
+        fit(pca)
+    assert decompositions == [6]
+    assert fit.loaded == len(fit.files) == 1
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["tall", "wide"])
+@pytest.mark.parametrize("limit", [1 << 23, 0], ids=["shared", "each its own"])
+def test_it_does_not_matter_which_number_was_asked_first(tmp_path, monkeypatch, wide, limit):
+    monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MOST_VALUES", limit)
+    part = PART.take(range(5)) if wide else PART
+    pcas = [pca for pca in PCAS if pca.n <= 5] if wide else PCAS
+    forward, backward = Fits(tmp_path / "forward"), Fits(tmp_path / "backward")
+    one = [forward(pca, part) for pca in pcas]
+    other = [backward(pca, part) for pca in pcas[::-1]][::-1]
+    alone = [pca.fit(VECTORS[: len(part)], None) for pca in pcas]
+    for pca, *projections in zip(pcas, one, other, alone, strict=True):
+        assert {projection.axes.shape for projection in projections} == {(6, pca.n)}
+        assert len({projection.axes.tobytes() for projection in projections}) == 1
+        assert len({projection.mean.tobytes() for projection in projections}) == 1
+
+
+def test_where_all_components_are_too_large_each_number_has_its_own(
+    fit, decompositions, monkeypatch
+):
+    monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MOST_VALUES", 35)
+    for pca in PCAS * 2:
+        fit(pca)
+    assert decompositions == [2, 6, 4]
+    assert fit.loaded == len(fit.files) == 3
+
+
+def test_what_is_kept_of_a_pca_is_its_axes_in_float32(fit):
+    fit(Pca(n=2))
+    (file,) = fit.files
+    with np.load(file) as arrays:
+        sizes = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
+    assert sizes == {
+        "mean": ("float32", (6,)),
+        "axes": ("float32", (6, 6)),
+        "variances": ("float64", (6,)),
+    }
+
+
+MEAN, AXES, VARIANCES = np.zeros(6, np.float32), np.ones((6, 6), np.float32), np.ones(6)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"mean": MEAN, "axes": AXES},
+        {"mean": MEAN, "axes": AXES[:, :3], "variances": VARIANCES[:3]},
+        {"mean": MEAN, "axes": AXES, "variances": VARIANCES[:5]},
+        {"mean": MEAN, "axes": AXES, "variances": VARIANCES.astype(np.float32)},
+        {"mean": MEAN[:5], "axes": AXES, "variances": VARIANCES},
+    ],
+    ids=["half", "too few", "of two shapes", "float32", "another mean"],
+)
+def test_a_file_without_the_components_is_fitted_anew(fit, arrays):
+    first = fit(Pca(n=4, whiten=True))
+    (file,) = fit.files
+    with file.open("wb") as stream:
+        np.savez(stream, **arrays)
+    assert fit(Pca(n=4, whiten=True)).axes.tobytes() == first.axes.tobytes()
+    assert fit.loaded == 2
+    assert fit(Pca(n=5)).axes.shape == (6, 5)
+    assert fit.loaded == 2, "and it is kept again"
 
 
 def test_names_and_readers_do_not_count(fit):

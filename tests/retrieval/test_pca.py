@@ -1,5 +1,7 @@
 """PCA: the same as the textbook, and too many components refused with both numbers named."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,29 @@ def test_like_scikit_learn():
     for x in (cloud(80, 20), cloud(20, 80)):
         theirs = PCA(10, svd_solver="full").fit_transform(x)
         assert np.allclose(np.abs(Pca(n=10).fit(x, None)(x)), np.abs(theirs), atol=1e-3)
+
+
+@pytest.mark.parametrize(("n", "d"), [(2500, 30), (30, 2500)], ids=["tall", "wide"])
+def test_many_blocks_add_up_to_the_same(n, d):
+    from sklearn.decomposition import PCA
+
+    x = cloud(n, d)
+    theirs = PCA(12, svd_solver="full", whiten=True).fit_transform(x.astype(np.float64))
+    ours = Pca(n=12, whiten=True).fit(x, None)(x)
+    assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-4)
+
+
+def test_no_second_copy_of_the_vectors_is_made():
+    x = np.random.default_rng(0).standard_normal((20_000, 60), np.float32)
+    Pca(n=2).fit(x[:9, :9], None)  # imports what it needs
+    tracemalloc.start()
+    projection = Pca(n=3).fit(x, None)
+    fitting = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    projection(x)
+    projecting = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(fitting, projecting) < 0.5 * x.nbytes
 
 
 def test_too_many_components_name_both_numbers():

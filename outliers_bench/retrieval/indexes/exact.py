@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-from outliers_bench.retrieval.indexes.faiss_index import FaissIndex
-from outliers_bench.types import FloatArray
+import numpy as np
+
+from outliers_bench.retrieval.indexes.faiss_index import FaissIndex, limit_threads
+from outliers_bench.retrieval.indexes.index import completed
+from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
+from outliers_bench.types import FloatArray, IntArray
 
 
 @dataclass
@@ -20,9 +24,48 @@ class Exact(FaissIndex):
 
     name: str = "exact"
 
-    def _built(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
+    def build(self, gallery: FloatArray) -> ExactSearcher:
+        """Take gallery vectors, shape (n, d), float32, normalised where cosine, as they are."""
+        return ExactSearcher(np.ascontiguousarray(gallery), self)
+
+    def load(self, path: Path) -> ExactSearcher:
+        """Read the vectors that were saved; see `Index.load`."""
+        with unsealed(path, self.said) as file:
+            gallery: FloatArray = np.load(file, allow_pickle=False)
+        return ExactSearcher(gallery, self)
+
+
+class ExactSearcher:
+    """Gallery vectors that are compared one and all.
+
+    Parameters
+    ----------
+    gallery : array of float32, shape (n, d)
+        Not copied, as an index of faiss would: nothing may change it.
+    options : Exact
+        The metric.
+    """
+
+    def __init__(self, gallery: FloatArray, options: Exact) -> None:
+        self._gallery = gallery
+        self._options = options
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return self._gallery.nbytes
+
+    def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
+        """Find the nearest gallery vectors; see `Searcher.search`."""
         import faiss
 
-        flat = faiss.IndexFlat(gallery.shape[1], self.faiss_metric)
-        flat.add(gallery)
-        return flat
+        limit_threads()
+        metric = self._options.faiss_metric
+        depth = min(depth, len(self._gallery))
+        scores, positions = faiss.knn(queries, self._gallery, depth, metric)
+        return completed(positions, -scores if metric == faiss.METRIC_L2 else scores)
+
+    def save(self, path: Path) -> None:
+        """Write the vectors to one file, which `Exact.load` reads."""
+        with sealed(path, self._options.said) as file:
+            np.save(file, self._gallery, allow_pickle=False)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.index import Index, Metric, completed
+from outliers_bench.machine import cores
+from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher, completed
 from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
 from outliers_bench.types import FloatArray, IntArray
 
@@ -37,11 +39,11 @@ class FaissIndex(Index):
         euclidean = self.metric is Metric.euclidean
         return int(faiss.METRIC_L2 if euclidean else faiss.METRIC_INNER_PRODUCT)
 
-    def build(self, gallery: FloatArray) -> FaissSearcher:
+    def build(self, gallery: FloatArray) -> Searcher:
         """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
         return self._searcher(self._built(np.ascontiguousarray(gallery)))
 
-    def load(self, path: Path) -> FaissSearcher:
+    def load(self, path: Path) -> Searcher:
         """Read what a searcher of this index has saved; see `Index.load`."""
         with unsealed(path, self.said) as file:
             try:
@@ -92,6 +94,7 @@ class FaissSearcher:
         """Find the nearest gallery vectors; see `Searcher.search`."""
         import faiss
 
+        limit_threads()
         padded = widened(queries, self._index.d)
         scores, positions = self._index.search(padded, min(depth, self._index.ntotal))
         distances = self._index.metric_type == faiss.METRIC_L2
@@ -119,11 +122,24 @@ def widened(vectors: FloatArray, d: int) -> FloatArray:
     return np.ascontiguousarray(vectors)
 
 
+@cache
+def limit_threads() -> None:
+    """Let faiss use no more threads than this process has cores; done once.
+
+    OpenMP counts the cores of the machine, or of the affinity, and not those of a quota; threads
+    beyond that wait for each other.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(min(faiss.omp_get_max_threads(), cores()))
+
+
 @contextmanager
 def building_threads(threads: int | None) -> Iterator[None]:
     """Let libraries use so many threads inside the block; None: all."""
     from threadpoolctl import threadpool_limits
 
+    limit_threads()
     # Reaches faiss' own OpenMP as well as the BLAS below it.
     with threadpool_limits(threads):
         yield

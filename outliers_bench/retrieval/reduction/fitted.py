@@ -1,9 +1,8 @@
-"""Fitted reductions, kept: a sweep over indexes pays for its PCA once."""
+"""Fitted reductions, kept: a sweep, over `pca.n` too, pays for its PCA once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -44,23 +43,19 @@ def fitted(
     -------
     Projection
     """
-    said = {"reducer": type(reducer).__name__, "of": vectors_of, "version": __version__}
+    kind = type(reducer).__name__
+    said = {"reducer": kind, "of": vectors_of, "version": __version__}
     content = np.frombuffer(b"".join(part.digests), dtype=np.uint8)
     seen = labels if reducer.needs_labels and labels is not None else np.empty(0, np.int64)
-    name = digest_of({**said, "options": asdict(reducer)}, content, seen)
-    path = cache / "reducers" / f"{type(reducer).__name__.lower()}-{name}.npz"
-    known = _read(path)
-    if known is not None:
-        return known
-    projection = reducer.fit(load(), labels)
-    keep(path, mean=projection.mean, axes=projection.axes)
-    return projection
 
+    def path_under(options: dict[str, object]) -> Path:
+        name = digest_of({**said, "options": options}, content, seen)
+        return cache / "reducers" / f"{kind.lower()}-{name}.npz"
 
-def _read(path: Path) -> Projection | None:
-    arrays = read(path)
-    if arrays is None or {"mean", "axes"} - arrays.keys():
-        return None
-    mean, axes = arrays["mean"], arrays["axes"]
-    whole = axes.ndim == 2 and mean.shape == axes.shape[:1]
-    return Projection(mean, axes) if whole and mean.dtype == axes.dtype == np.float32 else None
+    for options in reducer.kept_under:
+        arrays = read(path_under(options))
+        if arrays is not None and reducer.whole(arrays):
+            return reducer.projection(arrays)
+    learned = reducer.learn(load(), labels)
+    keep(path_under(learned.options), **learned.arrays)
+    return reducer.projection(learned.arrays)

@@ -14,7 +14,7 @@ from outliers_bench.retrieval.reduction.eigen import (
     fix_signs,
     leading_eigenvectors,
 )
-from outliers_bench.retrieval.reduction.pca import principal_axes
+from outliers_bench.retrieval.reduction.principal import principal_axes
 from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
 from outliers_bench.types import FloatArray, IntArray
 
@@ -90,7 +90,7 @@ class LearnedWhitening(Reducer):
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         x = vectors.astype(np.float64) - mean
         # Outside of the span of the photos no pair differs, so with few photos it is enough.
-        span = principal_axes(x, len(x))[1] if len(x) < x.shape[1] else None
+        span = principal_axes(x, np.zeros(x.shape[1]), len(x))[1] if len(x) < x.shape[1] else None
         within, between = pair_covariances(x if span is None else x @ span, labels)
         axes = self._axes(within, between)
         axes = fix_signs(axes if span is None else span @ axes)

@@ -8,13 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.reduction.eigen import (
-    Float64Array,
-    fix_signs,
-    leading_eigenvectors,
-)
-from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
+from outliers_bench.retrieval.reduction.principal import principal_axes
+from outliers_bench.retrieval.reduction.reducer import Arrays, Learned, Projection, Reducer
 from outliers_bench.types import FloatArray, IntArray
+
+MOST_VALUES = 10 << 20  # of all axes together (40 MiB); with more, only those asked for are found
 
 
 @dataclass
@@ -62,50 +60,51 @@ class Pca(Reducer):
                 f"and the features have {dimensions} dimensions, so at most {most}"
             )
 
-    def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:  # noqa: ARG002
-        """Find the principal axes; labels are not looked at."""
+    @property
+    def kept_under(self) -> tuple[dict[str, object], ...]:
+        """One fit holds all components, or where those are too large, the `n` asked for."""
+        return {"components": "all"}, {"components": self.n}
+
+    def learn(self, vectors: FloatArray, labels: IntArray | None) -> Learned:  # noqa: ARG002
+        """Find the principal axes, more than `n` where others may want them; see `Reducer.learn`.
+
+        Which ones are found does not depend on `n` then, so neither does what is made of them.
+        """
         if self.n is None:
             raise ValueError("a PCA needs a number of components")
+        most = min(vectors.shape)
+        all_of_them = most * vectors.shape[1] <= MOST_VALUES
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-        variances, axes = principal_axes(vectors - mean, self.n)
+        variances, axes = principal_axes(vectors, mean, most if all_of_them else self.n)
+        shared, own = self.kept_under
+        return Learned(
+            shared if all_of_them else own,
+            {"mean": mean, "axes": axes.astype(np.float32, order="C"), "variances": variances},
+        )
+
+    def whole(self, arrays: Arrays) -> bool:
+        """Whether they are means, axes and variances, and as many as are asked for."""
+        variances = arrays.get("variances")
+        return (
+            self.n is not None
+            and super().whole(arrays)
+            and variances is not None
+            and variances.dtype == np.float64
+            and variances.shape == arrays["axes"].shape[1:]
+            and len(variances) >= self.n
+        )
+
+    def projection(self, arrays: Arrays) -> Projection:
+        """The first `n` of the axes, scaled if they are to be whitened."""
+        axes = arrays["axes"][:, : self.n]
         if self.whiten:
-            deviations = np.sqrt(variances)
+            deviations = np.sqrt(arrays["variances"][: self.n])
             # A direction without variance holds only rounding noise, which must not be blown up.
             # Where there is nothing but such directions, any positive number will do.
             floor = deviations.max() * np.finfo(np.float32).eps or 1.0
             axes = axes / np.maximum(deviations, floor)
-        return Projection(mean, np.ascontiguousarray(axes, dtype=np.float32))
+        return Projection(arrays["mean"], np.ascontiguousarray(axes, dtype=np.float32))
 
-
-def principal_axes(centred: FloatArray | Float64Array, n: int) -> tuple[Float64Array, Float64Array]:
-    """The n directions of largest variance, exactly.
-
-    Only the wanted eigenvectors of the smaller of covariance and Gram matrix are computed, in
-    float64: a third of the time of scikit-learn's exact solvers for a few dozen components, and
-    without their seconds of import. Neither a seed nor the order of solvers decides a ranking.
-
-    Parameters
-    ----------
-    centred : array of float32 or float64, shape (m, d)
-        Vectors whose mean has been subtracted.
-    n : int
-        How many, at most min(m, d).
-
-    Returns
-    -------
-    variances : array of float64, shape (n,)
-        Falling; divided by m - 1.
-    axes : array of float64, shape (d, n)
-        Orthonormal columns. The largest entry of each is positive.
-    """
-    m, d = centred.shape
-    x = centred.astype(np.float64)
-    wide = m < d
-    values, vectors = leading_eigenvectors(x @ x.T if wide else x.T @ x, n)
-    values = np.maximum(values, 0.0)
-    if wide:
-        # X = U S V', so V = X' U / S; a direction without variance stays a zero column.
-        lengths = np.sqrt(values)
-        real = lengths > lengths.max() * np.sqrt(np.finfo(np.float64).eps)
-        vectors = np.divide(x.T @ vectors, lengths, out=np.zeros((d, n)), where=real)
-    return values / max(m - 1, 1), fix_signs(vectors)
+    def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
+        """Find the principal axes; labels are not looked at."""
+        return self.projection(self.learn(vectors, labels).arrays)

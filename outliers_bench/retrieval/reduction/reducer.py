@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 from outliers_bench.types import FloatArray, IntArray
+
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+
+_BLOCK_ROWS = 1024  # projected at a time, so that no second copy of all vectors is made
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a fit has found, as it is kept.
+
+    Parameters
+    ----------
+    options : dict of str to object
+        The one of `Reducer.kept_under` that it is to be kept under.
+    arrays : mapping of str to array
+    """
+
+    options: dict[str, object]
+    arrays: Arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +47,11 @@ class Projection:
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
         """Project vectors of shape (m, d) to (m, n), float32."""
-        return np.asarray((vectors - self.mean) @ self.axes, dtype=np.float32)
+        projected: FloatArray = np.empty((len(vectors), self.axes.shape[1]), dtype=np.float32)
+        for start in range(0, len(vectors), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            np.matmul(vectors[rows] - self.mean, self.axes, out=projected[rows])
+        return projected
 
 
 @dataclass
@@ -83,3 +108,26 @@ class Reducer:
         Train's, or the gallery's where there is no train part; never the queries'.
         """
         raise NotImplementedError
+
+    @property
+    def kept_under(self) -> tuple[dict[str, object], ...]:
+        """Options that a fit depends on. Where there are several such sets, any may have one."""
+        return (asdict(self),)
+
+    def learn(self, vectors: FloatArray, labels: IntArray | None) -> Learned:
+        """Fit as `fit` does, and give what `projection` needs to make the same of it again."""
+        projection = self.fit(vectors, labels)
+        arrays = {"mean": projection.mean, "axes": projection.axes}
+        return Learned(self.kept_under[-1], arrays)
+
+    def whole(self, arrays: Arrays) -> bool:
+        """Whether arrays from a file are such that `projection` can be made of them."""
+        if {"mean", "axes"} - arrays.keys():
+            return False
+        mean, axes = arrays["mean"], arrays["axes"]
+        fitting = axes.ndim == 2 and mean.shape == axes.shape[:1]
+        return bool(fitting and mean.dtype == axes.dtype == np.float32)
+
+    def projection(self, arrays: Arrays) -> Projection:
+        """What these options make of what was learned."""
+        return Projection(arrays["mean"], arrays["axes"])
