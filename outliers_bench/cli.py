@@ -22,6 +22,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.explain import explain, leave
 from outliers_bench.help import page, wanted
 from outliers_bench.sweeps import parent as sweep
+from outliers_bench.sweeps.compositions import spare_copies
 from outliers_bench.sweeps.objective import check_known, check_objective
 from outliers_bench.tracking.entries import failure_line
 
@@ -81,6 +82,7 @@ def main() -> None:
     # Importing MLflow makes millions of objects that stay; collecting meanwhile costs a tenth.
     gc.set_threshold(50_000, 20, 20)
     register()
+    spare_copies()
     signal.signal(signal.SIGTERM, _terminate)
     conf = str(shipped("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)

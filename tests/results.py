@@ -32,7 +32,7 @@ def images(part, n, *, labelled, reader, salt):
     labels = np.arange(n, dtype=np.int64) % len(CLASSES)
     return ImageSet(
         names=tuple(f"{part}/{CLASSES[label]}{i}.jpg" for i, label in enumerate(labels)),
-        digests=tuple(f"{salt}{part}{i}".encode().ljust(16, b"0") for i in range(n)),
+        digests=tuple(f"{salt}{part}{i}".encode().ljust(16, b"_") for i in range(n)),
         labels=labels if labelled else None,
         classes=CLASSES,
         reader=reader,

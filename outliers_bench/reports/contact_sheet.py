@@ -4,37 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from outliers_bench.errors import UnreadableImageError
 from outliers_bench.machine import cores
 from outliers_bench.reports.format import score, title
 from outliers_bench.reports.pick import Pick, pick_queries, quality_name
-from outliers_bench.types import ImageSet, Result
+from outliers_bench.reports.tiles import FRAME, INSIDE, LINE, PAPER, TILE, font, line, photo
+from outliers_bench.types import RGB, ImageSet, Result
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
 
-TILE = 150  # pixels a side, frame included
-FRAME = 5
 MARGIN = 24
 # Okabe and Ito's bluish green and vermilion: told apart without red-green vision; so are the marks.
 RIGHT = (0, 158, 115)
 WRONG = (213, 94, 0)
 NEUTRAL = (150, 156, 164)
 QUERY = (40, 52, 71)
-INK, FAINT, PAPER, BAND = (28, 33, 40), (105, 113, 122), (255, 255, 255), (243, 245, 248)
+INK, FAINT, BAND = (28, 33, 40), (105, 113, 122), (243, 245, 248)
 UNREADABLE = (205, 208, 212)
 _GAP, _CAPTION, _HEADER, _QUERY_GAP = 10, 40, 64, 22
-_INSIDE = TILE - 2 * FRAME
 _THREADS = 4  # each may hold an image of 400 MB
-_SHARP_FROM = 3.0  # enlarged more than this, pixels are shown as they are, not smeared
 _HEADINGS = {
     "best": "Best queries: from the top tenth",
     "typical": "Typical queries: around the median",
@@ -80,7 +72,7 @@ def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> di
 
 def _photos(
     pool: Executor, result: Result, picks: Sequence[Pick], depth: int
-) -> Iterator[Image | None]:
+) -> Iterator[RGB | None]:
     """What a sheet shows, row by row, the query first; decoded and made small by the pool."""
     shown = [
         (part, int(row))
@@ -91,7 +83,7 @@ def _photos(
         )
         for row in rows
     ]
-    return pool.map(lambda image: _photo(*image), shown)
+    return pool.map(lambda image: photo(*image), shown)
 
 
 def row_top(row: int) -> int:
@@ -105,7 +97,7 @@ def column_left(column: int) -> int:
 
 
 def _draw_sheet(
-    result: Result, name: str, picks: list[Pick], *, depth: int, photos: Iterator[Image | None]
+    result: Result, name: str, picks: list[Pick], *, depth: int, photos: Iterator[RGB | None]
 ) -> Image:
     from PIL import Image, ImageDraw
 
@@ -134,62 +126,57 @@ def _draw_row(
     pick: Pick,
     *,
     row: int,
-    photos: list[Image | None],
+    photos: list[RGB | None],
 ) -> None:
     query, gallery = result.split.query, result.split.gallery
     asked = _label(query, pick.row)
     top = row_top(row)
     measure = quality_name(result)
     detail = "" if pick.quality is None else f"{title(measure)} {score(pick.quality)}"
-    sheet.paste(_tile(photos[0], frame=QUERY), (column_left(0), top))
+    _draw_tile(sheet, draw, photos[0], left=column_left(0), top=top, frame=QUERY)
     lines = (asked or query.names[pick.row], detail)
-    _draw_caption(draw, lines, left=column_left(0), top=top)
-    for rank, photo in enumerate(photos[1:]):
+    _draw_caption(sheet, lines, left=column_left(0), top=top, paper=BAND)
+    for rank, shown in enumerate(photos[1:]):
         found = int(result.ranking.indices[pick.row, rank])
         label = _label(gallery, found)
         right = None if asked is None or label is None else label == asked
         left = column_left(rank + 1)
         frame = NEUTRAL if right is None else (RIGHT if right else WRONG)
-        sheet.paste(_tile(photo, frame=frame), (left, top))
+        _draw_tile(sheet, draw, shown, left=left, top=top, frame=frame)
         if right is not None:
             draw_mark(draw, right=right, left=left + TILE - 26, top=top)
         similarity = f"{result.ranking.scores[pick.row, rank]:.3f}"
         lines = (label or gallery.names[found], f"{rank + 1}.   {similarity}")
-        _draw_caption(draw, lines, left=left, top=top)
+        _draw_caption(sheet, lines, left=left, top=top)
 
 
 def _label(part: ImageSet, row: int) -> str | None:
     return None if part.labels is None else part.classes[int(part.labels[row])]
 
 
-def _photo(part: ImageSet, row: int) -> Image | None:
-    """One image, whole, its proportions kept, as large as a frame holds; None if unreadable."""
+def _draw_tile(
+    sheet: Image,
+    draw: ImageDraw,
+    shown: RGB | None,
+    *,
+    left: int,
+    top: int,
+    frame: tuple[int, int, int],
+) -> None:
+    """A photo in the middle of a frame, or a grey tile that says there is none."""
     from PIL import Image
 
-    try:
-        photo = Image.fromarray(np.ascontiguousarray(part.read(row, side=TILE)))
-    except (UnreadableImageError, OSError):
-        return None
-    scale = _INSIDE / max(photo.size)
-    method = Image.Resampling.NEAREST if scale > _SHARP_FROM else Image.Resampling.LANCZOS
-    wide, high = (max(1, round(side * scale)) for side in photo.size)
-    return photo.resize((wide, high), method)
-
-
-def _tile(photo: Image | None, *, frame: tuple[int, int, int]) -> Image:
-    """A photo in the middle of a frame, or a grey tile that says there is none."""
-    from PIL import Image, ImageDraw
-
-    tile = Image.new("RGB", (TILE, TILE), frame)
-    paper = UNREADABLE if photo is None else BAND
-    tile.paste(paper, (FRAME, FRAME, FRAME + _INSIDE, FRAME + _INSIDE))
-    if photo is None:
-        draw = ImageDraw.Draw(tile)
-        draw.text((TILE / 2, TILE / 2), "unreadable", fill=INK, font=font(14), anchor="mm")
-        return tile
-    wide, high = photo.size
-    tile.paste(photo, (FRAME + (_INSIDE - wide) // 2, FRAME + (_INSIDE - high) // 2))
-    return tile
+    draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), fill=frame)
+    paper = UNREADABLE if shown is None else BAND
+    inside = (left + FRAME, top + FRAME, left + TILE - FRAME - 1, top + TILE - FRAME - 1)
+    draw.rectangle(inside, fill=paper)
+    if shown is None:
+        middle = (left + TILE / 2, top + TILE / 2)
+        draw.text(middle, "unreadable", fill=INK, font=font(14), anchor="mm")
+        return
+    high, wide = shown.shape[:2]
+    place = (left + FRAME + (INSIDE - wide) // 2, top + FRAME + (INSIDE - high) // 2)
+    sheet.paste(Image.fromarray(shown), place)
 
 
 def draw_mark(draw: ImageDraw, *, right: bool, left: int, top: int) -> None:
@@ -218,29 +205,13 @@ def draw_legend(draw: ImageDraw, *, right: int, top: int) -> None:
         right -= 16
 
 
-def _draw_caption(draw: ImageDraw, lines: tuple[str, str], *, left: int, top: int) -> None:
-    for line, (text, ink) in enumerate(zip(lines, (INK, FAINT), strict=True)):
-        place = (left + 2, top + TILE + 2 + line * 17)
-        draw.text(place, _shortened(draw, text), fill=ink, font=font(14))
-
-
-def _shortened(draw: ImageDraw, text: str) -> str:
-    """The text, its middle left out where it is wider than a tile."""
-    text = " ".join(text.split())
-    if draw.textlength(text, font=font(14)) <= TILE - 4:
-        return text
-    kept = len(text)
-    while kept > 2:
-        kept -= 1
-        short = f"{text[: (kept + 1) // 2]}...{text[-(kept // 2) :]}"
-        if draw.textlength(short, font=font(14)) <= TILE - 4:
-            return short
-    return text[:2]
-
-
-@cache
-def font(size: int) -> FreeTypeFont | ImageFont:
-    """The font of that many pixels, without depending on the machine's."""
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
+def _draw_caption(
+    sheet: Image,
+    lines: tuple[str, str],
+    *,
+    left: int,
+    top: int,
+    paper: tuple[int, int, int] = PAPER,
+) -> None:
+    for number, (text, ink) in enumerate(zip(lines, (INK, FAINT), strict=True)):
+        sheet.paste(line(text, ink, paper), (left, top + TILE + 2 + number * LINE))

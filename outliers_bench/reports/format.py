@@ -10,6 +10,8 @@ from outliers_bench.types import Costs, Result
 
 _ABSOLUTE = 1000.0
 _WEIGHT = "weight_"  # what the counts of an ensemble's weights begin with
+_F32_COST = "f32_cost/"
+_ENGINE = "engine_"  # what tells of the engine, for MLflow
 _COUNTS = {
     "images_without_keypoints": ("no keypoints", "in {:,} images"),
     "rerank_images_without_keypoints": ("no keypoints", "in {:,} images, so not re-ranked"),
@@ -124,15 +126,35 @@ def _told(counts: Mapping[str, float]) -> list[tuple[str, str]]:
         for name, weight in counts.items()
         if name.startswith(_WEIGHT)
     ]
+    agreement = _against_f32(counts)
     known = [
         (_COUNTS.get(name, (name.replace("_", " "), "{:,}")), n)
         for name, n in counts.items()
-        if n and not name.startswith(_WEIGHT)
+        if n and not name.startswith((_WEIGHT, _F32_COST, _ENGINE))
     ]
     told: dict[str, list[str]] = {"weights": weights} if weights else {}
     for (heading, text), n in known:
         told.setdefault(heading, []).append(text.format(n))
-    return [(heading, " · ".join(texts)) for heading, texts in told.items()]
+    return [*agreement, *((heading, " · ".join(texts)) for heading, texts in told.items())]
+
+
+def _against_f32(counts: Mapping[str, float]) -> list[tuple[str, str]]:
+    """What a precision below float32 costs, in a line for each model that was compared."""
+    lines = []
+    compared = [name for name in counts if name.startswith(_F32_COST)]
+    for images in (name for name in compared if name.endswith("/images")):
+        prefix = images.removesuffix("images")
+        label = prefix.removeprefix(_F32_COST).strip("/")
+        costs = [
+            f"{title(name)} {-counts[prefix + name]:+.3f}"
+            for name in ("hit_at_1", "map_at_r")
+            if prefix + name in counts
+        ]
+        cosines = [counts[f"{prefix}cosine_{name}"] for name in ("mean", "min")]
+        agree = f"cosine {cosines[0]:.4f} (least {cosines[1]:.4f})"
+        told = " · ".join([*costs, agree, f"on {counts[images]:,.0f} images"])
+        lines.append(("next to f32", f"{label}: {told}" if label else told))
+    return lines
 
 
 def counts(result: Result) -> list[tuple[str, str]]:

@@ -10,24 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.decode import opencv
+from outliers_bench.data.opencv import opencv
 from outliers_bench.reports.contact_sheet import (
-    _SHARP_FROM,
     BAND,
     FAINT,
-    FRAME,
     INK,
     MARGIN,
     NEUTRAL,
-    PAPER,
     QUERY,
     RIGHT,
     UNREADABLE,
     WRONG,
     draw_legend,
     draw_mark,
-    font,
 )
+from outliers_bench.reports.tiles import FRAME, PAPER, SHARP_FROM, font, shortened
 from outliers_bench.types import RGB, BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -160,7 +157,7 @@ def match_sheet(rows: Sequence[MatchPicture], *, title: str) -> Image:
     for row, picture in enumerate(rows):
         _paste_row(sheet, picture, places, top=row_top(row))
     draw = ImageDraw.Draw(sheet)
-    heading = _shortened(draw, title, places.width - 2 * MARGIN, size=22)
+    heading = shortened(title, places.width - 2 * MARGIN, size=22)
     draw.text((MARGIN, MARGIN - 6), heading, fill=INK, font=font(22))
     titles_top = row_top(0) - FRAME - 22
     for left, text in (
@@ -188,7 +185,7 @@ def _shown(photo: RGB) -> Image:
 
     size = _shown_size(photo)
     enlarged = max(size) / max(photo.shape[:2])
-    method = Image.Resampling.NEAREST if enlarged > _SHARP_FROM else Image.Resampling.LANCZOS
+    method = Image.Resampling.NEAREST if enlarged > SHARP_FROM else Image.Resampling.LANCZOS
     return Image.fromarray(np.ascontiguousarray(photo)).resize(size, method)
 
 
@@ -326,7 +323,7 @@ def _write_row(draw: ImageDraw, picture: MatchPicture, places: Columns, *, top: 
         (picture.query_caption, places.query, places.query_width),
         (picture.found_caption, places.found, places.found_width),
     ):
-        caption = _shortened(draw, text, wide + FRAME, size=14)
+        caption = shortened(text, wide + FRAME, size=14)
         draw.text((left - FRAME + 2, below), caption, fill=INK, font=font(14))
     counts = _counts(picture.inliers)
     draw.text((places.query - FRAME + 2, below + 18), counts, fill=FAINT, font=font(14))
@@ -340,13 +337,3 @@ def _counts(inliers: BoolArray) -> str:
     if max(agreeing, others) <= MOST_LINES:
         return text
     return f"{text}; drawn: {min(agreeing, MOST_LINES)} and {min(others, MOST_LINES)} others"
-
-
-def _shortened(draw: ImageDraw, text: str, width: int, *, size: int) -> str:
-    """The text, its middle left out where it is wider than that many pixels."""
-    text = " ".join(text.split())
-    kept, short = len(text), text
-    while kept > 2 and draw.textlength(short, font=font(size)) > width:
-        kept -= 1
-        short = f"{text[: (kept + 1) // 2]}...{text[-(kept // 2) :]}"
-    return short

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
@@ -19,9 +20,11 @@ from outliers_bench import published
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.explain import leave
+from outliers_bench.sweeps.compositions import compose_once
 from outliers_bench.sweeps.objective import objective_of
 from outliers_bench.sweeps.plugins import decide_direction, in_parallel, is_search, speak_plainly
 from outliers_bench.sweeps.space import Space, check
+from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.run import PARENT_RUN_VARIABLE
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ class ParentRun(Callback):
         check(config, space)
         if in_parallel(config.hydra):
             os.environ[_NO_BARS] = "0"  # those of parallel jobs would draw over each other
+        else:
+            compose_once(GlobalHydra.instance().config_loader())
         if "optuna" in config.hydra.sweeper._target_:
             speak_plainly()
         from outliers_bench.tracking.recorder import recorder
@@ -68,6 +73,9 @@ class ParentRun(Callback):
             direction=decide_direction(config),
         )
         ParentRun.uri = uri
+        # A search waits for what each of its jobs has found anyway; workers end on their own.
+        if not (in_parallel(config.hydra) or is_search(config.hydra)):
+            backlog.begin()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:  # noqa: ARG002
         """Keep Hydra from telling a failed job's overrides again: the job itself has told them."""
@@ -175,11 +183,12 @@ def finish(status: str | None = None) -> int | None:
     from outliers_bench.tracking.recorder import recorder
     from outliers_bench.tracking.sweep import discard_parent, finish_parent
 
+    unrecorded = backlog.end()
     parent = os.environ.pop(PARENT_RUN_VARIABLE)
     uri, ParentRun.uri = ParentRun.uri, None
     if status == "FAILED" and recorder(uri).call(discard_parent, parent):
         return None
-    return recorder(uri).call(finish_parent, parent, status)
+    return max(recorder(uri).call(finish_parent, parent, status), unrecorded)
 
 
 def _data_name(config: DictConfig) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from outliers_bench.tracking import process, provenance, system
@@ -25,6 +26,7 @@ _PARAMS_AT_ONCE = 100
 _METRICS_AT_ONCE = 1000
 
 _open: set[str] = set()  # ids of the runs begun in this process and not ended
+_incomplete: dict[str, str] = {}  # why what such a run found could not be taken down, by id
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def note(
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
 ) -> None:
-    """Take down what a run found.
+    """Take down what a run found; a run that this fails for is never ended as FINISHED.
 
     Parameters
     ----------
@@ -142,13 +144,17 @@ def note(
     tags, metrics : mapping
         By name.
     """
-    from mlflow.entities import Metric
+    try:
+        client.log_artifacts(run_id, artifacts)
+        from mlflow.entities import Metric
 
-    client.log_artifacts(run_id, artifacts)
-    now = int(time.time() * 1000)
-    add_tags(client, run_id, tags)
-    # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
-    client.log_batch(run_id, metrics=[Metric(n, value, now, 0) for n, value in metrics.items()])
+        now = int(time.time() * 1000)
+        add_tags(client, run_id, tags)
+        # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
+        client.log_batch(run_id, metrics=[Metric(n, value, now, 0) for n, value in metrics.items()])
+    except Exception as error:
+        _incomplete[run_id] = failure_line(error)
+        raise
 
 
 def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
@@ -187,12 +193,15 @@ def log_epochs(
 
 def end(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
     """End a run as FINISHED, FAILED or KILLED, and say why it failed."""
-    from mlflow.exceptions import MlflowException
-
     system.leave(run_id)
+    why = _incomplete.pop(run_id, None)
+    if status == "FINISHED" and why is not None:  # who asks did not wait for `note`
+        status, failure = "FAILED", why
     if failure:  # first: whoever sees the status will look for the reason
         client.set_tag(run_id, "failure", failure)
     if status == "FINISHED":  # whoever took it for lost was wrong
+        from mlflow.exceptions import MlflowException
+
         with suppress(MlflowException):
             client.delete_tag(run_id, "failure")
     client.set_terminated(run_id, status)
@@ -244,10 +253,14 @@ def failure_line(error: BaseException) -> str:
 
 def source_tags() -> dict[str, str]:
     """MLflow's own tags for who ran which program of which commit, and ours for the process."""
+    return {**_program_tags(), process.TAG: process.process_tag()}
+
+
+@cache  # git is asked once: of what this process has imported, the commit does not change
+def _program_tags() -> dict[str, str]:
     return {
         "mlflow.user": provenance.user(),
         "mlflow.source.name": provenance.command(),
         "mlflow.source.type": "LOCAL",
         **provenance.git(),
-        process.TAG: process.process_tag(),
     }

@@ -11,8 +11,10 @@ from omegaconf import OmegaConf
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.extractor import Model
+from outliers_bench.features.precision import label_of
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.keypoints.options import Verify
+from outliers_bench.labels import joined
 from outliers_bench.training.options import SHARED
 from outliers_bench.training.trained import Trained
 
@@ -114,16 +116,21 @@ def describe(config: Config) -> MethodLabel:
         )
     if not config.model.embeds:
         return MethodLabel(
-            config.model.name, config.model.variant, pca="none", index="keypoints", metric="fused"
+            config.model.name, _variant(config), pca="none", index="keypoints", metric="fused"
         )
     return MethodLabel(
         model=config.model.name,
-        variant=config.model.variant,
+        variant=_variant(config),
         pca=_reduction(config),
         index=config.index.label,
         metric=config.index.metric.name,
         rerank=config.rerank.label,
     )
+
+
+def _variant(config: Config) -> str:
+    """The model's, and the precision where it is not float32."""
+    return joined(config.model.variant, label_of(config.model, config.engine, config.cache.path))
 
 
 def family(model: Model) -> str:

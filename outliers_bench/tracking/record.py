@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -93,27 +94,31 @@ def log_result(
     sheets = contact_sheets(
         result, queries=pictures.queries, depth=pictures.depth, seed=config.seed
     ) | dict(more_sheets or {})
-    with tempfile.TemporaryDirectory() as folder:
+    folder = tempfile.mkdtemp()
+    try:
         write_tables(result, Path(folder), depth=_RANKING_DEPTH)
         if sheets:
             (Path(folder) / "pictures").mkdir()
         for name, sheet in sheets.items():
             sheet.save(Path(folder) / "pictures" / f"{name}.jpg", quality=90)
         handle = recording.confirm()
-        recording.note(
-            artifacts=folder,
-            tags={
-                "mlflow.note.content": describe_result(
-                    result,
-                    name=handle.name,
-                    run_id=handle.run_id,
-                    overrides=recording.overrides,
-                    pictures=[*(f"{name}.jpg" for name in sheets), *recording.pictured],
-                ),
-                # Photos found unreadable on the way are in no part any more; tables compare what
-                # was scored.
-                "split_fingerprint": result.split.fingerprint,
-            },
-            metrics=metrics_of(result),
-        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    recording.note_last(
+        artifacts=folder,
+        tags={
+            "mlflow.note.content": describe_result(
+                result,
+                name=handle.name,
+                run_id=handle.run_id,
+                overrides=recording.overrides,
+                pictures=[*(f"{name}.jpg" for name in sheets), *recording.pictured],
+            ),
+            # Photos found unreadable on the way are in no part any more; tables compare what
+            # was scored.
+            "split_fingerprint": result.split.fingerprint,
+        },
+        metrics=metrics_of(result),
+    )
     return list(sheets)

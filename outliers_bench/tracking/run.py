@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from omegaconf import OmegaConf
 
 from outliers_bench import published
 from outliers_bench.tracking import provenance
+from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.datasets import datasets
 from outliers_bench.tracking.entries import (
     PARENT_TAG,
@@ -61,6 +63,7 @@ class Recording:
         self._recorder = recorder
         self._begun = begun
         self.overrides = tuple(overrides)
+        self._last: list[Future[None]] = []
         self.pictured: list[str] = []
         """Names of the files that were noted under `pictures`."""
 
@@ -78,9 +81,31 @@ class Recording:
         self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> None:
         """Take down what the run found; see `entries.note`."""
-        run_id = self.confirm().run_id
         self.pictured += sorted(path.name for path in Path(artifacts, "pictures").glob("*"))
-        self._recorder.call(note, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
+        self._note(artifacts, tags, metrics).result()
+
+    def note_last(
+        self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
+    ) -> None:
+        """Take down what the run found in the end, and remove the folder `artifacts`.
+
+        In a sweep the next job may begin meanwhile; see `Backlog`.
+        """
+        try:
+            noted = self._note(artifacts, tags, metrics)
+        except BaseException:
+            shutil.rmtree(artifacts, ignore_errors=True)
+            raise
+        noted.add_done_callback(lambda _: shutil.rmtree(artifacts, ignore_errors=True))
+        self._last.append(noted)
+        if not backlog.open:
+            noted.result()
+
+    def _note(
+        self, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
+    ) -> Future[None]:
+        run_id = self.confirm().run_id
+        return self._recorder.submit(note, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
 
     def submit(
         self,
@@ -99,6 +124,14 @@ class Recording:
         """End the run; see `entries.end`. Raises `TimeoutError` after so many seconds."""
         run_id = self._begun.result(timeout).run_id
         self._recorder.submit(end, run_id, status, failure).result(timeout)
+
+    def finish(self) -> None:
+        """End the run as FINISHED, or in a sweep ask for that and leave it to the backlog."""
+        if not backlog.open:
+            self.end("FINISHED")
+            return
+        ended = self._recorder.submit(end, self.confirm().run_id, "FINISHED")
+        backlog.add(self.overrides, [*self._last, ended])
 
 
 @contextmanager
@@ -170,7 +203,7 @@ def start_run(
     except BaseException as error:
         _end_broken(recording, "FAILED", error)
         raise
-    recording.end("FINISHED")
+    recording.finish()
 
 
 def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:

@@ -48,7 +48,7 @@ def serve(worker: int) -> None:
     uri, environment = pickle.loads(opening)  # noqa: S301
     os.environ.update(environment)
     client: MlflowClient | None = None
-    looked = False
+    looked = prepared = False
     with suppress(OSError):  # nobody listens any more
         while (question := receive(requests)) is not None:
             try:
@@ -61,6 +61,9 @@ def serve(worker: int) -> None:
             if client and not looked and function in _BEGINNINGS:
                 looked = True
                 lost.end_lost_runs(client)  # now that nobody waits for it
+            if function is entries.end and not prepared and sweep.has_begun():
+                prepared = True
+                sweep.prepare_to_finish()  # the next job is at work and does not wait, either
     if client is not None:
         entries.abandon(client)
         sweep.abandon(client)

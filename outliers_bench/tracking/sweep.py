@@ -85,6 +85,21 @@ def start_parent(
     return str(run.info.run_id)
 
 
+def has_begun() -> bool:
+    """Whether a sweep was begun in this process and not ended."""
+    return bool(_open)
+
+
+def prepare_to_finish() -> None:
+    """Import what the end of a sweep draws with, which takes a second, while its jobs go on."""
+    with suppress(Exception):  # then `finish_parent` will say what is wrong
+        import matplotlib.backends.backend_agg
+        import matplotlib.backends.backend_svg  # noqa: F401
+        import pandas as pd  # noqa: F401
+
+        import outliers_bench.reports.leaderboard.page  # noqa: F401
+
+
 def children(client: MlflowClient, parent_run_id: str) -> list[Run]:
     """The runs of a sweep, oldest first, whatever experiments they stand in."""
     return list(search_runs(client, f"tags.`{PARENT_TAG}` = '{parent_run_id}'"))

@@ -6,18 +6,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from outliers_bench.reports import tiles
 from outliers_bench.reports.contact_sheet import (
     NEUTRAL,
     QUERY,
     RIGHT,
-    TILE,
     WRONG,
     column_left,
     contact_sheets,
     row_top,
 )
 from outliers_bench.reports.pick import pick_queries
+from outliers_bench.reports.tiles import TILE
 from tests.results import PlainReader, make_result, make_split
+
+
+@pytest.fixture(autouse=True)
+def _no_photos_of_other_tests(monkeypatch):
+    monkeypatch.setattr(tiles, "_photos", {})
 
 
 def frame(sheet, row, column):
@@ -54,8 +60,47 @@ def test_only_what_is_shown_is_decoded():
     reader = PlainReader()
     result = make_result(make_split(labelled=False, reader=reader))
     contact_sheets(result, queries=2, depth=4, seed=0)
-    assert len(reader.seen) == 2 * (1 + 4)
+    shown = set()
+    for pick in pick_queries(result, queries=2, seed=0)["sample"]:
+        shown.add(result.split.query.names[pick.row])
+        shown |= {result.split.gallery.names[i] for i in result.ranking.indices[pick.row, :4]}
+    assert set(reader.seen) == shown
     assert contact_sheets(result, queries=0, depth=4, seed=0) == {}
+
+
+def test_the_sheets_of_the_next_run_decode_only_what_those_before_have_not_shown():
+    reader = PlainReader()
+    result = make_result(make_split(reader=reader))
+    first = contact_sheets(result, queries=2, depth=4, seed=0)
+    shown = set(reader.seen)
+    assert len(reader.seen) < 3 * 2 * (1 + 4)  # some photo stands on several sheets
+    again = contact_sheets(result, queries=2, depth=4, seed=0)
+    assert all(first[name].tobytes() == again[name].tobytes() for name in first)
+    assert set(reader.seen) == shown
+    assert len(reader.seen) < 3 * 2 * (1 + 4)
+    contact_sheets(result, queries=3, depth=6, seed=0)
+    assert set(reader.seen) > shown
+
+
+def test_no_more_photos_are_kept_than_may_be(monkeypatch):
+    monkeypatch.setattr(tiles, "_PHOTOS", 7)
+    contact_sheets(make_result(make_split()), queries=3, depth=5, seed=0)
+    assert len(tiles._photos) == 7
+
+
+@pytest.mark.parametrize("width", [30, 60, 146, 5000])
+def test_a_long_name_keeps_both_ends_and_as_much_as_fits(width):
+    text = "photos of the summer/2024 08 12/IMG_20240812_183011_edited.jpeg"
+    wide = tiles.font(14).getlength
+    ways = [f"{text[: (n + 1) // 2]}...{text[-(n // 2) :]}" for n in range(len(text) - 1, 1, -1)]
+    fitting = [way for way in (text, *ways) if wide(way) <= width]
+    assert tiles.shortened(text, width) == next(iter(fitting), text[:2])
+
+
+def test_a_caption_is_within_its_line():
+    strip = tiles.line("ÅÇgjpqy_|(){}", (0, 0, 0), (255, 255, 255))
+    alone = tiles.font(14).getbbox("ÅÇgjpqy_|(){}")
+    assert alone[3] <= strip.height == tiles.LINE
 
 
 def test_unreadable_images_are_grey_tiles():
