@@ -16,6 +16,7 @@ from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Model
+from outliers_bench.features.precision import check_model
 from outliers_bench.features.weights_folder import check_folder
 from outliers_bench.help import config_groups
 from outliers_bench.published import Published, load_experiment
@@ -197,6 +198,8 @@ def typed(cfg: DictConfig) -> Config:
     config.published.check()
     complete(config.model, config, conf=shipped("conf"))
     config.model.check()
+    config.engine.check(config.cache.path)
+    check_model(config.model, config.engine)
     config.pca.check()
     config.reduce.check()
     if config.pca.active and config.reduce.active:
@@ -224,9 +227,6 @@ def _check_ranges(config: Config) -> None:
         raise BenchError(f"k={config.k}: a list of at least one cut-off, each at least 1")
     if not 0 <= config.seed < 2**32:
         raise BenchError(f"seed={config.seed}: a seed is from 0 to {2**32 - 1}")
-    batch = config.engine.batch_size
-    if batch != "auto" and not (isinstance(batch, int) and batch >= 1):
-        raise BenchError(f"engine.batch_size={batch}: auto, or a whole number of at least 1")
     for name in ("queries", "depth"):
         number = getattr(config.pictures, name)
         if not 0 <= number <= MOST_PICTURED:

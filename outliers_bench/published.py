@@ -127,6 +127,9 @@ def _is_beside(override: str) -> bool:
     if key == "model.weights":
         weights = value.strip("'\"")
         return weights != "random" and not is_model_uri(weights)
+    # The figures are float32's; what `auto` takes is the machine's own.
+    if key == "engine.precision":
+        return value.strip("'\"") in ("auto", "f32")
     return re.split(r"[./@]", key)[0] in _BESIDE
 
 

@@ -33,8 +33,8 @@ class ImageReader(Protocol):
             What its content had as digest when the set was made. A reader whose images can change
             refuses another content, which must not be stored under this digest.
         side : int or None
-            Where the image is only to be looked at: its sides need no more pixels than this, so
-            a reader may take a short cut. None for the image as it is.
+            Pixels that are enough for its sides, so that a reader may decode a larger image at a
+            reduced size, but never below this. None for the image as it is.
 
         Returns
         -------

@@ -1,10 +1,14 @@
-"""The `engine=` option: what computes the features."""
+"""The `engine=` option: what computes the features, and in which numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+from outliers_bench.errors import BenchError
 
 
 class EngineKind(Enum):
@@ -13,6 +17,15 @@ class EngineKind(Enum):
     auto = "auto"  # TensorFlow on a GPU, OpenVINO on a CPU
     keras = "keras"
     openvino = "openvino"
+
+
+class Precision(Enum):
+    """Which numbers the network computes with."""
+
+    auto = "auto"  # mixed bfloat16 with engine=auto on a GPU that has it, f32 otherwise
+    f32 = "f32"
+    bf16 = "bf16"
+    int8 = "int8"
 
 
 @dataclass
@@ -24,8 +37,95 @@ class Engine:
     kind : EngineKind
         `auto` takes TensorFlow where it sees a GPU and OpenVINO otherwise.
     batch_size : int or "auto"
-        Images that go through the network together.
+        Images that go through the network together; `auto` measures what is fastest.
+    precision : Precision
+        Features of each precision are kept apart, and what any but f32 costs is recorded.
     """
 
     kind: EngineKind = EngineKind.auto
     batch_size: Any = "auto"
+    precision: Precision = Precision.auto
+
+    def check(self, cache: Path | None = None) -> None:
+        """Refuse what cannot be computed on this machine.
+
+        Parameters
+        ----------
+        cache : Path or None
+            Where it is kept whether there is a GPU.
+
+        Raises
+        ------
+        BenchError
+            For a batch size that is none, or a precision that the engine, the processor or what
+            is installed does not have.
+        """
+        batch = self.batch_size
+        if batch != "auto" and not (type(batch) is int and batch >= 1):
+            raise BenchError(f"engine.batch_size={batch}: auto, or a whole number of at least 1")
+        if self.precision is Precision.int8:
+            self._check_int8()
+        elif self.precision is Precision.bf16 and resolve(self.kind, cache) is EngineKind.openvino:
+            self._check_bf16()
+
+    def _check_int8(self) -> None:
+        if self.kind is EngineKind.keras:
+            raise BenchError(
+                "engine.precision=int8 is computed by OpenVINO: take engine=openvino, or "
+                "engine.precision=bf16 with engine=keras"
+            )
+        if find_spec("nncf") is None:
+            raise BenchError(
+                "engine.precision=int8 needs the package nncf: pip install 'outliers-bench[int8]'"
+            )
+
+    def _check_bf16(self) -> None:
+        from outliers_bench.features.openvino_running import capabilities
+
+        able = capabilities()
+        if "BF16" not in able:
+            raise BenchError(
+                "engine.precision=bf16: this processor does not compute with bfloat16 (OpenVINO "
+                f"finds {', '.join(able)}); take f32 or int8, or engine=keras, which does so on "
+                "any processor, but slowly"
+            )
+
+
+def resolve(kind: EngineKind, cache: Path | None = None) -> EngineKind:
+    """What `auto` means on this machine: keras where TensorFlow sees a GPU, openvino otherwise.
+
+    Parameters
+    ----------
+    kind : EngineKind
+        What was asked for.
+    cache : Path or None
+        Where the answer is kept, so that TensorFlow need not be imported for it again.
+    """
+    if kind is not EngineKind.auto:
+        return kind
+    from outliers_bench.features.gpu import gpu
+
+    return EngineKind.keras if gpu(cache).found else EngineKind.openvino
+
+
+def resolved(engine: Engine, cache: Path) -> Engine:
+    """The engine with what `auto` means on this machine for kind and precision.
+
+    Parameters
+    ----------
+    engine : Engine
+        What was asked for.
+    cache : Path
+        Where it is kept whether there is a GPU.
+    """
+    kind, precision = engine.kind, engine.precision
+    if precision is Precision.int8:  # which only one of them has
+        return replace(engine, kind=EngineKind.openvino)
+    kind = resolve(kind, cache)
+    if precision is Precision.auto:
+        from outliers_bench.features.gpu import gpu
+
+        automatic = engine.kind is EngineKind.auto and kind is EngineKind.keras
+        able = automatic and gpu(cache).bfloat16
+        precision = Precision.bf16 if able else Precision.f32
+    return replace(engine, kind=kind, precision=precision)

@@ -1,32 +1,27 @@
-"""From images to stored features: decode ahead, embed what is missing, commit as it goes."""
+"""From images to stored features: decode ahead, embed what is missing, store beside it."""
 
 from __future__ import annotations
 
 import platform
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from outliers_bench.data.decode import DECODER
-from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
+from outliers_bench.features import precision
+from outliers_bench.features.batches import Counted
+from outliers_bench.features.decoder import Decoder, first_readable
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Space
 from outliers_bench.features.store import FeatureStore, Vector, file_stem
-from outliers_bench.machine import cores
+from outliers_bench.features.writer import Writer
 from outliers_bench.measure import Meter
 from outliers_bench.progress import status, track
 from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
-COMMIT_SECONDS = 1.0  # what a kill can cost
-AHEAD = 32  # decoded images that may wait for the network
 ADDED_AT_ONCE = 256
 SAMPLE = 8  # images on which a fresh conversion is checked
 
@@ -42,6 +37,11 @@ class Describer(Protocol):
     @property
     def dimensions(self) -> int | None:
         """Length of the vectors; None where each image has its own."""
+        ...
+
+    @property
+    def side(self) -> int | None:
+        """Pixels that a decoded image's sides must at least have; None: all that it has."""
         ...
 
     def space(self) -> Space:
@@ -117,13 +117,16 @@ class Features:
             Content digest of each image that cannot be decoded, and why.
         """
         inaccessible: dict[bytes, str] = {}
+        precision.make_ready(
+            self._extractor, self._engine, self._cache, lambda: self._calibration(images)
+        )
         with self._store() as store:
             known = store.known(images.digests)
             missing = images.without(known)
             if len(missing):
                 commit()
                 with self._meter.stage(self._stage):
-                    inaccessible = self._embed(missing, store)
+                    inaccessible = self._embed(missing)
             self._meter.images_per_second = store.images_per_second(self._how)
             reasons = store.unreadable(images.digests) | inaccessible
         usable = len(images) - len(reasons)
@@ -143,11 +146,8 @@ class Features:
         array of float32, shape (n, d)
             Rows in the order of `images`.
         """
-        matrix = np.empty((len(images), self._extractor.dimensions or 0), dtype=np.float32)
-        found = self.get(images)
-        for row, digest in enumerate(images.digests):
-            matrix[row] = found[digest]
-        return matrix
+        with self._store() as store, self._meter.stage("read"):
+            return store.matrix(images.digests)
 
     def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
         """Nothing is learned from the photos: the model is what it is."""
@@ -193,101 +193,32 @@ class Features:
         )
 
     def _space(self) -> Space:
-        return {**self._extractor.space(), "decoder": DECODER, "precision": "f32"}
+        numbers = precision.key(self._extractor, self._engine, self._cache)
+        return {**self._extractor.space(), "decoder": DECODER, **numbers}
 
-    def _embed(self, missing: ImageSet, store: FeatureStore) -> dict[bytes, str]:
+    def _sample(self, images: ImageSet, count: int) -> list[RGB]:
+        return first_readable(images, self._extractor.prepare, count, side=self._extractor.side)
+
+    def _calibration(self, images: ImageSet) -> list[RGB]:
+        """Images by content, so that the same photos under other names give the same model."""
+        rows = sorted(range(len(images)), key=images.digests.__getitem__)
+        return self._sample(images.take(rows), precision.CALIBRATION)
+
+    def _embed(self, missing: ImageSet) -> dict[bytes, str]:
         """Embed and store; returns why the images that could not be opened were not."""
-        with status(f"loading {self._extractor.name}"):
-            embedder = self._extractor.embedder(
-                self._engine, self._cache, lambda: _first_readable(missing, self._extractor.prepare)
-            )
-        decoder = Decoder(missing, self._extractor.prepare)
-        batch: list[tuple[bytes, Vector]] = []
-        committed = time.perf_counter()
-
-        def commit() -> None:
-            nonlocal batch, committed
-            now = time.perf_counter()
-            store.add(batch, decoder.take_damaged(), seconds=now - committed, how=self._how)
-            batch, committed = [], now
-
-        for pair in track(embedder(decoder), stage=self._bar, total=len(missing)):
-            batch.append(pair)
-            if time.perf_counter() - committed >= COMMIT_SECONDS:
-                commit()
-        commit()
+        model = self._extractor
+        decoder = Decoder(missing, model.prepare, side=model.side)
+        with closing(iter(decoder)) as decoded:
+            with status(f"loading {model.name}"):
+                embedder = model.embedder(
+                    self._engine, self._cache, lambda: self._sample(missing, SAMPLE)
+                )
+                # Here a batch size may be measured, which is no time that the images take.
+                stream = embedder(Counted(decoded, len(missing)))
+            with Writer(self._store, decoder.take_damaged, how=self._how) as writer:
+                for digest, vector in track(stream, stage=self._bar, total=len(missing)):
+                    writer.add(digest, vector)
         self._meter.add("decode", decoder.seconds)
+        facts: dict[str, float] = getattr(embedder, "facts", {})
+        self._meter.counts |= {f"engine_{name}": fact for name, fact in facts.items()}
         return decoder.inaccessible
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """One image, or the reason why there is none."""
-
-    digest: bytes
-    image: RGB | UnreadableImageError
-    seconds: float
-
-
-class Decoder:
-    """Decodes and resizes in threads, a bounded number of images ahead of whoever iterates.
-
-    Attributes
-    ----------
-    inaccessible : dict of bytes to str
-        Digest and reason of the images that could not be opened.
-    seconds : float
-        Time spent decoding, summed over threads.
-    """
-
-    def __init__(self, images: ImageSet, prepare: Callable[[RGB], RGB]) -> None:
-        self._images = images
-        self._prepare = prepare
-        self._damaged: list[tuple[bytes, str]] = []
-        self.inaccessible: dict[bytes, str] = {}
-        self.seconds = 0.0
-
-    def __iter__(self) -> Iterator[tuple[bytes, RGB]]:
-        with ThreadPoolExecutor(cores(), thread_name_prefix="decode") as pool:
-            rows = iter(range(len(self._images)))
-            ahead = deque(pool.submit(self._decode, row) for row in islice(rows, AHEAD))
-            try:
-                while ahead:
-                    decoded = ahead.popleft().result()
-                    ahead.extend(pool.submit(self._decode, row) for row in islice(rows, 1))
-                    self.seconds += decoded.seconds
-                    if isinstance(decoded.image, InaccessibleImageError):
-                        self.inaccessible[decoded.digest] = str(decoded.image)
-                    elif isinstance(decoded.image, UnreadableImageError):
-                        self._damaged.append((decoded.digest, str(decoded.image)))
-                    else:
-                        yield decoded.digest, decoded.image
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def take_damaged(self) -> list[tuple[bytes, str]]:
-        """Digest and reason of the images found to be damaged since the last call."""
-        damaged, self._damaged = self._damaged, []
-        return damaged
-
-    def _decode(self, row: int) -> Decoded:
-        start = time.perf_counter()
-        try:
-            image: RGB | UnreadableImageError = self._prepare(self._images.read(row))
-        except UnreadableImageError as error:
-            image = error
-        return Decoded(self._images.digests[row], image, time.perf_counter() - start)
-
-
-def _first_readable(images: ImageSet, prepare: Callable[[RGB], RGB]) -> list[RGB]:
-    sample: list[RGB] = []
-    for row in range(len(images)):
-        try:
-            sample.append(prepare(images.read(row)))
-        except UnreadableImageError:
-            continue
-        if len(sample) == SAMPLE:
-            break
-    if not sample:
-        raise BenchError(f"none of the {len(images)} images can be decoded")
-    return sample

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from outliers_bench.data.decode import resize
+from outliers_bench.data.decode import oversampled, resize
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.located import is_model_uri
@@ -145,6 +145,11 @@ class Extractor(Model):
                     f"{told}, of which {self.name} makes {length:,} numbers and not "
                     f"{self.dimensions:,}; only vectors of one length can be averaged"
                 )
+
+    @property
+    def side(self) -> int | None:
+        """Pixels that a decoded photo's sides must at least have; None: all that it has."""
+        return oversampled(self.image_size)
 
     def prepare(self, image: RGB) -> RGB:
         """What is made of a decoded image before it is embedded; called in several threads."""

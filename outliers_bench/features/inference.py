@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from operator import length_hint
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from outliers_bench.features.engine import Engine, EngineKind
+from outliers_bench.features.engine import Engine, EngineKind, Precision
 from outliers_bench.features.extractor import Embedder, Key, Space
-from outliers_bench.features.tensorflow import import_tensorflow
 from outliers_bench.types import RGB, FloatArray
-
-T = TypeVar("T")
-KERAS_BATCH = 32
 
 
 class Network(Protocol):
-    """What can be built and run: a `Backbone`, or a network that was trained."""
+    """What can be built and run: a `Backbone`, or a network that was trained.
+
+    One whose attribute `always_f32` is true is computed in float32, whatever is asked for.
+    """
 
     @property
     def name(self) -> str:
@@ -51,55 +48,60 @@ def network_embedder(
     BenchError
         If the weights cannot be had, or a conversion disagrees with Keras.
     """
-    automatic = engine.batch_size == "auto"
-    if resolve(engine.kind) is EngineKind.openvino:
-        from outliers_bench.features.openvino_engine import OpenVinoEmbedder, converted
+    from outliers_bench.features.precision import engine_of
 
-        # One image a request, and as many requests as cores, was the fastest of all batch sizes
-        # here, and the bits of a vector then cannot depend on the company it was computed in.
-        batch = 1 if automatic else int(engine.batch_size)
-        return OpenVinoEmbedder(converted(backbone, cache, sample), batch)
-    return _keras_embedder(backbone, KERAS_BATCH if automatic else int(engine.batch_size))
+    engine = engine_of(backbone, engine, cache)
+    if engine.kind is EngineKind.openvino:
+        return _OpenVino(backbone, engine, cache, sample)
+    from outliers_bench.features.keras_engine import KerasEmbedder
 
-
-def resolve(kind: EngineKind) -> EngineKind:
-    """What `auto` means on this machine: keras where TensorFlow sees a GPU, openvino otherwise."""
-    if kind is not EngineKind.auto:
-        return kind
-    # Asking TensorFlow costs its import, so it is asked only where there may be a GPU at all.
-    if not any(Path(sign).exists() for sign in ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")):
-        return EngineKind.openvino
-    found = import_tensorflow().config.list_physical_devices("GPU")
-    return EngineKind.keras if found else EngineKind.openvino
+    return KerasEmbedder(backbone, engine, cache)
 
 
-def batches(
-    images: Iterable[tuple[Key, RGB]], size: int
-) -> Iterator[tuple[list[Key], npt.NDArray[np.uint8]]]:
-    """Group images; the last group is padded with blank images, so that all shapes are equal.
+class _OpenVino:
+    """Converts, or quantises, at once; compiles when it is known how many images there are.
 
-    Returns
-    -------
-    iterator of (keys, array of uint8, shape (size, image_size, image_size, 3))
-        Fewer keys than rows in a padded group.
+    Attributes
+    ----------
+    facts : dict of str to float
+        Batch size, and the largest relative difference from Keras, which f32 was checked for.
     """
-    stream = iter(images)
-    while group := list(islice(stream, size)):
-        keys = [key for key, _ in group]
-        stack = np.zeros((size, *group[0][1].shape), dtype=np.uint8)
-        for row, (_, image) in enumerate(group):
-            stack[row] = image
-        yield keys, stack
 
+    def __init__(
+        self, backbone: Network, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
+    ) -> None:
+        from outliers_bench.features.kept_models import record
+        from outliers_bench.features.openvino_engine import DIFFERENCE, converted
 
-def _keras_embedder(backbone: Network, batch: int) -> Embedder:
-    tf = import_tensorflow()
-    network = backbone.build()
-    forward = tf.function(lambda x: network(x, training=False))
+        start = time.perf_counter()
+        if engine.precision is Precision.int8:
+            from outliers_bench.features.quantising import quantised
 
-    def embed(images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
-        for keys, stack in batches(images, batch):
-            vectors = forward(tf.cast(stack, tf.float32)).numpy()
-            yield from zip(keys, vectors, strict=False)
+            self._model = quantised(backbone, cache, sample)
+        else:
+            self._model = converted(backbone, cache, sample)
+        self._spent = time.perf_counter() - start  # next to nothing where the model was kept
+        self._size = backbone.image_size
+        self._engine = engine
+        self._run: Any = None
+        difference = record(self._model).get(DIFFERENCE)
+        self.facts: dict[str, float] = {}
+        if difference is not None:
+            self.facts["difference_from_keras"] = float(difference)
 
-    return embed
+    def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
+        """Embed images; see `Embedder`."""
+        if self._run is None:
+            self._run = self._ready(length_hint(images))
+            self.facts["batch_size"] = self._run.batch
+        embedded: Iterator[tuple[Key, FloatArray]] = self._run(images)
+        return embedded
+
+    def _ready(self, images: int) -> Any:  # noqa: ANN401 - OpenVinoRunner, which imports OpenVINO
+        from outliers_bench.features.openvino_running import OpenVinoRunner, compiled
+        from outliers_bench.features.tuning import SPARE, tuned
+
+        batch, precision = self._engine.batch_size, self._engine.precision
+        if batch != "auto":
+            return OpenVinoRunner(compiled(self._model, int(batch), precision))
+        return tuned(self._model, self._size, precision, images, spare=SPARE * self._spent)

@@ -1,15 +1,8 @@
-"""OpenVINO: converts a Keras network once, keeps it, and runs it on the CPU."""
+"""From a Keras network to an OpenVINO model: converted once, checked, kept."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-import tempfile
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.extractor import Key
-from outliers_bench.features.store import file_stem
+from outliers_bench.features.extractor import Space
+from outliers_bench.features.kept_models import keep, place
+from outliers_bench.features.openvino_running import OpenVinoRunner, compiled, import_openvino
 from outliers_bench.features.tensorflow import import_tensorflow
-from outliers_bench.types import RGB, FloatArray
+from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
     from outliers_bench.features.inference import Network
 
 # Float32 engines differ by the order of their sums; what is wrongly converted differs by far more.
 TOLERANCE = 1e-3
-LONG_AGO = 24 * 3600.0  # seconds; no conversion takes that long
+DIFFERENCE = "max_relative_difference"
 
 
 def converted(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
@@ -54,40 +48,28 @@ def converted(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     BenchError
         If the weights cannot be had, or the conversion disagrees with Keras.
     """
-    space = {**backbone.space(), "openvino": version("openvino")}
-    home = cache / "models" / file_stem(space)
-    model = home / "model.xml"
+    space = space_of(backbone)
+    model = place(space, cache)
     if model.exists():
         return model
-    import_tensorflow()
-    network = backbone.build()
-    home.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(home)
-    # Made aside and moved in one step: neither a kill nor a second process leaves half a model.
-    aside = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}-"))
-    try:
-        difference = _convert(network, backbone.image_size, aside / "model.xml", sample())
+
+    def make(target: Path) -> dict[str, Any]:
+        import_tensorflow()
+        difference = _convert(backbone.build(), backbone.image_size, target, sample())
         if not difference <= TOLERANCE:
             raise BenchError(
                 f"model={backbone.name}: OpenVINO's features differ from Keras' by "
                 f"{difference:.1e} relative; use engine=keras, and please report it"
             )
-        record = {"max_relative_difference": difference, **space}
-        (aside / "conversion.json").write_text(json.dumps(record, indent=2) + "\n")
-        with suppress(OSError):  # another process was faster; its model is as good
-            aside.rename(home)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    if not model.exists():
-        raise BenchError(f"cache.dir={cache}: the converted model cannot be kept in {home.parent}")
+        return {DIFFERENCE: difference, **space}
+
+    keep(model, make)
     return model
 
 
-def _remove_leftovers(home: Path) -> None:
-    """Remove what conversions of this model left behind that were killed long ago."""
-    for leftover in home.parent.glob(f".{home.name}-*"):
-        if time.time() - leftover.stat().st_mtime > LONG_AGO:
-            shutil.rmtree(leftover, ignore_errors=True)
+def space_of(backbone: Network) -> Space:
+    """Everything that a converted model depends on."""
+    return {**backbone.space(), "openvino": version("openvino")}
 
 
 def _convert(network: Any, size: int, target: Path, sample: list[RGB]) -> float:  # noqa: ANN401
@@ -103,68 +85,9 @@ def _convert(network: Any, size: int, target: Path, sample: list[RGB]) -> float:
     graph = PrePostProcessor(ov.Model(whole.outputs[:1], whole.get_parameters()))
     graph.input().tensor().set_element_type(ov.Type.u8)
     graph.input().preprocess().convert_element_type(ov.Type.f32)
-    model = graph.build()
-    ov.save_model(model, target, compress_to_fp16=False)
-    images = np.stack(sample)
-    expected = forward(tf.cast(images, tf.float32)).numpy()
-    found = _compile(ov, target, 1)
-    features = np.concatenate([found({0: image[None]})[0] for image in images])
+    ov.save_model(graph.build(), target, compress_to_fp16=False)
+    expected = forward(tf.cast(np.stack(sample), tf.float32)).numpy()
+    runner = OpenVinoRunner(compiled(target, 1))
+    found = dict(runner((bytes([row]), image) for row, image in enumerate(sample)))
+    features = np.stack([found[bytes([row])] for row in range(len(sample))])
     return float(np.abs(features - expected).max() / (np.abs(expected).max() or 1.0))
-
-
-class OpenVinoEmbedder:
-    """Embeds a stream of images, several requests in flight.
-
-    Parameters
-    ----------
-    model : Path
-        A model that `converted` has made.
-    batch : int
-        Images a request.
-    """
-
-    def __init__(self, model: Path, batch: int) -> None:
-        ov = import_openvino()
-        self._batch = batch
-        compiled = _compile(ov, model, batch)
-        self._queue = ov.AsyncInferQueue(compiled)
-        self._done: deque[tuple[list[Key], FloatArray]] = deque()
-        self._queue.set_callback(self._take)
-
-    def _take(self, request: Any, keys: list[Key]) -> None:  # noqa: ANN401 - openvino is untyped
-        self._done.append((keys, request.get_output_tensor().data.copy()))
-
-    def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
-        """Embed images; see `Embedder`."""
-        from outliers_bench.features.inference import batches
-
-        for keys, stack in batches(images, self._batch):
-            self._queue.start_async({0: stack}, keys)
-            yield from self._finished()
-        self._queue.wait_all()
-        yield from self._finished()
-
-    def _finished(self) -> Iterator[tuple[Key, FloatArray]]:
-        while self._done:
-            keys, vectors = self._done.popleft()
-            yield from zip(keys, vectors, strict=False)
-
-
-def _compile(ov: Any, model: Path, batch: int) -> Any:  # noqa: ANN401 - openvino is untyped
-    core = ov.Core()
-    network = core.read_model(model)
-    shape = network.input().partial_shape
-    shape[0] = batch
-    network.reshape(shape)
-    # Without the hint, processors that have bfloat16 would use it.
-    options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-    return core.compile_model(network, "CPU", options)
-
-
-def import_openvino() -> Any:  # noqa: ANN401 - openvino is untyped
-    """Import OpenVINO without its telemetry: a benchmark on private photos calls nobody."""
-    # With None in its place the module counts as not installed, and OpenVINO uses its stub.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
+from outliers_bench.types import FloatArray
 
 Vector: TypeAlias = npt.NDArray[Any]
 
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NU
 CREATE TABLE IF NOT EXISTS unreadable (digest BLOB PRIMARY KEY, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rates (how TEXT NOT NULL, images INTEGER NOT NULL, seconds REAL);
 """
+VERSION = 1
 BUSY_SECONDS = 60.0
 LOOK_UP = 500  # SQLite admits 999 parameters in its oldest builds
 
@@ -65,15 +67,10 @@ class FeatureStore:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
-            # WAL lets others read while one writes, and survives the death of the process.
-            self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(SCHEMA)
-            with self._db:
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO space VALUES (?, ?)",
-                    [(key, json.dumps(value)) for key, value in space.items()],
-                )
+            # Whoever only reads writes nothing, and so never waits for one that does.
+            if self._db.execute("PRAGMA user_version").fetchone() != (VERSION,):
+                self._set_up(space)
         except sqlite3.OperationalError as error:  # locked, or no room: the file may be sound
             raise self._unusable(error, "try again, or choose another cache.dir") from error
         except sqlite3.DatabaseError as error:
@@ -98,15 +95,34 @@ class FeatureStore:
 
     def get(self, digests: Sequence[bytes]) -> dict[bytes, Vector]:
         """The stored vectors, shape (d,) each, of those digests that have one."""
-        found = self._look_up("SELECT digest, vector FROM features", digests)
-        vectors = {digest: np.frombuffer(blob, dtype=self._dtype) for digest, blob in found}
+        return dict(self._vectors(digests))
+
+    def matrix(self, digests: Sequence[bytes]) -> FloatArray:
+        """The vectors of digests that all have one, without a second copy of them in memory.
+
+        Returns
+        -------
+        array of float32, shape (n, d)
+            Rows in the order of `digests`.
+        """
+        rows = np.empty((len(digests), self._dimensions or 0), dtype=np.float32)
+        for start in range(0, len(digests), LOOK_UP):
+            some = digests[start : start + LOOK_UP]
+            found = self.get(some)
+            for row, digest in enumerate(some, start):
+                rows[row] = found[digest]
+        return rows
+
+    def _vectors(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, Vector]]:
         expected = self._dimensions
-        if expected and any(vector.shape != (expected,) for vector in vectors.values()):
-            raise BenchError(
-                f"the feature store {self.path} holds vectors of another length than "
-                f"{expected}; delete the file to have its features computed anew"
-            )
-        return vectors
+        for digest, blob in self._look_up("SELECT digest, vector FROM features", digests):
+            vector = np.frombuffer(blob, dtype=self._dtype)
+            if expected and vector.shape != (expected,):
+                raise BenchError(
+                    f"the feature store {self.path} holds vectors of another length than "
+                    f"{expected}; delete the file to have its features computed anew"
+                )
+            yield digest, vector
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Those digests that need no work: stored, or known to be unreadable."""
@@ -155,12 +171,13 @@ class FeatureStore:
         BenchError
             If there is no room for them, or another process holds the file for a minute.
         """
-        rows = [(digest, vector.astype(self._dtype).tobytes()) for digest, vector in vectors]
+        vectors = list(vectors)
+        rows = ((digest, vector.astype(self._dtype).tobytes()) for digest, vector in vectors)
         try:
             with self._db:
                 self._db.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
                 self._db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", unreadable)
-                self._db.execute("INSERT INTO rates VALUES (?, ?, ?)", (how, len(rows), seconds))
+                self._db.execute("INSERT INTO rates VALUES (?, ?, ?)", (how, len(vectors), seconds))
         except sqlite3.DatabaseError as error:
             raise self._unusable(error, "what was stored before is kept; start again") from error
 
@@ -169,6 +186,15 @@ class FeatureStore:
         query = "SELECT SUM(images), SUM(seconds) FROM rates WHERE how = ?"
         images, seconds = self._db.execute(query, (how,)).fetchone()
         return images / seconds if images and seconds else None
+
+    def _set_up(self, space: Mapping[str, str | int | float]) -> None:
+        # WAL lets others read while one writes, and survives the death of the process.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.executescript(SCHEMA)
+        rows = [(key, json.dumps(value)) for key, value in space.items()]
+        with self._db:
+            self._db.executemany("INSERT OR IGNORE INTO space VALUES (?, ?)", rows)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def _unusable(self, error: sqlite3.Error, way_out: str) -> BenchError:
         return BenchError(f"the feature store {self.path} cannot be used ({error}); {way_out}")

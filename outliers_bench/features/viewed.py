@@ -146,7 +146,7 @@ class Seen:
         self, extractor: Extractor, view: View, *, name: str, ready: _LastEmbedder
     ) -> None:
         self.name = name
-        self._extractor = replace(extractor, image_size=view.size)
+        self.extractor = replace(extractor, image_size=view.size)
         self._squeezed = replace(extractor, image_size=view.squeezed)
         self._view = view
         self._ready = ready
@@ -154,11 +154,16 @@ class Seen:
     @property
     def dimensions(self) -> int:
         """Length of the vectors."""
-        return self._extractor.dimensions
+        return self.extractor.dimensions
+
+    @property
+    def side(self) -> int | None:
+        """Pixels that a decoded photo's sides must at least have, before a crop is cut."""
+        return self._squeezed.side
 
     def space(self) -> Space:
         """The model's at that size, and of crop and flip what is not plain."""
-        space = self._extractor.space()
+        space = self.extractor.space()
         if self._view.crop is not Crop.whole:
             space["crop"] = f"{self._view.crop.name} of {self._view.squeezed}"
         if self._view.flip:
@@ -172,5 +177,5 @@ class Seen:
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
         """Get ready; crops and mirrored ones are seen by the same network."""
         return self._ready.get(
-            self._view.size, lambda: self._extractor.embedder(engine, cache, sample)
+            self._view.size, lambda: self.extractor.embedder(engine, cache, sample)
         )

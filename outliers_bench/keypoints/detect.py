@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from outliers_bench.data.decode import opencv, shrink
+from outliers_bench.data.decode import shrink
+from outliers_bench.data.opencv import one_opencv_thread, opencv
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extractor import Embedder, Key, Space
 from outliers_bench.features.store import Vector
@@ -37,6 +37,7 @@ class KeypointDetector:
     """
 
     dimensions = None
+    side = None  # the details that keypoints lie on do not survive a reduced decoding
 
     def __init__(self, options: KeypointOptions) -> None:
         self._options = options
@@ -133,15 +134,3 @@ def _detect_all(
                 yield done
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def one_opencv_thread() -> Iterator[None]:
-    """Let OpenCV use one thread a call, where we call it from several."""
-    cv2 = opencv()
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

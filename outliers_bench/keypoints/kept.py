@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench import __version__
-from outliers_bench.data.decode import opencv
+from outliers_bench.data.opencv import opencv
 from outliers_bench.kept import digest_of, keep, read
 from outliers_bench.measure import Meter
 from outliers_bench.types import IntArray, Ranking, Split

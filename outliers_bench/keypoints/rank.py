@@ -9,7 +9,7 @@ from itertools import repeat
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.keypoints.detect import one_opencv_thread
+from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.match_tables import (
     Doubles,

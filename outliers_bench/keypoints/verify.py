@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.decode import opencv
+from outliers_bench.data.opencv import opencv
 from outliers_bench.keypoints.options import Verify
 from outliers_bench.types import BoolArray, FloatArray
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from functools import partial
 
 from outliers_bench.config import L2, Config
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.errors import BenchError
+from outliers_bench.features.engine import Precision
 from outliers_bench.features.extractor import Extractor, Model
+from outliers_bench.features.precision import precision_of
 from outliers_bench.features.viewed import features_of
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.measure import Meter
@@ -22,7 +25,7 @@ from outliers_bench.retrieval.vectors import Vectors
 from outliers_bench.training.trained import RankBy, Trained
 
 
-def build(config: Config, meter: Meter) -> Method:
+def build(config: Config, meter: Meter, *, member: str = "") -> Method:
     """The method that a config asks for.
 
     Parameters
@@ -31,12 +34,17 @@ def build(config: Config, meter: Meter) -> Method:
         The whole run.
     meter : Meter
         Takes down times, counts and sizes.
+    member : str
+        Which member of an ensemble it is, if it is one.
     """
     model = config.model
     if isinstance(model, Ensemble) and model.fusion is not Fusion.concat:
         from outliers_bench.methods.ensemble import FusedRankings
 
-        makes = [partial(build, _config_of(member, config)) for member in model.models]
+        makes = [
+            partial(build, _config_of(part, config), member=label)
+            for part, label in zip(model.models, model.labels, strict=True)
+        ]
         return FusedRankings(config, model, makes, meter)
     if isinstance(model, Trained) and model.rank_by is RankBy.class_scores:
         from outliers_bench.methods.class_scores import ClassScores
@@ -46,7 +54,10 @@ def build(config: Config, meter: Meter) -> Method:
         from outliers_bench.methods.keypoints import MatchKeypoints
 
         return MatchKeypoints(config, model, meter)
-    return Embedding(config, vectors_of(model, config, meter), meter)
+    lower = precision_of(model, config.engine, config.cache.path) is not Precision.f32
+    in_f32 = partial(_vectors_in_f32, model, config, meter) if lower else None
+    vectors = vectors_of(model, config, meter)
+    return Embedding(config, vectors, meter, in_f32=in_f32, member=member)
 
 
 def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
@@ -72,6 +83,15 @@ def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
     if isinstance(model, Extractor):
         return features_of(model, config.engine, cache, meter)
     raise BenchError(f"model={model.name} has no embedding")
+
+
+def _vectors_in_f32(model: Model, config: Config, meter: Meter) -> Vectors:
+    """The same embeddings in float32; of an ensemble with the weights that the run has learned."""
+    if isinstance(model, Ensemble) and model.weights is None:
+        model = copy.copy(model)
+        model.member_weights = [meter.counts[f"weight_{label}"] for label in model.labels]
+    engine = replace(config.engine, precision=Precision.f32)
+    return vectors_of(model, replace(config, engine=engine), Meter())
 
 
 def _config_of(member: Model, config: Config) -> Config:

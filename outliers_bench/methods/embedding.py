@@ -37,9 +37,23 @@ class Embedding:
         The embeddings.
     meter : Meter
         Takes down times, counts and sizes.
+    in_f32 : callable, optional
+        Gives the same embeddings in float32, where the run's are not: what that costs is measured.
+    member : str
+        Which member of an ensemble it is, if it is one.
     """
 
-    def __init__(self, config: Config, vectors: Vectors, meter: Meter) -> None:
+    def __init__(
+        self,
+        config: Config,
+        vectors: Vectors,
+        meter: Meter,
+        *,
+        in_f32: Callable[[], Vectors] | None = None,
+        member: str = "",
+    ) -> None:
+        self._in_f32 = in_f32
+        self._member = member
         self._config = config
         self._vectors = vectors
         self._meter = meter
@@ -128,6 +142,7 @@ class Embedding:
             )
         if self._spatial is not None:
             ranking = self._spatial.rerank(ranking, split)
+        self._compare_with_f32(split)
         # Copied, so that what is deeper is given back.
         return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
@@ -138,12 +153,34 @@ class Embedding:
         pictures = self._config.pictures
         return self._spatial.pictures(result, queries=pictures.queries, seed=self._config.seed)
 
+    def _compare_with_f32(self, split: Split) -> None:
+        """Take down what the precision costs, where it costs something."""
+        if self._in_f32 is None:
+            return
+        from outliers_bench.methods.precision_cost import precision_cost
+
+        with self._meter.stage("precision"):
+            self._meter.counts |= precision_cost(
+                split,
+                self._vectors,
+                self._in_f32(),
+                reduced=self._projected,
+                metric=self._config.index.metric,
+                seed=self._config.seed,
+                label=self._member,
+            )
+
     def _loaded(self, images: ImageSet) -> FloatArray:
         vectors = self._vectors.load(images)
         return l2_normalise(vectors) if self._config.l2.before else vectors
 
     def _reduced(self, images: ImageSet) -> FloatArray:
-        vectors = self._loaded(images)
+        return self._projected(self._vectors.load(images))
+
+    def _projected(self, vectors: FloatArray) -> FloatArray:
+        """What is searched of embeddings as they are stored."""
+        if self._config.l2.before:
+            vectors = l2_normalise(vectors)
         if self._projection is not None:
             vectors = self._projection(vectors)
         return l2_normalise(vectors) if self._config.l2.after else vectors

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outliers_bench.features.engine import EngineKind
-from outliers_bench.features.inference import resolve
+from outliers_bench.features.engine import EngineKind, resolve
 from outliers_bench.training.assemble import trainer_of
 from outliers_bench.training.losses import loss_of, metrics_of
 from outliers_bench.training.models import CnnScratch

@@ -43,6 +43,11 @@ class TrainedExtractor(Extractor):
         """Length of the embeddings."""
         return self.length
 
+    @property
+    def always_f32(self) -> bool:
+        """Whether the embeddings are float32 in any case: those of a run's own training are."""
+        return not self.option.ready
+
     def space(self) -> Space:
         """Everything the embeddings depend on, but the photos and the engine."""
         return {
@@ -74,7 +79,9 @@ class TrainedExtractor(Extractor):
         """Build the network down to the embedding; see `Backbone.build`."""
         import keras
 
+        policy = keras.config.dtype_policy()  # which the session has
         keras.utils.clear_session()
+        keras.config.set_dtype_policy(policy)
         kept = self.load()
         return keras.Model(kept.network.input, kept.outputs[self.option.embedding], name=self.name)
 

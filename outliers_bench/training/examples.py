@@ -28,20 +28,31 @@ class KeptPixels:
         What is made of each.
     keep : bool
         Whether they are kept, or read again each time.
+    side : int or None
+        Pixels a side that `prepare` needs, whatever the one who reads asks for: what is kept is
+        the same for all.
     """
 
-    def __init__(self, reader: ImageReader, prepare: Callable[[RGB], RGB], *, keep: bool) -> None:
+    def __init__(
+        self,
+        reader: ImageReader,
+        prepare: Callable[[RGB], RGB],
+        *,
+        keep: bool,
+        side: int | None = None,
+    ) -> None:
         self._reader = reader
         self._prepare = prepare
         self._keep = keep
+        self._side = side
         self._kept: dict[bytes, RGB] = {}
 
-    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         """One image, prepared; see `ImageReader.read`."""
         found = None if digest is None else self._kept.get(digest)
         if found is not None:
             return found
-        image = self._prepare(self._reader.read(name, digest, side=side))
+        image = self._prepare(self._reader.read(name, digest, side=self._side))
         if self._keep and digest is not None:
             self._kept[digest] = image
         return image

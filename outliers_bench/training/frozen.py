@@ -38,6 +38,13 @@ class FrozenBody:
         self.image_size = backbone.image_size
         self._backbone = backbone
 
+    always_f32 = True  # what a head learns from, and its network is put together with
+
+    @property
+    def side(self) -> int | None:
+        """Pixels that a decoded photo's sides must at least have: as many as the backbone's."""
+        return self._backbone.side
+
     def space(self) -> Space:
         """See `Backbone.space`."""
         return self._backbone.space()

@@ -22,6 +22,7 @@ class Readable:
     """
 
     dimensions = None
+    side = None  # whoever reads decides: a training's own reader knows what it needs
 
     def __init__(self, name: str) -> None:
         self.name = name

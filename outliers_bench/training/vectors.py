@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.data.decode import DECODER, resize
+from outliers_bench.data.decode import DECODER, oversampled, resize
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
 from outliers_bench.features.extract import Features
@@ -214,7 +214,9 @@ class TrainedVectors:
 
     def _squeezing(self, reader: ImageReader, *, keep: bool) -> KeptPixels:
         side = self._option.image_size
-        return KeptPixels(reader, lambda image: resize(image, side), keep=keep)
+        return KeptPixels(
+            reader, lambda image: resize(image, side), keep=keep, side=oversampled(side)
+        )
 
     def _task(self, part: ImageSet) -> Task:
         option, frozen = self._option, self._frozen

@@ -7,18 +7,24 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from outliers_bench.data.decode import resize
 from outliers_bench.errors import BenchError, InaccessibleImageError
+from outliers_bench.features.backbone import Backbone
 from outliers_bench.features.engine import Engine
-from outliers_bench.features.extract import AHEAD, Decoder, Features
+from outliers_bench.features.extract import Features
 from outliers_bench.features.extractor import Extractor
+from outliers_bench.features.viewed import Seen, _LastEmbedder
+from outliers_bench.features.views import Crop, View
+from outliers_bench.keypoints.detect import KeypointDetector
+from outliers_bench.keypoints.options import KeypointOptions
 from outliers_bench.measure import Meter
+from outliers_bench.training.examples import KeptPixels
+from outliers_bench.training.frozen import FrozenBody
+from outliers_bench.training.readable import Readable
 from tests.toys import digest, image_set, noise_images
 
 
@@ -54,6 +60,10 @@ class Counting(Extractor):
 
 def features(extractor: Extractor, cache: Path, meter: Meter | None = None) -> Features:
     return Features(extractor, Engine(), cache, meter or Meter())
+
+
+def seen(extractor: Extractor, view: View) -> Seen:
+    return Seen(extractor, view, name="view", ready=_LastEmbedder())
 
 
 def images(count: int, broken: Iterable[int] = ()):
@@ -141,21 +151,42 @@ def test_nothing_readable_at_all(tmp_path):
         features(Counting(), tmp_path).compute(images(3, broken=range(3)))
 
 
-def test_decoding_stays_a_bounded_number_of_images_ahead():
-    everything = images(AHEAD * 4)
-    stream = iter(Decoder(everything, partial(resize, size=8)))
-    for taken in range(1, 20):
-        next(stream)
-        assert len(everything.reader.decoded) <= taken + AHEAD
-    stream.close()
+@pytest.mark.parametrize(
+    ("describer", "side"),
+    [
+        (Counting(image_size=8), 24),
+        (seen(Counting(image_size=8), View(8)), 24),
+        (seen(Counting(image_size=8), View(14, Crop.top_left)), 48),
+        (FrozenBody(Backbone("net", 32, keras="MobileNet", dim=1024, weights="random")), 96),
+        (KeypointDetector(KeypointOptions()), None),
+        (Readable("net"), None),
+    ],
+    ids=["plain", "view", "crop of 16 pixels", "frozen", "keypoints", "readable"],
+)
+def test_how_large_photos_must_be_is_asked_of_the_source(tmp_path, describer, side):
+    """The same for all that share a feature space: a backbone, and a frozen one under a head."""
+    everything, asked = images(1), []
+    everything.reader.read = lambda *_, side: asked.append(side) or np.zeros((40, 40, 3), np.uint8)
+    describer.embedder = lambda *_: lambda stream: ((key, np.zeros(3)) for key, _ in stream)
+    Features(describer, Engine(), tmp_path, Meter()).compute(everything)
+    assert asked == [side]
+
+
+def test_pixels_kept_for_a_training_are_those_that_are_embedded():
+    everything, asked = images(1), []
+    everything.reader.read = lambda *_, side: asked.append(side) or np.zeros((9, 9, 3), np.uint8)
+    kept = KeptPixels(everything.reader, lambda image: image, keep=True, side=24)
+    kept.read("image-0", digest("image-0"))
+    kept.read("image-0", digest("image-0"), side=96)
+    assert asked == [24]
 
 
 SLOW_RUN = """
     import sys, time
     from pathlib import Path
-    from outliers_bench.features import extract
+    from outliers_bench.features import extract, writer
     from tests.features_kill import Slow, everything
-    extract.COMMIT_SECONDS = 0.05
+    writer.COMMIT_SECONDS = 0.05
     features = extract.Features(Slow(), extract.Engine(), Path(sys.argv[1]), extract.Meter())
     features.compute(everything())
 """

@@ -2,15 +2,18 @@
 
 import json
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features import openvino_engine
+from outliers_bench.features import keras_engine, openvino_engine, openvino_running
 from outliers_bench.features.backbone import Backbone
-from outliers_bench.features.engine import Engine, EngineKind
-from outliers_bench.features.inference import batches, network_embedder, resolve
+from outliers_bench.features.batches import batches
+from outliers_bench.features.engine import Engine, EngineKind, Precision, resolve
+from outliers_bench.features.gpu import Gpu
+from outliers_bench.features.inference import network_embedder
 from tests.toys import digest
 
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
@@ -85,7 +88,7 @@ def test_a_conversion_that_disagrees_is_refused_and_not_kept(tmp_path, monkeypat
 
 
 def test_openvino_calls_nobody():
-    openvino_engine.import_openvino()
+    openvino_running.import_openvino()
     assert sys.modules["openvino_telemetry"] is None
 
 
@@ -100,3 +103,44 @@ def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr("pathlib.Path.exists", lambda _: False)
     assert resolve(EngineKind.auto) is EngineKind.openvino
     assert resolve(EngineKind.keras) is EngineKind.keras
+
+
+@dataclass
+class Small:
+    """A network of two layers, the second of which needs float32 to be exact."""
+
+    name: str = "small"
+    image_size: int = 32
+
+    def space(self):
+        return {"architecture": "Small", "image_size": self.image_size}
+
+    def build(self):
+        import keras
+
+        keras.utils.set_random_seed(0)
+        pixels = keras.Input((32, 32, 3), dtype="float32")
+        maps = keras.layers.Conv2D(8, 3, activation="relu")(pixels / 255.0)
+        return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(maps))
+
+
+def test_keras_in_bfloat16_and_with_xla(tmp_path, monkeypatch):
+    import keras
+
+    def of(precision, on_gpu=False):
+        monkeypatch.setattr(keras_engine, "gpu", lambda _cache: Gpu(found=on_gpu))
+        engine = Engine(EngineKind.keras, 4, precision)
+        embed = network_embedder(Small(), engine, tmp_path, list)
+        found = dict(embed(pictures(6)))
+        return np.array([found[key] for key, _ in pictures(6)]), embed
+
+    whole, embed = of(Precision.f32)
+    assert embed.facts == {"batch_size": 4}
+    fused, embed = of(Precision.f32, on_gpu=True)
+    assert embed._forward._jit_compile
+    assert np.allclose(fused, whole, rtol=1e-5)
+    lower, _ = of(Precision.bf16, on_gpu=True)
+    assert lower.dtype == np.float32
+    differs = np.abs(lower - whole).max() / np.abs(whole).max()
+    assert 1e-5 < differs < 2e-2  # 8 bits of mantissa
+    assert keras.config.dtype_policy().name == "float32"

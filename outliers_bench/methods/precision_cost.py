@@ -1,0 +1,154 @@
+"""What a precision below float32 costs: the same photos, ranked by both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from outliers_bench.evaluation.evaluate import count_relevant, evaluate
+from outliers_bench.features.extract import Features
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.search import Search, tie_order
+from outliers_bench.retrieval.vectors import Vectors
+from outliers_bench.types import FloatArray, ImageSet, IntArray, Split
+
+PREFIX = "f32_cost/"
+SAMPLE = 200  # photos, where float32's features of all are not there anyway
+
+
+def precision_cost(
+    split: Split,
+    vectors: Vectors,
+    whole: Vectors,
+    *,
+    reduced: Callable[[FloatArray], FloatArray],
+    metric: Metric,
+    seed: int,
+    label: str = "",
+) -> dict[str, float]:
+    """Compare embeddings with float32's of the same photos.
+
+    On all queries against the whole gallery where float32's features are stored; otherwise on a
+    sample of about `SAMPLE` photos, whose features are computed and stored. Ranked by an exact
+    search, without re-ranking: a small gallery is no measure of those.
+
+    Parameters
+    ----------
+    split : Split
+        Without unreadable images.
+    vectors : Vectors
+        Which `compute` and `learn` have made ready.
+    whole : Vectors
+        The same in float32, ready but for `compute`.
+    reduced : callable
+        What the run does to embeddings, shape (n, d), before they are searched.
+    metric : Metric
+        By which they are.
+    seed : int
+        Decides the order of ties.
+    label : str
+        Which member of an ensemble it is: stands in the names, before the last part.
+
+    Returns
+    -------
+    dict of str to float
+        `f32_cost/images`, how many were compared; `f32_cost/cosine_mean` and `_min`, of an
+        image's two embeddings; with labels `f32_cost/hit_at_1` and `map_at_r`, float32's score
+        less this one's.
+    """
+    stored = isinstance(whole, Features) and not len(whole.missing(split.asked))
+    part = split if stored else sampled(split)
+    unreadable = whole.compute(part.asked, commit=lambda: None)
+    part = part.without(unreadable)
+    images = part.asked
+    pairs = l2_normalise(vectors.load(images)), l2_normalise(whole.load(images))
+    cosines = np.einsum("nd,nd->n", *(unit.astype(np.float64) for unit in pairs))
+    cost = {
+        "images": float(len(images)),
+        "cosine_mean": float(cosines.mean()),
+        "cosine_min": float(cosines.min()),
+    }
+    if part.labelled and (relevant := _relevant(part)).any():
+        scores = [
+            _scores(part, source, reduced, metric, seed, depth=max(1, int(relevant.max())))
+            for source in (vectors, whole)
+        ]
+        for name in ("hit_at_1", "map_at_r"):
+            cost[name] = scores[1][name] - scores[0][name]
+    prefix = f"{PREFIX}{label}/" if label else PREFIX
+    return {f"{prefix}{name}": value for name, value in cost.items()}
+
+
+def sampled(split: Split, size: int = SAMPLE) -> Split:
+    """A part of query and gallery, chosen by content.
+
+    With labels, each query that is taken brings an image along that is to be found, so that there
+    is something to score; the rest of the gallery is filled up by content alone.
+    """
+    gallery = _by_content(split.gallery)
+    asked: list[int] = []
+    taken: dict[int, None] = {}  # rows of the gallery, in the order in which they were chosen
+    for row in _by_content(split.query):
+        if len(asked) + len(taken) >= size * 2 // 3:
+            break
+        found = _first_relevant(split, row, gallery)
+        if split.labelled and found is None:
+            continue
+        if split.leave_one_out:
+            taken.setdefault(row)
+        else:
+            asked.append(row)
+        if found is not None:
+            taken.setdefault(found)
+    for row in gallery[: size - len(asked)]:
+        if len(asked) + len(taken) >= size:
+            break
+        taken.setdefault(row)
+    part = split.gallery.take(sorted(taken))
+    query = part if split.leave_one_out else split.query.take(sorted(asked))
+    return replace(split, train=split.train.take([]), query=query, gallery=part)
+
+
+def _by_content(images: ImageSet) -> list[int]:
+    # Hashed again: the digests' own order is that of the cut into train, query and gallery.
+    again = [hashlib.blake2b(digest, person=b"precision").digest() for digest in images.digests]
+    return sorted(range(len(images)), key=again.__getitem__)
+
+
+def _first_relevant(split: Split, row: int, gallery: list[int]) -> int | None:
+    asked, labels = split.query.labels, split.gallery.labels
+    if asked is None or labels is None:
+        return None
+    for other in gallery:
+        if labels[other] == asked[row] and not (split.leave_one_out and other == row):
+            return other
+    return None
+
+
+def _relevant(split: Split) -> IntArray:
+    return count_relevant(split.query, split.gallery, leave_one_out=split.leave_one_out)
+
+
+def _scores(
+    split: Split,
+    source: Vectors,
+    reduced: Callable[[FloatArray], FloatArray],
+    metric: Metric,
+    seed: int,
+    *,
+    depth: int,
+) -> dict[str, float]:
+    gallery = reduced(source.load(split.gallery))
+    queries = gallery if split.leave_one_out else reduced(source.load(split.query))
+    search = Search(
+        gallery,
+        index=Exact(metric=metric),
+        order=tie_order(split.gallery.digests, seed),
+        leave_one_out=split.leave_one_out,
+    )
+    return dict(evaluate(search.rank(queries, depth), split, k=[1]).metrics)

@@ -1,0 +1,206 @@
+"""What a run costs, counted and not timed: decodings, passes through the network, commits, bytes.
+
+Time differs from machine to machine; these numbers do not, and every one that grows makes a run
+slower.
+"""
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from outliers_bench.data.synthetic import Synthetic, write
+from outliers_bench.features.engine import Engine
+from outliers_bench.features.extract import SAMPLE, Features
+from outliers_bench.features.extractor import Extractor
+from outliers_bench.measure import Meter
+from outliers_bench.types import ImageSet
+from tests.toys import image_set, noise_images
+
+LENGTH = 3 * 8 * 8
+
+
+@dataclass
+class Counted(Extractor):
+    """Pixels, eight images a pass; knows how many passes there were and of how many images."""
+
+    name: str = "counted"
+    image_size: int = 8
+    batch: int = 8
+    samples: int = 0
+    passes: list[int] = field(default_factory=list)
+
+    @property
+    def dimensions(self):
+        return LENGTH
+
+    def space(self):
+        return {"architecture": "counted"}
+
+    def embedder(self, engine, cache, sample):
+        self.samples += len(sample())
+        return Batches(self)
+
+
+class Batches:
+    """Embeds in batches, and tells a fact of itself."""
+
+    def __init__(self, model):
+        self.model = model
+        self.facts = {"batch_size": float(model.batch)}
+
+    def __call__(self, images):
+        group = []
+        for pair in images:
+            group.append(pair)
+            if len(group) == self.model.batch:
+                yield from self.done(group)
+                group = []
+        if group:
+            yield from self.done(group)
+
+    def done(self, group):
+        self.model.passes.append(len(group))
+        return [(key, image.astype(np.float32).reshape(-1)) for key, image in group]
+
+
+@pytest.fixture
+def commits(monkeypatch):
+    """SQL statements that ended a transaction with something in it, in all connections."""
+    counted, connect = [], sqlite3.connect
+
+    def traced(*args, **options):
+        db = connect(*args, **options)
+        db.set_trace_callback(lambda sql: counted.append(sql) if "COMMIT" in sql else None)
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    return counted
+
+
+def images(count):
+    return image_set([f"image-{i}" for i in range(count)], reader=noise_images(count))
+
+
+def run(model, photos: ImageSet, cache):
+    """Compute and load; gives the meter, and how many photos were decoded."""
+    photos.reader.decoded.clear()
+    meter = Meter()
+    features = Features(model, Engine(), cache, meter)
+    features.compute(photos)
+    features.load(photos)
+    return meter, len(photos.reader.decoded)
+
+
+def stored(cache):
+    return {
+        file.name: (file.stat().st_size, file.stat().st_mtime_ns)
+        for file in (cache / "features").glob("*.sqlite")
+    }
+
+
+def test_the_first_run_does_everything_once(tmp_path, commits):
+    model, photos = Counted(), images(101)
+    meter, decoded = run(model, photos, tmp_path)
+    assert decoded == 101 + model.samples
+    assert model.samples == SAMPLE
+    assert (meter.features_computed, meter.features_reused) == (101, 0)
+    assert model.passes == [8] * 12 + [5]
+    assert meter.counts == {"engine_batch_size": 8.0}
+    # One to set up the file and one with the vectors; a machine that stops for a second, a third.
+    assert len(commits) <= 4
+
+
+def test_bytes_written_are_those_of_the_vectors_and_little_more(tmp_path):
+    run(Counted(), images(600), tmp_path)
+    ((size, _),) = stored(tmp_path).values()
+    vectors = 600 * LENGTH * 4
+    # SQLite puts five vectors of this length on a page of 4 KiB; keys and their index come on top.
+    assert vectors < size < 1.4 * vectors + 2**16
+    assert not list((tmp_path / "features").glob("*-wal")), "moved to the file at the end"
+
+
+def test_the_second_run_does_nothing(tmp_path, commits):
+    model, photos = Counted(), images(50)
+    run(model, photos, tmp_path)
+    before = stored(tmp_path)
+    commits.clear()
+    model.passes.clear()
+    model.samples = 0
+    meter, decoded = run(model, photos, tmp_path)
+    assert (decoded, model.samples, model.passes) == (0, 0, [])
+    assert (meter.features_computed, meter.features_reused) == (0, 50)
+    assert commits == []
+    assert stored(tmp_path) == before
+
+
+def test_of_new_photos_only_those_are_computed(tmp_path):
+    model = Counted()
+    run(model, images(50), tmp_path)
+    model.passes.clear()
+    model.samples = 0
+    meter, decoded = run(model, images(60), tmp_path)
+    assert decoded == 10 + model.samples
+    assert model.passes == [8, 2]
+    assert (meter.features_computed, meter.features_reused) == (10, 50)
+
+
+def test_loading_holds_the_features_once(tmp_path):
+    """The matrix, and of what it is made no more than one look-up at a time."""
+    import tracemalloc
+
+    photos = images(4000)
+    features = Features(Counted(), Engine(), tmp_path, Meter())
+    rng = np.random.default_rng(0)
+    features.add((digest, rng.random(LENGTH, dtype=np.float32)) for digest in photos.digests)
+    tracemalloc.start()
+    try:
+        loaded = features.load(photos)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert loaded.nbytes == 4000 * LENGTH * 4
+    assert peak < 1.4 * loaded.nbytes
+
+
+SECOND_RUN = """
+    import sys
+    from pathlib import Path
+    from outliers_bench.data import files
+    from outliers_bench.data.folder import ClassFolders
+    from outliers_bench.features.backbone import Backbone
+    from outliers_bench.features.engine import Engine
+    from outliers_bench.features.extract import Features
+    from outliers_bench.measure import Meter
+
+    files.decode = lambda *args, **options: sys.exit("decoded")
+    cache = Path(sys.argv[2])
+    split = ClassFolders(root=sys.argv[1], train=0.0).load(seed=0, cache=cache)
+    model = Backbone("net", image_size=32, keras="MobileNet", dim=1024, weights="random")
+    meter = Meter()
+    features = Features(model, Engine(), cache, meter)
+    if len(sys.argv) == 4:  # what a first run would have stored
+        import numpy as np
+        features.add((digest, np.ones(1024, np.float32)) for digest in split.images.digests)
+    else:
+        features.compute(split.images)
+        assert features.load(split.images).shape == (24, 1024)
+        assert (meter.features_computed, meter.features_reused) == (0, 24)
+        heavy = {"tensorflow", "keras", "openvino", "sklearn", "cv2", "faiss", "mlflow", "pandas"}
+        print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_what_is_stored_needs_no_engine_and_no_decoder(tmp_path):
+    write(Synthetic(classes=3, individuals=2, images=4, size=32), tmp_path / "photos")
+    command = [sys.executable, "-c", textwrap.dedent(SECOND_RUN)]
+    folders = [str(tmp_path / "photos"), str(tmp_path / "cache")]
+    subprocess.run([*command, *folders, "first"], check=True)
+    before = stored(tmp_path / "cache")
+    done = subprocess.run([*command, *folders], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+    assert stored(tmp_path / "cache") == before
