@@ -24,7 +24,7 @@ ON      = $(if $(STORE),"tracking.uri=$(call QUOTED,STORE)") $(if $(PHOTOS),data
 FROM    = $(if $(STORE),--uri "$$STORE")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test test-all lint format leaderboard ui clean
+.PHONY: help install demo table test test-all bench lint format leaderboard ui clean
 
 # Told at once, before anything is installed or run.
 ifneq ($(filter table,$(MAKECMDGOALS)),)
@@ -64,6 +64,9 @@ test: $(READY) ## Run the fast tests
 
 test-all: $(READY) ## Run the slow tests as well; OUTLIERS_BENCH_SHARED names the photos they use
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+bench: $(READY) ## Measure speed beside other ways and the machine's limit: ARGS="--quick", "--help"
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check

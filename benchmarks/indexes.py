@@ -8,17 +8,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.machine import cores
+from benchmarks.machine import facts
 from outliers_bench.measure import Meter
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.exact import Exact
@@ -137,26 +134,6 @@ def with_options(built: Searcher, index: Index, folder: Path) -> Searcher:
     return index.load(path)
 
 
-def machine() -> dict[str, object]:
-    model = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
-    packages = [p for p in ("faiss-cpu", "annoy", "scipy", "scikit-learn", "numpy") if known(p)]
-    return {
-        "processor": model,
-        "cores": cores(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-        "load": os.getloadavg(),
-    }
-
-
-def known(package: str) -> bool:
-    return any(True for _ in importlib.metadata.distributions(name=package))
-
-
 def line(row: Row) -> str:
     return (
         f"{row.index:36} {row.build_seconds:8.1f} {row.bytes / 2**20:8.1f} {row.queries:8,}"
@@ -182,7 +159,9 @@ def main() -> None:
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
 
-    facts = machine()  # with the load before there is ours
+    machine = facts(
+        "faiss-cpu", "annoy", "scipy", "scikit-learn", "numpy"
+    )  # with the load before there is ours
     clusters = options.clusters or max(1, options.n // 40)
     gallery, queries = clustered(
         *(options.n, options.d, options.queries),
@@ -212,7 +191,7 @@ def main() -> None:
         (options.out.parent / f"{group[0].name}.index").unlink(missing_ok=True)
     given = {name: value for name, value in vars(options).items() if name != "out"}
     result = {
-        "machine": facts,
+        "machine": machine,
         "options": {**given, "clusters": clusters},
         "rows": [vars(row) for row in rows],
     }

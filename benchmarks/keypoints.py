@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.machine import facts
 from outliers_bench.keypoints import match_tables as tables
 from outliers_bench.keypoints.match_tables import match_tables
 from outliers_bench.keypoints.options import MatchOptions
@@ -141,22 +140,6 @@ def memory(images: int, keypoints: int, queries: int) -> int:
     return peak_memory() - before
 
 
-def machine() -> dict[str, object]:
-    model = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
-    return {
-        "processor": model,
-        "cores": cores(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "load": os.getloadavg(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -181,7 +164,7 @@ def main() -> None:
         rows = np.linspace(0, len(files) - 1, min(n, len(files))).astype(int)
         return sift([files[i] for i in rows], keypoints=options.keypoints, side=options.side)
 
-    facts = machine()  # with the load before there is ours
+    machine = facts("numpy", "opencv-contrib-python-headless")  # with the load before there is ours
     grown = memory(options.memory_images, options.keypoints, queries=4)
     claimed = formula(options.keypoints, 4, 100)
     large = formula(options.keypoints, 20_000, 100)
@@ -199,7 +182,7 @@ def main() -> None:
     pairs = len(queries) * len(gallery)
     median = {name: statistics.median(took) for name, took in seconds.items()}
     result = {
-        "machine": facts,
+        "machine": machine,
         "photos": options.photos.name,
         "queries": len(queries),
         "gallery": len(gallery),

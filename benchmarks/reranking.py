@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -16,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.machine import cores
+from benchmarks.machine import facts
 from outliers_bench.measure import Meter, peak_memory
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.search import Search
@@ -81,16 +79,6 @@ def apart(name: str, arguments: list[str]) -> dict[str, object]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def machine() -> dict[str, object]:
-    return {
-        "cores": cores(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "load": os.getloadavg(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=43_000, help="gallery vectors")
@@ -107,7 +95,7 @@ def main() -> None:
     if options.only is not None:
         print(json.dumps(measured(options.only, options)))
         return
-    facts = machine()  # with the load before there is ours
+    machine = facts("numpy", "scipy", "faiss-cpu")  # with the load before there is ours
     print(f"{options.queries:,} queries, {options.n:,} x {options.d} gallery vectors")
     if options.leave_one_out:
         print("every gallery vector is asked against all others")
@@ -124,7 +112,7 @@ def main() -> None:
     said = {name: value for name, value in vars(options).items() if name not in ("out", "only")}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(
-        json.dumps({"machine": facts, "options": said, "results": results}, indent=2) + "\n"
+        json.dumps({"machine": machine, "options": said, "results": results}, indent=2) + "\n"
     )
 
 

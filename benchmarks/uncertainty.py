@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from benchmarks.machine import facts
 from outliers_bench.evaluation.intervals import bootstrap
 from outliers_bench.evaluation.paired import compare_with_best
 from outliers_bench.machine import cores
@@ -140,7 +140,7 @@ def main() -> None:
         print(f"  {name:<32}{time_taken:>8.2f} s")
     print()
     results = {
-        "machine": {"cores": cores(), "system": platform.platform(), "numpy": np.__version__},
+        "machine": facts("numpy", "scipy"),
         "seconds": took,
         "coverage": coverage(options.sets, options.resamples),
         "equal_runs": equal_runs(max(options.sets // 2, 1)),

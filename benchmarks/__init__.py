@@ -1,0 +1,1 @@
+"""What things cost: `python -m benchmarks` for speed, the other modules for one subject each."""

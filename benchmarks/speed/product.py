@@ -1,0 +1,49 @@
+"""The one place where the benchmarks call our own functions, with as little as may be of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+SIZE = 224
+# Three networks of different size: name of the option, class in Keras, length of the embedding.
+BACKBONES = {
+    "mobilenet": ("MobileNet", 1024),
+    "efficientnetb0": ("EfficientNetB0", 1280),
+    "resnet50": ("ResNet50", 2048),
+}
+
+
+def openvino() -> Any:
+    """OpenVINO without its telemetry."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def features(model: str, cache: Path, *, size: int = SIZE) -> tuple[Any, Any]:
+    """The features of a network with random weights, which take as long as others; and a meter."""
+    from outliers_bench.features.backbone import Backbone
+    from outliers_bench.features.engine import Engine, EngineKind
+    from outliers_bench.features.extract import Features
+    from outliers_bench.measure import Meter
+
+    keras, dim = BACKBONES[model]
+    backbone = Backbone(name=model, image_size=size, keras=keras, dim=dim, weights="random")
+    meter = Meter.begun()
+    return Features(backbone, Engine(kind=EngineKind.openvino), cache, meter), meter
+
+
+def models(cache: Path) -> set[Path]:
+    """The converted models that are kept."""
+    return set((cache / "models").glob("*/*.xml"))
+
+
+def with_models(cache: Path, kept: Path) -> Path:
+    """An empty cache that shares the converted models of another."""
+    (kept / "models").mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True)
+    (cache / "models").symlink_to(kept / "models", target_is_directory=True)
+    return cache
