@@ -1,9 +1,38 @@
 """What the whole suite shares."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+# Files that take longest, longest first. A file is run by one worker, so that one of these begun
+# last would keep the others waiting; pytest-xdist begins with those that have most tests.
+LONGEST = (
+    "tests/test_end_to_end.py",
+    "tests/contract/test_methods.py",
+    "tests/test_bad_input.py",
+    "tests/training/test_fit.py",
+    "tests/test_help_and_config.py",
+    "tests/features/test_weights.py",
+    "tests/tracking/test_recorder.py",
+    "tests/tracking/test_tracking_uri.py",
+    "tests/features/test_inference.py",
+    "tests/test_experiments.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep pytest-xdist to the order below."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +42,26 @@ def shared() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("OUTLIERS_BENCH_SHARED names no folder with data/ and weights/")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Path:
+    """A database of MLflow's in which nothing is recorded, to be copied.
+
+    Making one takes seconds, so that the workers of pytest-xdist share it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    path = folder / "made" / "mlflow.db"
+    with FileLock(folder / "made.lock"):
+        if not path.exists():
+            unfinished = folder / "making" / path.name
+            unfinished.parent.mkdir(exist_ok=True)
+            code = (
+                "from outliers_bench.tracking.store import open_client\n"
+                f"open_client('sqlite:///{unfinished}')"
+            )
+            subprocess.run([sys.executable, "-c", code], check=True)
+            unfinished.parent.rename(path.parent)
+    return path

@@ -47,8 +47,14 @@ def scores(run) -> dict[str, float]:
     return {k: v for k, v in run.data.metrics.items() if k.startswith(named)}
 
 
-def test_a_run_shows_and_records_everything(desk):
-    done = run_cli(desk, *SMALL, "model=pixels", "k=[1,5]")
+@pytest.fixture(scope="module")
+def first(desk):
+    """A run of raw pixels."""
+    return run_cli(desk, *SMALL, "model=pixels", "k=[1,5]")
+
+
+def test_a_run_shows_and_records_everything(desk, first):
+    done = first
     assert done.code == 0, done.err
     assert done.err == "", "no progress bars where there is no terminal, no remarks of libraries"
     for shown in ("pixels", "MAP@R", "images/s", "pictures", "mlflow ui"):
@@ -157,18 +163,27 @@ def test_keypoints_and_embeddings_in_one_sweep(desk):
     assert (pictures / "matches.jpg").stat().st_size
 
 
-def test_a_failing_job_does_not_stop_the_others(desk):
-    done = run_cli(desk, "-m", *SMALL, "model=pixels", "pca.n=4,9999", "tracking.experiment=partly")
+def test_a_sweep_passes_over_what_has_finished_and_what_fails(desk, first):
+    assert first.code == 0, first.err
+    before = {run.info.run_id for run in runs(desk)}
+    done = run_cli(
+        *(desk, "-m", *SMALL, "model=pixels", "k=[1,5]", "pca.n=null,9999,4", "skip_finished=true")
+    )
     assert done.code == 1, done.err
     assert re.search(r"error in .*pca\.n=9999.*too large", done.err)
     assert "Traceback" not in done.err
-    found = [run for run in runs(desk) if "pca.n=" in run.data.tags.get("overrides", "")]
-    by_job = {run.data.tags["overrides"].rpartition("pca.n=")[2].split()[0]: run for run in found}
+    new = [run for run in runs(desk) if run.info.run_id not in before]
+    (parent,) = (run for run in new if run.data.tags["kind"] == "sweep")
+    jobs = [run for run in new if run is not parent]
+    by_job = {run.data.tags["overrides"].rpartition("pca.n=")[2].split()[0]: run for run in jobs}
+    assert set(by_job) == {"4", "9999"}, "what has finished is not run again"
     assert by_job["4"].info.status == "FINISHED"
     assert by_job["9999"].info.status == "FAILED"
     assert "too large" in by_job["9999"].data.tags["failure"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in by_job.values()} == {parent.info.run_id}
 
 
+@pytest.mark.slow  # the sweep above does it as well
 def test_skip_finished_runs_nothing_twice(desk):
     arguments = (*SMALL, "model=pixels", "seed=11", "skip_finished=true")
     assert "MAP@R" in run_cli(desk, *arguments).out

@@ -25,14 +25,6 @@ TWELVE = (*DATA, "model.image_size=6,8", "pca.n=null,3,5", "index=exact,kd_tree"
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A database in which nothing is recorded: making one takes seconds."""
-    path = tmp_path_factory.mktemp("made") / "mlflow.db"
-    open_client(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
 def desk(made, tmp_path, monkeypatch):
     """A working directory with an empty database and a cache of its own."""

@@ -1,14 +1,16 @@
 """What every method must satisfy, whatever it compares images by."""
 
 import shutil
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 
 import cv2
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config import register, shipped, typed
+from outliers_bench.config import Config, register, shipped, typed
 from outliers_bench.ensemble.compose import compose_members
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.errors import BenchError
@@ -116,11 +118,18 @@ def split_of(arrays, *, leave_one_out=False) -> Split:
     return Split("toy", part((0, 1)), part((2, 3)), part((4, 5)))
 
 
-def method_of(overrides, cache, meter=None):
+@cache
+def composed(overrides) -> Config:
+    """Composed once for all tests of a case, which takes longer than most of them."""
     register()
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        cfg = compose("config", [*overrides, f"cache.dir={cache}", "k=[1]"])
-    return build(typed(cfg), meter or Meter())
+        return typed(compose("config", [*overrides, "k=[1]"]))
+
+
+def method_of(overrides, cache, meter=None):
+    config = deepcopy(composed(tuple(overrides)))
+    config.cache.dir = str(cache)
+    return build(config, meter or Meter())
 
 
 def ranked(overrides, cache, split, depth, meter=None):

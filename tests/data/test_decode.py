@@ -1,17 +1,19 @@
 """Every format a photo comes in decodes to the same upright RGB; damage is told, not guessed at."""
 
 import io
+import os
 import struct
 import subprocess
 import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from outliers_bench.data.decode import DECODER, decode, resize
+from outliers_bench.data.decode import DECODER, decode, oversampled, resize
 from outliers_bench.errors import UnreadableImageError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -355,7 +357,7 @@ def test_enlarging_interpolates_and_the_same_size_is_the_same_image():
 
 def test_the_decoder_is_named_without_loading_it():
     assert DECODER.startswith("opencv-5.")
-    assert DECODER.endswith(" area/linear")
+    assert DECODER.endswith(" area/linear, jpeg reduced to no less than 3x")
     script = "import outliers_bench.data.decode, sys; assert 'cv2' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
@@ -373,3 +375,114 @@ def test_a_large_jpeg_to_be_looked_at_is_decoded_small():
     shrunk = cv2.resize(whole, (200, 150), interpolation=cv2.INTER_AREA)
     assert np.abs(shrunk.astype(int) - small).max() <= 4
     assert decode(data, name="large.jpg", side=700).shape == (1200, 1600, 3)
+
+
+def grainy(width, height, *, grain=4.0, seed=0):
+    """A picture with shapes, edges and grain of several sizes, as a camera's sensor makes it."""
+    import cv2
+
+    random = np.random.default_rng(seed)
+    shapes = random.integers(0, 255, (9, 12, 3), dtype=np.uint8)
+    picture = cv2.resize(shapes, (width, height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(8):
+        corner, other = random.integers(0, (width, height), (2, 2)).tolist()
+        colour = random.integers(0, 255, 3).tolist()
+        cv2.rectangle(picture, corner, other, colour, thickness=max(2, height // 40))
+    noise = np.zeros((height, width, 3), np.float32)
+    for octave in (1, 2, 4, 8):
+        rough = random.standard_normal((height // octave, width // octave, 3), dtype=np.float32)
+        noise += cv2.resize(rough, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.clip(picture + grain / 2 * noise, 0, 255).astype(np.uint8)
+
+
+PIXEL_TOLERANCE = 1.0  # of 255, on average over a squeezed photo
+
+
+def difference(data, size):
+    """Mean difference of a photo decoded at a reduced size and whole, both squeezed."""
+    small = resize(decode(data, name="x", side=oversampled(size)), size)
+    whole = resize(decode(data, name="x"), size)
+    return np.abs(small.astype(int) - whole).mean()
+
+
+@pytest.mark.parametrize("subsampling", [0, 2], ids=["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("quality", [60, 92])
+@pytest.mark.parametrize(
+    ("width", "height", "size", "scale"),
+    [
+        (480, 384, 64, 2),
+        (560, 400, 64, 2),
+        (800, 776, 64, 4),
+        (1000, 840, 64, 4),
+        (800, 768, 32, 8),
+    ],
+)
+def test_a_reduced_jpeg_is_the_same_within_the_tolerance(
+    width, height, size, scale, quality, subsampling
+):
+    picture = grainy(width, height)
+    data = save(picture, "JPEG", quality=quality, subsampling=subsampling)
+    reduced = decode(data, name="x", side=oversampled(size))
+    assert reduced.shape == (height // scale, width // scale, 3)
+    assert difference(data, size) <= PIXEL_TOLERANCE
+
+
+def test_real_photos_reduced_are_the_same_within_the_tolerance():
+    root = Path(os.environ.get("OUTLIERS_BENCH_SHARED", "nowhere"), "data", "grocery_packages")
+    photos = sorted(root.rglob("*.jpg"))[:40:4]
+    if not photos:
+        pytest.skip("OUTLIERS_BENCH_SHARED names no folder with photos")
+    differences = []
+    for photo in photos:
+        data = photo.read_bytes()
+        assert decode(data, name="x", side=oversampled(48)).shape != decode(data, name="x").shape
+        differences.append(difference(data, 48))
+    assert max(differences) <= PIXEL_TOLERANCE
+
+
+def test_a_jpeg_is_decoded_whole_where_a_reduced_size_would_not_do():
+    def shape(width, height, side):
+        data = save(np.zeros((height, width, 3), np.uint8), "JPEG")
+        return decode(data, name="x", side=side).shape[1::-1]
+
+    assert shape(400, 200, 100) == (200, 100)
+    assert shape(400, 200, 101) == (400, 200), "too few pixels"
+    assert shape(401, 200, 100) == (401, 200), "does not divide: the picture would shift"
+    assert shape(404, 402, 100) == (202, 201), "a quarter does not divide, a half does"
+    assert shape(200, 400, 50) == (50, 100)
+    assert oversampled(224) == 672
+
+
+def test_only_jpegs_are_reduced():
+    image = np.repeat(np.repeat(quarters(), 16, 0), 16, 1)
+    for kind in ("PNG", "WEBP", "BMP", "TIFF", "GIF"):
+        assert decode(save(image, kind), name="x", side=10).shape == image.shape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_reduced_jpeg_is_upright(orientation, progressive):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    stored = np.ascontiguousarray(
+        STORED[orientation](np.kron(quarters(), np.ones((8, 8, 1), "u1")))
+    )
+    data = save(stored, "JPEG", exif=exif, quality=100, progressive=progressive)
+    small = decode(data, name="x", side=32)
+    assert small.flags.c_contiguous
+    assert np.abs(small.astype(int) - quarters()).max() <= 8
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_reduced_jpeg_of_other_colours(mode):
+    image = np.kron(quarters(), np.ones((8, 8, 1), np.uint8))
+    data = save(Image.fromarray(image).convert(mode), "JPEG", quality=100)
+    expected = np.repeat(grey(quarters())[..., None], 3, 2) if mode == "L" else quarters()
+    assert np.abs(decode(data, name="x", side=32).astype(int) - expected).max() <= 8
+
+
+def test_a_reduced_jpeg_that_is_damaged_is_unreadable():
+    data = save(grainy(640, 480), "JPEG", quality=90)
+    for end in (0.3, 0.9):
+        with pytest.raises(UnreadableImageError, match="photo"):
+            decode(data[: int(len(data) * end)], name="photo", side=50)

@@ -74,11 +74,12 @@ def statuses(uri, *, wanted):
         ("recording.confirm(); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 2),
         # While the recorder is importing still: the sweep is asked for, the run's turn never comes.
         ("time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 1),
-        # A service manager's stop reaches both.
-        (
+        # A service manager's stop reaches both; test_run_record.py has the run's side of it.
+        pytest.param(
             "recording.confirm(); os.kill(recorder(uri)._process.pid, 15); sys.exit(143)",
             143,
             2,
+            marks=pytest.mark.slow,
         ),
     ],
 )
