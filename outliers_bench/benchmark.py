@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from outliers_bench import published
 from outliers_bench.config import Config
+from outliers_bench.data.shared import splits
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
@@ -23,9 +23,10 @@ from outliers_bench.reports.table import show, show_finished
 from outliers_bench.tracking.entries import add_tags, find_finished
 from outliers_bench.tracking.model_log import link_model
 from outliers_bench.tracking.models import fetch_model
+from outliers_bench.tracking.parent import parent_run
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.recorder import recorder
-from outliers_bench.tracking.run import PARENT_RUN_VARIABLE, start_run
+from outliers_bench.tracking.run import start_run
 from outliers_bench.tracking.store import check_uri
 from outliers_bench.tracking.sweep import note_found
 from outliers_bench.tracking.training import RecordedTraining
@@ -53,7 +54,7 @@ def prepare(config: Config) -> Prepared:
     config.cache.check()
     meter = Meter.begun()
     with meter.stage("load"):
-        split = config.data.load(seed=config.seed, cache=config.cache.path)
+        split = splits.load(config.data, seed=config.seed, cache=config.cache.path)
     for uri in config.model.model_uris:
         target = str(config.cache.path / "fetched")
         remember(uri, Path(recorder(config.tracking.uri).call(fetch_model, uri, target)))
@@ -92,7 +93,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         config,
         split,
         identity=same,
-        parent_run_id=os.environ.get(PARENT_RUN_VARIABLE),
+        parent=parent_run(),
         overrides=overrides,
     ) as recording:
         for uri in config.model.model_uris:
@@ -160,7 +161,7 @@ def _finished(config: Config, split: Split, same: str, overrides: Sequence[str])
     rows = published.tags(config.published, overrides)
     if rows := {tag: row for tag, row in rows.items() if tag.startswith("published.")}:
         tracking.call(add_tags, run.run_id, rows)
-    if parent := os.environ.get(PARENT_RUN_VARIABLE):
+    if (parent := parent_run()) is not None:
         tracking.call(note_found, parent, run)
     show_finished(run)
     return True

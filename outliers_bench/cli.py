@@ -17,13 +17,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from outliers_bench.composing import spare_copies, spare_mode
 from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.explain import explain, leave
 from outliers_bench.help import page, wanted
 from outliers_bench.sweeps import parent as sweep
-from outliers_bench.sweeps.compositions import spare_copies
 from outliers_bench.sweeps.objective import check_known, check_objective
+from outliers_bench.tracking import parent
 from outliers_bench.tracking.entries import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
@@ -59,6 +60,8 @@ def job(cfg: DictConfig) -> float | None:
         run(prepared, overrides=overrides)
         return sweep.objective(prepared) if asked else None
     except Exception as error:
+        if isinstance(broken := parent.failure(), BenchError):
+            leave(broken)  # nothing of the sweep can be recorded
         if hydra_config.mode is RunMode.MULTIRUN:
             _tell(error, overrides)
             raise  # the launcher goes on with the other jobs and raises this at the end
@@ -82,12 +85,13 @@ def main() -> None:
     # Importing MLflow makes millions of objects that stay; collecting meanwhile costs a tenth.
     gc.set_threshold(50_000, 20, 20)
     register()
-    spare_copies()
     signal.signal(signal.SIGTERM, _terminate)
     conf = str(shipped("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
     # Hydra takes no flag between two overrides, and says so on twelve lines.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+    spare_copies()
+    spare_mode(sys.argv[1:])
     try:
         if wanted(sys.argv[1:]):
             print(page(shipped("conf"), shipped("experiments"), sys.argv[1:]))

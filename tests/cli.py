@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 
 
@@ -48,9 +47,6 @@ def in_process(
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
     monkeypatch.delenv("HYDRA_FULL_ERROR")
     monkeypatch.setattr(sys, "argv", ["outliers_bench", *arguments])
-    # Hydra composes everything twice, the first time for a mode that only experiments/ set.
-    if not any("experiments" in word or "hydra.mode" in word for word in arguments):
-        monkeypatch.setattr(Hydra, "get_mode", lambda self, config_name, overrides: None)
     code = 0
     try:
         main()

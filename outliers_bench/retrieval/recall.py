@@ -36,14 +36,14 @@ def recall_at_10(search: Search, queries: FloatArray, *, depth: int = AT) -> flo
     Returns
     -------
     float or None
-        From 0 to 1; None for `index=exact`, by which the others are measured.
+        From 0 to 1; None where the index is exact, and loses nothing.
 
     References
     ----------
     M. Aumüller, E. Bernhardsson, A. Faithfull, "ANN-Benchmarks: A benchmarking tool for
     approximate nearest neighbor algorithms", Information Systems 87, 2020.
     """
-    if isinstance(search.index, Exact):
+    if search.index.exact:
         return None
     search = search.last  # where the gallery was changed, what was searched is the changed one
     items = np.arange(0, len(queries), -(-len(queries) // MOST_QUERIES))

@@ -7,7 +7,6 @@ from copy import deepcopy
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -92,15 +91,6 @@ def compose_once(loader: ConfigLoader) -> None:
     """Have a loader compose for a sweep what its jobs share once; see `Compositions`."""
     if isinstance(loader, ConfigLoaderImpl):
         loader.load_sweep_config = Compositions(loader)  # type: ignore[method-assign]
-
-
-def spare_copies() -> None:
-    """Keep Hydra from copying all that it was told before each composition.
-
-    It copies where it looks for files, so that it may look elsewhere for a while, and with that
-    the store of schemas and experiments, which it reads alone.
-    """
-    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]  # noqa: ARG005
 
 
 def _is_plain(override: Override) -> bool:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench import published
+from outliers_bench.data.shared import splits
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.explain import leave
@@ -25,7 +26,7 @@ from outliers_bench.sweeps.objective import objective_of
 from outliers_bench.sweeps.plugins import decide_direction, in_parallel, is_search, speak_plainly
 from outliers_bench.sweeps.space import Space, check
 from outliers_bench.tracking.backlog import backlog
-from outliers_bench.tracking.run import PARENT_RUN_VARIABLE
+from outliers_bench.tracking.parent import announce, failure, forget, parent_run
 
 if TYPE_CHECKING:
     from outliers_bench.benchmark import Prepared
@@ -51,6 +52,7 @@ class ParentRun(Callback):
             leave(error)  # of a mere exception Hydra would warn, and go on
 
     def _begin(self, config: DictConfig) -> None:
+        splits.begin()
         space = Space.of(config)
         check(config, space)
         if in_parallel(config.hydra):
@@ -63,7 +65,8 @@ class ParentRun(Callback):
         from outliers_bench.tracking.sweep import start_parent
 
         uri = str(config.tracking.uri)
-        os.environ[PARENT_RUN_VARIABLE] = recorder(uri).call(
+        in_turn = not (in_parallel(config.hydra) or is_search(config.hydra))
+        parent = recorder(uri).submit(
             start_parent,
             config.tracking.experiment or _data_name(config),
             overrides=list(config.hydra.overrides.task),
@@ -72,9 +75,10 @@ class ParentRun(Callback):
             objective=config.objective,
             direction=decide_direction(config),
         )
+        announce(parent, to_other_processes=not in_turn)
         ParentRun.uri = uri
         # A search waits for what each of its jobs has found anyway; workers end on their own.
-        if not (in_parallel(config.hydra) or is_search(config.hydra)):
+        if in_turn:
             backlog.begin()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:  # noqa: ARG002
@@ -147,8 +151,8 @@ def recorded(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        parent = os.environ.get(PARENT_RUN_VARIABLE)
-        if parent:
+        parent = parent_run()
+        if parent is not None:
             from outliers_bench.tracking.recorder import recorder
             from outliers_bench.tracking.refused import record_failure
 
@@ -184,8 +188,12 @@ def finish(status: str | None = None) -> int | None:
     from outliers_bench.tracking.sweep import discard_parent, finish_parent
 
     unrecorded = backlog.end()
-    parent = os.environ.pop(PARENT_RUN_VARIABLE)
+    splits.end()
+    parent, broken = parent_run(), failure()
+    forget()
     uri, ParentRun.uri = ParentRun.uri, None
+    if broken is not None:  # it was told, and there is no run to end
+        return None
     if status == "FAILED" and recorder(uri).call(discard_parent, parent):
         return None
     return max(recorder(uri).call(finish_parent, parent, status), unrecorded)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench import published
+from outliers_bench.data.shared import splits
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.explain import instead
@@ -159,6 +160,6 @@ def _check_data(config: DictConfig, space: Space) -> None:
         key = str(error.full_key or error.key)
         raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
     if isinstance(source, DataSource):
-        split = source.load(seed=int(config.seed), cache=cache.path)
+        split = splits.load(source, seed=int(config.seed), cache=cache.path)
         if is_search(config.hydra) and space.leaves("objective") and space.leaves("k"):
             check_objective(config.objective, list(config.k), labelled=split.labelled)

@@ -75,7 +75,9 @@ class FinishedRun:
     metrics: Mapping[str, float]
 
 
-def begin(client: MlflowClient, beginning: Beginning) -> RunHandle:
+def begin(
+    client: MlflowClient, beginning: Beginning, parent_run_id: str | None = None
+) -> RunHandle:
     """Begin a run with everything that is known before.
 
     Parameters
@@ -84,8 +86,11 @@ def begin(client: MlflowClient, beginning: Beginning) -> RunHandle:
         From `open_client`.
     beginning : Beginning
         What is known. MLflow's tags for who runs which program of which commit are added.
+    parent_run_id : str or None
+        The sweep's run.
     """
-    tags = {**source_tags(), **beginning.tags}
+    parent = {PARENT_TAG: parent_run_id} if parent_run_id else {}
+    tags = {**source_tags(), **beginning.tags, **parent}
     run = client.create_run(
         experiment_id(client, beginning.experiment),
         tags={name: value[:_LONGEST_TAG] for name, value in tags.items()},

@@ -118,7 +118,8 @@ class Recorder:
         function : callable
             Of a module that both processes can import.
         *args, **kwargs
-            Its other arguments; like its result, of types that need no MLflow to unpickle.
+            Its other arguments; like its result, of types that need no MLflow to unpickle. The
+            future of what was asked before stands for its result.
 
         Returns
         -------
@@ -154,7 +155,7 @@ class Recorder:
         while (errand := self._errands.get()) is not None:
             future, message = errand
             try:
-                future.set_result(self._ask(message))
+                future.set_result(self._ask(_with_results(message)))
             except Exception as error:
                 future.set_exception(error)
 
@@ -181,6 +182,18 @@ class Recorder:
         if done:
             return value
         raise value
+
+
+def _with_results(message: Any) -> Any:  # noqa: ANN401 - what is pickled
+    """What is asked, with the results of what was asked before; raises as that did."""
+    if not callable(message[0]):
+        return message
+    function, args, kwargs = message
+    return function, [_result(value) for value in args], {k: _result(v) for k, v in kwargs.items()}
+
+
+def _result(value: Any) -> Any:  # noqa: ANN401
+    return value.result() if isinstance(value, Future) else value
 
 
 class RecorderError(BenchError):

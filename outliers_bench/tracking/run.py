@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from omegaconf import OmegaConf
 
@@ -21,7 +21,6 @@ from outliers_bench.tracking import provenance
 from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.datasets import datasets
 from outliers_bench.tracking.entries import (
-    PARENT_TAG,
     Beginning,
     RunHandle,
     begin,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-PARENT_RUN_VARIABLE = "OUTLIERS_BENCH_PARENT_RUN"
 _log = logging.getLogger(__name__)
 
 
@@ -141,7 +139,7 @@ def start_run(
     *,
     identity: str,
     run_name: str | None = None,
-    parent_run_id: str | None = None,
+    parent: Any = None,  # noqa: ANN401 - what `parent_run` gives
     overrides: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[Recording]:
@@ -161,8 +159,8 @@ def start_run(
         Digest of everything the numbers depend on; see `find_finished`.
     run_name : str or None
         Name in the UI; None describes the method.
-    parent_run_id : str or None
-        The sweep's run.
+    parent : str, Future of str, or None
+        The id of the sweep's run; see `parent_run`.
     overrides : sequence of str
         What stood on the command line, to say how the run can be repeated.
     tags : mapping of str to str, optional
@@ -181,8 +179,6 @@ def start_run(
     tracking = values["tracking"]
     all_tags = _tags(config, split, identity, overrides) | dict(tags or {})
     all_tags["overrides"] = shlex.join(overrides)
-    if parent_run_id:
-        all_tags[PARENT_TAG] = parent_run_id
     beginning = Beginning(
         experiment=tracking["experiment"] or split.name,
         name=run_name or str(describe(config)),
@@ -192,7 +188,7 @@ def start_run(
         datasets=datasets(split, values["data"]),
     )
     process = recorder(tracking["uri"])
-    recording = Recording(process, process.submit(begin, beginning), overrides)
+    recording = Recording(process, process.submit(begin, beginning, parent), overrides)
     try:
         with _sigterm_raises():
             yield recording

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from outliers_bench.errors import BenchError
 from outliers_bench.tracking import entries
 from outliers_bench.tracking.recorder import Recorder, recorder
 from outliers_bench.tracking.run import start_run
@@ -24,7 +25,7 @@ from tests.results import make_config, make_split
 uri = {uri!r}
 config = make_config(uri, name="gone")
 parent = recorder(uri).submit(start_parent, "gone", overrides=["model=a,b"])
-with start_run(config, make_split("gone"), identity="gone", parent_run_id="x") as recording:
+with start_run(config, make_split("gone"), identity="gone", parent="x") as recording:
     {action}
 """
 
@@ -134,3 +135,20 @@ def test_an_unused_recorder_ends_at_once():
     found.close()
     assert not found.alive
     assert time.monotonic() - start < 5
+
+
+def test_what_was_asked_before_stands_for_its_result(uri):
+    recording = recorder(uri)
+    first = recording.submit(_twice, "a")
+    assert recording.call(_twice, first) == "aaaa"
+    broken = recording.submit(_broken)
+    with pytest.raises(BenchError, match="as it was asked"):
+        recording.call(_twice, broken)
+
+
+def _twice(client, word):
+    return 2 * word
+
+
+def _broken(client):
+    raise BenchError("as it was asked")

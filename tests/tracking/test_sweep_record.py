@@ -34,7 +34,7 @@ def child(uri, parent, *, seed, model):
     split = make_split("swept")
     config = make_config(uri, name="swept", model=model)
     config.pictures.queries = 0
-    with start_run(config, split, identity=model, parent_run_id=parent) as recording:
+    with start_run(config, split, identity=model, parent=parent) as recording:
         result = make_result(split, seed=seed)
         log_result(recording, result, config)
     return result.evaluation.metrics["hit_at_1"], recording.confirm().run_id
