@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from traceback import format_exception
 from types import FrameType
 
@@ -25,6 +26,7 @@ from outliers_bench.help import page, wanted
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_known, check_objective
 from outliers_bench.tracking import parent
+from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.entries import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
@@ -101,7 +103,10 @@ def main() -> None:
             leave(BenchError(_INCOMPLETE), UNFINISHED)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
-        sweep.finish("KILLED")
+        with suppress(KeyboardInterrupt):  # again: the recorder goes on by itself
+            if waiting := len(backlog):
+                print(f"{waiting} finished runs are still being recorded", file=sys.stderr)
+            sweep.finish("KILLED")
         sys.exit(INTERRUPTED)
     except SystemExit:
         sweep.finish("KILLED")

@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from copy import deepcopy
 
 import psutil
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.names import is_score, less_is_better
 from outliers_bench.sweeps.objective import check_known, check_objective, objective_of
 from outliers_bench.sweeps.plugins import decide_direction
+from outliers_bench.tracking.backlog import Backlog
 from outliers_bench.tracking.store import open_client
 from tests.cli import bench, in_process
 
@@ -54,6 +59,35 @@ def finished(desk):
                WHERE status = 'FINISHED' AND key = 'kind' AND tags.value = 'run'"""
     with closing(sqlite3.connect(desk / "mlflow.db", timeout=30)) as database:
         return {run_id for (run_id,) in database.execute(query)}
+
+
+def test_what_jobs_share_is_done_once(desk, monkeypatch, capsys):
+    composed, loaded, waited = [], [], []
+    for owner, name, done in (
+        (ConfigLoaderImpl, "load_configuration", composed),
+        (Synthetic, "load", loaded),
+        (Backlog, "add", waited),
+    ):
+        monkeypatch.setattr(owner, name, _counted(getattr(owner, name), done))
+    asked = ("model.image_size=6", "pca.n=null,3", "index=exact,kd_tree")
+    done = in_process(monkeypatch, capsys, "-m", *DATA, *asked)
+    assert done.code == 0, done.err
+    # The sweep's own config, and one for each index; a value is set in a copy.
+    assert (len(composed), len(loaded), len(waited)) == (3, 1, 4)
+    assert deepcopy(ConfigStore.instance()) is ConfigStore.instance()
+    assert [run.info.status for run in runs(desk)] == 5 * ["FINISHED"]
+    done = in_process(monkeypatch, capsys, *DATA, "model.image_size=6")
+    assert done.code == 0, done.err
+    assert len(loaded) == 2, "outside of a sweep, photos are looked for anew"
+    assert len(waited) == 4, "a run alone is recorded before it is shown"
+
+
+def _counted(function, done):
+    def counted(*args, **kwargs):
+        done.append(args)
+        return function(*args, **kwargs)
+
+    return counted
 
 
 def test_an_objective_is_checked_before_the_work_where_it_can_be():

@@ -146,7 +146,7 @@ def _against_f32(counts: Mapping[str, float]) -> list[tuple[str, str]]:
         prefix = images.removesuffix("images")
         label = prefix.removeprefix(_F32_COST).strip("/")
         costs = [
-            f"{title(name)} {-counts[prefix + name]:+.3f}"
+            f"{title(name)} {0.0 - counts[prefix + name]:+.3f}"
             for name in ("hit_at_1", "map_at_r")
             if prefix + name in counts
         ]

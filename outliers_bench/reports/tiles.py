@@ -23,7 +23,7 @@ LINE = 17  # pixels from one line of a caption to the next
 PAPER = (255, 255, 255)
 SHARP_FROM = 3.0  # enlarged more than this, pixels are shown as they are, not smeared
 _SIZE = 14  # of a caption's letters, in pixels
-_LINES = 2048  # of at most 8 kB
+_LINES = 2048  # of at most 10 kB
 _PHOTOS = 512  # of at most 59 kB: those of more than two runs with pictures as they are by default
 
 _photos: dict[bytes, RGB] = {}  # by the digest of what they were made of, last used last

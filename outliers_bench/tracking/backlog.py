@@ -22,6 +22,9 @@ class Backlog:
         self._most = 0
         self._failed = 0
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     @property
     def open(self) -> bool:
         """Whether a run may wait."""
@@ -59,8 +62,9 @@ class Backlog:
         return self._failed
 
     def _look(self) -> None:
-        name, steps = self._waiting.popleft()
+        name, steps = self._waiting[0]
         errors = [error for step in steps if (error := step.exception()) is not None]
+        self._waiting.popleft()  # only now: an interrupted wait must not forget it
         if errors:
             self._failed += 1
             print(f"error in {name}: {errors[0]}", file=sys.stderr)

@@ -102,23 +102,19 @@ def log_result(
         for name, sheet in sheets.items():
             sheet.save(Path(folder) / "pictures" / f"{name}.jpg", quality=90)
         handle = recording.confirm()
+        note = describe_result(
+            result,
+            name=handle.name,
+            run_id=handle.run_id,
+            overrides=recording.overrides,
+            pictures=[*(f"{name}.jpg" for name in sheets), *recording.pictured],
+        )
+        # Photos found unreadable on the way are in no part any more; tables compare what was
+        # scored.
+        tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}
+        metrics = metrics_of(result)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    recording.note_last(
-        artifacts=folder,
-        tags={
-            "mlflow.note.content": describe_result(
-                result,
-                name=handle.name,
-                run_id=handle.run_id,
-                overrides=recording.overrides,
-                pictures=[*(f"{name}.jpg" for name in sheets), *recording.pictured],
-            ),
-            # Photos found unreadable on the way are in no part any more; tables compare what
-            # was scored.
-            "split_fingerprint": result.split.fingerprint,
-        },
-        metrics=metrics_of(result),
-    )
+    recording.note_last(artifacts=folder, tags=tags, metrics=metrics)
     return list(sheets)

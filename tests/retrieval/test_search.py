@@ -89,19 +89,16 @@ def test_the_gallery_in_its_own_order_is_there_for_those_who_ask():
 
 def test_threads_are_no_more_than_the_cores_of_this_process(monkeypatch):
     before = faiss.omp_get_max_threads()
-    faiss_index.limit_threads.cache_clear()
     monkeypatch.setattr(faiss_index, "cores", lambda: 1)
     try:
         faiss.omp_set_num_threads(3)
         Search(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
         assert faiss.omp_get_max_threads() == 1
-        faiss_index.limit_threads.cache_clear()
         monkeypatch.setattr(faiss_index, "cores", lambda: 64)
         Search(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
         assert faiss.omp_get_max_threads() == 1, "what the user has set is no more than that"
     finally:
         faiss.omp_set_num_threads(before)
-        faiss_index.limit_threads.cache_clear()
 
 
 @pytest.mark.parametrize("values", [1, 3, 1000])

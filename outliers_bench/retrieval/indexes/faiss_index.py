@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -122,12 +121,11 @@ def widened(vectors: FloatArray, d: int) -> FloatArray:
     return np.ascontiguousarray(vectors)
 
 
-@cache
 def limit_threads() -> None:
-    """Let faiss use no more threads than this process has cores; done once.
+    """Let faiss use no more threads than this process has cores, in the thread that calls.
 
     OpenMP counts the cores of the machine, or of the affinity, and not those of a quota; threads
-    beyond that wait for each other.
+    beyond that wait for each other. It counts anew for each thread that begins a search.
     """
     import faiss
 
