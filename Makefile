@@ -65,7 +65,7 @@ test: $(READY) ## Run the fast tests
 test-all: $(READY) ## Run the slow tests as well; OUTLIERS_BENCH_SHARED names the photos they use
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
-bench: $(READY) ## Measure speed beside other ways and the machine's limit: ARGS="--quick", "--help"
+bench: $(READY) ## Measure speed beside other ways and the machine's limit; ARGS=--quick for a look, ARGS=--help for more
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(READY) ## Check style and types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -33,6 +34,7 @@ def facts(*packages: str) -> dict[str, object]:
         "versions": _versions(packages),
         "load": os.getloadavg(),
         "commit": _commit(),
+        "changes": _changes(),
     }
 
 
@@ -54,15 +56,21 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 def _commit() -> str | None:
     """Short hash of what is checked out, with a + where files differ from it; None without git."""
-    git = ["git", "-C", str(ROOT)]
     try:
-        head, changed = (
-            subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout
-            for words in (
-                ("rev-parse", "--short", "HEAD"),
-                ("status", "--porcelain", "--untracked-files=no"),
-            )
-        )
+        head = _git("rev-parse", "--short", "HEAD").decode().strip()
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.strip() + ("+" if changed.strip() else "")
+
+
+def _changes() -> str | None:
+    """What tells two states of files that differ from the commit apart; None where none does."""
+    with suppress(OSError, subprocess.CalledProcessError):
+        if changes := _git("diff", "HEAD"):
+            return hashlib.sha256(changes).hexdigest()[:12]
+    return None
+
+
+def _git(*words: str) -> bytes:
+    git = ["git", "-C", str(ROOT)]
+    return subprocess.run([*git, *words], capture_output=True, check=True).stdout

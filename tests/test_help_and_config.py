@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from copy import deepcopy
 from itertools import zip_longest
@@ -204,3 +205,13 @@ def test_the_wheel_brings_conf_and_experiments(tmp_path):
     done = bench(*arguments, cwd=elsewhere, PYTHONPATH=str(tmp_path / "site"))
     assert done.code == 0, done.err
     assert "name: mobilenetv2" in done.out
+
+
+def test_the_source_distribution_brings_what_its_tests_and_its_makefile_call(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=REPOSITORY, capture_output=True, check=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"Makefile", "tests/test_make.py", "benchmarks/__main__.py", "docs/speed.md"} <= names
+    assert not any(name.startswith("benchmarks/results/") for name in names)

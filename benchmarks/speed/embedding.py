@@ -22,6 +22,8 @@ OTHERS = {"mobilenet": 288, "efficientnetb0": 192, "resnet50": 96}  # whole batc
 
 def measure(setting: Setting) -> dict[str, Any]:
     """All ways of three networks; of one where it is to be quick."""
+    for photo in setting.photos:  # who comes first must not be the one to wait for the disk
+        photo.read_bytes()
     models = list(product.BACKBONES)[: 1 if setting.quick else None]
     found = {}
     for model in models:
@@ -51,7 +53,8 @@ def _ways(setting: Setting, model: str) -> dict[str, Any]:
         "ours": partial(_ours, setting, model),
         "limit": partial(
             *(_rate, setting, "raw"),
-            model=kept["model"],
+            model=model,
+            converted=kept["model"],
             photos=setting.work / "photos",
             batches=BATCHES[:2] if setting.quick else BATCHES,
             seconds=0.5 if setting.quick else 4,
@@ -60,7 +63,7 @@ def _ways(setting: Setting, model: str) -> dict[str, Any]:
         "dataset": partial(_rate, setting, "dataset", folder=_part(setting, some), **common),
         "notebook": partial(_rate, setting, "notebook", photos=photos[:few], **common),
     }
-    if not _has_torch(setting):
+    if not has_torch(setting.torch):
         del ways["torch"]
         rows["torch"].failed = "PyTorch and transformers are not installed"
         say(f"  torch: {rows['torch'].failed}")
@@ -112,7 +115,7 @@ def _part(setting: Setting, n: int) -> Path:
         target = folder / photo.relative_to(setting.work / "photos")
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
-            shutil.copy(photo, target)
+            target.symlink_to(photo)
     return folder
 
 
@@ -140,7 +143,8 @@ def _torch(setting: Setting, **options: Any) -> Callable[[], tuple[float, dict]]
     return measured
 
 
-def _has_torch(setting: Setting) -> bool:
-    if setting.torch:
-        return all((Path(setting.torch) / name).is_dir() for name in ("torch", "transformers"))
+def has_torch(folder: str) -> bool:
+    """Whether PyTorch and transformers are there: in the folder, or installed if it is empty."""
+    if folder:
+        return all((Path(folder) / name).is_dir() for name in ("torch", "transformers"))
     return all(importlib.util.find_spec(name) for name in ("torch", "transformers"))

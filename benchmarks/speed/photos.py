@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +26,28 @@ def jpegs(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
-def in_class_folders(folder: Path) -> bool:
-    """Whether a whole run can take the folder as it is: two class folders, and no photo beside."""
-    first = [file.relative_to(folder).parts for file in jpegs(folder)]
-    return all(len(parts) > 1 for parts in first) and len({parts[0] for parts in first}) > 1
+def every(folder: Path) -> list[Path]:
+    """All images that `data=folder` finds below a folder, of whatever format, sorted."""
+    from outliers_bench.data.files import list_images
+
+    return [folder / name for name in list_images(folder)[0]]
 
 
-def gather(source: Path | None, n: int, target: Path) -> list[Path]:
-    """Put n photos into ten class folders, evenly taken from the source.
+def in_class_folders(images: Sequence[Path], folder: Path) -> bool:
+    """Whether `data=folder` takes these images as they lie: two classes, and none beside them."""
+    parts = [image.relative_to(folder).parts for image in images]
+    classes = {names[0] for names in parts}
+    prepared = {"query", "gallery"} <= classes <= {"train", "query", "gallery"}
+    return all(len(names) > 1 for names in parts) and len(classes) > 1 and not prepared
+
+
+def gather(images: Sequence[Path], n: int, target: Path) -> list[Path]:
+    """Put n images into ten class folders, evenly taken, as links: they may be large.
 
     Parameters
     ----------
-    source : Path or None
-        Folder of JPEGs at any depth; None has them generated.
+    images : sequence of Path
+        Absolute; none has JPEGs drawn.
     n : int
         All of them, where there are fewer.
     target : Path
@@ -46,21 +55,20 @@ def gather(source: Path | None, n: int, target: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The photos, `<class>/<number>.jpg`. Which class is no matter: it changes no time.
+        The images, `<class>/<number>.jpg`. Which class is no matter: it changes no time.
     """
-    found = [] if source is None else jpegs(source)
-    if source is not None and not found:
-        raise SystemExit(f"--photos {source}: no JPEGs in this folder")
-    if found:
-        found = [found[i] for i in np.linspace(0, len(found) - 1, min(n, len(found))).astype(int)]
-    files = [target / f"{i % CLASSES}" / f"{i:05d}.jpg" for i in range(len(found) or n)]
-    for folder in {file.parent for file in files}:
-        folder.mkdir(parents=True, exist_ok=True)
-    for i, file in enumerate(files):
-        if found:
-            shutil.copy(found[i], file)
+    taken = np.linspace(0, len(images) - 1, min(n, len(images))).astype(int)
+    chosen = [images[i] for i in taken]
+    files = []
+    for i in range(len(chosen) or n):
+        suffix = chosen[i].suffix.lower() if chosen else ".jpg"
+        file = target / f"{i % CLASSES}" / f"{i:05d}{suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if chosen:
+            file.symlink_to(chosen[i])
         else:
             file.write_bytes(drawn(i))
+        files.append(file)
     return files
 
 

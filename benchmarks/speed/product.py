@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,32 @@ def openvino() -> Any:
     return openvino
 
 
-def features(model: str, cache: Path, *, size: int = SIZE) -> tuple[Any, Any]:
-    """The features of a network with random weights, which take as long as others; and a meter."""
+def backbone(model: str, *, size: int = SIZE) -> Any:
+    """A network with random weights, which take as long as others."""
     from outliers_bench.features.backbone import Backbone
+
+    keras, dim = BACKBONES[model]
+    return Backbone(name=model, image_size=size, keras=keras, dim=dim, weights="random")
+
+
+def features(model: str, cache: Path, *, size: int = SIZE) -> tuple[Any, Any]:
+    """The features of such a network, and a meter."""
     from outliers_bench.features.engine import Engine, EngineKind
     from outliers_bench.features.extract import Features
     from outliers_bench.measure import Meter
 
-    keras, dim = BACKBONES[model]
-    backbone = Backbone(name=model, image_size=size, keras=keras, dim=dim, weights="random")
-    meter = Meter.begun()
-    return Features(backbone, Engine(kind=EngineKind.openvino), cache, meter), meter
+    engine, meter = Engine(kind=EngineKind.openvino), Meter.begun()
+    return Features(backbone(model, size=size), engine, cache, meter), meter
+
+
+def squares(model: str) -> Callable[[Path], Any]:
+    """What makes the network's image of a photo: decoded no larger than it needs, and resized."""
+    from outliers_bench.data.decode import decode
+
+    network = backbone(model)
+    return lambda photo: network.prepare(
+        decode(photo.read_bytes(), name=photo.name, side=network.side)
+    )
 
 
 def models(cache: Path) -> set[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,27 @@ from benchmarks.speed.rows import limit
 
 
 def measured(
-    *, model: str, photos: str, batches: list[int], seconds: float, size: int = product.SIZE
+    *, model: str, converted: str, photos: str, batches: list[int], seconds: float
 ) -> dict[str, Any]:
     """The best of several batch sizes, and the limit on these photos.
 
     Parameters
     ----------
     model : str
-        The .xml file that ours keeps.
+        Our name of the network.
+    converted : str
+        The .xml file of it that ours keeps.
     photos : str
         Folder of JPEGs.
     batches : list of int
         Images a request; as many requests in flight as OpenVINO finds best.
     seconds : float
         Time for each batch size.
-    size : int
-        Side of the network's images, in pixels.
     """
     from outliers_bench.machine import cores
 
-    images, decode_seconds = decoded(jpegs(Path(photos)), size)
-    rates = {batch: _rate(Path(model), images, batch, seconds) for batch in batches}
+    images, decode_seconds = decoded(jpegs(Path(photos)), product.squares(model))
+    rates = {batch: _rate(Path(converted), images, batch, seconds) for batch in batches}
     best = max(rates, key=lambda batch: rates[batch])
     return {
         "rate": limit(rates[best], decode_seconds, cores()),
@@ -45,21 +46,21 @@ def measured(
     }
 
 
-def decoded(files: list[Path], size: int) -> tuple[np.ndarray, float]:
-    """All photos as squares, and the seconds of one core for one of them."""
+def decoded(files: list[Path], squared: Callable[[Path], Any]) -> tuple[np.ndarray, float]:
+    """All photos as the network takes them, and the seconds of one core for one of them.
+
+    They are read and decoded as ours does, large JPEGs at a reduced size: were each decoded whole,
+    ours would exceed what is called the limit.
+    """
     import cv2
 
     cv2.setNumThreads(1)
-    images = np.empty((len(files), size, size, 3), dtype=np.uint8)
     took = []
     for _ in range(2):  # the first brings the files into memory and OpenCV up
         start = time.perf_counter()
-        for image, file in zip(images, files, strict=True):
-            data = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-            photo = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-            image[:] = cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA)
+        images = [squared(file) for file in files]
         took.append(time.perf_counter() - start)
-    return images, min(took) / len(files)
+    return np.stack(images), min(took) / len(files)
 
 
 def _rate(model: Path, images: np.ndarray, batch: int, seconds: float) -> float:

@@ -61,10 +61,14 @@ def limit(compute: float, decode_seconds: float, cores: int) -> float:
 def ratio(values: Sequence[float], others: Sequence[float]) -> float | None:
     """Median of the ratios repeat by repeat: what disturbs a whole repeat cancels out.
 
-    Where one of the two was repeated less often, the ratio of the medians. None without values.
+    Where one of the two was repeated less often, the ratio of the medians. None without values,
+    and where one to divide by is zero, as a memory that could not be read.
     """
     if not values or not others:
         return None
-    if len(values) == len(others):
-        return statistics.median(a / b for a, b in zip(values, others, strict=True))
-    return statistics.median(values) / statistics.median(others)
+    try:
+        if len(values) == len(others):
+            return statistics.median(a / b for a, b in zip(values, others, strict=True))
+        return statistics.median(values) / statistics.median(others)
+    except ZeroDivisionError:
+        return None

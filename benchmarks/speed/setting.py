@@ -25,9 +25,9 @@ class Setting:
     photos : list of Path
         What is embedded, in class folders below `work/photos`.
     root : Path
-        Class folders for whole runs: the user's own, or `work/photos` again.
+        Class folders for whole runs: the user's own, or below `work`.
     root_photos : int
-        How many photos are in it.
+        How many images are in it.
     repeats : int
         Of everything that does not take too long.
     quick : bool

@@ -24,6 +24,7 @@ def measured(
     begun = time.perf_counter()
     import numpy as np
     import torch
+    import transformers
 
     from outliers_bench.machine import cores
 
@@ -43,7 +44,13 @@ def measured(
         for count, stack in _batches(photos, size, cores()):
             done += len(embedded(stack)[:count])
         took = time.perf_counter() - start
-    return {"rate": done / took, "seconds": took, "imports": start - begun}
+    versions = {"torch": str(torch.__version__), "transformers": transformers.__version__}
+    return {
+        "rate": done / took,
+        "seconds": took,
+        "imports": start - begun,
+        "versions": versions,
+    }
 
 
 def _network(model: str, size: int) -> Any:
