@@ -14,6 +14,7 @@ from outliers_bench.data.source import check_unreadable
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.features.located import remember
+from outliers_bench.features.precision import label_of
 from outliers_bench.identity import identity
 from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
@@ -158,7 +159,8 @@ def _finished(config: Config, split: Split, same: str, overrides: Sequence[str])
     if run is None:
         return False
     # One run may be a row of two tables; `table` and `row` say for which it was computed.
-    rows = published.tags(config.published, overrides)
+    precision = label_of(config.model, config.engine, config.cache.path)
+    rows = published.tags(config.published, overrides, precision=precision)
     if rows := {tag: row for tag, row in rows.items() if tag.startswith("published.")}:
         tracking.call(add_tags, run.run_id, rows)
     if (parent := parent_run()) is not None:

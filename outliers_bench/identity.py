@@ -9,13 +9,16 @@ from enum import Enum
 
 from outliers_bench import __version__
 from outliers_bench.config import Config
+from outliers_bench.data.decode import DECODER
 from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.features.engine import resolved
 from outliers_bench.features.extractor import Model
 from outliers_bench.features.precision import label_of
 from outliers_bench.types import Split
 
 # Where things are kept and shown, how fast they are computed, and the names of folders do not
-# change a ranking; of the engine the precision does. The photos are in the split's fingerprint.
+# change a ranking; of the engine the precision does, and below float32 whose it is. The photos are
+# in the split's fingerprint.
 # What a model that is trained takes over from the run stands in the model.
 IRRELEVANT = (
     *("data", "tracking", "cache", "pictures", "engine", "skip_finished", "published"),
@@ -39,9 +42,11 @@ def identity(config: Config, split: Split) -> str:
     if not config.model.embeds:
         values = {key: value for key, value in values.items() if key not in OF_EMBEDDINGS}
     values["model"] = _model(config.model)
-    if precision := label_of(config.model, config.engine, config.cache.path):
-        values["precision"] = precision
-    said = json.dumps([__version__, split.fingerprint, values], sort_keys=True, default=_plain)
+    cache = config.cache.path
+    if precision := label_of(config.model, config.engine, cache):
+        values["precision"] = f"{precision} by {resolved(config.engine, cache).kind.value}"
+    everything = [__version__, DECODER, split.fingerprint, values]
+    said = json.dumps(everything, sort_keys=True, default=_plain)
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
 

@@ -97,7 +97,9 @@ def load_experiment(file: Path) -> DictConfig:
     return node
 
 
-def tags(node: Published | DictConfig, overrides: Sequence[str] = ()) -> dict[str, str]:
+def tags(
+    node: Published | DictConfig, overrides: Sequence[str] = (), *, precision: str = ""
+) -> dict[str, str]:
     """MLflow tags that tell of which published row a run is; none where it is of none.
 
     Parameters
@@ -106,28 +108,41 @@ def tags(node: Published | DictConfig, overrides: Sequence[str] = ()) -> dict[st
         The run's `published`.
     overrides : sequence of str
         The command line. A row that something was changed of is that row no more.
+    precision : str
+        What the features are computed in, from `label_of`: empty for float32.
     """
-    if not node.table or not node.row or changes(overrides):
+    if not node.table or not node.row or changes(overrides, precision=precision):
         return {}
     table, row = str(node.table), str(node.row)
     return {"table": table, "row": row, f"published.{table}": row}
 
 
-def changes(overrides: Sequence[str]) -> list[str]:
-    """Those of a command line's overrides that make another run of a published row."""
+def changes(overrides: Sequence[str], *, precision: str = "") -> list[str]:
+    """Those of a command line's overrides that make another run of a published row.
+
+    And the precision, where it is not float32 though nobody has asked for another: on a GPU
+    `auto` takes bfloat16.
+    """
     experiments = [word for word in overrides if word.lstrip("+").startswith("experiments")]
     more = experiments if len(experiments) > 1 else []
-    return [*more, *(override for override in overrides if not _is_beside(override))]
+    found = [*more, *(override for override in overrides if not _is_beside(override))]
+    if precision and not any(_key(override) == "engine.precision" for override in found):
+        found.append(f"engine.precision={precision}")
+    return found
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
 
 
 def _is_beside(override: str) -> bool:
-    key, _, value = override.lstrip("+~").partition("=")
+    key, value = _key(override), override.partition("=")[2]
     # Any file of ImageNet weights is the row's; whether it is one, only its user knows. What MLflow
     # has is a network that was trained.
     if key == "model.weights":
         weights = value.strip("'\"")
         return weights != "random" and not is_model_uri(weights)
-    # The figures are float32's; what `auto` takes is the machine's own.
+    # The figures are float32's; what `auto` takes is told by the run's own precision.
     if key == "engine.precision":
         return value.strip("'\"") in ("auto", "f32")
     return re.split(r"[./@]", key)[0] in _BESIDE

@@ -15,8 +15,9 @@ import pytest
 
 from outliers_bench.data.synthetic import Synthetic, write
 from outliers_bench.features.engine import Engine
-from outliers_bench.features.extract import SAMPLE, Features
+from outliers_bench.features.extract import Features
 from outliers_bench.features.extractor import Extractor
+from outliers_bench.features.precision import SAMPLE
 from outliers_bench.measure import Meter
 from outliers_bench.types import ImageSet
 from tests.toys import image_set, noise_images

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from outliers_bench import identity as identities
 from outliers_bench.config import Cache, Config, Pca, Pictures, Tracking
 from outliers_bench.data.source import DataSource
 from outliers_bench.features.engine import Engine, EngineKind
@@ -60,3 +61,9 @@ def test_what_matters():
         )
     }
     assert len(found) == 7
+
+
+def test_another_decoder_is_another_run(monkeypatch):
+    before = identity(CONFIG, SPLIT)
+    monkeypatch.setattr(identities, "DECODER", "another")
+    assert identity(CONFIG, SPLIT) != before

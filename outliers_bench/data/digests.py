@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from outliers_bench.data.content import content_hash
 from outliers_bench.data.files import reason
+from outliers_bench.machine import cores
 from outliers_bench.progress import track
 from outliers_bench.types import LeftOut
 
@@ -67,7 +68,7 @@ def digest_files(
             else:
                 changed[name] = path
         fresh = []
-        with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
+        with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
             results = pool.map(_digest, changed.values())
             for name, result in zip(
                 changed, track(results, stage="digest", total=len(changed)), strict=True

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,7 +15,7 @@ from outliers_bench.errors import BenchError, InaccessibleImageError, Unreadable
 from outliers_bench.machine import cores
 from outliers_bench.types import RGB, ImageSet
 
-AHEAD = 64  # decoded images that may wait for the network
+AHEAD = 256  # decoded images that may wait for the network, if its batches are no larger
 AHEAD_BYTES = 2**27  # and what they may take: large squares are many bytes
 
 
@@ -43,6 +44,8 @@ class Decoder:
 
     Attributes
     ----------
+    ahead : int
+        How many decoded images may wait; may be set while it is at work.
     inaccessible : dict of bytes to str
         Digest and reason of the images that could not be opened.
     seconds : float
@@ -56,6 +59,7 @@ class Decoder:
         self._prepare = prepare
         self._side = side
         self._damaged: list[tuple[bytes, str]] = []
+        self.ahead = AHEAD
         self._largest = 0  # bytes of a prepared image, so far
         self.inaccessible: dict[bytes, str] = {}
         self.seconds = 0.0
@@ -95,7 +99,7 @@ class Decoder:
         """How many images may be under way or wait: as few as there are threads, if need be."""
         if not self._largest:
             return cores()  # nobody knows yet how large they are
-        return max(cores(), min(AHEAD, AHEAD_BYTES // self._largest))
+        return max(cores(), min(self.ahead, AHEAD_BYTES // self._largest))
 
     def _decode(self, row: int) -> Decoded:
         start = time.perf_counter()
@@ -112,19 +116,26 @@ def first_readable(
 ) -> list[RGB]:
     """The first images of a set that can be decoded, prepared; fewer than `count` if need be.
 
+    At least one, and no more than fit into `AHEAD_BYTES`: as many whatever the machine.
+
     Raises
     ------
     BenchError
         If none can be decoded.
     """
     sample: list[RGB] = []
-    for row in range(len(images)):
-        if len(sample) == count:
-            break
-        try:
-            sample.append(prepare(images.read(row, side=side)))
-        except UnreadableImageError:
-            continue
+    room = AHEAD_BYTES
+    start, end = 0, 0
+    while len(sample) < count and room > 0 and end < len(images):
+        # No more than are wanted, unless some cannot be read.
+        start, end = end, min(len(images), end + count - len(sample))
+        part = images.take(range(start, end))
+        with closing(iter(Decoder(part, prepare, side=side))) as decoded:
+            for _, image in decoded:
+                room -= image.nbytes
+                if sample and room < 0:
+                    break
+                sample.append(image)
     if not sample:
         raise BenchError(f"none of the {len(images)} images can be decoded")
     return sample

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from outliers_bench.data.decode import DECODER
 from outliers_bench.features import precision
 from outliers_bench.features.batches import Counted
-from outliers_bench.features.decoder import Decoder, first_readable
+from outliers_bench.features.decoder import AHEAD, Decoder, first_readable
+from outliers_bench.features.describer import Describer
 from outliers_bench.features.engine import Engine
-from outliers_bench.features.extractor import Embedder, Space
+from outliers_bench.features.extractor import Space
 from outliers_bench.features.store import FeatureStore, Vector, file_stem
 from outliers_bench.features.writer import Writer
 from outliers_bench.measure import Meter
@@ -23,38 +23,6 @@ from outliers_bench.training.watch import NOBODY, Watcher
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
 ADDED_AT_ONCE = 256
-SAMPLE = 8  # images on which a fresh conversion is checked
-
-
-class Describer(Protocol):
-    """What turns images into features that can be stored: an `Extractor`, or a detector."""
-
-    @property
-    def name(self) -> str:
-        """What it is called while it is loading."""
-        ...
-
-    @property
-    def dimensions(self) -> int | None:
-        """Length of the vectors; None where each image has its own."""
-        ...
-
-    @property
-    def side(self) -> int | None:
-        """Pixels that a decoded image's sides must at least have; None: all that it has."""
-        ...
-
-    def space(self) -> Space:
-        """Everything that the numbers depend on."""
-        ...
-
-    def prepare(self, image: RGB) -> RGB:
-        """What is made of a decoded image before it is described; called in several threads."""
-        ...
-
-    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Get ready; see `Extractor.embedder`."""
-        ...
 
 
 class Features:
@@ -109,7 +77,8 @@ class Features:
         images : ImageSet
             What is to be embedded.
         commit : callable
-            Called before the first image is embedded, if one has to be.
+            Called before the first image is embedded, if one has to be, and before a network is
+            quantised; may be called twice.
 
         Returns
         -------
@@ -117,9 +86,11 @@ class Features:
             Content digest of each image that cannot be decoded, and why.
         """
         inaccessible: dict[bytes, str] = {}
-        precision.make_ready(
-            self._extractor, self._engine, self._cache, lambda: self._calibration(images)
-        )
+        ready = self._extractor, self._engine, self._cache
+        if len(images) and not precision.is_ready(*ready):
+            commit()
+            with self._meter.stage(self._stage), status(f"quantising {self._extractor.name}"):
+                precision.make_ready(*ready, lambda: self._calibration(images))
         with self._store() as store:
             known = store.known(images.digests)
             missing = images.without(known)
@@ -211,14 +182,16 @@ class Features:
         with closing(iter(decoder)) as decoded:
             with status(f"loading {model.name}"):
                 embedder = model.embedder(
-                    self._engine, self._cache, lambda: self._sample(missing, SAMPLE)
+                    self._engine, self._cache, lambda: self._sample(missing, precision.SAMPLE)
                 )
                 # Here a batch size may be measured, which is no time that the images take.
                 stream = embedder(Counted(decoded, len(missing)))
+            facts: dict[str, float] = getattr(embedder, "facts", {})
+            # One batch waits while another is computed.
+            decoder.ahead = max(AHEAD, 2 * int(facts.get("batch_size", 1)))
             with Writer(self._store, decoder.take_damaged, how=self._how) as writer:
                 for digest, vector in track(stream, stage=self._bar, total=len(missing)):
                     writer.add(digest, vector)
         self._meter.add("decode", decoder.seconds)
-        facts: dict[str, float] = getattr(embedder, "facts", {})
         self._meter.counts |= {f"engine_{name}": fact for name, fact in facts.items()}
         return decoder.inaccessible

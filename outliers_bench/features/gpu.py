@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from outliers_bench.features.tensorflow import import_tensorflow
 
-_DEVICES = ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA, WSL, AMD
+_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA, WSL, AMD
 _DRIVERS = ("/proc/driver/nvidia/version", "/sys/module/amdgpu/version")
 _CHOSEN = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _BFLOAT16 = (8, 0)  # compute capability from which bfloat16 is computed by the hardware
@@ -46,7 +46,7 @@ def gpu(cache: Path | None = None) -> Gpu:
     """
     if not any(Path(device).exists() for device in _DEVICES):
         return Gpu()
-    kept = None if cache is None else cache / "machine" / f"gpu-{_system()}.json"
+    kept = None if cache is None else cache / "machine" / f"gpu-{system()}.json"
     if kept is not None:
         with suppress(OSError, ValueError, TypeError):
             return Gpu(**json.loads(kept.read_text()))
@@ -69,11 +69,11 @@ def _asked() -> Gpu:
     return Gpu(bool(devices), bool(able) and all(able))
 
 
-def _system() -> str:
-    """A digest of all that may change the answer."""
+def system() -> str:
+    """A digest of all that may change the answer: TensorFlow, libraries, driver, cards."""
     cards = Path("/proc/driver/nvidia/gpus")
     said = [
-        version("tensorflow"),
+        _installed(),
         [device for device in _DEVICES if Path(device).exists()],
         [_text(Path(driver)) for driver in _DRIVERS],
         # The model of each card; the folder is not there without NVIDIA's driver.
@@ -82,6 +82,18 @@ def _system() -> str:
         [os.environ.get("LD_LIBRARY_PATH")],  # where CUDA may be found
     ]
     return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
+
+
+def _installed() -> list[str]:
+    """Names and versions of what is installed of TensorFlow, whatever it is called, and of CUDA."""
+    # From the names of the folders: this is read on each start, and to import them takes seconds.
+    found = {
+        folder.name
+        for place in sys.path
+        for kind in ("tensorflow*", "tf_nightly*", "nvidia_*")
+        for folder in Path(place).glob(f"{kind}.dist-info")
+    }
+    return sorted(found)
 
 
 def _text(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from operator import length_hint
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,10 +99,29 @@ class _OpenVino:
         return embedded
 
     def _ready(self, images: int) -> Any:  # noqa: ANN401 - OpenVinoRunner, which imports OpenVINO
-        from outliers_bench.features.openvino_running import OpenVinoRunner, compiled
-        from outliers_bench.features.tuning import SPARE, tuned
+        from outliers_bench.features.batch_record import BatchRecord, this_machine
+        from outliers_bench.features.openvino_running import (
+            OpenVinoRunner,
+            candidates,
+            compiled,
+        )
+        from outliers_bench.features.tuning import SPARE, checked, tuned
 
-        batch, precision = self._engine.batch_size, self._engine.precision
-        if batch != "auto":
-            return OpenVinoRunner(compiled(self._model, int(batch), precision))
-        return tuned(self._model, self._size, precision, images, spare=SPARE * self._spent)
+        size, precision = self._size, self._engine.precision
+        here = f"{this_machine()} | openvino {version('openvino')} | {precision.value}"
+        record = BatchRecord(self._model.with_name("batch.json"), here)
+
+        def make(batch: int) -> OpenVinoRunner:
+            return OpenVinoRunner(compiled(self._model, batch, precision))
+
+        if self._engine.batch_size != "auto":
+            return checked(make, int(self._engine.batch_size), size, record)
+        return tuned(
+            make,
+            size,
+            record,
+            images,
+            candidates=candidates(size),
+            first=1,
+            spare=SPARE * self._spent,
+        )

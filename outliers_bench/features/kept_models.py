@@ -46,9 +46,19 @@ def keep(model: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     Raises
     ------
     BenchError
-        If there is no room for it.
+        If it cannot be written, as where there is no room for it.
     """
     home = model.parent
+    refused = f"cache.dir={home.parents[1]}: a model cannot be kept in {home.parent}"
+    try:
+        _made_aside(home, make)
+    except (OSError, RuntimeError) as error:  # what OpenVINO raises for a full disk
+        raise BenchError(f"{refused}: {str(error).strip().partition(chr(10))[0]}") from error
+    if not model.exists():
+        raise BenchError(refused)
+
+
+def _made_aside(home: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(home)
     # Made aside and moved in one step: neither a kill nor a second process leaves half a model.
@@ -60,8 +70,6 @@ def keep(model: Path, make: Callable[[Path], dict[str, Any]]) -> None:
             aside.rename(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    if not model.exists():
-        raise BenchError(f"cache.dir={home.parents[1]}: a model cannot be kept in {home.parent}")
 
 
 def _remove_leftovers(home: Path) -> None:

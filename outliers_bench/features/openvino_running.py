@@ -15,6 +15,9 @@ from outliers_bench.features.extractor import Key
 from outliers_bench.machine import cores
 from outliers_bench.types import RGB, FloatArray
 
+_BATCHES = (1, 2, 4, 8, 16)
+_LARGEST = 16 * 512 * 512  # pixels in a request; the network's maps are many times as large
+
 
 def import_openvino() -> Any:  # noqa: ANN401 - openvino is untyped
     """Import OpenVINO without its telemetry: a benchmark on private photos calls nobody."""
@@ -29,6 +32,17 @@ def capabilities() -> list[str]:
     """What OpenVINO finds the processor to compute with, such as FP32, BF16 and INT8."""
     found = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return [str(name) for name in found]
+
+
+def candidates(size: int) -> list[int]:
+    """Batch sizes that may be fastest, for images of that side in pixels.
+
+    Examples
+    --------
+    >>> candidates(224), candidates(1024), candidates(4096)
+    ([1, 2, 4, 8, 16], [1, 2, 4], [1])
+    """
+    return [batch for batch in _BATCHES if batch == 1 or batch * size**2 <= _LARGEST]
 
 
 def compiled(model: Path, batch: int, precision: Precision = Precision.f32) -> Any:  # noqa: ANN401

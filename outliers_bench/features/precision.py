@@ -14,13 +14,24 @@ from outliers_bench.features.extractor import Model, Space
 from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
-    from outliers_bench.features.extract import Describer
+    from outliers_bench.features.describer import Describer
     from outliers_bench.features.inference import Network
 
 _log = logging.getLogger(__name__)
 CALIBRATION = 256  # photos at most from which an int8 network has its ranges
+SAMPLE = 8  # photos on which a fresh conversion is checked
 LOWER = (Precision.bf16, Precision.int8)
 _F32: Space = {"precision": "f32"}
+
+
+def is_ready(describer: Describer, engine: Engine, cache: Path) -> bool:
+    """Whether there is nothing for `make_ready` to do; see there."""
+    network = network_of(describer)
+    if network is None or engine_of(network, engine, cache).precision is not Precision.int8:
+        return True
+    from outliers_bench.features.quantising import where
+
+    return where(network, cache).exists()
 
 
 def make_ready(
@@ -39,10 +50,10 @@ def make_ready(
     cache : Path
         Directory of all that is kept.
     sample : callable
-        Gives photos, prepared, to calibrate on; called only if there is no quantised model.
+        Gives photos, prepared, to calibrate on; called once, if there is no quantised model.
     """
     network = network_of(describer)
-    if network is None or engine_of(network, engine, cache).precision is not Precision.int8:
+    if network is None or is_ready(describer, engine, cache):
         return
     from outliers_bench.features.quantising import quantised
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from outliers_bench.features.kept_models import keep, place, record
 from outliers_bench.features.openvino_engine import DIFFERENCE, converted, space_of
 from outliers_bench.features.openvino_running import import_openvino
-from outliers_bench.features.precision import CALIBRATION
+from outliers_bench.features.precision import CALIBRATION, SAMPLE
 from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     cache : Path
         Directory of all that is kept.
     sample : callable
-        Gives the photos, resized; at most `CALIBRATION` are used.
+        Gives the photos, resized; at most `CALIBRATION` are used. Called once.
 
     Returns
     -------
@@ -55,20 +55,18 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     model = where(backbone, cache)
     if model.exists():
         return model
-    whole = converted(backbone, cache, sample)
+    images = sample()[:CALIBRATION]
+    whole = converted(backbone, cache, lambda: images[:SAMPLE])
 
     def make(target: Path) -> dict[str, Any]:
-        images = sample()[:CALIBRATION]
         _quantise(whole, target, images)
-        content = hashlib.blake2b(digest_size=16)
-        for file in (target, target.with_suffix(".bin")):
-            content.update(file.read_bytes())
+        photos = hashlib.blake2b(digest_size=16)
+        for image in images:
+            photos.update(image.tobytes())
         return {
-            _DIGEST: content.hexdigest(),
+            _DIGEST: _content(target),
             "calibrated_on": len(images),
-            "calibrated_on_digest": hashlib.blake2b(
-                b"".join(image.tobytes() for image in images), digest_size=16
-            ).hexdigest(),
+            "calibrated_on_digest": photos.hexdigest(),
             DIFFERENCE: record(whole).get(DIFFERENCE),
             **_space(backbone),
         }
@@ -84,7 +82,17 @@ def where(backbone: Network, cache: Path) -> Path:
 
 def digest(backbone: Network, cache: Path) -> str:
     """What tells the kept quantised model from any other; "none" where there is none."""
-    return str(record(where(backbone, cache)).get(_DIGEST, "none"))
+    model = where(backbone, cache)
+    if known := record(model).get(_DIGEST):
+        return str(known)
+    return _content(model) if model.exists() else "none"  # the record beside it is damaged
+
+
+def _content(model: Path) -> str:
+    content = hashlib.blake2b(digest_size=16)
+    for part in (model, model.with_suffix(".bin")):
+        content.update(part.read_bytes())
+    return content.hexdigest()
 
 
 def _space(backbone: Network) -> dict[str, str | int | float]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Any
+
+from outliers_bench.machine import cores
 
 
 def import_tensorflow() -> Any:  # noqa: ANN401 - tensorflow is untyped
@@ -31,4 +34,7 @@ def import_tensorflow() -> Any:  # noqa: ANN401 - tensorflow is untyped
             os.close(terminal)
     # Features of one space are float32 whatever computed them; TF32 has 10 bits of mantissa.
     tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+    if cores() < (os.cpu_count() or 1):  # a container's share, of which TensorFlow knows nothing
+        with suppress(RuntimeError):  # somebody has already computed with it
+            tensorflow.config.threading.set_intra_op_parallelism_threads(cores())
     return tensorflow

@@ -2,176 +2,164 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import cache as memoised
-from importlib.metadata import version
-from pathlib import Path
-from statistics import median
-from typing import Any
+import logging
+from collections.abc import Callable, Sequence
+from time import perf_counter
 
-import numpy as np
+from outliers_bench.errors import BenchError
+from outliers_bench.features.batch_record import BatchRecord, Found
+from outliers_bench.features.timing import TURNS, R, Timed, independent
 
-from outliers_bench.features.engine import Precision
-from outliers_bench.features.openvino_running import OpenVinoRunner, compiled
-from outliers_bench.machine import cores
-
-CANDIDATES = (1, 2, 4, 8, 16)
+_log = logging.getLogger(__name__)
 CLEARLY = 1.03  # a larger batch must be that many times as fast: machines are noisy
-ROUNDS = 3
-ROUND_SECONDS = 0.12
 FEW = 64  # images for which nothing is measured
 SHARE = 0.05  # of the time that the images will take
 SPARE = 0.25  # of the time that a conversion has taken just before
-LARGEST = 16 * 512 * 512  # pixels in a request; the network's maps are many times as large
-KEPT = "batch.json"
 
 
-def tuned(model: Path, size: int, precision: Precision, images: int, *, spare: float) -> Any:  # noqa: ANN401
-    """A kept model, compiled for the batch size that is fastest on this machine.
+def tuned(
+    make: Callable[[int], R],
+    size: int,
+    record: BatchRecord,
+    images: int,
+    *,
+    candidates: Sequence[int],
+    first: int,
+    spare: float = 0.0,
+) -> R:
+    """The runner of the batch size that is fastest on this machine, as far as there is time.
 
-    Measured once for a model, processor, number of cores and version of OpenVINO, and from then
-    on read from beside the model, so that a run that was broken off goes on with the same. With
-    few images nothing is measured, nor kept, and each is a request of its own.
+    What was found is kept, and final if nothing is left to measure or a run is allowed no more
+    time than the one before; otherwise the measuring goes on from there. A run that was broken off
+    goes on with the same batch size: it has no more images left than it had, the rate that the
+    allowance is computed from is the kept one, and a conversion is not made twice.
 
-    Each candidate is timed in turns with the best so far, and is better if the median of their
-    ratios says so clearly. A candidate whose vectors depend on the other images in the request,
-    or on the place in it, is out.
+    With few images nothing is measured, nor kept.
 
     Parameters
     ----------
-    model : Path
-        The .xml file of a kept model.
+    make : callable
+        Gives the runner of a batch size.
     size : int
         Side of its images in pixels.
-    precision : Precision
-        See `compiled`.
+    record : BatchRecord
+        What was found before.
     images : int
         How many are to be embedded.
+    candidates : sequence of int
+        Batch sizes, ascending.
+    first : int
+        The one of them to begin with, or the next smaller one that is sound.
     spare : float
         Seconds that the measuring may take even if the images take less time.
-
-    Returns
-    -------
-    OpenVinoRunner
-        Ready to embed.
     """
-    here, kept = _here(precision), model.with_name(KEPT)
-    known = _read(kept)
-    if here in known:
-        return OpenVinoRunner(compiled(model, int(known[here]["batch"]), precision))
-    best = OpenVinoRunner(compiled(model, CANDIDATES[0], precision))
-    if images < FEW:
-        return best
-    start = time.perf_counter()
-    rate = _Timed(best, size).rate()
-    allowed = max(spare, SHARE * images / rate)
-    best, measured = _fastest(
-        best,
-        lambda batch: OpenVinoRunner(compiled(model, batch, precision)),
-        size,
-        until=start + allowed,
+    found = record.read()
+    if images < FEW and not found.batch:
+        return make(first)
+    # The same each time: those that were not sound are known.
+    begin = [batch for batch in reversed(candidates) if batch <= first]
+    base = next((batch for batch in begin if found.sound.get(batch, True)), begin[-1])
+    known = found.batch and base in found.images_per_second
+    best = Timed(make, found.batch, size) if known else _begun(make, begin, size, found)
+    start = perf_counter()
+    if not known:
+        base, found.batch = best.batch, 0
+        found.images_per_second[base] = best.rate()
+    allowed = max(spare, SHARE * images / found.images_per_second[base])
+    if known and (found.complete or allowed <= found.seconds_allowed):
+        return best.runner
+    if known:
+        best.warm()
+    best = _fastest(best, make, size, candidates, found, until=start + allowed)
+    found.batch, found.seconds_allowed = best.batch, allowed
+    record.write(found)
+    return best.runner
+
+
+def checked(make: Callable[[int], R], batch: int, size: int, record: BatchRecord) -> R:
+    """The runner of a batch size that was asked for; warns of one that makes vectors unsteady."""
+    runner = make(batch)
+    found = record.read()
+    if batch > 1 and batch not in found.sound:
+        found.sound[batch] = independent(runner, size)
+        record.write(found)
+    if not found.sound.get(batch, True):
+        _warn(batch)
+    return runner
+
+
+def _begun(make: Callable[[int], R], begin: Sequence[int], size: int, found: Found) -> Timed[R]:
+    """The first of the batch sizes that is sound; the last one, and a warning, if none is."""
+    for batch in begin:
+        if (best := _sound(make, batch, size, found)) is not None:
+            return best
+    _warn(begin[-1])
+    return Timed(make, begin[-1], size)
+
+
+def _sound(make: Callable[[int], R], batch: int, size: int, found: Found) -> Timed[R] | None:
+    """A runner that has run before; None if it is not sound, which is found out now if need be."""
+    if not found.sound.get(batch, True):
+        return None
+    start = perf_counter()
+    try:
+        timed = Timed(make, batch, size)
+        if batch == 1 or batch in found.sound:
+            timed.warm()
+        else:
+            found.sound[batch] = independent(timed.runner, size)
+            timed.warmed(since=start)
+    except BenchError:  # no room for so many
+        found.sound[batch] = False
+    return timed if found.sound.get(batch, True) else None
+
+
+def _warn(batch: int) -> None:
+    _log.warning(
+        "engine.batch_size=%d: in the last bits, vectors depend here on the other images of their "
+        "request; another size may not have that",
+        batch,
     )
-    record = {"batch": best.batch, "images_per_second": measured}
-    _write(kept, {**_read(kept), here: record})
-    return best
 
 
 def _fastest(
-    best: OpenVinoRunner, make: Callable[[int], OpenVinoRunner], size: int, *, until: float
-) -> tuple[OpenVinoRunner, dict[int, float]]:
-    """The best of the candidates that there is time for, and the rates that were seen."""
-    champion = _Timed(best, size)
-    measured = {best.batch: champion.rate()}
-    worse = 0
-    for batch in CANDIDATES[1:]:
-        # The challenger's rounds take as long as the champion's, or one full queue of requests.
-        round_seconds = max(ROUND_SECONDS, batch * len(best) / measured[champion.batch])
-        if batch * size**2 > LARGEST:
-            break
-        if time.perf_counter() + (ROUNDS + 1) * 2 * round_seconds > until:
-            break
-        challenger = _Timed(make(batch), size)
-        if not challenger.independent():
+    best: Timed[R],
+    make: Callable[[int], R],
+    size: int,
+    candidates: Sequence[int],
+    found: Found,
+    *,
+    until: float,
+) -> Timed[R]:
+    """Climb from the best so far to a batch size that none beside it is faster than."""
+    rates = found.images_per_second
+    while options := _untried(best.batch, candidates, found):
+        start = perf_counter()
+        in_time = [b for b in options if start + best.seconds_beside(b, rates) <= until]
+        if not in_time:
+            found.complete = False
+            return best
+        batch = in_time[0]
+        if (other := _sound(make, batch, size, found)) is None:
             continue
-        pairs = [(champion.rate(), challenger.rate()) for _ in range(ROUNDS)]
-        measured[batch] = median(rate for _, rate in pairs)
-        if median(theirs / ours for ours, theirs in pairs) > CLEARLY:
-            champion, worse = challenger, 0
-        else:
-            worse += 1
-            if worse == 2:  # beyond a size that suits the caches it only gets slower
-                break
-    return champion.runner, {batch: round(rate, 2) for batch, rate in measured.items()}
+        known = rates[best.batch]
+        turns = [(best.rate(known), other.rate(known)) for _ in range(TURNS)]
+        ours, theirs = (max(column) for column in zip(*turns, strict=True))
+        rates[batch] = theirs
+        smaller, larger = (ours, theirs) if best.batch < batch else (theirs, ours)
+        if (larger > CLEARLY * smaller) == (best.batch < batch):
+            best = other
+    found.complete = True
+    return best
 
 
-class _Timed:
-    """A compiled network on noise, with which it is as fast as with photos."""
+def _untried(best: int, candidates: Sequence[int], found: Found) -> list[int]:
+    """What may be faster than the best, most promising first: the larger, then the smaller.
 
-    def __init__(self, runner: OpenVinoRunner, size: int) -> None:
-        self.runner = runner
-        self.batch = runner.batch
-        rng = np.random.default_rng(0)
-        # Two different ones are enough to see whether neighbours matter.
-        self._images = rng.integers(0, 256, (2, size, size, 3), dtype=np.uint8)
-        self._rate: float | None = None
-
-    def rate(self) -> float:
-        """Images a second in a round of about `ROUND_SECONDS`, all requests in flight."""
-        if self._rate is None:
-            self._timed(1)  # the first requests take memory
-        full = self.batch * len(self.runner)
-        rounds = max(1, round((self._rate or 0.0) * ROUND_SECONDS / full))
-        self._rate = self._timed(rounds)
-        return self._rate
-
-    def _timed(self, rounds: int) -> float:
-        count = rounds * self.batch * len(self.runner)
-        start = time.perf_counter()
-        for _ in self.runner((b"", self._images[0]) for _ in range(count)):
-            pass
-        return count / (time.perf_counter() - start)
-
-    def independent(self) -> bool:
-        """Whether an image has the same vector, to the last bit, at each place of the batch."""
-        one, other = self._images
-        alike = [(b"one", one)] * self.batch
-        mixed = [(b"other", other), (b"one", one)] * self.batch
-        stream = [*alike, *mixed[: self.batch]]
-        found = {vector.tobytes() for key, vector in self.runner(stream) if key == b"one"}
-        return len(found) == 1
-
-
-def _here(precision: Precision) -> str:
-    """What the fastest batch size depends on, beside the model."""
-    return " | ".join(
-        (_processor(), f"{cores()} cores", f"openvino {version('openvino')}", precision.value)
-    )
-
-
-@memoised
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _read(kept: Path) -> dict[str, Any]:
-    # What cannot be read is measured again.
-    with suppress(OSError, ValueError):
-        found = json.loads(kept.read_text())
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
-def _write(kept: Path, found: dict[str, Any]) -> None:
-    with suppress(OSError):  # without it the next run measures again
-        aside = kept.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(found, indent=2) + "\n")
-        aside.replace(kept)
+    From the smallest two steps up at once: where the smallest are slow, they are so by far.
+    """
+    sound = [batch for batch in candidates if batch == best or found.sound.get(batch, True)]
+    at = sound.index(best)
+    beside = [at + 2, at + 1] if at == 0 else [at + 1, at - 1]
+    near = [sound[place] for place in beside if place < len(sound)]
+    return [batch for batch in near if batch not in found.images_per_second]

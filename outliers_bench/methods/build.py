@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +18,7 @@ from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.measure import Meter
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
+from outliers_bench.methods.precision_cost import Computed
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
@@ -54,24 +56,20 @@ def build(config: Config, meter: Meter, *, member: str = "") -> Method:
         from outliers_bench.methods.keypoints import MatchKeypoints
 
         return MatchKeypoints(config, model, meter)
-    lower = precision_of(model, config.engine, config.cache.path) is not Precision.f32
-    in_f32 = partial(_vectors_in_f32, model, config, meter) if lower else None
-    vectors = vectors_of(model, config, meter)
+    if isinstance(model, Ensemble):
+        members = [(vectors_of(part, config, own := Meter()), own) for part in model.models]
+        vectors = _concatenated(model, members, meter)
+    else:
+        members = []
+        vectors = vectors_of(model, config, meter)
+    lower = _is_lower(model, config)
+    in_f32 = partial(_vectors_in_f32, model, members, config, meter) if lower else None
     return Embedding(config, vectors, meter, in_f32=in_f32, member=member)
 
 
 def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
     """Where the embeddings of a model come from."""
     cache = config.cache.path
-    if isinstance(model, Ensemble):
-        from outliers_bench.ensemble.vectors import ConcatenatedVectors
-
-        meters = [Meter() for _ in model.models]
-        members = [
-            (vectors_of(member, config, own), own)
-            for member, own in zip(model.models, meters, strict=True)
-        ]
-        return ConcatenatedVectors(model, members, meter)
     if isinstance(model, Trained):
         from outliers_bench.training.vectors import TrainedVectors
 
@@ -85,13 +83,40 @@ def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
     raise BenchError(f"model={model.name} has no embedding")
 
 
-def _vectors_in_f32(model: Model, config: Config, meter: Meter) -> Vectors:
-    """The same embeddings in float32; of an ensemble with the weights that the run has learned."""
-    if isinstance(model, Ensemble) and model.weights is None:
+def _concatenated(
+    model: Ensemble, members: Sequence[tuple[Vectors, Meter]], meter: Meter
+) -> Vectors:
+    from outliers_bench.ensemble.vectors import ConcatenatedVectors
+
+    return ConcatenatedVectors(model, members, meter)
+
+
+def _vectors_in_f32(
+    model: Model, members: Sequence[tuple[Vectors, Meter]], config: Config, meter: Meter
+) -> Vectors:
+    """The same embeddings in float32.
+
+    Of an ensemble with the weights that the run has learned, and with the run's own embeddings of
+    the members that are float32 in any case: one that the run has trained learns only once.
+    """
+    engine = replace(config.engine, precision=Precision.f32)
+    in_f32 = replace(config, engine=engine)
+    if not isinstance(model, Ensemble):
+        return vectors_of(model, in_f32, Meter())
+    if model.weights is None:
         model = copy.copy(model)
         model.member_weights = [meter.counts[f"weight_{label}"] for label in model.labels]
-    engine = replace(config.engine, precision=Precision.f32)
-    return vectors_of(model, replace(config, engine=engine), Meter())
+    twins = [
+        (vectors_of(part, in_f32, again := Meter()), again)
+        if _is_lower(part, config)
+        else (Computed(vectors), own)
+        for part, (vectors, own) in zip(model.models, members, strict=True)
+    ]
+    return _concatenated(model, twins, Meter())
+
+
+def _is_lower(model: Model, config: Config) -> bool:
+    return precision_of(model, config.engine, config.cache.path) is not Precision.f32
 
 
 def _config_of(member: Model, config: Config) -> Config:

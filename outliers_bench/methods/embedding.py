@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from outliers_bench.methods.spatial import SpatialRerank
+
+_log = logging.getLogger(__name__)
+ALIKE = 0.5  # mean cosine with float32's embeddings below which something has gone wrong
 
 
 class Embedding:
@@ -160,7 +164,7 @@ class Embedding:
         from outliers_bench.methods.precision_cost import precision_cost
 
         with self._meter.stage("precision"):
-            self._meter.counts |= precision_cost(
+            cost = precision_cost(
                 split,
                 self._vectors,
                 self._in_f32(),
@@ -168,6 +172,15 @@ class Embedding:
                 metric=self._config.index.metric,
                 seed=self._config.seed,
                 label=self._member,
+            )
+        self._meter.counts |= cost
+        agreement = min((cost[name] for name in cost if name.endswith("cosine_mean")), default=1.0)
+        if agreement < ALIKE:
+            _log.warning(
+                "%s: its embeddings have a mean cosine of %.2f with float32's, so that the figures "
+                "say little of the model; take engine.precision=f32",
+                self._member or self._config.model.name,
+                agreement,
             )
 
     def _loaded(self, images: ImageSet) -> FloatArray:

@@ -15,9 +15,11 @@ from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.retrieval.search import Search, tie_order
 from outliers_bench.retrieval.vectors import Vectors
-from outliers_bench.types import FloatArray, ImageSet, IntArray, Split
+from outliers_bench.training.watch import NOBODY, Watcher
+from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Split
 
 PREFIX = "f32_cost/"
+BLOCK = 4096  # rows that are compared at a time
 SAMPLE = 200  # photos, where float32's features of all are not there anyway
 
 
@@ -33,9 +35,10 @@ def precision_cost(
 ) -> dict[str, float]:
     """Compare embeddings with float32's of the same photos.
 
-    On all queries against the whole gallery where float32's features are stored; otherwise on a
-    sample of about `SAMPLE` photos, whose features are computed and stored. Ranked by an exact
-    search, without re-ranking: a small gallery is no measure of those.
+    On all queries against the whole gallery where float32's features of a plain network are
+    stored; otherwise, and with views or several models, on a sample of about `SAMPLE` photos, whose
+    features are computed and stored. Ranked by an exact search, without re-ranking: a small gallery
+    is no measure of those.
 
     Parameters
     ----------
@@ -59,29 +62,57 @@ def precision_cost(
     dict of str to float
         `f32_cost/images`, how many were compared; `f32_cost/cosine_mean` and `_min`, of an
         image's two embeddings; with labels `f32_cost/hit_at_1` and `map_at_r`, float32's score
-        less this one's.
+        less this one's. Empty without images.
     """
     stored = isinstance(whole, Features) and not len(whole.missing(split.asked))
     part = split if stored else sampled(split)
     unreadable = whole.compute(part.asked, commit=lambda: None)
     part = part.without(unreadable)
     images = part.asked
-    pairs = l2_normalise(vectors.load(images)), l2_normalise(whole.load(images))
-    cosines = np.einsum("nd,nd->n", *(unit.astype(np.float64) for unit in pairs))
+    if not len(images):  # all have become unreadable
+        return {}
+    found = [source.load(images) for source in (vectors, whole)]
+    cosines = _cosines(*found)
     cost = {
         "images": float(len(images)),
         "cosine_mean": float(cosines.mean()),
         "cosine_min": float(cosines.min()),
     }
     if part.labelled and (relevant := _relevant(part)).any():
-        scores = [
-            _scores(part, source, reduced, metric, seed, depth=max(1, int(relevant.max())))
-            for source in (vectors, whole)
-        ]
+        row_of = {digest: row for row, digest in enumerate(images.digests)}
+        depth = max(1, int(relevant.max()))
+
+        def scores(matrix: FloatArray) -> dict[str, float]:
+            def load(some: ImageSet) -> FloatArray:
+                return reduced(matrix[[row_of[digest] for digest in some.digests]])
+
+            return _scores(part, load, metric, seed, depth=depth)
+
+        ours, theirs = scores(found.pop(0)), scores(found.pop(0))
         for name in ("hit_at_1", "map_at_r"):
-            cost[name] = scores[1][name] - scores[0][name]
+            cost[name] = theirs[name] - ours[name]
     prefix = f"{PREFIX}{label}/" if label else PREFIX
     return {f"{prefix}{name}": value for name, value in cost.items()}
+
+
+class Computed:
+    """Embeddings that the run has computed, to be compared with: nothing is left to do.
+
+    Parameters
+    ----------
+    vectors : Vectors
+        Of the run.
+    """
+
+    def __init__(self, vectors: Vectors) -> None:
+        self.load, self.identity, self.blank = vectors.load, vectors.identity, vectors.blank
+
+    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:  # noqa: ARG002
+        """All of it is stored; see `Vectors.compute`."""
+        return {}
+
+    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+        """What there was to learn was learned."""
 
 
 def sampled(split: Split, size: int = SAMPLE) -> Split:
@@ -115,7 +146,7 @@ def sampled(split: Split, size: int = SAMPLE) -> Split:
 
 
 def _by_content(images: ImageSet) -> list[int]:
-    # Hashed again: the digests' own order is that of the cut into train, query and gallery.
+    # Hashed again: by their own order the first are those that an int8 network was calibrated on.
     again = [hashlib.blake2b(digest, person=b"precision").digest() for digest in images.digests]
     return sorted(range(len(images)), key=again.__getitem__)
 
@@ -134,17 +165,30 @@ def _relevant(split: Split) -> IntArray:
     return count_relevant(split.query, split.gallery, leave_one_out=split.leave_one_out)
 
 
+def _cosines(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Of each row with the same row of the other; in blocks, as float64 takes twice the room."""
+    blocks = range(0, len(one), BLOCK)
+    return np.concatenate(
+        [
+            np.einsum(
+                "nd,nd->n",
+                *(l2_normalise(part[at : at + BLOCK]).astype(np.float64) for part in (one, other)),
+            )
+            for at in blocks
+        ]
+    )
+
+
 def _scores(
     split: Split,
-    source: Vectors,
-    reduced: Callable[[FloatArray], FloatArray],
+    load: Callable[[ImageSet], FloatArray],
     metric: Metric,
     seed: int,
     *,
     depth: int,
 ) -> dict[str, float]:
-    gallery = reduced(source.load(split.gallery))
-    queries = gallery if split.leave_one_out else reduced(source.load(split.query))
+    gallery = load(split.gallery)
+    queries = gallery if split.leave_one_out else load(split.query)
     search = Search(
         gallery,
         index=Exact(metric=metric),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from omegaconf import OmegaConf
 
 from outliers_bench import published
+from outliers_bench.features.precision import label_of
 from outliers_bench.tracking import provenance
 from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.datasets import datasets
@@ -205,13 +206,14 @@ def start_run(
 def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:
     method = describe(config)
     row = config.published
-    if row.table and (changes := published.changes(overrides)):
+    precision = label_of(config.model, config.engine, config.cache.path)
+    if row.table and (changes := published.changes(overrides, precision=precision)):
         told = f"the row {row.row} of {row.table}"
         _log.warning("not recorded as %s: %s is none of its", told, " ".join(changes))
     return {
         "kind": "run",
         "family": family(config.model),
-        **published.tags(row, overrides),
+        **published.tags(row, overrides, precision=precision),
         "data": split.name,
         "model": method.model,
         "variant": method.variant,

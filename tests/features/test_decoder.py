@@ -99,3 +99,25 @@ def test_a_sample_passes_over_what_cannot_be_read():
     assert len(first_readable(images(2, broken=[0]), partial(resize, size=8), 3)) == 1
     with pytest.raises(BenchError, match="none of the 2 images"):
         first_readable(images(2, broken=[0, 1]), partial(resize, size=8), 3)
+
+
+@pytest.mark.parametrize("cores", [1, 5])
+def test_a_sample_is_bounded_in_bytes_and_decodes_little_more(monkeypatch, cores):
+    monkeypatch.setattr(module, "cores", lambda: cores)
+    monkeypatch.setattr(module, "AHEAD_BYTES", 10 * 3 * 8 * 8)
+    everything = images(60, broken=[1])
+    sample = first_readable(everything, partial(resize, size=8), 256)
+    assert len(sample) == 10
+    assert len(everything.reader.decoded) <= 11 + 10  # what was under way
+    assert len(first_readable(images(9), partial(resize, size=64), 5)) == 1
+
+
+def test_more_wait_where_batches_are_large():
+    everything = images(AHEAD * 3)
+    decoder = Decoder(everything, partial(resize, size=8))
+    decoder.ahead = 2 * AHEAD
+    stream = iter(decoder)
+    for _ in range(5):
+        next(stream)
+    stream.close()  # cancels what was not begun
+    assert decoder._room() == 2 * AHEAD

@@ -1,6 +1,7 @@
 """Engines: the same features from Keras and OpenVINO, whatever the batch, converted once."""
 
 import json
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from outliers_bench.features.batches import batches
 from outliers_bench.features.engine import Engine, EngineKind, Precision, resolve
 from outliers_bench.features.gpu import Gpu
 from outliers_bench.features.inference import network_embedder
+from outliers_bench.features.tensorflow import import_tensorflow
 from tests.toys import digest
 
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
@@ -105,6 +107,64 @@ def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch):
     assert resolve(EngineKind.keras) is EngineKind.keras
 
 
+def test_tensorflow_takes_no_more_threads_than_a_container_has_cores(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "from types import SimpleNamespace as N\n"
+        "told = []\n"
+        "config = N(experimental=N(enable_tensor_float_32_execution=lambda _: None),\n"
+        "           threading=N(set_intra_op_parallelism_threads=told.append))\n"
+    )
+    code = (
+        f"import os, sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from outliers_bench.features import tensorflow as ours\n"
+        "ours.os.cpu_count, ours.cores = lambda: 8, lambda: int(sys.argv[1])\n"
+        "print(ours.import_tensorflow().told)"
+    )
+    for cores, told in (("3", "[3]"), ("8", "[]")):
+        said = subprocess.run(
+            [sys.executable, "-c", code, cores], capture_output=True, text=True, check=True
+        )
+        assert said.stdout.strip() == told
+
+
+class Vectors:
+    """What a GPU has begun to compute; `numpy` waits for it."""
+
+    def __init__(self, order, stack):
+        self.order, self.stack = order, stack
+        order.append(f"begin {stack[0, 0, 0, 0]}")
+
+    def numpy(self):
+        self.order.append(f"fetch {self.stack[0, 0, 0, 0]}")
+        return self.stack.mean(axis=(1, 2, 3), dtype=np.float32)[:, None]
+
+
+def test_a_gpu_has_its_next_batch_before_the_last_is_fetched():
+    order = []
+    run = keras_engine._Runner(lambda stack: Vectors(order, stack), 2)
+    stream = [(bytes([i]), np.full((4, 4, 3), i, np.uint8)) for i in range(5)]
+    found = dict(run(stream))
+    assert {key[0]: vector[0] for key, vector in found.items()} == {i: i for i in range(5)}
+    assert order == ["begin 0", "begin 2", "fetch 0", "begin 4", "fetch 2", "fetch 4"]
+
+
+@pytest.mark.parametrize("kind", ["ResourceExhaustedError", "InternalError"])
+def test_too_many_images_for_the_memory(kind):
+    tf = import_tensorflow()
+
+    def full(_):
+        raise getattr(tf.errors, kind)(None, None, "RESOURCE_EXHAUSTED: Out of memory")
+
+    with pytest.raises(BenchError, match=r"engine\.batch_size=64.*memory"):
+        list(keras_engine._Runner(full, 64)(pictures(1)))
+
+    def broken(_):
+        raise tf.errors.InternalError(None, None, "something else")
+
+    with pytest.raises(tf.errors.InternalError):
+        list(keras_engine._Runner(broken, 64)(pictures(1)))
+
+
 @dataclass
 class Small:
     """A network of two layers, the second of which needs float32 to be exact."""
@@ -139,6 +199,8 @@ def test_keras_in_bfloat16_and_with_xla(tmp_path, monkeypatch):
     fused, embed = of(Precision.f32, on_gpu=True)
     assert embed._forward._jit_compile
     assert np.allclose(fused, whole, rtol=1e-5)
+    (kept,) = (tmp_path / "machine").glob("batch-small-*.json")
+    assert len(json.loads(kept.read_text())) == 2  # that size is sound, on each device
     lower, _ = of(Precision.bf16, on_gpu=True)
     assert lower.dtype == np.float32
     differs = np.abs(lower - whole).max() / np.abs(whole).max()
