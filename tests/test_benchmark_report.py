@@ -8,7 +8,7 @@ import pytest
 from benchmarks.report import fill, markdown, telling, terminal
 from benchmarks.report.__main__ import main
 from benchmarks.speed.goals import goals
-from benchmarks.speed.rows import Row, limit, ratio
+from benchmarks.speed.rows import Row, limit, ratio, settle_limit
 
 ROOT = Path(__file__).parent.parent
 SECTION = {"took_seconds": 240, "load": [0.25, 0, 0]}
@@ -210,3 +210,13 @@ def refused(words, told, capsys):
         main(list(map(str, words)))
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
+
+
+def test_the_limit_is_at_one_batch_size_and_not_at_the_luckiest_of_each_repeat():
+    told = [{"1": 100.0, "4": 90.0}, {"1": 80.0, "4": 95.0}, {"1": 110.0, "4": 85.0}]
+    details = [{"rates": rates, "decode_seconds": 0.0, "cores": 2} for rates in told]
+    row = Row("photos/s", values=[100.0, 95.0, 110.0], details=details)
+    settle_limit(row)
+    assert row.values == pytest.approx([100, 80, 110])
+    assert [one["batch"] for one in row.details] == [1, 1, 1]
+    settle_limit(Row("photos/s", failed="nothing was measured"))

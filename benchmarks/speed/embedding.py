@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import apart, product
-from benchmarks.speed.rows import Row
+from benchmarks.speed.rows import Row, settle_limit
 from benchmarks.speed.setting import Setting, random_weights, say, take
 
 BATCHES = [1, 2, 4, 8]
@@ -71,6 +71,7 @@ def _ways(setting: Setting, model: str) -> dict[str, Any]:
         # In turns, so that what slows the machine down for a while slows neighbours alike.
         for way in list(ways)[:: 1 if repeat % 2 == 0 else -1]:
             take(rows[way], way, ways[way])
+    settle_limit(rows["limit"])
     rows["whole"] = Row("photos/s", note=f"{every:,} photos, once")
     take(rows["whole"], "the whole command", partial(_whole, setting, model))
     told = {way: row.as_dict() for way, row in rows.items()}

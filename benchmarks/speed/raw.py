@@ -43,6 +43,7 @@ def measured(
         "batch": best,
         "rates": rates,
         "decode_seconds": decode_seconds,
+        "cores": cores(),
     }
 
 

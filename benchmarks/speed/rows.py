@@ -58,6 +58,26 @@ def limit(compute: float, decode_seconds: float, cores: int) -> float:
     return 1 / (1 / compute + decode_seconds / cores)
 
 
+def settle_limit(row: Row) -> None:
+    """Take the limit of each repeat at the batch size that is fastest by the median of all.
+
+    The fastest of several in each repeat by itself would be the one that noise favours: more than
+    any of them can do.
+
+    Parameters
+    ----------
+    row : Row
+        Its details have `rates` by batch size, `decode_seconds` and `cores`.
+    """
+    if not row.details:
+        return
+    sizes = row.details[0]["rates"]
+    best = max(sizes, key=lambda size: statistics.median(d["rates"][size] for d in row.details))
+    for number, told in enumerate(row.details):
+        told |= {"batch": int(best), "compute": told["rates"][best]}
+        row.values[number] = limit(told["compute"], told["decode_seconds"], told["cores"])
+
+
 def ratio(values: Sequence[float], others: Sequence[float]) -> float | None:
     """Median of the ratios repeat by repeat: what disturbs a whole repeat cancels out.
 

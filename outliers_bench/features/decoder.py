@@ -60,6 +60,7 @@ class Decoder:
         self._side = side
         self._damaged: list[tuple[bytes, str]] = []
         self.ahead = AHEAD
+        self._threads = cores()
         self._largest = 0  # bytes of a prepared image, so far
         self.inaccessible: dict[bytes, str] = {}
         self.seconds = 0.0
@@ -67,7 +68,7 @@ class Decoder:
     def __iter__(self) -> Generator[tuple[bytes, RGB]]:
         """Digest and prepared image of all that can be decoded, in the order of the set."""
         # A thread each for OpenCV's parts of one image would fight with ours, one an image.
-        with one_opencv_thread(), ThreadPoolExecutor(cores(), "decode") as pool:
+        with one_opencv_thread(), ThreadPoolExecutor(self._threads, "decode") as pool:
             rows = iter(range(len(self._images)))
             ahead: deque[Future[Decoded]] = deque()
             try:
@@ -98,8 +99,8 @@ class Decoder:
     def _room(self) -> int:
         """How many images may be under way or wait: as few as there are threads, if need be."""
         if not self._largest:
-            return cores()  # nobody knows yet how large they are
-        return max(cores(), min(self.ahead, AHEAD_BYTES // self._largest))
+            return self._threads  # nobody knows yet how large they are
+        return max(self._threads, min(self.ahead, AHEAD_BYTES // self._largest))
 
     def _decode(self, row: int) -> Decoded:
         start = time.perf_counter()
