@@ -24,6 +24,7 @@ from outliers_bench.sweeps.plugins import decide_direction
 from outliers_bench.tracking.backlog import Backlog
 from outliers_bench.tracking.store import open_client
 from tests.cli import bench, in_process
+from tests.counting import counted
 
 DATA = ("data=synthetic", "data.size=16", "k=[1,3]", "model=pixels", "pictures.queries=0")
 TWELVE = (*DATA, "model.image_size=6,8", "pca.n=null,3,5", "index=exact,kd_tree")
@@ -62,13 +63,9 @@ def finished(desk):
 
 
 def test_what_jobs_share_is_done_once(desk, monkeypatch, capsys):
-    composed, loaded, waited = [], [], []
-    for owner, name, done in (
-        (ConfigLoaderImpl, "load_configuration", composed),
-        (Synthetic, "load", loaded),
-        (Backlog, "add", waited),
-    ):
-        monkeypatch.setattr(owner, name, _counted(getattr(owner, name), done))
+    composed = counted(monkeypatch, ConfigLoaderImpl, "load_configuration")
+    loaded = counted(monkeypatch, Synthetic, "load")
+    waited = counted(monkeypatch, Backlog, "add")
     asked = ("model.image_size=6", "pca.n=null,3", "index=exact,kd_tree")
     done = in_process(monkeypatch, capsys, "-m", *DATA, *asked)
     assert done.code == 0, done.err
@@ -80,14 +77,6 @@ def test_what_jobs_share_is_done_once(desk, monkeypatch, capsys):
     assert done.code == 0, done.err
     assert len(loaded) == 2, "outside of a sweep, photos are looked for anew"
     assert len(waited) == 4, "a run alone is recorded before it is shown"
-
-
-def _counted(function, done):
-    def counted(*args, **kwargs):
-        done.append(args)
-        return function(*args, **kwargs)
-
-    return counted
 
 
 def test_an_objective_is_checked_before_the_work_where_it_can_be():

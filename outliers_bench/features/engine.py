@@ -10,6 +10,8 @@ from typing import Any
 
 from outliers_bench.errors import BenchError
 
+LARGEST_BATCH = 4096  # images; beyond a few dozen none is faster, and memory runs out
+
 
 class EngineKind(Enum):
     """Who runs the network."""
@@ -63,6 +65,8 @@ class Engine:
         batch = self.batch_size
         if batch != "auto" and not (type(batch) is int and batch >= 1):
             raise BenchError(f"engine.batch_size={batch}: auto, or a whole number of at least 1")
+        if batch != "auto" and batch > LARGEST_BATCH:
+            raise BenchError(f"engine.batch_size={batch}: at most {LARGEST_BATCH}")
         if self.precision is Precision.int8:
             self._check_int8()
         elif self.precision is Precision.bf16 and resolve(self.kind, cache) is EngineKind.openvino:

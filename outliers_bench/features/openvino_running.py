@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from outliers_bench.errors import BenchError
 from outliers_bench.features.batches import batches
 from outliers_bench.features.engine import Precision
 from outliers_bench.features.extractor import Key
@@ -61,6 +62,11 @@ def compiled(model: Path, batch: int, precision: Precision = Precision.f32) -> A
     -------
     openvino.CompiledModel
         Takes uint8, shape (batch, image_size, image_size, 3).
+
+    Raises
+    ------
+    BenchError
+        If there is no memory for so many images.
     """
     core = import_openvino().Core()
     network = core.read_model(model)
@@ -73,7 +79,14 @@ def compiled(model: Path, batch: int, precision: Precision = Precision.f32) -> A
     options: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
     if cores() < (os.cpu_count() or 1):  # a container's share, of which OpenVINO knows nothing
         options["INFERENCE_NUM_THREADS"] = cores()
-    return core.compile_model(network, "CPU", options)
+    try:
+        return core.compile_model(network, "CPU", options)
+    except RuntimeError as error:
+        if "bad_alloc" not in str(error):
+            raise
+        raise BenchError(
+            f"engine.batch_size={batch}: too many images for the memory; take fewer"
+        ) from error
 
 
 class OpenVinoRunner:

@@ -16,6 +16,7 @@ from outliers_bench.features.engine import Engine, EngineKind, Precision, resolv
 from outliers_bench.features.gpu import Gpu
 from outliers_bench.features.inference import network_embedder
 from outliers_bench.features.tensorflow import import_tensorflow
+from tests.features.openvino_toys import Toy, keep_toy
 from tests.toys import digest
 
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
@@ -206,3 +207,18 @@ def test_keras_in_bfloat16_and_with_xla(tmp_path, monkeypatch):
     differs = np.abs(lower - whole).max() / np.abs(whole).max()
     assert 1e-5 < differs < 2e-2  # 8 bits of mantissa
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_batch_beyond_the_memory_is_told_by_its_option(tmp_path, monkeypatch):
+    class Full:
+        def compile_model(self, *_):
+            raise RuntimeError("Exception from allocator.cpp:79:\nstd::bad_alloc")
+
+        def __getattr__(self, name):
+            return getattr(core, name)
+
+    openvino = openvino_running.import_openvino()
+    core, model = openvino.Core(), keep_toy(Toy(), tmp_path)
+    monkeypatch.setattr(openvino, "Core", Full)
+    with pytest.raises(BenchError, match=r"engine\.batch_size=8: too many .* memory"):
+        openvino_running.compiled(model, 8)

@@ -10,6 +10,7 @@ from outliers_bench.retrieval.reduction.fitted import fitted
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
+from tests.counting import counted
 from tests.toys import image_set
 
 VECTORS = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
@@ -92,22 +93,14 @@ PCAS = [Pca(n=n, whiten=whiten) for n in (2, 6, 4) for whiten in (False, True)]
 
 @pytest.fixture
 def decompositions(monkeypatch):
-    """Counts the eigendecompositions, and says how many vectors of each were wanted."""
-    counts = []
-    found = principal.leading_eigenvectors
-
-    def counted(square, n):
-        counts.append(n)
-        return found(square, n)
-
-    monkeypatch.setattr(principal, "leading_eigenvectors", counted)
-    return counts
+    """What was decomposed, and how many vectors of each were wanted."""
+    return counted(monkeypatch, principal, "leading_eigenvectors")
 
 
 def test_all_numbers_of_components_share_one_decomposition(fit, decompositions):
     for pca in PCAS:
         fit(pca)
-    assert decompositions == [6]
+    assert [n for _, n in decompositions] == [6]
     assert fit.loaded == len(fit.files) == 1
 
 
@@ -133,7 +126,7 @@ def test_where_all_components_are_too_large_each_number_has_its_own(
     monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MOST_VALUES", 35)
     for pca in PCAS * 2:
         fit(pca)
-    assert decompositions == [2, 6, 4]
+    assert [n for _, n in decompositions] == [2, 6, 4]
     assert fit.loaded == len(fit.files) == 3
 
 

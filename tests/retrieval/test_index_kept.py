@@ -12,6 +12,7 @@ from outliers_bench.retrieval.indexes.faiss_index import FaissSearcher
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import Search
+from tests.counting import counted
 
 RNG = np.random.default_rng(0)
 GALLERY = RNG.normal(size=(80, 8)).astype(np.float32)
@@ -21,15 +22,7 @@ QUERIES = RNG.normal(size=(5, 8)).astype(np.float32)
 @pytest.fixture
 def builds(monkeypatch):
     """Counts what is built."""
-    calls = []
-    build = FaissHnsw.build
-
-    def counted(self, gallery):
-        calls.append(self)
-        return build(self, gallery)
-
-    monkeypatch.setattr(FaissHnsw, "build", counted)
-    return calls
+    return counted(monkeypatch, FaissHnsw, "build")
 
 
 def rank(cache, gallery=GALLERY, *, index=None, meter=None):
