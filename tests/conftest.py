@@ -65,3 +65,15 @@ def made(tmp_path_factory) -> Path:
             subprocess.run([sys.executable, "-c", code], check=True)
             unfinished.parent.rename(path.parent)
     return path
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Let this machine have a GPU, with bfloat16 or without."""
+
+    from outliers_bench.features import gpu as gpus
+
+    def see(*, bfloat16):
+        monkeypatch.setattr(gpus, "gpu", lambda _cache=None: gpus.Gpu(True, bfloat16))
+
+    return see
