@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cache, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from outliers_bench.machine import cores
 from outliers_bench.reports.format import score, title
 from outliers_bench.reports.pick import Pick, pick_queries, quality_name
-from outliers_bench.reports.tiles import FRAME, INSIDE, LINE, PAPER, TILE, font, line, photo
+from outliers_bench.reports.tiles import (
+    BGR,
+    FRAME,
+    INSIDE,
+    LINE,
+    PAPER,
+    TILE,
+    Colour,
+    bgr,
+    font,
+    kept_photo,
+    line,
+    numbers,
+    photo,
+)
 from outliers_bench.types import RGB, ImageSet, Result
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
 MARGIN = 24
@@ -26,6 +42,8 @@ QUERY = (40, 52, 71)
 INK, FAINT, BAND = (28, 33, 40), (105, 113, 122), (243, 245, 248)
 UNREADABLE = (205, 208, 212)
 _GAP, _CAPTION, _HEADER, _QUERY_GAP = 10, 40, 64, 22
+_MARK = 26  # pixels a side
+_HEADERS = 8  # of some 400 kB, kept for the next sheets
 _THREADS = 4  # each may hold an image of 400 MB
 _HEADINGS = {
     "best": "Best queries: from the top tenth",
@@ -35,7 +53,7 @@ _HEADINGS = {
 }
 
 
-def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> dict[str, Image]:
+def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> dict[str, RGB]:
     """Draw queries, each with its best-ranked gallery images beside it.
 
     Parameters
@@ -51,9 +69,10 @@ def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> di
 
     Returns
     -------
-    dict of str to PIL.Image.Image
+    dict of str to array of uint8, shape (height, width, 3)
         `best`, `typical` and `worst` of the scored queries, or `sample` where there are no
-        labels. RGB. Only the images shown are decoded; unreadable ones are grey.
+        labels. RGB, as views of pixels that lie in memory the other way round, as OpenCV encodes
+        them. Only the images shown are decoded; unreadable ones are grey.
     """
     depth = min(depth, result.ranking.depth)
     chosen = pick_queries(result, queries=queries, seed=seed)
@@ -62,7 +81,7 @@ def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> di
         # The threads go on with the next sheet while this one is being drawn.
         photos = {name: _photos(pool, result, picks, depth) for name, picks in chosen.items()}
         return {
-            name: _draw_sheet(result, name, picks, depth=depth, photos=photos[name])
+            name: _draw_sheet(result, name, picks, depth=depth, photos=photos[name])[..., ::-1]
             for name, picks in chosen.items()
             if picks
         }
@@ -72,7 +91,7 @@ def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> di
 
 def _photos(
     pool: Executor, result: Result, picks: Sequence[Pick], depth: int
-) -> Iterator[RGB | None]:
+) -> Iterator[BGR | None]:
     """What a sheet shows, row by row, the query first; decoded and made small by the pool."""
     shown = [
         (part, int(row))
@@ -83,7 +102,12 @@ def _photos(
         )
         for row in rows
     ]
-    return pool.map(lambda image: photo(*image), shown)
+    # The pool, begun by its first task, is only for what has to be decoded.
+    found = [
+        kept if (kept := kept_photo(*image)) is not None else pool.submit(photo, *image)
+        for image in shown
+    ]
+    return (each if isinstance(each, np.ndarray) else each.result() for each in found)
 
 
 def row_top(row: int) -> int:
@@ -97,56 +121,60 @@ def column_left(column: int) -> int:
 
 
 def _draw_sheet(
-    result: Result, name: str, picks: list[Pick], *, depth: int, photos: Iterator[RGB | None]
-) -> Image:
-    from PIL import Image, ImageDraw
-
+    result: Result, name: str, picks: list[Pick], *, depth: int, photos: Iterator[BGR | None]
+) -> BGR:
     width = column_left(depth) + TILE + MARGIN
     height = row_top(len(picks)) - _GAP + MARGIN
-    sheet = Image.new("RGB", (width, height), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    band = (0, row_top(0) - _GAP, column_left(0) + TILE + (_GAP + _QUERY_GAP) // 2, height)
-    draw.rectangle(band, fill=BAND)
+    background = np.full((width, 3), PAPER[::-1], dtype=np.uint8)
+    background[: column_left(0) + TILE + (_GAP + _QUERY_GAP) // 2 + 1] = BAND[::-1]
+    sheet = np.empty((height, width, 3), dtype=np.uint8)
+    sheet[:] = background
     heading = f"{result.split.name}   |   {_HEADINGS[name]}"
-    draw.text((MARGIN, MARGIN - 6), heading, fill=INK, font=font(22))
-    titles_top = row_top(0) - _GAP - 20
-    draw.text((MARGIN, titles_top), "query", fill=FAINT, font=font(14))
-    draw.text((column_left(1), titles_top), "found, best first", fill=FAINT, font=font(14))
-    if result.split.labelled:
-        draw_legend(draw, right=width - MARGIN, top=titles_top - 2)
+    header = _header(heading, width, legend=result.split.labelled)
+    sheet[: len(header)] = header
     for row, pick in enumerate(picks):
-        _draw_row(sheet, draw, result, pick, row=row, photos=list(islice(photos, 1 + depth)))
+        _draw_row(sheet, result, pick, row=row, photos=list(islice(photos, 1 + depth)))
     return sheet
 
 
+@lru_cache(_HEADERS)
+def _header(heading: str, width: int, *, legend: bool) -> BGR:
+    """What stands above the rows of a sheet."""
+    from PIL import Image, ImageDraw
+
+    header = Image.new("RGB", (width, row_top(0) - _GAP), PAPER)
+    draw = ImageDraw.Draw(header)
+    draw.text((MARGIN, MARGIN - 6), heading, fill=INK, font=font(22))
+    titles_top = header.height - 20
+    draw.text((MARGIN, titles_top), "query", fill=FAINT, font=font(14))
+    draw.text((column_left(1), titles_top), "found, best first", fill=FAINT, font=font(14))
+    if legend:
+        draw_legend(draw, right=width - MARGIN, top=titles_top - 2)
+    return bgr(header)
+
+
 def _draw_row(
-    sheet: Image,
-    draw: ImageDraw,
-    result: Result,
-    pick: Pick,
-    *,
-    row: int,
-    photos: list[RGB | None],
+    sheet: BGR, result: Result, pick: Pick, *, row: int, photos: list[BGR | None]
 ) -> None:
     query, gallery = result.split.query, result.split.gallery
     asked = _label(query, pick.row)
     top = row_top(row)
     measure = quality_name(result)
     detail = "" if pick.quality is None else f"{title(measure)} {score(pick.quality)}"
-    _draw_tile(sheet, draw, photos[0], left=column_left(0), top=top, frame=QUERY)
-    lines = (asked or query.names[pick.row], detail)
-    _draw_caption(sheet, lines, left=column_left(0), top=top, paper=BAND)
+    _draw_tile(sheet, photos[0], left=column_left(0), top=top, frame=QUERY)
+    lines = line(asked or query.names[pick.row], INK, BAND), line(detail, FAINT, BAND)
+    _draw_caption(sheet, lines, left=column_left(0), top=top)
     for rank, shown in enumerate(photos[1:]):
         found = int(result.ranking.indices[pick.row, rank])
         label = _label(gallery, found)
         right = None if asked is None or label is None else label == asked
         left = column_left(rank + 1)
         frame = NEUTRAL if right is None else (RIGHT if right else WRONG)
-        _draw_tile(sheet, draw, shown, left=left, top=top, frame=frame)
+        _draw_tile(sheet, shown, left=left, top=top, frame=frame)
         if right is not None:
-            draw_mark(draw, right=right, left=left + TILE - 26, top=top)
-        similarity = f"{result.ranking.scores[pick.row, rank]:.3f}"
-        lines = (label or gallery.names[found], f"{rank + 1}.   {similarity}")
+            _paste(sheet, _mark(right=right), left=left + TILE - _MARK, top=top)
+        similarity = f"{rank + 1}. {result.ranking.scores[pick.row, rank]:.3f}"
+        lines = line(label or gallery.names[found], INK, PAPER), numbers(similarity, FAINT, PAPER)
         _draw_caption(sheet, lines, left=left, top=top)
 
 
@@ -154,29 +182,41 @@ def _label(part: ImageSet, row: int) -> str | None:
     return None if part.labels is None else part.classes[int(part.labels[row])]
 
 
-def _draw_tile(
-    sheet: Image,
-    draw: ImageDraw,
-    shown: RGB | None,
-    *,
-    left: int,
-    top: int,
-    frame: tuple[int, int, int],
-) -> None:
-    """A photo in the middle of a frame, or a grey tile that says there is none."""
-    from PIL import Image
+def _paste(sheet: BGR, pixels: BGR, *, left: int, top: int) -> None:
+    high, wide = pixels.shape[:2]
+    sheet[top : top + high, left : left + wide] = pixels
 
-    draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), fill=frame)
-    paper = UNREADABLE if shown is None else BAND
-    inside = (left + FRAME, top + FRAME, left + TILE - FRAME - 1, top + TILE - FRAME - 1)
-    draw.rectangle(inside, fill=paper)
-    if shown is None:
-        middle = (left + TILE / 2, top + TILE / 2)
-        draw.text(middle, "unreadable", fill=INK, font=font(14), anchor="mm")
-        return
-    high, wide = shown.shape[:2]
-    place = (left + FRAME + (INSIDE - wide) // 2, top + FRAME + (INSIDE - high) // 2)
-    sheet.paste(Image.fromarray(shown), place)
+
+def _draw_tile(sheet: BGR, shown: BGR | None, *, left: int, top: int, frame: Colour) -> None:
+    """A photo in the middle of a frame, or a grey tile that says there is none."""
+    _paste(sheet, _frame(frame, unreadable=shown is None), left=left, top=top)
+    if shown is not None:
+        high, wide = shown.shape[:2]
+        place = left + FRAME + (INSIDE - wide) // 2, top + FRAME + (INSIDE - high) // 2
+        _paste(sheet, shown, left=place[0], top=place[1])
+
+
+@cache
+def _frame(colour: Colour, *, unreadable: bool) -> BGR:
+    """A tile without its photo."""
+    from PIL import Image, ImageDraw
+
+    tile = Image.new("RGB", (TILE, TILE), colour)
+    draw = ImageDraw.Draw(tile)
+    inside = (FRAME, FRAME, TILE - FRAME - 1, TILE - FRAME - 1)
+    draw.rectangle(inside, fill=UNREADABLE if unreadable else BAND)
+    if unreadable:
+        draw.text((TILE / 2, TILE / 2), "unreadable", fill=INK, font=font(14), anchor="mm")
+    return bgr(tile)
+
+
+@cache
+def _mark(*, right: bool) -> BGR:
+    from PIL import Image, ImageDraw
+
+    mark = Image.new("RGB", (_MARK, _MARK))
+    draw_mark(ImageDraw.Draw(mark), right=right, left=0, top=0)
+    return bgr(mark)
 
 
 def draw_mark(draw: ImageDraw, *, right: bool, left: int, top: int) -> None:
@@ -205,13 +245,6 @@ def draw_legend(draw: ImageDraw, *, right: int, top: int) -> None:
         right -= 16
 
 
-def _draw_caption(
-    sheet: Image,
-    lines: tuple[str, str],
-    *,
-    left: int,
-    top: int,
-    paper: tuple[int, int, int] = PAPER,
-) -> None:
-    for number, (text, ink) in enumerate(zip(lines, (INK, FAINT), strict=True)):
-        sheet.paste(line(text, ink, paper), (left, top + TILE + 2 + number * LINE))
+def _draw_caption(sheet: BGR, lines: tuple[BGR, BGR], *, left: int, top: int) -> None:
+    for number, pixels in enumerate(lines):
+        _paste(sheet, pixels, left=left, top=top + TILE + 2 + number * LINE)

@@ -7,13 +7,19 @@ import shlex
 import tempfile
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outliers_bench.reports import format as readable
-from outliers_bench.tracking.entries import PARENT_TAG, FinishedRun, end_lost, source_tags
+from outliers_bench.tracking.entries import (
+    PARENT_TAG,
+    FinishedRun,
+    add_tags,
+    end_lost,
+    source_tags,
+)
 from outliers_bench.tracking.search import search_runs
 from outliers_bench.tracking.store import experiment_id
 from outliers_bench.tracking.sweep_name import sweep_name
@@ -91,13 +97,11 @@ def has_begun() -> bool:
 
 
 def prepare_to_finish() -> None:
-    """Import what the end of a sweep draws with, which takes a second, while its jobs go on."""
+    """Compile the page that the end of a sweep writes, while its jobs go on."""
     with suppress(Exception):  # then `finish_parent` will say what is wrong
-        import matplotlib.backends.backend_agg
-        import matplotlib.backends.backend_svg  # noqa: F401
-        import pandas as pd  # noqa: F401
+        from outliers_bench.reports.leaderboard.page import template
 
-        import outliers_bench.reports.leaderboard.page  # noqa: F401
+        template()
 
 
 def children(client: MlflowClient, parent_run_id: str) -> list[Run]:
@@ -128,21 +132,27 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     int
         How many jobs did not finish; those that were never begun are among them.
     """
-    for run in children(client, parent_run_id):
-        if run.info.status == "RUNNING":
-            end_lost(client, run.info.run_id)
-    parent = client.get_run(parent_run_id)
     own = children(client, parent_run_id)
+    lost = [run.info.run_id for run in own if run.info.status == "RUNNING"]
+    for run_id in lost:
+        end_lost(client, run_id)
+    if lost:
+        own = children(client, parent_run_id)
+    parent = client.get_run(parent_run_id)
     found = _found_ids(parent)
     before = _found(client, found, besides=own)
     ranked = Ranked.by(parent.data.tags, [*before, *own])
     tally = Tally.of(parent.data.tags, own, n_found=len(found))
-    client.set_tag(parent_run_id, "n_finished", str(tally.finished))
-    client.set_tag(parent_run_id, "n_failed", str(tally.failed))
+    tags = {"n_finished": str(tally.finished), "n_failed": str(tally.failed)}
     repeat = readable.command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
     best = ranked.best()
     if best is not None:
         _log_best(client, parent_run_id, best, ranked)
+        tags |= {
+            "best_run": str(best.info.run_name),
+            "best_run_id": best.info.run_id,
+            "best_parameters": shlex.join(ranked.parameters(best)),
+        }
     more = len(ranked.runs) - _ROWS
     parts = [
         tally.told(),
@@ -151,7 +161,7 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
         rows_table(ranked.runs[:_ROWS], ranked.shown),
         *([f"... and {more} more: `{_TABLE}`, under Artifacts, has all"] if more > 0 else []),
     ]
-    client.set_tag(parent_run_id, "mlflow.note.content", "\n\n".join(parts))
+    add_tags(client, parent_run_id, {**tags, "mlflow.note.content": "\n\n".join(parts)})
     client.log_text(parent_run_id, whole_csv(ranked.runs, parent_run_id, ranked.shown), _TABLE)
     if tally.finished:
         _log_leaderboard(client, parent_run_id, ranked)
@@ -224,19 +234,15 @@ def _log_best(client: MlflowClient, parent_run_id: str, best: Run, ranked: Ranke
     now, metrics = int(time.time() * 1000), best.data.metrics
     shown = [Metric(name, metrics[name], now, 0) for name in ranked.shown if name in metrics]
     client.log_batch(parent_run_id, metrics=shown)
-    client.set_tag(parent_run_id, "best_run", best.info.run_name)
-    client.set_tag(parent_run_id, "best_run_id", best.info.run_id)
-    client.set_tag(parent_run_id, "best_parameters", shlex.join(ranked.parameters(best)))
 
 
 def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: Ranked) -> None:
     """The leaderboard of these runs alone, as artifacts; a sweep without one is a sweep as well."""
     metric = ranked.objective
     try:
-        from outliers_bench.reports.leaderboard import read_boards, write_boards
+        from outliers_bench.reports.leaderboard import boards_of, write_boards
 
-        runs: Collection[str] = {run.info.run_id for run in ranked.runs}
-        boards, _ = read_boards(client.tracking_uri, metric=metric, runs=runs)
+        boards, _ = boards_of(client, ranked.runs, metric=metric)
         with tempfile.TemporaryDirectory() as folder:
             write_boards(boards, Path(folder), metric=metric, formats=("html", "md", "csv"))
             client.log_artifacts(parent_run_id, folder)

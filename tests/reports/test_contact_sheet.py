@@ -28,7 +28,7 @@ def _no_photos_of_other_tests(monkeypatch):
 
 def frame(sheet, row, column):
     """The colour of a tile's frame, at its lower left corner, where there is no mark."""
-    return sheet.getpixel((column_left(column) + 1, row_top(row) + TILE - 2))
+    return tuple(sheet[row_top(row) + TILE - 2, column_left(column) + 1])
 
 
 def test_frames_say_right_and_wrong():
@@ -100,7 +100,16 @@ def test_a_long_name_keeps_both_ends_and_as_much_as_fits(width):
 def test_a_caption_is_within_its_line():
     strip = tiles.line("ÅÇgjpqy_|(){}", (0, 0, 0), (255, 255, 255))
     alone = tiles.font(14).getbbox("ÅÇgjpqy_|(){}")
-    assert alone[3] <= strip.height == tiles.LINE
+    assert alone[3] <= len(strip) == tiles.LINE
+
+
+@pytest.mark.parametrize("text", ["1. 0.111", "10. -71.740", "7. 1234.567", "12. -0.000", "1" * 40])
+def test_numbers_look_like_any_other_line(text):
+    colours = (105, 113, 122), (243, 245, 248)
+    whole, strip = tiles.line(text, *colours), tiles.numbers(text, *colours)
+    padded = np.full_like(whole, colours[1][::-1])
+    padded[:, : strip.shape[1]] = strip
+    np.testing.assert_array_equal(padded, whole)
 
 
 def test_unreadable_images_are_grey_tiles():
@@ -108,7 +117,7 @@ def test_unreadable_images_are_grey_tiles():
     gallery = replace(split.gallery, names=tuple(f"broken{i}" for i in range(20)))
     result = make_result(replace(split, gallery=gallery))
     sheet = contact_sheets(result, queries=1, depth=1, seed=0)["best"]
-    red, green, blue = sheet.getpixel((column_left(1) + 20, row_top(0) + 40))
+    red, green, blue = sheet[row_top(0) + 40, column_left(1) + 20].astype(int)
     assert max(red, green, blue) - min(red, green, blue) < 10
 
 
@@ -145,5 +154,5 @@ def test_each_tile_shows_its_own_image_however_long_decoding_takes():
             shown = [result.split.query.names[pick.row]]
             shown += [result.split.gallery.names[i] for i in result.ranking.indices[pick.row, :6]]
             for column, image in enumerate(shown):
-                middle = column_left(column) + TILE // 2, row_top(row) + TILE // 2
-                assert sheet.getpixel(middle) == (sum(image.encode()) % 200,) * 3
+                middle = row_top(row) + TILE // 2, column_left(column) + TILE // 2
+                assert tuple(sheet[middle]) == (sum(image.encode()) % 200,) * 3

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from outliers_bench.reports.leaderboard import cells, read_boards, show_boards, words
+from outliers_bench.reports.leaderboard import boards_of, cells, read_boards, show_boards, words
 from tests.boards import NAME, QUERIES, detailed
 
 
@@ -92,12 +92,12 @@ def test_runs_are_compared_query_by_query(uri, client, table_runs):
     assert "= tied with the best" in out.getvalue()
 
 
-def test_a_board_ranked_by_a_cost_or_of_chosen_runs(uri, table_runs):
+def test_a_board_ranked_by_a_cost_or_of_chosen_runs(uri, client, table_runs):
     (board,), _ = read_boards(uri, data="detailed", metric="search_ms_per_query")
     assert all(row.p is None for row in board.rows)
     (board,), _ = read_boards(uri, data="detailed", metric="images_per_second")
     assert board.not_compared == ""
     assert "img/s has no figures query by query" in words.comparison(board, "images_per_second")
-    chosen = {table_runs["near"], table_runs["beside"]}
-    (board,), _ = read_boards(uri, data="detailed", runs=chosen)
+    chosen = [client.get_run(table_runs[name]) for name in ("beside", "near")]
+    (board,), _ = boards_of(client, chosen, metric="hit_at_1")
     assert [row.run_id for row in board.rows] == [table_runs["near"], table_runs["beside"]]

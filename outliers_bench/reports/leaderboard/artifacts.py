@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -20,7 +24,15 @@ T = TypeVar("T")
 _AT_ONCE = 8  # downloads
 
 
-def per_query(client: MlflowClient, runs: Sequence[Run], metric: str) -> dict[str, pd.Series]:
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What each query scored: their names, ordered, and as many numbers."""
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+
+
+def per_query(client: MlflowClient, runs: Sequence[Run], metric: str) -> dict[str, Scores]:
     """What each query scored in each run.
 
     Parameters
@@ -34,40 +46,48 @@ def per_query(client: MlflowClient, runs: Sequence[Run], metric: str) -> dict[st
 
     Returns
     -------
-    dict of str to Series
-        By run id; float64, indexed by the query's name and ordered by it. Runs without the file,
-        without the column, or with a name twice are absent.
+    dict of str to Scores
+        By run id. Runs without the file, without the column, or with a name twice are absent.
     """
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # runs on one split share their names
 
-    def read(path: Path) -> pd.Series | None:
-        found = _column(path, "query", [metric])
-        return None if found is None or found.index.has_duplicates else found[metric].sort_index()
+    def read(path: Path) -> Scores | None:
+        rows = _rows(path, "query", [metric])
+        if rows is None or len({name for name, _ in rows}) < len(rows):
+            return None
+        rows.sort()
+        names = tuple(name for name, _ in rows)
+        values = np.array([value for _, (value,) in rows], dtype=np.float64)
+        return Scores(known.setdefault(names, names), values)
 
     return _read_all(client, runs, "per_query.csv", read)
 
 
-def per_class(client: MlflowClient, runs: Sequence[Run], metric: str) -> dict[str, pd.DataFrame]:
+def per_class(
+    client: MlflowClient, runs: Sequence[Run], metric: str
+) -> dict[str, dict[str, tuple[float, float]]]:
     """The columns `metric` and `queries` by class, of each run that has them; see `per_query`."""
-    return _read_all(
-        client, runs, "per_class.csv", lambda path: _column(path, "class", [metric, "queries"])
-    )
+
+    def read(path: Path) -> dict[str, tuple[float, float]] | None:
+        rows = _rows(path, "class", [metric, "queries"])
+        return None if rows is None else {name: (value, n) for name, (value, n) in rows}
+
+    return _read_all(client, runs, "per_class.csv", read)
 
 
-def _column(path: Path, key: str, columns: Sequence[str]) -> pd.DataFrame | None:
-    import pandas as pd
-
+def _rows(
+    path: Path, key: str, columns: Sequence[str]
+) -> list[tuple[str, tuple[float, ...]]] | None:
+    """Names with their numbers; not by pandas, which takes half a second to import."""
     try:
-        # A class may well be called "NA" or "007": names are text, whatever they look like.
-        found = pd.read_csv(
-            path,
-            usecols=[key, *columns],
-            dtype={key: "str", **dict.fromkeys(columns, "float64")},
-            keep_default_na=False,
-            float_precision="round_trip",
-        )
-    except (OSError, ValueError):  # not there, empty, or without such a column
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            header = next(rows)
+            name, places = header.index(key), [header.index(column) for column in columns]
+            return [(row[name], tuple(float(row[at]) for at in places)) for row in rows if row]
+    # Not there, empty, without such a column, or cut short.
+    except (OSError, StopIteration, ValueError, IndexError, csv.Error):
         return None
-    return found.set_index(key)
 
 
 def _read_all(

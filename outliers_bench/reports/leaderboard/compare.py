@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING
 from outliers_bench.reports.leaderboard.boards import Row
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from outliers_bench.reports.leaderboard.artifacts import Scores
 
 
-def with_significance(
-    rows: Sequence[Row], values: Mapping[str, pd.Series]
-) -> tuple[list[Row], str]:
+def with_significance(rows: Sequence[Row], values: Mapping[str, Scores]) -> tuple[list[Row], str]:
     """Compare every run with the first, query by query.
 
     Parameters
     ----------
     rows : sequence of Row
         Measured ones, the best first.
-    values : mapping of str to Series
+    values : mapping of str to Scores
         By run id, what each query scored; see `artifacts.per_query`.
 
     Returns
@@ -36,18 +34,16 @@ def with_significance(
     from outliers_bench.evaluation.paired import compare_with_best
 
     # NaN stands in a run's file where something went wrong with it.
-    values = {run_id: told for run_id, told in values.items() if np.isfinite(told).all()}
+    values = {run_id: told for run_id, told in values.items() if np.isfinite(told.values).all()}
     best = values.get(rows[0].run_id)
     if best is None:
         return list(rows), "Nothing was compared: the best run has no figures query by query."
-    if not len(best):
+    if not best.names:
         return list(rows), "Nothing was compared: no query was scored."
     # A run may stand in two rows of a table; it is one run to the test.
     asked = list(dict.fromkeys(row.run_id for row in rows if row.run_id in values))
-    alike = [run_id for run_id in asked if values[run_id].index.equals(best.index)]
-    found = compare_with_best(
-        np.stack([values[run_id].to_numpy(dtype=np.float64) for run_id in alike]), 0
-    )
+    alike = [run_id for run_id in asked if values[run_id].names == best.names]
+    found = compare_with_best(np.stack([values[run_id].values for run_id in alike]), 0)
     at = {run_id: position for position, run_id in enumerate(alike)}
     compared = [
         row

@@ -121,7 +121,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _html(boards: Sequence[Board], metric: str, ui: str) -> str:
-    # Only here: matplotlib takes a second to import.
+    # Only here: the other formats need no Jinja2.
     from outliers_bench.reports.leaderboard.page import render
 
     return render(boards, metric=metric, ui=ui)

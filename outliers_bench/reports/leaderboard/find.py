@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def find(
     *,
     experiment: str | None,
     data: str | None,
-    runs: Collection[str] | None,
+    runs: Sequence[Run] | None,
 ) -> Found:
     """Look for the runs; the parameters are those of `read_boards`.
 
@@ -69,7 +68,7 @@ def find(
 
 
 def _candidates(
-    client: MlflowClient, experiments: Sequence[str] | None, runs: Collection[str] | None
+    client: MlflowClient, experiments: Sequence[str] | None, runs: Sequence[Run] | None
 ) -> Iterable[Run]:
     """Runs, not sweeps, newest first."""
     if runs is None:
@@ -79,21 +78,13 @@ def _candidates(
     return sorted(
         (
             run
-            for run in _by_id(client, runs)
+            for run in runs
             if run.data.tags.get("kind") == "run"
             and run.info.lifecycle_stage == "active"
             and (experiments is None or run.info.experiment_id in experiments)
         ),
         key=lambda run: -int(run.info.start_time or 0),
     )
-
-
-def _by_id(client: MlflowClient, runs: Collection[str]) -> Iterable[Run]:
-    from mlflow.exceptions import MlflowException
-
-    for run_id in runs:
-        with suppress(MlflowException):  # deleted for good since
-            yield client.get_run(run_id)
 
 
 def identity(run: Run) -> str:

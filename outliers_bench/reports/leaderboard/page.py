@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from outliers_bench.reports.leaderboard.columns import Column, columns
 from outliers_bench.reports.leaderboard.heatmap import HeatMap, heat_map
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from markupsafe import Markup
 
 _HERE = Path(__file__).parent
@@ -74,8 +76,25 @@ def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
     ui : str
         Address of the MLflow UI, for the links to runs.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return template().render(
+        heading=readable.title(metric),
+        metric=metric,
+        sections=[_section(board, metric, ui) for board in boards],
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        script=Markup(script),  # noqa: S704 - our own
+        script_digest=digest,
+        alpha=ALPHA,
+    )
+
+
+@cache
+def template() -> Template:
+    """The page's template, compiled, which takes longer than to fill it in."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -84,20 +103,10 @@ def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html.j2").render(
-        heading=readable.title(metric),
-        metric=metric,
-        sections=[_section(board, n, metric, ui) for n, board in enumerate(boards)],
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
-        script=Markup(script),  # noqa: S704 - our own
-        script_digest=digest,
-        alpha=ALPHA,
-    )
+    return environment.get_template("page.html.j2")
 
 
-def _section(board: Board, position: int, metric: str, ui: str) -> _Section:
+def _section(board: Board, metric: str, ui: str) -> _Section:
     from markupsafe import Markup
 
     # Intervals stand below their scores, and a method's parts below its model.
@@ -105,10 +114,7 @@ def _section(board: Board, position: int, metric: str, ui: str) -> _Section:
     every = columns(board, metric)
     shown = [column for column in every if column.key not in inside]
     accuracy = metric if is_score(metric) else "hit_at_1"
-    drawn = [
-        pareto.plot(board.measured, metric=accuracy, cost=cost, name=f"b{position}-{cost}")
-        for cost in pareto.COSTS
-    ]
+    drawn = [pareto.plot(board.measured, metric=accuracy, cost=cost) for cost in pareto.COSTS]
     return _Section(
         board=board,
         title=words.title(board),

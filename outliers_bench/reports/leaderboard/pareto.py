@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from outliers_bench.reports.leaderboard.axes import set_limits, set_ticks
+from outliers_bench.reports.leaderboard.axes import (
+    Axis,
+    cost_limits,
+    cost_ticks,
+    score_limits,
+    score_ticks,
+)
 from outliers_bench.reports.leaderboard.boards import Row, label, short_labels
 from outliers_bench.reports.leaderboard.columns import heading, long_heading, number, range_text
-from outliers_bench.reports.leaderboard.placing import write_names
-from outliers_bench.reports.leaderboard.svg import embedded
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from outliers_bench.reports.leaderboard.lettering import ABOVE, BELOW, text_width
+from outliers_bench.reports.leaderboard.placing import Box, place_names
+from outliers_bench.reports.leaderboard.svg import Drawing
 
 COSTS = ("images_per_second", "search_ms_per_query", "index_bytes")
 _MORE_IS_BETTER = ("images_per_second",)
-_INCHES = (5.2, 3.9)
-_FONT = 9
-# Stand-ins that the page's style sheet gives its colours, so that dark mode reaches the plot.
-_COLOURS = {
-    "#010101": "var(--ink)",
-    "#020202": "var(--faint)",
-    "#030303": "var(--line)",
-    "#040404": "var(--accent)",
-    "#050505": "var(--dot)",
-    "#060606": "var(--card)",
-}
-_INK, _FAINT, _LINE, _ACCENT, _DOT, _CARD = _COLOURS
+_WIDTH, _HEIGHT = 374.4, 280.8  # points
+_TOP, _BOTTOM, _RIGHT = 7.0, 244.3, 368.8  # of what the axes enclose
+_PAD = 3.5  # points between an axis and its numbers
+_CALLED = 19.3  # points beside these, for what the axis is called
+_INK, _FAINT, _LINE, _ACCENT, _DOT, _CARD = (
+    f"var(--{name})" for name in ("ink", "faint", "line", "accent", "dot", "card")
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ def front(points: Sequence[Point], *, more_is_better: bool) -> list[Point]:
     return kept
 
 
-def plot(rows: Sequence[Row], *, metric: str, cost: str, name: str) -> str | None:
+def plot(rows: Sequence[Row], *, metric: str, cost: str) -> str | None:
     """Draw accuracy against a cost, the Pareto front as steps.
 
     Parameters
@@ -71,108 +66,91 @@ def plot(rows: Sequence[Row], *, metric: str, cost: str, name: str) -> str | Non
         Measured ones.
     metric, cost : str
         What goes up and what goes to the right (logarithmic).
-    name : str
-        What the picture's inner names begin with; they are unique on the page then.
 
     Returns
     -------
     str or None
         An `<svg>` element to stand in HTML; None where no row has both above zero.
     """
-    import matplotlib as mpl
-
     points = [
         Point(_printable(text), row, row.metrics[cost], row.metrics[metric])
         for text, row in zip(short_labels(rows), rows, strict=True)
         if metric in row.metrics and row.metrics.get(cost, 0) > 0
     ]
-    if not points:
-        return None
-    look: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": _FONT}
-    with mpl.rc_context(look), warnings.catch_warnings():
-        # The page's fonts may have what matplotlib's has not.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        file = io.StringIO()
-        draw(points, metric, cost).savefig(file, format="svg", metadata={"Date": None})
-    return embedded(
-        file.getvalue(),
-        name=name,
-        colours=_COLOURS,
-        titles={_gid(n): _told(point, metric, cost) for n, point in enumerate(points)},
-        alt=f"{heading(metric)} against {long_heading(cost)}; the table above has every figure",
-    )
+    return draw(points, metric, cost) if points else None
 
 
 def _printable(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())
 
 
-def draw(points: Sequence[Point], metric: str, cost: str) -> Figure:
+def draw(points: Sequence[Point], metric: str, cost: str) -> str:
     """The drawing itself."""
-    # Not pyplot: it keeps its figures and chooses a window system.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=_INCHES, dpi=72)  # as SVG counts, so that extents hold there
-    figure.patch.set_visible(False)
-    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    axes = figure.subplots()
-    figure.subplots_adjust(left=0.115, right=0.985, top=0.975, bottom=0.13)
-    _style(axes, metric, cost)
-    ends = [end for point in points for end in (point.row.interval(metric) or (point.y,))]
-    set_limits(axes, [point.x for point in points], [*ends, *(point.y for point in points)])
-    set_ticks(figure, axes, cost)
+    alt = f"{heading(metric)} against {long_heading(cost)}; the table above has every figure"
+    drawing = Drawing(_WIDTH, _HEIGHT, alt)
+    x, y = _axes(drawing, points, metric, cost)
     more_is_better = cost in _MORE_IS_BETTER
     best = front(points, more_is_better=more_is_better)
-    _dots(axes, points, best, metric)
+    for point in points:
+        if (interval := point.row.interval(metric)) is not None:
+            ends = [(x.at(point.x), y.at(end)) for end in interval]
+            drawing.line(ends, _colour(point, best), opacity=0.5)
+    for corner in ((x.start, y.end), (x.end, y.start)):
+        drawing.line([(x.start, y.start), corner], _LINE, 0.8)
     # What is at least this good costs at least this much: level until the next better one.
-    far = axes.get_xlim()[0 if more_is_better else 1]
-    xs, ys = [point.x for point in best], [point.y for point in best]
+    far = x.start if more_is_better else x.end
+    across = [x.at(point.x) for point in best]
     steps = list(
         zip(
-            [x for x in (*xs, far) for _ in range(2)][1:],
-            [y for y in ys for _ in range(2)] + [ys[-1]],
+            [place for place in (*across, far) for _ in range(2)][1:],
+            [y.at(point.y) for point in best for _ in range(2)] + [y.at(best[-1].y)],
             strict=True,
         )
     )
-    axes.plot(*zip(*steps, strict=True), color=_ACCENT, linewidth=1.4, zorder=3)
-    write_names(
-        axes,
-        [(point.label, (point.x, point.y)) for point in reversed(best)],  # the most accurate first
-        [(point.x, point.y) for point in points],
+    drawing.line(steps, _ACCENT, 1.4)
+    for point in points:
+        told = _told(point, metric, cost)
+        drawing.dot((x.at(point.x), y.at(point.y)), _colour(point, best), _CARD, title=told)
+    names = place_names(
+        # The most accurate first.
+        [(point.label, (x.at(point.x), y.at(point.y))) for point in reversed(best)],
+        [(x.at(point.x), y.at(point.y)) for point in points],
         steps,
-        renderer,
-        ink=_INK,
-        lead=_FAINT,
+        Box(x.start, y.end, x.end, y.start),
     )
-    return figure
+    for name in names:
+        if name.lead is not None:
+            drawing.line(name.lead, _FAINT, 0.6)
+        drawing.text(name.text, (name.box.left, name.box.bottom - BELOW), _INK)
+    return str(drawing)
 
 
-def _style(axes: Axes, metric: str, cost: str) -> None:
-    axes.set_facecolor("none")
+def _colour(point: Point, best: Sequence[Point]) -> str:
+    return _ACCENT if point in best else _DOT
+
+
+def _axes(drawing: Drawing, points: Sequence[Point], metric: str, cost: str) -> tuple[Axis, Axis]:
+    """Draw the grid with its numbers; the axes of cost and of accuracy."""
+    ends = [end for point in points for end in point.row.interval(metric) or ()]
+    low, high = score_limits([*ends, *(point.y for point in points)])
+    y = Axis(low, high, _BOTTOM, _TOP)
+    up = score_ticks(low, high)
+    widest = max(text_width(text) for _, text in up)
+    left = widest + _PAD + _CALLED
+    x = Axis(*cost_limits([point.x for point in points]), left, _RIGHT, logarithmic=True)
+    below = _BOTTOM + _PAD + ABOVE
+    for value, text in cost_ticks(x, cost, paper=_WIDTH):
+        drawing.line([(x.at(value), _BOTTOM), (x.at(value), _TOP)], _LINE, 0.7)
+        drawing.text(text, (x.at(value), below), _FAINT, anchor="middle")
+    for value, text in up:
+        drawing.line([(left, y.at(value)), (_RIGHT, y.at(value))], _LINE, 0.7)
+        drawing.text(text, (left - _PAD, y.at(value) + ABOVE / 2), _FAINT, anchor="end")
     better = "more is better" if cost in _MORE_IS_BETTER else "less is better"
-    axes.set_xlabel(f"{long_heading(cost)} (log; {better})", color=_FAINT)
-    axes.set_ylabel(heading(metric), color=_FAINT)
-    axes.grid(color=_LINE, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=_FAINT, length=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_LINE)
-
-
-def _dots(axes: Axes, points: Sequence[Point], best: Sequence[Point], metric: str) -> None:
-    for position, point in enumerate(points):
-        colour = _ACCENT if point in best else _DOT
-        if (interval := point.row.interval(metric)) is not None:
-            axes.plot([point.x] * 2, interval, color=colour, linewidth=1, alpha=0.5, zorder=2)
-        dot = axes.plot([point.x], [point.y], "o", color=colour, markersize=6, zorder=4)[0]
-        dot.set_markeredgecolor(_CARD)
-        dot.set_gid(_gid(position))
-
-
-def _gid(position: int) -> str:
-    return f"dot-{position}-"
+    middle = (left + _RIGHT) / 2, below + ABOVE + BELOW + 4
+    drawing.text(f"{long_heading(cost)} (log; {better})", middle, _FAINT, anchor="middle")
+    middle = left - _PAD - widest - 6, (_TOP + _BOTTOM) / 2
+    drawing.text(heading(metric), middle, _FAINT, anchor="middle", upwards=True)
+    return x, y
 
 
 def _told(point: Point, metric: str, cost: str) -> str:

@@ -4,87 +4,104 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.backend_bases import RendererBase
-    from matplotlib.text import Annotation
-    from matplotlib.transforms import Bbox
+from outliers_bench.reports.leaderboard.lettering import ABOVE, BELOW, text_width
 
 _AWAY = (6, 16, 28, 42, 58)  # points between a dot and its name, nearest first
 _DIRECTIONS = ((1, 0), (1, -1), (1, 1), (-1, 0), (-1, -1), (-1, 1), (0, 1), (0, -1))
+_DOT, _BESIDE = 5, 2  # points that a dot takes to each side, and that are kept around a name
+_BEFORE = 2  # points between a dot's middle and the line to it
 Place = tuple[float, float]
 
 
-def write_names(
-    axes: Axes,
+class Box(NamedTuple):
+    """A rectangle on paper, in points from its left upper corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def padded(self, by: float) -> Box:
+        """The same, larger on each side."""
+        return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the two share anything."""
+        across = self.left <= other.right and other.left <= self.right
+        return across and self.top <= other.bottom and other.top <= self.bottom
+
+    def within(self, other: Box) -> bool:
+        """Whether it lies in the other."""
+        across = other.left <= self.left and self.right <= other.right
+        return across and other.top <= self.top and self.bottom <= other.bottom
+
+
+class Name(NamedTuple):
+    """A name where it is written; `lead` is a line back to a dot that it does not stand beside."""
+
+    text: str
+    box: Box
+    lead: tuple[Place, Place] | None
+
+
+def place_names(
     named: Sequence[tuple[str, Place]],
     dots: Sequence[Place],
     line: Sequence[Place],
-    renderer: RendererBase,
-    *,
-    ink: str,
-    lead: str,
-) -> None:
-    """Write the names that find a free place.
+    inside: Box,
+) -> list[Name]:
+    """The names that find a free place.
 
     Parameters
     ----------
-    axes : Axes
-        With limits that stay.
     named : sequence of (str, place)
         Names and where their dots are, the one that matters most first.
     dots, line : sequence of place
         What is not to be covered: every dot, and the corners of a line.
-    renderer : RendererBase
-        Knows how wide text is.
-    ink, lead : str
-        Colours of a name, and of the line back to a dot that it does not stand beside.
+    inside : Box
+        Where names may stand.
     """
-    from matplotlib.transforms import Bbox
-
-    inside = axes.get_window_extent(renderer)
-    on_paper = [axes.transData.transform(place) for place in dots]
-    taken: list[Bbox] = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in on_paper]
-    corners = [axes.transData.transform(place) for place in line]
+    taken = [Box(x, y, x, y).padded(_DOT) for x, y in dots]
     taken += [
-        Bbox([[min(ax, bx) - 1, min(ay, by) - 1], [max(ax, bx) + 1, max(ay, by) + 1]])
-        for (ax, ay), (bx, by) in pairwise(corners)
+        Box(min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)).padded(1)
+        for (ax, ay), (bx, by) in pairwise(line)
     ]
-    for name, place in named:
-        text = axes.annotate(
-            name,
-            place,
-            xytext=(0, 0),
-            textcoords="offset points",
-            color=ink,
-            zorder=5,
-            parse_math=False,
-            arrowprops={"arrowstyle": "-", "color": lead, "linewidth": 0.6, "shrinkA": 1},
-        )
-        if not _placed(text, renderer, inside, taken):
-            text.remove()
+    placed = []
+    for text, dot in named:
+        if (name := _placed(text, dot, inside, taken)) is not None:
+            placed.append(name)
+            taken.append(name.box.padded(_BESIDE))
+    return placed
 
 
-def _placed(text: Annotation, renderer: RendererBase, inside: Bbox, taken: list[Bbox]) -> bool:
-    """Move a name to the nearest free place; False where there is none."""
-    from matplotlib.text import Text
-
+def _placed(text: str, dot: Place, inside: Box, taken: Sequence[Box]) -> Name | None:
+    """A name in the nearest free place; None where there is none."""
+    wide, high = text_width(text), ABOVE + BELOW
     for away in _AWAY:
         for right, up in _DIRECTIONS:
-            text.set_position((right * away, up * away))
-            text.set_horizontalalignment("left" if right > 0 else "right" if right else "center")
-            text.set_verticalalignment("bottom" if up > 0 else "top" if up else "center")
-            # The annotation's own extent would include its line.
-            text.update_positions(renderer)
-            box = Text.get_window_extent(text, renderer).padded(2)
-            fits = inside.containsx(box.x0) and inside.containsx(box.x1)
-            fits = fits and inside.containsy(box.y0) and inside.containsy(box.y1)
-            if fits and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                # A line back to the dot, where the name does not stand beside it.
-                if text.arrow_patch is not None:
-                    text.arrow_patch.set_visible(away > _AWAY[0])
-                return True
-    return False
+            left = dot[0] + right * away - (1 - right) * wide / 2
+            top = dot[1] - up * away - (1 + up) * high / 2
+            box = Box(left, top, left + wide, top + high)
+            room = box.padded(_BESIDE)
+            if room.within(inside) and not any(room.overlaps(other) for other in taken):
+                return Name(text, box, None if away == _AWAY[0] else _lead(box, dot))
+    return None
+
+
+def _lead(box: Box, dot: Place) -> tuple[Place, Place] | None:
+    """From the edge of a name to its dot, on the line from its middle."""
+    room = box.padded(_BESIDE + 1)
+    x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+    across, down = dot[0] - x, dot[1] - y
+    long = (across**2 + down**2) ** 0.5
+    leaves = min(
+        half / abs(part)
+        for half, part in (((room.right - x), across), ((room.bottom - y), down))
+        if part
+    )
+    ends = 1 - _BEFORE / long
+    if leaves >= ends:
+        return None
+    return (x + leaves * across, y + leaves * down), (x + ends * across, y + ends * down)

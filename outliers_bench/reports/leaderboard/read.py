@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,9 @@ from outliers_bench.reports.leaderboard.compare import with_significance
 from outliers_bench.reports.leaderboard.find import Found, find, identity, numbers, split_of
 from outliers_bench.reports.leaderboard.settings import settings
 from outliers_bench.reports.leaderboard.table_rows import Figures, unmeasured
-from outliers_bench.tracking.store import database_path, open_client, resolve_uri
+from outliers_bench.tracking.store import database_path, open_client
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -33,7 +32,6 @@ def read_boards(
     experiment: str | None = None,
     data: str | None = None,
     table: str | None = None,
-    runs: Collection[str] | None = None,
 ) -> tuple[list[Board], dict[str, int]]:
     """Read the finished runs from MLflow and rank them, split by split.
 
@@ -50,8 +48,6 @@ def read_boards(
     table : str or None
         Only the runs of that published table; its other rows follow, with the reason why they
         have no figures.
-    runs : collection of str or None
-        Only the runs with these ids.
 
     Returns
     -------
@@ -69,11 +65,30 @@ def read_boards(
     path = database_path(uri)
     if path is not None and not path.exists():
         raise BenchError(f"no runs yet: there is no {path}; {_HOW}, or say where with --uri")
-    figures = Figures(table)
-    client = open_client(uri)
+    figures = Figures(table)  # refuses what is no table, before MLflow is imported
+    return _read(open_client(uri), figures, metric, experiment=experiment, data=data)
+
+
+def boards_of(
+    client: MlflowClient, runs: Sequence[Run], *, metric: str
+) -> tuple[list[Board], dict[str, int]]:
+    """The same of runs that were just read, and of no others; see `read_boards`."""
+    return _read(client, Figures(None), metric, runs=runs)
+
+
+def _read(
+    client: MlflowClient,
+    figures: Figures,
+    metric: str,
+    *,
+    experiment: str | None = None,
+    data: str | None = None,
+    runs: Sequence[Run] | None = None,
+) -> tuple[list[Board], dict[str, int]]:
+    table = figures.table
     found = find(client, figures, experiment=experiment, data=data, runs=runs)
     asked = (("experiment", experiment), ("data", data), ("table", table))
-    where = resolve_uri(uri) + "".join(f", {name} {value}" for name, value in asked if value)
+    where = client.tracking_uri + "".join(f", {name} {value}" for name, value in asked if value)
     if not found.finished and not (table and found.others):
         raise BenchError(f"no finished runs in {where}; {_HOW}")
     with_metric = [run for run in found.finished if metric in numbers(run)]
@@ -197,13 +212,12 @@ def _with_tables(client: MlflowClient, board: Board, runs: Sequence[Run], metric
     return replace(board, rows=(*rows, *unmeasured_rows), not_compared=why)
 
 
-def _with_classes(board: Board, found: dict[str, pd.DataFrame], metric: str) -> Board:
+def _with_classes(
+    board: Board, found: Mapping[str, Mapping[str, tuple[float, float]]], metric: str
+) -> Board:
     values: dict[str, dict[str, float]] = {}
     queries: dict[str, int] = {}
     for run_id, table in found.items():
-        names = list(map(str, table.index))
-        cells = zip(names, table[metric].tolist(), strict=True)
-        values[run_id] = {name: value for name, value in cells if math.isfinite(value)}
-        asked = zip(names, table["queries"].tolist(), strict=True)
-        queries |= {name: int(n) for name, n in asked if math.isfinite(n)}
+        values[run_id] = {name: value for name, (value, _) in table.items() if math.isfinite(value)}
+        queries |= {name: int(n) for name, (_, n) in table.items() if math.isfinite(n)}
     return replace(board, class_metric=metric, per_class=values, class_queries=queries)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from outliers_bench.identity import IRRELEVANT
 from outliers_bench.reports.leaderboard.boards import TAGS
 
 if TYPE_CHECKING:
@@ -36,6 +35,11 @@ def settings(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _differing(runs: Sequence[Run]) -> Iterable[tuple[str, str]]:
+    if len(runs) == 1:
+        return [(runs[0].info.run_id, "")]
+    # Only where it is needed, for it imports Hydra.
+    from outliers_bench.identity import IRRELEVANT
+
     names = dict.fromkeys(name for run in runs for name in run.data.params)
     differing = [
         name
@@ -52,9 +56,14 @@ def _differing(runs: Sequence[Run]) -> Iterable[tuple[str, str]]:
         for run in runs
     ]
     times = Counter(told)
-    for run, text in zip(runs, told, strict=True):
-        also = f"run {run.info.run_id[:8]}" if times[text] > 1 else ""
-        yield run.info.run_id, " ".join(part for part in (text, also) if part)
+    also = [
+        f"run {run.info.run_id[:8]}" if times[text] > 1 else ""
+        for run, text in zip(runs, told, strict=True)
+    ]
+    return [
+        (run.info.run_id, " ".join(part for part in parts if part))
+        for run, *parts in zip(runs, told, also, strict=True)
+    ]
 
 
 def _short(value: str) -> str:

@@ -1,60 +1,80 @@
-"""A drawing of matplotlib's as a part of an HTML page."""
+"""A drawing as a part of an HTML page: lines, dots and text as SVG."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
+from outliers_bench.reports.leaderboard.lettering import SIZE
 
-def embedded(
-    svg: str, *, name: str, colours: Mapping[str, str], titles: Mapping[str, str], alt: str
-) -> str:
-    """An `<svg>` element without what only a file of its own needs.
+
+class Drawing:
+    """An `<svg>` element; what is drawn later covers what was drawn before.
+
+    Colours are whatever CSS takes, such as `var(--ink)`: the page's style sheet gives them their
+    values, so that dark mode reaches the drawing.
 
     Parameters
     ----------
-    svg : str
-        What matplotlib wrote.
-    name : str
-        What ids in the drawing begin with; they are unique on the page then.
-    colours : mapping of str to str
-        What takes the place of a colour. Only attributes are changed: text is the user's.
-    titles : mapping of str to str
-        By the id of a group, what is told where one points at it.
+    width, height : float
+        In points.
     alt : str
         What is read out in the drawing's place.
     """
-    root = ET.fromstring(svg)  # noqa: S314 - written by matplotlib a moment ago
-    stand_ins = re.compile("|".join(map(re.escape, colours)))
-    for element in root.iter():
-        element.tag = _local(element.tag)
-        title = titles.get(element.get("id", ""))
-        element.attrib = {
-            _local(key): stand_ins.sub(lambda found: colours[found[0]], _renamed(key, value, name))
-            for key, value in element.attrib.items()
-        }
-        if title is not None:
-            told = ET.Element("title")
-            told.text = title
-            element.insert(0, told)
-    for unwanted in root.findall("metadata"):
-        root.remove(unwanted)
-    for size in ("width", "height"):  # the style sheet's business
-        root.attrib.pop(size, None)
-    root.attrib |= {"role": "img", "aria-label": alt}
-    return ET.tostring(root, encoding="unicode")
+
+    def __init__(self, width: float, height: float, alt: str) -> None:
+        self._root = ET.Element(
+            "svg",
+            {
+                "viewBox": f"0 0 {_number(width)} {_number(height)}",
+                "role": "img",
+                "aria-label": alt,
+                "style": f"font-size: {_number(SIZE)}px; fill: none",
+            },
+        )
+
+    def line(
+        self,
+        places: Iterable[tuple[float, float]],
+        colour: str,
+        width: float = 1.0,
+        *,
+        opacity: float = 1.0,
+    ) -> None:
+        """Draw a line from place to place."""
+        path = " L ".join(f"{_number(x)} {_number(y)}" for x, y in places)
+        style = f"stroke: {colour}; stroke-width: {_number(width)}"
+        if opacity < 1:
+            style += f"; stroke-opacity: {_number(opacity)}"
+        ET.SubElement(self._root, "path", {"d": f"M {path}", "style": style})
+
+    def dot(self, place: tuple[float, float], colour: str, edge: str, *, title: str) -> None:
+        """Draw a dot that tells its title where one points at it."""
+        x, y = map(_number, place)
+        style = f"fill: {colour}; stroke: {edge}"
+        dot = ET.SubElement(self._root, "circle", {"cx": x, "cy": y, "r": "3", "style": style})
+        ET.SubElement(dot, "title").text = title
+
+    def text(
+        self,
+        text: str,
+        place: tuple[float, float],
+        colour: str,
+        *,
+        anchor: str = "start",
+        upwards: bool = False,
+    ) -> None:
+        """Write a text that starts, ends or has its middle at a place, which is on its line."""
+        x, y = map(_number, place)
+        attributes = {"x": x, "y": y, "style": f"fill: {colour}", "text-anchor": anchor}
+        if upwards:
+            attributes["transform"] = f"rotate(-90 {x} {y})"
+        ET.SubElement(self._root, "text", attributes).text = text
+
+    def __str__(self) -> str:
+        return ET.tostring(self._root, encoding="unicode")
 
 
-def _local(name: str) -> str:
-    """A name without its namespace: HTML knows what is SVG's."""
-    return name.rpartition("}")[2]
-
-
-def _renamed(key: str, value: str, name: str) -> str:
-    """An attribute's value with the ids in it made the page's own."""
-    if key == "id":
-        return f"{name}-{value}"
-    if _local(key) == "href":
-        return value.replace("#", f"#{name}-", 1)
-    return value.replace("url(#", f"url(#{name}-")
+def _number(value: float) -> str:
+    """To a hundredth of a point, which nobody sees."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
