@@ -12,7 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -140,6 +140,8 @@ def _value(kind: object, text: str) -> object:
         return None
     if kind in (str, str | None):  # 0012 and 1e5 may be names
         return text
+    if get_origin(kind) is list and text and not text.startswith("["):  # a=b,c as well as a=[b,c]
+        return text.split(",")
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

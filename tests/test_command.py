@@ -46,6 +46,8 @@ def test_options_words_and_defaults() -> None:
     feed = words("lion", "keeper=0012", "food=fish", "kilos=2", "sea/lion", "note=1e5")
     assert feed == Feed("0012", ["lion", "sea/lion"], Food.fish, 2, 2.0, "1e5")
     assert words("keeper=a=b", "animals=[x,y]", "z").animals == ["x", "y", "z"]
+    assert words("keeper=a", "animals=x,y").animals == words("keeper=a", "animals=[x,y]").animals
+    assert words("keeper=a", "animals=x").animals == ["x"]
     assert words("keeper=a", "note=null").note is None
 
 
