@@ -1,0 +1,1 @@
+"""Images from the web into class folders, politely, with where each came from."""
