@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
@@ -248,6 +247,8 @@ def _check_ranges(config: Config) -> None:
 @cache  # Hydra keeps what it was told, for as long as the process lives
 def register() -> None:
     """Make known to Hydra what is no file below conf/: the schema and the experiments."""
+    from hydra.core.config_store import ConfigStore
+
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     for group, schemas in SCHEMAS.items():

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
 USAGE = """\
@@ -80,6 +79,8 @@ def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
     HydraException
         If the overrides do not compose.
     """
+    from hydra import compose, initialize_config_dir
+
     groups = [
         *config_groups(conf),
         *((f"+{group}", files) for group, files in config_groups(experiments, "experiments")),

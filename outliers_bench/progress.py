@@ -23,7 +23,15 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
     unit : str
         What is counted, for the rate.
     """
+    if total <= 1:  # one step is no progress, and rich takes a tenth of a second to import
+        yield from items
+        return
     from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:  # nobody to see a bar, and its thread takes milliseconds to start
+        yield from items
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -40,10 +48,6 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
             speed = task.finished_speed or task.speed
             return Text("" if speed is None else f"{speed:,.0f} {unit}/s")
 
-    console = Console(stderr=True)
-    if not console.is_terminal:  # nobody to see a bar, and its thread takes milliseconds to start
-        yield from items
-        return
     columns = (
         TextColumn("{task.description:>8}"),
         BarColumn(),

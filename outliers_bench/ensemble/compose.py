@@ -10,14 +10,10 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
-from outliers_bench.explain import explain
 from outliers_bench.features.extractor import Model
 
 _HOW = "write each as a model's name and its options, as in ['mobilenet image_size=160',sift]"
@@ -44,6 +40,9 @@ def compose_members(
     BenchError
         If a model or an option does not exist, or a value is of the wrong type.
     """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
     where: AbstractContextManager[Any] = nullcontext()
     if not GlobalHydra.instance().is_initialized():
         where = initialize_config_dir(str(conf), version_base="1.3")
@@ -52,6 +51,11 @@ def compose_members(
 
 
 def _member(member: str, shared: Mapping[str, Any], told: str) -> Model:
+    from hydra import compose
+    from hydra.errors import HydraException
+
+    from outliers_bench.explain import explain
+
     if not isinstance(member, str) or not member.strip():
         raise BenchError(f"{told}: that names no model; {_HOW}")
     try:

@@ -1,0 +1,1 @@
+"""Searching the gallery of a finished run with a photo of one's own."""
