@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from outliers_bench import published
+from outliers_bench.beside import score_beside
 from outliers_bench.config import Config
+from outliers_bench.data.leakage import Audited
 from outliers_bench.data.shared import splits
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.errors import BenchError
@@ -21,6 +23,7 @@ from outliers_bench.methods.build import build
 from outliers_bench.methods.idle import tell_untrained
 from outliers_bench.methods.method import Method
 from outliers_bench.reports.table import show, show_finished
+from outliers_bench.search.card import keep_card
 from outliers_bench.tracking.entries import add_tags, find_finished
 from outliers_bench.tracking.model_log import link_model
 from outliers_bench.tracking.models import fetch_model
@@ -38,13 +41,18 @@ class Prepared(NamedTuple):
     """A run that nothing speaks against: everything that can be refused early has been checked."""
 
     config: Config
-    split: Split
+    audited: Audited
     method: Method
     meter: Meter
 
+    @property
+    def split(self) -> Split:
+        """What is ranked and scored."""
+        return self.audited.split
+
 
 def prepare(config: Config) -> Prepared:
-    """Find the photos, cut them, and check all that can be known before the work.
+    """Find the photos, cut and audit them, and check all that can be known before the work.
 
     Raises
     ------
@@ -55,14 +63,21 @@ def prepare(config: Config) -> Prepared:
     config.cache.check()
     meter = Meter.begun()
     with meter.stage("load"):
-        split = splits.load(config.data, seed=config.seed, cache=config.cache.path)
+        given = splits.given(config.data, seed=config.seed, cache=config.cache.path)
     for uri in config.model.model_uris:
         target = str(config.cache.path / "fetched")
         remember(uri, Path(recorder(config.tracking.uri).call(fetch_model, uri, target)))
         config.model.check()
     method = build(config, meter)
-    check(config, split, method)
-    return Prepared(config, split, method, meter)
+    tell_untrained(config)
+    check(config, given, method)  # before the audit, which decodes what it has not seen
+    with meter.stage("audit"):
+        audited = splits.audited(
+            config.data, seed=config.seed, cache=config.cache.path, given=given
+        )
+    if audited.dropped:
+        check(config, audited.split, method)
+    return Prepared(config, audited, method, meter)
 
 
 def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
@@ -85,7 +100,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
     BenchError
         If weights do not fit, too many images cannot be read, or MLflow cannot be reached.
     """
-    config, split, method, meter = prepared
+    config, audited, method, meter = prepared
+    split = audited.split
     same = identity(config, split)
     if config.skip_finished and _finished(config, split, same, overrides):
         return None
@@ -99,8 +115,10 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
     ) as recording:
         for uri in config.model.model_uris:
             recording.submit(link_model, uri)
-        total = len(split.images) + len(split.left_out)
-        split = split.without(method.extract(split.images, commit=recording.confirm))
+        images = audited.whole.images
+        total = len(images) + len(audited.whole.left_out)
+        audited = audited.without(method.extract(images, commit=recording.confirm))
+        split = audited.split
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
         method.fit(split, RecordedTraining(recording))
         ranking = method.rank(split, depth(config, split))
@@ -110,9 +128,12 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
                 evaluation = evaluate(ranking, split, k=config.k)
                 intervals = confidence_intervals(evaluation.per_query, seed=config.seed)
                 evaluation = replace(evaluation, intervals=intervals)
-        result = Result(split, ranking, evaluation, meter.costs(len(split.query)))
+        costs = meter.costs(len(split.query))
+        beside = score_beside(config, method, audited, depth)
+        result = Result(split, ranking, evaluation, costs, audited.leaks, beside)
         sheets = method.pictures(result) if config.pictures.queries else {}
         pictures = log_result(recording, result, config, more_sheets=sheets)
+        keep_card(config, split, recording.confirm())
     show(result, recording.confirm(), pictures=pictures)
     return result
 
@@ -136,7 +157,6 @@ def check(config: Config, split: Split, method: Method) -> None:
             f"{split.name}: no query has a gallery image of its class, so nothing could be "
             "scored; query and gallery must share class names"
         )
-    tell_untrained(config)
     method.check(split)
 
 

@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from outliers_bench.data.leaks import Leaks
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -135,18 +138,21 @@ class Split:
     name : str
         The data set's name, as it stands in MLflow and the leaderboard.
     train, query, gallery : ImageSet
-        Disjoint by content; without labels, a query's content may stand in the gallery too, for
-        it must be ranked all the same. `train` may be empty. With `leave_one_out`, query and
-        gallery are the same set, and a query's own image is left out of its ranking.
+        A content may stand in more than one of them; see `data.leakage`. `train` may be empty.
+        With `leave_one_out`, query and gallery are the same set, and a query's own image is left
+        out of its ranking.
     leave_one_out : bool
         Whether every image is a query against all others.
     left_out : tuple of LeftOut
         Images of the source that stand in no part, with the reason.
+    also : ImageSet or None
+        Those of them that are embedded all the same: copies that were dropped, for the score
+        beside.
 
     Raises
     ------
     BenchError
-        If query or gallery is empty, or a content stands in two parts.
+        If query or gallery is empty, or a content stands twice in the labelled part of a split.
     ValueError
         If the parts have different readers.
     """
@@ -157,6 +163,7 @@ class Split:
     gallery: ImageSet
     leave_one_out: bool = False
     left_out: tuple[LeftOut, ...] = field(default=())
+    also: ImageSet | None = None
 
     def __post_init__(self) -> None:
         for part in ("query", "gallery"):
@@ -164,12 +171,10 @@ class Split:
                 raise BenchError(f"{self.name}: no images in {part}")
         if any(part.reader is not self.gallery.reader for part in (self.train, self.query)):
             raise ValueError(f"{self.name}: the parts of a split share one reader")
-        train, query, gallery = (
-            set(part.digests) for part in (self.train, self.query, self.gallery)
-        )
-        scored_apart = self.labelled and not self.leave_one_out
-        if train & (query | gallery) or (scored_apart and query & gallery):
-            raise BenchError(f"{self.name}: the same image content stands in two parts")
+        for part in ("train", "query", "gallery"):
+            images: ImageSet = getattr(self, part)
+            if images.labels is not None and len(set(images.digests)) < len(images):
+                raise BenchError(f"{self.name}: the same image content stands twice in {part}")
 
     @property
     def labelled(self) -> bool:
@@ -178,8 +183,9 @@ class Split:
 
     @property
     def images(self) -> ImageSet:
-        """Every image of the split once, without labels."""
-        return self._once(self.train, self.gallery, self.query)
+        """Every image of the split once, and those of `also`, without labels."""
+        also = () if self.also is None else (self.also,)
+        return self._once(*also, self.train, self.gallery, self.query)
 
     @property
     def asked(self) -> ImageSet:
@@ -226,6 +232,7 @@ class Split:
             query=gallery if self.leave_one_out else self.query.without(dropped),
             gallery=gallery,
             left_out=(*self.left_out, *unreadable.values()),
+            also=None if self.also is None else self.also.without(dropped),
         )
 
 
@@ -317,8 +324,8 @@ class Costs:
     peak_memory_bytes : int
         Peak resident memory of the process during this run.
     seconds : dict of str to float
-        Wall time by stage: load, embed or detect, fit, index, search, evaluate; `decode` is the
-        time spent decoding, summed over threads, and lies within `embed` or `detect`.
+        Wall time by stage: load, audit, embed or detect, fit, index, search, evaluate; `decode` is
+        the time spent decoding, summed over threads, and lies within `embed` or `detect`.
     index_build_seconds : float or None
         Wall time of building the index, by this run or by the earlier one that kept it.
     recall_at_10 : float or None
@@ -342,13 +349,55 @@ class Costs:
 
 
 @dataclass(frozen=True, eq=False)
+class Beside:
+    """What the same method scores on the same photos with, or without, those that leak.
+
+    Parameters
+    ----------
+    name : {"without_leaks", "with_leaks"}
+        Which of the two; begins the names of its metrics.
+    evaluation : Evaluation
+        Its scores, with their intervals.
+    queries, gallery : int
+        How many photos were asked, and searched.
+    """
+
+    name: Literal["without_leaks", "with_leaks"]
+    evaluation: Evaluation
+    queries: int
+    gallery: int
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The scores under their names in MLflow: `without_leaks/hit_at_1`."""
+        return {f"{self.name}/{name}": v for name, v in self.evaluation.metrics.items()}
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Their 95% intervals under the same names."""
+        return {f"{self.name}/{name}": v for name, v in self.evaluation.intervals.items()}
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """One finished benchmark: what was ranked, what it is worth, what it took.
 
-    `evaluation` is None where the query or gallery photos have no labels.
+    Parameters
+    ----------
+    split : Split
+    ranking : Ranking
+    evaluation : Evaluation or None
+        None where the query or gallery photos have no labels.
+    costs : Costs
+    leaks : Leaks or None
+        What stands, or stood, in two parts; None where nobody looked.
+    beside : Beside or None
+        The other score, where there are leaks and anything is left to be scored.
     """
 
     split: Split
     ranking: Ranking
     evaluation: Evaluation | None
     costs: Costs
+    leaks: Leaks | None = None
+    beside: Beside | None = None

@@ -40,11 +40,13 @@ def test_labels_have_classes():
         image_set(["p", "q"], [0, 5])
 
 
-def test_parts_are_disjoint_by_content():
+def test_a_content_stands_once_in_a_labelled_part_and_may_stand_in_two():
     split = toy_split([0, 1], [0, 1])
     copy = replace(split.query, digests=split.gallery.digests)
-    with pytest.raises(BenchError, match="same image content"):
-        Split("toy", split.train, copy, split.gallery)
+    assert len(Split("toy", split.train, copy, split.gallery).images) == 2
+    twice = replace(split.query, digests=split.gallery.digests[:1] * 2)
+    with pytest.raises(BenchError, match="same image content stands twice in query"):
+        Split("toy", split.train, twice, split.gallery)
 
 
 def test_fingerprint_is_of_content_not_of_names_or_order():

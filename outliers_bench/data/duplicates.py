@@ -1,4 +1,4 @@
-"""An image content stands once in a split, under one label."""
+"""An image content stands once in a part, and under one label."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from outliers_bench.types import ImageSet, LeftOut
 
 
 def deduplicate(parts: Sequence[ImageSet]) -> tuple[list[ImageSet], list[LeftOut]]:
-    """Take off exact copies, and every copy of a content that bears two labels.
+    """Take off exact copies within a part, and every copy of a content that bears two labels.
 
-    Of copies in several parts, the one in the part named first stays. Within a part, the first by
-    group and name stays; names decide nothing else, so a renamed file changes no split.
+    The first by group and name stays; names decide nothing else, so a renamed file changes no
+    split. What stands in two parts is left to the audit; see `data.leakage`.
 
     Parameters
     ----------
@@ -43,7 +43,9 @@ def deduplicate(parts: Sequence[ImageSet]) -> tuple[list[ImageSet], list[LeftOut
         for number, _, row in found:
             by_label.setdefault(_label(parts[number], row), (number, row))
         by_label.pop(None, None)
-        kept = parts[found[0][0]].names[found[0][2]]
+        first: dict[int, int] = {}
+        for number, _, row in found:
+            first.setdefault(number, row)
         for number, _, row in found:
             part = parts[number]
             name, label = part.names[row], _label(part, row)
@@ -55,7 +57,8 @@ def deduplicate(parts: Sequence[ImageSet]) -> tuple[list[ImageSet], list[LeftOut
                 twin = parts[twin_part].names[twin_row]
                 detail = f"is {label!r} here and {other!r} as {twin}"
                 left_out.append(LeftOut(name, "conflicting_labels", detail))
-            elif (number, row) != (found[0][0], found[0][2]):
+            elif row != first[number]:
+                kept = part.names[first[number]]
                 left_out.append(LeftOut(name, "duplicate", f"same content as {kept}"))
             else:
                 continue

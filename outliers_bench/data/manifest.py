@@ -57,7 +57,7 @@ class Manifest(CutSource):
         table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
         if ready:
             return ready_made(table, name=self.title())
-        return self.cut(table.images(), table.left_out, seed=seed)
+        return self.cut(table.images(), table.left_out, seed=seed, cache=cache)
 
 
 def _read(file: Path, given: str) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import MISSING
 
 from outliers_bench.data.files import absolute
+from outliers_bench.data.leakage import Leakage, grouped
 from outliers_bench.data.split import Protocol, check_shares, cut
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, LeftOut, Split
@@ -25,10 +26,13 @@ class DataSource:
         The data set's name in MLflow and the leaderboard; None takes the folder's or file's own.
     max_unreadable : float
         Largest share of images that may be unreadable before the run stops, 0 to 1.
+    leakage : Leakage
+        What becomes of photos that stand in two parts, exactly or nearly.
     """
 
     name: str | None = None
     max_unreadable: float = 0.01
+    leakage: Leakage = Leakage.report
 
     def title(self) -> str:
         """The data set's name as it stands in MLflow; known without loading, and never fails."""
@@ -82,12 +86,17 @@ class CutSource(DataSource):
         """See `DataSource.check`."""
         super().check()
         check_shares(train=self.train, query=self.query)
+        if self.leakage is Leakage.group and self.protocol is Protocol.leave_one_out:
+            raise BenchError(
+                "data.leakage=group puts photos that are nearly the same into one part, and "
+                "data.protocol=leave_one_out has no parts; use data.leakage=drop"
+            )
 
     def load(self, *, seed: int, cache: Path) -> Split:
         """Collect the images and cut them; see `DataSource.load`."""
         self.check()
         images, left_out = self.collect(cache)
-        return self.cut(images, left_out, seed=seed)
+        return self.cut(images, left_out, seed=seed, cache=cache)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
         """All readable images with their labels, and those that are none of them.
@@ -99,8 +108,12 @@ class CutSource(DataSource):
         """
         raise NotImplementedError
 
-    def cut(self, images: ImageSet, left_out: Sequence[LeftOut], *, seed: int) -> Split:
-        """Cut images as the options say; see `cut`."""
+    def cut(
+        self, images: ImageSet, left_out: Sequence[LeftOut], *, seed: int, cache: Path
+    ) -> Split:
+        """Cut images as the options say; see `cut` and `Leakage`."""
+        if self.leakage is Leakage.group:
+            images = grouped(images, cache=cache)
         return cut(
             images,
             name=self.title(),

@@ -122,7 +122,7 @@ def read_table(
 def ready_made(table: Table, *, name: str) -> Split:
     """The split that the rows' own parts say.
 
-    A content in several parts stays in query first, then in the gallery, then in train.
+    A content may stand in several parts, once in each of those that have labels; see `Leakage`.
 
     Raises
     ------
@@ -145,6 +145,6 @@ def ready_made(table: Table, *, name: str) -> Split:
     if query.labels is not None:
         for part, images in (("query", query), ("gallery", gallery)):
             if len(images) == 0:
-                raise BenchError(f"{name}: every image in {part} is a copy of one elsewhere")
+                raise BenchError(f"{name}: every image in {part} bears two labels")
         check_classes(gallery, name=f"{name}, gallery")
     return Split(name, train, query, gallery, left_out=(*table.left_out, *copies))

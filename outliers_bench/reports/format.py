@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from outliers_bench.data.leakage import counted
 from outliers_bench.types import Costs, Result
 
 _ABSOLUTE = 1000.0
@@ -171,6 +172,51 @@ def counts(result: Result) -> list[tuple[str, str]]:
     if result.evaluation is not None and result.evaluation.unanswerable:
         reasons.append(f"{result.evaluation.unanswerable:,} queries with nothing to find")
     return [*found, ("left out", ", ".join(reasons) or "nothing")]
+
+
+def leaks(metrics: Mapping[str, float]) -> str:
+    """What an audit has found, and what it does to the score; empty where there are no leaks.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        A run's, by their names in MLflow.
+
+    Examples
+    --------
+    >>> leaks({"leaks_exact": 20, "leaks_near": 1, "hit_at_1": 0.5, "without_leaks/hit_at_1": 0.25})
+    '21 photos stand in two parts (20 exactly, 1 nearly): hit@1 0.500, without them 0.250'
+    """
+    exact, near = (metrics.get(f"leaks_{kind}", 0.0) for kind in ("exact", "near"))
+    if not exact + near:
+        return ""
+    two_labels = metrics.get("leaks_two_labels", 0.0)
+    within = "leaks_gallery_gallery" in metrics
+    told = counted(exact, near, within=within) + (
+        f", {two_labels:,.0f} under two labels" if two_labels else ""
+    )
+    for name, words in (("without", "without them"), ("with", "with them")):
+        beside = [metric for metric in metrics if metric.startswith(f"{name}_leaks/")]
+        if beside:
+            metric = beside[0].partition("/")[2]
+            both = score(metrics[metric]), score(metrics[beside[0]])
+            return f"{told}: {title(metric)} {both[0]}, {words} {both[1]}"
+    return told
+
+
+def audit(result: Result) -> list[tuple[str, str]]:
+    """Heading and value of what an audit of the split has found, where it found anything."""
+    if result.leaks is None:
+        return []
+    counts = result.leaks.counts()
+    metrics = {} if result.evaluation is None else result.evaluation.metrics
+    beside = {} if result.beside is None else result.beside.metrics
+    told = leaks({**metrics, **beside, **counts})
+    unjudged = counts.get("leaks_unjudged", 0)
+    return [
+        *([("leaks", told)] if told else []),
+        *([("not judged", f"{unjudged:,} too small or too flat")] if unjudged else []),
+    ]
 
 
 def command(overrides: Sequence[str]) -> str:

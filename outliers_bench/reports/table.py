@@ -50,7 +50,11 @@ def show(
     found = result.evaluation
     metrics, intervals = ({}, {}) if found is None else (found.metrics, found.intervals)
     _print_scores(console, handle.name, result.split.name, metrics, intervals)
-    for name, value in (*readable.counts(result), *readable.costs(result)):
+    for name, value in (
+        *readable.counts(result),
+        *readable.audit(result),
+        *readable.costs(result),
+    ):
         _print_fact(console, name, wrap(value, max(console.width - _NAME_WIDTH, 20)))
     if pictures:
         _print_fact(console, "pictures", [_place(f"{handle.artifact_uri}/pictures")])
@@ -79,6 +83,8 @@ def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
         if {low := f"ci95/{name}_low", high := f"ci95/{name}_high"} <= run.metrics.keys()
     }
     _print_scores(console, run.name, run.data, metrics, intervals)
+    if told := readable.leaks(run.metrics):
+        _print_fact(console, "leaks", wrap(told, max(console.width - _NAME_WIDTH, 20)))
     when = datetime.fromtimestamp(run.begun).astimezone()
     _print_fact(console, "finished", [f"already, begun {when:%Y-%m-%d %H:%M}; nothing computed"])
     _print_fact(console, "MLflow run", [run.run_id])

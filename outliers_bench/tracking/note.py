@@ -36,7 +36,7 @@ def describe_result(
         *([picture(_pictured(pictures), run_id)] if pictures else []),
         f"{name} on {result.split.name}",
         *([table(("metric", "value"), found)] if found else []),
-        table(("images", ""), readable.counts(result)),
+        table(("images", ""), [*readable.counts(result), *readable.audit(result)]),
         table(("cost", ""), readable.costs(result)),
     ]
     if pictures:

@@ -14,6 +14,7 @@ import numpy as np
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.reports.contact_sheet import contact_sheets
+from outliers_bench.reports.leaks_sheet import leaks_sheet
 from outliers_bench.tracking.note import describe_result
 from outliers_bench.tracking.run import Recording
 from outliers_bench.tracking.tables import write_tables
@@ -41,13 +42,21 @@ def metrics_of(result: Result) -> dict[str, float]:
     Scores stand under their own names, stage timings as `seconds_<stage>`. `images_per_second` is
     the rate at which the features of this model were computed with this engine, by this run or an
     earlier one. What is not known (scores without labels, a rate that nobody measured) is absent.
-    The ends of the 95% intervals, `ci95/<metric>_low` and `_high`, stand last.
+    Photos that stand in two parts are counted as `leaks_...`, and where there are some, the scores
+    without them, or with them where they were dropped, are `without_leaks/<metric>` and
+    `with_leaks/<metric>`. The ends of the 95% intervals, `ci95/<metric>_low` and `_high`, stand
+    last.
     """
     costs, split = result.costs, result.split
     left_out = Counter[str](item.kind for item in split.left_out)
     scores = {} if result.evaluation is None else result.evaluation.metrics
+    intervals = {} if result.evaluation is None else dict(result.evaluation.intervals)
+    if result.beside is not None:
+        scores = {**scores, **result.beside.metrics}
+        intervals |= result.beside.intervals
     numbers: dict[str, float | None] = {
         **scores,  # first, as MLflow's pages keep the order
+        **({} if result.leaks is None else result.leaks.counts()),
         "images_per_second": costs.images_per_second,
         "search_ms_per_query": costs.search_ms_per_query,
         "recall_at_10": costs.recall_at_10,
@@ -66,8 +75,8 @@ def metrics_of(result: Result) -> dict[str, float]:
     }
     if result.evaluation is not None:
         numbers["queries_unanswerable"] = result.evaluation.unanswerable
-        for name, (low, high) in result.evaluation.intervals.items():
-            numbers |= {f"ci95/{name}_low": low, f"ci95/{name}_high": high}
+    for name, (low, high) in intervals.items():
+        numbers |= {f"ci95/{name}_low": low, f"ci95/{name}_high": high}
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
@@ -101,6 +110,9 @@ def log_result(
         **contact_sheets(result, queries=pictures.queries, depth=pictures.depth, seed=config.seed),
         **(more_sheets or {}),
     }
+    if result.leaks and pictures.queries:
+        leaking = leaks_sheet(result.leaks, name=result.split.name)
+        sheets |= {} if leaking is None else {"leaks": leaking}
     folder = tempfile.mkdtemp()
     try:
         # The pictures are encoded while the rest is written.

@@ -15,6 +15,8 @@ from outliers_bench.types import Evaluation, ImageSet, IntArray, Result, Split
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from outliers_bench.data.leaks import Leaks
+
 
 def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> None:
     """Write every table of a result into a folder.
@@ -25,7 +27,7 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
         What a run found.
     folder : Path
         Exists; gets `ranking.parquet` and, where they have rows, `per_query.csv`,
-        `per_class.csv` and `left_out.csv`.
+        `per_class.csv`, `left_out.csv` and `leaks.csv`.
     depth : int or None
         How many gallery images a query to keep in the ranking; None keeps all.
     """
@@ -36,6 +38,8 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
     if result.split.left_out:
         rows = [(item.name, item.kind, item.detail) for item in result.split.left_out]
         _write_csv(folder / "left_out.csv", ("name", "kind", "detail"), rows)
+    if result.leaks:
+        _write_csv(folder / "leaks.csv", *_leaks(result.leaks))
 
 
 def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> None:
@@ -134,6 +138,17 @@ def _per_class(evaluation: Evaluation) -> tuple[Sequence[str], Iterable[Sequence
         for name, values in ordered
     ]
     return ("class", "queries", *metrics), rows
+
+
+def _leaks(leaks: Leaks) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    header = ("part", "photo", "label", "other_part", "other_photo", "other_label")
+    rows = []
+    for pair in leaks.pairs:
+        ends: list[str | None] = []
+        for row in (pair.first, pair.second):
+            ends += [leaks.parts[row], leaks.images.names[row], leaks.labels[row]]
+        rows.append((*("" if end is None else end for end in ends), pair.kind, pair.likeness))
+    return (*header, "kind", "likeness"), rows
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -177,18 +177,18 @@ def test_prepared_without_labels_ranks_every_query_even_if_the_gallery_has_it(pr
     (prepared / "train/class_000/same.png").write_bytes(one.read_bytes())
     split = load(PreparedFolders(root=str(prepared)), tmp_path)
     assert not split.labelled
-    assert (len(split.train), len(split.query), len(split.gallery)) == (18, 6, 7)
+    assert (len(split.train), len(split.query), len(split.gallery)) == (19, 6, 7)
     assert split.train.labels is not None
-    assert [item.name for item in split.left_out] == ["train/class_000/same.png"]
+    assert split.left_out == ()
 
 
-def test_prepared_copies_go_from_gallery_and_train(prepared, tmp_path):
+def test_prepared_copies_stay_once_in_each_part(prepared, tmp_path):
     one = sorted((prepared / "query/class_000").iterdir())[0]
-    (prepared / "gallery/class_000/same.png").write_bytes(one.read_bytes())
-    (prepared / "train/class_000/same.png").write_bytes(one.read_bytes())
+    for part in ("query", "gallery", "train"):
+        (prepared / part / "class_000/same.png").write_bytes(one.read_bytes())
     split = load(PreparedFolders(root=str(prepared)), tmp_path)
-    assert (len(split.train), len(split.query), len(split.gallery)) == (18, 6, 6)
-    assert Counter(item.kind for item in split.left_out) == {"duplicate": 2}
+    assert (len(split.train), len(split.query), len(split.gallery)) == (19, 6, 7)
+    assert [item.name for item in split.left_out] == ["query/class_000/same.png"]
 
 
 def test_prepared_names_what_it_does_not_read(prepared, tmp_path):

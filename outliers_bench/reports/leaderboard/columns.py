@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outliers_bench.evaluation.names import is_score, less_is_better
 from outliers_bench.evaluation.paired import ALPHA
@@ -28,6 +28,8 @@ _LONG = {
     "img/s": "images/s",
 }
 TIED = "="
+LEAKS = {"without_leaks": "without leaks", "with_leaks": "with leaks"}
+"""Scores beside the headline, by what their names begin with; see `types.Beside`."""
 _IF_USED = ("rerank", "settings")  # parts of a method that most have not
 
 
@@ -97,7 +99,7 @@ def rank_text(row: Row) -> str:
 
 def number(metric: str, value: float) -> str:
     """A metric's value as people read it."""
-    if is_score(metric) or metric.startswith("recall_at_"):
+    if is_score(metric.rpartition("/")[2]) or metric.startswith("recall_at_"):
         return readable.score(value)
     if metric.endswith("_bytes"):
         return readable.size(value)
@@ -128,6 +130,9 @@ def p_text(p: float, *, at_most: bool = False) -> str:
 
 def heading(metric: str) -> str:
     """What stands over a metric's column."""
+    begin, _, bare = metric.partition("/")
+    if begin in LEAKS:
+        return f"{readable.title(bare)} {LEAKS[begin]}"
     return _COSTS.get(metric) or readable.title(metric)
 
 
@@ -206,6 +211,11 @@ def _measured(board: Board, metric: str) -> Iterator[Column]:
             )
         if any(row.p is not None for row in board.rows):
             yield Column("p", "p", "p, Holm", True, _p, lambda row: row.p)
+        for key, told in LEAKS.items():
+            beside = f"{key}/{name}"
+            if any(beside in row.metrics for row in board.rows):
+                title = f"{heading(name)} {told}"
+                yield replace(_metric(beside), key=key, heading=told, title=title)
     for name in _COSTS:
         if name != "recall_at_10" or any(name in row.metrics for row in board.rows):
             yield _metric(name)

@@ -14,7 +14,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.reports import format as readable
 from outliers_bench.reports.leaderboard import provenance, words
 from outliers_bench.reports.leaderboard.boards import METHOD, SCORES, Board, Row
-from outliers_bench.reports.leaderboard.columns import columns
+from outliers_bench.reports.leaderboard.columns import LEAKS, columns
 from outliers_bench.tracking.note import table as markdown_table
 
 FORMATS = ("terminal", "md", "csv", "html")
@@ -173,7 +173,12 @@ def _fenced(text: str) -> str:
 
 def _csv(boards: Sequence[Board], metric: str) -> str:
     scores = list(dict.fromkeys((metric, *SCORES)))
-    numbers = list(dict.fromkeys((*scores, *_NUMBERS)))
+    beside = [
+        name
+        for name in (f"{leaks}/{score}" for leaks in LEAKS for score in scores)
+        if any(name in row.metrics for board in boards for row in board.rows)
+    ]
+    numbers = list(dict.fromkeys((*scores, *beside, *_NUMBERS)))
     intervals = [
         name
         for name in numbers

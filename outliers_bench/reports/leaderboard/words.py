@@ -9,7 +9,7 @@ from outliers_bench.evaluation.names import is_score
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.reports import format as readable
 from outliers_bench.reports.leaderboard.boards import Board, Row, label, short_labels
-from outliers_bench.reports.leaderboard.columns import TIED, heading, number, range_text
+from outliers_bench.reports.leaderboard.columns import LEAKS, TIED, heading, number, range_text
 
 _NAMED = 4  # methods that are named in a sentence
 _LONGEST_TAG = 5000  # characters; MLflow has no longer ones, and the recorder cuts them
@@ -43,7 +43,32 @@ def best(board: Board, metric: str) -> list[str]:
     elif any(row.p is not None for row in others):
         they = "They are better than every other run" if equals else "It is better than every run"
         sentences.append(f"{they} that was compared.")
+    sentences += leaks(board, metric)
     return [*sentences, *(line for line in (board.not_compared, comparison(board, metric)) if line)]
+
+
+def leaks(board: Board, metric: str) -> list[str]:
+    """Sentences about photos that stand, or stood, in two parts; none where there are none.
+
+    Of a board whose first run would not be first on the same photos without them, that is said.
+    """
+    found = [readable.leaks(_counts(row)) for row in board.measured]
+    told = [f"{text}." for text in dict.fromkeys(found) if text]
+    for key, words in LEAKS.items():
+        beside = f"{key}/{metric}"
+        values = {row.run_id: row.metrics.get(beside) for row in board.measured}
+        most = max((value for value in values.values() if value is not None), default=None)
+        if most is not None and all((values[row.run_id] or 0) < most for row in board.best):
+            first = next(row for row in board.measured if values[row.run_id] == most)
+            told.append(
+                f"The best {words}: {label(first)}, {heading(metric)} {number(metric, most)}."
+            )
+    return told
+
+
+def _counts(row: Row) -> dict[str, float]:
+    """What an audit has counted, without scores."""
+    return {name: n for name, n in row.metrics.items() if name.startswith("leaks_")}
 
 
 def _named(board: Board, rows: Collection[Row]) -> str:
@@ -63,6 +88,16 @@ def legend(board: Board, shown: Collection[str]) -> dict[str, str]:
         lines["p"] = (
             f"{TIED} tied with the best: a paired permutation test on the same queries does not "
             f"tell them apart (p ≥ {ALPHA} after Holm)."
+        )
+    if "without_leaks" in shown:
+        lines["without_leaks"] = (
+            "without leaks: the same run, scored again without the photos that stand in two parts, "
+            "exactly or nearly."
+        )
+    if "with_leaks" in shown:
+        lines["with_leaks"] = (
+            "with leaks: the same run, scored again with the photos that were dropped because they "
+            "stood in two parts."
         )
     if any(key.startswith("published_") for key in shown):
         lines["published"] = (
