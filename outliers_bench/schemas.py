@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.manifest import Manifest
+from outliers_bench.data.named.known import NAMED
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.synthetic import Synthetic
@@ -42,6 +43,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "manifest": Manifest,
         "silhouettes": Silhouettes,
         "synthetic": Synthetic,
+        **NAMED,
     },
     "model": {
         "backbone": Backbone,

@@ -1,0 +1,66 @@
+"""Image sets out of arrays: what the small classical data sets are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from outliers_bench.data.content import content_hash
+from outliers_bench.types import RGB, ImageSet, IntArray
+
+
+@dataclass(frozen=True)
+class Block:
+    """Images that lie in one file.
+
+    Parameters
+    ----------
+    name : str
+        The file's.
+    pixels : array of uint8, shape (n, height, width) or (n, height, width, 3)
+        Grey or RGB; may be mapped from the file.
+    labels : array of int64, shape (n,)
+    """
+
+    name: str
+    pixels: RGB
+    labels: IntArray
+
+
+@dataclass(frozen=True)
+class BlockReader:
+    """Reads images out of arrays, named `<file>/<class>/<row>`."""
+
+    pixels: Mapping[str, RGB]
+
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
+        """One image; see `ImageReader.read`."""
+        file, _, row = name.split("/")
+        image = np.ascontiguousarray(self.pixels[file][int(row)])
+        return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def image_set(blocks: Sequence[Block], classes: Sequence[str]) -> ImageSet:
+    """The images of all blocks, in order.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+    classes : sequence of str
+        Names of the labels 0, 1, ...; without slashes.
+    """
+    return ImageSet(
+        names=tuple(
+            f"{block.name}/{classes[label]}/{row:05d}"
+            for block in blocks
+            for row, label in enumerate(block.labels.tolist())
+        ),
+        digests=tuple(
+            content_hash(image.tobytes()).digest() for block in blocks for image in block.pixels
+        ),
+        labels=np.concatenate([block.labels for block in blocks]),
+        classes=tuple(classes),
+        reader=BlockReader({block.name: block.pixels for block in blocks}),
+    )
