@@ -1,0 +1,1 @@
+"""Cleaning a folder of photos: what is wrong with it, put aside so that it can come back."""

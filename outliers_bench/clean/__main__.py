@@ -1,0 +1,125 @@
+"""python -m outliers_bench.clean: what is wrong with a folder of photos, and putting it aside."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outliers_bench.clean.options import Clean, cache_folder, out_folder
+from outliers_bench.command import main
+from outliers_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from outliers_bench.clean.inspection import Inspection
+    from outliers_bench.clean.quarantine import Quarantine
+
+PROGRAM = "python -m outliers_bench.clean"
+FOUND = 1  # exit code of linters
+
+
+def clean(options: Clean) -> int:
+    """Do what the options say; see `Clean`.
+
+    Returns
+    -------
+    int
+        Exit code.
+
+    Raises
+    ------
+    BenchError
+        If an option makes no sense, or a folder cannot be read or written.
+    """
+    from rich.console import Console
+
+    from outliers_bench.clean.quarantine import Quarantine
+    from outliers_bench.data.files import absolute, existing_folder
+
+    options.check()
+    root = existing_folder(options.root, "root")
+    if ".." in root.parts:  # whose name is no name to put something behind
+        root = root.resolve()
+    folder = absolute(options.quarantine or f"{root}.quarantine")
+    quarantine = Quarantine(root, folder)
+    quarantine.check(writing=options.apply)
+    # A file or a pipe has no width to fit into.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200, markup=False)
+    if options.undo:
+        return _undo(quarantine, console)
+    return _find(options, root, folder, quarantine, console)
+
+
+def _undo(quarantine: Quarantine, console: Console) -> int:
+    from outliers_bench.clean.report import printable
+
+    back, gone = quarantine.give_back()
+    console.print(f"{_photos(back)} back where {'it was' if back == 1 else 'they were'}.")
+    if not gone:
+        return 0
+    console.print(
+        f"{_photos(len(gone))} on the list at neither place, {printable(gone[0])} first; the list "
+        "is kept.",
+        soft_wrap=True,
+    )
+    return FOUND
+
+
+def _find(
+    options: Clean, root: Path, folder: Path, quarantine: Quarantine, console: Console
+) -> int:
+    from outliers_bench.clean.findings import Limits
+    from outliers_bench.clean.inspection import inspect
+    from outliers_bench.clean.report import show
+
+    limits = Limits(options.min_side, options.max_aspect, options.min_contrast)
+    moved = options.moved()
+    out, cache = out_folder(options.out, root), cache_folder(options.cache)
+    found = inspect(root, cache=cache, limits=limits, moved=moved, near=options.near)
+    show(found, moved, console)
+    for path in _write(found, out, options.pictures):
+        console.print(f"Written: {path}", soft_wrap=True)
+    if not options.apply:
+        if found.going:
+            told = f"Nothing was moved; apply=true moves {_photos(len(found.going))} to {folder}"
+            console.print(told, soft_wrap=True)
+        return FOUND if found.findings else 0
+    kinds: dict[str, list[str]] = {name: [] for name in found.going}
+    for finding in found.findings:
+        if finding.path in kinds:
+            kinds[finding.path].append(finding.kind)
+    done = quarantine.take(kinds)
+    back = "; undo=true puts them back" if done else ""
+    console.print(f"{_photos(done)} moved to {folder}{back}", soft_wrap=True)
+    return FOUND if any(item.path not in found.going for item in found.findings) else 0
+
+
+def _write(found: Inspection, out: Path, pictures: int) -> list[Path]:
+    """Write what was found; an old contact sheet does not stay beside new findings."""
+    from outliers_bench.clean.report import write_csv
+    from outliers_bench.clean.sheet import draw_sheet
+    from outliers_bench.data.files import reason
+    from outliers_bench.kept import written
+
+    table, picture = out / "cleaning.csv", out / "cleaning.jpg"
+    try:
+        write_csv(found.findings, table)
+        sheet = draw_sheet(found, each=pictures)
+        if sheet is None:
+            picture.unlink(missing_ok=True)
+            return [table]
+        with written(picture) as aside:
+            sheet.save(aside, quality=88)
+    except OSError as error:
+        raise BenchError(f"out={out}: {reason(error)}; nothing was moved") from None
+    return [table, picture]
+
+
+def _photos(count: int) -> str:
+    return f"{count:,} photo{'' if count == 1 else 's'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(Clean, clean, program=PROGRAM))
