@@ -1,0 +1,1 @@
+"""A retrieval competition's server: takes submissions, scores them, shows a leaderboard."""

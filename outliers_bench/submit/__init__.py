@@ -1,0 +1,1 @@
+"""A run's ranking, handed in to a competition."""
