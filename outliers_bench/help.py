@@ -17,6 +17,11 @@ Which method finds the same animal, and what does it cost?
   python -m outliers_bench -m model=vgg16,resnet50 pca.n=100,500      a sweep: every combination
   python -m outliers_bench -m '+experiments/models_we_built=glob(*)'  a published table: every row
   python -m outliers_bench.leaderboard                                compare the runs
+  python -m outliers_bench.search run=last photo.jpg                  a run's gallery, searched
+  python -m outliers_bench.submit run=last group=us url=https://...   its ranking, handed in
+
+Also, each with --help: .datasets, .collect and .clean, for photos to begin with; .competition, a
+server that takes and scores rankings.
 
 == Choices: group=option =="""
 
