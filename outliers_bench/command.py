@@ -7,6 +7,7 @@ does, the `Parameters` section what each option means, and `--help` prints just 
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 import textwrap
@@ -22,6 +23,7 @@ from outliers_bench.errors import BenchError
 T = TypeVar("T")
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+CUT_OFF = 141  # 128 + SIGPIPE
 _OPTION = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -51,13 +53,14 @@ def main(
     Returns
     -------
     int
-        Exit code: that of the work, 2 for a mistake that the user can mend, 130 after Ctrl-C.
+        Exit code: that of the work, 2 for a mistake that the user can mend, 130 after Ctrl-C, 141
+        where nobody reads the output any more.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if any(word in ("-h", "--help") for word in words):
-        print(page(options, program=program, loose=loose))
-        return 0
     try:
+        if any(word in ("-h", "--help") for word in words):
+            print(page(options, program=program, loose=loose), flush=True)
+            return 0
         return work(read(options, words, program=program, loose=loose)) or 0
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -65,6 +68,9 @@ def main(
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # `| head` has seen enough; the exit would flush once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_OFF
 
 
 def read(options: type[T], words: Sequence[str], *, program: str, loose: str | None = None) -> T:
@@ -140,8 +146,8 @@ def _value(kind: object, text: str) -> object:
         return None
     if kind in (str, str | None):  # 0012 and 1e5 may be names
         return text
-    if get_origin(kind) is list and text and not text.startswith("["):  # a=b,c as well as a=[b,c]
-        return text.split(",")
+    if get_origin(kind) is list and not text.startswith("["):  # a=b,c as well as a=[b,c]
+        return text.split(",") if text else []
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

@@ -1,5 +1,7 @@
 """Commands beside a run: options as in Hydra, one line a mistake, help from the docstring."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -80,6 +82,20 @@ def test_a_mistake_is_one_line(given, told, capsys) -> None:
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
     assert not printed.out
+
+
+def test_whoever_stops_reading_gets_no_traceback() -> None:
+    code = "from tests.test_command import *; sys.exit(main(Feed, wordy, program='x'))"
+    command = [sys.executable, "-c", f"import sys; {code}", "keeper=a"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def wordy(_):
+    for _ in range(100_000):
+        print("more")
 
 
 def test_a_word_where_none_is_wanted() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from outliers_bench.data.files import reason
 from outliers_bench.errors import BenchError
 
 
@@ -22,6 +23,24 @@ def check_writable(folders: Iterable[Path]) -> None:
     for folder in sorted(folders):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise BenchError(f"{folder} may not be written; nothing was moved")
+
+
+def make_folder(quarantine: Path) -> None:
+    """Make the folder that photos are moved to.
+
+    Raises
+    ------
+    BenchError
+        If it cannot be made, or not be written.
+    """
+    try:
+        quarantine.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(
+            f"quarantine={quarantine} cannot be made ({reason(error)}); nothing was moved, name "
+            "another folder"
+        ) from None
+    check_writable({quarantine})
 
 
 def check_room(root: Path, quarantine: Path, names: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from outliers_bench.clean.move import move, settle
-from outliers_bench.clean.possible import alone, check_room, check_writable
+from outliers_bench.clean.possible import alone, check_room, check_writable, make_folder
 from outliers_bench.clean.undo_list import Entry, UndoList
 from outliers_bench.data.files import reason
 from outliers_bench.errors import BenchError
@@ -74,7 +74,7 @@ class Quarantine:
         if not why:
             return 0
         check_writable({(self._root / name).parent for name in why})
-        self._make()
+        make_folder(self._folder)
         done = 0
         with alone(self._folder / _LOCK, f"quarantine={self._folder}"):
             entries = self._settled()
@@ -186,16 +186,6 @@ class Quarantine:
             free = str(path.with_name(f"{path.stem}~{number}{path.suffix}"))
         taken.add(free)
         return free
-
-    def _make(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BenchError(
-                f"quarantine={self._folder} cannot be made ({reason(error)}); nothing was moved, "
-                "name another folder"
-            ) from None
-        check_writable({self._folder})
 
     def _tidy(self, *, empty: bool) -> None:
         """Remove the folders that hold nothing any more."""

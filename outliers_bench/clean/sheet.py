@@ -84,7 +84,9 @@ def draw_sheet(inspection: Inspection, *, each: int) -> Image | None:
 
 def _count(found: int, groups: Sequence[list[_Tile]]) -> str:
     photos = f"{found:,} photo{'' if found == 1 else 's'}"
-    unit = "pairs" if max(len(tiles) for tiles in groups) > 1 else "of them"
+    unit = "of them"
+    if max(len(tiles) for tiles in groups) > 1:
+        unit = "pair" if len(groups) == 1 else "pairs"
     return photos if len(groups) == found else f"{photos}, {len(groups):,} {unit} shown"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from outliers_bench.collect.collection import Collection, collection, failed
+from outliers_bench.collect.collection import Collection, collection
 from outliers_bench.collect.crawl import Crawl, check_installed, run
 from outliers_bench.collect.options import Collect
+from outliers_bench.collect.outcome import failed
 from outliers_bench.collect.settings import settings
 from outliers_bench.collect.summary import summary
-from outliers_bench.collect.wanted import Wanted, by_turns, check_exclusive, once, read_list
+from outliers_bench.collect.wanted import Wanted, once, read_list
 from outliers_bench.command import main
 from outliers_bench.data.files import absolute
 from outliers_bench.errors import BenchError
@@ -34,7 +35,6 @@ def collect(options: Collect) -> int:
     """
     options.check()
     check_installed()
-    check_exclusive(options.urls, options.page, options.label)
     listed = (
         None
         if options.urls is None
@@ -84,7 +84,7 @@ async def _images(crawl: Crawl, into: Collection, todo: list[Wanted], options: C
             done += 1
             show(done, "collect")
 
-        await crawl(Images, todo=by_turns(todo), into=into, options=options, told=told)
+        await crawl(Images, todo=todo, into=into, options=options, told=told)
 
 
 if __name__ == "__main__":

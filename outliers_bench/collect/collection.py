@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outliers_bench.collect.folders import folder_of
-from outliers_bench.collect.manifest import COLLECTED, NOT_COLLECTED, Manifest, Row
-from outliers_bench.collect.outcome import KEPT, OUTCOMES
+from outliers_bench.collect.manifest import COLLECTED, NOT_COLLECTED, Manifest, Row, writing
+from outliers_bench.collect.outcome import KEPT, REMOVED, may_pass
 from outliers_bench.collect.wanted import Wanted
 from outliers_bench.data.files import reason
 from outliers_bench.errors import BenchError
@@ -51,10 +51,12 @@ class Collection:
         for each in wanted:
             there, failed = self.kept.rows.get(each.url), self.other.rows.get(each.url)
             if there is not None and there.label != each.label:
-                self._note(each, "other_label", f"collected before as {there.label}", there.path)
+                self.refuse(
+                    each, "other_label", f"collected before as {there.label}", path=there.path
+                )
             elif there is not None:
                 self.counts["there"] += 1
-            elif failed is None or again or _may_pass(failed.status):
+            elif failed is None or again or may_pass(failed.status):
                 asked.append(each)
             else:
                 self.counts[failed.status] += 1
@@ -65,76 +67,64 @@ class Collection:
 
         Raises
         ------
-        OSError
+        BenchError
             If it cannot be written.
         """
         twin = self._by_content.get(picture.sha256)
         if twin is not None:
             label = twin.label != wanted.label
             why = f"the same picture as {twin.path}" + (f", which is {twin.label}" if label else "")
-            self._note(wanted, "other_label" if label else "same", why, twin.path, final_url)
+            status = "other_label" if label else "same"
+            self.refuse(wanted, status, why, path=twin.path, final_url=final_url)
             return
         path = f"{folder_of(wanted.label)}/{picture.sha256[:_NAME]}{picture.extension}"
         file = self.root / path
-        file.parent.mkdir(exist_ok=True)
-        beside = file.with_name(f".{file.name}{_PART}")
-        beside.write_bytes(data)
-        beside.replace(file)
-        row = Row(
+        with writing(file):
+            file.parent.mkdir(exist_ok=True)
+            beside = file.with_name(f".{file.name}{_PART}")
+            beside.write_bytes(data)
+            beside.replace(file)
+        row = _row(
+            wanted,
             path=path,
-            label=wanted.label,
-            url=wanted.url,
             final_url=final_url,
-            page=wanted.page,
-            time=_now(),
             sha256=picture.sha256,
             bytes=str(picture.bytes),
             width=str(picture.width),
             height=str(picture.height),
-            licence=wanted.licence,
             status=KEPT,
         )
         self.kept.add(row)
         self._by_content[picture.sha256] = row
         self.counts[KEPT] += 1
 
-    def refuse(self, wanted: Wanted, status: str, why: str, *, final_url: str = "") -> None:
-        """Note that an image is not taken in, and why; `status` is one of `OUTCOMES`."""
-        self._note(wanted, status, why, final_url=final_url)
+    def refuse(
+        self, wanted: Wanted, status: str, why: str, *, path: str = "", final_url: str = ""
+    ) -> None:
+        """Note that an image is not taken in, and why.
 
-    def examples(self, status: str, wanted: Iterable[Wanted], n: int) -> list[Row]:
-        """The first rows with a status."""
-        rows = (self.other.rows.get(each.url) for each in wanted)
-        return [row for row in rows if row is not None and row.status == status][:n]
+        `status` is one of `OUTCOMES`, `path` the image that is there instead.
+        """
+        self.counts[status] += 1
+        self._noted.add(wanted.url)
+        self.other.add(_row(wanted, path=path, final_url=final_url, status=status, reason=why))
 
     def close(self) -> None:
         """Leave each URL once in the tables."""
         self.kept.close()
         self.other.drop((self.kept.rows.keys() & self.other.rows.keys()) - self._noted)
 
-    def _note(
-        self, wanted: Wanted, status: str, why: str, path: str = "", final_url: str = ""
-    ) -> None:
-        self.counts[status] += 1
-        self._noted.add(wanted.url)
-        self.other.add(
-            Row(
-                path=path,
-                label=wanted.label,
-                url=wanted.url,
-                final_url=final_url,
-                page=wanted.page,
-                time=_now(),
-                licence=wanted.licence,
-                status=status,
-                reason=why,
-            )
-        )
-
     def _settle(self) -> None:
         """After a kill, or what a user did to the folder: tables and files tell the same."""
-        for part in self.root.glob(f"*/.{'[0-9a-f]' * _NAME}.*{_PART}"):
-            part.unlink()
+        with writing(self.root):
+            for part in self.root.glob(f"*/.{'[0-9a-f]' * _NAME}.*{_PART}"):
+                part.unlink()
+        known = {row.path for row in self.kept.rows.values()}
+        for row in self.other.rows.values():
+            there = row.path not in known and str(_size(self.root / row.path)) == row.bytes
+            if row.status == REMOVED and there:  # put back, by clean's undo=true say
+                known.add(row.path)
+                self.kept.add(replace(row, status=KEPT, reason=""))
         lost, broken = [], []
         for row in self.kept.rows.values():
             size = _size(self.root / row.path)
@@ -143,7 +133,7 @@ class Collection:
             elif str(size) != row.bytes:  # cut off with the power, say
                 broken.append(row)
         for row in lost:
-            self.other.add(replace(row, status="removed", reason=f"{row.path} was deleted"))
+            self.other.add(replace(row, status=REMOVED, reason=f"{row.path} was deleted"))
         if lost or broken:
             self.kept.drop([row.url for row in (*lost, *broken)])
 
@@ -188,15 +178,6 @@ def collection(into: Path) -> Iterator[Collection]:
         lock.release()
 
 
-def failed(counts: Counter[str]) -> int:
-    """How many of the images asked for are not there."""
-    return sum(n for status, n in counts.items() if status in OUTCOMES and OUTCOMES[status].failed)
-
-
-def _may_pass(status: str) -> bool:
-    return status not in OUTCOMES or OUTCOMES[status].again
-
-
 def _size(file: Path) -> int | None:
     try:
         return file.stat().st_size
@@ -204,5 +185,14 @@ def _size(file: Path) -> int | None:
         return None
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _row(wanted: Wanted, **known: str) -> Row:
+    """A row of now."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Row(
+        label=wanted.label,
+        url=wanted.url,
+        page=wanted.page,
+        licence=wanted.licence,
+        time=now,
+        **known,
+    )

@@ -21,7 +21,6 @@ def folder_of(label: str) -> str:
     What is not safe on Windows, macOS or Linux is replaced, and a digest of the label added, so
     that two labels never share a folder.
     """
-    label = unicodedata.normalize("NFC", label)
     name = _FORBIDDEN.sub("_", label)
     name = "".join("_" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in name)
     name = name.lstrip(". ").rstrip(". ")

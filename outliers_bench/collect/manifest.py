@@ -7,14 +7,17 @@ which the next start cuts off; the image that it told of is asked for again.
 from __future__ import annotations
 
 import csv
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from outliers_bench.data.files import reason
 from outliers_bench.errors import BenchError
 
 COLLECTED = "collected.csv"
@@ -66,6 +69,7 @@ class Row:
 
 
 _COLUMNS = [field.name for field in fields(Row)]
+_ONE_LINE = str.maketrans("\r\n", "  ")
 
 
 class Manifest:
@@ -88,10 +92,23 @@ class Manifest:
         self.rows = {row.url: row for row in _read(path)}
 
     def add(self, row: Row) -> None:
-        """Append a row; it is with the operating system when this returns."""
-        if self._file < 0:
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        os.write(self._file, _text([row], heading=os.fstat(self._file).st_size == 0))
+        """Append a row; it is with the operating system when this returns.
+
+        Raises
+        ------
+        BenchError
+            If it cannot be written; then the table is what it was.
+        """
+        with writing(self.path):
+            if self._file < 0:
+                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            end = os.fstat(self._file).st_size
+            text = _text([row], heading=end == 0)
+            if os.write(self._file, text) < len(
+                text
+            ):  # no more room: the next row would go on here
+                os.ftruncate(self._file, end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self.rows[row.url] = row
 
     def drop(self, urls: Iterable[str]) -> None:
@@ -99,12 +116,13 @@ class Manifest:
         for url in urls:
             self.rows.pop(url, None)
         self.close()
-        if not self.rows:
-            self.path.unlink(missing_ok=True)
-            return
-        beside = self.path.with_name(f".{self.path.name}.part")
-        beside.write_bytes(_text(self.rows.values(), heading=True))
-        beside.replace(self.path)
+        with writing(self.path):
+            if not self.rows:
+                self.path.unlink(missing_ok=True)
+                return
+            beside = self.path.with_name(f".{self.path.name}.part")
+            beside.write_bytes(_text(self.rows.values(), heading=True))
+            beside.replace(self.path)
 
     def close(self) -> None:
         """Close the file; the next row opens it again."""
@@ -124,6 +142,18 @@ class Manifest:
         self.close()
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell on one line, as a `BenchError`, what keeps a file from being written."""
+    try:
+        yield
+    except OSError as error:
+        raise BenchError(
+            f"{error.filename or path}: {reason(error)}; make room or mend it, then give the same "
+            "command again, which goes on from there"
+        ) from None
+
+
 def _text(rows: Iterable[Row], *, heading: bool) -> bytes:
     """Rows as CSV. No cell has a line break, so that half a row can be told from a whole one."""
     text = StringIO()
@@ -131,20 +161,16 @@ def _text(rows: Iterable[Row], *, heading: bool) -> bytes:
     if heading:
         writer.writeheader()
     for row in rows:
-        writer.writerow({name: " ".join(cell.split()) for name, cell in asdict(row).items()})
+        writer.writerow({name: cell.translate(_ONE_LINE) for name, cell in asdict(row).items()})
     return text.getvalue().encode(errors="replace")
 
 
 def _read(path: Path) -> list[Row]:
     try:
         data = path.read_bytes() if path.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):  # a row that a kill cut off
-            os.truncate(path, len(whole))
     except OSError as error:
-        raise BenchError(f"{path}: {error.strerror or error}") from None
-    if not whole:
-        return []
+        raise BenchError(f"{path}: {reason(error)}") from None
+    whole = data[: data.rfind(b"\n") + 1]
     try:
         reader = csv.DictReader(StringIO(whole.decode("utf-8-sig"), newline=""))
         missing = set(_COLUMNS) - set(reader.fieldnames or ())
@@ -155,9 +181,12 @@ def _read(path: Path) -> list[Row]:
         )
     except (ValueError, csv.Error) as error:
         raise BenchError(f"{path} cannot be read as a table: {error}") from None
-    if missing:
+    if missing and not (_text([], heading=True).startswith(data)):  # a heading that a kill cut off
         raise BenchError(
             f"{path} was not written by this command (it has no column {min(missing)}); move it "
             "away, or collect into=another folder"
         )
+    if len(whole) < len(data):  # a row that a kill cut off
+        with writing(path):
+            os.truncate(path, len(whole))
     return rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from outliers_bench.collect.wanted import refused_url
 from outliers_bench.data.opencv import MAX_PIXELS
 from outliers_bench.errors import BenchError
 
@@ -87,7 +88,7 @@ class Collect:
         Raises
         ------
         BenchError
-            If one is out of its range.
+            If one is out of its range, or it is not clear what to collect.
         """
         at_least = {"pages": 1, "per_host": 1, "concurrency": 1, "retries": 0, "min_side": 1}
         for name, least in at_least.items():
@@ -102,3 +103,21 @@ class Collect:
             raise BenchError(f"max_pixels={self.max_pixels}: must be from 1 to {MAX_PIXELS}")
         if self.contact is not None and not (self.contact.isascii() and self.contact.isprintable()):
             raise BenchError(f"contact={self.contact}: plain ASCII, such as me@example.org, please")
+        self._check_source()
+
+    def _check_source(self) -> None:
+        """There is a list or a page, and a page has a label."""
+        if (self.urls is None) == (self.page is None):
+            raise BenchError(
+                "say what to collect: either urls=list.csv, with the columns url and label, or "
+                "page=<url> label=<what its images show>"
+            )
+        if self.page is None:
+            if self.pages != 1 or self.next is not None:
+                raise BenchError("pages= and next= go with page=, not with urls=")
+            return
+        if not (self.label or "").strip():
+            raise BenchError(f"page={self.page}: say what its images show, with label=")
+        why = refused_url(self.page)
+        if why is not None:
+            raise BenchError(f"page={self.page} {why}")

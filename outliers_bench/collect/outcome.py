@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outliers_bench.collect.options import Collect
 
 KEPT = "kept"
+REMOVED = "removed"
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Outcome:
 
 OUTCOMES = {
     "same": Outcome("same picture, other URL", failed=False),
-    "removed": Outcome("collected before, deleted since", failed=False),
+    REMOVED: Outcome("collected before, deleted since", failed=False),
     "other_label": Outcome("same picture, other label"),
     "address": Outcome("address refused", again=True),
     "robots": Outcome("robots.txt forbids it", again=True),
@@ -52,6 +58,16 @@ _MAY_PASS = (
 )
 
 
+def failed(counts: Mapping[str, int]) -> int:
+    """How many of the images asked for are not there, by counts of each status."""
+    return sum(n for status, n in counts.items() if status in OUTCOMES and OUTCOMES[status].failed)
+
+
+def may_pass(status: str) -> bool:
+    """Whether the next start tries again what ended so."""
+    return status not in OUTCOMES or OUTCOMES[status].again
+
+
 def of_status(status: int) -> tuple[str, str]:
     """Status and reason for an answer other than 200."""
     try:
@@ -59,3 +75,46 @@ def of_status(status: int) -> tuple[str, str]:
     except ValueError:
         reason = str(status)
     return ("busy" if status >= 500 or status in _MAY_PASS else "gone"), reason
+
+
+def of_error(error: BaseException | None, options: Collect) -> tuple[str, str]:
+    """Status and reason for a request without an answer.
+
+    Parameters
+    ----------
+    error : exception
+        What Scrapy hands to an errback.
+    options : Collect
+        The user's choices.
+    """
+    from scrapy import exceptions as scrapy
+
+    from outliers_bench.collect.addresses import RefusedAddressError
+    from outliers_bench.collect.polite import BusyError
+
+    said = " ".join(str(error).split())
+    broke_off = "the connection broke off"
+    if "certificate" in said.lower():
+        broke_off = "the certificate is not valid"
+    kinds: tuple[tuple[type[BaseException], str, str], ...] = (
+        (RefusedAddressError, "address", f"{said}; allow_private=true allows it"),
+        (BusyError, "busy", said),
+        (scrapy.DownloadCancelledError, "too_large", f"more than max_mb={options.max_mb:g}"),
+        (scrapy.DownloadTimeoutError, "network", f"took longer than timeout={options.timeout:g} s"),
+        (scrapy.CannotResolveHostError, "network", "there is no such host, or no network"),
+        (scrapy.DownloadConnectionRefusedError, "network", "the connection was refused"),
+        (scrapy.DownloadFailedError, "network", broke_off),
+        (scrapy.ResponseDataLossError, "network", broke_off),
+        (scrapy.IgnoreRequest, *_ignored(said)),
+    )
+    found = (each[1:] for each in kinds if isinstance(error, each[0]))
+    return next(found, ("network", f"{type(error).__name__}: {said}"))
+
+
+def _ignored(said: str) -> tuple[str, str]:
+    """What Scrapy's middlewares do not pass on; only their words tell why."""
+    if "robots.txt" in said:
+        return "robots", "robots.txt forbids it, or cannot be had"
+    if "redirections" in said:
+        return "redirects", said
+    return "too_large", said  # a small file that unpacks to a large one

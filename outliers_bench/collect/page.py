@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from outliers_bench.data.files import EXTENSIONS
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # https://html.spec.whatwg.org/multipage/images.html#parsing-a-srcset-attribute: URLs may have
 # commas inside, but neither at their beginning nor at their end.
-_CANDIDATE = re.compile(r"[\s,]*([^\s,]\S*[^\s,]|[^\s,])(?:\s+([^\s,(]+))?[^,]*(?:,|$)")
+_CANDIDATE = re.compile(r"([^\s,]\S*[^\s,]|[^\s,])(?:\s+([^\s,(]+))?[^,]*(?:,|$)")
 # What scripts that load images late put in the place of src and srcset.
 _LATE = ("data-src", "data-original", "data-lazy-src", "data-lazy")
 _LATE_SETS = ("data-srcset", "data-lazy-srcset")
@@ -128,9 +128,10 @@ def _absolute(base: str, address: str) -> str | None:
 
 def _is_image(address: str) -> bool:
     try:
-        return urlsplit(address.strip()).path.lower().endswith(EXTENSIONS)
+        name = unquote(urlsplit(address.strip()).path).rpartition("/")[2].lower()
     except ValueError:
         return False
+    return name.endswith(EXTENSIONS) and ":" not in name  # File:Lion.jpg is a wiki's page about it
 
 
 def _has(node: Selector, relation: str) -> bool:

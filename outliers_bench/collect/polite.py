@@ -15,7 +15,7 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
-from scrapy.exceptions import IgnoreRequest
+from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Request, Response
 from scrapy.robotstxt import RobotParser
 
@@ -113,7 +113,9 @@ class CrawlDelay:
 
 
 class StrictRobots(RobotsTxtMiddleware):
-    """Scrapy's, but nobody gets past it while robots.txt is on its way, or where it is broken.
+    """Scrapy's, but nobody gets past it while robots.txt is on its way, or where it cannot be had.
+
+    A server that fails, or does not answer, forbids all (RFC 9309, 2.3.1.4).
 
     Of several requests that wait for one robots.txt, Scrapy 2.19 checks one alone: all of them
     await the same Deferred, and the first to do so leaves None in it for the rest.
@@ -122,14 +124,25 @@ class StrictRobots(RobotsTxtMiddleware):
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._unreachable: dict[str, Exception] = {}
 
     async def robot_parser(self, request: Request) -> RobotParser | None:
-        """The rules of a host; None if it has none."""
-        async with self._one_at_a_time[urlsplit(request.url).netloc]:
-            return await super().robot_parser(request)
+        """The rules of a host; None if it has none, and what went wrong if nobody can tell."""
+        host = urlsplit(request.url).netloc
+        async with self._one_at_a_time[host]:
+            rules = await super().robot_parser(request)
+        if host in self._unreachable:
+            raise self._unreachable[host].with_traceback(None)
+        return rules
+
+    def _robots_error(self, exc: Exception, netloc: str) -> None:
+        """Remember that a host cannot be reached: nothing else is asked of it."""
+        super()._robots_error(exc, netloc)
+        if not isinstance(exc, IgnoreRequest | DownloadCancelledError):  # answers, of a kind
+            self._unreachable[netloc] = exc
 
     def process_response(self, request: Request, response: Response) -> Response:
-        """Take a robots.txt that a server cannot give as forbidding all (RFC 9309, 2.3.1.4)."""
+        """Take a robots.txt that a server cannot give as forbidding all."""
         # The mark that Scrapy puts on its own requests; ours never have it.
         if request.meta.get("dont_obey_robotstxt") and response.status >= 500:
             return response.replace(body=b"User-agent: *\nDisallow: /\n")

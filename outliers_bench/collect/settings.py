@@ -35,7 +35,7 @@ def settings(options: Collect) -> dict[str, Any]:
         "AUTOTHROTTLE_START_DELAY": options.delay,
         "AUTOTHROTTLE_TARGET_CONCURRENCY": float(options.per_host),
         "DOWNLOAD_TIMEOUT": options.timeout,
-        "DOWNLOAD_MAXSIZE": int(options.max_mb * 1e6),
+        "DOWNLOAD_MAXSIZE": max(1, int(options.max_mb * 1e6)),  # 0 is no limit
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_VERIFY_CERTIFICATES": True,
         "RETRY_TIMES": options.retries,

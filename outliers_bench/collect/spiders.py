@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from scrapy import Spider
-from scrapy.exceptions import (
-    CannotResolveHostError,
-    CloseSpider,
-    DownloadCancelledError,
-    DownloadConnectionRefusedError,
-    DownloadTimeoutError,
-    IgnoreRequest,
-)
+from scrapy.exceptions import CloseSpider
 from scrapy.http import Request, Response, TextResponse
 from twisted.python.failure import Failure
 
-from outliers_bench.collect.addresses import RefusedAddressError
 from outliers_bench.collect.collection import Collection
 from outliers_bench.collect.options import Collect
-from outliers_bench.collect.outcome import of_status
+from outliers_bench.collect.outcome import of_error, of_status
 from outliers_bench.collect.page import read_page
 from outliers_bench.collect.picture import RefusedPictureError, examine
-from outliers_bench.collect.polite import BusyError
-from outliers_bench.collect.wanted import Wanted, refused_url
-from outliers_bench.data.files import reason
+from outliers_bench.collect.wanted import Wanted, one_label, refused_url
 from outliers_bench.errors import BenchError
+from outliers_bench.machine import cores
+
+_DECODED_AT_ONCE = 4  # each may hold an image of 400 MB
 
 
 class Images(Spider):
@@ -58,6 +52,7 @@ class Images(Spider):
     ) -> None:
         super().__init__(self.name, **known)
         self._todo, self._into, self._options, self._told = todo, into, options, told
+        self._decoding = asyncio.Semaphore(min(cores(), _DECODED_AT_ONCE))
         self.broken: BenchError | None = None
 
     async def start(self) -> AsyncIterator[Request]:
@@ -81,43 +76,41 @@ class Images(Spider):
             self._refuse(wanted, *of_status(response.status), final_url=response.url)
             return
         try:
-            picture = await asyncio.to_thread(
-                examine,
-                response.body,
-                min_side=self._options.min_side,
-                max_pixels=self._options.max_pixels,
-            )
+            async with self._decoding:
+                picture = await asyncio.to_thread(
+                    examine,
+                    response.body,
+                    min_side=self._options.min_side,
+                    max_pixels=self._options.max_pixels,
+                )
         except RefusedPictureError as error:
             # Without a length, a connection that broke off looks like a file that ended.
             partial = error.status == "damaged" and "partial" in response.flags
             status = "network" if partial else error.status
             self._refuse(wanted, status, str(error), final_url=response.url)
             return
-        try:
+        with self._noted():
             self._into.keep(wanted, picture, response.body, final_url=response.url)
-        except OSError as error:
-            self._stop(error)
-        self._told()
 
     def failed(self, failure: Failure) -> None:
         """Note what did not arrive."""
         request: Request = failure.request  # type: ignore[attr-defined]
-        status, why = what_failed(failure.value, self._options)
+        status, why = of_error(failure.value, self._options)
         self._refuse(request.cb_kwargs["wanted"], status, why, final_url=request.url)
 
     def _refuse(self, wanted: Wanted, status: str, why: str, *, final_url: str = "") -> None:
-        try:
+        with self._noted():
             self._into.refuse(wanted, status, why, final_url=final_url)
-        except OSError as error:
-            self._stop(error)
-        self._told()
 
-    def _stop(self, error: OSError) -> None:
-        self.broken = BenchError(
-            f"into={self._options.into}: {reason(error)}; make room or mend it, then give the same "
-            "command again, which goes on from there"
-        )
-        raise CloseSpider("broken") from error
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Count what the block notes; end the crawl if that cannot be written."""
+        try:
+            yield
+        except BenchError as error:
+            self.broken = error
+            raise CloseSpider("broken") from error
+        self._told()
 
 
 class Pages(Spider):
@@ -136,7 +129,7 @@ class Pages(Spider):
     def __init__(self, *, options: Collect, found: list[Wanted], **known: Any) -> None:  # noqa: ANN401
         super().__init__(self.name, **known)
         self._options, self._found = options, found
-        self._label = " ".join((options.label or "").split())
+        self._label = one_label(options.label)
         self._seen: set[str] = set()
         self.broken: BenchError | None = None
 
@@ -165,7 +158,7 @@ class Pages(Spider):
     def failed(self, failure: Failure) -> None:
         """Tell why a page is not there."""
         request: Request = failure.request  # type: ignore[attr-defined]
-        self._stop(request.url, what_failed(failure.value, self._options)[1])
+        self._stop(request.url, of_error(failure.value, self._options)[1])
 
     def _request(self, url: str) -> Request:
         self._seen.add(url)
@@ -173,36 +166,3 @@ class Pages(Spider):
 
     def _stop(self, url: str, why: str) -> None:
         self.broken = BenchError(f"page {url}: {why}")
-
-
-def what_failed(error: BaseException | None, options: Collect) -> tuple[str, str]:
-    """Status and reason for a request without an answer.
-
-    Parameters
-    ----------
-    error : exception
-        What Scrapy hands to an errback.
-    options : Collect
-        The user's choices.
-    """
-    kinds: tuple[tuple[type[BaseException], str, str], ...] = (
-        (RefusedAddressError, "address", f"{error}; allow_private=true allows it"),
-        (BusyError, "busy", str(error)),
-        (DownloadCancelledError, "too_large", f"more than max_mb={options.max_mb:g}"),
-        (DownloadTimeoutError, "network", f"took longer than timeout={options.timeout:g} s"),
-        (CannotResolveHostError, "network", "there is no such host, or no network"),
-        (DownloadConnectionRefusedError, "network", "the connection was refused"),
-    )
-    for kind, status, why in kinds:
-        if isinstance(error, kind):
-            return status, why
-    said = str(error)
-    if isinstance(error, IgnoreRequest):
-        if "robots.txt" in said:
-            return "robots", "robots.txt forbids it, or cannot be had"
-        if "redirections" in said:
-            return "redirects", said
-        return "too_large", said  # a small file that unpacks to a large one
-    if "certificate" in said.lower():
-        return "network", "the certificate is not valid"
-    return "network", "the connection broke off"

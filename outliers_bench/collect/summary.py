@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from outliers_bench.collect.collection import Collection, failed
+from outliers_bench.collect.collection import Collection
 from outliers_bench.collect.manifest import COLLECTED, NOT_COLLECTED
-from outliers_bench.collect.outcome import KEPT, OUTCOMES
+from outliers_bench.collect.outcome import KEPT, OUTCOMES, failed
 from outliers_bench.collect.wanted import Wanted
 
 _EXAMPLES = 3
@@ -36,7 +36,8 @@ def summary(into: Collection, wanted: Sequence[Wanted], *, given: str) -> Iterat
     for status, outcome in OUTCOMES.items():
         if counts[status] and outcome.failed:
             yield _line(f"  {outcome.about}", counts[status])
-            for row in into.examples(status, wanted, _EXAMPLES):
+            rows = (into.other.rows.get(each.url) for each in wanted)
+            for row in [row for row in rows if row and row.status == status][:_EXAMPLES]:
                 yield f"    {row.url}: {row.reason}"
     yield ""
     yield f"images, and where each came from: {given}, {COLLECTED} in it"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
-from itertools import chain, zip_longest
 from urllib.parse import urlsplit
 
 from outliers_bench.data.files import absolute, reason
@@ -107,14 +107,9 @@ def once(wanted: Iterable[Wanted], *, where: str) -> list[Wanted]:
     return list(first.values())
 
 
-def by_turns(wanted: Sequence[Wanted]) -> list[Wanted]:
-    """One of each host after the other, so that a slow host does not hold up the rest."""
-    hosts: dict[str, list[Wanted]] = {}
-    for each in wanted:
-        host = each.url.partition("://")[2].partition("/")[0]
-        hosts.setdefault(host, []).append(each)
-    turns = zip_longest(*hosts.values())
-    return [each for each in chain.from_iterable(turns) if each is not None]
+def one_label(text: str | None) -> str:
+    """A label, however its blanks and accents are written."""
+    return unicodedata.normalize("NFC", " ".join((text or "").split()))
 
 
 def refused_url(url: str) -> str | None:
@@ -161,8 +156,8 @@ def _table(text: str, kind: str, given: str) -> Iterator[tuple[int, dict[str, st
 def _wanted(
     row: int, cells: dict[str, str], label: str | None, licence: str | None, given: str
 ) -> Wanted:
-    url = cells["url"].strip().partition("#")[0]
-    own = " ".join(cells.get("label", "").split()) or " ".join((label or "").split())
+    url = "".join(cells["url"].splitlines()).strip().partition("#")[0]
+    own = one_label(cells.get("label")) or one_label(label)
     if not url:
         raise BenchError(f"urls={given}: row {row} has no url")
     if not own:
@@ -172,24 +167,3 @@ def _wanted(
         )
     terms = next((cells[name] for name in _LICENCES if cells.get(name)), licence or "")
     return Wanted(url, own, " ".join(terms.split()))
-
-
-def check_exclusive(urls: str | None, page: str | None, label: str | None) -> None:
-    """That it is clear what to collect.
-
-    Raises
-    ------
-    BenchError
-        If there is neither a list nor a page, or both, or a page without a label.
-    """
-    if (urls is None) == (page is None):
-        raise BenchError(
-            "say what to collect: either urls=list.csv, with the columns url and label, or "
-            "page=<url> label=<what its images show>"
-        )
-    if page is not None:
-        if not (label or "").strip():
-            raise BenchError(f"page={page}: say what its images show, with label=")
-        why = refused_url(page)
-        if why is not None:
-            raise BenchError(f"page={page} {why}")

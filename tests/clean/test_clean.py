@@ -146,6 +146,15 @@ def test_nothing_found_is_exit_code_0(run, tmp_path) -> None:
     assert not (tmp_path / "photos.quarantine").exists()
 
 
+def test_a_folder_without_photos_is_a_mistake(run, tmp_path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/notes.txt").touch()
+    done = run()
+    assert done.code == 2
+    assert "there are no photos in it; 1 other files and 0 links were passed over" in done.err
+    assert not (tmp_path / "cleaning.csv").exists()
+
+
 def test_which_kinds_move_is_the_users_choice(run, tmp_path) -> None:
     plant(tmp_path / "photos")
     run("apply=true", "kinds=[unreadable,lonely_label]", "conflicts=drop", "near=false")

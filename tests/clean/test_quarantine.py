@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.clean import move as moving
+from outliers_bench.clean import quarantine as putting_aside
 from outliers_bench.clean.move import move
 from outliers_bench.clean.quarantine import Quarantine
 from outliers_bench.errors import BenchError
@@ -84,8 +85,8 @@ def test_nothing_is_ever_lost(tmp_path_factory, takes, crossing) -> None:
     [
         ("announced", "apply", "undo"),
         ("linked", "apply", "apply"),
-        ("linked", "undo", "undo"),
-        ("copied", "apply", "undo"),
+        pytest.param("linked", "undo", "undo", marks=pytest.mark.slow),
+        pytest.param("copied", "apply", "undo", marks=pytest.mark.slow),
         ("half", "undo", "apply"),
     ],
 )
@@ -261,6 +262,18 @@ def test_a_photo_that_cannot_be_removed_is_not_left_twice(tmp_path, monkeypatch)
     with pytest.raises(BenchError, match=r"cat/1\.jpg: permission denied; 0 of 1 photos were"):
         quarantine.take(why(NAMES[0]))
     assert everything(tmp_path) == all_before
+
+
+def test_what_a_kill_has_left_and_cannot_be_tidied_is_one_line(tmp_path, monkeypatch) -> None:
+    quarantine = fill(tmp_path / "photos")
+    quarantine.take(why(NAMES[0]))
+
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+
+    monkeypatch.setattr(putting_aside, "settle", refuse)
+    with pytest.raises(BenchError, match=r"aside/cat/1\.jpg: permission denied; nothing was moved"):
+        quarantine.give_back()
 
 
 def test_two_at_once(tmp_path) -> None:

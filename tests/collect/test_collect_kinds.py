@@ -1,12 +1,18 @@
 """One crawl through everything that a list can lead to, and what the next one asks again."""
 
+import asyncio
 import gzip
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
+from outliers_bench.collect.options import Collect
+from outliers_bench.collect.wanted import Wanted
 from tests.collect.web import QUICK, collect, images, photo, rows, until, write_list
 from tests.servers import Asked, Reply, serving
 
@@ -202,3 +208,38 @@ def test_the_table_at_the_end_counts_all(crawled) -> None:
     assert counted["not collected"] == len(failed)
     assert counted["damaged image"] == 1
     assert f"    {crawled['url']}/404.jpg: 404 Not Found" in lines
+
+
+def test_few_images_are_decoded_at_once(monkeypatch) -> None:
+    from scrapy.http import Request, Response
+
+    from outliers_bench.collect import spiders
+
+    inside, most, finish = [0], [0], Event()
+
+    def examine(*_, **__):
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        finish.wait(30)
+        inside[0] -= 1
+        raise spiders.RefusedPictureError("damaged", "it is")
+
+    monkeypatch.setattr(spiders, "examine", examine)
+    monkeypatch.setattr(spiders, "cores", lambda: 64)
+    told: list[str] = []
+    into = SimpleNamespace(refuse=lambda wanted, status, why, **_: told.append(status))
+    options = Collect(into="zoo")
+    spider = spiders.Images(todo=[], into=into, options=options, told=lambda: None)
+    response = Response("http://a/1.jpg", request=Request("http://a/1.jpg"))
+    wanted = Wanted("http://a/1.jpg", "lion")
+
+    async def crawl() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(16))
+        arrivals = [asyncio.ensure_future(spider.arrived(response, wanted)) for _ in range(16)]
+        await asyncio.to_thread(until, lambda: inside[0] == 4)
+        finish.set()
+        await asyncio.gather(*arrivals)
+
+    asyncio.run(crawl())
+    assert most == [4]
+    assert told == ["damaged"] * 16

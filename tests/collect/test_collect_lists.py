@@ -4,7 +4,7 @@ import pytest
 
 from outliers_bench.collect.__main__ import PROGRAM, Collect, collect, main
 from outliers_bench.collect.folders import folder_of
-from outliers_bench.collect.wanted import Wanted, by_turns, read_list
+from outliers_bench.collect.wanted import Wanted, read_list
 
 
 def listed(tmp_path, text, name="list.csv", label=None, licence=None):
@@ -69,6 +69,7 @@ def test_mistakes_in_a_list(tmp_path, capsys, monkeypatch, name, text, said) -> 
         (["page=http://a/"], "with label="),
         (["page=file:///etc", "label=lion"], "is no http or https address"),
         (["urls=missing.csv"], "no such file or directory"),
+        (["urls=l.csv", "pages=3"], "go with page="),
         (["urls=l.csv", "per_host=0"], "must be at least 1"),
         (["urls=l.csv", "delay=-1"], "delay=-1"),
         (["urls=l.csv", "delay=nan"], "delay=nan"),
@@ -86,15 +87,9 @@ def test_mistakes_in_options(tmp_path, capsys, monkeypatch, arguments, said) -> 
     assert not (tmp_path / "zoo").exists()
 
 
-def test_hosts_take_turns() -> None:
-    urls = ["http://a/1", "http://a/2", "http://a/3", "http://b/1", "http://[::1/1"]
-    assert [each.url for each in by_turns([Wanted(url, "x") for url in urls])] == [
-        "http://a/1",
-        "http://b/1",
-        "http://[::1/1",
-        "http://a/2",
-        "http://a/3",
-    ]
+def test_a_label_is_one_however_its_accents_are_written(tmp_path) -> None:
+    text = "url,label\nhttp://a/1.jpg,L\u00f6we\nhttp://a/2.jpg,Lo\u0308we\n"
+    assert {each.label for each in listed(tmp_path, text)} == {"L\u00f6we"}
 
 
 @pytest.mark.parametrize("label", ["lion", "sea lion", "Löwe", "虎", "a.b", "n02129165", "con man"])

@@ -1,5 +1,7 @@
 """The tables: a kill costs at most the last row, and what a user does to the folder is seen."""
 
+import os
+
 import pytest
 
 from outliers_bench.collect.collection import collection
@@ -50,11 +52,34 @@ def test_the_last_row_of_a_url_counts(tmp_path) -> None:
     assert not (tmp_path / "t.csv").exists()
 
 
-def test_a_table_of_another_kind_is_left_alone(tmp_path) -> None:
-    (tmp_path / "collected.csv").write_text("path,label\na.jpg,lion\n")
+def test_a_url_is_known_again_as_it_is(tmp_path) -> None:
+    urls = ["http://a/two  blanks.jpg", "http://a/no\u00a0break.jpg", 'http://a/",.jpg']
+    with Manifest(tmp_path / "t.csv") as table:
+        for url in urls:
+            table.add(Row(url=url))
+    assert list(Manifest(tmp_path / "t.csv").rows) == urls
+
+
+def test_a_disk_that_fills_up_in_a_row_leaves_whole_rows(tmp_path, monkeypatch) -> None:
+    path, write = tmp_path / "t.csv", os.write
+    with Manifest(path) as table:
+        table.add(Row(url="http://a"))
+        before = path.read_bytes()
+        monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
+        with pytest.raises(BenchError, match=r"t\.csv: no space left on device; make room"):
+            table.add(Row(url="http://b"))
+        assert path.read_bytes() == before
+        monkeypatch.undo()
+        table.add(Row(url="http://c"))
+    assert list(Manifest(path).rows) == ["http://a", "http://c"]
+
+
+@pytest.mark.parametrize("text", ["path,label\na.jpg,lion\n", "path,label\na.jpg,lion", "notes"])
+def test_a_table_of_another_kind_is_left_alone(tmp_path, text) -> None:
+    (tmp_path / "collected.csv").write_text(text)
     with pytest.raises(BenchError, match="was not written by this command"), collection(tmp_path):
         pass
-    assert (tmp_path / "collected.csv").read_text() == "path,label\na.jpg,lion\n"
+    assert (tmp_path / "collected.csv").read_text() == text
 
 
 def test_deleted_files_stay_deleted_and_broken_ones_are_asked_for_again(tmp_path) -> None:
@@ -69,6 +94,7 @@ def test_deleted_files_stay_deleted_and_broken_ones_are_asked_for_again(tmp_path
     with collection(tmp_path) as into:
         assert into.todo([LION, TIGER], again=False) == [TIGER]
         assert into.counts == {"removed": 1}
+    with collection(tmp_path) as into:
         assert into.todo([LION, TIGER], again=True) == [LION, TIGER]
         keep(into, TIGER, 2)
         keep(into, LION, 1)
@@ -76,6 +102,29 @@ def test_deleted_files_stay_deleted_and_broken_ones_are_asked_for_again(tmp_path
         assert into.todo([LION, TIGER], again=False) == []
     assert images(tmp_path) == [lion, tiger]
     assert not (tmp_path / "not_collected.csv").exists()
+
+
+def test_a_photo_that_is_put_back_counts_again_and_once(tmp_path) -> None:
+    twin = Wanted("http://b/lion", "lion")
+    with collection(tmp_path) as into:
+        keep(into, LION, 1)
+    (file,) = (tmp_path / name for name in images(tmp_path))
+    file.unlink()
+    with collection(tmp_path) as into:
+        keep(into, twin, 1)  # the same picture elsewhere
+    with collection(tmp_path) as into:
+        assert list(into.kept.rows) == [twin.url]
+    file.rename(tmp_path / "aside.jpg")
+    with collection(tmp_path) as into:
+        assert list(into.kept.rows) == []
+    (tmp_path / "aside.jpg").rename(file)
+    with collection(tmp_path) as into:
+        assert list(into.kept.rows) == [LION.url]
+        assert into.todo([LION, TIGER], again=False) == [TIGER]
+        assert into.counts == {"there": 1}
+    text = (tmp_path / "collected.csv").read_text()
+    assert "was deleted" not in text
+    assert text.count("kept") == 1
 
 
 def test_another_label_than_before_is_told(tmp_path) -> None:

@@ -36,6 +36,10 @@ def found(html: str, url: str = URL) -> list[str]:
         ),
         ("<a href=large.JPG><img src=small.jpg></a>", [f"{BASE}large.JPG"]),
         ("<a href=about.html><img src=a.jpg></a>", [f"{BASE}a.jpg"]),
+        # A wiki's page about a file, which is called like one.
+        ("<a href=/wiki/File:Lion.jpg><img src=lion.jpg></a>", [f"{BASE}lion.jpg"]),
+        ("<a href=/wiki/Datei%3AL.jpg><img src=l.jpg></a>", [f"{BASE}l.jpg"]),
+        (f"<img srcset='a.jpg 1x{', ' * 200_000}b.jpg 2x'>", [f"{BASE}b.jpg"]),  # at once
         ("<a href=photo.png>here</a> <a href=page.html>more</a>", [f"{BASE}photo.png"]),
         ("<noscript><img src=a.jpg></noscript><img data-src=a.jpg>", [f"{BASE}a.jpg"]),
         ("<img src='http://[::1/a.jpg'><img src=b.jpg>", [f"{BASE}b.jpg"]),

@@ -9,13 +9,14 @@ from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
-from scrapy.exceptions import IgnoreRequest
+from scrapy.exceptions import DownloadTimeoutError, IgnoreRequest
 from scrapy.http import Request, Response
 from scrapy.settings import Settings
 from scrapy.statscollectors import StatsCollector
 
 from outliers_bench.collect import polite
 from outliers_bench.collect.options import Collect
+from outliers_bench.collect.outcome import of_error
 from outliers_bench.collect.polite import BusyError, CrawlDelay, Patience, StrictRobots, seconds
 from outliers_bench.collect.settings import settings
 from tests.collect.web import QUICK, collect, images, photo, rows, write_list
@@ -158,6 +159,35 @@ def test_all_that_wait_for_a_robots_file_are_checked() -> None:
     allowed, *forbidden, also_allowed = asyncio.run(ask())
     assert allowed is also_allowed is None
     assert [type(error) for error in forbidden] == [IgnoreRequest, IgnoreRequest]
+
+
+def test_a_host_whose_robots_file_nobody_gets_is_not_asked() -> None:
+    crawler, downloads = crawler_with(None), []
+
+    async def download(request):
+        downloads.append(request.url)
+        raise DownloadTimeoutError("slow")
+
+    crawler.engine.download_async = download
+
+    async def ask() -> list[object]:
+        strict = StrictRobots(crawler)
+        urls = [f"http://zoo.example/{n}.jpg" for n in range(3)]
+        return await asyncio.gather(
+            *(strict.process_request(Request(url)) for url in urls), return_exceptions=True
+        )
+
+    found = asyncio.run(ask())
+    options = Collect(into="zoo")
+    assert {of_error(error, options) for error in found} == {
+        ("network", "took longer than timeout=30 s")
+    }
+    assert downloads == ["http://zoo.example/robots.txt"]
+
+
+def test_what_nobody_foresaw_is_called_by_its_name() -> None:
+    status, why = of_error(AttributeError("no such\nslot"), Collect(into="zoo"))
+    assert (status, why) == ("network", "AttributeError: no such slot")
 
 
 def test_options_reach_scrapy() -> None:
