@@ -73,13 +73,13 @@ def status(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def counted(total: int, *, unit: str = "steps") -> Iterator[Callable[[int, str], None]]:
+def counted(total: int | None, *, unit: str = "steps") -> Iterator[Callable[[int, str], None]]:
     """A bar that is moved by hand: yields a function of how many are done and what is going on.
 
     Parameters
     ----------
-    total : int
-        How many there are.
+    total : int or None
+        How many there are; None where nobody knows.
     unit : str
         What is counted, for the rate.
     """

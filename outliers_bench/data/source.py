@@ -42,6 +42,10 @@ class DataSource:
         """What the data set is called where the user gives no name; may be empty."""
         return ""
 
+    def address(self) -> str | None:
+        """Where on the web the photos come from; None where they lie on this machine."""
+        return None
+
     def check(self) -> None:
         """Raise `BenchError` if an option is out of range; touches no file."""
         if not 0 <= self.max_unreadable <= 1:

@@ -18,16 +18,22 @@ _DIGEST_LENGTH = 8  # as MLflow's own
 
 @dataclass(frozen=True)
 class Dataset:
-    """A part of a split: its name in MLflow, digest, role, and JSON of source and counts."""
+    """A part of a split: its name in MLflow, digest, role, and JSON of source and counts.
+
+    The source's type, `local` or `http`, is MLflow's, and decides what its JSON must hold.
+    """
 
     name: str
     digest: str
     role: str
+    source_type: str
     source: str
     profile: str
 
 
-def datasets(split: Split, data: Mapping[str, Any]) -> tuple[Dataset, ...]:
+def datasets(
+    split: Split, data: Mapping[str, Any], *, address: str | None = None
+) -> tuple[Dataset, ...]:
     """Train, query and gallery as datasets; empty parts are left out.
 
     Parameters
@@ -36,9 +42,14 @@ def datasets(split: Split, data: Mapping[str, Any]) -> tuple[Dataset, ...]:
         The data; its fingerprint is the datasets' digest.
     data : mapping
         The config's `data` group; its `root` or `path` is the source.
+    address : str or None
+        Where on the web they come from; the source, where it is given.
     """
     place = data.get("root") or data.get("path")
     source = {"uri": str(Path(place).expanduser().absolute()) if place else split.name}
+    kind = "local"
+    if address is not None:
+        kind, source = "http", {"url": address}
     parts = {"train": split.train, "query": split.query, "gallery": split.gallery}
     if split.leave_one_out:
         del parts["gallery"]  # the queries themselves
@@ -47,6 +58,7 @@ def datasets(split: Split, data: Mapping[str, Any]) -> tuple[Dataset, ...]:
             name=f"{split.name}-{role}",
             digest=split.fingerprint[:_DIGEST_LENGTH],
             role=role,
+            source_type=kind,
             source=json.dumps(source),
             profile=json.dumps(_profile(part)),
         )
@@ -64,7 +76,7 @@ def dataset_inputs(found: Iterable[Dataset]) -> list[DatasetInput]:
             entities.Dataset(
                 name=dataset.name,
                 digest=dataset.digest,
-                source_type="local",
+                source_type=dataset.source_type,
                 source=dataset.source,
                 profile=dataset.profile,
             ),

@@ -186,7 +186,7 @@ def start_run(
         tags=all_tags,
         params=flatten(values),
         config=OmegaConf.to_yaml(OmegaConf.create(values)),
-        datasets=datasets(split, values["data"]),
+        datasets=datasets(split, values["data"], address=config.data.address()),
     )
     process = recorder(tracking["uri"])
     recording = Recording(process, process.submit(begin, beginning, parent), overrides)

@@ -45,6 +45,7 @@ def load(tmp_path):
     return Animals90().load(seed=0, cache=tmp_path / "cache")
 
 
+@pytest.mark.slow  # kagglehub takes a second to import
 def test_it_is_asked_for_in_the_pinned_version_and_once(at, tmp_path, capsys):
     with serving(storage) as server:
         at(server)

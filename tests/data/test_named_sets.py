@@ -1,6 +1,7 @@
 """The named data sets, from made-up archives that are laid out as the real ones."""
 
 import hashlib
+import json
 import multiprocessing
 import re
 import shutil
@@ -23,6 +24,7 @@ from outliers_bench.data.named.place import home, is_here
 from outliers_bench.data.named.source import Parts
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
+from outliers_bench.tracking.datasets import datasets as in_mlflow
 from tests.cli import bench
 from tests.named_sets import IMAGES, MADE, Mirror, caltech101, cifar_records, written
 from tests.servers import serving
@@ -107,12 +109,12 @@ def test_a_mirror_must_have_the_published_files(tmp_path, publish):
     files = caltech101()
     with serving(Mirror({"caltech-101.zip": files["caltech-101.zip"][::-1]})) as server:
         kind = publish("caltech101", files, "http://127.0.0.1:9")
-        with pytest.raises(
-            BenchError,
-            match=f"data=caltech101: {server.url}/caltech-101.zip: what comes is not what",
-        ):
+        with pytest.raises(BenchError) as caught:
             kind(url=server.url).load(seed=0, cache=tmp_path)
         assert len(server.asked) == 2
+    said = str(caught.value)
+    assert said.startswith(f"data=caltech101: {server.url}/caltech-101.zip: what comes is not what")
+    assert "Leave out data.url= to fetch what is published, or give" in said
     with serving(Mirror(files)) as server:
         kind(url=f"{server.url}/caltech-101.zip").load(seed=0, cache=tmp_path)
         assert server.paths() == ["/caltech-101.zip"]
@@ -306,6 +308,25 @@ def test_the_limits_of_an_archive_are_those_of_whose_it_is():
     whole, animals = NAMED["caltech101"].about, NAMED["caltech101_animals"].about
     assert animals.most_files == whole.most_files > 9145 + 102  # photos and folders, background too
     assert animals.most_bytes == whole.most_bytes
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({}, "http", {"url": "https://www.cs.toronto.edu/~kriz/cifar.html"}),
+        ({"url": "http://mirror/cifar"}, "http", {"url": "http://mirror/cifar"}),
+        ({"root": "/cifar"}, "local", {"uri": "/cifar"}),
+    ],
+)
+def test_mlflow_is_told_where_it_comes_from(tmp_path, options, kind, said):
+    files = {f"data_batch_{i}.bin": cifar_records(8, i) for i in range(1, 6)}
+    files["test_batch.bin"] = cifar_records(8, 6)
+    root = written(files, tmp_path / "cifar")
+    split = NAMED["cifar10"](root=str(root)).load(seed=0, cache=tmp_path)
+    source = NAMED["cifar10"](**options)
+    found = in_mlflow(split, {"root": source.root}, address=source.address())
+    assert [part.role for part in found] == ["train", "query", "gallery"]
+    assert {(part.source_type, part.source) for part in found} == {(kind, json.dumps(said))}
 
 
 def test_root_and_url_exclude_each_other(tmp_path):

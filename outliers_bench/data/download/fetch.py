@@ -102,7 +102,8 @@ def _download(url: str, part: Path, *, size: int | None, largest: int, checked: 
     about = "" if size is None else f" ({in_words(size)})"
     print(f"fetching {name}{about} from {url}", file=sys.stderr)
     in_vain, answered = 0, False
-    with requests.Session() as session, counted(_megabytes(size or 1), unit="MB") as move:
+    total = None if size is None else _megabytes(size)
+    with requests.Session() as session, counted(total, unit="MB") as move:
         tell = _teller(name, move)
         while True:
             before = part.stat().st_size if part.exists() else 0

@@ -64,7 +64,7 @@ def place(about: About, cache: Path, *, url: str | None = None, verify: bool = T
             if not files.is_dir():
                 _fill(about, folder, url=url, verify=verify)
     except DownloadError as error:
-        raise BenchError(f"data={about.name}: {error}. {_ways_out(about, folder)}") from None
+        raise BenchError(f"data={about.name}: {error}. {_ways_out(about, folder, url)}") from None
     except OSError as error:
         raise BenchError(
             f"data={about.name}: {folder} cannot be written ({reason(error)}); give another place "
@@ -142,13 +142,16 @@ def _on_mirror(url: str | None, name: str) -> str | None:
     return url if url.rpartition("/")[2] == name else f"{url.rstrip('/')}/{name}"
 
 
-def _ways_out(about: About, folder: Path) -> str:
+def _ways_out(about: About, folder: Path, url: str | None) -> str:
+    lies = "give the run the folder where the photos lie already, data.root=<folder>"
+    if url is not None:
+        return f"Leave out data.url= to fetch what is published, or {lies}"
     files = ", ".join(remote.url for remote in about.files)
     them = "it as" if len(about.files) == 1 else "them into"
     target = folder / about.files[0].name if len(about.files) == 1 else folder
     return (
-        f"Without network, fetch {files} elsewhere and put {them} {target}; or give the run the "
-        "folder where the photos lie already, data.root=<folder>, or a mirror, data.url=<address>"
+        f"Without network, fetch {files} elsewhere and put {them} {target}; or {lies}, or a "
+        "mirror, data.url=<address>"
     )
 
 

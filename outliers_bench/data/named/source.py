@@ -52,6 +52,10 @@ class NamedSet(CutSource):
         """See `DataSource.own_name`."""
         return self.about.name
 
+    def address(self) -> str | None:
+        """The mirror, or the publisher's page; see `DataSource.address`."""
+        return None if self.root else self.url or self.about.source
+
     def check(self) -> None:
         """See `DataSource.check`."""
         super().check()
