@@ -7,8 +7,6 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -19,33 +17,11 @@ from outliers_bench.competition.board import Facts, as_data, as_page, standings
 from outliers_bench.competition.check import RefusedError, read_submission
 from outliers_bench.competition.held import Held
 from outliers_bench.competition.limits import PerMinute, read_body
+from outliers_bench.competition.rules import Rules
 from outliers_bench.competition.score import score
 from outliers_bench.competition.store import Entry, Store
 
 SUBMIT_TO = ("/retrieval/", "/results/", "/retrieval", "/results")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What is allowed, and what is shown; see the options of the command."""
-
-    metric: str
-    k: Sequence[int]
-    max_rank: int
-    max_bytes: int
-    per_minute: int
-    per_hour: int
-    token: str | None
-    public: bool
-    deadline: datetime | None
-
-    def closed(self, now: float) -> bool:
-        """Whether the deadline has passed."""
-        return self.deadline is not None and now > self.deadline.timestamp()
-
-    def shown(self, now: float) -> bool:
-        """Whether scores are told."""
-        return self.public or self.closed(now)
 
 
 def application(
@@ -94,7 +70,7 @@ def application(
                 answer["accuracy"] = entry.worth.metrics[rules.metric]
         else:
             answer["message"] = "accepted; scores are not shown" + (
-                f" before {_deadline(rules)}" if rules.deadline is not None else ""
+                f" before {rules.closing}" if rules.deadline is not None else ""
             )
         return JSONResponse(answer)
 
@@ -108,7 +84,7 @@ def application(
             gallery=len(held.gallery),
             max_rank=rules.max_rank,
             metric=rules.metric,
-            deadline=_deadline(rules),
+            deadline=rules.closing,
             closed=rules.closed(now),
             shown=rules.shown(now),
         )
@@ -150,11 +126,7 @@ def _admit(request: Request, rules: Rules) -> None:
                 401, "the token is missing or wrong; send it as Authorization: Bearer <token>"
             )
     if rules.closed(time.time()):
-        raise RefusedError(403, f"the competition has closed, on {_deadline(rules)}")
-
-
-def _deadline(rules: Rules) -> str:
-    return "" if rules.deadline is None else rules.deadline.isoformat(" ", "minutes")
+        raise RefusedError(403, f"the competition has closed, on {rules.closing}")
 
 
 def _line(entry: Entry, metric: str) -> str:

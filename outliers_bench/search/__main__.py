@@ -17,9 +17,9 @@ from outliers_bench.command import main
 from outliers_bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from outliers_bench.search.asked import Asked
     from outliers_bench.search.card import RunCard
     from outliers_bench.search.gallery import Answer
+    from outliers_bench.search.queries import Queries
 
 PROGRAM = "python -m outliers_bench.search"
 NOT_ALL = 1  # exit code where some photos could not be read
@@ -81,22 +81,22 @@ def work(options: Options) -> int:
     """
     if options.n < 1:
         raise BenchError(f"n={options.n}: find at least one photo")
-    from outliers_bench.search.asked import list_asked, open_asked
-    from outliers_bench.search.told import as_json, as_table
+    from outliers_bench.search.output import as_json, as_table
+    from outliers_bench.search.queries import list_queries, open_queries
 
     sheet = _sheet(options)
-    paths = list_asked(options.photos, but=sheet)
+    paths = list_queries(options.photos, but=sheet)
     if sheet in paths and sheet.exists():
         raise BenchError(f"sheet={options.sheet} is a photo to search for; name another file")
     # What libraries print must not stand in the answer.
     with redirect_stdout(sys.stderr):
+        from outliers_bench.search.find_run import open_run
         from outliers_bench.search.gallery import search
-        from outliers_bench.search.opened import open_run
 
         card, cache = open_run(options.run, uri=options.uri, cache=options.cache)
         if sheet is not None and card.has(sheet):
             raise BenchError(f"sheet={options.sheet} is a photo of the run; name another file")
-        asked = open_asked(paths, cache=cache)
+        asked = open_queries(paths, cache=cache)
         answer = search(card, asked, n=options.n, cache=cache)
         _tell(answer)
         if sheet is not None:
@@ -125,7 +125,7 @@ def _sheet(options: Options) -> Path | None:
 
 def _tell(answer: Answer) -> None:
     """Say what could not be read or is gone; refuse to go on where nothing is left."""
-    from outliers_bench.search.told import shorter
+    from outliers_bench.search.output import shorter
 
     for path, why in answer.unreadable.items():
         print(f"left out: {shorter(path)}: {why}", file=sys.stderr)
@@ -141,7 +141,7 @@ def _tell(answer: Answer) -> None:
         )
 
 
-def _draw(answer: Answer, card: RunCard, asked: Asked, sheet: Path) -> None:
+def _draw(answer: Answer, card: RunCard, asked: Queries, sheet: Path) -> None:
     from outliers_bench.search.sheet import write_sheet
 
     queries = asked.images(answer.images.reader)

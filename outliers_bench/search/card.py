@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from outliers_bench.search.columns import (
     part_of,
     texts_to_bytes,
 )
+from outliers_bench.tracking.known import LAST, SHORTEST
 from outliers_bench.tracking.method import as_mapping
 from outliers_bench.types import ImageSet, Split
 
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from outliers_bench.tracking.entries import RunHandle
 
 FOLDER = "cards"
-SHORTEST = 4  # digits of a run's id that may stand for it
 KEPT = 1000  # cards; those of photos that several runs share are kept once
 _SPARED = 100  # removed at a time, beyond the one that is too many
 _FORMAT = 1
+_PARTS = ("train", "gallery")
+_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +47,7 @@ class RunCard:
     run_id, name : str
         As MLflow has them.
     uri : str
-        Where it is recorded, absolute.
+        Where it is recorded, absolute, without a password.
     data : str
         The data set's name.
     finished : float
@@ -52,7 +55,7 @@ class RunCard:
     folder : str
         The working directory, from which relative paths in the config count.
     config : dict
-        The resolved config as `as_mapping` gives it.
+        The resolved config as `as_mapping` gives it, but for the tracking.
     fetched : dict of str to str
         Where models that are named by an address in MLflow lie on this machine.
     root : str or None
@@ -80,12 +83,12 @@ class RunCard:
         return cls(
             run_id=run_id,
             name=name,
-            uri=uri,
+            uri=_PASSWORD.sub("", uri),
             data=split.name,
             finished=time.time(),
             folder=str(Path.cwd()),
-            config=as_mapping(config),
-            fetched={uri: str(located(uri)) for uri in config.model.model_uris},
+            config={k: v for k, v in as_mapping(config).items() if k != "tracking"},
+            fetched={model: str(located(model)) for model in config.model.model_uris},
             root=str(reader.root) if isinstance(reader, FileReader) else None,
             train=replace(split.train, reader=Undecoded()),
             gallery=replace(split.gallery, reader=Undecoded()),
@@ -100,24 +103,23 @@ class RunCard:
 
     def keep(self, cache: Path) -> None:
         """Write it, in one step, and remove the oldest where there are too many; never raises."""
-        arrays = {
-            **columns_of("train", self.train),
-            **columns_of("gallery", self.gallery),
-            "classes": texts_to_bytes(self.gallery.classes),
-        }
-        photos = digest_of({"format": _FORMAT}, *(arrays[name] for name in sorted(arrays)))
-        said = {key: value for key, value in vars(self).items() if key not in ("train", "gallery")}
         folder = cache / FOLDER
         try:
+            arrays = {
+                **columns_of("train", self.train),
+                **columns_of("gallery", self.gallery),
+                "classes": texts_to_bytes(self.gallery.classes),
+            }
+            photos = digest_of({"format": _FORMAT}, *(arrays[name] for name in sorted(arrays)))
+            said = {key: value for key, value in vars(self).items() if key not in _PARTS}
             if not (file := _photos_file(folder, photos)).exists():
                 keep(file, **arrays)
             with written(folder / f"{self.run_id}-{photos}.json") as aside:
                 aside.write_text(json.dumps({"format": _FORMAT, **said}), encoding="utf-8")
             _remove_oldest(folder)
-        except OSError as error:
-            _log.warning(
-                "%s: cannot be written (%s); searches go by MLflow", folder, error.strerror
-            )
+        except (OSError, ValueError) as error:  # of a text that cannot be encoded
+            why = getattr(error, "strerror", None) or error
+            _log.warning("%s: cannot be written (%s); searches go by MLflow", folder, why)
 
 
 def keep_card(config: Config, split: Split, run: RunHandle) -> None:
@@ -144,7 +146,7 @@ def find_card(cache: Path, run: str, *, uri: str) -> RunCard | None:
         None where there is none, or several begin so: MLflow is to tell.
     """
     folder = cache / FOLDER
-    if run != "last":
+    if run != LAST:
         if len(run) < SHORTEST or not run.isalnum():
             return None
         paths = list(folder.glob(f"{run}*.json"))
@@ -154,7 +156,7 @@ def find_card(cache: Path, run: str, *, uri: str) -> RunCard | None:
     here = [
         (about["finished"], path)
         for path, about in said
-        if about.get("uri") == uri and about["finished"]
+        if about.get("uri") == _PASSWORD.sub("", uri) and about["finished"]
     ]
     return _read(max(here)[1]) if here else None
 
@@ -166,7 +168,7 @@ def _read(path: Path) -> RunCard | None:
         return None
     try:
         classes = bytes_to_texts(arrays["classes"])
-        train, gallery = (part_of(part, arrays, classes) for part in ("train", "gallery"))
+        train, gallery = (part_of(part, arrays, classes) for part in _PARTS)
         return RunCard(**said, train=train, gallery=gallery)
     except Exception:  # damaged in any way: MLflow has it all
         return None

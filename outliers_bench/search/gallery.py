@@ -15,9 +15,9 @@ from outliers_bench.errors import BenchError
 from outliers_bench.features.located import remember
 from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
-from outliers_bench.search.asked import Asked, WithAsked
 from outliers_bench.search.card import RunCard
-from outliers_bench.search.rebuilt import config_of
+from outliers_bench.search.queries import Queries, WithQueries
+from outliers_bench.search.recorded_config import config_of
 from outliers_bench.types import RGB, ImageReader, ImageSet, LeftOut, Ranking, Split
 
 
@@ -69,7 +69,7 @@ class Answer:
     images: ImageSet
 
 
-def search(card: RunCard, asked: Asked, *, n: int, cache: Path) -> Answer:
+def search(card: RunCard, asked: Queries, *, n: int, cache: Path) -> Answer:
     """Find the photos of a run's gallery that are most like others.
 
     What the run has computed is taken from the cache; nothing is recorded.
@@ -78,7 +78,7 @@ def search(card: RunCard, asked: Asked, *, n: int, cache: Path) -> Answer:
     ----------
     card : RunCard
         The run.
-    asked : Asked
+    asked : Queries
         What to search for.
     n : int
         How many to find for each; fewer where the gallery has fewer.
@@ -95,12 +95,12 @@ def search(card: RunCard, asked: Asked, *, n: int, cache: Path) -> Answer:
         return _search(card, asked, n=n, cache=cache)
 
 
-def _search(card: RunCard, asked: Asked, *, n: int, cache: Path) -> Answer:
+def _search(card: RunCard, asked: Queries, *, n: int, cache: Path) -> Answer:
     config = config_of({**card.config, "cache": {"dir": str(cache)}})
     for uri, place in card.fetched.items():
         remember(uri, Path(place))
     photos = FileReader(Path(card.root)) if card.root else _OfSource(card, config, cache)
-    reader = WithAsked(frozenset(map(str, asked.digests)), photos)
+    reader = WithQueries(frozenset(map(str, asked.digests)), photos)
     train, gallery = (replace(part, reader=reader) for part in (card.train, card.gallery))
     gone = _gone(card, cache)
     if len(gone) == len(gallery):

@@ -22,7 +22,7 @@ from outliers_bench.submit.keep import (
     write,
 )
 from outliers_bench.submit.names import Names
-from outliers_bench.submit.options import PROGRAM, Submit
+from outliers_bench.submit.options import PROGRAM, Submit, token_of
 from outliers_bench.submit.post import post
 from outliers_bench.submit.rankings import (
     Rankings,
@@ -64,7 +64,8 @@ def submit(options: Submit) -> int:
     print(f"{len(images):,} queries, the best {options.n} of each, {len(body):,} bytes")
     if left_out:
         named = ", ".join(left_out[:_NAMED]) + (", ..." if len(left_out) > _NAMED else "")
-        print(f"not sent, for the run left them out: {len(left_out):,} queries: {named}")
+        some = "1 query" if len(left_out) == 1 else f"{len(left_out):,} queries"
+        print(f"not sent, for the run left out {some}: {named}")
     if options.names is Names.auto:
         for part, style in zip(("query", "gallery"), styles, strict=True):
             if style is Names.path:
@@ -114,7 +115,7 @@ def _send(options: Submit, body: bytes) -> Answer:
     def tell(line: str) -> None:
         print(plain(line), file=sys.stderr)
 
-    token = options.secret()
+    token = token_of(options.token)
     answer = post(
         options.url,
         body,

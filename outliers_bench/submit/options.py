@@ -97,21 +97,22 @@ class Submit:
             )
         else:
             check_url(self.url)
-        self.secret()
+        token_of(self.token)
         check_recorded(self.uri)
 
-    def secret(self) -> str | None:
-        """The token, of the option or the environment.
 
-        Raises
-        ------
-        BenchError
-            If a header cannot hold it.
-        """
-        token = self.token or os.environ.get(TOKEN) or None
-        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-            raise BenchError(f"the token (token= or {TOKEN}) has letters that cannot be sent")
-        return token
+def token_of(given: str | None) -> str | None:
+    """The token, of the option or the environment.
+
+    Raises
+    ------
+    BenchError
+        If a header cannot hold it.
+    """
+    token = given or os.environ.get(TOKEN) or None
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        raise BenchError(f"the token (token= or {TOKEN}) has letters that cannot be sent")
+    return token
 
 
 def _check_file(dry_run: str) -> None:

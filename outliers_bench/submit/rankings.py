@@ -70,7 +70,8 @@ def left_out_queries(path: Path, rankings: Rankings) -> list[str]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["name"].startswith("query/")]
-    return [f"{row['name']} ({row['detail'].removeprefix(row['name'] + ': ')})" for row in rows]
+    # A reason that was found in an earlier run begins with the name that the photo had there.
+    return [f"{row['name']} ({row['detail'].rpartition(': ')[2]})" for row in rows]
 
 
 def as_given(rankings: Rankings, style: Names) -> tuple[dict[str, list[str]], Names, Names]:

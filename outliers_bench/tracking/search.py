@@ -18,6 +18,7 @@ def search_runs(
     *,
     experiments: Sequence[str] | None = None,
     order: str = "attributes.start_time ASC",
+    page: int = _PAGE,
 ) -> Iterator[Run]:
     """Go through the runs that match.
 
@@ -31,16 +32,18 @@ def search_runs(
         Ids of the experiments to look in; None looks in all.
     order : str
         MLflow's order-by clause.
+    page : int
+        How many to ask for at a time: where only a few are wanted, so many.
     """
     if experiments is None:
         experiments = _all_experiments(client)
     token = None
     while experiments:
-        page = client.search_runs(
-            list(experiments), query, max_results=_PAGE, order_by=[order], page_token=token
+        found = client.search_runs(
+            list(experiments), query, max_results=page, order_by=[order], page_token=token
         )
-        yield from page
-        token = page.token
+        yield from found
+        token = found.token
         if not token:
             return
 

@@ -23,9 +23,11 @@ from tests.toys import toy_split
 def held(tmp_path_factory):
     folder = tmp_path_factory.mktemp("held")
     root = lay_out(folder)
-    # Copies, which the split leaves out; whoever has the files may name them.
+    # Copies, and a photo that no run can read; whoever has the files may name them.
     for part, name, copy in (("query", "q1.jpg", "q9.jpg"), ("gallery", "g1.jpg", "g9.jpg")):
         shutil.copy(root / part / "antelope" / name, root / part / "antelope" / copy)
+    whole = (root / "query" / "bass" / "q2.jpg").read_bytes()
+    (root / "query" / "bass" / "q8.jpg").write_bytes(whole[: len(whole) // 2])
     return hold(source_of(str(root), None), cache=folder / "cache", names=Names.auto)
 
 
@@ -65,7 +67,8 @@ def test_copies_may_be_named_and_do_not_count(held) -> None:
     assert score(read(body, held), held, k=[1]).metrics["hit_at_1"] == 1
     nothing = sent(**{name: ["g9.jpg"] for name in ("q1", "q2", "q3")})
     assert score(read(nothing, held), held, k=[1]).metrics["hit_at_1"] == 0
-    read(sent(q9=None), held)
+    assert held.uncounted_queries == {"q8.jpg", "q9.jpg"}
+    read(sent(q8=["g1.jpg"]), held)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +181,9 @@ def test_photos_that_make_no_competition(held, tmp_path) -> None:
     refused(root, shared, names=Names.auto)
     rehearsal = hold(source_of(str(root), None), cache=tmp_path / "cache", names=Names.path)
     assert sorted(rehearsal.queries) == ["antelope/q1.jpg", "bass/q1.jpg", "crab/q3.jpg"]
+    (tmp_path / "empty" / "query").mkdir(parents=True)
+    (tmp_path / "empty" / "gallery").mkdir()
+    refused(tmp_path / "empty", "^root=.*/empty: no images in query", names=Names.auto)
     for both in ((None, None), ("a", "b")):
         with pytest.raises(BenchError, match="one of them"):
             source_of(*both)
@@ -195,6 +201,14 @@ def test_a_table_of_photos(tmp_path) -> None:
     table.write_text("\n".join(["path,label,split", *lines]))
     held = hold(source_of(None, str(table)), cache=tmp_path / "cache", names=Names.auto)
     assert score(read(sent(), held), held, k=[1]).metrics["hit_at_1"] == 1 / 2
+    # Where paths do not tell the part, a copy may be named all the same.
+    (root / "query").rename(root / "asked")
+    shutil.copy(root / "asked/bass/q2.jpg", root / "asked/bass/q9.jpg")
+    lines.append("query/bass/q9.jpg,bass,query")
+    table.write_text("\n".join(["path,label,split", *lines]).replace("query/", "asked/"))
+    held = hold(source_of(None, str(table)), cache=tmp_path / "cache", names=Names.auto)
+    assert sorted(held.queries) == ["q1.jpg", "q2.jpg", "q3.jpg"]
+    read(sent(q9=["g1.jpg"]), held)
 
 
 def test_the_largest_submission_fits(held) -> None:

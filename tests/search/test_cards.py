@@ -145,8 +145,11 @@ def test_the_oldest_go_when_there_are_too_many(tmp_path, monkeypatch):
     assert find_card(tmp_path, "2222", uri=HERE).gallery.names == ("1.jpg",)
 
 
-def test_where_it_cannot_be_written_the_run_goes_on(tmp_path, caplog):
-    (tmp_path / FOLDER).write_text("in the way")
-    card_of().keep(tmp_path)
+@pytest.mark.parametrize("name", ["x/1.jpg", "\ud800.jpg"])  # the second cannot be encoded
+def test_where_it_cannot_be_written_the_run_goes_on(tmp_path, caplog, name):
+    if name.isascii():
+        (tmp_path / FOLDER).write_text("in the way")
+    card = card_of(gallery=("x/1.jpg",))
+    replace(card, gallery=replace(card.gallery, names=(name,))).keep(tmp_path)
     assert "searches go by MLflow" in caplog.text
     assert find_card(tmp_path, "aaaa", uri=HERE) is None

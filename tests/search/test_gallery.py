@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.search.asked import list_asked, open_asked
-from outliers_bench.search.card import find_card
+from outliers_bench.search.card import FOLDER, RunCard, find_card
 from outliers_bench.search.gallery import search
-from outliers_bench.search.told import as_table
-from tests.search.photos import RUN_ID, pictures, run, write_photos
+from outliers_bench.search.output import as_table
+from outliers_bench.search.queries import list_queries, open_queries
+from tests.search.photos import RUN_ID, config_for, pictures, run, write_photos
+from tests.toys import toy_split
 
 SMALL = ("model.max_keypoints=60", "model.longest_side=128")
 PIXELS = "'pixels image_size=16'"
@@ -20,11 +21,9 @@ SIFT, VLAD = "'sift max_keypoints=60 longest_side=128'", "'sift_vlad words=8 max
 PLAIN = ("model=pixels", "model.image_size=16")
 CNN = ("image_size=22", "epochs=2", "batch_size=4", "validation=0")
 NETWORK = ("model=cnn_scratch", *(f"model.{option}" for option in CNN))
-FAST = {
-    "pixels, pca": (*PLAIN, "pca.n=5", "l2.before=true"),
-    "sift": ("model=sift", *SMALL),
-}
+FAST = {"pixels, pca": (*PLAIN, "pca.n=5", "l2.before=true")}
 SLOW = {
+    "sift": ("model=sift", *SMALL),
     "hnsw": (*PLAIN, "index=faiss_hnsw", "index.metric=euclidean"),
     "projection": (*PLAIN, "reduce=random_projection", "reduce.n=9"),
     "k_reciprocal": (*PLAIN, "rerank=k_reciprocal", "rerank.k1=3"),
@@ -75,7 +74,7 @@ def cache(tmp_path):
 
 def found(card, cache, *paths, n=10):
     return search(
-        card, open_asked(list_asked(list(map(str, paths))), cache=cache), n=n, cache=cache
+        card, open_queries(list_queries(list(map(str, paths))), cache=cache), n=n, cache=cache
     )
 
 
@@ -199,6 +198,16 @@ def test_a_gallery_that_is_not_made_of_files_is_read_by_its_source(photos, cache
     assert names(answer, query) == [split.gallery.names[i] for i in ranking.indices[0, :2]]
     assert [hit.path for hit in answer.hits[query]] == [None, None]
     assert np.array_equal(answer.images.read(3), split.gallery.read(3))
+
+
+def test_a_card_holds_no_password(photos, cache):
+    uri = "http://me:hunter2@tracking.example/x@y"
+    config = config_for(photos, cache, *PLAIN, f"tracking.uri={uri}")
+    card = RunCard.of(config, toy_split([0, 1], [0, 1]), run_id=RUN_ID, name="toy run", uri=uri)
+    card.keep(cache)
+    (kept,) = (cache / FOLDER).glob("*.json")
+    assert "hunter2" not in kept.read_text()
+    assert find_card(cache, "last", uri=uri).uri == "http://tracking.example/x@y"
 
 
 def test_without_labels(photos, cache):

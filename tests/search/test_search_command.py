@@ -145,6 +145,7 @@ def test_a_sheet_has_an_end(ran, desk, capsys, monkeypatch):
         (["empty"], "empty: no photos in this folder"),
         (["photo.jpg", "format=xml"], "format=xml"),
         (["photo.jpg", "cache=nowhere"], "cache=nowhere: there is no such folder"),
+        (["\udcff.jpg"], "is not valid UTF-8; rename it"),
     ],
 )
 def test_mistakes_are_told_in_one_line(ran, desk, capsys, arguments, message):

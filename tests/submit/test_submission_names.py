@@ -85,7 +85,7 @@ def test_queries_that_the_run_left_out_are_named(tmp_path) -> None:
     table = tmp_path / "left_out.csv"
     table.write_text(
         "name,kind,detail\n"
-        "query/a.jpg,unreadable,query/a.jpg: is a JPEG cut short\n"
+        "query/a.jpg,unreadable,elsewhere/a.jpg: is a JPEG cut short\n"
         "gallery/b.jpg,duplicate,same content as gallery/c.jpg\n"
     )
     left_out = left_out_queries(table, {"query/1.jpg": []})

@@ -1,10 +1,16 @@
 """`python -m outliers_bench.submit`: from a run to a competition's leaderboard."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import requests
 
+from outliers_bench.command import main
+from outliers_bench.errors import BenchError
+from outliers_bench.submit import __main__ as command
+from outliers_bench.submit.options import PROGRAM, Submit
+from outliers_bench.tracking.known import KnownRun
 from outliers_bench.tracking.store import open_client
 from tests.cli import bench
 from tests.held import competition, lay_out
@@ -116,37 +122,6 @@ def test_a_dry_run_is_what_is_sent(place) -> None:
     assert "hidden" not in str(found["handout"].data.tags)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("reply", "code", "told"),
-    [
-        (Reply(500, b"<title>Oops</title>"), 1, "answered 500: a page that says 'Oops'"),
-        (Reply(200, b"<h1>Welcome</h1>"), 1, "but no JSON: a page that says 'Welcome'"),
-        (Reply(200, b"{}"), 1, "JSON without results or accuracy"),
-        (Reply(422, b'{"detail": "q9.jpg?"}'), 2, "refused it (422): q9.jpg?"),
-        (Reply(302, headers={"Location": "/login"}), 2, "by 302"),
-        (Reply(pause=3), 1, "not answered within 1 s"),
-        (None, 1, "no answer"),
-    ],
-)
-def test_whatever_a_server_does_the_submission_is_kept(place, reply, code, told) -> None:
-    _, found = runs(place)
-    before = set((place / "submissions").glob("*.json"))
-    with serving(lambda _: reply) as server:
-        done = submit(
-            place, found["labelled"], f"url={server.url}/", "n=1", "retries=0", "timeout=1"
-        )
-    assert done.code == code
-    assert told in done.err
-    (kept,) = {
-        path
-        for path in set((place / "submissions").glob("*.json")) - before
-        if ".answer." not in path.name
-    }
-    assert str(kept.relative_to(place)) in done.err
-    assert json.loads(kept.read_bytes())["groupname"] == "outliers"
-
-
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -167,13 +142,70 @@ def test_whatever_a_server_does_the_submission_is_kept(place, reply, code, told)
 def test_a_mistake_is_one_line_and_nothing_is_made(
     options, told, tmp_path, monkeypatch, capsys
 ) -> None:
-    from outliers_bench.command import main
-    from outliers_bench.submit.__main__ import submit as work
-    from outliers_bench.submit.options import PROGRAM, Submit
-
     monkeypatch.chdir(tmp_path)
-    assert main(Submit, work, program=PROGRAM, arguments=options) == 2
+    assert main(Submit, command.submit, program=PROGRAM, arguments=options) == 2
     said = capsys.readouterr()
     assert said.err.count("\n") == 1
     assert told in said.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def hand_in(monkeypatch, tmp_path, capsys):
+    """The command without MLflow: `hand_in(reply, recorded)` gives exit code and what was said."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").touch()
+    run = KnownRun("ab" * 16, "toy", {})
+    monkeypatch.setattr(command, "_read", lambda _: (run, {"q": ["g"]}, ["q9 (is empty)"]))
+
+    def hand_in(reply, recorded):
+        monkeypatch.setattr(command, "recorder", lambda _: SimpleNamespace(call=recorded))
+        with serving(lambda _: reply) as server:
+            url = f"url={server.url}/"
+            words = ["run=last", "group=outliers", url, "retries=0", "timeout=0.3"]
+            code = main(Submit, command.submit, program=PROGRAM, arguments=words)
+        return code, capsys.readouterr()
+
+    return hand_in
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "told"),
+    [
+        (Reply(500, b"<title>Oops</title>"), 1, "answered 500: a page that says 'Oops'"),
+        (Reply(200, b"<h1>Welcome</h1>"), 1, "but no JSON: a page that says 'Welcome'"),
+        (Reply(200, b"{}"), 1, "JSON without results or accuracy"),
+        (Reply(422, b'{"detail": "q9.jpg?"}'), 2, "refused it (422): q9.jpg?"),
+        (Reply(302, headers={"Location": "/login"}), 2, "by 302"),
+        (Reply(pause=1), 1, "not answered within 0.3 s"),
+        (None, 1, "no answer"),
+    ],
+)
+def test_whatever_a_server_does_the_submission_is_kept(
+    reply, code, told, hand_in, tmp_path
+) -> None:
+    done, said = hand_in(reply, lambda *_, **__: pytest.fail("recorded"))
+    assert done == code
+    assert told in said.err
+    (kept,) = (path for path in (tmp_path / "submissions").iterdir() if ".ans" not in path.name)
+    assert str(kept.relative_to(tmp_path)) in said.err
+    assert json.loads(kept.read_bytes()) == {"groupname": "outliers", "images": {"q": ["g"]}}
+    assert "not sent, for the run left out 1 query: q9 (is empty)" in said.out
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "told"),
+    [
+        (BenchError("no disk"), 2, "the server has taken it, but MLflow has not: no disk (kept: "),
+        (KeyboardInterrupt(), 130, "interrupted; it may have been taken all the same\nkept: "),
+    ],
+)
+def test_what_was_taken_is_not_told_as_undone(failure, code, told, hand_in, tmp_path) -> None:
+    def recorded(*_, **__):
+        raise failure
+
+    done, said = hand_in(Reply(body=b'{"results": 0.5}'), recorded)
+    assert done == code
+    assert told in said.err
+    assert "results  0.5" in said.out
+    assert len(list((tmp_path / "submissions").iterdir())) == 2

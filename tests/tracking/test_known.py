@@ -1,5 +1,7 @@
 """A run that was recorded earlier: found by its id, a beginning of it, or as the last."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from outliers_bench.errors import BenchError
@@ -26,7 +28,9 @@ def test_by_its_id_or_a_beginning_of_it(client, runs):
     assert known_run(client, run_id[: max(unique, 12)]) == found
 
 
-def test_last_is_the_one_that_finished_last_and_no_other_than_finished_is_given(client, runs):
+def test_last_is_the_one_that_finished_last_and_no_other_than_finished_is_given(
+    client, runs, monkeypatch
+):
     far = 4_000_000_000_000  # later than any other of this database
     last = ended(client, far + 1)
     ended(client, far)
@@ -34,7 +38,10 @@ def test_last_is_the_one_that_finished_last_and_no_other_than_finished_is_given(
     sweep = ended(client, far + 2, kind="sweep")
     deleted = ended(client, far + 3)
     client.delete_run(deleted)
+    monkeypatch.setattr(client, "search_runs", mock := Mock(wraps=client.search_runs))
     assert known_run(client, "last").run_id == last
+    # One run is asked for: a page of them, with all their numbers, takes seconds.
+    assert [call.kwargs["max_results"] for call in mock.call_args_list] == [1]
     for other, told in (
         (deleted, "no such run"),
         (failed, f"is FAILED, and only a finished run .*: {last[:8]}"),

@@ -12,7 +12,7 @@ from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.identity import identity
 from outliers_bench.schemas import SCHEMAS
-from outliers_bench.search.rebuilt import config_of, schema_of
+from outliers_bench.search.recorded_config import config_of, schema_of
 from outliers_bench.tracking.method import as_mapping
 from tests.toys import toy_split
 

@@ -14,8 +14,8 @@ from outliers_bench.features.located import remember
 from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
 from outliers_bench.search.card import RunCard, find_card
-from outliers_bench.search.opened import cache_of
-from outliers_bench.search.rebuilt import config_of
+from outliers_bench.search.find_run import cache_of
+from outliers_bench.search.recorded_config import config_of
 from outliers_bench.tracking.known import KnownRun, check_recorded, download, known_run
 from outliers_bench.tracking.models import fetch_model
 from outliers_bench.tracking.recorder import Recorder, recorder
@@ -96,4 +96,5 @@ def _values(known: KnownRun, process: Recorder) -> dict[str, Any]:
             raise BenchError(f"run {known.run_id[:8]}: {file} cannot be read ({error})") from None
     if not isinstance(values, dict):
         raise BenchError(f"run {known.run_id[:8]}: {file.name} is no config; run it again")
+    values.pop("tracking", None)  # may hold a password
     return values

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.data.files import absolute
+from outliers_bench.data.files import usual_cache
 from outliers_bench.errors import BenchError
 from outliers_bench.search.card import RunCard, find_card
 from outliers_bench.tracking.store import resolve_uri
-
-DEFAULT = "~/.cache/outliers_bench"
 
 
 def open_run(run: str, *, uri: str, cache: str | None) -> tuple[RunCard, Path]:
@@ -33,13 +30,13 @@ def open_run(run: str, *, uri: str, cache: str | None) -> tuple[RunCard, Path]:
     BenchError
         If there is no such run, or it cannot be searched any more.
     """
-    near = absolute(cache or os.environ.get("OUTLIERS_BENCH_CACHE") or DEFAULT)
+    near = usual_cache(cache)
     if cache is not None and not near.is_dir():
         raise BenchError(f"cache={cache}: there is no such folder")
     card = find_card(near, run, uri=resolve_uri(uri))
     if card is None:
         # MLflow takes seconds, and is imported only here.
-        from outliers_bench.search.recorded import from_mlflow
+        from outliers_bench.search.from_mlflow import from_mlflow
 
         card = from_mlflow(run, uri=uri, near=near, given=cache is not None)
     return card, near if cache is not None else cache_of(card.config, card.folder, near)

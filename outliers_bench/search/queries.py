@@ -16,20 +16,17 @@ _HERE = FileReader(Path())
 
 
 @dataclass(frozen=True)
-class Asked:
+class Queries:
     """What is searched for.
 
     Parameters
     ----------
-    paths : tuple of Path
-        Every photo, absolute, in the order in which it was named; folders sorted by name.
     digests : dict of Path to bytes
-        Content of those that could be opened.
+        Content of those that could be opened, by absolute path, as they were named; folders sorted.
     unreadable : dict of Path to str
         Why the others could not be.
     """
 
-    paths: tuple[Path, ...]
     digests: dict[Path, bytes]
     unreadable: dict[Path, str]
 
@@ -40,7 +37,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class WithAsked:
+class WithQueries:
     """Reads the photos that are searched for, and those of the run as the run did.
 
     Parameters
@@ -60,7 +57,7 @@ class WithAsked:
         return reader.read(name, digest, side=side)
 
 
-def list_asked(words: Sequence[str], *, but: Path | None = None) -> tuple[Path, ...]:
+def list_queries(words: Sequence[str], *, but: Path | None = None) -> tuple[Path, ...]:
     """The photos that files and folders stand for, absolute, each once.
 
     Parameters
@@ -73,13 +70,19 @@ def list_asked(words: Sequence[str], *, but: Path | None = None) -> tuple[Path, 
     Raises
     ------
     BenchError
-        If nothing is asked for, or a folder holds no photo.
+        If nothing is asked for, a folder holds no photo, or a name cannot be written down.
     """
     if not words:
         raise BenchError("name a photo to search for, or a folder of them")
     paths: dict[Path, None] = {}
     for word in words:
         place = Path(os.path.normpath(absolute(word)))
+        try:
+            str(place).encode()
+        except UnicodeEncodeError:
+            raise BenchError(
+                f"the file name {os.fsencode(word)!r} is not valid UTF-8; rename it"
+            ) from None
         if not place.is_dir():
             paths[place] = None
             continue
@@ -92,11 +95,10 @@ def list_asked(words: Sequence[str], *, but: Path | None = None) -> tuple[Path, 
     return tuple(paths)
 
 
-def open_asked(paths: Sequence[Path], *, cache: Path) -> Asked:
+def open_queries(paths: Sequence[Path], *, cache: Path) -> Queries:
     """Look into the photos; see `digest_files` for the cache."""
     found, left_out = digest_files(Path(), [str(path) for path in paths], cache=cache)
-    return Asked(
-        paths=tuple(paths),
+    return Queries(
         digests={Path(name): digest for name, digest in found.items()},
         unreadable={Path(item.name): item.detail for item in left_out},
     )
