@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.complete import complete
+from outliers_bench.data.files import cache_folder
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.features.engine import Engine
@@ -56,18 +56,8 @@ class Cache:
         return Path(self.dir).expanduser()
 
     def check(self) -> None:
-        """Raise `BenchError` if the directory cannot be written; make it if it is not there."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BenchError(
-                f"cache.dir={self.dir} cannot be made ({error.strerror}); "
-                "choose another with cache.dir=<folder>"
-            ) from error
-        if not os.access(self.path, os.W_OK):
-            raise BenchError(
-                f"cache.dir={self.dir} cannot be written; choose another with cache.dir=<folder>"
-            )
+        """Make the directory if need be; raise `BenchError` if it cannot be written."""
+        cache_folder(self.dir, "cache.dir")
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from outliers_bench.command import main
 from outliers_bench.data.download.remote import in_words
-from outliers_bench.data.files import absolute
+from outliers_bench.data.files import usual_cache
 from outliers_bench.data.named.about import About
 from outliers_bench.data.named.known import NAMED
 from outliers_bench.data.named.place import is_here
@@ -29,8 +28,9 @@ class Options:
     ----------
     names : list of str
         Data sets to fetch, as on a machine whose compute nodes have no network; none lists them.
-    cache : str
-        Folder of what is kept between runs: cache.dir of the runs, in which datasets/ is made.
+    cache : str or None
+        Folder of what is kept between runs, in which datasets/ is made; null takes the
+        environment's OUTLIERS_BENCH_CACHE or ~/.cache/outliers_bench.
     url : str
         A mirror: a folder on the web that has the publisher's files under their names.
     verify : bool
@@ -38,7 +38,7 @@ class Options:
     """
 
     names: list[str] = field(default_factory=list)
-    cache: str = os.environ.get("OUTLIERS_BENCH_CACHE") or "~/.cache/outliers_bench"
+    cache: str | None = None
     url: str | None = None
     verify: bool = True
 
@@ -47,7 +47,7 @@ def work(options: Options) -> int:
     """List or fetch; see `Options`."""
     from outliers_bench.explain import instead
 
-    cache = absolute(options.cache)
+    cache = usual_cache(options.cache)
     unknown = [name for name in options.names if name not in NAMED]
     if unknown:
         raise BenchError(f"{unknown[0]}: no such data set{instead(unknown[0], list(NAMED))}")

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,9 @@ def read(path: Path) -> dict[str, npt.NDArray[Any]] | None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what writers of this file left behind that were killed long ago."""
-    for leftover in path.parent.glob(f".{path.stem}-*"):
+    """Remove what writers of this file left behind that were killed long ago, and nothing else."""
+    random = "[0-9a-f]" * 16  # as `written` names them: there may be hidden files of others
+    for leftover in path.parent.glob(f".{escape(path.stem)}-{random}{escape(path.suffix)}"):
         with suppress(OSError):
             if time.time() - leftover.stat().st_mtime > LONG_AGO:
                 leftover.unlink()

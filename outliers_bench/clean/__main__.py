@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.clean.options import Clean, cache_folder, out_folder
+from outliers_bench.clean.options import Clean, out_folder
 from outliers_bench.command import main
 from outliers_bench.errors import BenchError
 
@@ -73,6 +73,7 @@ def _find(
     from outliers_bench.clean.findings import Limits
     from outliers_bench.clean.inspection import inspect
     from outliers_bench.clean.report import show
+    from outliers_bench.data.files import cache_folder
 
     limits = Limits(options.min_side, options.max_aspect, options.min_contrast)
     moved = options.moved()

@@ -116,20 +116,3 @@ def out_folder(asked: str, root: Path) -> Path:
     if not os.access(out, os.W_OK | os.X_OK):
         raise BenchError(f"out={asked} may not be written; name another folder")
     return out
-
-
-def cache_folder(asked: str | None) -> Path:
-    """The folder for what is kept, made if need be; `BenchError` if that cannot be."""
-    from outliers_bench.data.files import absolute, reason
-
-    named = asked or os.environ.get("OUTLIERS_BENCH_CACHE") or "~/.cache/outliers_bench"
-    cache = absolute(named)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchError(
-            f"cache={named} cannot be made ({reason(error)}); name another folder"
-        ) from None
-    if not os.access(cache, os.W_OK | os.X_OK):
-        raise BenchError(f"cache={named} may not be written; name another folder")
-    return cache

@@ -183,3 +183,37 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file() or not Path(entry.path).exists()
     except OSError:
         return True
+
+
+def usual_cache(asked: str | None) -> Path:
+    """The folder of what is kept between runs: the one asked for, or everybody's."""
+    return absolute(asked or os.environ.get("OUTLIERS_BENCH_CACHE") or "~/.cache/outliers_bench")
+
+
+def cache_folder(asked: str | None, option: str = "cache") -> Path:
+    """The folder of what is kept between runs, made if need be.
+
+    Parameters
+    ----------
+    asked : str or None
+        What the option says; None takes the environment's OUTLIERS_BENCH_CACHE, or else
+        ~/.cache/outliers_bench.
+    option : str
+        What the option is called.
+
+    Raises
+    ------
+    BenchError
+        If it can neither be made nor written.
+    """
+    cache = usual_cache(asked)
+    named = f"{option}={asked or cache}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(
+            f"{named} cannot be made ({reason(error)}); choose another with {option}=<folder>"
+        ) from error
+    if not os.access(cache, os.W_OK | os.X_OK):
+        raise BenchError(f"{named} cannot be written; choose another with {option}=<folder>")
+    return cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from outliers_bench.measure import Meter
 from outliers_bench.types import IntArray, Ranking, Split
 
 DEPTH = 1000  # hits of each query that are kept
+MOST = 1000  # rankings that are kept: each search with a photo keeps one, too
 
 
 def kept_ranking(
@@ -71,7 +73,16 @@ def kept_ranking(
             stages=np.array(list(spent), dtype=np.str_),
             seconds=np.array(list(spent.values())),
         )
+        _remove_oldest(path.parent)
     return Ranking(known.indices[:, :depth], known.scores[:, :depth])
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Of more than `MOST` rankings keep those that were made last."""
+    with suppress(OSError):  # another process may be at it
+        by_age = sorted(folder.glob("keypoints-*.npz"), key=lambda path: path.stat().st_mtime)
+        for path in by_age[:-MOST]:
+            path.unlink(missing_ok=True)
 
 
 def _read(path: Path, depth: int, n_query: int, meter: Meter) -> Ranking | None:

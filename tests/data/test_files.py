@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from outliers_bench.data.content import content_hash
-from outliers_bench.data.files import FileReader, existing_folder, list_images
+from outliers_bench.data.files import FileReader, cache_folder, existing_folder, list_images
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
+from outliers_bench.kept import written
 from outliers_bench.types import LeftOut
 
 
@@ -106,3 +107,23 @@ def test_another_content_than_asked_for_is_refused_even_if_it_is_no_image(tmp_pa
     Image.new("RGB", (5, 4)).save(file)
     digest = content_hash(file.read_bytes()).digest()
     assert FileReader(tmp_path).read("photo.jpg", digest).shape == (4, 5, 3)
+
+
+def test_the_cache_is_the_one_asked_for_or_everybodys(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "everybodys"))
+    assert cache_folder(None) == tmp_path / "everybodys"
+    assert cache_folder(str(tmp_path / "mine")) == tmp_path / "mine"
+    assert (tmp_path / "mine").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError, match=r"cache=.*file/below cannot be made .* cache=<folder>"):
+        cache_folder(str(tmp_path / "file" / "below"))
+
+
+def test_only_our_own_leftovers_are_removed(tmp_path) -> None:
+    ours, others = tmp_path / ".search-0123456789abcdef.jpg", tmp_path / ".search-history"
+    for path in (ours, others):
+        path.touch()
+        os.utime(path, (0, 0))
+    with written(tmp_path / "search.jpg") as aside:
+        aside.write_bytes(b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".search-history", "search.jpg"]

@@ -1,5 +1,7 @@
 """A kept ranking is read, with what it cost, and never taken for another."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,15 @@ def test_a_damaged_file_is_made_anew(maker):
         assert np.array_equal(again.rank().indices, expected.indices)
         assert again.asked == [6]
     assert [path.name for path in file.parent.iterdir()] == [file.name], "nothing left behind"
+
+
+def test_the_oldest_of_too_many_go(maker, monkeypatch):
+    monkeypatch.setattr(kept, "MOST", 2)
+    for seed in range(3):
+        maker.rank(said={"seed": seed})
+        for path in (maker.cache / "rankings").glob("*.npz"):
+            os.utime(path, (path.stat().st_mtime - 10,) * 2)
+    again = Maker(maker.cache)
+    for seed in (2, 1, 0):
+        again.rank(said={"seed": seed})
+    assert again.asked == [6], "only the first was gone"
