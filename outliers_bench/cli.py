@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -86,6 +87,8 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells at length what it lacks
     # Importing MLflow makes millions of objects that stay; collecting meanwhile costs a tenth.
     gc.set_threshold(50_000, 20, 20)
+    # Before a sweep's first job, Hydra's own log shows what libraries tell at INFO.
+    logging.getLogger("faiss").setLevel(logging.WARNING)
     register()
     signal.signal(signal.SIGTERM, _terminate)
     conf = str(shipped("conf"))
