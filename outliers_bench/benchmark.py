@@ -13,6 +13,7 @@ from outliers_bench.config import Config
 from outliers_bench.data.leakage import Audited
 from outliers_bench.data.shared import splits
 from outliers_bench.data.source import check_unreadable
+from outliers_bench.duplicates.find import searched
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.features.located import remember
@@ -31,7 +32,7 @@ from outliers_bench.tracking.parent import parent_run
 from outliers_bench.tracking.record import log_result
 from outliers_bench.tracking.recorder import recorder
 from outliers_bench.tracking.run import start_run
-from outliers_bench.tracking.store import check_uri
+from outliers_bench.tracking.store import check_uri, database_path
 from outliers_bench.tracking.sweep import note_found
 from outliers_bench.tracking.training import RecordedTraining
 from outliers_bench.types import IntArray, Result, Split
@@ -71,6 +72,10 @@ def prepare(config: Config) -> Prepared:
     method = build(config, meter)
     tell_untrained(config)
     check(config, given, method)  # before the audit, which decodes what it has not seen
+    if database_path(config.tracking.uri) is None and not searched(
+        given.images, cache=config.cache.path
+    ):
+        recorder(config.tracking.uri).call(bool)  # only to be told if no server answers
     with meter.stage("audit"):
         audited = splits.audited(
             config.data, seed=config.seed, cache=config.cache.path, given=given

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from outliers_bench.config import Config
-from outliers_bench.data.leakage import Audited, clean
+from outliers_bench.data.leakage import Audited
+from outliers_bench.data.without_leaks import clean
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
@@ -60,12 +62,9 @@ def score_beside(
         return None
     found = evaluate(ranking, other, k=cut_offs)
     intervals = confidence_intervals(found.per_query, seed=config.seed)
-    return Beside(
-        "with_leaks" if audited.dropped else "without_leaks",
-        replace(found, intervals=intervals),
-        queries=len(other.query),
-        gallery=len(other.gallery),
-    )
+    name: Literal["with_leaks", "without_leaks"]
+    name = "with_leaks" if audited.dropped else "without_leaks"
+    return Beside(name, replace(found, intervals=intervals))
 
 
 def learns_from_labels(config: Config) -> bool:

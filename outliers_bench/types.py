@@ -358,14 +358,10 @@ class Beside:
         Which of the two; begins the names of its metrics.
     evaluation : Evaluation
         Its scores, with their intervals.
-    queries, gallery : int
-        How many photos were asked, and searched.
     """
 
     name: Literal["without_leaks", "with_leaks"]
     evaluation: Evaluation
-    queries: int
-    gallery: int
 
     @property
     def metrics(self) -> dict[str, float]:

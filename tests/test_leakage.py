@@ -12,13 +12,23 @@ import cv2
 import numpy as np
 import pytest
 
+from outliers_bench.benchmark import depth, prepare
+from outliers_bench.beside import score_beside
+from outliers_bench.config import Cache, Config, Tracking
 from outliers_bench.data.folder import ClassFolders
-from outliers_bench.data.leakage import Leakage, audit, clean, counted, dropped, grouped
+from outliers_bench.data.leakage import Leakage, audit, counted, grouped
 from outliers_bench.data.leaks import find_leaks
+from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.shared import SharedSplits
 from outliers_bench.data.split import Protocol, cut
+from outliers_bench.data.without_leaks import clean, dropped
 from outliers_bench.errors import BenchError
-from outliers_bench.reports.leaks_sheet import leaks_sheet
+from outliers_bench.evaluation import evaluate
+from outliers_bench.features.pixels import Pixels
+from outliers_bench.measure import Meter
+from outliers_bench.methods.build import build
+from outliers_bench.reports.leaks_sheet import PAIRS, leaks_sheet
+from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.types import ImageSet, Split
 from tests.cli import bench, in_process
 from tests.duplicates.pictures import (
@@ -219,7 +229,7 @@ def test_groups_of_the_user_join_those_that_are_found(tmp_path):
 def test_leaks_are_refused_by_name(leakage, tmp_path):
     with pytest.raises(BenchError) as told:
         audit(leaking(), leakage, cache=tmp_path)
-    assert "3 photos stand in two parts (1 exactly, 2 nearly): a query (query) and a copy" in str(
+    assert "3 pairs of copies across parts (1 exact, 2 near): a query (query) and a copy" in str(
         told.value
     )
     assert "data.leakage=drop" in str(told.value)
@@ -227,12 +237,12 @@ def test_leaks_are_refused_by_name(leakage, tmp_path):
 
 
 def test_the_sheet_is_bounded_and_survives_unreadable_photos(tmp_path):
-    photos = {f"a {n}": picture(n) for n in range(40)}
+    photos = {f"a {n}": picture(n) for n in range(PAIRS + 2)}
     split = split_of(
         query=photos, gallery={f"a copy {n}": one for n, one in enumerate(photos.values())}
     )
     leaks = find_leaks(split, cache=tmp_path)
-    assert len(leaks) == 40
+    assert len(leaks) == PAIRS + 2
     del split.gallery.reader.arrays["a 0"]
     sheet = leaks_sheet(leaks, name="toy")
     assert sheet.shape[0] < 1600
@@ -260,9 +270,9 @@ def test_group_and_leave_one_out_do_not_go_together(tmp_path):
 
 
 def test_counted_in_words():
-    assert counted(1, 0) == "1 photo stands in two parts (exactly)"
-    assert counted(0, 2, within=True) == "2 photos stand twice in the set (nearly)"
-    assert counted(0, 1234) == "1,234 photos stand in two parts (nearly)"
+    assert counted(1, 0) == "1 pair of copies across parts (exact)"
+    assert counted(0, 2, within=True) == "2 pairs of copies within the set (near)"
+    assert counted(0, 1234) == "1,234 pairs of copies across parts (near)"
 
 
 def test_the_default_is_to_report():
@@ -281,7 +291,7 @@ def numbers(out):
     """`hit@1 0.5, without them 0.25` of the line that tells of leaks."""
     told = " ".join(out.split())
     match = re.search(
-        r"(\d+) photos? stands? in two parts \((.*?)\): hit@1 (\S+), (with\S*) them (\S+)", told
+        r"(\d+) pairs? of copies across parts \((.*?)\): hit@1 (\S+), (with\S*) them (\S+)", told
     )
     return match.groups() if match else None
 
@@ -303,6 +313,48 @@ def ready(tmp_path):
     return root
 
 
+def test_each_score_stands_beside_the_other(ready, tmp_path):
+    """With `report` the score without leaks, which is that of `drop`, and the other way round."""
+    config = config_of(ready, tmp_path)
+    given = config.data.load(seed=0, cache=tmp_path)
+    found = {}
+    for leakage in (Leakage.report, Leakage.drop):
+        audited = audit(given, leakage, cache=tmp_path)
+        method = build(config, Meter.begun())
+        audited = audited.without(method.extract(audited.whole.images, commit=lambda: None))
+        method.fit(audited.split)
+        ranking = method.rank(audited.split, depth(config, audited.split))
+        headline = evaluate(ranking, audited.split, k=config.k).metrics
+        beside = score_beside(config, method, audited, depth)
+        assert beside.intervals.keys() == beside.metrics.keys()
+        found[beside.name] = headline, beside.evaluation.metrics
+    as_given, without = found["without_leaks"]
+    assert as_given["hit_at_1"] == 1 > without["hit_at_1"]
+    assert found["with_leaks"] == (without, as_given)
+
+
+def test_a_server_that_does_not_answer_is_told_before_the_audit(ready, tmp_path, monkeypatch):
+    class Nobody:
+        def call(self, *_):
+            raise BenchError("no server answers")
+
+    monkeypatch.setattr("outliers_bench.benchmark.recorder", lambda _: Nobody())
+    config = config_of(ready, tmp_path)
+    config = replace(config, tracking=Tracking(uri="http://127.0.0.1:9"))
+    with pytest.raises(BenchError, match="no server answers"):
+        prepare(config)
+    assert not (tmp_path / "features").exists()  # no photo was looked at
+    audit(config.data.load(seed=0, cache=tmp_path), Leakage.report, cache=tmp_path)
+    assert prepare(config).audited.leaks  # what takes no time waits for nobody
+
+
+def config_of(root, cache):
+    pixels = Pixels("pixels", 8)
+    data = PreparedFolders(root=str(root))
+    return Config(data=data, model=pixels, index=Exact("exact"), cache=Cache(str(cache)), k=[1, 3])
+
+
+@pytest.mark.slow
 def test_a_run_tells_both_scores(ready, made, tmp_path, monkeypatch, capsys):
     """The real command; and `error` refuses before any work."""
     shutil.copyfile(made, tmp_path / "mlflow.db")
@@ -311,7 +363,7 @@ def test_a_run_tells_both_scores(ready, made, tmp_path, monkeypatch, capsys):
     done = bench(*options, cwd=tmp_path, **env)
     assert done.code == 0, done.err
     count, kinds, as_given, how, beside = numbers(done.out)
-    assert (count, kinds, as_given, how) == ("8", "4 exactly, 4 nearly", "1.000", "without")
+    assert (count, kinds, as_given, how) == ("8", "4 exact, 4 near", "1.000", "without")
     assert float(beside) < 1
 
     (table,) = tmp_path.glob("mlartifacts/planted/*/artifacts/leaks.csv")
@@ -325,7 +377,7 @@ def test_a_run_tells_both_scores(ready, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", env["OUTLIERS_BENCH_CACHE"])
     refused = in_process(monkeypatch, capsys, *options, "data.leakage=error")
     assert refused.code == 2
-    assert "8 photos stand in two parts" in refused.err
+    assert "8 pairs of copies across parts" in refused.err
     assert len(refused.err.strip().splitlines()) == 1
 
 

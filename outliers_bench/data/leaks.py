@@ -100,19 +100,22 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
 
     images = split.images
     found = find_pairs(images, cache=cache)
-    places: dict[bytes, list[Place]] = defaultdict(list)
+    # By content and part: a part without labels may hold thousands of one content, whose pairs
+    # among themselves do not count.
+    places: dict[bytes, dict[str, list[Place]]] = defaultdict(lambda: defaultdict(list))
     for name in ("gallery",) if split.leave_one_out else PARTS:
         for row, digest in enumerate(getattr(split, name).digests):
-            places[digest].append((name, row))
+            places[digest][name].append((name, row))
     leaks: list[tuple[Place, Place, Kind, float]] = []
     for copies in places.values():
-        if len(copies) > 1:
-            leaks += [(*two, "exact", 1.0) for two in combinations(copies, 2)]
+        for one, other in combinations(copies.values(), 2):
+            leaks += [(*two, "exact", 1.0) for two in product(one, other)]
     for pair in found.pairs:
-        one, other = (places[images.digests[row]] for row in (pair.first, pair.second))
-        leaks += [(*two, pair.kind, pair.likeness) for two in product(one, other)]
-    if not split.leave_one_out:
-        leaks = [leak for leak in leaks if leak[0][0] != leak[1][0]]
+        first, second = (places[images.digests[row]] for row in (pair.first, pair.second))
+        for part, others in product(first, second):
+            if split.leave_one_out or part != others:
+                two_parts = product(first[part], second[others])
+                leaks += [(*two, pair.kind, pair.likeness) for two in two_parts]
     same = {
         images.digests[row]: images.digests[rows[0]]
         for rows in groups(found.pairs, len(images))

@@ -10,6 +10,7 @@ pixels laid over each other (`verify`).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,45 +95,56 @@ class _Near:
     unjudged: dict[int, str]
 
 
+def searched(images: ImageSet, *, cache: Path) -> bool:
+    """Whether these images have been searched for near duplicates, so that it takes no time."""
+    return _kept_at(sorted(set(images.digests)), cache).exists()
+
+
+def _kept_at(contents: Sequence[bytes], cache: Path) -> Path:
+    said = {"version": VERSION, "decoder": DECODER}
+    digest = kept.digest_of(said, np.frombuffer(b"".join(contents), np.uint8))
+    return cache / "duplicates" / f"{digest}.npz"
+
+
 def _near(images: ImageSet, cache: Path) -> _Near:
     """The near pairs of different contents, in the order of their digests."""
-    said = {"version": VERSION, "decoder": DECODER}
-    contents = np.frombuffer(b"".join(images.digests), np.uint8)
-    path = cache / "duplicates" / f"{kept.digest_of(said, contents)}.npz"
+    path = _kept_at(images.digests, cache)
     known = kept.read(path)
     if known is not None:
         try:
             return _unpacked(known)
-        except (KeyError, ValueError, TypeError):  # not written by us
+        except (KeyError, IndexError, ValueError, TypeError):  # not written by us
             pass
     from outliers_bench.duplicates.candidates import candidates
     from outliers_bench.duplicates.thumbnails import thumbnails
     from outliers_bench.duplicates.verify import verified
 
     small = thumbnails(images, cache)
-    pairs = list(verified(images, small, candidates(small.grey), cache))
+    pairs, complete = verified(images, small, candidates(small.grey), cache)
     found = _Near(pairs, small.unreadable, small.unjudged)
-    if not small.fleeting:
+    if complete and not small.fleeting:
         kept.keep(path, **_packed(found))
     return found
 
 
 def _packed(found: _Near) -> dict[str, np.ndarray]:
-    return {
+    packed = {
         "pairs": np.array([pair[:2] for pair in found.pairs], np.int64).reshape(-1, 2),
         "likeness": np.array([pair[2] for pair in found.pairs], np.float64),
-        **{
-            f"{name}_{part}": np.array(list(values), kind)
-            for name, said in (("unreadable", found.unreadable), ("unjudged", found.unjudged))
-            for part, values, kind in (("rows", said.keys(), np.int64), ("why", said.values(), str))
-        },
     }
+    for name, said in (("unreadable", found.unreadable), ("unjudged", found.unjudged)):
+        # Each reason once: there may be as many rows as images.
+        reasons, which = np.unique(np.array(list(said.values()), str), return_inverse=True)
+        packed |= {f"{name}_reasons": reasons, f"{name}_why": which}
+        packed[f"{name}_rows"] = np.array(list(said), np.int64)
+    return packed
 
 
 def _unpacked(known: dict[str, np.ndarray]) -> _Near:
     pairs = zip(known["pairs"].tolist(), known["likeness"].tolist(), strict=True)
-    unreadable, unjudged = (
-        dict(zip(known[f"{name}_rows"].tolist(), known[f"{name}_why"].tolist(), strict=True))
-        for name in ("unreadable", "unjudged")
-    )
-    return _Near([(one, other, how) for (one, other), how in pairs], unreadable, unjudged)
+    said = []
+    for name in ("unreadable", "unjudged"):
+        reasons = known[f"{name}_reasons"].tolist()
+        rows, which = known[f"{name}_rows"].tolist(), known[f"{name}_why"].tolist()
+        said.append({row: reasons[why] for row, why in zip(rows, which, strict=True)})
+    return _Near([(one, other, how) for (one, other), how in pairs], *said)

@@ -13,6 +13,7 @@ from outliers_bench.types import BoolArray, FloatArray
 _TILES = 4  # a side
 _LEAST_COMMON = 0.5  # share of the picture that must be on both
 _FLAT = 4.0  # standard deviation, of 255, below which a tile says nothing
+_LEAST_SEEN = 0.2  # share of a tile that must be on both
 _SHEAR = 0.1  # what is turned by more than 6 degrees is another picture
 _FINE = 3 / 128  # of the side: what is smaller is detail
 
@@ -36,7 +37,7 @@ class Agreement(NamedTuple):
 NONE = Agreement(0.0, 0.0)
 
 
-def agreement(part: Grey, whole: Grey, crop: float, *, steps: int) -> Agreement:
+def agreement(part: Grey, whole: Grey, crop: float, *, steps: int, tiles: bool = True) -> Agreement:
     """Lay one picture over another and compare.
 
     Shift, scale and shear are found by maximising the enhanced correlation coefficient
@@ -50,6 +51,8 @@ def agreement(part: Grey, whole: Grey, crop: float, *, steps: int) -> Agreement:
         Share of the sides of `whole` to begin with, in its middle.
     steps : int
         Of the search, at most.
+    tiles : bool
+        Whether to compare tile by tile too; 0 otherwise.
     """
     cv2 = opencv()
     side = len(part)
@@ -72,7 +75,8 @@ def agreement(part: Grey, whole: Grey, crop: float, *, steps: int) -> Agreement:
     if common.mean() < _LEAST_COMMON:
         return NONE
     fine, laid_fine = (each - cv2.GaussianBlur(each, (0, 0), sigma) for each in (one, laid))
-    return Agreement(_correlation(fine, laid_fine, common), _tiles(one, laid, common))
+    detail = _correlation(fine, laid_fine, common)
+    return Agreement(detail, _tiles(one, laid, common) if tiles else 0.0)
 
 
 def _inside(mask: BoolArray, edge: int) -> BoolArray:
@@ -85,18 +89,23 @@ def _inside(mask: BoolArray, edge: int) -> BoolArray:
 
 
 def _tiles(one: FloatArray, other: FloatArray, common: BoolArray) -> float:
+    """The correlation that four fifths of the tiles reach; 1 where none says anything."""
     step = len(one) // _TILES
-    found = []
-    for top in range(0, _TILES * step, step):
-        for left in range(0, _TILES * step, step):
-            place = slice(top, top + step), slice(left, left + step)
-            mask = common[place]
-            if mask.mean() < 0.2:
-                continue
-            a, b = one[place][mask], other[place][mask]
-            if max(a.std(), b.std()) >= _FLAT:
-                found.append(_correlation(one[place], other[place], mask))
-    return float(np.percentile(found, 20)) if found else 1.0
+    # Sums of each tile at once; of squares, which float32 would blur.
+    mask = common.astype(np.float64)
+    a, b = one * mask, other * mask
+    n, sum_a, sum_b, sum_aa, sum_bb, sum_ab = (
+        each.reshape(_TILES, step, _TILES, step).sum(axis=(1, 3))
+        for each in (mask, a, b, a * a, b * b, a * b)
+    )
+    n = np.maximum(n, 1)
+    spread_a, spread_b = sum_aa / n - (sum_a / n) ** 2, sum_bb / n - (sum_b / n) ** 2
+    together = sum_ab / n - sum_a / n * sum_b / n
+    known = (n >= _LEAST_SEEN * step * step) & (np.maximum(spread_a, spread_b) >= _FLAT**2)
+    if not known.any():
+        return 1.0
+    product = np.maximum((spread_a * spread_b)[known], 1e-9)
+    return float(np.percentile(together[known] / np.sqrt(product), 20))
 
 
 def _correlation(one: FloatArray, other: FloatArray, mask: BoolArray) -> float:

@@ -39,7 +39,7 @@ _SPACE: Space = {
 
 def verified(
     images: ImageSet, small: Thumbnails, found: Candidates, cache: Path
-) -> Iterator[tuple[int, int, float]]:
+) -> tuple[list[tuple[int, int, float]], bool]:
     """Those candidates that show the same picture.
 
     Parameters
@@ -53,12 +53,13 @@ def verified(
     cache : Path
         What was judged before is found there, and needs no decoding.
 
-    Yields
-    ------
-    first, second : int
-        Rows of the set, first < second.
-    likeness : float
-        `Agreement.detail`, four decimals.
+    Returns
+    -------
+    pairs : list of (int, int, float)
+        Rows of the set, first < second, and `Agreement.detail` to four decimals.
+    complete : bool
+        Whether all could be judged; that a photo could not be read this time says nothing of the
+        next.
     """
     keys = [
         _key(images.digests[small.rows[a]], images.digests[small.rows[b]])
@@ -82,11 +83,13 @@ def verified(
                         made = {}
                 _keep(store, made)
                 known |= made
+    pairs = []
     for key, a, b in zip(keys, found.part, found.whole, strict=True):
         verdict = known.get(key, NONE)
         if verdict.detail >= DETAIL and verdict.tiles >= TILES:
             first, second = sorted((int(small.rows[a]), int(small.rows[b])))
-            yield first, second, round(verdict.detail, _DIGITS)
+            pairs.append((first, second, round(verdict.detail, _DIGITS)))
+    return pairs, all(key in known for key in keys)
 
 
 def _judged(
@@ -118,9 +121,9 @@ class _Judge:
         """How a candidate's pictures agree; None where one cannot be read any more."""
         part, whole, crop = int(found.part[at]), int(found.whole[at]), float(found.crop[at])
         grey = self._small.grey
-        first = agreement(grey[part], grey[whole], crop, steps=_STEPS_SMALL)
+        first = agreement(grey[part], grey[whole], crop, steps=_STEPS_SMALL, tiles=False)
         if first.detail < _PROMISING:
-            return Agreement(min(first.detail, _PROMISING), 0.0)
+            return first
         try:
             return agreement(self._square(part), self._square(whole), crop, steps=_STEPS)
         except UnreadableImageError:

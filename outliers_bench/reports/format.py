@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from outliers_bench.data.leakage import counted
+from outliers_bench.evaluation.names import is_score
 from outliers_bench.types import Costs, Result
 
 _ABSOLUTE = 1000.0
@@ -185,7 +186,7 @@ def leaks(metrics: Mapping[str, float]) -> str:
     Examples
     --------
     >>> leaks({"leaks_exact": 20, "leaks_near": 1, "hit_at_1": 0.5, "without_leaks/hit_at_1": 0.25})
-    '21 photos stand in two parts (20 exactly, 1 nearly): hit@1 0.500, without them 0.250'
+    '21 pairs of copies across parts (20 exact, 1 near): hit@1 0.500, without them 0.250'
     """
     exact, near = (metrics.get(f"leaks_{kind}", 0.0) for kind in ("exact", "near"))
     if not exact + near:
@@ -201,7 +202,7 @@ def leaks(metrics: Mapping[str, float]) -> str:
             metric = beside[0].partition("/")[2]
             both = score(metrics[metric]), score(metrics[beside[0]])
             return f"{told}: {title(metric)} {both[0]}, {words} {both[1]}"
-    return told
+    return f"{told}; no score without them" if any(map(is_score, metrics)) else told
 
 
 def audit(result: Result) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from outliers_bench.data.leaks import Leaks
 from outliers_bench.data.source import DataSource
 from outliers_bench.duplicates.pair import Pair
 from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.evaluation.names import less_is_better
 from outliers_bench.features.pixels import Pixels
 from outliers_bench.reports import format as readable
 from outliers_bench.reports.leaderboard import words
@@ -37,18 +38,22 @@ CONFIG = Config(data=DataSource("toy"), model=PIXELS, index=Exact("exact"), cach
     [
         ({}, ""),
         ({"leaks_exact": 0, "leaks_near": 0, "hit_at_1": 1}, ""),
-        ({"leaks_exact": 1}, "1 photo stands in two parts (exactly)"),
+        ({"leaks_exact": 1}, "1 pair of copies across parts (exact)"),
+        (
+            {"leaks_exact": 1, "hit_at_1": 0.5},
+            "1 pair of copies across parts (exact); no score without them",
+        ),
         (
             {"leaks_near": 2, "leaks_two_labels": 1},
-            "2 photos stand in two parts (nearly), 1 under two labels",
+            "2 pairs of copies across parts (near), 1 under two labels",
         ),
         (
             {"leaks_near": 2, "leaks_gallery_gallery": 2},
-            "2 photos stand twice in the set (nearly)",
+            "2 pairs of copies within the set (near)",
         ),
         (
             {"leaks_exact": 3, "leaks_near": 4, "hit_at_1": 0.25, "with_leaks/hit_at_1": 0.5},
-            "7 photos stand in two parts (3 exactly, 4 nearly): hit@1 0.250, with them 0.500",
+            "7 pairs of copies across parts (3 exact, 4 near): hit@1 0.250, with them 0.500",
         ),
     ],
 )
@@ -68,7 +73,7 @@ def leaky():
         5,
     )
     evaluation = replace(result.evaluation, intervals={"hit_at_1": (0.125, 0.75)})
-    return replace(result, leaks=leaks, beside=Beside("without_leaks", evaluation, 12, 20))
+    return replace(result, leaks=leaks, beside=Beside("without_leaks", evaluation))
 
 
 def test_every_number_stands_in_mlflow_under_a_legal_name():
@@ -90,6 +95,11 @@ def test_every_number_stands_in_mlflow_under_a_legal_name():
     assert readable.audit(make_result(make_split())) == []
 
 
+def test_fewer_leaks_are_better():
+    assert all(less_is_better(f"leaks_{what}") for what in ("near", "query_train", "unjudged"))
+    assert not less_is_better("without_leaks/hit_at_1")
+
+
 def row(rank, model, hit, beside):
     metrics = {"hit_at_1": hit, "leaks_exact": 2.0, "leaks_near": 1.0}
     if beside is not None:
@@ -105,7 +115,7 @@ def test_the_leaderboard_has_both_scores_side_by_side(tmp_path, capsys):
     rows = row(1, "leaker", 0.875, 0.5), row(2, "honest", 0.75, 0.625), row(3, "old", 0.5, None)
     board = Board("photos", "one", 40, 20, rows)
     told = " ".join(words.best(board, "hit_at_1"))
-    assert "3 photos stand in two parts (2 exactly, 1 nearly)." in told
+    assert "3 pairs of copies across parts (2 exact, 1 near)." in told
     assert "The best without leaks: honest, hit@1 0.625." in told
     show_boards([board], metric="hit_at_1", console=Console(width=150))
     line = next(line for line in capsys.readouterr().out.splitlines() if "leaker" in line)
