@@ -6,6 +6,7 @@ import pytest
 
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking.known import check_recorded, download, known_run
+from outliers_bench.tracking.store import experiment_id, open_client
 from tests.boards import NAME
 
 
@@ -29,9 +30,11 @@ def test_by_its_id_or_a_beginning_of_it(client, runs):
 
 
 def test_last_is_the_one_that_finished_last_and_no_other_than_finished_is_given(
-    client, runs, monkeypatch
+    fresh_uri, monkeypatch
 ):
-    far = 4_000_000_000_000  # later than any other of this database
+    client = open_client(fresh_uri)
+    experiment_id(client, NAME)
+    far = 4_000_000_000_000
     last = ended(client, far + 1)
     ended(client, far)
     failed = ended(client, far + 2, status="FAILED")
