@@ -1,6 +1,7 @@
 """What the whole suite shares."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +26,11 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep pytest-xdist to the order below."""
+    """Keep pytest-xdist to the order below, and let Ctrl-C reach the commands that are tested."""
     config.option.loadscopereorder = False
+    # What a script puts into the background is started deaf to it, and passes that on.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
