@@ -206,18 +206,16 @@ def leaks(metrics: Mapping[str, float]) -> str:
 
 
 def audit(result: Result) -> list[tuple[str, str]]:
-    """Heading and value of what an audit of the split has found, where it found anything."""
+    """Heading and value of what an audit of the split has found; empty where there was none."""
     if result.leaks is None:
         return []
     counts = result.leaks.counts()
     metrics = {} if result.evaluation is None else result.evaluation.metrics
     beside = {} if result.beside is None else result.beside.metrics
-    told = leaks({**metrics, **beside, **counts})
-    unjudged = counts.get("leaks_unjudged", 0)
-    return [
-        *([("leaks", told)] if told else []),
-        *([("not judged", f"{unjudged:,} too small or too flat")] if unjudged else []),
-    ]
+    told = leaks({**metrics, **beside, **counts}) or "none found"
+    if unjudged := counts.get("leaks_unjudged", 0):
+        told += f"; {unjudged:,} photos too small or too flat to look for near copies"
+    return [("leaks", told)]
 
 
 def command(overrides: Sequence[str]) -> str:

@@ -91,7 +91,11 @@ def test_every_number_stands_in_mlflow_under_a_legal_name():
         "leaks_unjudged": 5,
     }
     assert all(re.fullmatch(r"[\w\-. /]+", name) for name in metrics)
-    assert dict(readable.audit(result))["not judged"] == "5 too small or too flat"
+    ((heading, told),) = readable.audit(result)
+    assert heading == "leaks"
+    assert told.endswith("; 5 photos too small or too flat to look for near copies")
+    clean = replace(result, leaks=replace(result.leaks, pairs=(), unjudged=0), beside=None)
+    assert readable.audit(clean) == [("leaks", "none found")]
     assert readable.audit(make_result(make_split())) == []
 
 
