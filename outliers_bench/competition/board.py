@@ -7,15 +7,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from outliers_bench.competition.store import Entry
 from outliers_bench.reports.format import title
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from outliers_bench.reports.html import template
 
 _HERE = Path(__file__).parent
 _COLUMNS = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
@@ -106,15 +102,17 @@ def as_data(rows: Sequence[Standing], facts: Facts) -> dict[str, object]:
 
 def as_page(rows: Sequence[Standing], facts: Facts) -> str:
     """The leaderboard as a page that loads nothing; every name in it is escaped."""
+    from markupsafe import Markup
+
     metrics = [facts.metric, *(name for name in _COLUMNS if name != facts.metric)]
     measured = [name for name in metrics if any(name in row.best.worth.metrics for row in rows)]
-    return _template().render(
+    return template(_HERE).render(
         facts=facts,
         rows=rows,
         columns=measured or [facts.metric],
         title=title,
         when=when,
-        style=style(),
+        style=Markup(style()),  # noqa: S704 - our own
     )
 
 
@@ -154,19 +152,3 @@ def _entry(entry: Entry) -> Mapping[str, object]:
 
 def _value(entry: Entry, metric: str) -> float:
     return entry.worth.metrics.get(metric, -1.0)
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["ours"] = Markup  # the style sheet, which is no user's text
-    return environment.get_template("page.html.j2")

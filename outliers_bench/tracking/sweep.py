@@ -99,9 +99,10 @@ def has_begun() -> bool:
 def prepare_to_finish() -> None:
     """Compile the page that the end of a sweep writes, while its jobs go on."""
     with suppress(Exception):  # then `finish_parent` will say what is wrong
-        from outliers_bench.reports.leaderboard.page import template
+        from outliers_bench.reports.html import template
+        from outliers_bench.reports.leaderboard.page import HERE
 
-        template()
+        template(HERE)
 
 
 def children(client: MlflowClient, parent_run_id: str) -> list[Run]:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -14,16 +13,16 @@ from urllib.parse import quote
 from outliers_bench.evaluation.names import is_score
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.reports import format as readable
+from outliers_bench.reports.html import template
 from outliers_bench.reports.leaderboard import pareto, provenance, words
 from outliers_bench.reports.leaderboard.boards import METHOD, Board, Row
 from outliers_bench.reports.leaderboard.columns import Column, columns
 from outliers_bench.reports.leaderboard.heatmap import HeatMap, heat_map
 
 if TYPE_CHECKING:
-    from jinja2 import Template
     from markupsafe import Markup
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -78,32 +77,17 @@ def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
     """
     from markupsafe import Markup
 
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    script = (HERE / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return template().render(
+    return template(HERE).render(
         heading=readable.title(metric),
         metric=metric,
         sections=[_section(board, metric, ui) for board in boards],
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
         script=Markup(script),  # noqa: S704 - our own
         script_digest=digest,
         alpha=ALPHA,
     )
-
-
-@cache
-def template() -> Template:
-    """The page's template, compiled, which takes longer than to fill it in."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2")
 
 
 def _section(board: Board, metric: str, ui: str) -> _Section:
