@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outliers_bench.features.kept_models import keep, place, record
-from outliers_bench.features.openvino_engine import DIFFERENCE, converted, space_of
+from outliers_bench.features.openvino_engine import (
+    DIFFERENCE,
+    converted,
+    failing_in_one_line,
+    space_of,
+)
 from outliers_bench.features.openvino_running import import_openvino
 from outliers_bench.features.precision import CALIBRATION, SAMPLE
 from outliers_bench.types import RGB
@@ -45,7 +50,7 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     Raises
     ------
     BenchError
-        See `converted`.
+        See `converted`; also if NNCF fails.
 
     References
     ----------
@@ -59,7 +64,7 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     whole = converted(backbone, cache, lambda: images[:SAMPLE])
 
     def make(target: Path) -> dict[str, Any]:
-        _quantise(whole, target, images)
+        _quantise(whole, target, images, name=backbone.name)
         photos = hashlib.blake2b(digest_size=16)
         for image in images:
             photos.update(image.tobytes())
@@ -99,9 +104,10 @@ def _space(backbone: Network) -> dict[str, str | int | float]:
     return {**space_of(backbone), "nncf": version("nncf"), "precision": "int8"}
 
 
-def _quantise(whole: Path, target: Path, images: list[RGB]) -> None:
+def _quantise(whole: Path, target: Path, images: list[RGB], *, name: str) -> None:
     ov = import_openvino()
-    with _quiet():
+    refused = f"model={name}: NNCF {version('nncf')} cannot quantize it; use engine.precision=f32"
+    with failing_in_one_line(refused), _quiet():
         nncf = _import_nncf()
         from nncf.quantization.advanced_parameters import (
             AdvancedQuantizationParameters,

@@ -90,6 +90,18 @@ def test_a_conversion_that_disagrees_is_refused_and_not_kept(tmp_path, monkeypat
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def test_a_converter_that_fails_is_one_line_with_the_way_out(tmp_path, monkeypatch):
+    def fail(_):
+        exec("del tensorflow")  # what OpenVINO did on Python 3.13
+
+    monkeypatch.setattr(openvino_engine, "read_graph", fail)
+    told = r"mobilenet: OpenVINO 2\S+ cannot convert it; use engine=keras \(NameError: .*\)"
+    with pytest.raises(BenchError, match=told) as refused:
+        embedded(tmp_path, pictures(1))
+    assert "\n" not in str(refused.value)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
 def test_openvino_calls_nobody():
     openvino_running.import_openvino()
     assert sys.modules["openvino_telemetry"] is None

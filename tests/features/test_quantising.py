@@ -37,7 +37,7 @@ def test_quantised_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
     whole = keep_toy(toy, tmp_path)
     sampled_times = []
 
-    def write(source, target, images):
+    def write(source, target, images, **_):
         assert source == whole
         assert len(images) == 256
         copied(source, target)
@@ -77,7 +77,9 @@ def test_a_fresh_conversion_is_checked_on_a_few_of_the_photos_for_calibration(
         return whole
 
     monkeypatch.setattr(quantising, "converted", convert)
-    monkeypatch.setattr(quantising, "_quantise", lambda source, target, _: copied(source, target))
+    monkeypatch.setattr(
+        quantising, "_quantise", lambda source, target, *_, **__: copied(source, target)
+    )
     monkeypatch.setattr(quantising, "version", lambda _: "0")
     make_ready(toy, INT8, tmp_path, sample)
     assert taken == [1]
@@ -125,6 +127,17 @@ def test_a_run_is_confirmed_before_it_quantises_and_its_time_is_a_stage(tmp_path
     assert order == []  # nothing to calibrate on, and nothing to embed
 
 
+@pytest.mark.extra("int8")
+def test_nncf_that_fails_is_one_line_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("nncf.quantize", lambda *_, **__: {}["gone"])
+    toy = Toy()
+    keep_toy(toy, tmp_path)
+    told = r"model=toy: NNCF 3\S+ cannot quantize it; use engine\.precision=f32 \(KeyError: 'gone'"
+    with pytest.raises(BenchError, match=told):
+        make_ready(toy, INT8, tmp_path, lambda: [np.zeros((16, 16, 3), np.uint8)] * 3)
+    assert len(list((tmp_path / "models").iterdir())) == 1, "the float32 one alone"
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("full")])
 def test_a_model_that_there_is_no_room_for(tmp_path, error):
     def make(_):
@@ -135,10 +148,10 @@ def test_a_model_that_there_is_no_room_for(tmp_path, error):
     assert list((tmp_path / "models").iterdir()) == []
 
 
+@pytest.mark.extra("int8")
 @pytest.mark.slow
 def test_a_network_that_is_really_quantised_agrees_with_float32(tmp_path, shared):
     """MobileNet with its real weights: with random ones there is nothing to agree on."""
-    pytest.importorskip("nncf")
     weights = shared / "weights" / "mobilenet_1.0_224_notop.weights.h5"
     files = sorted((shared / "data" / "caltech101_animals").rglob("*.jpg"))[::40][:24]
     photos = [resize(decode(file.read_bytes(), name=file.name), 96) for file in files]
