@@ -1,8 +1,16 @@
 """Outliers Bench: which method finds the same animal, and what does it cost?"""
 
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+_NEEDED = ("hydra", "mlflow", "tensorflow")
 
 try:
     __version__ = version("outliers-bench")
-except PackageNotFoundError:  # a source tree on PYTHONPATH that was never installed
+except PackageNotFoundError:  # a source tree that was never installed for this Python
     __version__ = "0+unknown"
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        from outliers_bench.invocation import leave_outside
+
+        leave_outside(missing)

@@ -24,6 +24,7 @@ from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.explain import explain, leave
 from outliers_bench.help import page, wanted
+from outliers_bench.invocation import as_called
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_known, check_objective
 from outliers_bench.tracking import parent
@@ -76,7 +77,7 @@ def job(cfg: DictConfig) -> float | None:
 def _tell(error: Exception, overrides: Sequence[str]) -> None:
     """Say at once why a job of a sweep has failed."""
     told = str(error) if isinstance(error, BenchError) else "".join(format_exception(error))
-    print(f"error in {' '.join(overrides)}: {told.rstrip()}", file=sys.stderr)
+    print(f"error in {' '.join(overrides)}: {as_called(told.rstrip())}", file=sys.stderr)
 
 
 def main() -> None:
@@ -99,7 +100,7 @@ def main() -> None:
     spare_mode(sys.argv[1:])
     try:
         if wanted(sys.argv[1:]):
-            print(page(shipped("conf"), shipped("experiments"), sys.argv[1:]))
+            print(as_called(page(shipped("conf"), shipped("experiments"), sys.argv[1:])))
         else:
             compose_and_run()
         if sweep.finish():

@@ -19,6 +19,7 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import as_called
 
 T = TypeVar("T")
 USER_ERROR = 2
@@ -59,11 +60,11 @@ def main(
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if any(word in ("-h", "--help") for word in words):
-            print(page(options, program=program, loose=loose), flush=True)
+            print(as_called(page(options, program=program, loose=loose)), flush=True)
             return 0
         return work(read(options, words, program=program, loose=loose)) or 0
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_called(str(error))}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from there", file=sys.stderr)

@@ -16,6 +16,7 @@ from outliers_bench.data.named.known import NAMED
 from outliers_bench.data.named.place import is_here
 from outliers_bench.data.named.source import NamedSet
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import as_called
 
 PROGRAM = "python -m outliers_bench.datasets"
 
@@ -72,7 +73,8 @@ def _fetch(source: NamedSet, cache: Path) -> None:
     so = ""
     if not source.verify:
         so = " data.verify=false" + ("" if source.url is None else f" data.url={source.url}")
-    print(f"{about.name} is in {place}; to use it: python -m outliers_bench data={about.name}{so}")
+    use = as_called(f"python -m outliers_bench data={about.name}{so}")
+    print(f"{about.name} is in {place}; to use it: {use}")
 
 
 @contextmanager
@@ -97,7 +99,7 @@ def _list(cache: Path) -> None:
         print("  ".join(cells).rstrip())
         if kind is not None:
             print(f"    {kind.about.source}")
-    print(f"\nFetch one ahead: {PROGRAM} caltech101 (into {cache / 'datasets'})")
+    print(f"\nFetch one ahead: {as_called(PROGRAM)} caltech101 (into {cache / 'datasets'})")
 
 
 def _row(about: About, cache: Path) -> tuple[str, ...]:

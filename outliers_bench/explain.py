@@ -13,6 +13,7 @@ from omegaconf import Container, DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import as_called, install
 
 USER_ERROR = 2
 # What OmegaConf adds about its nodes says nothing to whoever typed the override.
@@ -38,7 +39,7 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         if (group, option) in OF_EXTRA:
-            return f"{group}={option} is not installed: pip install 'outliers-bench[sweep]'"
+            return f"{group}={option} is not installed: {install('sweep')}"
         return f"{group}={option}: no such option{instead(option, error.options)}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -61,7 +62,7 @@ def leave(
 ) -> NoReturn:
     """Tell a mistake on one line of standard error, and end with an exit code."""
     message = str(error) if isinstance(error, BenchError) else explain(error)
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {as_called(message)}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -40,7 +40,7 @@ hydra/launcher= basic, joblib   one job after the other, or hydra.launcher.n_job
 --hydra-help            everything else that Hydra can do
 Tab completion: eval "$(outliers-bench -sc install=bash)", then type outliers-bench and Tab.
 
-Runs are recorded in MLflow: make ui, or mlflow ui --backend-store-uri sqlite:///mlflow.db"""
+Runs are recorded in MLflow: python -m mlflow ui --backend-store-uri sqlite:///mlflow.db"""
 
 
 def config_groups(root: Path, prefix: str = "") -> Iterator[tuple[str, list[Path]]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import as_called
 
 _FILE_WIDTH = 200  # columns
 
@@ -29,14 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _show(options)
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_called(str(error))}", file=sys.stderr)
         return 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m outliers_bench.leaderboard",
+        prog=as_called("python -m outliers_bench.leaderboard"),
         description="Rank the finished runs in MLflow, one table for each split of the data, on "
         "the terminal and as leaderboard.md, leaderboard.csv and leaderboard.html.",
     )

@@ -1,13 +1,18 @@
 """What the whole suite shares."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from outliers_bench.invocation import requirements
 
 # Files that take longest, longest first. A file is run by one worker, so that one of these begun
 # last would keep the others waiting; pytest-xdist begins with those that have most tests.
@@ -34,9 +39,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
+    """Begin with the files that take longest, and skip what needs an extra that is not there."""
+    for item in items:
+        for extra in {mark.args[0] for mark in item.iter_markers("extra")}:
+            if not has(extra):
+                item.add_marker(pytest.mark.skip(reason=f"without the extra {extra}"))
     places = {file: place for place, file in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
+
+
+@cache
+def has(extra: str) -> bool:
+    """Whether every package of an extra is installed."""
+    packages = requirements(extra)
+    assert packages, f"there is no extra {extra}"
+    try:
+        for package in packages:
+            distribution(re.match(r"[\w.-]+", package)[0])
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +91,12 @@ def made(tmp_path_factory) -> Path:
             subprocess.run([sys.executable, "-c", code], check=True)
             unfinished.parent.rename(path.parent)
     return path
+
+
+@pytest.fixture(autouse=True)
+def called_as_python(monkeypatch):
+    """Let this process print commands as it would in an activated environment."""
+    monkeypatch.setattr(sys, "orig_argv", ["python"])
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 from outliers_bench.data import decode as decoding
 from tests.cli import in_process
 
+pytestmark = pytest.mark.extra("demo")  # most of these change one option of the default run
+
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):

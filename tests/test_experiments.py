@@ -24,6 +24,7 @@ from outliers_bench.tracking.method import family
 from outliers_bench.training.models import CnnScratch, Transfer
 from tests.toys import toy_split
 
+pytestmark = pytest.mark.extra("demo")  # what a row leaves open is that of the default run
 REPOSITORY = Path(__file__).parent.parent
 # As they stand in the slides: title, top 1, top 3, top 5, top 10.
 SLIDES = {

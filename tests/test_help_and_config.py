@@ -35,13 +35,24 @@ def composed(*overrides: str) -> Config:
         return typed(compose("config", list(overrides)))
 
 
+OF_EXTRA = {
+    "annoy": "annoy",
+    "efficientnet_lite0": "demo",
+    "ensemble": "demo",
+    "image_matching": "demo",
+    "silhouettes": "demo",
+}
 GROUPS = {group: [file.stem for file in files] for group, files in config_groups(shipped("conf"))}
 
 
-def choices() -> list[dict[str, str]]:
+def choices():
     """Every file of conf/ once: one of each group in a choice."""
     options = [[(group, name) for name in names] for group, names in GROUPS.items()]
-    return [dict(filter(None, row)) for row in zip_longest(*options)]
+    for row in zip_longest(*options):
+        choice = dict(filter(None, row))
+        extras = {OF_EXTRA[name] for name in choice.values() if name in OF_EXTRA}
+        marks = [pytest.mark.extra(extra) for extra in sorted(extras)]
+        yield pytest.param(choice, marks=marks, id=choice["model"])
 
 
 def check_choice(config: Config, choice: dict[str, str]) -> None:
@@ -62,7 +73,7 @@ def files():
         return compose("config"), compose(None, words)
 
 
-@pytest.mark.parametrize("choice", choices(), ids=lambda choice: choice["model"])
+@pytest.mark.parametrize("choice", choices())
 def test_every_option_composes_and_is_typed(files, choice):
     whole, parts = files
     config = deepcopy(whole)
@@ -76,12 +87,13 @@ def test_every_option_composes_and_is_typed(files, choice):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("choice", choices(), ids=lambda choice: choice["model"])
+@pytest.mark.parametrize("choice", choices())
 def test_every_option_composes_from_the_command_line(choice):
     needed = [word for name in choice.values() for word in NEEDED.get(name, [])]
     check_choice(composed(*(f"{group}={name}" for group, name in choice.items()), *needed), choice)
 
 
+@pytest.mark.extra("demo")
 @pytest.mark.parametrize(
     "file", sorted(shipped("experiments").glob("*.yaml")), ids=lambda f: f.stem
 )

@@ -152,19 +152,20 @@ REFUSED = {
     ),
 }
 HEAVY = ("no storage", "two objectives", "no jobs at once", "an objective not measured")
-_SLOW = (pytest.mark.slow,)
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=_SLOW if case in HEAVY else ()) for case in REFUSED]
-)
+def _marks(case):
+    plugin = any(word.startswith("hydra/") for word in REFUSED[case][0])
+    return [
+        *([pytest.mark.slow] if case in HEAVY else []),
+        *([pytest.mark.extra("sweep")] if plugin else []),
+    ]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=_marks(case)) for case in REFUSED])
 def test_a_sweep_that_cannot_begin_leaves_nothing(case, tmp_path, monkeypatch, capsys):
     """Told in one line, before any job."""
     arguments, expected = REFUSED[case]
-    for plugin in ("sweeper", "launcher"):
-        if any(word.startswith(f"hydra/{plugin}=") for word in arguments):
-            name = {"sweeper": "optuna_sweeper", "launcher": "joblib_launcher"}[plugin]
-            pytest.importorskip(f"hydra_plugins.hydra_{name}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
     of_own = any(word.startswith("data=") for word in arguments)
@@ -193,7 +194,7 @@ def test_without_the_extra_the_way_to_it_is_told():
 
     for option in ("hydra/sweeper/optuna", "hydra/launcher/joblib"):
         error = MissingConfigException("not found", option, options=["basic"])
-        assert "pip install 'outliers-bench[sweep]'" in explain(error)
+        assert "python -m pip install 'hydra-joblib-launcher>=" in explain(error)
 
 
 def begun(desk, arguments, *, at=1, **options):
@@ -247,9 +248,9 @@ def test_a_killed_sweep_goes_on_where_it_stopped(desk, with_recorder):
     assert f"12 of 12 jobs finished ({len(before)} of them before)" in note
 
 
+@pytest.mark.extra("sweep")
 @pytest.mark.slow
 def test_parallel_jobs_are_children_of_one_parent(desk):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     arguments = (*DATA, "pca.n=2,3,999,4", "skip_finished=true")
     done = bench("-m", *arguments, *JOBLIB, cwd=desk)
     assert done.code == 1, done.err
@@ -264,9 +265,9 @@ def test_parallel_jobs_are_children_of_one_parent(desk):
     assert len(finished(desk)) == 3
 
 
+@pytest.mark.extra("sweep")
 @pytest.mark.slow
 def test_optuna_finds_the_best_and_the_same_seed_the_same_trials(desk):
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     search = (
         *DATA,
         "hydra/sweeper=optuna",
@@ -290,10 +291,10 @@ def test_optuna_finds_the_best_and_the_same_seed_the_same_trials(desk):
     assert len(jobs(desk)) == n_jobs  # every trial was found finished
 
 
+@pytest.mark.extra("sweep")
 @pytest.mark.slow
 def test_a_worker_that_was_killed_ends_the_sweep_in_one_line(desk):
     """As the system does with one that takes too much memory."""
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     arguments = (*TWELVE, *JOBLIB)
     process = begun(desk, arguments, stderr=subprocess.PIPE, text=True)
     workers = psutil.Process(process.pid).children()
@@ -317,9 +318,9 @@ def test_a_job_of_a_file_that_sweeps_is_repeated_alone(desk):
     assert len(parents(desk)) == 1
 
 
+@pytest.mark.extra("sweep")
 @pytest.mark.slow
 def test_ctrl_c_ends_parallel_jobs_and_their_sweep_as_killed(desk):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     arguments = (*TWELVE, *JOBLIB)
     process = begun(desk, arguments, stderr=subprocess.PIPE, start_new_session=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does

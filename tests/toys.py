@@ -11,6 +11,8 @@ import numpy as np
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.types import RGB, ImageSet, Split
 
+BARE = ("data=synthetic", "model=pixels")  # choices that need no extra, as the default does
+
 
 @dataclass
 class ArrayReader:

@@ -34,12 +34,12 @@ def collect(options: Collect) -> int:
         If the options, the list or the page are at fault.
     """
     options.check()
-    check_installed()
     listed = (
         None
         if options.urls is None
         else read_list(options.urls, label=options.label, licence=options.licence)
     )
+    check_installed()
     with collection(absolute(options.into)) as into:
         wanted = listed or []
         todo = into.todo(wanted, again=options.again)

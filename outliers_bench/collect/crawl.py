@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from outliers_bench.collect.addresses import guard
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import install
 
 if TYPE_CHECKING:
     from scrapy.crawler import AsyncCrawlerRunner
@@ -34,7 +35,7 @@ def check_installed() -> None:
         If it is not.
     """
     if find_spec("scrapy") is None:
-        raise BenchError("collecting needs scrapy: pip install 'outliers-bench[collect]'")
+        raise BenchError(f"collecting needs scrapy: {install('collect')}")
 
 
 def run(work: Callable[[Crawl], Awaitable[T]], *, settings: dict[str, Any], private: bool) -> T:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from outliers_bench.command import main as command
 from outliers_bench.competition.options import PROGRAM, Competition, closing
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import install
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,9 +36,7 @@ def serve(options: Competition) -> int:
 
         from outliers_bench.competition.app import application
     except ImportError as error:
-        raise BenchError(
-            f"a competition needs {error.name}: pip install 'outliers-bench[competition]'"
-        ) from None
+        raise BenchError(f"a competition needs {error.name}: {install('competition')}") from None
     from outliers_bench.competition.board import policy
     from outliers_bench.competition.listening import address_of, listen
     from outliers_bench.competition.rules import Rules

@@ -14,6 +14,7 @@ from outliers_bench.data.array_pickle import read_array
 from outliers_bench.data.content import content_hash
 from outliers_bench.data.source import CutSource
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import install
 from outliers_bench.types import RGB, ImageSet, IntArray, LeftOut
 
 CLASSES = (
@@ -70,9 +71,7 @@ def _arrays() -> tuple[RGB, IntArray]:
     # Found without being imported: its loader would bring TensorFlow along.
     spec = find_spec("animal_mnist")
     if spec is None or not spec.submodule_search_locations:
-        raise BenchError(
-            "data=silhouettes needs the package animal-mnist: pip install 'outliers-bench[demo]'"
-        )
+        raise BenchError(f"data=silhouettes needs the package animal-mnist: {install('demo')}")
     folder = Path(spec.submodule_search_locations[0]) / "data" / "Animal_MNIST"
     pixels = read_array(folder / "animal_data_version_3.gz")
     labels = read_array(folder / "animal_label_version_3.gz")
@@ -80,6 +79,6 @@ def _arrays() -> tuple[RGB, IntArray]:
     if not fits or labels.dtype.kind not in "iu":
         raise BenchError(
             f"{folder} holds {pixels.dtype} {pixels.shape} and {labels.dtype} {labels.shape}, not "
-            "images and their labels; install animal-mnist 0.4: pip install 'outliers-bench[demo]'"
+            f"images and their labels; install animal-mnist 0.4: {install('demo')}"
         )
     return pixels, labels.astype(np.int64)

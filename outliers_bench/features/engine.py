@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import install
 
 LARGEST_BATCH = 4096  # images; beyond a few dozen none is faster, and memory runs out
 
@@ -79,9 +80,7 @@ class Engine:
                 "engine.precision=bf16 with engine=keras"
             )
         if find_spec("nncf") is None:
-            raise BenchError(
-                "engine.precision=int8 needs the package nncf: pip install 'outliers-bench[int8]'"
-            )
+            raise BenchError(f"engine.precision=int8 needs the package nncf: {install('int8')}")
 
     def _check_bf16(self) -> None:
         from outliers_bench.features.openvino_running import capabilities

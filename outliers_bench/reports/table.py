@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from textwrap import wrap
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from outliers_bench.invocation import as_called, open_store
 from outliers_bench.reports import format as readable
 from outliers_bench.types import Result
 
@@ -59,7 +59,7 @@ def show(
     if pictures:
         _print_fact(console, "pictures", [_place(f"{handle.artifact_uri}/pictures")])
     _print_fact(console, "MLflow run", [handle.run_id])
-    _print_fact(console, "look at it", [how_to_look(handle.uri)])
+    _print_fact(console, "look at it", [as_called(open_store(handle.uri))])
 
 
 def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
@@ -156,13 +156,6 @@ def metric_lines(
 
 def _row(name: str, cells: Sequence[str], width: int) -> str:
     return name.ljust(_NAME_WIDTH) + "".join(cell.rjust(width) for cell in cells)
-
-
-def how_to_look(uri: str) -> str:
-    """The command or address that opens a tracking store."""
-    if uri.startswith(("http://", "https://")):
-        return uri
-    return f"make ui   or   mlflow ui --backend-store-uri {shlex.quote(uri)} --host 127.0.0.1"
 
 
 def _place(uri: str) -> str:

@@ -256,5 +256,6 @@ def test_a_kill_of_the_real_command_loses_nothing(tmp_path) -> None:
 def test_help_is_quick_and_names_every_option(tmp_path) -> None:
     done = bench("--help", cwd=tmp_path, module="outliers_bench.clean")
     assert done.code == 0
-    assert done.out.startswith("usage: python -m outliers_bench.clean root=... [option=value ...]")
+    program = f"{sys.executable} -m outliers_bench.clean"  # as it was called
+    assert done.out.startswith(f"usage: {program} root=... [option=value ...]")
     assert "quarantine=null\n      Where photos are moved to" in done.out

@@ -40,6 +40,7 @@ def test_the_reason_names_the_kind() -> None:
     assert refusal("::ffff:10.0.0.1") == "::ffff:10.0.0.1 is private"
 
 
+@pytest.mark.extra("collect")
 def test_a_guarded_reactor_connects_to_public_addresses_alone() -> None:
     class Reactor:
         def __init__(self) -> None:
@@ -82,6 +83,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.extra("collect")
 def test_no_redirect_and_no_name_leads_inside(tmp_path) -> None:
     inside = socket.socket()
     inside.bind(("127.0.0.2", 0))

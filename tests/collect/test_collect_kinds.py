@@ -101,6 +101,7 @@ OTHERS = {
     "https://keeper:secret@zoo.example/lion.jpg": "address",
     "http://zoo.invalid/lion.jpg": "network",
 }
+pytestmark = pytest.mark.extra("collect")
 OPTIONS = ("urls=list.csv", "into=zoo", "retries=1", "max_mb=0.25", "per_host=8", *QUICK)
 COPIES = ("/lion-again.jpg?size=full", "/lion-as-tiger.jpg")
 

@@ -8,6 +8,7 @@ from tests.servers import Reply, serving
 
 URL = "http://zoo.example/animals/lions.html"
 BASE = "http://zoo.example/animals/"
+pytestmark = pytest.mark.extra("collect")
 
 
 def found(html: str, url: str = URL) -> list[str]:

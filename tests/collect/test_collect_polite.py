@@ -9,6 +9,8 @@ from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
+
+pytest.importorskip("scrapy")
 from scrapy.exceptions import DownloadTimeoutError, IgnoreRequest
 from scrapy.http import Request, Response
 from scrapy.settings import Settings
@@ -23,6 +25,7 @@ from tests.collect.web import QUICK, collect, images, photo, rows, write_list
 from tests.servers import Reply, serving
 
 URL = "http://zoo.example/lion.jpg"
+pytestmark = pytest.mark.extra("collect")
 
 
 def crawler_with(slot, **chosen):

@@ -91,7 +91,12 @@ COPIES = {"silhouettes": 284, "synthetic": 0, "prepared": 0}
 LEAKS = {"prepared": 1}
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.extra("demo")] if name == "silhouettes" else [])
+        for name in SOURCES
+    ]
+)
 def kind(request):
     return request.param
 

@@ -1,7 +1,5 @@
 """What every index must satisfy, whatever is inside."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,9 +17,7 @@ from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import Search, tie_order
 from tests.toys import digest
 
-annoy_only = pytest.mark.skipif(
-    importlib.util.find_spec("annoy") is None, reason="pip install 'outliers-bench[annoy]'"
-)
+annoy_only = pytest.mark.extra("annoy")
 
 
 def every_metric(kind, *metrics, **options):

@@ -304,6 +304,7 @@ def test_sift_and_rootsift_share_their_keypoints(tmp_path):
         assert not split.gallery.reader.decoded
 
 
+@pytest.mark.extra("demo")
 def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
     split = split_of(PHOTOS)
     register()

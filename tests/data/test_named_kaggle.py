@@ -129,7 +129,7 @@ def test_a_server_that_hangs_is_given_up(at, tmp_path, monkeypatch):
 
 def test_without_kagglehub_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(kaggle, "find_spec", lambda name: None)
-    with pytest.raises(BenchError, match=r"needs kagglehub: pip install 'outliers-bench\[kaggle\]"):
+    with pytest.raises(BenchError, match=r"needs kagglehub: python -m pip install 'kagglehub>="):
         load(tmp_path)
 
 

@@ -360,6 +360,7 @@ def test_manifest_errors(table, photos, tmp_path):
 # Silhouettes
 
 
+@pytest.mark.extra("demo")
 def test_silhouettes_are_ten_animals_less_their_copies(tmp_path):
     split = load(Silhouettes(), tmp_path)
     assert split.name == "silhouettes"
@@ -376,7 +377,7 @@ def test_silhouettes_are_ten_animals_less_their_copies(tmp_path):
 def test_silhouettes_without_the_package(tmp_path, monkeypatch):
     silhouettes._arrays.cache_clear()
     monkeypatch.setattr(silhouettes, "find_spec", lambda name: None)
-    fails(Silhouettes(), tmp_path, r"pip install 'outliers-bench\[demo\]'")
+    fails(Silhouettes(), tmp_path, "python -m pip install animal-mnist==")
 
 
 class Evil:
@@ -553,6 +554,7 @@ def test_titles_are_known_without_loading(tmp_path, monkeypatch):
     assert Synthetic(name="drawn").title() == "drawn"
 
 
+@pytest.mark.extra("demo")
 def test_a_split_bears_the_title(photos, table, prepared, tmp_path):
     photos = photos.rename(tmp_path / "photos.v2")
     prepared = prepared.rename(tmp_path / "prepared.v2")
@@ -588,6 +590,7 @@ def test_the_yaml_shows_every_option_with_its_default(name, source):
     assert OmegaConf.merge(schema, written, {"name": None}) == schema
 
 
+@pytest.mark.extra("demo")
 def test_no_source_loads_tensorflow_nor_a_decoder_before_it_is_needed(photos, tmp_path):
     script = f"""
 import sys

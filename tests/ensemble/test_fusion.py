@@ -149,6 +149,7 @@ def test_best_settles_ties_by_the_order_given_also_at_the_cut():
     assert scores.tolist() == [[1, 1, 1], [7, 5, 0]]
 
 
+@pytest.mark.extra("check")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fusion", "norm", "method"),
@@ -160,7 +161,8 @@ def test_best_settles_ties_by_the_order_given_also_at_the_cut():
     ],
 )
 def test_ranks_as_ranx_does(fusion, norm, method):
-    ranx = pytest.importorskip("ranx")
+    import ranx
+
     n_query, n = 20, 30
     members = [random_ranking(n_query, n, n, seed) for seed in range(3)]
     runs = [

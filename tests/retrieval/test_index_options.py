@@ -16,6 +16,7 @@ from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric, completed
 from outliers_bench.retrieval.indexes.quantised import FaissIvfPq, FaissSq8
 from outliers_bench.schemas import SCHEMAS
+from tests.toys import BARE
 
 
 def vectors(n, d=12, seed=0):
@@ -25,21 +26,24 @@ def vectors(n, d=12, seed=0):
 def configured(*overrides):
     register()
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", list(overrides))).index
+        return typed(compose("config", [*BARE, *overrides])).index
 
 
-@pytest.fixture
-def annoy_is_there(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+needs_annoy = pytest.mark.extra("annoy")
 
 
-@pytest.mark.usefixtures("annoy_is_there")
-@pytest.mark.parametrize("name", SCHEMAS["index"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[needs_annoy] if name == "annoy" else [])
+        for name in SCHEMAS["index"]
+    ],
+)
 def test_files_say_what_the_defaults_are(name):
     assert asdict(configured(f"index={name}")) == asdict(SCHEMAS["index"][name](name=name))
 
 
-@pytest.mark.usefixtures("annoy_is_there")
+@needs_annoy
 def test_the_runs_seed_decides_annoys_trees():
     assert configured("index=annoy", "seed=3") == Annoy(random_seed=3)
     assert configured("index=annoy", "seed=3").label == "annoy"
@@ -50,7 +54,6 @@ def test_labels_tell_what_is_unusual():
     assert index.label == "faiss_hnsw ef_search=64"
 
 
-@pytest.mark.usefixtures("annoy_is_there")
 @pytest.mark.parametrize(
     ("index", "message"),
     [
@@ -64,9 +67,9 @@ def test_labels_tell_what_is_unusual():
         (FaissIvfPq(bits=0), r"index\.bits=0: from 1 to 12"),
         (FaissIvfPq(bits=13), r"index\.bits=13: from 1 to 12"),
         (FaissIvfPq(build_threads=-1), r"index\.build_threads=-1: "),
-        (Annoy(trees=0), r"index\.trees=0: "),
-        (Annoy(search_k=0), r"index\.search_k=0: "),
-        (Annoy(random_seed=-1), r"index\.random_seed=-1: from 0"),
+        pytest.param(Annoy(trees=0), r"index\.trees=0: ", marks=needs_annoy),
+        pytest.param(Annoy(search_k=0), r"index\.search_k=0: ", marks=needs_annoy),
+        pytest.param(Annoy(random_seed=-1), r"index\.random_seed=-1: from 0", marks=needs_annoy),
     ],
     ids=str,
 )
@@ -78,7 +81,7 @@ def test_options_that_cannot_work_are_refused(index, message):
 
 def test_without_annoy_it_is_told_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BenchError, match=r"pip install 'outliers-bench\[annoy\]'"):
+    with pytest.raises(BenchError, match=r"python -m pip install 'annoy>=[\d.]+'"):
         configured("index=annoy")
 
 
@@ -188,8 +191,8 @@ def test_more_probes_find_more():
     assert found[1].sum() > found[0].sum()
 
 
+@needs_annoy
 def test_annoys_trees_are_those_of_the_seed():
-    pytest.importorskip("annoy")
     gallery, queries = vectors(400), vectors(30, seed=1)
     one, same, other = (
         Annoy(trees=1, search_k=1, random_seed=seed).build(gallery).search(queries, 5)[0]

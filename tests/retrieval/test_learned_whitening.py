@@ -14,7 +14,7 @@ from outliers_bench.methods.build import build
 from outliers_bench.retrieval.normalise import l2_normalise
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening, pair_covariances
 from outliers_bench.retrieval.reduction.pca import Pca
-from tests.toys import toy_split
+from tests.toys import BARE, toy_split
 
 LABELS = np.array([0] * 9 + [1] * 4 + [2] * 12 + [4], dtype=np.int64)  # a class of one, and none
 
@@ -139,13 +139,13 @@ def test_a_shrinkage_that_is_no_share_is_refused(shrinkage):
 def test_it_is_chosen_on_the_command_line():
     register()
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        config = typed(compose("config", ["reduce=learned_whitening", "reduce.n=7"]))
+        config = typed(compose("config", [*BARE, "reduce=learned_whitening", "reduce.n=7"]))
     assert config.reducer == LearnedWhitening(n=7)
 
 
 def test_a_split_without_labelled_train_photos_is_refused_before_the_work(tmp_path):
     register()
-    overrides = ["model=pixels", "reduce=learned_whitening", f"cache.dir={tmp_path}"]
+    overrides = [*BARE, "reduce=learned_whitening", f"cache.dir={tmp_path}"]
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
         method = build(typed(compose("config", overrides)), Meter())
     with pytest.raises(BenchError, match="reduce=learned_whitening learns from the labels"):

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from outliers_bench.config import register, shipped, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
+from tests.toys import BARE
 
 
 def cloud(n, d, seed=0):
@@ -48,7 +49,7 @@ def test_what_it_is_fitted_on_does_not_matter_but_the_seed_does():
 def configured(*overrides):
     register()
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", ["reduce=random_projection", *overrides]))
+        return typed(compose("config", [*BARE, "reduce=random_projection", *overrides]))
 
 
 def test_the_runs_seed_decides():

@@ -15,7 +15,7 @@ register()
     [
         ["model=efficientnetb7", "pca.n=500", "index.metric=euclidean"],
         ["model=sift", "model.verify=homography", "data=folder", "data.root=here"],
-        ["model=ensemble", "model.members=[pixels,efficientnet_lite0]"],
+        ["model=ensemble", "model.members=[pixels,sift_vlad]"],
         ["model=transfer_vgg16", "augment=original", "lr_schedule=original", "rerank=diffusion"],
         ["+experiments/models_we_built=sift", "data=manifest"],
     ],

@@ -18,6 +18,7 @@ from typing import Any
 from outliers_bench.data.download.answer import TIMEOUTS, said
 from outliers_bench.data.download.fetch import FIRST_PAUSE, TRIES_UNANSWERED
 from outliers_bench.data.download.remote import DownloadError, FirstSeen
+from outliers_bench.invocation import install
 
 TOKENS = "https://www.kaggle.com/settings"
 
@@ -44,7 +45,7 @@ def download(handle: str, folder: Path, *, seen: FirstSeen) -> None:
         those of the first download.
     """
     if find_spec("kagglehub") is None:
-        raise DownloadError("it needs kagglehub: pip install 'outliers-bench[kaggle]'")
+        raise DownloadError(f"it needs kagglehub: {install('kaggle')}")
     own = folder.with_name("kaggle")
     with _settings(own):
         found = _tried(handle)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from outliers_bench.errors import BenchError
+from outliers_bench.invocation import install
 from outliers_bench.machine import cores
 from outliers_bench.retrieval.indexes.index import COUNTABLE, Index, Metric, completed, within
 from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
@@ -68,15 +69,14 @@ class Annoy(Index):
         """Raise `BenchError` where annoy is not installed, and for numbers that cannot be."""
         if importlib.util.find_spec("annoy") is None:
             raise BenchError(
-                "index=annoy needs the package annoy, which is not installed: "
-                "pip install 'outliers-bench[annoy]'"
+                f"index=annoy needs the package annoy, which is not installed: {install('annoy')}"
             )
         try:
             importlib.import_module("annoy")
         except ImportError as error:
             raise BenchError(
                 f"index=annoy: the package annoy is installed and cannot be imported ({error}); "
-                "pip install --force-reinstall annoy"
+                "python -m pip install --force-reinstall annoy"
             ) from error
         within(1, MOST_TREES, trees=self.trees)
         within(1, COUNTABLE, search_k=self.search_k)
