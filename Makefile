@@ -1,5 +1,5 @@
-# Everything runs in .venv, which is made on first use from nothing but Python 3.11 and an index.
-# The first that runs (a shim may not) and that TensorFlow has wheels for.
+# Everything runs in .venv, which is made on first use from nothing but Python and an index.
+# The first Python that runs (a shim may not) and that TensorFlow has wheels for.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -24,7 +24,7 @@ ON      = $(if $(STORE),"tracking.uri=$(call QUOTED,STORE)") $(if $(PHOTOS),data
 FROM    = $(if $(STORE),--uri "$$STORE")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test test-all bench lint format leaderboard ui clean
+.PHONY: help install demo table test test-all fresh bench lint format leaderboard ui clean
 
 # Told at once, before anything is installed or run.
 ifneq ($(filter table,$(MAKECMDGOALS)),)
@@ -44,10 +44,12 @@ install: $(READY) ## Make .venv with everything in it
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=<path>"; exit 2; }
+	@echo "Installing into $(VENV): 3.5 GB, of which 1.2 GB are fetched; takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
+	@echo "Installed. Other commands work after, once in each shell:  . $(VENV)/bin/activate"
 
 demo: $(READY) ## Run the offline default beside raw pixels, and compare the two
 	$(BIN)/python -m outliers_bench -m model=pixels,efficientnet_lite0 skip_finished=true
@@ -64,6 +66,9 @@ test: $(READY) ## Run the fast tests
 
 test-all: $(READY) ## Run the slow tests as well; OUTLIERS_BENCH_SHARED names the photos they use
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+fresh: ## Type README's commands in a new clone with an empty home [PYTHON=python3.13] [INTO=folder]
+	$(PYTHON) tests/fresh.py $(if $(INTO),--into "$(INTO)")
 
 bench: $(READY) ## Measure speed beside other ways and the machine's limit; ARGS=--quick for a look, ARGS=--help for more
 	$(BIN)/python -m benchmarks $(ARGS)

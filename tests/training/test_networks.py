@@ -95,8 +95,11 @@ def test_the_network_from_scratch_takes_other_sides(side: int, features: int) ->
 
 
 def test_the_network_from_scratch_needs_the_smallest_side() -> None:
-    with pytest.raises(ValueError, match="zero or negative"):
-        cnn_scratch(pixels_of(SMALLEST_SIDE - 1))
+    assert cnn_scratch(pixels_of(SMALLEST_SIDE)).vector.shape[-1] > 0
+    try:  # before 3.15, Keras let such a network be
+        assert cnn_scratch(pixels_of(SMALLEST_SIDE - 1)).vector.shape[-1] == 0
+    except ValueError as error:
+        assert "zero or negative" in str(error)
 
 
 def test_the_network_from_scratch_sees_0_to_1() -> None:

@@ -1,0 +1,52 @@
+"""The lowest version of every package that pyproject.toml admits."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.conftest import has
+
+REPOSITORY = Path(__file__).parent.parent
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+OF_USERS = [name for name in EXTRAS if name not in ("dev", "test")]
+
+
+def lowest() -> list[str]:
+    """Requirements with their lowest version alone."""
+    every = PROJECT["dependencies"] + [each for name in OF_USERS for each in EXTRAS[name]]
+    return [re.sub(r"(>=|==)([\w.]+).*", r"==\2", each) for each in every]
+
+
+def test_every_requirement_names_its_lowest_version():
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", each) for each in lowest())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_default_run_with_the_lowest_versions(tmp_path):
+    (tmp_path / "constraints.txt").write_text("\n".join(lowest()))
+    extras = ",".join(name for name in OF_USERS if name != "annoy" or has("annoy"))
+    with TemporaryDirectory() as folder:  # of 3.5 GB, which pytest would keep
+        python = f"{folder}/bin/python"
+        for command in (
+            [sys.executable, "-m", "venv", folder],
+            [python, "-m", "pip", "install", "--quiet", "--upgrade", "pip"],
+            [
+                *(python, "-m", "pip", "install", "--quiet", "--editable"),
+                *(f"{REPOSITORY}[{extras}]", "--constraint", str(tmp_path / "constraints.txt")),
+            ],
+            [python, "-m", "pip", "check"],
+        ):
+            subprocess.run(command, check=True)
+        run = [python, "-m", "outliers_bench", f"cache.dir={tmp_path / 'cache'}"]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # What the newest versions find, as README shows it.
+    assert re.search(r"^hit +0\.944 +0\.981 +0\.986 +0\.992$", done.stdout, re.MULTILINE)
+    assert "Traceback" not in done.stderr
