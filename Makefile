@@ -44,12 +44,12 @@ install: $(READY) ## Make .venv with everything in it
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=<path>"; exit 2; }
-	@echo "Installing into $(VENV): 3.5 GB, of which 1.2 GB are fetched; takes some minutes."
+	@echo "Installing into $(VENV): 1 GB to fetch, 3.6 GB on disk, some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
-	@echo "Installed. Other commands work after, once in each shell:  . $(VENV)/bin/activate"
+	@echo "Installed. Once in each shell, before commands other than make:  . $(VENV)/bin/activate"
 
 demo: $(READY) ## Run the offline default beside raw pixels, and compare the two
 	$(BIN)/python -m outliers_bench -m model=pixels,efficientnet_lite0 skip_finished=true

@@ -78,9 +78,10 @@ def main() -> int:
             done = subprocess.run(shell, cwd=clone, env=env, stdin=subprocess.DEVNULL, check=False)
             rows.append((typed, done.returncode, (time.monotonic() - start) / 60))
             if len(rows) == 1:
-                installed, fetched = megabytes(clone / ".venv"), megabytes(home / ".cache" / "pip")
-    print(f"\nPython {platform.python_version()}, {os.cpu_count()} cores, empty home")
-    print(f".venv {installed:,.0f} MB, of which {fetched:,.0f} MB were fetched")
+                installed = megabytes(clone / ".venv")
+    print(
+        f"\nPython {platform.python_version()}, {os.cpu_count()} cores, .venv {installed:,.0f} MB"
+    )
     width = max(len(typed) for typed, _, _ in rows)
     print(f"{'command':<{width}}  exit  minutes")
     for typed, code, minutes in rows:

@@ -49,7 +49,14 @@ def test_what_a_command_names_is_there(page):
                 assert "outliers-bench" not in command, "that is on no index"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=of_page)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.extra("sweep")] * ("hydra/" in str(typed(page))))
+        for page in PAGES
+    ],
+    ids=of_page,
+)
 def test_every_option_of_a_run_composes(page):
     register()
     parser = OverridesParser.create()
