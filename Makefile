@@ -12,9 +12,10 @@ URI :=
 
 # Folder and address reach the shell by its environment, where neither it nor make reads code into
 # them, and Hydra, where they need it, in quotes, in which an apostrophe needs a backslash.
-unexport DATA URI
+unexport DATA URI INTO
 export PHOTOS := $(value DATA)
 export STORE := $(value URI)
+export CLONE := $(value INTO)
 QUOTED = $$(printf %s "$$$(1)" | sed "/[^A-Za-z0-9_.\/:-]/{s/'/\\\\'/g;s/.*/'&'/;}")
 
 TABLES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard experiments/*/*.yaml)))))
@@ -22,6 +23,9 @@ TABLES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard experiments/*/*.yaml)
 KIND    = $$(test -d "$$PHOTOS/query" && echo prepared || echo folder)
 ON      = $(if $(STORE),"tracking.uri=$(call QUOTED,STORE)") $(if $(PHOTOS),data=$(KIND) "data.root=$(call QUOTED,PHOTOS)")
 FROM    = $(if $(STORE),--uri "$$STORE")
+
+HAS_PYTHON = test -n "$(PYTHON)" || { \
+	echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=<path>"; exit 2; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo table test test-all fresh bench lint format leaderboard ui clean
@@ -43,7 +47,7 @@ help: ## Print this
 install: $(READY) ## Make .venv with everything in it
 
 $(READY): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=<path>"; exit 2; }
+	@$(HAS_PYTHON)
 	@echo "Installing into $(VENV): 1 GB to fetch, 3.6 GB on disk, some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -68,7 +72,8 @@ test-all: $(READY) ## Run the slow tests as well; OUTLIERS_BENCH_SHARED names th
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
 fresh: ## Type README's commands in a new clone with an empty home [PYTHON=python3.13] [INTO=folder]
-	$(PYTHON) tests/fresh.py $(if $(INTO),--into "$(INTO)")
+	@$(HAS_PYTHON)
+	$(PYTHON) tests/fresh.py $(if $(CLONE),--into "$$CLONE")
 
 bench: $(READY) ## Measure speed beside other ways and the machine's limit; ARGS=--quick for a look, ARGS=--help for more
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,6 +1,6 @@
 """Every index over the same synthetic vectors: building, size, time of a query, recall.
 
-python benchmarks/indexes.py --n 200000 --d 500
+python -m benchmarks.indexes --n 200000 --d 500
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Matching all pairs: a Python loop over OpenCV's matcher against ours, on real photos; memory.
 
-python benchmarks/keypoints.py --photos photos --queries 20 --repeats 3
+python -m benchmarks.keypoints --photos photos --queries 20 --repeats 3
 """
 
 from __future__ import annotations

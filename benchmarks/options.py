@@ -48,7 +48,7 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
         "--torch",
         default="",
         metavar="FOLDER",
-        help="where `pip install --target FOLDER torch transformers` has put them",
+        help="where `python -m pip install --target FOLDER torch transformers` has put them",
     )
     parser.add_argument(
         "--out",
@@ -81,8 +81,8 @@ def _mistake(given: argparse.Namespace) -> str:
         return f"--repeats {given.repeats}: 1 or more"
     if given.torch and not has_torch(given.torch):
         return (
-            f"--torch {given.torch}: torch and transformers are not in this folder; pip install "
-            f"--target {given.torch} torch transformers"
+            f"--torch {given.torch}: torch and transformers are not in this folder; python -m "
+            f"pip install --target {given.torch} torch transformers"
         )
     return _photos_mistake(given.photos) or _out_mistake(given.out)
 

@@ -1,6 +1,6 @@
 """What a second look costs: milliseconds a query and peak memory of each re-ranker.
 
-python benchmarks/reranking.py --n 43000 --d 500 --queries 1000
+python -m benchmarks.reranking --n 43000 --d 500 --queries 1000
 """
 
 from __future__ import annotations

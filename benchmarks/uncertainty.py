@@ -1,6 +1,6 @@
 """How often intervals of three kinds hold the true mean, how wide they are, and what they cost.
 
-python benchmarks/uncertainty.py --sets 2000
+python -m benchmarks.uncertainty --sets 2000
 """
 
 from __future__ import annotations

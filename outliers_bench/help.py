@@ -38,7 +38,8 @@ hydra/launcher= basic, joblib   one job after the other, or hydra.launcher.n_job
 --config-dir, -cd DIR   look for options in a folder of yours as well, laid out like conf/
 --info, -i              how the config was put together
 --hydra-help            everything else that Hydra can do
-Tab completion: eval "$(outliers-bench -sc install=bash)", then type outliers-bench and Tab.
+Tab completion, in an activated environment: eval "$(outliers-bench -sc install=bash)", then type
+outliers-bench and Tab.
 
 Runs are recorded in MLflow: python -m mlflow ui --backend-store-uri sqlite:///mlflow.db"""
 

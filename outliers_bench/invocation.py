@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 _CHECKOUT = Path(__file__).parent.parent
+_VENV = _CHECKOUT / ".venv"  # as `make install` makes it
 
 
 def as_called(text: str) -> str:
@@ -27,7 +28,7 @@ def as_called(text: str) -> str:
     str
         With `.venv/bin/python -m` in them, for example.
     """
-    python = shlex.quote(sys.orig_argv[0])
+    python = shlex.quote((sys.orig_argv or [sys.executable])[0])
     return re.sub(r"\bpython -m (?=\w)", lambda _: f"{python} -m ", text)
 
 
@@ -50,7 +51,7 @@ def install(extra: str) -> str:
 
 
 def requirements(extra: str) -> list[str]:
-    """What an extra adds, such as `annoy>=1.17`; nothing in a tree that was never installed."""
+    """List the packages of an extra, such as `annoy>=1.17`; none in a tree never installed."""
     try:
         lines = requires("outliers-bench") or []
     except PackageNotFoundError:
@@ -69,13 +70,15 @@ def open_store(uri: str) -> str:
     """
     if uri.startswith(("http://", "https://")):
         return uri
-    here = Path.cwd()
-    if uri == f"sqlite:///{here / 'mlflow.db'}" and here == _CHECKOUT:
+    # Of another environment, make would begin by installing.
+    if uri == f"sqlite:///{_CHECKOUT / 'mlflow.db'}" and (
+        Path.cwd() == _CHECKOUT and Path(sys.prefix) == _VENV
+    ):
         return "make ui"
     return f"python -m mlflow ui --backend-store-uri {shlex.quote(uri)} --host 127.0.0.1"
 
 
-def leave_outside(missing: list[str]) -> NoReturn:
+def exit_outside_environment(missing: list[str]) -> NoReturn:
     """Say that this Python is not the environment that was installed into.
 
     Parameters
@@ -91,9 +94,9 @@ def leave_outside(missing: list[str]) -> NoReturn:
         With that line, anywhere else.
     """
     inside = Path.cwd() == _CHECKOUT
-    activate = _CHECKOUT / ".venv" / "bin" / "activate"
-    steps = ". .venv/bin/activate" if inside else f". {shlex.quote(str(activate))}"
-    if not activate.exists():
+    activate = shlex.quote(str(_VENV / "bin" / "activate"))
+    steps = ". .venv/bin/activate" if inside else f". {activate}"
+    if not (_VENV / ".ready").exists():  # the last that `make install` writes
         make = "make" if inside else f"make -C {shlex.quote(str(_CHECKOUT))}"
         steps = f"{make} install, then {steps}"
     line = (

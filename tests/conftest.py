@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @cache
 def has(extra: str) -> bool:
-    """Whether every package of an extra is installed."""
+    """Tell whether every package of an extra is installed."""
     packages = requirements(extra)
     assert packages, f"there is no extra {extra}"
     try:

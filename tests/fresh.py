@@ -19,10 +19,12 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
 ACTIVATE = ". .venv/bin/activate"
-# What an earlier environment, shell or run may have left behind.
-OURS = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "OUTLIERS_BENCH_CACHE", "OUTLIERS_BENCH_WEIGHTS")
-CACHES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "PIP_CACHE_DIR", "MPLCONFIGDIR", "KERAS_HOME")
-OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DATA", "URI", "VENV")
+# Whatever else is set may come from an earlier environment, shell or run.
+KEPT = re.compile(
+    "PATH|LANG|LC_.*|TERM|TMPDIR|PIP_(?!CACHE_DIR).*|SSL_.*|REQUESTS_.*|.*_proxy|OPENBLAS_.*"
+    "|OUTLIERS_BENCH_SHARED",
+    re.IGNORECASE,
+)
 
 
 def blocks(page: str) -> list[list[str]]:
@@ -40,21 +42,17 @@ def commands(page: str) -> list[str]:
 
 def newcomer(home: Path) -> dict[str, str]:
     """The environment of somebody who has this Python, and access to a package index."""
-    kept = {k: v for k, v in os.environ.items() if k not in (*OURS, *CACHES, *OF_MAKE)}
+    kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
     for place in (".config/pip/pip.conf", ".pip/pip.conf"):  # which index it is
         if (Path.home() / place).exists():
             kept.setdefault("PIP_CONFIG_FILE", str(Path.home() / place))
-    path = [folder for folder in kept["PATH"].split(":") if not is_environment(Path(folder))]
+    folders = kept["PATH"].split(":")
+    path = [folder for folder in folders if not (Path(folder) / "activate").exists()]
     return {**kept, "HOME": str(home), "PATH": ":".join(path), "PYTHON": sys.executable}
 
 
-def is_environment(folder: Path) -> bool:
-    """Whether a folder on PATH belongs to an activated environment."""
-    return (folder / "activate").exists()
-
-
 def megabytes(folder: Path) -> float:
-    """What is in a folder."""
+    """Size of a folder."""
     files = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
     return sum(file.lstat().st_size for file in files) / 1e6
 
@@ -64,6 +62,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--into", type=Path, help="folder for the clone, which is kept")
     given = parser.parse_args()
+    if given.into is not None and given.into.exists():
+        parser.error(f"--into {given.into}: is there already; name a folder that is not")
     with tempfile.TemporaryDirectory() as work:
         home = Path(work) / "home"
         home.mkdir()

@@ -25,7 +25,7 @@ def typed(page: Path) -> list[str]:
     """Every command of a page, those within a line as well."""
     text = page.read_text()
     lines = [line for block in blocks(text.replace("\\\n", " ")) for line in block]
-    starts = ("make ", "python -m ", "pip install ", ". ")
+    starts = ("make ", "python ", "pip ", ". ")
     lines += [found for found in re.findall(r"`([^`\n]+)`", text) if found.startswith(starts)]
     return lines
 
@@ -45,8 +45,8 @@ def test_what_a_command_names_is_there(page):
                 assert find_spec(module), command
             case ["pip", "install", "-e", what]:
                 assert re.fullmatch(r"\.\[(\w+)\]", what)[1] in EXTRAS, command
-            case ["pip", *_]:
-                assert "outliers-bench" not in command, "that is on no index"
+            case ["pip" | "python", *_]:
+                pytest.fail(f"{command}: neither a module nor an extra of this checkout")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,11 @@ def test_every_option_of_a_run_composes(page):
         ]
         with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
             assert compose("config", first), command
+
+
+def test_commands_are_found():
+    assert sum(len(typed(page)) for page in PAGES) > 100
+    assert "python -m benchmarks.indexes" in typed(REPOSITORY / "docs" / "retrieval.md")
 
 
 def test_readme_begins_with_what_a_newcomer_types():

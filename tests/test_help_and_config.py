@@ -35,7 +35,7 @@ def composed(*overrides: str) -> Config:
         return typed(compose("config", list(overrides)))
 
 
-OF_EXTRA = {
+EXTRA_OF = {
     "annoy": "annoy",
     "efficientnet_lite0": "demo",
     "ensemble": "demo",
@@ -50,7 +50,7 @@ def choices():
     options = [[(group, name) for name in names] for group, names in GROUPS.items()]
     for row in zip_longest(*options):
         choice = dict(filter(None, row))
-        extras = {OF_EXTRA[name] for name in choice.values() if name in OF_EXTRA}
+        extras = {EXTRA_OF[name] for name in choice.values() if name in EXTRA_OF}
         marks = [pytest.mark.extra(extra) for extra in sorted(extras)]
         yield pytest.param(choice, marks=marks, id=choice["model"])
 

@@ -37,9 +37,13 @@ def test_a_store_is_opened_from_where_the_user_stands(monkeypatch, tmp_path):
     assert open_store("https://mlflow.example") == "https://mlflow.example"
     monkeypatch.chdir(REPOSITORY)
     default = f"sqlite:///{REPOSITORY}/mlflow.db"
-    assert open_store(default) == "make ui"
-    monkeypatch.chdir(tmp_path)
     command = "python -m mlflow ui --backend-store-uri {} --host 127.0.0.1"
+    monkeypatch.setattr(sys, "prefix", str(REPOSITORY / ".venv"))
+    assert open_store(default) == "make ui"
+    monkeypatch.setattr(sys, "prefix", "/another/environment")
+    assert open_store(default) == command.format(default)
+    monkeypatch.setattr(sys, "prefix", str(REPOSITORY / ".venv"))
+    monkeypatch.chdir(tmp_path)
     assert open_store(default) == command.format(default)
     assert open_store("sqlite:////a b/m.db") == command.format("'sqlite:////a b/m.db'")
 
@@ -68,6 +72,8 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
     "module",
     [
         "outliers_bench",
+        "benchmarks",
+        "benchmarks.keypoints",
         *(
             f"outliers_bench.{name}"
             for name in ("leaderboard", "search", "submit", "collect", "clean", "competition")
@@ -78,7 +84,8 @@ def test_outside_the_environment_one_line_says_what_to_do(module, tmp_path):
     done = outside(module, "run=last", cwd=tmp_path, folder=REPOSITORY)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert re.match(r"error: this Python \(.*\) lacks hydra, mlflow, tensorflow; ", done.stderr)
+    lacks = r"error: this Python \(.*\) lacks cv2, faiss, hydra, mlflow, openvino, tensorflow; "
+    assert re.match(lacks, done.stderr)
     assert re.search(r"; take the environment that has them: .*\. \S+/activate$", done.stderr)
     assert done.stdout == ""
 
@@ -93,8 +100,8 @@ def test_outside_the_environment_the_environment_is_named_if_it_is_there(tmp_pat
         (True, f". '{tree}/.venv/bin/activate'"),
     ):
         if made:
-            (tree / ".venv" / "bin").mkdir(parents=True)
-            (tree / ".venv" / "bin" / "activate").touch()
+            (tree / ".venv").mkdir()
+            (tree / ".venv" / ".ready").touch()
         command = [sys.executable, "-I", "-S", "-c", code]
         done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
         last = done.stderr.splitlines()[-1]
@@ -113,3 +120,33 @@ def test_what_a_mistake_says_can_be_typed(tmp_path):
     )
     assert typed.returncode == 0
     assert typed.stdout.startswith("usage: ")
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "printed"),
+    [
+        ("outliers_bench", ["--help"], r"^  {} -m outliers_bench\.leaderboard +compare"),
+        ("outliers_bench", ["index=annoy"], r"^error: .* {} -m pip install "),
+        ("outliers_bench", ["-m", "index=annoy", "seed=0,1"], r"^error .*: .* {} -m pip install "),
+        ("outliers_bench.leaderboard", [], r"^error: no runs yet: .* {} -m outliers_bench"),
+        ("outliers_bench.leaderboard", ["--help"], r"^usage: {} -m outliers_bench\.leaderboard"),
+        ("outliers_bench.datasets", [], r"^Fetch one ahead: {} -m outliers_bench\.datasets"),
+        ("outliers_bench.search", ["photo.jpg"], r"^error: .*{} -m outliers_bench"),
+        ("benchmarks", ["--help"], r"^usage: {} -m benchmarks"),
+    ],
+)
+def test_every_command_prints_the_python_that_was_called(module, arguments, printed, tmp_path):
+    """Through the console, and with an extra kept from being found."""
+    (tmp_path / "photo.jpg").touch()
+    (tmp_path / "sitecustomize.py").write_text(HIDE_ANNOY)
+    search = f"{tmp_path}:{REPOSITORY}"
+    done = bench(*arguments, cwd=tmp_path, module=module, PYTHONPATH=search, COLUMNS="200")
+    pattern = printed.format(re.escape(sys.executable))
+    assert re.search(pattern, done.out + done.err, re.MULTILINE), done.out + done.err
+
+
+HIDE_ANNOY = """
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "annoy" else real(name, *rest)
+"""

@@ -14,12 +14,12 @@ from tests.conftest import has
 REPOSITORY = Path(__file__).parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-OF_USERS = [name for name in EXTRAS if name not in ("dev", "test")]
+USER_EXTRAS = [name for name in EXTRAS if name not in ("dev", "test")]
 
 
 def lowest() -> list[str]:
     """Requirements with their lowest version alone."""
-    every = PROJECT["dependencies"] + [each for name in OF_USERS for each in EXTRAS[name]]
+    every = PROJECT["dependencies"] + [each for name in USER_EXTRAS for each in EXTRAS[name]]
     return [re.sub(r"(>=|==)([\w.]+).*", r"==\2", each) for each in every]
 
 
@@ -31,7 +31,7 @@ def test_every_requirement_names_its_lowest_version():
 @pytest.mark.timeout(1800)
 def test_the_default_run_with_the_lowest_versions(tmp_path):
     (tmp_path / "constraints.txt").write_text("\n".join(lowest()))
-    extras = ",".join(name for name in OF_USERS if name != "annoy" or has("annoy"))
+    extras = ",".join(name for name in USER_EXTRAS if name != "annoy" or has("annoy"))
     with TemporaryDirectory() as folder:  # of 3.5 GB, which pytest would keep
         python = f"{folder}/bin/python"
         for command in (

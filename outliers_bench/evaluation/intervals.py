@@ -56,8 +56,8 @@ def bootstrap(
     exact one of Clopper and Pearson (1934): 340 hits of 340 give [0.989, 1], 339 of 340 about
     [0.986, 1.000].
 
-    It was chosen by simulation (`benchmarks/uncertainty.py`: hit rates of 0.5 to 0.99, and values
-    like average precision). How often 95% intervals held the true mean, least to most:
+    It was chosen by simulation (`python -m benchmarks.uncertainty`: hit rates of 0.5 to 0.99, and
+    values like average precision). How often 95% intervals held the true mean, least to most:
 
     =======  ================  ================  ================
     queries  percentile        BCa               this one

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # Float32 engines differ by the order of their sums; what is wrongly converted differs by far more.
 TOLERANCE = 1e-3
+INSTEAD = "engine=keras engine.precision=f32"
 DIFFERENCE = "max_relative_difference"
-_SAID = 300  # characters of a library's message
+_DETAIL = 300  # characters of a library's message
 
 
 def converted(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
@@ -61,7 +62,7 @@ def converted(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
         if not difference <= TOLERANCE:
             raise BenchError(
                 f"model={backbone.name}: OpenVINO's features differ from Keras' by "
-                f"{difference:.1e} relative; use engine=keras, and please report it"
+                f"{difference:.1e} relative; use {INSTEAD}, and please report it"
             )
         return {DIFFERENCE: difference, **space}
 
@@ -114,7 +115,7 @@ def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -
     forward = tf.function(lambda x: network(x, training=False), input_signature=signature)
     function = forward.get_concrete_function()
     refused = (
-        f"model={backbone.name}: OpenVINO {version('openvino')} cannot convert it; use engine=keras"
+        f"model={backbone.name}: OpenVINO {version('openvino')} cannot convert it; use {INSTEAD}"
     )
     with failing_in_one_line(refused):
         whole = read_graph(function)
@@ -147,5 +148,5 @@ def failing_in_one_line(message: str) -> Iterator[None]:
     except BenchError:
         raise
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:_SAID]
-        raise BenchError(f"{message} ({said})") from error
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:_DETAIL]
+        raise BenchError(f"{message} ({detail})") from error

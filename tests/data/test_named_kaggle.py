@@ -19,7 +19,6 @@ from tests.servers import Reply, in_parts, serving
 @pytest.fixture
 def at(monkeypatch, tmp_path):
     """Let kagglehub ask a server of ours, without an account."""
-    pytest.importorskip("kagglehub")
     from kagglesdk import kaggle_env
 
     monkeypatch.setattr(kaggle, "FIRST_PAUSE", 0.001)
@@ -45,6 +44,7 @@ def load(tmp_path):
     return Animals90().load(seed=0, cache=tmp_path / "cache")
 
 
+@pytest.mark.extra("kaggle")
 @pytest.mark.slow  # kagglehub takes a second to import
 def test_it_is_asked_for_in_the_pinned_version_and_once(at, tmp_path, capsys):
     with serving(storage) as server:
@@ -63,6 +63,7 @@ def test_it_is_asked_for_in_the_pinned_version_and_once(at, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.extra("kaggle")
 @pytest.mark.slow
 def test_a_broken_connection_is_taken_up(at, tmp_path, monkeypatch):
     import kagglehub.clients
@@ -79,6 +80,7 @@ def test_a_broken_connection_is_taken_up(at, tmp_path, monkeypatch):
     assert server.asked[-1].headers["range"] == "bytes=10000-"
 
 
+@pytest.mark.extra("kaggle")
 @pytest.mark.slow
 def test_other_files_than_at_the_first_download_are_refused(at, tmp_path):
     with serving(storage) as server:
@@ -94,6 +96,7 @@ def test_other_files_than_at_the_first_download_are_refused(at, tmp_path):
     assert not files.exists()
 
 
+@pytest.mark.extra("kaggle")
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_says_what_to_do(at, tmp_path, status):
@@ -109,6 +112,7 @@ def test_a_refusal_says_what_to_do(at, tmp_path, status):
     assert "\n" not in said
 
 
+@pytest.mark.extra("kaggle")
 @pytest.mark.slow
 def test_a_server_in_trouble_is_asked_again(at, tmp_path):
     first = [Reply(500), None]
@@ -118,6 +122,7 @@ def test_a_server_in_trouble_is_asked_again(at, tmp_path):
         assert len(server.asked) == 3
 
 
+@pytest.mark.extra("kaggle")
 @pytest.mark.slow
 def test_a_server_that_hangs_is_given_up(at, tmp_path, monkeypatch):
     monkeypatch.setattr(kaggle, "TIMEOUTS", (2, 0.2))

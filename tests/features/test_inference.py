@@ -95,7 +95,7 @@ def test_a_converter_that_fails_is_one_line_with_the_way_out(tmp_path, monkeypat
         exec("del tensorflow")  # what OpenVINO did on Python 3.13
 
     monkeypatch.setattr(openvino_engine, "read_graph", fail)
-    told = r"mobilenet: OpenVINO 2\S+ cannot convert it; use engine=keras \(NameError: .*\)"
+    told = r"mobilenet: OpenVINO 2\S+ cannot convert it; use engine=keras \S+=f32 \(NameError: .*\)"
     with pytest.raises(BenchError, match=told) as refused:
         embedded(tmp_path, pictures(1))
     assert "\n" not in str(refused.value)
