@@ -95,7 +95,12 @@ def test_every_option_composes_from_the_command_line(choice):
 
 @pytest.mark.extra("demo")
 @pytest.mark.parametrize(
-    "file", sorted(shipped("experiments").glob("*.yaml")), ids=lambda f: f.stem
+    "file",
+    [
+        pytest.param(file, marks=[pytest.mark.extra("sweep")] * ("hydra/" in file.read_text()))
+        for file in sorted(shipped("experiments").glob("*.yaml"))
+    ],
+    ids=lambda f: f.stem,
 )
 def test_every_experiment_composes_and_is_typed(file):
     """But for the rows of published tables, all of which tests/test_experiments.py composes."""
