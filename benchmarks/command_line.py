@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from outliers_bench.invocation import as_called
+from outliers_bench.runtime.invocation import as_called
 
 
 class Parser(argparse.ArgumentParser):

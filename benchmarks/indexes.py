@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import facts
-from outliers_bench.measure import Meter
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Index, Searcher
-from outliers_bench.retrieval.indexes.quantised import FaissIvfPq, FaissSq8
+from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
-from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import Search
+from outliers_bench.runtime.meter import Meter
 
 DEPTH = 10
 TREE_QUERIES = 20  # a tree looks at almost everything in so many dimensions

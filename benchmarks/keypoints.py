@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmarks.machine import facts
 from outliers_bench.keypoints import match_tables as tables
+from outliers_bench.keypoints.keypoints import DESCRIPTORS, Keypoints
 from outliers_bench.keypoints.match_tables import match_tables
 from outliers_bench.keypoints.options import MatchOptions
-from outliers_bench.keypoints.types import DESCRIPTORS, Keypoints
-from outliers_bench.machine import cores
-from outliers_bench.measure import Meter, peak_memory
+from outliers_bench.runtime.machine import cores
+from outliers_bench.runtime.meter import Meter, peak_memory
 
 ROOTSIFT = DESCRIPTORS["rootsift"]
 RATIO = 0.8

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from outliers_bench.machine import cores
+from outliers_bench.runtime.machine import cores
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import facts
-from outliers_bench.measure import Meter, peak_memory
+from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.search import Search
-from outliers_bench.schemas import SCHEMAS
+from outliers_bench.runtime.meter import Meter, peak_memory
 
 RERANKERS = [name for name in SCHEMAS["rerank"] if name != "spatial"]  # which needs photos
 PER_CLASS = 100

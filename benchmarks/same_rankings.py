@@ -52,7 +52,7 @@ def measure(checkout: Path, photos: Path, options: tuple[str, ...], work: Path) 
         *("engine.batch_size=8",),
     ]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    subprocess.run(command, cwd=work, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(command, cwd=work, env=environment, check=True, stdout=subprocess.DEVNULL)
 
     import mlflow
 

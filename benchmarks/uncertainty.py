@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 from benchmarks.machine import facts
 from outliers_bench.evaluation.intervals import bootstrap
 from outliers_bench.evaluation.paired import compare_with_best
-from outliers_bench.machine import cores
+from outliers_bench.runtime.machine import cores
 
 TAILS = (0.025, 0.975)
 HIT_RATES = (0.5, 0.7, 0.9, 0.97, 0.99)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from outliers_bench.tracking import recorder
-
 _FLAGS_OF_RUNS = ("-m", "--multirun", "--config-dir", "-cd")
 
 
 def main() -> None:
     """Run what the command line asks for."""
-    if _asks_for_runs(sys.argv[1:]):
-        recorder.begin()
+    from outliers_bench.cli.commands import COMMANDS, run_command
+
+    words = sys.argv[1:]
+    if words and words[0] in COMMANDS:
+        sys.exit(run_command(words[0], words[1:]))
+    if _requests_runs(words):
+        from outliers_bench.tracking import recorder
+
+        recorder.begin("outliers_bench.sweeps.lost_runs")
     # Importing Hydra takes half a second, which the recorder uses.
-    from outliers_bench import cli
+    from outliers_bench.cli import main as cli
 
     cli.main()
 
 
-def _asks_for_runs(arguments: Sequence[str]) -> bool:
-    """Whether there is something to record; other flags print something and end."""
+def _requests_runs(arguments: Sequence[str]) -> bool:
+    """Tell whether there is something to record; other flags print something and end."""
     flags = (argument.partition("=")[0] for argument in arguments if argument.startswith("-"))
     return all(flag in _FLAGS_OF_RUNS for flag in flags)
 

@@ -7,35 +7,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from outliers_bench import published
-from outliers_bench.beside import score_beside
-from outliers_bench.config import Config
-from outliers_bench.data.leakage import Audited
-from outliers_bench.data.shared import splits
+from outliers_bench.config import published
+from outliers_bench.config.identity import identity
+from outliers_bench.config.schema import Config
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.duplicates.find import searched
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
-from outliers_bench.features.located import remember
-from outliers_bench.features.precision import label_of
-from outliers_bench.identity import identity
-from outliers_bench.measure import Meter
+from outliers_bench.leakage.audited_splits import splits
+from outliers_bench.leakage.policy import Audited
 from outliers_bench.methods.build import build
-from outliers_bench.methods.idle import tell_untrained
 from outliers_bench.methods.method import Method
-from outliers_bench.reports.table import show, show_finished
-from outliers_bench.search.card import keep_card
-from outliers_bench.tracking.entries import add_tags, find_finished
-from outliers_bench.tracking.model_log import link_model
-from outliers_bench.tracking.models import fetch_model
-from outliers_bench.tracking.parent import parent_run
-from outliers_bench.tracking.record import log_result
+from outliers_bench.methods.warn_unused import tell_untrained
+from outliers_bench.models.model_uris import remember
+from outliers_bench.models.precision import label_of
+from outliers_bench.reports.terminal import show, show_finished
+from outliers_bench.rescore import score_beside
+from outliers_bench.result import Result
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.serving.saved_run import keep_card
+from outliers_bench.tracking.active_run import start_run
+from outliers_bench.tracking.current_sweep import parent_run
+from outliers_bench.tracking.log_result import log_result
+from outliers_bench.tracking.models import fetch_model, link_model
 from outliers_bench.tracking.recorder import recorder
-from outliers_bench.tracking.run import start_run
+from outliers_bench.tracking.runs import add_tags, find_finished, note_found
 from outliers_bench.tracking.store import check_uri, database_path
-from outliers_bench.tracking.sweep import note_found
-from outliers_bench.tracking.training import RecordedTraining
-from outliers_bench.types import IntArray, Result, Split
+from outliers_bench.tracking.training_logger import RecordedTraining
+from outliers_bench.types import IntArray, Split
 
 
 class Prepared(NamedTuple):

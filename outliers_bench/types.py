@@ -6,15 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-
-if TYPE_CHECKING:
-    from outliers_bench.data.leaks import Leaks
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -273,127 +270,3 @@ class Ranking:
     def depth(self) -> int:
         """How many gallery items are ranked for each query."""
         return int(self.indices.shape[1])
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What a ranking is worth.
-
-    Parameters
-    ----------
-    metrics : dict of str to float
-        Mean over the scored queries, by MLflow-legal name (`hit_at_1`, `map_at_r`, ...).
-    per_query : dict of str to array, shape (n_scored,)
-        The same metrics query by query, in the order of `scored`.
-    scored : array of int64, shape (n_scored,)
-        Positions of the queries that have at least one relevant gallery image.
-    per_class : dict of str to dict of str to float
-        Class name to mean metrics over its scored queries, with their number as `queries`.
-    unanswerable : int
-        Queries left out because nothing in the gallery is relevant to them.
-    intervals : dict of str to tuple of float
-        Lower and upper end of the 95% interval of each metric, where it was computed.
-    """
-
-    metrics: dict[str, float]
-    per_query: dict[str, npt.NDArray[np.float64]]
-    scored: IntArray
-    per_class: dict[str, dict[str, float]]
-    unanswerable: int
-    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Costs:
-    """What a run took.
-
-    Parameters
-    ----------
-    dimensions : int
-        Length of the vectors that were searched.
-    features_computed, features_reused : int
-        Images embedded by this run, and images whose features came from the store; added up over
-        views and members where there are several.
-    images_per_second : float or None
-        Decode to stored feature, over the images really computed for this feature space, by this
-        run or by the earlier one that filled the store. None where nobody measured it.
-    search_ms_per_query : float
-        Wall time of searching the index, a query.
-    index_bytes : int
-        Size of the index in memory.
-    peak_memory_bytes : int
-        Peak resident memory of the process during this run.
-    seconds : dict of str to float
-        Wall time by stage: load, audit, embed or detect, fit, index, search, evaluate; `decode` is
-        the time spent decoding, summed over threads, and lies within `embed` or `detect`.
-    index_build_seconds : float or None
-        Wall time of building the index, by this run or by the earlier one that kept it.
-    recall_at_10 : float or None
-        Share of the ten that exact search finds which the index finds as well; None where the
-        search is exhaustive or there is no index.
-    counts : dict of str to float
-        What only some methods count, such as `images_without_keypoints`.
-    """
-
-    dimensions: int
-    features_computed: int
-    features_reused: int
-    images_per_second: float | None
-    search_ms_per_query: float
-    index_bytes: int
-    peak_memory_bytes: int
-    seconds: dict[str, float]
-    index_build_seconds: float | None = None
-    recall_at_10: float | None = None
-    counts: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Beside:
-    """What the same method scores on the same photos with, or without, those that leak.
-
-    Parameters
-    ----------
-    name : {"without_leaks", "with_leaks"}
-        Which of the two; begins the names of its metrics.
-    evaluation : Evaluation
-        Its scores, with their intervals.
-    """
-
-    name: Literal["without_leaks", "with_leaks"]
-    evaluation: Evaluation
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The scores under their names in MLflow: `without_leaks/hit_at_1`."""
-        return {f"{self.name}/{name}": v for name, v in self.evaluation.metrics.items()}
-
-    @property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """Their 95% intervals under the same names."""
-        return {f"{self.name}/{name}": v for name, v in self.evaluation.intervals.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """One finished benchmark: what was ranked, what it is worth, what it took.
-
-    Parameters
-    ----------
-    split : Split
-    ranking : Ranking
-    evaluation : Evaluation or None
-        None where the query or gallery photos have no labels.
-    costs : Costs
-    leaks : Leaks or None
-        What stands, or stood, in two parts; None where nobody looked.
-    beside : Beside or None
-        The other score, where there are leaks and anything is left to be scored.
-    """
-
-    split: Split
-    ranking: Ranking
-    evaluation: Evaluation | None
-    costs: Costs
-    leaks: Leaks | None = None
-    beside: Beside | None = None

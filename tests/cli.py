@@ -38,7 +38,7 @@ def in_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> Done:
     """The same without a new interpreter; for many small cases."""
-    from outliers_bench.cli import main
+    from outliers_bench.cli.main import main
 
     GlobalHydra.instance().clear()
     handler = signal.getsignal(signal.SIGTERM)

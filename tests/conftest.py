@@ -12,21 +12,23 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from outliers_bench.invocation import requirements
+from outliers_bench.runtime.invocation import requirements
+
+pytest_plugins = ("tests.stores",)
 
 # Files that take longest, longest first. A file is run by one worker, so that one of these begun
 # last would keep the others waiting; pytest-xdist begins with those that have most tests.
 LONGEST = (
     "tests/test_end_to_end.py",
     "tests/contract/test_methods.py",
-    "tests/test_bad_input.py",
+    "tests/cli/test_bad_input.py",
     "tests/training/test_fit.py",
-    "tests/test_help_and_config.py",
-    "tests/features/test_weights.py",
+    "tests/cli/test_help_and_config.py",
+    "tests/models/test_weights.py",
     "tests/tracking/test_recorder.py",
     "tests/tracking/test_tracking_uri.py",
-    "tests/features/test_inference.py",
-    "tests/test_experiments.py",
+    "tests/engines/test_embed.py",
+    "tests/config/test_experiments.py",
 )
 
 
@@ -103,7 +105,7 @@ def called_as_python(monkeypatch):
 def on_gpu(monkeypatch):
     """Let this machine have a GPU, with bfloat16 or without."""
 
-    from outliers_bench.features import gpu as gpus
+    from outliers_bench.engines import gpu as gpus
 
     def see(*, bfloat16):
         monkeypatch.setattr(gpus, "gpu", lambda _cache=None: gpus.Gpu(True, bfloat16))

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from outliers_bench.features.pixels import Pixels
+from outliers_bench.models.pixels import Pixels
 from tests.toys import image_set, noise_images
 
 

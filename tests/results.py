@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from outliers_bench.config import Cache, Config, Pictures, Tracking
+from outliers_bench.config.schema import Cache, Config, Pictures, Tracking
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.evaluation.evaluate import evaluate
-from outliers_bench.features.extractor import Extractor
+from outliers_bench.models.model import Extractor
+from outliers_bench.result import Result
 from outliers_bench.retrieval.indexes.index import Index
-from outliers_bench.types import Costs, ImageSet, LeftOut, Ranking, Result, Split
+from outliers_bench.runtime.meter import Costs
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 CLASSES = ("ant", "bee", "cat", "dog")
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from outliers_bench.data.synthetic import Synthetic, write
-from outliers_bench.features.engine import Engine
+from outliers_bench.engines.options import Engine
+from outliers_bench.engines.quantize import SAMPLE
 from outliers_bench.features.extract import Features
-from outliers_bench.features.extractor import Extractor
-from outliers_bench.features.precision import SAMPLE
-from outliers_bench.measure import Meter
+from outliers_bench.models.model import Extractor
+from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ImageSet
 from tests.toys import image_set, noise_images
 
@@ -171,14 +171,14 @@ def test_loading_holds_the_features_once(tmp_path):
 SECOND_RUN = """
     import sys
     from pathlib import Path
-    from outliers_bench.data import files
+    from outliers_bench.data import image_files
     from outliers_bench.data.folder import ClassFolders
-    from outliers_bench.features.backbone import Backbone
-    from outliers_bench.features.engine import Engine
+    from outliers_bench.models.backbone import Backbone
+    from outliers_bench.engines.options import Engine
     from outliers_bench.features.extract import Features
-    from outliers_bench.measure import Meter
+    from outliers_bench.runtime.meter import Meter
 
-    files.decode = lambda *args, **options: sys.exit("decoded")
+    image_files.decode = lambda *args, **options: sys.exit("decoded")
     cache = Path(sys.argv[2])
     split = ClassFolders(root=sys.argv[1], train=0.0).load(seed=0, cache=cache)
     model = Backbone("net", image_size=32, keras="MobileNet", dim=1024, weights="random")

@@ -10,7 +10,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from outliers_bench.config import register, shipped
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register
 from tests.fresh import blocks, commands
 
 REPOSITORY = Path(__file__).parent.parent

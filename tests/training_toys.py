@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.features.backbone import Backbone
-from outliers_bench.features.efficientnet_lite0 import EfficientNetLite0
-from outliers_bench.features.pooling import Pooling
-from outliers_bench.training.examples import images_by_row
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
+from outliers_bench.models.pooling import Pooling
+from outliers_bench.runtime.training_observer import Nobody
+from outliers_bench.training.dataset import images_by_row
 from outliers_bench.training.fit import Task
 from outliers_bench.training.models import CnnScratch, Transfer
-from outliers_bench.training.watch import Nobody
 from outliers_bench.types import ImageSet
 from tests.toys import ArrayReader, image_set
 

@@ -71,7 +71,7 @@ def _command(setting: Setting, count: int) -> tuple[float, dict]:
 def measured(*, count: int, cache: str) -> dict[str, Any]:
     """Peak of this process after embedding so many pictures."""
     from outliers_bench.data.synthetic import Synthetic
-    from outliers_bench.measure import peak_memory
+    from outliers_bench.runtime.meter import peak_memory
 
     shape = {"classes": count // PER_CLASS, "individuals": 1, "images": PER_CLASS}
     features, _ = product.features(MODEL, Path(cache), size=SIZE)

@@ -46,8 +46,8 @@ def measured(*, n: int, d: int, counts: list[int], repeats: int) -> dict[str, li
     from sklearn.decomposition import PCA
 
     from benchmarks.indexes import clustered
-    from outliers_bench.data.content import content_hash
-    from outliers_bench.retrieval.reduction.fitted import fitted
+    from outliers_bench.data.content_hash import content_hash
+    from outliers_bench.retrieval.reduction.cache import fitted
     from outliers_bench.retrieval.reduction.pca import Pca
     from outliers_bench.types import ImageSet
 

@@ -28,7 +28,7 @@ def jpegs(folder: Path) -> list[Path]:
 
 def every(folder: Path) -> list[Path]:
     """All images that `data=folder` finds below a folder, of whatever format, sorted."""
-    from outliers_bench.data.files import list_images
+    from outliers_bench.data.image_files import list_images
 
     return [folder / name for name in list_images(folder)[0]]
 

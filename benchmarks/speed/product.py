@@ -26,7 +26,7 @@ def openvino() -> Any:
 
 def backbone(model: str, *, size: int = SIZE) -> Any:
     """A network with random weights, which take as long as others."""
-    from outliers_bench.features.backbone import Backbone
+    from outliers_bench.models.backbone import Backbone
 
     keras, dim = BACKBONES[model]
     return Backbone(name=model, image_size=size, keras=keras, dim=dim, weights="random")
@@ -34,9 +34,10 @@ def backbone(model: str, *, size: int = SIZE) -> Any:
 
 def features(model: str, cache: Path, *, size: int = SIZE) -> tuple[Any, Any]:
     """The features of such a network, and a meter."""
-    from outliers_bench.features.engine import Engine, EngineKind
+    from outliers_bench.engines.options import Engine
+    from outliers_bench.engines.protocols import EngineKind
     from outliers_bench.features.extract import Features
-    from outliers_bench.measure import Meter
+    from outliers_bench.runtime.meter import Meter
 
     engine, meter = Engine(kind=EngineKind.openvino), Meter.begun()
     return Features(backbone(model, size=size), engine, cache, meter), meter

@@ -32,7 +32,7 @@ def measured(
     seconds : float
         Time for each batch size.
     """
-    from outliers_bench.machine import cores
+    from outliers_bench.runtime.machine import cores
 
     images, decode_seconds = decoded(jpegs(Path(photos)), product.squares(model))
     rates = {batch: _rate(Path(converted), images, batch, seconds) for batch in batches}

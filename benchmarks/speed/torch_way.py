@@ -26,7 +26,7 @@ def measured(
     import torch
     import transformers
 
-    from outliers_bench.machine import cores
+    from outliers_bench.runtime.machine import cores
 
     torch.set_num_threads(cores())
     network = _network(model, size).eval().to(memory_format=torch.channels_last)

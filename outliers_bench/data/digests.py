@@ -14,10 +14,10 @@ from pathlib import Path
 from sqlite3 import SQLITE_CORRUPT, SQLITE_NOTADB
 from typing import TypeVar
 
-from outliers_bench.data.content import content_hash
-from outliers_bench.data.files import reason
-from outliers_bench.machine import cores
-from outliers_bench.progress import track
+from outliers_bench.data.content_hash import content_hash
+from outliers_bench.data.image_files import reason
+from outliers_bench.runtime.machine import cores
+from outliers_bench.runtime.progress import track
 from outliers_bench.types import LeftOut
 
 T = TypeVar("T")

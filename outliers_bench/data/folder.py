@@ -8,7 +8,12 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.files import EXTENSIONS, existing_folder, list_images, unsupported_hint
+from outliers_bench.data.image_files import (
+    EXTENSIONS,
+    existing_folder,
+    list_images,
+    unsupported_hint,
+)
 from outliers_bench.data.source import CutSource, folder_name
 from outliers_bench.data.table import PARTS, Row, read_table
 from outliers_bench.errors import BenchError

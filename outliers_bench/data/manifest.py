@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.files import absolute, existing_folder
-from outliers_bench.data.source import CutSource
+from outliers_bench.data.image_files import absolute, existing_folder
+from outliers_bench.data.source import CutSource, Grouping
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import PARTS, Row, read_table, ready_made
 from outliers_bench.errors import BenchError
@@ -41,7 +41,7 @@ class Manifest(CutSource):
         """The file's name without its extension; see `DataSource.own_name`."""
         return "" if self.path == MISSING else Path(self.path).stem
 
-    def load(self, *, seed: int, cache: Path) -> Split:
+    def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Read the table and the images it names; see `DataSource.load`."""
         self.check()
         file = absolute(self.path)
@@ -57,7 +57,7 @@ class Manifest(CutSource):
         table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
         if ready:
             return ready_made(table, name=self.title())
-        return self.cut(table.images(), table.left_out, seed=seed, cache=cache)
+        return self.cut(table.images(), table.left_out, seed=seed, group=group)
 
 
 def _read(file: Path, given: str) -> dict[str, list[str]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.files import existing_folder, list_images, unsupported_hint
-from outliers_bench.data.source import DataSource, folder_name
+from outliers_bench.data.image_files import existing_folder, list_images, unsupported_hint
+from outliers_bench.data.source import DataSource, Grouping, folder_name
 from outliers_bench.data.table import PARTS, Row, read_table, ready_made
 from outliers_bench.errors import BenchError
 from outliers_bench.types import LeftOut, Split
@@ -33,7 +33,13 @@ class PreparedFolders(DataSource):
         """The folder's name; see `DataSource.own_name`."""
         return folder_name(self.root)
 
-    def load(self, *, seed: int, cache: Path) -> Split:  # noqa: ARG002 - nothing is left to chance
+    def load(
+        self,
+        *,
+        seed: int,  # noqa: ARG002 - nothing is left to chance
+        cache: Path,
+        group: Grouping | None = None,  # noqa: ARG002 - the parts are given
+    ) -> Split:
         """Find the images of each part; see `DataSource.load`."""
         self.check()
         root = existing_folder(self.root, "data.root")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench.data.array_pickle import read_array
-from outliers_bench.data.content import content_hash
+from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.source import CutSource
 from outliers_bench.errors import BenchError
-from outliers_bench.invocation import install
+from outliers_bench.runtime.invocation import install
 from outliers_bench.types import RGB, ImageSet, IntArray, LeftOut
 
 CLASSES = (

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.files import absolute
-from outliers_bench.data.leakage import Leakage, grouped
+from outliers_bench.data.image_files import absolute
 from outliers_bench.data.split import Protocol, check_shares, cut
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, LeftOut, Split
+
+Grouping = Callable[[ImageSet], ImageSet]
+
+
+class Leakage(Enum):
+    """What becomes of photos that stand in two parts of a split, exactly or nearly."""
+
+    report = "report"
+    """They stay, and are counted; the scores without them stand beside."""
+    drop = "drop"
+    """They are taken out; the scores with them stand beside."""
+    group = "group"
+    """Photos that are nearly the same go to one part when the split is cut."""
+    error = "error"
+    """The run is refused."""
 
 
 @dataclass
@@ -51,7 +66,7 @@ class DataSource:
         if not 0 <= self.max_unreadable <= 1:
             raise BenchError(f"data.max_unreadable={self.max_unreadable}: give a share from 0 to 1")
 
-    def load(self, *, seed: int, cache: Path) -> Split:
+    def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Find the images and cut them into train, query and gallery. Decodes nothing.
 
         Parameters
@@ -60,6 +75,9 @@ class DataSource:
             Decides which image goes where. The cut depends on content, never on file names.
         cache : Path
             Directory for what need not be worked out again, such as digests of unchanged files.
+        group : callable or None
+            Puts photos that are nearly the same into one group, for `leakage=group`; see
+            `leakage.policy.load_split`, which gives it.
 
         Raises
         ------
@@ -96,11 +114,11 @@ class CutSource(DataSource):
                 "data.protocol=leave_one_out has no parts; use data.leakage=drop"
             )
 
-    def load(self, *, seed: int, cache: Path) -> Split:
+    def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Collect the images and cut them; see `DataSource.load`."""
         self.check()
         images, left_out = self.collect(cache)
-        return self.cut(images, left_out, seed=seed, cache=cache)
+        return self.cut(images, left_out, seed=seed, group=group)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
         """All readable images with their labels, and those that are none of them.
@@ -113,11 +131,18 @@ class CutSource(DataSource):
         raise NotImplementedError
 
     def cut(
-        self, images: ImageSet, left_out: Sequence[LeftOut], *, seed: int, cache: Path
+        self,
+        images: ImageSet,
+        left_out: Sequence[LeftOut],
+        *,
+        seed: int,
+        group: Grouping | None = None,
     ) -> Split:
         """Cut images as the options say; see `cut` and `Leakage`."""
         if self.leakage is Leakage.group:
-            images = grouped(images, cache=cache)
+            if group is None:
+                raise ValueError("leakage=group needs a grouping; see leakage.policy.load_split")
+            images = group(images)
         return cut(
             images,
             name=self.title(),

@@ -10,7 +10,7 @@ from enum import Enum
 
 import numpy as np
 
-from outliers_bench.data.duplicates import deduplicate
+from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, IntArray, LeftOut, Split
 

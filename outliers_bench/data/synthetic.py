@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.content import content_hash
+from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.source import CutSource
 from outliers_bench.errors import BenchError
 from outliers_bench.types import RGB, ImageSet, LeftOut

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.data.digests import digest_files
-from outliers_bench.data.duplicates import deduplicate
-from outliers_bench.data.files import FileReader
+from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.data.split import check_classes
 from outliers_bench.errors import BenchError

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.duplicates.thumbnails import SIDE, Grey
-from outliers_bench.progress import track
+from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray, IntArray
 
 CROPS = (1.0, 0.95, 0.9)

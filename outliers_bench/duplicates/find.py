@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench import kept
 from outliers_bench.data.decode import DECODER
-from outliers_bench.duplicates.pair import Pair, groups
+from outliers_bench.duplicates.pairs import Pair, groups
+from outliers_bench.store import files
 from outliers_bench.types import ImageSet
 
 __all__ = ["Found", "Pair", "find_pairs", "groups"]
@@ -102,14 +102,14 @@ def searched(images: ImageSet, *, cache: Path) -> bool:
 
 def _kept_at(contents: Sequence[bytes], cache: Path) -> Path:
     said = {"version": VERSION, "decoder": DECODER}
-    digest = kept.digest_of(said, np.frombuffer(b"".join(contents), np.uint8))
+    digest = files.digest_of(said, np.frombuffer(b"".join(contents), np.uint8))
     return cache / "duplicates" / f"{digest}.npz"
 
 
 def _near(images: ImageSet, cache: Path) -> _Near:
     """The near pairs of different contents, in the order of their digests."""
     path = _kept_at(images.digests, cache)
-    known = kept.read(path)
+    known = files.read(path)
     if known is not None:
         try:
             return _unpacked(known)
@@ -123,7 +123,7 @@ def _near(images: ImageSet, cache: Path) -> _Near:
     pairs, complete = verified(images, small, candidates(small.grey), cache)
     found = _Near(pairs, small.unreadable, small.unjudged)
     if complete and not small.fleeting:
-        kept.keep(path, **_packed(found))
+        files.keep(path, **_packed(found))
     return found
 
 

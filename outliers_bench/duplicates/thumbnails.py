@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from outliers_bench.data.decode import DECODER, oversampled, resize
 from outliers_bench.data.opencv import opencv
-from outliers_bench.features.decoder import Decoder
-from outliers_bench.features.extractor import Space
-from outliers_bench.features.store import FeatureStore
-from outliers_bench.features.writer import Writer
-from outliers_bench.progress import track
+from outliers_bench.data.prefetch import Decoder
+from outliers_bench.runtime.progress import track
+from outliers_bench.store.features import FeatureStore, Space
+from outliers_bench.store.writer import Writer
 from outliers_bench.types import RGB, FloatArray, ImageSet
 
 Grey = npt.NDArray[np.uint8]

@@ -13,14 +13,13 @@ import numpy as np
 
 from outliers_bench.data.decode import DECODER
 from outliers_bench.data.opencv import one_opencv_thread
+from outliers_bench.duplicates.align import NONE, Agreement, agreement
 from outliers_bench.duplicates.candidates import Candidates
-from outliers_bench.duplicates.register import NONE, Agreement, agreement
 from outliers_bench.duplicates.thumbnails import SIDE, Grey, Thumbnails, grey_square
 from outliers_bench.errors import UnreadableImageError
-from outliers_bench.features.extractor import Space
-from outliers_bench.features.store import FeatureStore
-from outliers_bench.machine import cores
-from outliers_bench.progress import track
+from outliers_bench.runtime.machine import cores
+from outliers_bench.runtime.progress import track
+from outliers_bench.store.features import FeatureStore, Space
 from outliers_bench.types import ImageSet
 
 LARGE = 128  # pixels a side at which it is decided

@@ -15,8 +15,9 @@ import numpy as np
 from outliers_bench.data.split import Protocol as SplitProtocol
 from outliers_bench.data.split import cut
 from outliers_bench.errors import BenchError
-from outliers_bench.features.extractor import Model, Space
-from outliers_bench.labels import joined, unusual, weights_label
+from outliers_bench.models.model import Model
+from outliers_bench.runtime.option_labels import joined, unusual, weights_label
+from outliers_bench.store.features import Space
 from outliers_bench.types import ImageSet, Split
 
 _FEWEST, _FEWEST_TO_TUNE_ON = 2, 20

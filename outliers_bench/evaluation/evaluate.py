@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from outliers_bench.evaluation.average_precision import average_precision_at_r
 from outliers_bench.evaluation.hit import hit_at_k
 from outliers_bench.evaluation.precision import precision_at_k, r_precision
 from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
-from outliers_bench.types import Evaluation, ImageSet, IntArray, Ranking, Split
+from outliers_bench.types import ImageSet, IntArray, Ranking, Split
 
 
 def count_relevant(query: ImageSet, gallery: ImageSet, *, leave_one_out: bool) -> IntArray:
@@ -94,3 +95,31 @@ def _per_class(
             **{name: float(values[rows].mean()) for name, values in per_query.items()},
         }
     return table
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a ranking is worth.
+
+    Parameters
+    ----------
+    metrics : dict of str to float
+        Mean over the scored queries, by MLflow-legal name (`hit_at_1`, `map_at_r`, ...).
+    per_query : dict of str to array, shape (n_scored,)
+        The same metrics query by query, in the order of `scored`.
+    scored : array of int64, shape (n_scored,)
+        Positions of the queries that have at least one relevant gallery image.
+    per_class : dict of str to dict of str to float
+        Class name to mean metrics over its scored queries, with their number as `queries`.
+    unanswerable : int
+        Queries left out because nothing in the gallery is relevant to them.
+    intervals : dict of str to tuple of float
+        Lower and upper end of the 95% interval of each metric, where it was computed.
+    """
+
+    metrics: dict[str, float]
+    per_query: dict[str, npt.NDArray[np.float64]]
+    scored: IntArray
+    per_class: dict[str, dict[str, float]]
+    unanswerable: int
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)

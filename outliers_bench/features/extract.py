@@ -9,17 +9,17 @@ from itertools import islice
 from pathlib import Path
 
 from outliers_bench.data.decode import DECODER
-from outliers_bench.features import precision
-from outliers_bench.features.batches import Counted
-from outliers_bench.features.decoder import AHEAD, Decoder, first_readable
-from outliers_bench.features.describer import Describer
-from outliers_bench.features.engine import Engine
-from outliers_bench.features.extractor import Space
-from outliers_bench.features.store import FeatureStore, Vector, file_stem
-from outliers_bench.features.writer import Writer
-from outliers_bench.measure import Meter
-from outliers_bench.progress import status, track
-from outliers_bench.training.watch import NOBODY, Watcher
+from outliers_bench.data.prefetch import AHEAD, Decoder, first_readable
+from outliers_bench.engines import quantize
+from outliers_bench.engines.batches import Counted
+from outliers_bench.engines.options import Engine
+from outliers_bench.models import precision
+from outliers_bench.models.model import Describer
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.progress import status, track
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.store.features import FeatureStore, Space, Vector, file_stem
+from outliers_bench.store.writer import Writer
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
 ADDED_AT_ONCE = 256
@@ -173,7 +173,7 @@ class Features:
     def _calibration(self, images: ImageSet) -> list[RGB]:
         """Images by content, so that the same photos under other names give the same model."""
         rows = sorted(range(len(images)), key=images.digests.__getitem__)
-        return self._sample(images.take(rows), precision.CALIBRATION)
+        return self._sample(images.take(rows), quantize.CALIBRATION)
 
     def _embed(self, missing: ImageSet) -> dict[bytes, str]:
         """Embed and store; returns why the images that could not be opened were not."""
@@ -182,7 +182,7 @@ class Features:
         with closing(iter(decoder)) as decoded:
             with status(f"loading {model.name}"):
                 embedder = model.embedder(
-                    self._engine, self._cache, lambda: self._sample(missing, precision.SAMPLE)
+                    self._engine, self._cache, lambda: self._sample(missing, quantize.SAMPLE)
                 )
                 # Here a batch size may be measured, which is no time that the images take.
                 stream = embedder(Counted(decoded, len(missing)))

@@ -15,12 +15,12 @@ import numpy as np
 
 from outliers_bench.data.decode import shrink
 from outliers_bench.data.opencv import one_opencv_thread, opencv
-from outliers_bench.features.engine import Engine
-from outliers_bench.features.extractor import Embedder, Key, Space
-from outliers_bench.features.store import Vector
+from outliers_bench.engines.options import Engine
+from outliers_bench.engines.protocols import Embedder, Key
+from outliers_bench.keypoints.keypoints import Keypoints
 from outliers_bench.keypoints.options import Detector, KeypointOptions
-from outliers_bench.keypoints.types import Keypoints
-from outliers_bench.machine import cores
+from outliers_bench.runtime.machine import cores
+from outliers_bench.store.features import Space, Vector
 from outliers_bench.types import RGB
 
 _SMALLEST = 16  # pixels a side; OpenCV's pyramids fail on less, and nothing is to be seen there

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.keypoints.keypoints import Descriptor, Keypoints, KeypointTable
 from outliers_bench.keypoints.match import (
     Matches,
     find_matches,
@@ -21,9 +22,8 @@ from outliers_bench.keypoints.match import (
     whole,
 )
 from outliers_bench.keypoints.options import MatchOptions
-from outliers_bench.keypoints.types import Descriptor, Keypoints, KeypointTable
-from outliers_bench.machine import cores
-from outliers_bench.progress import track
+from outliers_bench.runtime.machine import cores
+from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray, IntArray
 
 Doubles = npt.NDArray[np.float64]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.extractor import Model, Space
 from outliers_bench.keypoints.detect import keypoint_space
 from outliers_bench.keypoints.options import Detector, KeypointOptions, MatchOptions, Verify
-from outliers_bench.labels import joined, unusual
+from outliers_bench.models.model import Model
 from outliers_bench.retrieval.rerank.base import Rerank
+from outliers_bench.runtime.option_labels import joined, unusual
+from outliers_bench.store.features import Space
 
 MOST_WORDS = 4096
 _IN_LABELS = ("verify", "shortlist")  # shown as the metric

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from outliers_bench.errors import BenchError
-from outliers_bench.keypoints.types import DESCRIPTORS, Descriptor
+from outliers_bench.keypoints.keypoints import DESCRIPTORS, Descriptor
 
 MOST_KEYPOINTS = 10_000
 LARGEST_SIDE = 2048  # pixels; SIFT's pyramid takes 240 bytes a pixel, in each thread

@@ -9,13 +9,14 @@ import numpy as np
 
 from outliers_bench.data.decode import shrink
 from outliers_bench.errors import UnreadableImageError
+from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.options import KeypointOptions, MatchOptions, Verify
-from outliers_bench.keypoints.stored import StoredKeypoints
 from outliers_bench.keypoints.verify import Transform, inliers
-from outliers_bench.reports.matches_sheet import MatchPicture, match_sheet
-from outliers_bench.reports.pick import pick_queries
-from outliers_bench.types import BoolArray, FloatArray, ImageSet, Result
+from outliers_bench.reports.match_sheet import MatchPicture, match_sheet
+from outliers_bench.reports.select_queries import pick_queries
+from outliers_bench.result import Result
+from outliers_bench.types import BoolArray, FloatArray, ImageSet
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.opencv import one_opencv_thread
+from outliers_bench.keypoints.keypoints import Descriptor, Keypoints, KeypointTable
 from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.match_tables import (
     Doubles,
@@ -19,10 +20,9 @@ from outliers_bench.keypoints.match_tables import (
     read,
 )
 from outliers_bench.keypoints.options import MatchOptions, Verify
-from outliers_bench.keypoints.types import Descriptor, Keypoints, KeypointTable
 from outliers_bench.keypoints.verify import MINIMUM, inliers
-from outliers_bench.measure import Meter
-from outliers_bench.progress import track
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.progress import track
 from outliers_bench.types import IntArray, Ranking
 
 SLICE = 64  # gallery images that a query is verified against at a time, for memory

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.keypoints.types import Bytes, Descriptor, Keypoints, KeypointTable
-from outliers_bench.progress import track
+from outliers_bench.keypoints.keypoints import Bytes, Descriptor, Keypoints, KeypointTable
+from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray
 
 PER_WORD = 256  # descriptors a word is learned from; with more, k-means gains nothing

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from outliers_bench.config import L2, Config
+from outliers_bench.config.schema import L2, Config
+from outliers_bench.engines.protocols import Precision
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.errors import BenchError
-from outliers_bench.features.engine import Precision
-from outliers_bench.features.extractor import Extractor, Model
-from outliers_bench.features.precision import precision_of
-from outliers_bench.features.viewed import features_of
+from outliers_bench.features.embedding_source import Vectors
+from outliers_bench.features.view_average import features_of
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
-from outliers_bench.measure import Meter
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
 from outliers_bench.methods.precision_cost import Computed
+from outliers_bench.models.model import Extractor, Model
+from outliers_bench.models.precision import precision_of
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
-from outliers_bench.retrieval.vectors import Vectors
-from outliers_bench.training.trained import RankBy, Trained
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.training.base import RankBy, Trained
 
 
 def build(config: Config, meter: Meter, *, member: str = "") -> Method:
@@ -71,11 +71,11 @@ def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
     """Where the embeddings of a model come from."""
     cache = config.cache.path
     if isinstance(model, Trained):
-        from outliers_bench.training.vectors import TrainedVectors
+        from outliers_bench.training.embeddings import TrainedVectors
 
         return TrainedVectors(model, config.engine, cache, meter)
     if isinstance(model, Vlad):
-        from outliers_bench.keypoints.aggregate import VladVectors
+        from outliers_bench.keypoints.vlad_embeddings import VladVectors
 
         return VladVectors(model, cache, meter)
     if isinstance(model, Extractor):
@@ -86,7 +86,7 @@ def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
 def _concatenated(
     model: Ensemble, members: Sequence[tuple[Vectors, Meter]], meter: Meter
 ) -> Vectors:
-    from outliers_bench.ensemble.vectors import ConcatenatedVectors
+    from outliers_bench.ensemble.concatenated import ConcatenatedVectors
 
     return ConcatenatedVectors(model, members, meter)
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.config import Config
+from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
-from outliers_bench.measure import Meter
-from outliers_bench.methods.idle import tell_idle
+from outliers_bench.methods.warn_unused import tell_idle
+from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
-from outliers_bench.training.trained import Layer, Trained
-from outliers_bench.training.vectors import TrainedVectors
-from outliers_bench.training.watch import NOBODY, Watcher
-from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Ranking, Result, Split
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.training.base import Layer, Trained
+from outliers_bench.training.embeddings import TrainedVectors
+from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.config import Config
+from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
+from outliers_bench.features.embedding_source import Vectors
 from outliers_bench.keypoints.models import Spatial
-from outliers_bench.measure import Meter
-from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.result import Result
+from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.reduction.fitted import fitted
+from outliers_bench.retrieval.reduction.cache import fitted
 from outliers_bench.retrieval.reduction.reducer import Projection
 from outliers_bench.retrieval.search import Search, put_blanks_last, tie_order
-from outliers_bench.retrieval.vectors import Vectors
-from outliers_bench.training.watch import NOBODY, Watcher
-from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Result, Split
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from outliers_bench.config import Config
+from outliers_bench.config.schema import Config
 from outliers_bench.ensemble.fusion import contributions, fuse
 from outliers_bench.ensemble.options import Ensemble, Fusion
-from outliers_bench.ensemble.weights import relevance, slope, tuned
+from outliers_bench.ensemble.tuning import relevance, slope, tuned
 from outliers_bench.errors import BenchError
-from outliers_bench.measure import Meter
-from outliers_bench.methods.idle import tell_idle
 from outliers_bench.methods.method import Method
+from outliers_bench.methods.warn_unused import tell_idle
+from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
-from outliers_bench.training.watch import NOBODY, Watcher
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,19 +7,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from outliers_bench.config import Config
+from outliers_bench.config.schema import Config
 from outliers_bench.data.decode import DECODER
 from outliers_bench.errors import BenchError
-from outliers_bench.keypoints.kept import kept_ranking
+from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rank_by_keypoints
-from outliers_bench.keypoints.stored import StoredKeypoints
-from outliers_bench.measure import Meter
-from outliers_bench.methods.idle import tell_idle
+from outliers_bench.keypoints.ranking_cache import kept_ranking
+from outliers_bench.methods.warn_unused import tell_idle
+from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
-from outliers_bench.training.watch import NOBODY, Watcher
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from outliers_bench.training.watch import NOBODY, Watcher
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
+from outliers_bench.result import Result
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

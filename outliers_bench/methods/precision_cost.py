@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from outliers_bench.evaluation.evaluate import count_relevant, evaluate
+from outliers_bench.features.embedding_source import Vectors
 from outliers_bench.features.extract import Features
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.search import Search, tie_order
-from outliers_bench.retrieval.vectors import Vectors
-from outliers_bench.training.watch import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
 from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Split
 
 PREFIX = "f32_cost/"

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rerank_by_keypoints
-from outliers_bench.keypoints.stored import StoredKeypoints
-from outliers_bench.measure import Meter
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Result, Split
+from outliers_bench.result import Result
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image

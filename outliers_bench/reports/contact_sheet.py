@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.machine import cores
-from outliers_bench.reports.format import score, title
-from outliers_bench.reports.pick import Pick, pick_queries, quality_name
+from outliers_bench.reports.numbers import score, title
+from outliers_bench.reports.select_queries import Pick, pick_queries, quality_name
 from outliers_bench.reports.tiles import (
     BGR,
     FRAME,
@@ -28,7 +27,9 @@ from outliers_bench.reports.tiles import (
     numbers,
     photo,
 )
-from outliers_bench.types import RGB, ImageSet, Result
+from outliers_bench.result import Result
+from outliers_bench.runtime.machine import cores
+from outliers_bench.types import RGB, ImageSet
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw

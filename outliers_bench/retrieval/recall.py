@@ -6,10 +6,10 @@ from copy import copy
 
 import numpy as np
 
-from outliers_bench.measure import Meter
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import Search
+from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import FloatArray, IntArray
 
 AT = 10

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.measure import Meter
-from outliers_bench.progress import track
-from outliers_bench.retrieval.graph import dropped
+from outliers_bench.retrieval.indexes.cache import built
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
-from outliers_bench.retrieval.indexes.kept import built
-from outliers_bench.retrieval.normalise import l2_normalise
-from outliers_bench.retrieval.ties import compare_again, settle
+from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.ties import compare_again, dropped, settle
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.progress import track
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
 BLOCK_ITEMS = 2_000_000  # gallery items found at a time, over all queries of a block

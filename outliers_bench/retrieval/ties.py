@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.types import BoolArray, FloatArray, IntArray
+
+PAIR_VALUES = 500_000  # numbers gathered at a time to compare pairs of vectors; more is no faster
 
 _ROUNDING = 2e-6  # by which BLAS may differ for equal pairs, in squares of the query's length
-_PAIR_VALUES = 500_000  # numbers gathered at a time to compare pairs of vectors
 
 
 def settle(places: IntArray, scores: FloatArray) -> None:
@@ -54,7 +55,7 @@ def compare_again(
     again[:, :-1] |= near
     again[:, 1:] |= near
     rows, columns = np.nonzero(again)
-    size = max(1, _PAIR_VALUES // max(1, queries.shape[1]))
+    size = max(1, PAIR_VALUES // max(1, queries.shape[1]))
     for start in range(0, len(rows), size):
         row, column = rows[start : start + size], columns[start : start + size]
         items = gallery[places[row, column]]
@@ -81,3 +82,48 @@ def _compare(queries: FloatArray, gallery: FloatArray, metric: Metric) -> FloatA
     return np.asarray(
         np.einsum("nd,nd->n", gallery, np.broadcast_to(queries, gallery.shape)), dtype=np.float32
     )
+
+
+def pair_similarities(vectors: FloatArray, gallery: FloatArray, positions: IntArray) -> FloatArray:
+    """Inner products of vectors with some gallery items each.
+
+    A pair has the same product, to the last bit, in whatever company it is compared, where BLAS
+    may treat the last rows of a block otherwise; so equal vectors stay equally near.
+
+    Parameters
+    ----------
+    vectors : array of float32, shape (m, d)
+    gallery : array of float32, shape (n, d)
+    positions : array of int64, shape (m, k)
+
+    Returns
+    -------
+    array of float32, shape (m, k)
+    """
+    found = np.empty(positions.shape, dtype=np.float32)
+    size = max(1, PAIR_VALUES // max(1, positions.shape[1] * gallery.shape[1]))
+    for start in range(0, len(vectors), size):
+        rows = slice(start, start + size)
+        found[rows] = np.einsum("qkd,qd->qk", gallery[positions[rows]], vectors[rows])
+    return found
+
+
+def settled(
+    positions: IntArray, scores: FloatArray, order: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Rows sorted by falling score, equal scores by their item's place in `order`."""
+    place = np.argsort(order)  # of a permutation: its inverse
+    best = np.lexsort((place[positions], -scores), axis=1)
+    return np.take_along_axis(positions, best, axis=1), np.take_along_axis(scores, best, axis=1)
+
+
+def dropped(
+    positions: IntArray, scores: FloatArray, unwanted: BoolArray
+) -> tuple[IntArray, FloatArray]:
+    """Rows without their one unwanted entry; without the last one where there is none."""
+    if positions.shape[1] == 0:
+        return positions, scores
+    unwanted = unwanted.copy()
+    unwanted[~unwanted.any(axis=1), -1] = True
+    shape = (positions.shape[0], positions.shape[1] - 1)
+    return positions[~unwanted].reshape(shape), scores[~unwanted].reshape(shape)

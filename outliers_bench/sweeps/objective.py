@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from outliers_bench.config.hydra_errors import instead
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.names import is_score
-from outliers_bench.explain import instead
+from outliers_bench.evaluation.metric_names import is_score
 
 _CUT_OFF = re.compile(r"(hit|precision)_at_(\d+)")
 _INTERVAL = re.compile(r"ci95/(\w+)_(low|high)")

@@ -16,17 +16,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from outliers_bench import published
-from outliers_bench.data.shared import splits
+from outliers_bench.config import published
+from outliers_bench.config.hydra_errors import leave
+from outliers_bench.config.hydra_speedups import compose_once
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
-from outliers_bench.explain import leave
-from outliers_bench.sweeps.compositions import compose_once
+from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.sweeps.objective import objective_of
 from outliers_bench.sweeps.plugins import decide_direction, in_parallel, is_search, speak_plainly
 from outliers_bench.sweeps.space import Space, check
 from outliers_bench.tracking.backlog import backlog
-from outliers_bench.tracking.parent import announce, failure, forget, parent_run
+from outliers_bench.tracking.current_sweep import announce, failure, forget, parent_run
 
 if TYPE_CHECKING:
     from outliers_bench.benchmark import Prepared
@@ -61,8 +61,8 @@ class ParentRun(Callback):
             compose_once(GlobalHydra.instance().config_loader())
         if "optuna" in config.hydra.sweeper._target_:
             speak_plainly()
+        from outliers_bench.sweeps.mlflow_parent import start_parent
         from outliers_bench.tracking.recorder import recorder
-        from outliers_bench.tracking.sweep import start_parent
 
         uri = str(config.tracking.uri)
         in_turn = not (in_parallel(config.hydra) or is_search(config.hydra))
@@ -126,9 +126,9 @@ def objective(prepared: Prepared) -> float:
     BenchError
         If the run has no such metric.
     """
-    from outliers_bench.identity import identity
-    from outliers_bench.tracking.entries import find_finished
+    from outliers_bench.config.identity import identity
     from outliers_bench.tracking.recorder import recorder
+    from outliers_bench.tracking.runs import find_finished
 
     config, split = prepared.config, prepared.split
     run = recorder(config.tracking.uri).call(
@@ -153,8 +153,8 @@ def recorded(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
     except Exception as error:
         parent = parent_run()
         if parent is not None:
+            from outliers_bench.tracking.failed_runs import record_failure
             from outliers_bench.tracking.recorder import recorder
-            from outliers_bench.tracking.refused import record_failure
 
             tags = {"data": _data_name(cfg), **published.tags(cfg.published, overrides)}
             recorder(str(cfg.tracking.uri)).call(
@@ -184,8 +184,8 @@ def finish(status: str | None = None) -> int | None:
     """
     if ParentRun.uri is None:
         return None
+    from outliers_bench.sweeps.mlflow_parent import discard_parent, finish_parent
     from outliers_bench.tracking.recorder import recorder
-    from outliers_bench.tracking.sweep import discard_parent, finish_parent
 
     unrecorded = backlog.end()
     splits.end()

@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.names import less_is_better
+from outliers_bench.evaluation.metric_names import less_is_better
 
 BASIC = "hydra._internal.core_plugins."  # where Hydra's own sweeper and launcher stand
 _DIRECTION = "hydra.sweeper.direction"

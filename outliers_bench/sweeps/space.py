@@ -14,12 +14,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from outliers_bench import published
-from outliers_bench.data.shared import splits
+from outliers_bench.config import published
+from outliers_bench.config.hydra_errors import instead
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
-from outliers_bench.explain import instead
-from outliers_bench.features.weights_folder import check_folder
+from outliers_bench.leakage.audited_splits import splits
+from outliers_bench.models.weights_folder import check_folder
 from outliers_bench.sweeps.objective import check_known, check_objective
 from outliers_bench.sweeps.plugins import check_plugins, check_storage, is_search
 
@@ -150,7 +150,7 @@ def _check_objective(config: DictConfig, space: Space) -> None:
 
 
 def _check_data(config: DictConfig, space: Space) -> None:
-    from outliers_bench.config import Cache
+    from outliers_bench.config.schema import Cache
 
     cache = Cache(dir=str(config.cache.dir))
     cache.check()

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from outliers_bench.machine import cores
+from outliers_bench.runtime.machine import cores
 
 # Distribution that provides it, by the name people know it under.
 _MAIN = {

@@ -32,11 +32,19 @@ T = TypeVar("T")
 LAST_WORD = 10.0  # seconds to wait for it at the end
 
 _RECORDERS: dict[str, Recorder] = {}  # by tracking URI
+_EXTENSIONS: list[str] = []
 _SPARE: list[Recorder] = []  # begun before the URI was known
 
 
-def begin() -> None:
-    """Start a process for the first store that will be asked for."""
+def begin(*extensions: str) -> None:
+    """Start a process for the first store that will be asked for.
+
+    Parameters
+    ----------
+    *extensions : str
+        Modules that this and every later recorder process imports; see `recorder_process`.
+    """
+    _EXTENSIONS[:] = extensions
     _SPARE.append(Recorder())
 
 
@@ -75,7 +83,8 @@ class Recorder:
             "for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):\n"
             "    if hasattr(signal, name): signal.signal(getattr(signal, name), signal.SIG_IGN)\n"
             f"sys.path[:] = {path!r}; sys.argv[:] = {getattr(sys, 'argv', [''])[:1]!r}\n"
-            f"from outliers_bench.tracking.serve import serve; serve({os.getpid()})"
+            f"from outliers_bench.tracking.recorder_process import serve\n"
+            f"serve({os.getpid()}, {_EXTENSIONS!r})"
         )
         # A profile of imports is asked of this process.
         env = {k: v for k, v in os.environ.items() if k != "PYTHONPROFILEIMPORTTIME"}

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from outliers_bench.training.base import Layer, Trained
 from outliers_bench.training.losses import Cosines, as_kernel
 from outliers_bench.training.models import CnnScratch, Transfer
 from outliers_bench.training.networks import Body, cnn_scratch, set_trainable, transfer
 from outliers_bench.training.options import Loss
-from outliers_bench.training.trained import Layer, Trained
 
 HIDDEN, SCORES, BACKBONE = "hidden", "scores", "backbone"  # names of layers
 
@@ -122,7 +122,7 @@ def fill(kept: Kept, trainer: Any, option: Trained, frozen: Any = None) -> None:
         elif layer.weights:
             layer.set_weights(trainer.get_layer(layer.name).get_weights())
     if isinstance(option, Transfer) and option.base.preprocessing == "efficientnet":
-        from outliers_bench.features.efficientnet import restore_imagenet_rescaling
+        from outliers_bench.models.efficientnet import restore_imagenet_rescaling
 
         restore_imagenet_rescaling(kept.network.get_layer(BACKBONE))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.features.tensorflow import import_tensorflow
-from outliers_bench.labels import name_and_unusual
+from outliers_bench.runtime.option_labels import name_and_unusual
 
 
 @dataclass

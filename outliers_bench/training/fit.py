@@ -13,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.split import hold_out
+from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.features.tensorflow import import_tensorflow
-from outliers_bench.kept import written
-from outliers_bench.progress import counted, status
+from outliers_bench.runtime.progress import counted, status
+from outliers_bench.runtime.training_observer import TrainedNetwork, Watcher
+from outliers_bench.store.files import written
 from outliers_bench.training.assemble import backbone_of, fill, kept_of
-from outliers_bench.training.compiled import compiled
-from outliers_bench.training.course import Course
-from outliers_bench.training.examples import Examples
+from outliers_bench.training.base import Trained
+from outliers_bench.training.callback import Course
+from outliers_bench.training.compile import compiled
+from outliers_bench.training.dataset import Examples
 from outliers_bench.training.options import ClassWeights
-from outliers_bench.training.saved import Saved, describe
-from outliers_bench.training.trained import Trained
-from outliers_bench.training.watch import TrainedNetwork, Watcher
+from outliers_bench.training.saved_network import Saved, describe
 from outliers_bench.types import FloatArray, ImageSet, IntArray
 
 DONE = "training.json"  # written last

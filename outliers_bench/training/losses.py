@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from outliers_bench.features.tensorflow import import_tensorflow
+from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.types import FloatArray
 
 if TYPE_CHECKING:

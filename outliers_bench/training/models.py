@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.backbone import Backbone
-from outliers_bench.features.extractor import Space
-from outliers_bench.features.located import located
-from outliers_bench.features.pooling import Pooling
-from outliers_bench.features.views import Views
-from outliers_bench.labels import joined, weights_label
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.model_uris import located
+from outliers_bench.models.pooling import Pooling
+from outliers_bench.models.views import Views
+from outliers_bench.runtime.option_labels import joined, weights_label
+from outliers_bench.store.features import Space
+from outliers_bench.training.base import Layer, Trained
 from outliers_bench.training.networks import CNN_CHANNELS, SMALLEST_SIDE, Trainable, cnn_features
-from outliers_bench.training.trained import Layer, Trained
 
 
 @dataclass

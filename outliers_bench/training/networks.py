@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.backbone import Backbone
-from outliers_bench.features.pooling import with_pooling
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.pooling import with_pooling
 from outliers_bench.training.last_layers import last_layers
 
 # The side at which each of the three blocks of `cnn_scratch` has something left to halve:

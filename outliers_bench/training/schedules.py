@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from outliers_bench.errors import BenchError
-from outliers_bench.labels import name_and_unusual
+from outliers_bench.runtime.option_labels import name_and_unusual
 
 
 @dataclass

@@ -10,9 +10,9 @@ from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.indexes.quantised import FaissIvfPq, FaissSq8
+from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
-from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import Search, tie_order
 from tests.toys import digest

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config import Config, register, shipped, typed
-from outliers_bench.ensemble.compose import compose_members
+from outliers_bench.config.identity import identity
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.resolve import compose_members
+from outliers_bench.config.schema import Config, register, typed
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.errors import BenchError
-from outliers_bench.identity import identity
-from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
+from outliers_bench.result import Result
 from outliers_bench.retrieval.search import Search
-from outliers_bench.tracking.method import describe
-from outliers_bench.types import Result, Split
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.tracking.params import describe
+from outliers_bench.types import Split
 from tests.results import make_result
 from tests.toys import ArrayReader, image_set
 

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.measure import Meter
-from outliers_bench.retrieval import graph
+from outliers_bench.retrieval import neighbors, ties
 from outliers_bench.retrieval import search as search_module
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.indexes.trees import KdTree
-from outliers_bench.retrieval.rerank import alpha_qe, dba, reciprocal, shortlisted
+from outliers_bench.retrieval.rerank import alpha_qe, dba, k_reciprocal_encoding, shortlist
 from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.rerank.collaborative_filtering import CollaborativeFiltering
@@ -21,6 +20,7 @@ from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation, Weights
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 from outliers_bench.retrieval.search import Search, tie_order
+from outliers_bench.runtime.meter import Meter
 from tests.toys import digest
 
 CASES = {
@@ -41,7 +41,7 @@ CASES = {
 @pytest.fixture(autouse=True)
 def no_bars(monkeypatch):
     """Each starts a thread, which takes longer than most of what is tested here."""
-    for module in (graph, reciprocal, search_module, shortlisted):
+    for module in (neighbors, k_reciprocal_encoding, search_module, shortlist):
         monkeypatch.setattr(module, "track", lambda items, **_: iter(items))
 
 
@@ -105,12 +105,12 @@ def test_the_same_query_alone_or_among_others(reranker):
 def test_blocks_give_what_one_block_gives(reranker, leave_one_out, monkeypatch):
     queries = GALLERY if leave_one_out else QUERIES
     whole = ranked(reranker, queries, GALLERY, 30, leave_one_out=leave_one_out)
-    monkeypatch.setattr(graph, "BLOCK_ROWS", 40)
-    monkeypatch.setattr(reciprocal, "BLOCK_ROWS", 33)
-    monkeypatch.setattr(shortlisted, "SCORED_ITEMS", 1000)
-    for module in (graph, alpha_qe, dba, reciprocal):
+    monkeypatch.setattr(neighbors, "BLOCK_ROWS", 40)
+    monkeypatch.setattr(k_reciprocal_encoding, "BLOCK_ROWS", 33)
+    monkeypatch.setattr(shortlist, "SCORED_ITEMS", 1000)
+    for module in (ties, alpha_qe, dba, k_reciprocal_encoding):
         monkeypatch.setattr(module, "PAIR_VALUES", 5000)
-    for module in (shortlisted, dba):
+    for module in (shortlist, dba):
         monkeypatch.setattr(module, "BLOCK_ITEMS", 1)
     blocked = ranked(reranker, queries, GALLERY, 30, leave_one_out=leave_one_out)
     assert np.array_equal(blocked.indices, whole.indices)
@@ -147,7 +147,7 @@ def test_hubs_are_left_out_of_all_that_they_are_mixed_into():
 def test_shortlist_is_reordered_and_the_rest_is_not():
     plain = ranked(Rerank(), QUERIES, GALLERY, 110)
     for reranker in CASES.values():
-        if isinstance(reranker, shortlisted.Shortlisted) and reranker.shortlist == 15:
+        if isinstance(reranker, shortlist.Shortlisted) and reranker.shortlist == 15:
             found = ranked(reranker, QUERIES, GALLERY, 110)
             assert np.array_equal(found.indices[:, 15:], plain.indices[:, 15:])
             heads = (np.sort(ranking.indices[:, :15], axis=1) for ranking in (found, plain))
@@ -219,7 +219,7 @@ def test_a_second_run_finds_the_graph_again(reranker, tmp_path, monkeypatch):
     first = ranked(reranker, QUERIES, GALLERY, 20, cache=tmp_path)
     without_graph = type(reranker) in (Rerank, AlphaQueryExpansion)
     assert len(list(tmp_path.rglob("graphs/*.npz"))) == int(not without_graph)
-    monkeypatch.setattr(graph, "_found", None)
+    monkeypatch.setattr(neighbors, "_found", None)
     again = ranked(reranker, QUERIES, GALLERY, 20, cache=tmp_path)
     assert np.array_equal(first.indices, again.indices)
     assert np.array_equal(first.scores, again.scores)
@@ -257,9 +257,9 @@ def test_helps_where_neighbours_are_alike(name, leave_one_out):
 def test_no_matrix_of_all_pairs(name, monkeypatch):
     reranker = CASES[name]
     n = 2500
-    monkeypatch.setattr(graph, "BLOCK_ROWS", 32)
-    monkeypatch.setattr(reciprocal, "BLOCK_ROWS", 64)
-    for module in (graph, alpha_qe, dba, reciprocal):
+    monkeypatch.setattr(neighbors, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(k_reciprocal_encoding, "BLOCK_ROWS", 64)
+    for module in (ties, alpha_qe, dba, k_reciprocal_encoding):
         monkeypatch.setattr(module, "PAIR_VALUES", 20_000)
     gallery = vectors(n, 3, d=8)[0]
     search = search_over(gallery)

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from outliers_bench.data.download import answer as answers
 from outliers_bench.data.download import fetch as fetching
+from outliers_bench.data.download import http_download as answers
+from outliers_bench.data.download.checksum import DownloadError, FirstSeen, RemoteFile
 from outliers_bench.data.download.fetch import fetch
-from outliers_bench.data.download.remote import DownloadError, FirstSeen, RemoteFile
 from tests.servers import Reply, in_parts, serving
 
 BODY = np.random.default_rng(0).bytes(300_000)
@@ -308,7 +308,7 @@ SLOWLY = """
 import sys
 from pathlib import Path
 from outliers_bench.data.download.fetch import fetch
-from outliers_bench.data.download.remote import FirstSeen, RemoteFile
+from outliers_bench.data.download.checksum import FirstSeen, RemoteFile
 url, size, digest, folder = sys.argv[1:]
 remote = RemoteFile("photos.zip", url, int(size), digest)
 fetch(remote, Path(folder), seen=FirstSeen(Path(folder) / "seen.json"), largest=10**6)

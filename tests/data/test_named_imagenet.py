@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from outliers_bench.data.content import content_hash
+from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.named.imagenet import ImageNet
 from outliers_bench.data.named.source import Parts
 from outliers_bench.errors import BenchError

@@ -14,16 +14,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from outliers_bench import command, datasets
+from outliers_bench.apps import datasets
 from outliers_bench.data.download import fetch as fetching
 from outliers_bench.data.download import unpack as unpacking
-from outliers_bench.data.leakage import Leakage, audit
 from outliers_bench.data.named.caltech101 import ANIMALS
-from outliers_bench.data.named.known import NAMED
-from outliers_bench.data.named.place import home, is_here
+from outliers_bench.data.named.catalog import NAMED
+from outliers_bench.data.named.local_copy import home, is_here
 from outliers_bench.data.named.source import Parts
+from outliers_bench.data.source import Leakage
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
+from outliers_bench.leakage.policy import audit
+from outliers_bench.runtime import command_line
 from outliers_bench.tracking.datasets import datasets as in_mlflow
 from tests.cli import bench
 from tests.named_sets import IMAGES, MADE, Mirror, caltech101, cifar_records, written
@@ -390,7 +392,7 @@ def test_killed_while_it_fetches_it_goes_on(tmp_path):
 def datasets_command(tmp_path, capsys):
     def call(*words):
         words = (*words, f"cache={tmp_path}")
-        code = command.main(
+        code = command_line.main(
             *(datasets.Options, datasets.work),
             program=datasets.PROGRAM,
             loose="names",

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.data.download import unpack as unpacking
-from outliers_bench.data.download.remote import DownloadError
+from outliers_bench.data.download.checksum import DownloadError
 from outliers_bench.data.download.unpack import Limits, unpack
 
 ROOMY = Limits(files=1000, size=200_000_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from outliers_bench.data.content import content_hash
+from outliers_bench.data.content_hash import content_hash
 from outliers_bench.types import RGB, ImageSet
 from tests.toys import ArrayReader
 

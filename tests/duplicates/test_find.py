@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outliers_bench.duplicates.align import agreement
 from outliers_bench.duplicates.candidates import candidates, describe
 from outliers_bench.duplicates.find import find_pairs, searched
-from outliers_bench.duplicates.pair import Pair, groups
-from outliers_bench.duplicates.register import agreement
+from outliers_bench.duplicates.pairs import Pair, groups
 from outliers_bench.duplicates.thumbnails import SIDE, grey_square
 from outliers_bench.duplicates.verify import LARGE
 from outliers_bench.errors import UnreadableImageError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.ensemble.options import Ensemble, Fusion
-from outliers_bench.ensemble.weights import relevance, slope, tuned
+from outliers_bench.ensemble.tuning import relevance, slope, tuned
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import average_precision_at_r
 from outliers_bench.types import Ranking

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError, InaccessibleImageError
-from outliers_bench.features.backbone import Backbone
-from outliers_bench.features.engine import Engine
 from outliers_bench.features.extract import Features
-from outliers_bench.features.extractor import Extractor
-from outliers_bench.features.viewed import Seen, _LastEmbedder
-from outliers_bench.features.views import Crop, View
+from outliers_bench.features.view_average import Seen, _LastEmbedder
 from outliers_bench.keypoints.detect import KeypointDetector
 from outliers_bench.keypoints.options import KeypointOptions
-from outliers_bench.measure import Meter
-from outliers_bench.training.examples import KeptPixels
-from outliers_bench.training.frozen import FrozenBody
-from outliers_bench.training.readable import Readable
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.model import Extractor
+from outliers_bench.models.views import Crop, View
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.training.dataset import KeptPixels
+from outliers_bench.training.frozen_backbone import FrozenBody
+from outliers_bench.training.probe import Readable
 from tests.toys import digest, image_set, noise_images
 
 
@@ -184,7 +184,8 @@ def test_pixels_kept_for_a_training_are_those_that_are_embedded():
 SLOW_RUN = """
     import sys, time
     from pathlib import Path
-    from outliers_bench.features import extract, writer
+    from outliers_bench.features import extract
+    from outliers_bench.store import writer
     from tests.features_kill import Slow, everything
     writer.COMMIT_SECONDS = 0.05
     features = extract.Features(Slow(), extract.Engine(), Path(sys.argv[1]), extract.Meter())

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from outliers_bench.keypoints.detect import KeypointDetector, detect
+from outliers_bench.keypoints.keypoints import DESCRIPTORS, Descriptor, Keypoints
 from outliers_bench.keypoints.options import Detector, KeypointOptions
-from outliers_bench.keypoints.types import DESCRIPTORS, Descriptor, Keypoints
 
 
 def scene(size=(160, 200), seed=0):

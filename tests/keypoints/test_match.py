@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from outliers_bench.keypoints import match_tables as tables
+from outliers_bench.keypoints.keypoints import DESCRIPTORS, Keypoints
 from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.match_tables import match_tables
 from outliers_bench.keypoints.options import MatchOptions
-from outliers_bench.keypoints.types import DESCRIPTORS, Keypoints
 
 KINDS = list(DESCRIPTORS.values())
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

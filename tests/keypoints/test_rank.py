@@ -6,12 +6,12 @@ import pytest
 
 from outliers_bench.keypoints import match_tables as tables
 from outliers_bench.keypoints import rank
+from outliers_bench.keypoints.keypoints import DESCRIPTORS, Keypoints
 from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.rank import rank_by_keypoints, rerank_by_keypoints
-from outliers_bench.keypoints.types import DESCRIPTORS, Keypoints
 from outliers_bench.keypoints.verify import inliers
-from outliers_bench.measure import Meter
+from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import Ranking
 
 SIFT, ORB = DESCRIPTORS["sift"], DESCRIPTORS["orb"]

@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from outliers_bench.errors import BenchError
 from outliers_bench.keypoints import vlad
-from outliers_bench.keypoints.types import DESCRIPTORS, Descriptor, Keypoints
+from outliers_bench.keypoints.keypoints import DESCRIPTORS, Descriptor, Keypoints
 from outliers_bench.keypoints.vlad import PER_WORD, encode, learn_vocabulary
 
 ROOTSIFT, ORB = DESCRIPTORS["rootsift"], DESCRIPTORS["orb"]

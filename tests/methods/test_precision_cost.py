@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from outliers_bench.config import Cache, Config
+from outliers_bench.config.schema import Cache, Config
 from outliers_bench.data.source import DataSource
+from outliers_bench.engines.options import resolved
 from outliers_bench.ensemble.options import Ensemble
-from outliers_bench.features.backbone import Backbone
-from outliers_bench.features.engine import resolved
-from outliers_bench.features.pixels import Pixels
-from outliers_bench.measure import Meter
 from outliers_bench.methods import build as building
 from outliers_bench.methods import precision_cost as precision_costs
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.precision_cost import SAMPLE, precision_cost, sampled
-from outliers_bench.reports import format as readable
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.pixels import Pixels
+from outliers_bench.reports import numbers as readable
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.runtime.meter import Meter
 from outliers_bench.training.models import CnnScratch
 from outliers_bench.types import Split
 from tests.toys import ArrayReader, image_set, toy_split

@@ -16,7 +16,7 @@ from outliers_bench.reports.contact_sheet import (
     contact_sheets,
     row_top,
 )
-from outliers_bench.reports.pick import pick_queries
+from outliers_bench.reports.select_queries import pick_queries
 from outliers_bench.reports.tiles import TILE
 from tests.results import PlainReader, make_result, make_split
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from outliers_bench.reports.contact_sheet import contact_sheets
-from outliers_bench.tracking.record import log_result
+from outliers_bench.tracking.log_result import log_result
 from tests.results import make_config, make_result, make_split
 
 

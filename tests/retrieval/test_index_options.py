@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config import register, shipped, typed
+from outliers_bench.config.choices import SCHEMAS
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric, completed
-from outliers_bench.retrieval.indexes.quantised import FaissIvfPq, FaissSq8
-from outliers_bench.schemas import SCHEMAS
+from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from tests.toys import BARE
 
 

@@ -7,13 +7,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from scipy.linalg import sqrtm
 
-from outliers_bench.config import register, shipped, typed
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
 from outliers_bench.errors import BenchError
-from outliers_bench.measure import Meter
 from outliers_bench.methods.build import build
-from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening, pair_covariances
 from outliers_bench.retrieval.reduction.pca import Pca
+from outliers_bench.runtime.meter import Meter
 from tests.toys import BARE, toy_split
 
 LABELS = np.array([0] * 9 + [1] * 4 + [2] * 12 + [4], dtype=np.int64)  # a class of one, and none

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config import register, shipped, typed
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
 from tests.toys import BARE

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from outliers_bench.result import RunHandle
+from outliers_bench.tracking import active_run as run_module
 from outliers_bench.tracking import backlog as module
-from outliers_bench.tracking import entries, provenance
-from outliers_bench.tracking import run as run_module
+from outliers_bench.tracking import provenance, runs
+from outliers_bench.tracking.active_run import Recording
 from outliers_bench.tracking.backlog import AHEAD, Backlog
-from outliers_bench.tracking.entries import RunHandle
-from outliers_bench.tracking.run import Recording
 
 
 def done(error=None):
@@ -128,8 +128,8 @@ class Client:
 def test_a_run_whose_record_is_not_complete_is_never_finished():
     client = Client()
     with pytest.raises(OSError, match="no space left"):
-        entries.note(client, "17", artifacts="/found", tags={}, metrics={})
-    entries.end(client, "17", "FINISHED")
+        runs.note(client, "17", artifacts="/found", tags={}, metrics={})
+    runs.end(client, "17", "FINISHED")
     assert client.ended == {"17": "FAILED"}
     assert client.tags == {"failure": "OSError: no space left for found"}
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.tracking import entries
+from outliers_bench.tracking import runs
+from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.recorder import Recorder, recorder
-from outliers_bench.tracking.run import start_run
 from outliers_bench.tracking.store import open_client
 from tests.results import make_config, make_split
 
 SWEEP = """
 import os, signal, sys, time
 from outliers_bench.tracking.recorder import recorder
-from outliers_bench.tracking.run import start_run
-from outliers_bench.tracking.sweep import start_parent
+from outliers_bench.tracking.active_run import start_run
+from outliers_bench.sweeps.mlflow_parent import start_parent
 from tests.results import make_config, make_split
 uri = {uri!r}
 config = make_config(uri, name="gone")
@@ -70,7 +70,7 @@ def statuses(uri, *, wanted):
 
 
 @pytest.mark.parametrize(
-    ("action", "code", "runs"),
+    ("action", "code", "n_runs"),
     [
         ("recording.confirm(); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 2),
         # While the recorder is importing still: the sweep is asked for, the run's turn never comes.
@@ -84,16 +84,16 @@ def statuses(uri, *, wanted):
         ),
     ],
 )
-def test_a_process_that_vanishes_leaves_no_run_running(fresh_uri, action, code, runs):
+def test_a_process_that_vanishes_leaves_no_run_running(fresh_uri, action, code, n_runs):
     done = subprocess.run(
         [sys.executable, "-c", SWEEP.format(uri=fresh_uri, action=action)], check=False
     )
     assert done.returncode == code
-    found = statuses(fresh_uri, wanted=["KILLED"] * runs)
+    found = statuses(fresh_uri, wanted=["KILLED"] * n_runs)
     children = [run for run in found if run.data.tags["kind"] == "run"]
-    assert len(children) == runs - 1
+    assert len(children) == n_runs - 1
     for child in children:
-        assert child.data.tags["failure"] in (entries.CUT_SHORT, "SystemExit: 143")
+        assert child.data.tags["failure"] in (runs.CUT_SHORT, "SystemExit: 143")
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_an_interrupt_while_a_sweep_begins_leaves_nothing_running(fresh_uri):
     """Before anybody knows the parent run's id, so that nobody can end it by name."""
     code = f"""
 from outliers_bench.tracking.recorder import recorder
-from outliers_bench.tracking.sweep import start_parent
+from outliers_bench.sweeps.mlflow_parent import start_parent
 recorder({fresh_uri!r}).submit(start_parent, "gone", overrides=["model=a,b"])
 raise KeyboardInterrupt
 """
@@ -117,7 +117,7 @@ def test_what_stands_before_the_first_answer_is_passed_over(fresh_uri, tmp_path,
     monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])  # not a string: Python passes it over
     found = Recorder()
     found.open(fresh_uri)
-    assert found.call(entries.find_finished, "none", "none") is None
+    assert found.call(runs.find_finished, "none", "none") is None
     found.close()
     assert not found.alive
 
@@ -126,7 +126,7 @@ def test_what_stands_before_the_first_answer_is_passed_over(fresh_uri, tmp_path,
 def test_a_question_that_cannot_be_understood_ends_nothing(fresh_uri):
     with pytest.raises(Exception, match="pickle"):
         recorder(fresh_uri).call(lambda client: client)
-    assert recorder(fresh_uri).call(entries.find_finished, "none", "none") is None
+    assert recorder(fresh_uri).call(runs.find_finished, "none", "none") is None
 
 
 def test_an_unused_recorder_ends_at_once():

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from outliers_bench.tracking import entries, provenance
-from outliers_bench.tracking.record import log_result, metrics_of
+from outliers_bench.tracking import provenance, runs
+from outliers_bench.tracking.active_run import start_run
+from outliers_bench.tracking.log_result import log_result, metrics_of
 from outliers_bench.tracking.recorder import RecorderError
-from outliers_bench.tracking.run import start_run
 from outliers_bench.types import LeftOut
 from tests.results import make_config, make_result, make_split
 
@@ -117,14 +117,14 @@ def test_tables_and_pictures_are_artifacts(recorded):
 
 def test_a_finished_run_is_found_by_its_identity(recorded, client):
     run, _, _ = recorded
-    found = entries.find_finished(client, "recorded", "same")
+    found = runs.find_finished(client, "recorded", "same")
     assert (found.run_id, found.name, found.data) == (
         run.info.run_id,
         run.info.run_name,
         "recorded",
     )
     assert found.metrics == run.data.metrics
-    assert entries.find_finished(client, "recorded", "other") is None
+    assert runs.find_finished(client, "recorded", "other") is None
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_run_that_is_broken_off_says_so(uri, client, error, status):
     assert run.info.status == status
     assert run.data.tags["failure"].startswith(type(error).__name__)
     assert "\n" not in run.data.tags["failure"]
-    assert entries.find_finished(client, "broken off", "lost") is None
+    assert runs.find_finished(client, "broken off", "lost") is None
 
 
 def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
@@ -168,9 +168,9 @@ def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
 
 
 def test_a_run_that_fails_while_it_is_begun_ends_as_failed(client):
-    beginning = entries.Beginning("begun", "begun", {}, {}, "", datasets=("no dataset",))
+    beginning = runs.Beginning("begun", "begun", {}, {}, "", datasets=("no dataset",))
     with pytest.raises(AttributeError, match="no attribute 'name'"):
-        entries.begin(client, beginning)
+        runs.begin(client, beginning)
     experiment = client.get_experiment_by_name("begun").experiment_id
     (begun,) = client.search_runs([experiment])
     assert begun.info.status == "FAILED"

@@ -79,8 +79,8 @@ def test_a_path_with_other_odd_characters_holds_database_and_artifacts(tmp_path,
 
 def test_checking_imports_neither_mlflow_nor_tensorflow():
     code = (
-        "import sys, outliers_bench.leaderboard, outliers_bench.tracking.sweep as s\n"
-        "import outliers_bench.tracking.record, outliers_bench.reports.table\n"
+        "import sys, outliers_bench.leaderboard, outliers_bench.sweeps.mlflow_parent as s\n"
+        "import outliers_bench.tracking.log_result, outliers_bench.reports.terminal\n"
         "from outliers_bench.tracking.store import check_uri\n"
         "check_uri('sqlite:///mlflow.db')\n"
         "heavy = {'mlflow', 'tensorflow', 'pandas', 'pyarrow', 'PIL', 'matplotlib'}\n"

@@ -15,13 +15,12 @@ from mlflow.models import Model
 from PIL import Image
 
 from outliers_bench.errors import BenchError
-from outliers_bench.tracking import entries
-from outliers_bench.tracking.model_log import link_model
-from outliers_bench.tracking.models import check_model_uri, fetch_model
+from outliers_bench.runtime.training_observer import TrainedNetwork
+from outliers_bench.tracking import runs
+from outliers_bench.tracking.active_run import start_run
+from outliers_bench.tracking.models import check_model_uri, fetch_model, link_model
 from outliers_bench.tracking.recorder import RecorderError
-from outliers_bench.tracking.run import start_run
-from outliers_bench.tracking.training import RecordedTraining, _logged_as
-from outliers_bench.training.watch import TrainedNetwork
+from outliers_bench.tracking.training_logger import RecordedTraining, _logged_as
 from tests.results import make_config, make_split
 
 EPOCHS = tuple(
@@ -83,7 +82,9 @@ def trained(uri, client, tmp_path_factory):
 def hardly_drawn(monkeypatch):
     """Drawing takes time; the run of `trained` is begun before this, and has its picture."""
     picture = Image.new("RGB", (1, 1))
-    monkeypatch.setattr("outliers_bench.tracking.training.training_curves", lambda *_: picture)
+    monkeypatch.setattr(
+        "outliers_bench.tracking.training_logger.training_curves", lambda *_: picture
+    )
 
 
 def test_every_epoch_is_a_step_of_each_metric(trained, client):
@@ -101,7 +102,7 @@ def test_figures_are_there_while_the_training_goes_on(uri, client):
     with start_run(make_config(uri), make_split(), identity="going on") as recording:
         watcher = RecordedTraining(recording)
         watcher.epoch(1, EPOCHS[0])
-        recording.submit(entries.log_epochs, {}).result()  # its turn comes after the epoch's
+        recording.submit(runs.log_epochs, {}).result()  # its turn comes after the epoch's
         run_id = recording.confirm().run_id
         assert client.get_run(run_id).info.status == "RUNNING"
         assert history(client, run_id, "loss") == [(1, 2.0)]
@@ -235,7 +236,7 @@ def test_what_mlflow_did_not_take_is_said_once_and_sent_again(uri, client, tmp_p
         watcher = RecordedTraining(recording)
         for number in (1, 2):
             watcher.epoch(number, REFUSED)
-            recording.submit(entries.log_epochs, {}).result()  # its turn comes after the epoch's
+            recording.submit(runs.log_epochs, {}).result()  # its turn comes after the epoch's
         with caplog.at_level(logging.WARNING):
             watcher.epoch(3, EPOCHS[2])
         watcher.trained(make_network(tmp_path))
@@ -326,7 +327,7 @@ def test_a_model_that_is_not_complete_is_refused(client, trained, tmp_path):
 
 @pytest.mark.slow
 def test_mlflow_and_keras_read_what_was_logged(uri, client, tmp_path):
-    from outliers_bench.features.tensorflow import import_tensorflow
+    from outliers_bench.engines.tensorflow import import_tensorflow
 
     import_tensorflow()
     import keras

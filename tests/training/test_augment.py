@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from outliers_bench.config import shipped
+from outliers_bench.config.paths import shipped
+from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.features.tensorflow import import_tensorflow
 from outliers_bench.training.augment import Augment, OriginalAugment, restart_draws
 
 OFF = {"rotation_range": 0.0, "shear_range": 0.0, "zoom_range": 0.0, "horizontal_flip": False}
@@ -249,7 +249,7 @@ def test_the_file_in_conf_has_the_defaults(name, schema):
 TWICE = """
 import hashlib
 import numpy as np
-from outliers_bench.features.tensorflow import import_tensorflow
+from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.training.augment import OriginalAugment
 tf = import_tensorflow()
 import keras

@@ -12,12 +12,12 @@ import pytest
 from outliers_bench.errors import BenchError
 from outliers_bench.training import fit
 from outliers_bench.training.augment import OriginalAugment
-from outliers_bench.training.compiled import compiled
-from outliers_bench.training.course import Course
+from outliers_bench.training.callback import Course
+from outliers_bench.training.compile import compiled
 from outliers_bench.training.fit import binarized, finished, train
 from outliers_bench.training.losses import loss_of
 from outliers_bench.training.options import ClassWeights, Loss, Optimizer
-from outliers_bench.training.saved import described
+from outliers_bench.training.saved_network import described
 from outliers_bench.training.schedules import OriginalSchedule
 from tests.toys import image_set
 from tests.training_toys import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from outliers_bench.features.backbone import Backbone
+from outliers_bench.models.backbone import Backbone
 from outliers_bench.training.last_layers import last_layers
 
 

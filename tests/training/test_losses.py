@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.features.tensorflow import import_tensorflow
+from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.training.losses import Cosines, as_kernel, loss_of, metrics_of, with_margin
 from outliers_bench.training.options import Loss, TrainingOptions
 

@@ -7,16 +7,17 @@ from dataclasses import replace
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config import register, shipped, typed
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
 from outliers_bench.errors import BenchError
-from outliers_bench.features.pooling import Pooling
-from outliers_bench.features.views import Views
+from outliers_bench.models.pooling import Pooling
+from outliers_bench.models.views import Views
 from outliers_bench.training.augment import Augment, OriginalAugment
+from outliers_bench.training.base import Layer, RankBy
 from outliers_bench.training.models import CnnScratch, Transfer
 from outliers_bench.training.networks import Trainable
 from outliers_bench.training.options import Loss
 from outliers_bench.training.schedules import OriginalSchedule
-from outliers_bench.training.trained import Layer, RankBy
 from outliers_bench.types import Split
 from tests.toys import image_set, toy_split
 from tests.training_toys import cnn, transfer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.backbone import Backbone
-from outliers_bench.features.pooling import Pooling
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.pooling import Pooling
 from outliers_bench.training.networks import (
     SMALLEST_SIDE,
     Body,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from outliers_bench.config import shipped
+from outliers_bench.config.paths import shipped
 from outliers_bench.errors import BenchError
 from outliers_bench.training.schedules import (
     CosineSchedule,

@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from outliers_bench.data.download.answer import Interrupted
-from outliers_bench.data.download.remote import (
+from outliers_bench.data.download.checksum import (
     DownloadError,
     FirstSeen,
     RemoteFile,
     in_words,
     mismatch,
 )
-from outliers_bench.data.download.transfer import transfer
-from outliers_bench.progress import counted
+from outliers_bench.data.download.http_download import Interrupted, transfer
+from outliers_bench.runtime.progress import counted
 
 TRIES = 6  # connections in a row that bring nothing new
 TRIES_UNANSWERED = 3  # as many while no server has answered: there is probably no network

@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Protocol
 
-from outliers_bench.data.download.remote import DownloadError, in_words
-from outliers_bench.data.files import reason
+from outliers_bench.data.download.checksum import DownloadError, in_words
+from outliers_bench.data.image_files import reason
 
 _PIECE = 1024 * 1024
 _LONGEST_NAME = 1024

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from outliers_bench.data.download.remote import RemoteFile
-from outliers_bench.data.named.about import About
+from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.named.folders import NamedFolders
+from outliers_bench.data.named.metadata import About
 
 SET = "iamsouravbanerjee/animal-image-dataset-90-different-animals"
 VERSION = 5  # of July 2022

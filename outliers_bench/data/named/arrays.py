@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outliers_bench.data.content import content_hash
+from outliers_bench.data.content_hash import content_hash
 from outliers_bench.types import RGB, ImageSet, IntArray
 
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from outliers_bench.data.download.remote import RemoteFile
-from outliers_bench.data.named.about import About
+from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.named.arrays import Block, image_set
+from outliers_bench.data.named.metadata import About
 from outliers_bench.data.named.source import NamedSetWithTest
 from outliers_bench.types import RGB, BoolArray, ImageSet, LeftOut
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from outliers_bench.data.files import list_images, unsupported_hint
+from outliers_bench.data.image_files import list_images, unsupported_hint
 from outliers_bench.data.named.source import NamedSet
 from outliers_bench.data.table import Row, read_table
 from outliers_bench.types import ImageSet, LeftOut

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from outliers_bench.data.files import list_images
-from outliers_bench.data.named.about import About
+from outliers_bench.data.image_files import list_images
+from outliers_bench.data.named.metadata import About
 from outliers_bench.data.named.source import NamedSetWithTest
 from outliers_bench.data.named.synsets import wnids_of_val, words_of
 from outliers_bench.data.table import Row, read_table

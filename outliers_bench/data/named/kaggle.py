@@ -15,10 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.data.download.answer import TIMEOUTS, said
+from outliers_bench.data.download.checksum import DownloadError, FirstSeen
 from outliers_bench.data.download.fetch import FIRST_PAUSE, TRIES_UNANSWERED
-from outliers_bench.data.download.remote import DownloadError, FirstSeen
-from outliers_bench.invocation import install
+from outliers_bench.data.download.http_download import TIMEOUTS, said
+from outliers_bench.runtime.invocation import install
 
 TOKENS = "https://www.kaggle.com/settings"
 

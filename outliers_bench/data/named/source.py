@@ -8,11 +8,11 @@ from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 
-from outliers_bench.data.duplicates import deduplicate
-from outliers_bench.data.files import existing_folder
-from outliers_bench.data.named.about import About
-from outliers_bench.data.named.place import place
-from outliers_bench.data.source import CutSource
+from outliers_bench.data.deduplicate import deduplicate
+from outliers_bench.data.image_files import existing_folder
+from outliers_bench.data.named.local_copy import place
+from outliers_bench.data.named.metadata import About
+from outliers_bench.data.source import CutSource, Grouping
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
 from outliers_bench.types import BoolArray, ImageSet, LeftOut, Split
@@ -137,10 +137,10 @@ class NamedSetWithTest(NamedSet):
                 "against all others, so there are no parts; use data.parts=ours"
             )
 
-    def load(self, *, seed: int, cache: Path) -> Split:
+    def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Collect the images and cut them, or only the test images; see `DataSource.load`."""
         if self.parts is Parts.ours:
-            return super().load(seed=seed, cache=cache)
+            return super().load(seed=seed, cache=cache, group=group)
         self.check()
         images, test, left_out = self.collect_parts(cache)
         rows = range(len(images))
@@ -148,7 +148,7 @@ class NamedSetWithTest(NamedSet):
         train = images.take([row for row in rows if not test[row]])
         (asked, train), copies = deduplicate([asked, train])
         only_test = replace(self, train=0.0)
-        split = only_test.cut(asked, (*left_out, *copies), seed=seed, cache=cache)
+        split = only_test.cut(asked, (*left_out, *copies), seed=seed, group=group)
         return replace(split, train=train)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:

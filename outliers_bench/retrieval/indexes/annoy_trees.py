@@ -16,10 +16,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.invocation import install
-from outliers_bench.machine import cores
+from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
 from outliers_bench.retrieval.indexes.index import COUNTABLE, Index, Metric, completed, within
-from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
+from outliers_bench.runtime.invocation import install
+from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
 MOST_TREES = 100_000

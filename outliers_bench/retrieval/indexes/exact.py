@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
 from outliers_bench.retrieval.indexes.faiss_index import FaissIndex, limit_threads
 from outliers_bench.retrieval.indexes.index import completed
-from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
 from outliers_bench.types import FloatArray, IntArray
 
 

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from outliers_bench.machine import cores
+from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher, completed
-from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
+from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
 MOST_THREADS = 4096

@@ -9,10 +9,10 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from outliers_bench import __version__
 from outliers_bench.errors import BenchError
-from outliers_bench.labels import joined, unusual
+from outliers_bench.runtime.option_labels import joined, unusual
 from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.version import __version__
 
 _LOWEST = np.finfo(np.float32).min
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.machine import cores
+from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
 from outliers_bench.retrieval.indexes.index import COUNTABLE, Index, Metric, within
-from outliers_bench.retrieval.indexes.sealed import sealed, unsealed
+from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
 _KD_NODE_BYTES = 72  # SciPy's ckdtreenode: five numbers and four pointers

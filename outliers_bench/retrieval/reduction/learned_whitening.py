@@ -8,14 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.labels import joined, unusual
 from outliers_bench.retrieval.reduction.eigen import (
     Float64Array,
     fix_signs,
     leading_eigenvectors,
 )
-from outliers_bench.retrieval.reduction.principal import principal_axes
+from outliers_bench.retrieval.reduction.principal_axes import principal_axes
 from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
+from outliers_bench.runtime.option_labels import joined, unusual
 from outliers_bench.types import FloatArray, IntArray
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.reduction.principal import principal_axes
+from outliers_bench.retrieval.reduction.principal_axes import principal_axes
 from outliers_bench.retrieval.reduction.reducer import Arrays, Learned, Projection, Reducer
 from outliers_bench.types import FloatArray, IntArray
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.retrieval.graph import PAIR_VALUES, powers
-from outliers_bench.retrieval.rerank.shortlisted import ByCosine, blocks, compared_again, stacked
+from outliers_bench.retrieval.neighbors import powers
+from outliers_bench.retrieval.rerank.shortlist import ByCosine, blocks, compared_again, stacked
+from outliers_bench.retrieval.ties import PAIR_VALUES
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.labels import name_and_unusual
+from outliers_bench.runtime.option_labels import name_and_unusual
 from outliers_bench.types import FloatArray, Ranking
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.graph import neighbours
-from outliers_bench.retrieval.rerank.shortlisted import Scorer, Shortlisted
+from outliers_bench.retrieval.neighbors import neighbours
+from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.graph import PAIR_VALUES, Neighbours, neighbours, powers, settled
-from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.neighbors import Neighbours, neighbours, powers
+from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
-from outliers_bench.retrieval.rerank.shortlisted import BLOCK_ITEMS, ByCosine
+from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, ByCosine
+from outliers_bench.retrieval.ties import PAIR_VALUES, settled
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.graph import Neighbours, neighbours, powers
-from outliers_bench.retrieval.rerank.shortlisted import Scorer, Shortlisted
+from outliers_bench.retrieval.neighbors import Neighbours, neighbours, powers
+from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.graph import neighbours
-from outliers_bench.retrieval.rerank.reciprocal import Encodings
-from outliers_bench.retrieval.rerank.shortlisted import Scorer, Shortlisted
+from outliers_bench.retrieval.neighbors import neighbours
+from outliers_bench.retrieval.rerank.k_reciprocal_encoding import Encodings
+from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:

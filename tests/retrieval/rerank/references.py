@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from outliers_bench.retrieval.normalise import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.rerank.dba import Weights
 
 

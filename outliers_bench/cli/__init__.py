@@ -1,0 +1,1 @@
+"""Command line of the benchmark: one run, a sweep, help."""

@@ -1,0 +1,143 @@
+"""The command line: one run, or with -m a sweep of them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from traceback import format_exception
+from types import FrameType
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from outliers_bench.cli.help import page, wanted
+from outliers_bench.config.hydra_errors import explain, leave
+from outliers_bench.config.hydra_speedups import spare_copies, spare_mode
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
+from outliers_bench.errors import BenchError
+from outliers_bench.runtime.invocation import as_called
+from outliers_bench.sweeps import parent as sweep
+from outliers_bench.sweeps.objective import check_known, check_objective
+from outliers_bench.tracking import current_sweep
+from outliers_bench.tracking.backlog import backlog
+from outliers_bench.tracking.runs import failure_line
+
+UNFINISHED = 1  # a sweep that ran, though not all of it
+INTERRUPTION = "interrupted; what was computed is kept, and the same command goes on from there"
+_INCOMPLETE = "not every job of the sweep finished, as told above"
+_WORKER_DIED = (
+    "a worker process died, perhaps for want of memory; the same command with skip_finished=true "
+    "goes on"
+)
+_DEAD_WORKER = ("TerminatedWorkerError", "BrokenProcessPool")  # joblib's, which may not be there
+_MISTAKES = (BenchError, HydraException, OmegaConfBaseException)
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def job(cfg: DictConfig) -> float | None:
+    """Run one composed config; a sweeper that asks for it gets the run's objective."""
+    hydra_config = HydraConfig.get()
+    overrides = sweep.job_overrides()
+    asked = sweep.wants_objective()
+    try:
+        with sweep.recorded(cfg, overrides):
+            config = typed(cfg)
+            check_known(config.objective, config.k)
+            if asked:
+                check_objective(config.objective, config.k)
+            # Only now: a mistake in the options is told without waiting for the libraries.
+            from outliers_bench.benchmark import prepare, run
+
+            prepared = prepare(config)
+            if asked:
+                labelled = prepared.split.labelled
+                check_objective(config.objective, config.k, labelled=labelled)
+        run(prepared, overrides=overrides)
+        return sweep.objective(prepared) if asked else None
+    except Exception as error:
+        if isinstance(broken := current_sweep.failure(), BenchError):
+            leave(broken)  # nothing of the sweep can be recorded
+        if hydra_config.mode is RunMode.MULTIRUN:
+            _tell(error, overrides)
+            raise  # the launcher goes on with the other jobs and raises this at the end
+        if isinstance(error, BenchError):
+            leave(error)
+        raise
+
+
+def _tell(error: Exception, overrides: Sequence[str]) -> None:
+    """Say at once why a job of a sweep has failed."""
+    told = str(error) if isinstance(error, BenchError) else "".join(format_exception(error))
+    print(f"error in {' '.join(overrides)}: {as_called(told.rstrip())}", file=sys.stderr)
+
+
+def main() -> None:
+    """Compose the config from the command line and run what it asks for."""
+    wants_traceback = "HYDRA_FULL_ERROR" in os.environ
+    # Hydra would print its errors at length and exit with 1; this makes it raise them to us.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells at length what it lacks
+    # Importing MLflow makes millions of objects that stay; collecting meanwhile costs a tenth.
+    gc.set_threshold(50_000, 20, 20)
+    # Before a sweep's first job, Hydra's own log shows what libraries tell at INFO.
+    logging.getLogger("faiss").setLevel(logging.WARNING)
+    register()
+    signal.signal(signal.SIGTERM, _terminate)
+    conf = str(shipped("conf"))
+    compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
+    # Hydra takes no flag between two overrides, and says so on twelve lines.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+    spare_copies()
+    spare_mode(sys.argv[1:])
+    try:
+        if wanted(sys.argv[1:]):
+            print(as_called(page(shipped("conf"), shipped("experiments"), sys.argv[1:])))
+        else:
+            compose_and_run()
+        if sweep.finish():
+            leave(BenchError(_INCOMPLETE), UNFINISHED)
+    except KeyboardInterrupt:
+        print(INTERRUPTION, file=sys.stderr)
+        with suppress(KeyboardInterrupt):  # again: the recorder goes on by itself
+            if waiting := len(backlog):
+                print(f"{waiting} finished runs are still being recorded", file=sys.stderr)
+            sweep.finish("KILLED")
+        sys.exit(INTERRUPTED)
+    except SystemExit:
+        sweep.finish("KILLED")
+        raise
+    except Exception as error:
+        sweeping, swept = sweep.begun(), sweep.finish("FAILED") is not None
+        if wants_traceback or not (sweeping or isinstance(error, _MISTAKES)):
+            raise
+        if swept or type(error).__name__ in _DEAD_WORKER:
+            leave(BenchError(_of_a_sweep(error)), UNFINISHED)
+        if isinstance(error, _MISTAKES):
+            leave(error)
+        leave(BenchError(f"the sweep could not begin: {failure_line(error)}"))
+
+
+def _of_a_sweep(error: Exception) -> str:
+    """Why a sweep that had begun is not complete; its jobs have told their own errors."""
+    if type(error).__name__ in _DEAD_WORKER:
+        return _WORKER_DIED
+    if isinstance(error, BenchError):
+        return _INCOMPLETE
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return f"{_INCOMPLETE} ({explain(error)})"
+    return f"{_INCOMPLETE} ({failure_line(error)})"
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """Let SIGTERM unwind the stack, so that the run in MLflow learns of it."""
+    sys.exit(128 + signum)

@@ -1,0 +1,100 @@
+"""What Hydra and OmegaConf complain about, in one line that says what exists instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import Container, DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from outliers_bench.errors import BenchError
+from outliers_bench.runtime.invocation import as_called, install
+
+USER_ERROR = 2
+# What OmegaConf adds about its nodes says nothing to whoever typed the override.
+INNER_DETAILS = ("full_key:", "reference_type=", "object_type=", "Set the environment variable")
+OF_EXTRA = (("hydra/sweeper", "optuna"), ("hydra/launcher", "joblib"))
+MERGING = "Error merging override "
+_SEVERAL = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) (.+?)(?: requires .*)?$")
+_TO_ADD = re.compile(r"To append to your default list use \+(experiments[^ ]*)$")
+
+
+def explain(error: HydraException | OmegaConfBaseException) -> str:
+    """One line: what is wrong, where, and what there is instead.
+
+    Parameters
+    ----------
+    error : HydraException or OmegaConfBaseException
+        Raised while the config was composed.
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        if (group, option) in OF_EXTRA:
+            return f"{group}={option} is not installed: {install('sweep')}"
+        return f"{group}={option}: no such option{instead(option, error.options)}"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        key = str(cause.full_key or cause.key)
+        return f"{key}: no such option{instead(key.rpartition('.')[2], _siblings(cause))}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not of the form key=value; quote values with spaces or commas"
+    said = _of_overrides(str(error)) or _in_one_line(error) or _in_one_line(cause)
+    if said.startswith(MERGING) and cause is not None:
+        said = f"{said.removeprefix(MERGING)}: {_in_one_line(cause)}"
+    return re.sub(
+        r"\w+ is not a ListConfig, list or tuple|Cannot merge DictConfig with ListConfig",
+        "a list is wanted, as in k=[1,5]",
+        said,
+    )
+
+
+def leave(
+    error: BenchError | HydraException | OmegaConfBaseException, code: int = USER_ERROR
+) -> NoReturn:
+    """Tell a mistake on one line of standard error, and end with an exit code."""
+    message = str(error) if isinstance(error, BenchError) else explain(error)
+    print(f"error: {as_called(message)}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _in_one_line(error: BaseException | None) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(INNER_DETAILS))
+
+
+def _of_overrides(said: str) -> str:
+    """What is wrong with the way an override is written; empty where it is something else."""
+    lines = said.strip().splitlines() or [""]
+    if found := _SEVERAL.match(lines[0]):
+        told = found[1].replace("'", "")
+        key, _, value = told.partition("=")
+        # Groups take no list, nor do patterns make one.
+        numbers = re.fullmatch(r"[\d, ]+", value)
+        or_list = f", or write {key}=[{value}] for a list" if numbers else ""
+        return f"{told}: several values; add -m to run every one of them{or_list}"
+    if found := _TO_ADD.search(lines[-1]):
+        return f"{found[1]}: write it as +{found[1]}"
+    return ""
+
+
+def _siblings(cause: OmegaConfBaseException) -> list[str]:
+    node = cause.parent_node
+    if not isinstance(node, Container) or not isinstance(node, DictConfig):
+        return []
+    return [str(key) for key in node if key != "hydra"]
+
+
+def instead(name: str, options: Sequence[str]) -> str:
+    """What there is instead of a name that is none, the nearest first."""
+    close = difflib.get_close_matches(name, options, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{hint} (there is: {', '.join(options)})" if options else hint

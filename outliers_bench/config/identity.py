@@ -1,0 +1,66 @@
+"""What makes two runs the same: the config that matters, the photos, the version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from enum import Enum
+
+from outliers_bench.config.schema import Config
+from outliers_bench.data.decode import DECODER
+from outliers_bench.engines.options import resolved
+from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.models.model import Model
+from outliers_bench.models.precision import label_of
+from outliers_bench.types import Split
+from outliers_bench.version import __version__
+
+# Where things are kept and shown, how fast they are computed, and the names of folders do not
+# change a ranking; of the engine the precision does, and below float32 whose it is. The photos are
+# in the split's fingerprint.
+# What a model that is trained takes over from the run stands in the model.
+IRRELEVANT = (
+    *("data", "tracking", "cache", "pictures", "engine", "skip_finished", "published"),
+    "objective",
+    "weights_dir",  # what is taken from there has its digest in the model
+    *("lr_schedule", "augment", "deterministic"),
+)
+OF_EMBEDDINGS = ("l2", "pca", "reduce", "index", "rerank")  # what changes nothing without them
+
+
+def identity(config: Config, split: Split) -> str:
+    """A digest (32 hex digits) that two runs share if they must give the same figures.
+
+    Parameters
+    ----------
+    config : Config
+    split : Split
+        As loaded.
+    """
+    values = {key: value for key, value in asdict(config).items() if key not in IRRELEVANT}
+    if not config.model.embeds:
+        values = {key: value for key, value in values.items() if key not in OF_EMBEDDINGS}
+    values["model"] = _model(config.model)
+    cache = config.cache.path
+    if precision := label_of(config.model, config.engine, cache):
+        values["precision"] = f"{precision} by {resolved(config.engine, cache).kind.value}"
+    everything = [__version__, DECODER, split.fingerprint, values]
+    said = json.dumps(everything, sort_keys=True, default=_plain)
+    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+
+
+def _model(model: Model) -> dict[str, object]:
+    values = {**asdict(model), **model.space()}
+    values = {name: value for name, value in values.items() if name not in model.beside}
+    if isinstance(model, Ensemble):
+        values = {name: values[name] for name in model.what_matters(list(values))}
+        values["members"] = [_model(member) for member in model.models]
+        values["member_weights"] = model.weights or "tuned"
+    return values
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Enum):
+        return value.name
+    raise TypeError(f"{type(value).__name__} cannot stand in a config")

@@ -1,0 +1,32 @@
+"""Folders of conf/ and experiments/, in a wheel or in a checkout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped(folder: str) -> Path:
+    """Where `conf` or `experiments` lies: in the wheel inside the package, in a checkout beside."""
+    inside = PACKAGE / folder
+    return inside if inside.is_dir() else PACKAGE.parent / folder
+
+
+def config_groups(root: Path, prefix: str = "") -> Iterator[tuple[str, list[Path]]]:
+    """The config groups below a folder, each with its files, in order.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of a config tree.
+    prefix : str
+        What the groups' names begin with; "" leaves out files that lie directly in `root`.
+    """
+    for folder in sorted([root, *(path for path in root.rglob("*") if path.is_dir())]):
+        inside = folder.relative_to(root).as_posix()
+        group = "/".join(part for part in (prefix, inside) if part not in ("", "."))
+        files = sorted(folder.glob("*.yaml"))
+        if group and files:
+            yield group, files

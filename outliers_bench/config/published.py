@@ -1,0 +1,160 @@
+"""The tables that the original published: which run is which row, and the figures there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from outliers_bench.config.paths import config_groups
+from outliers_bench.errors import BenchError
+from outliers_bench.models.model_uris import is_model_uri
+
+# What may be given beside a row without making another run of it: on which photos, where and how
+# fast it is computed and recorded, how deep it is looked at, and where its weights come from.
+_BESIDE = (
+    *("data", "tracking", "cache", "pictures", "engine", "hydra", "experiments"),
+    *("seed", "k", "deterministic", "skip_finished", "weights_dir", "objective"),
+)
+
+
+@dataclass
+class Published:
+    """A row of a published table; all None where a run is none.
+
+    Parameters
+    ----------
+    table, row : str or None
+        Folder and file below experiments/; filled in from there.
+    title : str or None
+        What the row is called in the slides.
+    place : int or None
+        Its place in the table, from 1.
+    top_1, top_3, top_5, top_10 : float or None
+        The published figures, as fractions. How they were computed is not known; they cannot all
+        be hit rates (docs/published.md).
+    note : str or None
+        What the slides leave open, and what we have taken.
+    """
+
+    table: str | None = None
+    row: str | None = None
+    title: str | None = None
+    place: int | None = None
+    top_1: float | None = None
+    top_3: float | None = None
+    top_5: float | None = None
+    top_10: float | None = None
+    note: str | None = None
+
+    def check(self) -> None:
+        """Raise `BenchError` unless this is nothing, or a row as its file has it."""
+        if self != Published() and (
+            self.table not in tables() or self not in read_table(self.table)
+        ):
+            raise BenchError(
+                "published is filled in by experiments/ and cannot be given; "
+                "choose a row with +experiments/<table>=<row>"
+            )
+
+
+def tables() -> tuple[str, ...]:
+    """Names of the published tables."""
+    return tuple(group.removeprefix("experiments/") for group, _ in _groups())
+
+
+def read_table(name: str) -> tuple[Published, ...]:
+    """The rows of a published table, in the published order.
+
+    Raises
+    ------
+    BenchError
+        If there is no such table.
+    """
+    groups = dict(_groups())
+    files = groups.get(f"experiments/{name}")
+    if files is None:
+        raise BenchError(f"{name}: no published table; there is: {', '.join(tables())}")
+    rows = [_row(file) for file in files]
+    return tuple(sorted(rows, key=lambda row: (row.place or len(rows), str(row.row))))
+
+
+@cache
+def load_experiment(file: Path) -> DictConfig:
+    """A file below experiments/; what it publishes learns its table and row from where it lies.
+
+    Read once: every job of a sweep asks.
+    """
+    node = OmegaConf.load(file)
+    if not isinstance(node, DictConfig):
+        raise BenchError(f"{file}: not a mapping of options to values")
+    if "published" in node:
+        node.published.update(table=file.parent.name, row=file.stem)
+    return node
+
+
+def tags(
+    node: Published | DictConfig, overrides: Sequence[str] = (), *, precision: str = ""
+) -> dict[str, str]:
+    """MLflow tags that tell of which published row a run is; none where it is of none.
+
+    Parameters
+    ----------
+    node : Published or DictConfig
+        The run's `published`.
+    overrides : sequence of str
+        The command line. A row that something was changed of is that row no more.
+    precision : str
+        What the features are computed in, from `label_of`: empty for float32.
+    """
+    if not node.table or not node.row or changes(overrides, precision=precision):
+        return {}
+    table, row = str(node.table), str(node.row)
+    return {"table": table, "row": row, f"published.{table}": row}
+
+
+def changes(overrides: Sequence[str], *, precision: str = "") -> list[str]:
+    """Those of a command line's overrides that make another run of a published row.
+
+    And the precision, where it is not float32 though nobody has asked for another: on a GPU
+    `auto` takes bfloat16.
+    """
+    experiments = [word for word in overrides if word.lstrip("+").startswith("experiments")]
+    more = experiments if len(experiments) > 1 else []
+    found = [*more, *(override for override in overrides if not _is_beside(override))]
+    if precision and not any(_key(override) == "engine.precision" for override in found):
+        found.append(f"engine.precision={precision}")
+    return found
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def _is_beside(override: str) -> bool:
+    key, value = _key(override), override.partition("=")[2]
+    # Any file of ImageNet weights is the row's; whether it is one, only its user knows. What MLflow
+    # has is a network that was trained.
+    if key == "model.weights":
+        weights = value.strip("'\"")
+        return weights != "random" and not is_model_uri(weights)
+    # The figures are float32's; what `auto` takes is told by the run's own precision.
+    if key == "engine.precision":
+        return value.strip("'\"") in ("auto", "f32")
+    return re.split(r"[./@]", key)[0] in _BESIDE
+
+
+def _groups() -> list[tuple[str, list[Path]]]:
+    from outliers_bench.config.paths import shipped  # which has the schema above in it
+
+    groups = config_groups(shipped("experiments"), "experiments")
+    return [(group, files) for group, files in groups if "/" in group]
+
+
+def _row(file: Path) -> Published:
+    node = OmegaConf.merge(OmegaConf.structured(Published), load_experiment(file).published)
+    return Published(**{field.name: getattr(node, field.name) for field in fields(Published)})

@@ -1,0 +1,257 @@
+"""The typed schema of a run: what can be asked, of which type, and where conf/ is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from outliers_bench.config.choices import SCHEMAS
+from outliers_bench.config.paths import config_groups, shipped
+from outliers_bench.config.published import Published, load_experiment
+from outliers_bench.config.resolve import complete
+from outliers_bench.data.image_files import cache_folder
+from outliers_bench.data.source import DataSource
+from outliers_bench.engines.options import Engine
+from outliers_bench.errors import BenchError
+from outliers_bench.models.model import Model
+from outliers_bench.models.precision import check_model
+from outliers_bench.models.weights_folder import check_folder
+from outliers_bench.retrieval.indexes.index import Index
+from outliers_bench.retrieval.reduction.pca import Pca
+from outliers_bench.retrieval.reduction.reducer import Reducer
+from outliers_bench.retrieval.rerank.base import Rerank
+from outliers_bench.training.augment import Augment
+from outliers_bench.training.options import SHARED
+from outliers_bench.training.schedules import LrSchedule
+
+MOST_PICTURED = 200  # rows or columns; an image file has room for little more
+
+
+@dataclass
+class Cache:
+    """What is kept between runs.
+
+    Parameters
+    ----------
+    dir : str
+        Directory of the feature store and the converted models.
+    """
+
+    dir: str = MISSING
+
+    @property
+    def path(self) -> Path:
+        """The directory, with ~ resolved."""
+        return Path(self.dir).expanduser()
+
+    def check(self) -> None:
+        """Make the directory if need be; raise `BenchError` if it cannot be written."""
+        cache_folder(self.dir, "cache.dir")
+
+
+@dataclass
+class Tracking:
+    """Where runs are recorded.
+
+    Parameters
+    ----------
+    uri : str
+        MLflow tracking URI. `sqlite:///<file>` is relative to the working directory.
+    experiment : str or None
+        MLflow experiment; None takes the data set's name.
+    """
+
+    uri: str = "sqlite:///mlflow.db"
+    experiment: str | None = None
+
+
+@dataclass
+class L2:
+    """Where vectors are scaled to unit length; the cosine does so in any case, at the end.
+
+    Parameters
+    ----------
+    before : bool
+        Before the reduction.
+    after : bool
+        After it, which tells for Euclidean distances and inner products.
+    """
+
+    before: bool = False
+    after: bool = False
+
+
+@dataclass
+class Pictures:
+    """The contact sheets of queries beside what was found.
+
+    Parameters
+    ----------
+    queries : int
+        Queries on each sheet (best, typical, worst); 0 draws none.
+    depth : int
+        Gallery images beside each query.
+    """
+
+    queries: int = 6
+    depth: int = 10
+
+
+@dataclass
+class Config:
+    """One run, resolved.
+
+    Parameters
+    ----------
+    k : list of int
+        Cut-offs of hit_at_k and precision_at_k.
+    lr_schedule, augment, deterministic
+        How networks are trained; a model that is trained takes them over as its own.
+    seed : int
+        Decides the split, the order of ties, random weights, and which queries are pictured.
+    skip_finished : bool
+        Whether a finished run with the same identity is taken instead of running again.
+    objective : str
+        The metric in which a sweep's best run is best; what a sweeper such as Optuna looks for.
+    weights_dir : str or None
+        Folder with files of ImageNet weights under their usual names. A network that has one there
+        takes it for `weights=imagenet`; the others' are Keras' own download.
+    published : Published
+        The row of a published table that this run is; filled in by experiments/.
+    """
+
+    data: DataSource = MISSING
+    model: Model = MISSING
+    l2: L2 = field(default_factory=L2)
+    pca: Pca = field(default_factory=Pca)
+    reduce: Reducer = field(default_factory=Reducer)
+    index: Index = MISSING
+    rerank: Rerank = field(default_factory=Rerank)
+    lr_schedule: LrSchedule = field(default_factory=LrSchedule)
+    augment: Augment = field(default_factory=Augment)
+    engine: Engine = field(default_factory=Engine)
+    tracking: Tracking = field(default_factory=Tracking)
+    cache: Cache = field(default_factory=Cache)
+    pictures: Pictures = field(default_factory=Pictures)
+    k: list[int] = field(default_factory=lambda: [1, 3, 5, 10])
+    seed: int = 0
+    deterministic: bool = False
+    skip_finished: bool = False
+    objective: str = "hit_at_1"
+    weights_dir: str | None = None
+    published: Published = field(default_factory=Published)
+
+    @property
+    def reducer(self) -> Reducer:
+        """What reduces the vectors: the one of `pca` and `reduce` that is asked for."""
+        return self.reduce if self.reduce.active else self.pca
+
+
+def typed(cfg: DictConfig) -> Config:
+    """The composed Hydra config as checked dataclasses.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        What Hydra has composed from conf/ and the command line.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    BenchError
+        If a required option is missing, unknown, or out of range.
+    """
+    try:
+        config = OmegaConf.to_object(cfg)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key or error.key)
+        raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
+    if not isinstance(config, Config):
+        raise TypeError(f"the primary config is a {type(config).__name__}, not the Config schema")
+    _refuse_unknown(config, "")
+    _check_ranges(config)
+    config.published.check()
+    complete(
+        config.model,
+        shared={name: getattr(config, name) for name in SHARED},
+        weights_dir=config.weights_dir,
+        conf=shipped("conf"),
+    )
+    config.model.check()
+    config.engine.check(config.cache.path)
+    check_model(config.model, config.engine)
+    config.pca.check()
+    config.reduce.check()
+    if config.pca.active and config.reduce.active:
+        raise BenchError(
+            f"pca.n={config.pca.n} and reduce={config.reduce.name} both reduce the vectors; "
+            "leave one of them out"
+        )
+    config.index.check()
+    config.rerank.check()
+    return config
+
+
+def _refuse_unknown(node: object, path: str) -> None:
+    # Hydra's +key=value adds what no schema knows; nothing would ever read it.
+    known = [entry.name for entry in fields(node)]  # type: ignore[arg-type]
+    for name, value in vars(node).items():
+        if name not in known and not name.startswith("_"):
+            raise BenchError(f"{path}{name} is no option; {path or 'there'} has {', '.join(known)}")
+        if is_dataclass(value):
+            _refuse_unknown(value, f"{path}{name}.")
+
+
+def _check_ranges(config: Config) -> None:
+    if not config.k or min(config.k) < 1:
+        raise BenchError(f"k={config.k}: a list of at least one cut-off, each at least 1")
+    if not 0 <= config.seed < 2**32:
+        raise BenchError(f"seed={config.seed}: a seed is from 0 to {2**32 - 1}")
+    for name in ("queries", "depth"):
+        number = getattr(config.pictures, name)
+        if not 0 <= number <= MOST_PICTURED:
+            raise BenchError(f"pictures.{name}={number}: from 0 to {MOST_PICTURED}")
+    places = {
+        "cache.dir": config.cache.dir,
+        "tracking.uri": config.tracking.uri,
+        "weights_dir": config.weights_dir,
+    }
+    for option, value in places.items():
+        if value is not None and not value.strip():
+            raise BenchError(f"{option}= is empty; leave it out to have the default")
+    if config.weights_dir is not None:
+        check_folder(Path(config.weights_dir))
+    if config.tracking.experiment is not None and not config.tracking.experiment.strip():
+        raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
+
+
+@cache  # Hydra keeps what it was told, for as long as the process lives
+def register() -> None:
+    """Make known to Hydra what is no file below conf/: the schema and the experiments."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(name="config_schema", node=Config)
+    for group, schemas in SCHEMAS.items():
+        for name, schema in schemas.items():
+            node = OmegaConf.structured(schema)
+            if "random_seed" in node:
+                node.random_seed = "${seed}"
+            for taken in SHARED[1:]:
+                if taken in node:
+                    node[taken] = f"${{{taken}}}"
+            store.store(group=f"schema/{group}", name=name, node=node)
+    # As a second search path the folder above experiments/ would do, but that is the whole
+    # checkout, .venv included, and Hydra would walk through it to list the groups.
+    experiments = shipped("experiments")
+    for group, files in config_groups(experiments, "experiments"):
+        for file in files:
+            node = load_experiment(file)
+            store.store(group=group, name=file.stem, node=node, package="_global_")

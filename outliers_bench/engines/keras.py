@@ -1,0 +1,155 @@
+"""Keras on TensorFlow: the GPU's engine, and on a CPU the one that others are checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib.metadata import version
+from operator import length_hint
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outliers_bench.engines.batch_size import checked, tuned
+from outliers_bench.engines.batch_size_cache import BatchRecord, this_machine
+from outliers_bench.engines.batches import batches
+from outliers_bench.engines.gpu import gpu, system
+from outliers_bench.engines.options import Engine
+from outliers_bench.engines.protocols import Key, Precision
+from outliers_bench.engines.tensorflow import import_tensorflow
+from outliers_bench.errors import BenchError
+from outliers_bench.store.features import file_stem
+from outliers_bench.types import RGB, FloatArray
+
+if TYPE_CHECKING:
+    from outliers_bench.engines.protocols import Network
+
+_USUAL = 224  # pixels of side, for which the batch sizes are meant
+_ON_CPU, _ON_GPU = 32, 128
+
+
+def batch_of(size: int, *, on_gpu: bool) -> int:
+    """What `engine.batch_size=auto` begins with for Keras: as many pixels as a usual batch has.
+
+    On a GPU what fits into its memory is what limits, and on a CPU the size makes little difference
+    beyond a few images.
+
+    Examples
+    --------
+    >>> batch_of(224, on_gpu=False), batch_of(224, on_gpu=True), batch_of(4096, on_gpu=True)
+    (32, 128, 1)
+    >>> batch_of(32, on_gpu=False)
+    32
+    """
+    most = _ON_GPU if on_gpu else _ON_CPU
+    fitting = most * _USUAL**2 // size**2
+    # A power of two, which suits all kernels.
+    return max(1, min(most, 1 << fitting.bit_length() - 1 if fitting else 1))
+
+
+class KerasEmbedder:
+    """Embeds with the Keras network itself.
+
+    Parameters
+    ----------
+    backbone : Network
+    engine : Engine
+        With nothing left to `auto` but the batch size. bf16 is Keras' mixed bfloat16: products in
+        bfloat16, sums and weights in float32.
+    cache : Path
+        Where it is kept whether there is a GPU, and which batch size was fastest.
+
+    Attributes
+    ----------
+    facts : dict of str to float
+        Batch size.
+    """
+
+    def __init__(self, backbone: Network, engine: Engine, cache: Path) -> None:
+        import_tensorflow()
+        self._on_gpu = gpu(cache).found
+        self._engine = engine
+        self._size = backbone.image_size
+        self._forward = _forward(_built(backbone, engine.precision), fused=self._on_gpu)
+        name = f"batch-{file_stem(backbone.space())}.json"
+        device = f"GPU {system()}" if self._on_gpu else this_machine()
+        here = f"{device} | keras {version('keras')} | {engine.precision.value}"
+        self._record = BatchRecord(cache / "machine" / name, here)
+        self._run: _Runner | None = None
+        self.facts: dict[str, float] = {}
+
+    def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
+        """Embed images; see `Embedder`."""
+        if self._run is None:
+            self._run = self._ready(length_hint(images))
+            self.facts["batch_size"] = self._run.batch
+        return self._run(images)
+
+    def _ready(self, images: int) -> _Runner:
+        def make(batch: int) -> _Runner:
+            return _Runner(self._forward, batch)
+
+        if self._engine.batch_size != "auto":
+            return checked(make, int(self._engine.batch_size), self._size, self._record)
+        first = batch_of(self._size, on_gpu=self._on_gpu)
+        near = [batch for batch in (first // 4, first // 2, first, 2 * first) if batch]
+        return tuned(make, self._size, self._record, images, candidates=near, first=first)
+
+
+class _Runner:
+    """Embeds a stream of images; the next batch is stacked while a GPU computes the last."""
+
+    def __init__(self, forward: Callable[[Any], Any], batch: int) -> None:
+        self.batch = batch
+        self._forward = forward
+
+    def __len__(self) -> int:
+        return 2
+
+    def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
+        before: tuple[list[Key], Any] | None = None
+        for keys, stack in batches(images, self.batch):
+            begun = keys, self._attempt(partial(self._forward, stack))
+            if before is not None:
+                yield from self._fetched(*before)
+            before = begun
+        if before is not None:
+            yield from self._fetched(*before)
+
+    def _fetched(self, keys: list[Key], vectors: Any) -> Iterator[tuple[Key, FloatArray]]:  # noqa: ANN401
+        # On a GPU here it is waited for.
+        return zip(keys, self._attempt(vectors.numpy), strict=False)
+
+    def _attempt(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - tensorflow is untyped
+        errors = import_tensorflow().errors
+        try:
+            return work()
+        except (errors.ResourceExhaustedError, errors.InternalError) as error:
+            # XLA tells of its own allocations as an internal error.
+            told = str(error).lower()
+            known = "resource_exhausted" in told or "out of memory" in told
+            if not (known or isinstance(error, errors.ResourceExhaustedError)):
+                raise
+            raise BenchError(
+                f"engine.batch_size={self.batch}: too many images for the memory; take fewer"
+            ) from error
+
+
+def _forward(network: Any, *, fused: bool) -> Any:  # noqa: ANN401 - tensorflow is untyped
+    tf = import_tensorflow()
+    # XLA fuses what lies between convolutions, which on a GPU is much of the time; on a CPU
+    # depthwise convolutions take ten times as long with it.
+    return tf.function(
+        lambda pixels: tf.cast(network(tf.cast(pixels, tf.float32), training=False), tf.float32),
+        jit_compile=fused,
+    )
+
+
+def _built(backbone: Network, precision: Precision) -> Any:  # noqa: ANN401 - keras.Model
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision is Precision.bf16 else "float32")
+    try:
+        return backbone.build()
+    finally:
+        keras.config.set_dtype_policy(before)

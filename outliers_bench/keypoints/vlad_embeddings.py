@@ -1,0 +1,114 @@
+"""VLAD vectors of photos: a vocabulary learned where it may be, vectors kept in the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from outliers_bench.data.decode import DECODER
+from outliers_bench.keypoints.keypoint_store import StoredKeypoints
+from outliers_bench.keypoints.models import Vlad
+from outliers_bench.keypoints.vlad import encode, learn_vocabulary
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.progress import track
+from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.store.features import FeatureStore, Space, file_stem
+from outliers_bench.types import FloatArray, ImageSet, LeftOut
+
+_AT_ONCE = 256  # images encoded between commits
+
+
+class VladVectors:
+    """The VLAD vectors of a data set.
+
+    A vocabulary depends on the photos it was learned on, so that they are part of the key under
+    which vectors are stored: another split learns another.
+
+    Parameters
+    ----------
+    model : Vlad
+        Which keypoints, how many words.
+    cache : Path
+        Directory of the feature store.
+    meter : Meter
+        Takes down times and counts.
+    """
+
+    def __init__(self, model: Vlad, cache: Path, meter: Meter) -> None:
+        self._model = model
+        self._cache = cache
+        self._meter = meter
+        self._keypoints = StoredKeypoints(model, cache, meter)
+        self._learned_from = ""
+
+    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+        """Make sure that the keypoints of all images are stored; see `Features.compute`."""
+        return self._keypoints.compute(images, commit=commit)
+
+    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:  # noqa: ARG002
+        """Learn a vocabulary from `part` and aggregate all `images`, unless both are stored.
+
+        Raises
+        ------
+        BenchError
+            If `part` has fewer descriptors than there are words.
+        """
+        # By content: the order of files, which comes with their names, decides nothing.
+        part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))
+        content = hashlib.blake2b(b"".join(part.digests), digest_size=16)
+        self._learned_from = content.hexdigest()
+        with self._store() as store:
+            missing = images.without(store.known(images.digests))
+            if not len(missing):
+                return
+            vocabulary = learn_vocabulary(
+                self._keypoints.table(part),
+                descriptor=self._model.descriptor,
+                words=self._model.words,
+                seed=self._model.random_seed,
+            )
+            table = self._keypoints.table(missing)
+            starts = range(0, len(missing), _AT_ONCE)
+            for start in track(starts, stage="vlad", total=len(starts), unit="blocks"):
+                rows = range(start, min(start + _AT_ONCE, len(missing)))
+                vectors = (
+                    encode(keypoints, vocabulary, descriptor=self._model.descriptor)
+                    for keypoints in table.take(rows)
+                )
+                with threadpool_limits(1):  # products of a few hundred rows gain nothing by more
+                    store.add(zip((missing.digests[row] for row in rows), vectors, strict=True))
+
+    def blank(self, images: ImageSet) -> set[bytes]:
+        """Digests of the images without keypoints, whose vector is zero; counted."""
+        empty = self._keypoints.empty(images)
+        self._meter.counts["images_without_keypoints"] = len(empty)
+        return empty
+
+    def load(self, images: ImageSet) -> FloatArray:
+        """The vectors of images that `learn` has seen, shape (n, words * d)."""
+        with self._store() as store, self._meter.stage("read"):
+            found = store.get(images.digests)
+        matrix = np.empty((len(images), self._model.dimensions), dtype=np.float32)
+        for row, digest in enumerate(images.digests):
+            matrix[row] = found[digest]
+        return matrix
+
+    def identity(self) -> str:
+        """What tells these vectors from all others; `learn` decides it."""
+        return file_stem(self._space())
+
+    def _store(self) -> FeatureStore:
+        return FeatureStore(self._cache / "features", self._space(), self._model.dimensions)
+
+    def _space(self) -> Space:
+        return {
+            **self._model.space(),
+            "learned_from": self._learned_from,
+            "decoder": DECODER,
+            "faiss": version("faiss-cpu"),  # whose k-means makes the vocabulary
+        }

@@ -1,0 +1,100 @@
+"""`python -m outliers_bench leaderboard`: the finished runs in MLflow, ranked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from outliers_bench.errors import BenchError
+from outliers_bench.runtime.command_line import main
+
+PROGRAM = "python -m outliers_bench.leaderboard"
+_FILE_WIDTH = 200  # columns
+
+
+@dataclass
+class Leaderboard:
+    """Rank the finished runs in MLflow, one table for each split of the data.
+
+    On the terminal and as leaderboard.md, leaderboard.csv and leaderboard.html.
+
+    Parameters
+    ----------
+    uri : str
+        MLflow tracking URI.
+    experiment : str or None
+        Only the runs of this MLflow experiment.
+    data : str or None
+        Only the runs on this data set.
+    table : str or None
+        Only the rows of this published table, those without a finished run as well.
+    metric : str
+        Metric to rank by.
+    format : list of str
+        Any of terminal, md, csv, html, with commas between them; all for all four.
+    out : str
+        Folder to write the files to.
+    ui : str or None
+        Address of the MLflow UI that links to runs lead to; null is http://127.0.0.1:5000, where
+        `make ui` serves, or the tracking server.
+    """
+
+    uri: str = "sqlite:///mlflow.db"
+    experiment: str | None = None
+    data: str | None = None
+    table: str | None = None
+    metric: str = "hit_at_1"
+    format: list[str] = field(default_factory=lambda: ["all"])
+    out: str = "."
+    ui: str | None = None
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; see `command_line.main` for `arguments` and the exit code."""
+    return main(Leaderboard, show, program=PROGRAM, arguments=arguments)
+
+
+def show(options: Leaderboard) -> None:
+    """Print the leaderboard and write it to files.
+
+    Raises
+    ------
+    BenchError
+        If an option is out of range or the store has no such runs.
+    """
+    for entry in fields(options):
+        value = getattr(options, entry.name)
+        if isinstance(value, str) and not value.strip():
+            raise BenchError(f"{entry.name}= is empty; leave it out to have the default")
+    out = Path(options.out).expanduser()
+    if not out.is_dir():
+        raise BenchError(f"out={options.out}: no such folder; make it first")
+    from rich.console import Console
+
+    from outliers_bench.leaderboard import read_boards, show_boards, write_boards
+    from outliers_bench.leaderboard.write import FORMATS, UI, check_formats, check_ui
+
+    requested = [name.strip() for name in options.format]
+    formats = FORMATS if requested == ["all"] else requested
+    check_formats(formats)
+    ui = options.uri if options.uri.startswith(("http://", "https://")) else UI
+    if options.ui is not None:
+        ui = options.ui
+    check_ui(ui)
+    boards, left_out = read_boards(
+        options.uri,
+        metric=options.metric,
+        experiment=options.experiment,
+        data=options.data,
+        table=options.table,
+    )
+    # A file or a pipe has no width to fit into.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    if "terminal" in formats:
+        show_boards(boards, metric=options.metric, console=console)
+    for what, n in left_out.items():
+        console.print(f"Left out: {n:,} finished run{'' if n == 1 else 's'} without {what}.")
+    for path in write_boards(boards, out, metric=options.metric, formats=formats, ui=ui):
+        console.print(f"Written: {path}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Photos that are in two parts of a split: found, reported, removed."""

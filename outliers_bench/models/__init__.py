@@ -1,0 +1,1 @@
+"""Models that turn a photo into a vector: backbones with their weights, and raw pixels."""

@@ -1,0 +1,140 @@
+"""Weights from a file into a network: all of them, or none and a reason."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.models.weight_files import StoredLayer, WeightFile, open_weights
+
+# A classification top has no more layers with weights than VGG's, plus a normalisation or two.
+LONGEST_TOP = 6
+
+
+def load_weights(network: Any, path: Path, *, model: str) -> None:  # noqa: ANN401
+    """Load weights that were saved from the same network, with or without its top.
+
+    Parameters
+    ----------
+    network : keras.Model
+        A backbone without its top.
+    path : Path
+        The file; see `open_weights` for the formats.
+    model : str
+        What to call the network in messages.
+
+    Raises
+    ------
+    BenchError
+        If an array is missing, has another shape, or is left over beyond a classification top.
+        The network is as it was then.
+    """
+    with open_weights(path) as file:
+        matched, left_over = (
+            _match_by_place(network, file) if file.ordered else (_match_by_name(network, file))
+        )
+        problem = next((p for p in map(_misfit, matched) if p), None)
+        if problem is None and not _is_top(left_over, width=int(network.output_shape[-1])):
+            names = ", ".join(layer.name for layer in left_over[:3])
+            problem = (
+                f"{len(left_over)} of its layers have no place in {model} and are no "
+                f"classification top: {names}{', ...' if len(left_over) > 3 else ''}"
+            )
+        if problem is not None:
+            raise BenchError(
+                f"{path}: these are not the weights of {model}: {problem}. "
+                "Take the file of this model, or the model of this file"
+            )
+        for _, variables, stored in matched:
+            for variable, array in zip(variables, stored.arrays, strict=True):
+                variable.assign(np.asarray(array[()], dtype=variable.dtype))
+    for layer in network.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization keeps a copy of its statistics
+            layer.finalize_state()
+
+
+# A layer's name, its variables, and what the file has for it.
+Match = tuple[str, list[Any], StoredLayer]
+NOTHING = StoredLayer("", [])
+
+
+def _match_by_place(network: Any, file: WeightFile) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
+    layers = [layer for layer in network.layers if layer.weights]
+    stored = file.layers + [NOTHING] * (len(layers) - len(file.layers))
+    matched = [
+        (layer.name, layer.trainable_weights + layer.non_trainable_weights, found)
+        for layer, found in zip(layers, stored, strict=False)
+    ]
+    return matched, stored[len(layers) :]
+
+
+def _match_by_name(network: Any, file: WeightFile) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
+    stored = {layer.name: layer for layer in file.layers}
+    matched = [
+        (name, variables, stored.pop(name, NOTHING)) for name, variables in _numbered(network)
+    ]
+    return matched, list(stored.values())
+
+
+def _numbered(network: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:  # noqa: ANN401
+    """Layers with weights of their own, named as Keras 3 names them in files."""
+    seen: Counter[str] = Counter()
+    for layer in network.layers:
+        kind = _snake_case(type(layer).__name__)
+        name = f"{prefix}{kind}_{seen[kind]}" if seen[kind] else prefix + kind
+        seen[kind] += 1
+        own: dict[str, Any] = {}
+        layer.save_own_variables(own)
+        if own:
+            yield name, list(own.values())
+        if hasattr(layer, "layers"):
+            yield from _numbered(layer, prefix=f"{name}/layers/")
+
+
+def _snake_case(name: str) -> str:
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _misfit(match: Match) -> str | None:
+    name, variables, stored = match
+    wanted = [tuple(variable.shape) for variable in variables]
+    if not stored.arrays:
+        return f"it has none for the layer {name}"
+    if stored.shapes != wanted:
+        return f"the layer {name} has {stored.shapes} in the file and {wanted} in the model"
+    for variable, array in zip(variables, stored.arrays, strict=True):
+        kinds = "f" if "float" in str(variable.dtype) else "fiu"
+        if array.dtype.kind not in kinds:
+            return f"the layer {name} holds {array.dtype} instead of {variable.dtype}"
+    return None
+
+
+def _is_top(layers: list[StoredLayer], *, width: int) -> bool:
+    """Whether layers make a chain of dense ones (or 1x1 convolutions) that begins at `width`."""
+    if len(layers) > LONGEST_TOP:
+        return False
+    reached = {width}
+    while layers:
+        continuing = [layer for layer in layers if _continues(layer, reached, width=width)]
+        if not continuing:
+            return False
+        reached |= {layer.shapes[0][-1] for layer in continuing}
+        layers = [layer for layer in layers if layer not in continuing]
+    return True
+
+
+def _continues(layer: StoredLayer, reached: set[int], *, width: int) -> bool:
+    kernel, *rest = layer.shapes
+    if len(kernel) == 1:  # a normalisation
+        return kernel[0] in reached and set(rest) <= {kernel}
+    if kernel[:-2] not in ((), (1, 1)) or rest not in ([], [kernel[-1:]]):
+        return False
+    # A multiple of the width: the feature map was flattened instead of averaged.
+    return kernel[-2] in reached or kernel[-2] % width == 0

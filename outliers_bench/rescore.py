@@ -1,0 +1,82 @@
+"""The score beside the headline: the same method on the same photos with, or without, leaks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from outliers_bench.config.schema import Config
+from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.errors import BenchError
+from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
+from outliers_bench.leakage.policy import Audited
+from outliers_bench.leakage.remove import clean
+from outliers_bench.methods.method import Method
+from outliers_bench.result import Beside
+from outliers_bench.training.base import Trained
+from outliers_bench.types import Split
+
+_log = logging.getLogger(__name__)
+
+
+def score_beside(
+    config: Config, method: Method, audited: Audited, depth: Callable[[Config, Split], int]
+) -> Beside | None:
+    """Rank once more, with what the method has learned, and evaluate.
+
+    Where leaks were reported, without them (see `clean`); where they were dropped, with them.
+
+    Parameters
+    ----------
+    config : Config
+    method : Method
+        Has extracted from all photos, and fitted.
+    audited : Audited
+        Without unreadable photos.
+    depth : callable
+        How deep a split is ranked.
+
+    Returns
+    -------
+    Beside or None
+        None where nothing leaks, nothing is labelled, or nothing is left to be scored.
+    """
+    if not audited.leaks or not audited.split.labelled:
+        return None
+    other = audited.whole
+    if not audited.dropped:
+        cleaned = clean(audited.split, audited.leaks, learned=learns_from_labels(config))
+        if cleaned is None:
+            return None
+        other = cleaned
+    reachable = len(other.gallery) - int(other.leave_one_out)
+    cut_offs = [k for k in config.k if k <= reachable]
+    relevant = count_relevant(other.query, other.gallery, leave_one_out=other.leave_one_out)
+    if not cut_offs or not relevant.any():
+        return None
+    try:
+        ranking = method.rank(other, depth(replace(config, k=cut_offs), other))
+    except BenchError as error:  # the headline is not lost for it
+        _log.warning("no score %s leaks: %s", "with" if audited.dropped else "without", error)
+        return None
+    found = evaluate(ranking, other, k=cut_offs)
+    intervals = confidence_intervals(found.per_query, seed=config.seed)
+    name: Literal["with_leaks", "without_leaks"]
+    name = "with_leaks" if audited.dropped else "without_leaks"
+    return Beside(name, replace(found, intervals=intervals))
+
+
+def learns_from_labels(config: Config) -> bool:
+    """Whether a run learns from the labels of train, so that a query there has been seen.
+
+    Networks that are trained (those of earlier runs too: nobody knows on which photos), learned
+    whitening, an ensemble's tuned weights and calibration. A PCA and visual words see no labels.
+    """
+    model = config.model
+    models = model.models if isinstance(model, Ensemble) else (model,)
+    if any(isinstance(each, Trained) or each.model_uris for each in models):
+        return True
+    tuned = isinstance(model, Ensemble) and model.learns
+    return tuned or (config.reducer.active and config.reducer.needs_labels)

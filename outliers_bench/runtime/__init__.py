@@ -1,0 +1,1 @@
+"""Costs, progress, command lines and invocations of the running process."""

@@ -1,0 +1,148 @@
+"""What a run takes: wall time by stage, peak memory, sizes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Meter:
+    """Takes down the costs of one run while it goes on; see `Costs` for the meaning."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    dimensions: int = 0
+    features_computed: int = 0
+    features_reused: int = 0
+    images_per_second: float | None = None
+    index_bytes: int = 0
+    index_build_seconds: float | None = None
+    recall_at_10: float | None = None
+    counts: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def begun(cls) -> Meter:
+        """A meter for a run that begins now: peak memory counts from here."""
+        _reset_peak_memory()
+        return cls()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the wall time of a block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add seconds to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def absorb(self, part: Meter) -> None:
+        """Add what a part of the run has taken down; the part's meter begins anew.
+
+        A photo goes through every part, so that times a photo add up. Of recalls the worst counts.
+        """
+        for stage, seconds in part.seconds.items():
+            self.add(stage, seconds)
+        self.dimensions += part.dimensions
+        if part.features_computed or part.features_reused:
+            first = not (self.features_computed or self.features_reused)
+            rates = [part.images_per_second, *([] if first else [self.images_per_second])]
+            known = [rate for rate in rates if rate]
+            whole = len(known) == len(rates)
+            self.images_per_second = 1 / sum(1 / rate for rate in known) if whole else None
+            self.features_computed += part.features_computed
+            self.features_reused += part.features_reused
+        self.index_bytes += part.index_bytes
+        if part.index_build_seconds is not None:
+            self.index_build_seconds = (self.index_build_seconds or 0) + part.index_build_seconds
+        recalls = [r for r in (self.recall_at_10, part.recall_at_10) if r is not None]
+        self.recall_at_10 = min(recalls, default=None)
+        for name, count in part.counts.items():
+            self.counts[name] = max(self.counts.get(name, 0), count)  # of the same photos
+        vars(part).update(vars(Meter()))
+
+    def costs(self, n_query: int) -> Costs:
+        """Everything taken down so far, for a run with `n_query` queries."""
+        return Costs(
+            dimensions=self.dimensions,
+            features_computed=self.features_computed,
+            features_reused=self.features_reused,
+            images_per_second=self.images_per_second,
+            search_ms_per_query=1000 * self.seconds.get("search", 0.0) / n_query,
+            index_bytes=self.index_bytes,
+            index_build_seconds=self.index_build_seconds,
+            recall_at_10=self.recall_at_10,
+            peak_memory_bytes=peak_memory(),
+            seconds=dict(self.seconds),
+            counts=dict(self.counts),
+        )
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes, since a `Meter` was last begun on Linux."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _reset_peak_memory() -> None:
+    # The jobs of a sweep share a process; without this, one would report another's peak.
+    # Where this is not Linux, or not allowed, the peak is that of the whole process.
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """What a run took.
+
+    Parameters
+    ----------
+    dimensions : int
+        Length of the vectors that were searched.
+    features_computed, features_reused : int
+        Images embedded by this run, and images whose features came from the store; added up over
+        views and members where there are several.
+    images_per_second : float or None
+        Decode to stored feature, over the images really computed for this feature space, by this
+        run or by the earlier one that filled the store. None where nobody measured it.
+    search_ms_per_query : float
+        Wall time of searching the index, a query.
+    index_bytes : int
+        Size of the index in memory.
+    peak_memory_bytes : int
+        Peak resident memory of the process during this run.
+    seconds : dict of str to float
+        Wall time by stage: load, audit, embed or detect, fit, index, search, evaluate; `decode` is
+        the time spent decoding, summed over threads, and lies within `embed` or `detect`.
+    index_build_seconds : float or None
+        Wall time of building the index, by this run or by the earlier one that kept it.
+    recall_at_10 : float or None
+        Share of the ten that exact search finds which the index finds as well; None where the
+        search is exhaustive or there is no index.
+    counts : dict of str to float
+        What only some methods count, such as `images_without_keypoints`.
+    """
+
+    dimensions: int
+    features_computed: int
+    features_reused: int
+    images_per_second: float | None
+    search_ms_per_query: float
+    index_bytes: int
+    peak_memory_bytes: int
+    seconds: dict[str, float]
+    index_build_seconds: float | None = None
+    recall_at_10: float | None = None
+    counts: dict[str, float] = field(default_factory=dict)

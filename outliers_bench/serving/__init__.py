@@ -1,0 +1,1 @@
+"""Galleries of finished runs, loaded again and searched with new photos."""

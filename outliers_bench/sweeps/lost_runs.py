@@ -1,0 +1,71 @@
+"""Runs whose process is gone and that nobody was left to end: found, and ended as KILLED."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from outliers_bench.sweeps.mlflow_parent import finish_parent
+from outliers_bench.tracking import recorder_process
+from outliers_bench.tracking.lookup import search_runs
+from outliers_bench.tracking.process import TAG, is_gone, place
+from outliers_bench.tracking.runs import children, end_lost
+from outliers_bench.tracking.store import database_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_log = logging.getLogger(__name__)
+
+
+def end_lost_runs(client: MlflowClient) -> list[str]:
+    """End as KILLED what counts as running in a store though its process is gone.
+
+    Runs whose recorder still lives are ended by it; this is for those that were killed together
+    with it, or with the machine. Runs of other hosts and of live processes are left alone, and so
+    is a sweep with a job that still runs. What goes wrong is logged and harms nobody.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+
+    Returns
+    -------
+    list of str
+        Ids of the runs that were ended, sweeps last.
+    """
+    ended = []
+    try:
+        local = database_path(client.tracking_uri) is not None
+        lost = [
+            run for run in _running_here(client) if is_gone(run.data.tags.get(TAG, ""), local=local)
+        ]
+        sweeps = [run.info.run_id for run in lost if run.data.tags.get("kind") == "sweep"]
+        for run in lost:
+            if run.info.run_id not in sweeps:
+                end_lost(client, run.info.run_id)
+                ended.append(run.info.run_id)
+        for run_id in sweeps:
+            if all(child.info.status != "RUNNING" for child in children(client, run_id)):
+                finish_parent(client, run_id, "KILLED")
+                ended.append(run_id)
+    except Exception as error:
+        _log.warning("runs that were killed earlier may still count as running: %s", error)
+    return ended
+
+
+def _running_here(client: MlflowClient) -> Iterator[Run]:
+    # As it begins the tag; MLflow's LIKE knows no escape, and `is_gone` looks again.
+    start = json.dumps({"host": place()["host"]})[:-1]
+    if "'" in start:
+        return
+    query = f"attributes.status = 'RUNNING' and tags.`{TAG}` LIKE '{start}%'"
+    yield from search_runs(client, query)
+
+
+recorder_process.after_first_begin.append(end_lost_runs)

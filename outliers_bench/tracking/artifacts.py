@@ -1,0 +1,160 @@
+"""A result as files: the ranking, what each query scored, each class, what was left out."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.evaluation.evaluate import Evaluation
+from outliers_bench.result import Result
+from outliers_bench.types import ImageSet, IntArray, Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from outliers_bench.leakage.find import Leaks
+
+
+def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> None:
+    """Write every table of a result into a folder.
+
+    Parameters
+    ----------
+    result : Result
+        What a run found.
+    folder : Path
+        Exists; gets `ranking.parquet` and, where they have rows, `per_query.csv`,
+        `per_class.csv`, `left_out.csv` and `leaks.csv`.
+    depth : int or None
+        How many gallery images a query to keep in the ranking; None keeps all.
+    """
+    write_ranking(result, folder / "ranking.parquet", depth=depth)
+    if result.evaluation is not None:
+        _write_csv(folder / "per_query.csv", *_per_query(result, result.evaluation))
+        _write_csv(folder / "per_class.csv", *_per_class(result.evaluation))
+    if result.split.left_out:
+        rows = [(item.name, item.kind, item.detail) for item in result.split.left_out]
+        _write_csv(folder / "left_out.csv", ("name", "kind", "detail"), rows)
+    if result.leaks:
+        _write_csv(folder / "leaks.csv", *_leaks(result.leaks))
+
+
+def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> None:
+    """Write a ranking in long form: query, rank (from 1), gallery, score, and relevant if known.
+
+    Parameters
+    ----------
+    result : Result
+        What a run found.
+    path : Path
+        The Parquet file to write; names are dictionary-encoded.
+    depth : int or None
+        How many gallery images a query to keep; None keeps all.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    indices = result.ranking.indices[:, :depth]
+    n_query, kept = indices.shape
+    rows = np.repeat(np.arange(n_query, dtype=np.int64), kept)
+
+    def names(positions: IntArray, part: ImageSet) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(
+            _column(positions.astype(np.int32)), _texts(part.names)
+        )
+
+    columns = {
+        "query": names(rows, result.split.query),
+        "rank": _column(np.tile(np.arange(1, kept + 1, dtype=np.int32), n_query)),
+        "gallery": names(indices, result.split.gallery),
+        "score": _column(result.ranking.scores[:, :depth]),
+    }
+    relevant = _relevant(result.split, indices)
+    if relevant is not None:
+        bits = np.packbits(relevant, bitorder="little")
+        columns["relevant"] = _column(bits, pa.bool_(), relevant.size)
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _column(
+    values: npt.NDArray[Any], kind: pa.DataType | None = None, n: int | None = None
+) -> pa.Array:
+    """Numbers as an Arrow array; `pa.array` would import pandas to ask if they are a Series."""
+    import pyarrow as pa
+
+    kind = pa.from_numpy_dtype(values.dtype) if kind is None else kind
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(kind, values.size if n is None else n, [None, buffer])
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    """Texts as an Arrow array, without pandas as well."""
+    import pyarrow as pa
+
+    encoded = [value.encode(errors="backslashreplace") for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+
+
+def _relevant(split: Split, indices: IntArray) -> np.ndarray | None:
+    if split.query.labels is None or split.gallery.labels is None:
+        return None
+    return np.asarray(split.gallery.labels[indices] == split.query.labels[:, None])
+
+
+def _per_query(
+    result: Result, evaluation: Evaluation
+) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    query, gallery = result.split.query, result.split.gallery
+    first = result.ranking.indices[evaluation.scored, 0]
+    header = ("query", "class", "first", "first_class", *evaluation.per_query)
+    columns = [
+        [query.names[row] for row in evaluation.scored],
+        _class_names(query, evaluation.scored),
+        [gallery.names[row] for row in first],
+        _class_names(gallery, first),
+        *(values.tolist() for values in evaluation.per_query.values()),
+    ]
+    return header, zip(*columns, strict=True)
+
+
+def _class_names(part: ImageSet, rows: IntArray) -> list[str]:
+    if part.labels is None:
+        return [""] * len(rows)
+    return [part.classes[label] for label in part.labels[rows]]
+
+
+def _per_class(evaluation: Evaluation) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    """One row a class, its number of queries first; the hardest class on top."""
+    metrics = [name for name in evaluation.metrics if name != "queries"]
+    order = "map_at_r" if "map_at_r" in metrics else metrics[0]
+    ordered = sorted(evaluation.per_class.items(), key=lambda pair: (pair[1][order], pair[0]))
+    rows = [
+        (name, int(values["queries"]), *(values[metric] for metric in metrics))
+        for name, values in ordered
+    ]
+    return ("class", "queries", *metrics), rows
+
+
+def _leaks(leaks: Leaks) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    header = ("part", "photo", "label", "other_part", "other_photo", "other_label")
+    rows = []
+    for pair in leaks.pairs:
+        ends: list[str | None] = []
+        for row in (pair.first, pair.second):
+            ends += [leaks.parts[row], leaks.images.names[row], leaks.labels[row]]
+        rows.append((*("" if end is None else end for end in ends), pair.kind, pair.likeness))
+    return (*header, "kind", "likeness"), rows
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

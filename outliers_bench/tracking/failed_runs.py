@@ -1,0 +1,63 @@
+"""A job of a sweep that failed before its run began: a run all the same, which says why."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from outliers_bench.tracking.description import again
+from outliers_bench.tracking.runs import PARENT_TAG, failure_line, source_tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_NAME_LENGTH = 120
+
+
+def record_failure(
+    client: MlflowClient,
+    parent_run_id: str,
+    *,
+    overrides: Sequence[str],
+    error: BaseException,
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    """Record a job that failed before its run began: a FAILED child that says why.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    parent_run_id : str
+        The sweep's run.
+    overrides : sequence of str
+        The job's overrides; they name the run.
+    error : BaseException
+        What stopped it.
+    tags : mapping of str to str, optional
+        What is known of it all the same.
+
+    Returns
+    -------
+    str
+        The id of the run.
+    """
+    parent = client.get_run(parent_run_id)
+    why = failure_line(error)
+    all_tags = {
+        **source_tags(),
+        **(tags or {}),
+        "kind": "run",
+        PARENT_TAG: parent_run_id,
+        "overrides": shlex.join(overrides),
+        "failure": why,
+        "mlflow.note.content": f"Not begun: {why}\n\n{again(overrides)}",
+    }
+    run = client.create_run(
+        parent.info.experiment_id,
+        tags=all_tags,
+        run_name=(" ".join(overrides) or "failed job")[:_NAME_LENGTH],
+    )
+    client.set_terminated(run.info.run_id, "FAILED")
+    return str(run.info.run_id)

@@ -1,0 +1,158 @@
+"""A run's config as flat text, and the few words that say which method it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.keypoints.models import KeypointMatching, Vlad
+from outliers_bench.keypoints.options import Verify
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.model import Model
+from outliers_bench.models.precision import label_of
+from outliers_bench.runtime.option_labels import joined
+from outliers_bench.training.base import Trained
+from outliers_bench.training.options import SHARED
+
+if TYPE_CHECKING:
+    from outliers_bench.config.schema import Config
+
+
+# Where a run is kept and how it is pictured says nothing about its numbers.
+# What models take over from the run stands in those that do.
+_BESIDE_THE_POINT = (
+    *("cache", "tracking", "pictures", "hydra", "published", "weights_dir"),
+    *SHARED[1:],
+)
+
+
+@dataclass(frozen=True)
+class MethodLabel:
+    """Which method a run measured.
+
+    Parameters
+    ----------
+    model, index, metric : str
+        As the config names them.
+    variant : str
+        Image size, and what else is unusual about the model.
+    pca : str
+        What reduces the vectors, a PCA by its number of components alone; `none` without.
+    rerank : str
+        The re-ranking and its depth; empty without.
+    """
+
+    model: str
+    variant: str
+    pca: str
+    index: str
+    metric: str
+    rerank: str = ""
+
+    def __str__(self) -> str:
+        pca = "" if self.pca == "none" else self.pca
+        if pca[:1].isdigit():
+            pca = f"PCA {pca}"
+        parts = (f"{self.model} {self.variant}", pca, self.index, self.metric, self.rerank)
+        return " · ".join(part for part in parts if part)
+
+
+def as_mapping(config: Config) -> dict[str, Any]:
+    """The config as nested plain values; enums by name, missing values as `???`.
+
+    An ensemble's members are told as what they stand for, too.
+    """
+    values: dict[str, Any] = _plain(config)
+    if isinstance(config.model, Ensemble):
+        values["model"]["resolved"] = {
+            label: _plain(member)
+            for label, member in zip(config.model.labels, config.model.models, strict=True)
+        }
+    return values
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401
+    """As `OmegaConf.to_container` of it would be, in a fiftieth of the time: a sweep has many."""
+    if is_dataclass(value):
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, Enum) else value
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as `group.option` to text, without the groups that do not change numbers.
+
+    Examples
+    --------
+    >>> flatten({"pca": {"n": 500}, "k": [1, 5], "cache": {"dir": "x"}})
+    {'pca.n': '500', 'k': '[1, 5]'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if not prefix and key in _BESIDE_THE_POINT:
+            continue
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat
+
+
+def describe(config: Config) -> MethodLabel:
+    """Name the method of a config."""
+    if isinstance(config.model, KeypointMatching):
+        model = config.model
+        how = "matches" if model.verify is Verify.none else model.verify.value
+        shortlist = "" if model.verify is Verify.none else f" {model.shortlist or 'all'}"
+        return MethodLabel(
+            model.name, model.variant, pca="none", index="keypoints", metric=how + shortlist
+        )
+    if isinstance(config.model, Trained) and not config.model.embeds:
+        return MethodLabel(
+            config.model.name,
+            config.model.variant,
+            pca="none",
+            index="none",
+            metric="class scores",
+        )
+    if not config.model.embeds:
+        return MethodLabel(
+            config.model.name, _variant(config), pca="none", index="keypoints", metric="fused"
+        )
+    return MethodLabel(
+        model=config.model.name,
+        variant=_variant(config),
+        pca=_reduction(config),
+        index=config.index.label,
+        metric=config.index.metric.name,
+        rerank=config.rerank.label,
+    )
+
+
+def _variant(config: Config) -> str:
+    """The model's, and the precision where it is not float32."""
+    return joined(config.model.variant, label_of(config.model, config.engine, config.cache.path))
+
+
+def family(model: Model) -> str:
+    """What kind of method a model is: keypoints, pretrained, trained, ensemble or baseline."""
+    kinds: dict[str, tuple[type[Model], ...]] = {
+        "ensemble": (Ensemble,),
+        "keypoints": (KeypointMatching, Vlad),
+        "trained": (Trained,),
+        "pretrained": (Backbone,),
+    }
+    if isinstance(model, Backbone) and model.weights == "random":
+        return "baseline"
+    return next((name for name, of in kinds.items() if isinstance(model, of)), "baseline")
+
+
+def _reduction(config: Config) -> str:
+    before, after = ("L2" if on else "" for on in (config.l2.before, config.l2.after))
+    return " ".join(part for part in (before, config.reducer.label, after) if part) or "none"

@@ -1,0 +1,194 @@
+"""The course of a training: the rate, the best epoch, checkpoints, when to stop, who is told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.runtime.training_observer import Watcher
+from outliers_bench.store.files import written
+from outliers_bench.training.augment import restart_draws
+from outliers_bench.training.dataset import Examples
+from outliers_bench.training.options import TrainingOptions
+
+STATE = "state.json"
+_WRITING = "writing.weights.h5"  # Keras asks for that suffix
+_log = logging.getLogger(__name__)
+
+
+class Course:
+    """What happens beside the steps; its methods are Keras' callbacks.
+
+    After every epoch the weights with the optimiser's state are in `folder`, and then, in one
+    step, `state.json` that names them: whatever moment a kill strikes, the last whole epoch is
+    there.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Compiled.
+    options : TrainingOptions
+        Epochs, rate, schedule, patience.
+    examples : Examples
+        Are told which epoch it is.
+    folder : Path
+        Takes the checkpoints.
+    watch : Watcher
+        Is told of each epoch.
+    show : callable
+        Is told how many steps are done and what is going on.
+    name : str
+        The model's, for messages.
+    """
+
+    def __init__(
+        self,
+        network: Any,  # noqa: ANN401 - keras.Model
+        options: TrainingOptions,
+        examples: Examples,
+        folder: Path,
+        watch: Watcher,
+        *,
+        show: Callable[[int, str], None],
+        name: str,
+    ) -> None:
+        self._network = network
+        self._options = options
+        self._examples = examples
+        self._folder = folder
+        self._watch = watch
+        self._show = show
+        self._name = name
+        self._began = 0.0
+        self._epoch = 0
+        self.epochs: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self._best_loss = math.inf
+
+    @property
+    def done(self) -> bool:
+        """Whether the training is at its end, by number or for lack of progress."""
+        watched = [figures["val_loss"] for figures in self.epochs if "val_loss" in figures]
+        waited = len(watched) - 1 - watched.index(min(watched)) if watched else 0
+        tired = self._options.patience is not None and waited >= self._options.patience
+        return len(self.epochs) >= self._options.epochs or tired
+
+    def resume(self) -> int:
+        """Go back to the last checkpoint, if there is one.
+
+        Returns
+        -------
+        int
+            How many epochs are done.
+        """
+        path = self._folder / STATE
+        if not path.exists():
+            return 0
+        variables = [*self._network.variables, *self._network.optimizer.variables]
+        first = [np.array(variable) for variable in variables]
+        try:
+            state = json.loads(path.read_text())
+            self._network.load_weights(self._folder / state["checkpoint"])
+            self.epochs = [dict(figures) for figures in state["epochs"]]
+            self.best_epoch = int(state["best_epoch"])
+            self._best_loss = float(state["best_loss"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("%s cannot be read (%s); the training begins anew", path, error)
+            self.epochs, self.best_epoch, self._best_loss = [], 0, math.inf
+            for variable, value in zip(variables, first, strict=True):  # some may be loaded
+                variable.assign(value)
+            return 0
+        for number, figures in enumerate(self.epochs, 1):
+            self._watch.epoch(number, figures)
+        return len(self.epochs)
+
+    def begin_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Set the rate, the order of images, and what chance will bring."""
+        self._began = time.perf_counter()
+        self._epoch = epoch
+        self._examples.epoch = epoch
+        options = self._options
+        rate = options.lr_schedule.rate(options.learning_rate, epoch, options.epochs)
+        self._network.optimizer.learning_rate = rate
+        restart_draws(self._network, options.random_seed, epoch)
+
+    def end_batch(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Move the bar; refuse to go on with a loss that is no number."""
+        figures = logs or {}
+        loss = figures.get("loss", 0.0)
+        self._check_loss(loss, f"in epoch {self._epoch + 1}, batch {batch + 1}")
+        done = self._epoch * self._examples.steps + batch + 1
+        self._show(
+            done,
+            f"epoch {self._epoch + 1}/{self._options.epochs} loss {loss:.3f} "
+            f"accuracy {figures.get('accuracy', 0.0):.3f}{self._validated()}",
+        )
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Take down what was measured, keep the weights, tell, and stop where it is time."""
+        figures = {name: float(value) for name, value in (logs or {}).items()}
+        self._check_loss(figures.get("val_loss", 0.0), f"on the validation part, epoch {epoch + 1}")
+        figures["learning_rate"] = float(self._network.optimizer.learning_rate)
+        figures["seconds"] = time.perf_counter() - self._began
+        self.epochs.append(figures)
+        watched = figures.get("val_loss", math.nan)
+        # Without a validation part the last epoch is as good as any.
+        if watched < self._best_loss or math.isnan(watched) or not self._options.best_weights:
+            self.best_epoch = epoch + 1
+        if watched < self._best_loss:
+            self._best_loss = watched
+            if self._options.best_weights:
+                self._save(_best(epoch + 1))
+        checkpoint = f"checkpoint-{epoch + 1}.weights.h5"
+        self._save(checkpoint)
+        state = {
+            "checkpoint": checkpoint,
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "best_loss": self._best_loss,
+        }
+        with written(self._folder / STATE) as aside:
+            aside.write_text(json.dumps(state))
+        for path in self._folder.glob("*.weights.h5"):
+            if path.name not in (checkpoint, _best(self.best_epoch)):
+                path.unlink()
+        self._watch.epoch(epoch + 1, figures)
+        if self.done:
+            self._network.stop_training = True
+
+    def take_best(self) -> None:
+        """Go back to the weights of the best epoch, if that is not the last."""
+        if self.best_epoch < len(self.epochs):
+            self._network.load_weights(self._folder / _best(self.best_epoch))
+
+    def clear(self) -> None:
+        """Remove the checkpoints."""
+        for path in (self._folder / STATE, *self._folder.glob("*.weights.h5")):
+            path.unlink(missing_ok=True)
+
+    def _check_loss(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise BenchError(
+                f"model={self._name}: the loss became {loss} {where}, so nothing is learned any "
+                f"more; give a smaller model.learning_rate than {self._options.learning_rate:g}"
+            )
+
+    def _save(self, name: str) -> None:
+        self._network.save_weights(self._folder / _WRITING)
+        (self._folder / _WRITING).replace(self._folder / name)
+
+    def _validated(self) -> str:
+        last = self.epochs[-1].get("val_accuracy") if self.epochs else None
+        return "" if last is None else f" validation {last:.3f}"
+
+
+def _best(epoch: int) -> str:
+    return f"best-{epoch}.weights.h5"

@@ -1,0 +1,130 @@
+"""What a frozen backbone gives for an image, as features that can be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outliers_bench.data.decode import resize
+from outliers_bench.engines.options import Engine
+from outliers_bench.engines.protocols import Embedder
+from outliers_bench.features.extract import Features
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.pooling import with_pooling
+from outliers_bench.store.features import Space
+from outliers_bench.training.base import Layer
+from outliers_bench.types import RGB, FloatArray, ImageSet
+
+_BLOCK = 256  # images whose features are in memory at once
+
+
+class FrozenBody:
+    """A `Describer`: photos to what the head sees, flattened or pooled.
+
+    Pooled, its features are those of the plain backbone and shared with its runs.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        With its pooling.
+    """
+
+    dimensions = None  # only building tells how many positions a flattened map has
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.name = backbone.name
+        self.image_size = backbone.image_size
+        self._backbone = backbone
+
+    always_f32 = True  # what a head learns from, and its network is put together with
+
+    @property
+    def side(self) -> int | None:
+        """Pixels that a decoded photo's sides must at least have: as many as the backbone's."""
+        return self._backbone.side
+
+    def space(self) -> Space:
+        """See `Backbone.space`."""
+        return self._backbone.space()
+
+    def prepare(self, image: RGB) -> RGB:
+        """Squeeze a decoded image."""
+        return resize(image, self.image_size)
+
+    def build(self) -> Any:  # noqa: ANN401 - keras.Model
+        """Build the network from pixels to what the head sees; see `Backbone.build`."""
+        import keras
+
+        base, side = self._backbone, self.image_size
+        network = with_pooling(base.bare(), base.pooling, p=base.gem_p)
+        pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
+        return keras.Model(pixels, network(base.preprocess(pixels)), name=self.name)
+
+    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
+        """See `Extractor.embedder`."""
+        from outliers_bench.engines.embed import network_embedder
+
+        return network_embedder(self, engine, cache, sample)
+
+
+def matrix(features: Features, images: ImageSet) -> FloatArray:
+    """Stored features as a matrix, shape (n, d), rows in the order of `images`.
+
+    Parameters
+    ----------
+    features : Features
+        Of a `FrozenBody`.
+    images : ImageSet
+        At least one.
+    """
+    whole: FloatArray | None = None
+    for row, (_, vector) in enumerate(rows_of(features, images)):
+        if whole is None:
+            whole = np.empty((len(images), vector.size), np.float32)
+        whole[row] = vector
+    if whole is None:
+        raise ValueError("there are no images")
+    return whole
+
+
+def rows_of(features: Features, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
+    """Digest and stored feature, shape (d,), of each image; read in blocks, as they are large."""
+    for block in _blocks(images):
+        found = features.get(block)
+        yield from ((digest, found[digest]) for digest in block.digests)
+
+
+def through_head(
+    features: Features,
+    images: ImageSet,
+    head: Any,  # noqa: ANN401 - keras.Model
+    layer: Layer,
+) -> Iterator[tuple[bytes, FloatArray]]:
+    """Digest and output of a layer of the head, shape (d,), for each image.
+
+    Parameters
+    ----------
+    features : Features
+        What the head sees.
+    images : ImageSet
+        Whose.
+    head : keras.Model
+        `Kept.head`.
+    layer : Layer
+        `penultimate` or `logits`.
+    """
+    place = (Layer.penultimate, Layer.logits).index(layer)
+    for block in _blocks(images):
+        seen = matrix(features, block)
+        # Always as many rows: a vector's last bits must not depend on how many are with it.
+        seen = np.pad(seen, ((0, _BLOCK - len(seen)), (0, 0)))
+        outputs = np.asarray(head(seen, training=False)[place])
+        yield from zip(block.digests, outputs[: len(block)], strict=True)
+
+
+def _blocks(images: ImageSet) -> Iterator[ImageSet]:
+    for start in range(0, len(images), _BLOCK):
+        yield images.take(range(start, min(start + _BLOCK, len(images))))

@@ -1,0 +1,78 @@
+"""What counts as a photo, under which label, and which names collide."""
+
+import os
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outliers_bench.apps.clean.findings import name_findings
+from outliers_bench.apps.clean.listing import Listing, colliding, labels_and_parts, list_files
+
+
+def test_links_are_neither_followed_nor_listed(tmp_path) -> None:
+    for name in ("root/a/1.JPG", "root/a/deep/2.png", "root/b.heic", "root/notes.txt", "out/3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in (".hidden.jpg", "__MACOSX/1.jpg", "a/.git/1.jpg"):
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).touch()
+    (tmp_path / "root/a/loop").symlink_to(tmp_path / "root")
+    (tmp_path / "root/out").symlink_to(tmp_path / "out")
+    (tmp_path / "root/link.jpg").symlink_to(tmp_path / "out/3.jpg")
+    os.mkfifo(tmp_path / "root/pipe.jpg")
+    assert list_files(tmp_path / "root") == Listing(
+        ["a/1.JPG", "a/deep/2.png"], ["b.heic"], links=3, others=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "part"),
+    [
+        ("train/cat/1.jpg", "cat", 2),
+        ("gallery/dog/old/1.jpg", "dog", 1),
+        ("query/cat/1.jpg", "cat", 0),
+        ("query/1.jpg", None, 0),
+    ],
+)
+def test_labels_of_a_ready_made_split(name, label, part) -> None:
+    found = labels_and_parts([name, "query/x/1.jpg", "gallery/y/1.jpg"])
+    assert found[name] == (label, part)
+
+
+def test_labels_of_class_folders_even_if_one_is_called_train() -> None:
+    assert labels_and_parts(["train/1.jpg", "query/2.jpg", "cat/deep/3.jpg", "4.jpg"]) == {
+        "train/1.jpg": ("train", 0),
+        "query/2.jpg": ("query", 0),
+        "cat/deep/3.jpg": ("cat", 0),
+        "4.jpg": (None, 0),
+    }
+
+
+def test_names_that_differ_by_case_or_by_how_an_accent_is_written() -> None:
+    composed, apart = (unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
+    assert colliding(["a/" + composed, "a/" + apart, "a/e.jpg"]) == [
+        ("a/" + composed, "a/" + apart)
+    ]
+    assert colliding(["x/1.jpg", "x/2.jpg", "y/1.jpg"]) == []
+    # Folders that become one are told once; files in them only if they collide themselves.
+    assert colliding(["Cat/a.jpg", "cat/b.jpg", "cat/c.jpg", "Cat/c.jpg"]) == [
+        ("cat", "Cat"),
+        ("cat/c.jpg", "Cat/c.jpg"),
+    ]
+    assert colliding(["Cat/in/a.jpg", "cat/in/b.jpg"]) == [("cat", "Cat")]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("aAbB", min_size=1, max_size=3), unique=True, max_size=8))
+def test_without_what_is_named_no_two_files_collide(names) -> None:
+    named = {name for name, _ in colliding(names)}
+    left = [name.lower() for name in names if name not in named]
+    assert len(set(left)) == len(left)
+    assert {name.lower() for name in names} == set(left)
+
+
+def test_a_name_that_is_no_text() -> None:
+    (found,) = name_findings(["a.jpg", "caf\udce9.jpg"])
+    assert (found.path, found.detail) == ("caf\udce9.jpg", "is not valid UTF-8")

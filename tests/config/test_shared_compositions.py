@@ -1,0 +1,104 @@
+"""The configs of a sweep's jobs: what Hydra would compose, with most of the work done once."""
+
+from itertools import product
+
+import pytest
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from outliers_bench.config.hydra_speedups import Compositions, compose_once
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register
+
+
+@pytest.fixture(scope="module")
+def loader():
+    register()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
+
+
+@pytest.fixture(scope="module")
+def master(loader):
+    return loader.load_configuration("config", [], RunMode.MULTIRUN)
+
+
+@pytest.fixture(scope="module")
+def ours(loader):
+    return Compositions(loader)
+
+
+@pytest.fixture
+def composed(monkeypatch):
+    """What was composed in full."""
+    done, compose = [], ConfigLoaderImpl.load_configuration
+
+    def counted(self, config_name, overrides, run_mode, **more):
+        done.append(overrides)
+        return compose(self, config_name, overrides, run_mode, **more)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    return done
+
+
+def same(first, second):
+    return OmegaConf.to_yaml(first) == OmegaConf.to_yaml(second) and (
+        first._metadata.flags == second._metadata.flags
+    )
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        ["data=synthetic", "model=pixels", "pca.n=3", "index=exact", "index.metric=cosine"],
+        ["pca.n=3", "data=synthetic", "+index.more=1", "k=[1,2]", "data.name='a b'"],
+        ["data=synthetic", "hydra.job.name=other", "seed=4"],
+        ["data=synthetic", "~pca"],
+    ],
+    ids=" ".join,
+)
+def test_a_job_gets_what_hydra_would_compose(loader, master, ours, job):
+    expected = loader.load_sweep_config(master, job)
+    first, second = ours(master, job), ours(master, job)
+    assert same(first, expected)
+    assert same(second, expected)
+
+
+def test_what_a_job_does_to_its_config_no_other_sees(master, ours):
+    job = ["data=synthetic", "seed=3"]
+    for _ in range(3):
+        config = ours(master, job)
+        assert config.seed == 3
+        config.seed = 99
+
+
+def test_jobs_with_the_same_choices_share_a_composition(loader, master, composed):
+    ours = Compositions(loader)
+    jobs = list(product(["data=synthetic"], ["index=exact", "index=kd_tree"], ["seed=1", "seed=2"]))
+    for _ in range(2):  # Hydra looks at all, then runs each
+        for job in jobs:
+            config = ours(master, list(job))
+            assert list(config.hydra.overrides.task) == list(job)
+    assert composed == [["data=synthetic", "index=exact"], ["data=synthetic", "index=kd_tree"]]
+
+
+def test_a_mistake_is_told_as_hydra_tells_it(loader, master, ours):
+    for job in (["data=synthetic", "seeds=1"], ["data=no_such"]):
+        with pytest.raises(ConfigCompositionException) as expected:
+            loader.load_sweep_config(master, job)
+        with pytest.raises(ConfigCompositionException) as found:
+            ours(master, job)
+        assert str(found.value) == str(expected.value)
+
+
+def test_another_loader_is_left_as_it_is():
+    class Other:
+        def load_sweep_config(self):
+            return "its own"
+
+    compose_once(other := Other())
+    assert other.load_sweep_config() == "its own"

@@ -1,0 +1,94 @@
+"""The `engine=` option: what `auto` means on a machine, and what is refused early."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from outliers_bench.engines import gpu as gpus
+from outliers_bench.engines import openvino_run
+from outliers_bench.engines import options as engines
+from outliers_bench.engines.gpu import Gpu
+from outliers_bench.engines.options import Engine, resolved
+from outliers_bench.engines.protocols import EngineKind, Precision
+from outliers_bench.errors import BenchError
+from outliers_bench.models.pixels import Pixels
+from outliers_bench.models.precision import check_model
+from outliers_bench.training.models import CnnScratch
+
+INT8 = Engine(precision=Precision.int8)
+BF16 = Engine(precision=Precision.bf16)
+
+
+def test_what_auto_means(tmp_path, on_gpu):
+    def found(**options):
+        engine = resolved(Engine(**options), tmp_path)
+        return engine.kind.value, engine.precision.value
+
+    assert found() == ("openvino", "f32")
+    on_gpu(bfloat16=True)
+    assert found() == ("keras", "bf16")
+    assert found(kind=EngineKind.keras) == ("keras", "f32")
+    assert found(precision=Precision.f32) == ("keras", "f32")
+    assert found(precision=Precision.int8) == ("openvino", "int8")
+    on_gpu(bfloat16=False)
+    assert found() == ("keras", "f32")
+
+
+def test_the_gpu_is_asked_for_once_and_again_when_something_changed(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(gpus, "_asked", lambda: asked.append(1) or Gpu(True, True))
+    monkeypatch.setattr(gpus, "_DEVICES", (str(tmp_path / "gpu"),))
+    assert gpus.gpu(tmp_path) == Gpu(False, False)
+    assert asked == []
+    (tmp_path / "gpu").touch()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for _ in range(3):
+        assert gpus.gpu(tmp_path) == Gpu(True, True)
+    assert len(asked) == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    gpus.gpu(tmp_path)
+    assert len(asked) == 2
+    for kept in (tmp_path / "machine").iterdir():
+        kept.write_text("{")
+    assert gpus.gpu(tmp_path).found
+    assert len(asked) == 3
+    (tmp_path / "nvidia_cudnn_cu12-9.3.0.dist-info").mkdir()  # CUDA alone is installed
+    monkeypatch.syspath_prepend(tmp_path)
+    gpus.gpu(tmp_path)
+    assert len(asked) == 4
+    monkeypatch.setattr(sys, "path", [])  # nothing is called tensorflow
+    assert gpus.gpu(tmp_path).found
+    assert len(asked) == 5
+
+
+def test_a_container_with_the_second_card_alone_has_a_gpu(monkeypatch):
+    monkeypatch.setattr("pathlib.Path.exists", lambda path: str(path) == "/dev/nvidiactl")
+    monkeypatch.setattr(gpus, "_asked", lambda: Gpu(True, True))
+    assert gpus.gpu().found
+
+
+def test_what_cannot_be_computed_is_refused(monkeypatch):
+    with pytest.raises(BenchError, match="take engine=openvino"):
+        replace(INT8, kind=EngineKind.keras).check()
+    monkeypatch.setattr(openvino_run, "capabilities", lambda: ["FP32", "INT8"])
+    with pytest.raises(BenchError, match=r"no.* bfloat16 .*FP32, INT8.*engine=keras"):
+        BF16.check()
+    replace(BF16, kind=EngineKind.keras).check()
+    monkeypatch.setattr(openvino_run, "capabilities", lambda: ["FP32", "BF16"])
+    BF16.check()
+    monkeypatch.setattr(engines, "find_spec", lambda _: None)
+    with pytest.raises(BenchError, match=r"python -m pip install 'nncf>="):
+        INT8.check()
+    for size in (0, -1, 1.5, True, "many"):
+        with pytest.raises(BenchError, match="batch_size"):
+            Engine(batch_size=size).check()
+
+
+def test_networks_of_the_same_run_are_trained_and_used_in_f32(caplog):
+    network = CnnScratch(name="cnn_scratch", image_size=32)
+    check_model(network, Engine())
+    with pytest.raises(BenchError, match=r"model\.weights=runs:"):
+        check_model(network, INT8)
+    check_model(Pixels("pixels", 8), INT8)
+    assert "changes nothing" in caplog.text

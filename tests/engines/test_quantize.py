@@ -1,0 +1,196 @@
+"""int8: a network is quantised once, on a few photos, and kept."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from outliers_bench.data.decode import decode, resize
+from outliers_bench.engines import quantize
+from outliers_bench.engines.embed import network_embedder
+from outliers_bench.engines.model_cache import keep, place, record
+from outliers_bench.engines.options import Engine
+from outliers_bench.engines.protocols import EngineKind, Precision
+from outliers_bench.errors import BenchError
+from outliers_bench.features.extract import Features
+from outliers_bench.methods import precision_cost as precision_costs
+from outliers_bench.models import precision
+from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.model import Extractor
+from outliers_bench.models.precision import key, make_ready
+from outliers_bench.runtime.meter import Meter
+from tests.engines.openvino_toys import Toy, keep_toy
+from tests.toys import image_set, noise_images
+
+BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
+INT8 = Engine(precision=Precision.int8)
+OPENVINO = EngineKind.openvino
+
+
+def copied(source, target):
+    for suffix in (".xml", ".bin"):
+        target.with_suffix(suffix).write_bytes(source.with_suffix(suffix).read_bytes())
+
+
+def test_quantised_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
+    toy = Toy()
+    whole = keep_toy(toy, tmp_path)
+    sampled_times = []
+
+    def write(source, target, images, **_):
+        assert source == whole
+        assert len(images) == 256
+        copied(source, target)
+
+    def sample():
+        sampled_times.append(1)
+        return [np.zeros((16, 16, 3), np.uint8)] * 300
+
+    monkeypatch.setattr(quantize, "_quantise", write)
+    monkeypatch.setattr(quantize, "version", lambda _: "0")
+    make_ready(toy, Engine(), tmp_path, sample)
+    assert sampled_times == []
+    before = key(toy, INT8, tmp_path)
+    make_ready(toy, INT8, tmp_path, sample)
+    after = key(toy, INT8, tmp_path)
+    assert before["quantised"] == "none" != after["quantised"]
+    assert after["precision"] == "int8"
+    make_ready(toy, INT8, tmp_path, sample)
+    assert sampled_times == [1]
+    assert key(toy, INT8, tmp_path) == after
+    quantize.where(toy, tmp_path).with_name("conversion.json").write_text("{")
+    assert key(toy, INT8, tmp_path) == after  # from the model itself
+
+
+def test_a_fresh_conversion_is_checked_on_a_few_of_the_photos_for_calibration(
+    tmp_path, monkeypatch
+):
+    toy, taken, checked = Toy(), [], []
+    whole = keep_toy(toy, tmp_path)
+
+    def sample():
+        taken.append(1)
+        return [np.full((16, 16, 3), row, np.uint8) for row in range(256)]
+
+    def convert(_toy, _cache, sample):
+        checked.extend(sample())
+        return whole
+
+    monkeypatch.setattr(quantize, "converted", convert)
+    monkeypatch.setattr(
+        quantize, "_quantise", lambda source, target, *_, **__: copied(source, target)
+    )
+    monkeypatch.setattr(quantize, "version", lambda _: "0")
+    make_ready(toy, INT8, tmp_path, sample)
+    assert taken == [1]
+    assert [image[0, 0, 0] for image in checked] == list(range(8))
+
+
+@dataclass
+class Seeing(Extractor, Toy):
+    """The toy as a model."""
+
+    name: str = "toy"
+    image_size: int = 16
+
+    @property
+    def dimensions(self):
+        return 4
+
+    def space(self):
+        return Toy().space()
+
+    def embedder(self, engine, cache, sample):
+        return network_embedder(self, engine, cache, sample)
+
+
+def test_a_run_is_confirmed_before_it_quantises_and_its_time_is_a_stage(tmp_path, monkeypatch):
+    model, meter, order = Seeing(), Meter(), []
+
+    def ready(*_):
+        order.append("quantised")
+        assert "embed" not in meter.seconds  # in the stage, which is not over
+
+    def is_ready(*_):
+        return "quantised" in order
+
+    keep_toy(Toy(), tmp_path)
+    monkeypatch.setattr(precision, "is_ready", is_ready)
+    monkeypatch.setattr(precision, "make_ready", ready)
+    photos = image_set([f"image-{i}" for i in range(3)], reader=noise_images(3))
+    features = Features(model, Engine(), tmp_path, meter)
+    features.compute(photos, commit=lambda: order.append("confirmed"))
+    assert order[:2] == ["confirmed", "quantised"]
+    assert meter.seconds["embed"] > 0
+    order.clear()
+    features.compute(photos.take([]), commit=lambda: order.append("confirmed"))
+    assert order == []  # nothing to calibrate on, and nothing to embed
+
+
+@pytest.mark.extra("int8")
+def test_nncf_that_fails_is_one_line_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("nncf.quantize", lambda *_, **__: {}["gone"])
+    toy = Toy()
+    keep_toy(toy, tmp_path)
+    told = r"model=toy: NNCF 3\S+ cannot quantize it; use engine\.precision=f32 \(KeyError: 'gone'"
+    with pytest.raises(BenchError, match=told):
+        make_ready(toy, INT8, tmp_path, lambda: [np.zeros((16, 16, 3), np.uint8)] * 3)
+    assert len(list((tmp_path / "models").iterdir())) == 1, "the float32 one alone"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("full")])
+def test_a_model_that_there_is_no_room_for(tmp_path, error):
+    def make(_):
+        raise error
+
+    with pytest.raises(BenchError, match=r"cache\.dir=.*cannot be kept.*(No space|full)"):
+        keep(place({"a": 1}, tmp_path), make)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.extra("int8")
+@pytest.mark.slow
+def test_a_network_that_is_really_quantised_agrees_with_float32(tmp_path, shared):
+    """MobileNet with its real weights: with random ones there is nothing to agree on."""
+    weights = shared / "weights" / "mobilenet_1.0_224_notop.weights.h5"
+    files = sorted((shared / "data" / "caltech101_animals").rglob("*.jpg"))[::40][:24]
+    photos = [resize(decode(file.read_bytes(), name=file.name), 96) for file in files]
+    network = replace(BACKBONE, image_size=96, weights=str(weights))
+
+    def embedded(engine):
+        make_ready(network, engine, tmp_path, lambda: photos)
+        embed = network_embedder(network, engine, tmp_path, lambda: photos[:8])
+        found = dict(embed((bytes([row]), photo) for row, photo in enumerate(photos)))
+        return np.array([found[bytes([row])] for row in range(len(photos))])
+
+    whole, lower = embedded(Engine(OPENVINO)), embedded(INT8)
+    assert not np.array_equal(whole, lower)
+    cosines = precision_costs._cosines(whole, lower)
+    assert cosines.mean() > 0.9
+    assert cosines.min() > 0.7
+    unlike = precision_costs._cosines(whole, np.roll(lower, 1, axis=0))
+    assert cosines.mean() > unlike.mean() + 0.1
+    made = record(quantize.where(network, tmp_path))
+    assert made["calibrated_on"] == 24
+    assert key(network, INT8, tmp_path)["quantised"] == made["quantised"] != "none"
+
+
+def test_a_kept_model_needs_neither_tensorflow_nor_keras(tmp_path):
+    keep_toy(Toy(), tmp_path)
+    code = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from outliers_bench.engines.options import Engine\n"
+        "from outliers_bench.engines.embed import network_embedder\n"
+        "from tests.engines.openvino_toys import Toy\n"
+        f"embed = network_embedder(Toy(), Engine(), Path({str(tmp_path)!r}), list)\n"
+        "images = [(bytes([i]), np.zeros((16, 16, 3), np.uint8)) for i in range(100)]\n"
+        "assert len(dict(embed(images))) == 100 and embed.facts['batch_size'] >= 1\n"
+        "assert 'openvino' in sys.modules\n"
+        "print(sorted({'tensorflow', 'keras', 'nncf', 'mlflow'} & set(sys.modules)))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=None
+    )
+    assert said.stdout.strip() == "[]"

@@ -1,0 +1,103 @@
+"""Which runs the leaderboard shows, in which order, and how they are compared."""
+
+import re
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from outliers_bench.leaderboard import boards_of, cells, read_boards, sentences, show_boards
+from tests.boards import NAME, QUERIES, detailed
+
+
+def test_splits_are_apart_and_ties_share_a_rank(uri, runs):
+    boards, left_out = read_boards(uri, data=NAME)
+    assert [board.fingerprint for board in boards] == ["one", "two"]
+    assert [(row.rank, row.name) for row in boards[0].rows] == [
+        (1, "b"),
+        (2, "a"),
+        (2, "c"),
+        (4, "d"),
+    ]
+    assert boards[0].rows[1].run_id == runs["a"]  # not the older, better one
+    assert [row.run_id for row in boards[1].rows] == [runs["else"]]
+    assert left_out == {"hit_at_1": 1}
+
+
+@pytest.mark.parametrize(
+    ("metric", "heading", "most"),
+    [("search_ms_per_query", "ms/query", "8.75"), ("index_bytes", "index size", "1.4 KiB")],
+)
+def test_costs_are_ranked_from_small_to_large(uri, runs, metric, heading, most):
+    boards, _ = read_boards(uri, data=NAME, metric=metric)
+    ranked = [(row.rank, row.name) for row in boards[0].rows]
+    assert ranked == [(1, "d"), (2, "a"), (2, "c"), (4, "b")]
+    header, _ = cells(boards[0], metric)
+    assert len(set(header)) == len(header)
+    out = StringIO()
+    show_boards(boards, metric=metric, console=Console(file=out, width=50))
+    assert heading in out.getvalue()
+    assert most in out.getvalue()
+
+
+def test_what_a_run_cannot_be_placed_by_is_left_out_and_told(uri, client):
+    told = {"data": "odd"}
+    good = detailed(client, "good", 30, **told)
+    broken = detailed(client, "broken", None, **told)
+    client.log_metric(broken, "hit_at_1", float("nan"))
+    detailed(client, "nowhere", 39, split_fingerprint="", **told)
+    holes = detailed(client, "holes", 20, **told)
+    lines = [f"{query}.jpg,{'nan' if query else 1}" for query in range(QUERIES)]
+    client.log_text(holes, "\n".join(["query,hit_at_1", *lines]), "per_query.csv")
+    (board,), left_out = read_boards(uri, data="odd")
+    assert [row.run_id for row in board.rows] == [good, holes]
+    assert left_out == {"hit_at_1": 1, "the fingerprint of their split": 1}
+    assert board.rows[1].p is None
+    assert "1 with no figures query by query" in board.not_compared
+
+
+def test_runs_of_one_method_are_told_apart_and_equals_ordered(uri, client):
+    slow = detailed(client, "same", 30, data="seeds", identity="s0")
+    fast = detailed(client, "same", 30, data="seeds", identity="s1")
+    client.log_metric(slow, "search_ms_per_query", 99.0)
+    for run_id, seed in ((slow, 0), (fast, 1)):
+        client.log_param(run_id, "seed", seed)
+        client.log_param(run_id, "engine.kind", f"engine{seed}")  # changes no figure
+        client.log_param(run_id, "data.protocol", "leave_one_out")
+        client.log_metric(run_id, "gallery_images", QUERIES)
+    (board,), _ = read_boards(uri, data="seeds")
+    assert [(row.run_id, row.rank) for row in board.rows] == [(fast, 1), (slow, 1)]
+    assert [row.method["settings"] for row in board.rows] == ["seed=1", "seed=0"]
+    out = StringIO()
+    show_boards([board], metric="hit_at_1", console=Console(file=out, width=200))
+    assert "Equal best: seed=0." in out.getvalue()
+    assert "40 queries, each against all others" in out.getvalue()
+
+
+def test_runs_are_compared_query_by_query(uri, client, table_runs):
+    (board,), _ = read_boards(uri, data="detailed")
+    by_id = {row.run_id: row for row in board.rows}
+    near, far = by_id[table_runs["near"]], by_id[table_runs["far"]]
+    # One query of forty differs: half of all signs are as far from none. Twenty differ: none is.
+    assert near.tied
+    assert near.difference == pytest.approx(-1 / QUERIES)
+    assert near.p == pytest.approx(1.0)
+    assert far.tied is False
+    assert far.p < 0.01
+    assert far.difference == pytest.approx(-20 / QUERIES)
+    assert board.not_compared == ""
+    out = StringIO()
+    show_boards([board], metric="hit_at_1", console=Console(file=out, width=250))
+    assert re.search(r"^ +2 = +SIFT based model", out.getvalue(), re.MULTILINE)
+    assert "= tied with the best" in out.getvalue()
+
+
+def test_a_board_ranked_by_a_cost_or_of_chosen_runs(uri, client, table_runs):
+    (board,), _ = read_boards(uri, data="detailed", metric="search_ms_per_query")
+    assert all(row.p is None for row in board.rows)
+    (board,), _ = read_boards(uri, data="detailed", metric="images_per_second")
+    assert board.not_compared == ""
+    assert "img/s has no figures query by query" in sentences.comparison(board, "images_per_second")
+    chosen = [client.get_run(table_runs[name]) for name in ("beside", "near")]
+    (board,), _ = boards_of(client, chosen, metric="hit_at_1")
+    assert [row.run_id for row in board.rows] == [table_runs["near"], table_runs["beside"]]

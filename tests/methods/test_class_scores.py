@@ -1,0 +1,165 @@
+"""Ranking by classification: against a brute-force twin, with ties, and without the query."""
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
+from outliers_bench.errors import BenchError
+from outliers_bench.methods.class_scores import ClassScores, log_softmax
+from outliers_bench.retrieval.search import tie_order
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.types import Split
+from tests.toys import image_set, toy_split
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    return composed(f"cache.dir={tmp_path_factory.mktemp('cache')}")
+
+
+def composed(*overrides):
+    register()
+    chosen = ["model=cnn_scratch", "model.rank_by=class_scores", "k=[1]", *overrides]
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        return typed(compose("config", chosen))
+
+
+class Stored:
+    """Logits by name."""
+
+    def __init__(self, logits):
+        self.logits = logits
+
+    def load(self, images):
+        return np.array([self.logits[name] for name in images.names], np.float32)
+
+
+def ranking_of(config, split, logits, depth, meter=None):
+    method = ClassScores(config, config.model, meter or Meter())
+    method._logits = Stored(logits)
+    return method.rank(split, depth)
+
+
+def brute_force(split, logits, depth, seed):
+    place = tie_order(split.gallery.digests, seed).tolist().index
+    rows, scores = [], []
+    for at, asked in enumerate(split.query.names):
+        kind = int(np.argmax(log_softmax(np.array([logits[asked]], np.float32))[0]))
+        found = []
+        for number, name in enumerate(split.gallery.names):
+            if split.leave_one_out and number == at:
+                continue
+            probability = log_softmax(np.array([logits[name]], np.float32))[0, kind]
+            found.append((-probability, place(number), number))
+        found.sort()
+        rows.append([number for _, _, number in found[:depth]])
+        scores.append([-score for score, _, _ in found[:depth]])
+    return np.array(rows), np.array(scores, np.float32)
+
+
+# Few values, so that many are tied.
+levels = st.sampled_from([-2.0, 0.0, 0.5, 3.0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(1, 6), st.integers(2, 9), st.booleans())
+def test_is_its_brute_force_twin(config, data, queries, gallery, leave_one_out):
+    split = toy_split([0] * queries, [0] * gallery)
+    if leave_one_out:
+        split = Split("toy", split.train, split.gallery, split.gallery, leave_one_out=True)
+    names = {*split.query.names, *split.gallery.names}
+    logits = {name: [data.draw(levels) for _ in range(3)] for name in sorted(names)}
+    depth = data.draw(st.integers(1, gallery - int(leave_one_out)))
+    meter = Meter()
+    ranking = ranking_of(config, split, logits, depth, meter)
+    indices, scores = brute_force(split, logits, depth, config.seed)
+    assert np.array_equal(ranking.indices, indices)
+    assert ranking.scores == pytest.approx(scores, abs=1e-6)
+    assert meter.dimensions == 3
+
+
+def test_by_hand(config):
+    """Two queries that are taken for one class get one ranking; the class of the image decides."""
+    split = toy_split([0, 0, 0], [0, 0, 0])
+    logits = {
+        "query-0": [5, 0, 0],
+        "query-1": [1, 0.9, 0],
+        "query-2": [0, 0, 2],
+        "gallery-0": [0, 0, 9],
+        "gallery-1": [3, 3, 3],
+        "gallery-2": [4, 0, 0],
+    }
+    ranking = ranking_of(config, split, logits, 3)
+    assert ranking.indices.tolist() == [[2, 1, 0], [2, 1, 0], [0, 1, 2]]
+    # e**4 / (e**4 + 2) and a third
+    assert np.exp(ranking.scores[0, :2]) == pytest.approx([0.964663, 1 / 3], abs=1e-5)
+
+
+def test_a_probability_counts_and_not_the_number_before_it(config):
+    """Twice as sure of everything is no more of this class."""
+    split = toy_split([0], [0, 0])
+    logits = {"query-0": [1, 0, 0], "gallery-0": [8, 9, 0], "gallery-1": [2, 0, 0]}
+    assert ranking_of(config, split, logits, 2).indices.tolist() == [[1, 0]]
+
+
+def test_where_the_network_is_sure_the_surer_one_still_comes_first(config):
+    """Both probabilities are 1 in 32 bits."""
+    split = toy_split([0], [0, 0])
+    logits = {"query-0": [1, 0, 0], "gallery-0": [17, 0, 0], "gallery-1": [18, 0, 0]}
+    for gallery in ((17, 18), (18, 17)):
+        logits |= {f"gallery-{i}": [value, 0, 0] for i, value in enumerate(gallery)}
+        first = ranking_of(config, split, logits, 2).indices[0, 0]
+        assert gallery[first] == 18
+
+
+def test_ties_are_dealt_by_content_and_seed(config, tmp_path):
+    gallery = 12
+    split = toy_split([0], [0] * gallery)
+    logits = {name: [1.0, 0.0] for name in (*split.query.names, *split.gallery.names)}
+    rows = np.random.default_rng(0).permutation(gallery)
+    shuffled = Split("toy", split.train, split.query, split.gallery.take(rows))
+    one = ranking_of(config, split, logits, gallery).indices[0]
+    other = ranking_of(config, shuffled, logits, gallery).indices[0]
+    assert np.array_equal(rows[other], one)
+    seeded = composed(f"cache.dir={tmp_path}", "seed=1")
+    assert not np.array_equal(ranking_of(seeded, split, logits, gallery).indices[0], one)
+
+
+def test_log_softmax_of_large_numbers():
+    found = log_softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]], np.float32))
+    assert found == pytest.approx(np.array([[-np.log(2), -np.log(2)], [-1000.0, 0.0]]))
+    assert found.dtype == np.float32
+
+
+def labelled():
+    everything = image_set("abcdef", [0, 0, 1, 1, 0, 1], reader=None)
+    return Split("toy", everything.take([0, 1, 2, 3]), everything.take([4]), everything.take([5]))
+
+
+def test_a_reranking_is_refused_and_what_is_idle_is_told(tmp_path, caplog):
+    cache = f"cache.dir={tmp_path}"
+    reranked = composed(cache, "rerank=alpha_qe")
+    with pytest.raises(BenchError, match=r"rerank=alpha_qe .*model\.rank_by=class_scores"):
+        ClassScores(reranked, reranked.model, Meter()).check(labelled())
+    idle = composed(cache, "pca.n=3", "index=kd_tree")
+    ClassScores(idle, idle.model, Meter()).check(labelled())
+    assert "pca.n=3 changes nothing: model=cnn_scratch ranks by class scores" in caplog.text
+    assert "index=kd_tree changes nothing" in caplog.text
+
+
+def test_views_are_refused(tmp_path):
+    viewed = composed(f"cache.dir={tmp_path}", "model.views.flip=true")
+    with pytest.raises(BenchError, match=r"model\.rank_by=class_scores .*model\.views") as caught:
+        ClassScores(viewed, viewed.model, Meter()).check(labelled())
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_learn_from_is_refused(config):
+    everything = labelled().train
+    alone = Split("toy", everything.take([]), everything, everything, leave_one_out=True)
+    with pytest.raises(BenchError, match="leave_one_out"):
+        ClassScores(config, config.model, Meter()).check(alone)

@@ -1,0 +1,166 @@
+"""What is said of photos that stand in two parts: in a line, in MLflow, on the leaderboard."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import replace
+
+import pytest
+
+from outliers_bench.config.schema import Cache, Config
+from outliers_bench.data.source import DataSource
+from outliers_bench.duplicates.pairs import Pair
+from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.evaluation.metric_names import less_is_better
+from outliers_bench.leaderboard import sentences
+from outliers_bench.leaderboard.boards import Board, Row
+from outliers_bench.leaderboard.terminal import show_boards
+from outliers_bench.leaderboard.write import write_boards
+from outliers_bench.leakage.find import Leaks
+from outliers_bench.models.pixels import Pixels
+from outliers_bench.reports import numbers as readable
+from outliers_bench.rescore import learns_from_labels
+from outliers_bench.result import Beside
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
+from outliers_bench.retrieval.reduction.pca import Pca
+from outliers_bench.tracking.log_result import metrics_of
+from outliers_bench.training.models import CnnScratch
+from tests.results import make_result, make_split
+
+PIXELS = Pixels("pixels", 8)
+CONFIG = Config(data=DataSource("toy"), model=PIXELS, index=Exact("exact"), cache=Cache("x"))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({}, ""),
+        ({"leaks_exact": 0, "leaks_near": 0, "hit_at_1": 1}, ""),
+        ({"leaks_exact": 1}, "1 pair of copies across parts (exact)"),
+        (
+            {"leaks_exact": 1, "hit_at_1": 0.5},
+            "1 pair of copies across parts (exact); no score without them",
+        ),
+        (
+            {"leaks_near": 2, "leaks_two_labels": 1},
+            "2 pairs of copies across parts (near), 1 under two labels",
+        ),
+        (
+            {"leaks_near": 2, "leaks_gallery_gallery": 2},
+            "2 pairs of copies within the set (near)",
+        ),
+        (
+            {"leaks_exact": 3, "leaks_near": 4, "hit_at_1": 0.25, "with_leaks/hit_at_1": 0.5},
+            "7 pairs of copies across parts (3 exact, 4 near): hit@1 0.250, with them 0.500",
+        ),
+    ],
+)
+def test_a_line_tells_how_many_and_both_scores(metrics, said):
+    assert readable.leaks(metrics) == said
+
+
+def leaky():
+    """A result with one leak, whose other score is its own."""
+    result = make_result(make_split())
+    split = result.split
+    leaks = Leaks(
+        split.query.take([0, 1]),
+        ("query", "gallery"),
+        ("ant", "bee"),
+        (Pair(0, 1, "near", 0.9),),
+        5,
+    )
+    evaluation = replace(result.evaluation, intervals={"hit_at_1": (0.125, 0.75)})
+    return replace(result, leaks=leaks, beside=Beside("without_leaks", evaluation))
+
+
+def test_every_number_stands_in_mlflow_under_a_legal_name():
+    result = leaky()
+    metrics = metrics_of(result)
+    for name, value in result.evaluation.metrics.items():
+        assert metrics[f"without_leaks/{name}"] == metrics[name] == value
+    assert metrics["ci95/without_leaks/hit_at_1_low"] == 0.125
+    assert metrics["ci95/without_leaks/hit_at_1_high"] == 0.75
+    assert {name: n for name, n in metrics.items() if name.startswith("leaks_")} == {
+        "leaks_exact": 0,
+        "leaks_near": 1,
+        "leaks_query_gallery": 1,
+        "leaks_two_labels": 1,
+        "leaks_unjudged": 5,
+    }
+    assert all(re.fullmatch(r"[\w\-. /]+", name) for name in metrics)
+    ((heading, told),) = readable.audit(result)
+    assert heading == "leaks"
+    assert told.endswith("; 5 photos too small or too flat to look for near copies")
+    clean = replace(result, leaks=replace(result.leaks, pairs=(), unjudged=0), beside=None)
+    assert readable.audit(clean) == [("leaks", "none found")]
+    assert readable.audit(make_result(make_split())) == []
+
+
+def test_fewer_leaks_are_better():
+    assert all(less_is_better(f"leaks_{what}") for what in ("near", "query_train", "unjudged"))
+    assert not less_is_better("without_leaks/hit_at_1")
+
+
+def row(rank, model, hit, beside):
+    metrics = {"hit_at_1": hit, "leaks_exact": 2.0, "leaks_near": 1.0}
+    if beside is not None:
+        metrics |= {"without_leaks/hit_at_1": beside}
+        metrics |= {f"ci95/without_leaks/hit_at_1_{end}": beside for end in ("low", "high")}
+    method = dict.fromkeys(("variant", "pca", "index", "metric", "rerank"), "") | {"model": model}
+    return Row(rank, model, model, "one", method, metrics)
+
+
+def test_the_leaderboard_has_both_scores_side_by_side(tmp_path, capsys):
+    from rich.console import Console
+
+    rows = row(1, "leaker", 0.875, 0.5), row(2, "honest", 0.75, 0.625), row(3, "old", 0.5, None)
+    board = Board("photos", "one", 40, 20, rows)
+    told = " ".join(sentences.best(board, "hit_at_1"))
+    assert "3 pairs of copies across parts (2 exact, 1 near)." in told
+    assert "The best without leaks: honest, hit@1 0.625." in told
+    show_boards([board], metric="hit_at_1", console=Console(width=150))
+    line = next(line for line in capsys.readouterr().out.splitlines() if "leaker" in line)
+    assert re.search(r"0\.875 +0\.500", line)
+
+    write_boards([board], tmp_path, metric="hit_at_1")
+    markdown = (tmp_path / "leaderboard.md").read_text()
+    assert "| 0.875 | 0.500 (0.500–0.500) |" in markdown
+    found = list(csv.DictReader((tmp_path / "leaderboard.csv").open()))
+    assert [line["without_leaks/hit_at_1"] for line in found] == ["0.5", "0.625", ""]
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert "hit@1 without leaks" in page
+    assert 'data-value="0.625"' in page
+
+
+def test_a_board_without_leaks_says_nothing_of_them(tmp_path):
+    clean = replace(row(1, "m", 0.5, None), metrics={"hit_at_1": 0.5, "leaks_exact": 0.0})
+    board = Board("photos", "one", 40, 20, (clean,))
+    write_boards([board], tmp_path, metric="hit_at_1")
+    for file in tmp_path.iterdir():
+        assert "leaks" not in re.sub(r"leaks_\w+", "", file.read_text().partition("<script>")[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "learns"),
+    [
+        ({}, False),
+        ({"pca": Pca(2)}, False),
+        ({"reduce": LearnedWhitening(n=2)}, True),
+        ({"model": CnnScratch(name="cnn_scratch")}, True),
+    ],
+)
+def test_what_learns_from_the_labels_of_train(changes, learns):
+    assert learns_from_labels(replace(CONFIG, **changes)) is learns
+
+
+@pytest.mark.parametrize(
+    ("weights", "member", "learns"),
+    [("equal", PIXELS, False), ("tuned", PIXELS, True), ("equal", CnnScratch(name="cnn"), True)],
+)
+def test_an_ensemble_learns_if_its_weights_or_members_do(weights, member, learns):
+    ensemble = Ensemble(name="ensemble", members=["a", "b"], member_weights=weights)
+    ensemble.models = (PIXELS, member)
+    assert learns_from_labels(replace(CONFIG, model=ensemble)) is learns

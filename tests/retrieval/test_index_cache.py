@@ -1,0 +1,144 @@
+"""Indexes that take long to build: built once for the same vectors and options."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.faiss_index import FaissSearcher
+from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
+from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.retrieval.search import Search
+from outliers_bench.runtime.meter import Meter
+from tests.counting import counted
+
+RNG = np.random.default_rng(0)
+GALLERY = RNG.normal(size=(80, 8)).astype(np.float32)
+QUERIES = RNG.normal(size=(5, 8)).astype(np.float32)
+
+
+@pytest.fixture
+def builds(monkeypatch):
+    """Counts what is built."""
+    return counted(monkeypatch, FaissHnsw, "build")
+
+
+def rank(cache, gallery=GALLERY, *, index=None, meter=None):
+    index = index or FaissHnsw()
+    order = np.arange(len(gallery))
+    return Search(gallery, index=index, order=order, cache=cache, meter=meter).rank(QUERIES, 10)
+
+
+def files(cache):
+    return sorted(path for path in (cache / "indexes").glob("*") if path.suffix != ".json")
+
+
+def test_the_second_run_reads_it_and_tells_the_first_ones_time(tmp_path, builds):
+    first, second = Meter(), Meter()
+    built, read = (rank(tmp_path, meter=meter) for meter in (first, second))
+    assert len(builds) == 1
+    assert np.array_equal(built.indices, read.indices)
+    assert np.array_equal(built.scores, read.scores)
+    assert first.index_build_seconds == second.index_build_seconds > 0
+    assert first.index_bytes == second.index_bytes > GALLERY.nbytes
+    assert second.seconds["index"] > 0
+
+
+def test_options_of_searching_need_no_building(tmp_path, builds):
+    rank(tmp_path)
+    rank(tmp_path, index=FaissHnsw(ef_search=7))
+    assert len(builds) == len(files(tmp_path)) == 1
+
+
+def test_options_of_searching_are_those_asked_for(tmp_path):
+    FaissHnsw(ef_search=99).build(GALLERY).save(tmp_path / "graph")
+    assert FaissHnsw(ef_search=7).load(tmp_path / "graph")._index.hnsw.efSearch == 7
+
+
+@pytest.mark.parametrize(
+    ("index", "gallery"),
+    [
+        (FaissHnsw(m=5), GALLERY),
+        (FaissHnsw(metric=Metric.euclidean), GALLERY),
+        (FaissHnsw(ef_construction=9), GALLERY),
+        (FaissHnsw(), GALLERY[::-1]),
+    ],
+    ids=["m", "metric", "ef_construction", "vectors"],
+)
+def test_anything_else_does(tmp_path, builds, index, gallery):
+    rank(tmp_path)
+    rank(tmp_path, gallery, index=index)
+    assert len(builds) == len(files(tmp_path)) == 2
+
+
+def test_another_version_of_the_library_does(tmp_path, builds, monkeypatch):
+    rank(tmp_path)
+    monkeypatch.setattr("faiss.__version__", "0.0")
+    rank(tmp_path)
+    assert len(builds) == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"x" * 500, lambda b: b""]
+)
+@pytest.mark.parametrize("suffix", ["", ".json"])
+def test_a_damaged_file_is_built_anew(tmp_path, builds, damage, suffix, caplog):
+    sound = rank(tmp_path)
+    (path,) = files(tmp_path)
+    path = path.with_name(path.name + suffix)
+    path.write_bytes(damage(path.read_bytes()))
+    meter = Meter()
+    assert np.array_equal(rank(tmp_path, meter=meter).scores, sound.scores)
+    assert len(builds) == 2
+    assert not caplog.records
+    rank(tmp_path)
+    assert len(builds) == 2, "and kept"
+    facts = files(tmp_path)[0].with_name(files(tmp_path)[0].name + ".json")
+    assert json.loads(facts.read_text())["build_seconds"] == meter.index_build_seconds
+
+
+def test_saving_is_no_part_of_building(tmp_path, monkeypatch):
+    meter, before = Meter(), []
+    save = FaissSearcher.save
+
+    def watched(self, path):
+        before.append((meter.index_build_seconds, meter.seconds["index"]))
+        save(self, path)
+
+    monkeypatch.setattr(FaissSearcher, "save", watched)
+    rank(tmp_path, meter=meter)
+    assert before == [(meter.index_build_seconds, meter.seconds["index"])]
+
+
+def test_a_save_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
+    def broken(self, path):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FaissSearcher, "save", broken)
+    with pytest.raises(KeyboardInterrupt):
+        rank(tmp_path)
+    assert not files(tmp_path)
+
+
+def test_a_full_disk_is_told_and_no_more(tmp_path, monkeypatch, caplog):
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FaissSearcher, "save", full)
+    with caplog.at_level(logging.WARNING):
+        assert rank(tmp_path).indices.shape == (5, 10)
+    assert "No space left on device" in caplog.text
+
+
+def test_what_is_built_at_once_is_not_kept(tmp_path):
+    rank(tmp_path, index=Exact())
+    assert not (tmp_path / "indexes").exists()
+
+
+def test_without_a_cache_nothing_is_kept(builds):
+    rank(None)
+    rank(None)
+    assert len(builds) == 2

@@ -1,0 +1,88 @@
+"""Photos on disk, and a run over them as the benchmark goes about it, without MLflow."""
+
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from outliers_bench.benchmark import check, depth
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
+from outliers_bench.methods.build import build
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.serving.saved_run import RunCard
+
+CLASSES, EACH, SIDE = 4, 7, 120
+RUN_ID = "c0ffee" + "0" * 26
+
+
+@cache
+def pictures():
+    """Each class one scene of blobs and corners, seen a little turned and shifted."""
+    rng = np.random.default_rng(3)
+    encoded = {}
+    for kind in range(CLASSES):
+        scene = np.full((SIDE, SIDE, 3), 128, np.uint8)
+        for _ in range(60):
+            place, size = rng.integers(0, SIDE, 2), rng.integers(3, 14, 2)
+            colour = tuple(int(c) for c in rng.integers(0, 256, 3))
+            cv2.ellipse(
+                scene, tuple(map(int, place)), tuple(map(int, size)), 30, 0, 300, colour, -1
+            )
+        for i in range(EACH):
+            middle = (SIDE / 2, SIDE / 2)
+            turn = cv2.getRotationMatrix2D(middle, float(rng.uniform(-12, 12)), 1.0)
+            turn[:, 2] += rng.uniform(-6, 6, 2)
+            seen = cv2.warpAffine(scene, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
+            encoded[f"kind-{kind}/{i}.png"] = cv2.imencode(".png", seen)[1].tobytes()
+    return encoded
+
+
+def write_photos(folder: Path) -> Path:
+    for name, data in pictures().items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    return folder
+
+
+@cache  # composing takes longer than a run over so few photos
+def _composed(choices):
+    register()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        return compose("config", [*choices, "data=folder"])
+
+
+def config_for(photos: Path, cache_dir: Path, *overrides: str):
+    choices = tuple(word for word in overrides if "." not in word.partition("=")[0])
+    cfg = deepcopy(_composed(choices))
+    given = [word for word in overrides if word not in choices]
+    for word in (
+        *given,
+        f"data.root={photos}",
+        f"cache.dir={cache_dir}",
+        "data.train=0.4",
+        "k=[1]",
+    ):
+        name, _, value = word.partition("=")
+        OmegaConf.update(cfg, name, yaml.safe_load(value))
+    return typed(cfg)
+
+
+def run(photos: Path, cache_dir: Path, *overrides: str):
+    """Card, split and ranking of a run as it would have been recorded."""
+    config = config_for(photos, cache_dir, *overrides)
+    split = config.data.load(seed=config.seed, cache=cache_dir)
+    method = build(config, Meter())
+    check(config, split, method)
+    split = split.without(method.extract(split.images, commit=lambda: None))
+    method.fit(split)
+    ranking = method.rank(split, depth(config, split))
+    card = RunCard.of(config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db")
+    card.keep(cache_dir)
+    return card, split, ranking

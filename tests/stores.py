@@ -1,0 +1,69 @@
+"""One MLflow database for all tests of the tracking, and empty ones for those that need it."""
+
+import shutil
+
+import pytest
+
+from tests.boards import NAME, NASTY, detailed, record
+
+
+@pytest.fixture(scope="session")
+def uri(made, tmp_path_factory):
+    return f"sqlite:///{shutil.copy(made, tmp_path_factory.mktemp('mlflow'))}"
+
+
+@pytest.fixture(scope="session")
+def client(uri):
+    from outliers_bench.tracking.store import open_client
+
+    return open_client(uri)
+
+
+@pytest.fixture
+def fresh_uri(made, tmp_path):
+    """A database of a test's own, as a copy."""
+    return f"sqlite:///{shutil.copy(made, tmp_path / 'mlflow.db')}"
+
+
+@pytest.fixture(scope="session")
+def runs(uri, client):
+    """Ids of runs of two splits, with what no leaderboard counts beside them."""
+    from outliers_bench.sweeps.mlflow_parent import start_parent
+
+    ids = {
+        "old": record(uri, client, model="a", hit=0.9),
+        "a": record(uri, client, model="a", hit=1 / 3),
+        "b": record(uri, client, model="b", hit=0.7),
+        "c": record(uri, client, model="c", hit=1 / 3),
+        "d": record(uri, client, model="d", hit=0.1),
+        "else": record(uri, client, model="b", hit=0.99, fingerprint="two", identity="b2"),
+    }
+    record(uri, client, model="failed", hit=1.0, fail=True)
+    record(uri, client, model="unlabelled", hit=None)
+    parent = start_parent(client, NAME, overrides=[])
+    client.log_metric(parent, "hit_at_1", 1.0)
+    client.set_terminated(parent, "FINISHED")
+    return ids
+
+
+@pytest.fixture(scope="session")
+def table_runs(uri, client):
+    """Ids of runs with figures query by query, most of them rows of a published table."""
+    failure = "WeightsUnavailableError: no ImageNet weights of VGG16"
+    ids = {
+        "best": detailed(client, "image_matching", 30, row="image_matching"),
+        "near": detailed(client, "sift", 29, row="sift"),
+        "far": detailed(client, "cnn_scratch", 10, row="cnn_scratch"),
+        "beside": detailed(client, NASTY, 20),
+    }
+    detailed(client, "transfer_vgg16", None, row="transfer_vgg16", status="FAILED", failure="X: y")
+    detailed(client, "transfer_vgg16", None, row="transfer_vgg16", status="FAILED", failure=failure)
+    elsewhere = {"split_fingerprint": "two"}
+    little = {"data": "else", "failure": "BenchError: too little memory"}
+    detailed(
+        client, "x", None, row="transfer_mobilenet", status="FAILED", failure="ValueError: odd"
+    )
+    detailed(client, "x", None, row="transfer_resnet50", status="KILLED")
+    detailed(client, "x", None, row="transfer_resnet50v2", status="FAILED", **elsewhere)
+    detailed(client, "x", None, row="transfer_resnet50v2", status="FAILED", **little)
+    return ids

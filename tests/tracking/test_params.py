@@ -1,0 +1,41 @@
+"""A run's config as plain values: what OmegaConf, which is slow at it, would make of it."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from outliers_bench.config.paths import shipped
+from outliers_bench.config.schema import register, typed
+from outliers_bench.tracking.params import as_mapping
+
+register()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=efficientnetb7", "pca.n=500", "index.metric=euclidean"],
+        ["model=sift", "model.verify=homography", "data=folder", "data.root=here"],
+        ["model=ensemble", "model.members=[pixels,sift_vlad]"],
+        ["model=transfer_vgg16", "augment=original", "lr_schedule=original", "rerank=diffusion"],
+        ["+experiments/models_we_built=sift", "data=manifest"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_values_are_those_of_the_config(words) -> None:
+    with initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
+        composed = compose("config", overrides=[*words, "weights_dir=null"])
+    if "data=manifest" in words:
+        composed.data.path = "photos.csv"
+    config = typed(composed)
+
+    values = as_mapping(config)
+    resolved = values["model"].pop("resolved", None)
+
+    twin = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    assert values == twin
+    assert (resolved is not None) == (words[0] == "model=ensemble")
+    if resolved:
+        for label, member in zip(config.model.labels, config.model.models, strict=True):
+            known = OmegaConf.to_container(OmegaConf.structured(member), enum_to_str=True)
+            assert resolved[label] == known
