@@ -24,7 +24,7 @@ from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
 
 DEPTH = 10
@@ -98,7 +98,7 @@ def variants(names: list[str], options: argparse.Namespace) -> Iterator[list[Ind
         yield known[name]
 
 
-def measure(index: Index, search: Search, queries: np.ndarray, *, singles: int) -> Row:
+def measure(index: Index, search: GallerySearch, queries: np.ndarray, *, singles: int) -> Row:
     """Time the searcher of `search` alone, then its recall through all that a run does."""
     searcher: Searcher = search.searcher
     if isinstance(index, (KdTree, BallTree)):
@@ -178,7 +178,7 @@ def main() -> None:
     # Exact search first: by its time the others are measured.
     names = options.indexes and ["exact", *(n for n in options.indexes if n != "exact")]
     for group in variants(names, options):
-        search = Search(gallery, index=group[0], order=np.arange(options.n), meter=Meter())
+        search = GallerySearch(gallery, index=group[0], order=np.arange(options.n), meter=Meter())
         built = search.searcher
         for index in group:
             if len(group) > 1:

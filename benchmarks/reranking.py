@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.machine import facts
 from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.retrieval.indexes.exact import Exact
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter, peak_memory
 
 RERANKERS = [name for name in SCHEMAS["rerank"] if name != "spatial"]  # which needs photos
@@ -50,7 +50,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
         queries, asked = gallery, kinds
     meter = Meter.begun()  # forgets the peak until now
     before = peak_memory()
-    search = Search(
+    search = GallerySearch(
         gallery,
         index=Exact(),
         order=np.random.default_rng(1).permutation(options.n),

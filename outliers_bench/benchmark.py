@@ -15,14 +15,14 @@ from outliers_bench.duplicates.find import searched
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.audited_splits import splits
-from outliers_bench.leakage.policy import Audited
+from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.methods.build import build
 from outliers_bench.methods.method import Method
 from outliers_bench.methods.warn_unused import tell_untrained
 from outliers_bench.models.model_uris import remember
 from outliers_bench.models.precision import label_of
 from outliers_bench.reports.terminal import show, show_finished
-from outliers_bench.rescore import score_beside
+from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.saved_run import keep_card
@@ -33,7 +33,7 @@ from outliers_bench.tracking.models import fetch_model, link_model
 from outliers_bench.tracking.recorder import recorder
 from outliers_bench.tracking.runs import add_tags, find_finished, note_found
 from outliers_bench.tracking.store import check_uri, database_path
-from outliers_bench.tracking.training_logger import RecordedTraining
+from outliers_bench.tracking.training_logger import MlflowTrainingLogger
 from outliers_bench.types import IntArray, Split
 
 
@@ -41,7 +41,7 @@ class Prepared(NamedTuple):
     """A run that nothing speaks against: everything that can be refused early has been checked."""
 
     config: Config
-    audited: Audited
+    audited: AuditedSplit
     method: Method
     meter: Meter
 
@@ -124,7 +124,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         audited = audited.without(method.extract(images, commit=recording.confirm))
         split = audited.split
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
-        method.fit(split, RecordedTraining(recording))
+        method.fit(split, MlflowTrainingLogger(recording))
         ranking = method.rank(split, depth(config, split))
         evaluation = None
         if split.labelled:
@@ -133,7 +133,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
                 intervals = confidence_intervals(evaluation.per_query, seed=config.seed)
                 evaluation = replace(evaluation, intervals=intervals)
         costs = meter.costs(len(split.query))
-        beside = score_beside(config, method, audited, depth)
+        beside = score_leakage(config, method, audited, depth)
         result = Result(split, ranking, evaluation, costs, audited.leaks, beside)
         sheets = method.pictures(result) if config.pictures.queries else {}
         pictures = log_result(recording, result, config, more_sheets=sheets)

@@ -11,19 +11,19 @@ from outliers_bench.config.schema import Config
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
-from outliers_bench.leakage.policy import Audited
+from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import clean
 from outliers_bench.methods.method import Method
-from outliers_bench.result import Beside
+from outliers_bench.result import LeakageScores
 from outliers_bench.training.base import Trained
 from outliers_bench.types import Split
 
 _log = logging.getLogger(__name__)
 
 
-def score_beside(
-    config: Config, method: Method, audited: Audited, depth: Callable[[Config, Split], int]
-) -> Beside | None:
+def score_leakage(
+    config: Config, method: Method, audited: AuditedSplit, depth: Callable[[Config, Split], int]
+) -> LeakageScores | None:
     """Rank once more, with what the method has learned, and evaluate.
 
     Where leaks were reported, without them (see `clean`); where they were dropped, with them.
@@ -65,7 +65,7 @@ def score_beside(
     intervals = confidence_intervals(found.per_query, seed=config.seed)
     name: Literal["with_leaks", "without_leaks"]
     name = "with_leaks" if audited.dropped else "without_leaks"
-    return Beside(name, replace(found, intervals=intervals))
+    return LeakageScores(name, replace(found, intervals=intervals))
 
 
 def learns_from_labels(config: Config) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class LeakageScores:
     """What the same method scores on the same photos with, or without, those that leak.
 
     Parameters
@@ -53,7 +53,7 @@ class Result:
     costs : Costs
     leaks : Leaks or None
         What stands, or stood, in two parts; None where nobody looked.
-    beside : Beside or None
+    leakage_scores : Beside or None
         The other score, where there are leaks and anything is left to be scored.
     """
 
@@ -62,7 +62,7 @@ class Result:
     evaluation: Evaluation | None
     costs: Costs
     leaks: Leaks | None = None
-    beside: Beside | None = None
+    leakage_scores: LeakageScores | None = None
 
 
 @dataclass(frozen=True)

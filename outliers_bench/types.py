@@ -185,7 +185,7 @@ class Split:
         return self._once(*also, self.train, self.gallery, self.query)
 
     @property
-    def asked(self) -> ImageSet:
+    def query_and_gallery(self) -> ImageSet:
         """Every image of query and gallery once, without labels."""
         return self._once(self.gallery, self.query)
 

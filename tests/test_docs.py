@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from outliers_bench.config.paths import shipped
+from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register
 from tests.fresh import blocks, commands
 
@@ -73,7 +73,7 @@ def test_every_option_of_a_run_composes(page):
             else each.input_line
             for each in parser.parse_overrides(words)
         ]
-        with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
             assert compose("config", first), command
 
 

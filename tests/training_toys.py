@@ -12,7 +12,7 @@ import numpy as np
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.pooling import Pooling
-from outliers_bench.runtime.training_observer import Nobody
+from outliers_bench.runtime.training_observer import NullObserver
 from outliers_bench.training.dataset import images_by_row
 from outliers_bench.training.fit import Task
 from outliers_bench.training.models import CnnScratch, Transfer
@@ -24,7 +24,7 @@ WIDTH = 128  # of the backbone of `small`
 COLOURS = {"ant": (200, 60, 60), "bee": (60, 200, 60), "cat": (60, 60, 200), "dog": (160, 160, 40)}
 
 
-class Seen(Nobody):
+class Seen(NullObserver):
     """Takes down what a watcher is told; raises after an epoch if it is asked to."""
 
     def __init__(self, stop_after: int | None = None) -> None:

@@ -47,7 +47,7 @@ def measured(*, n: int, d: int, counts: list[int], repeats: int) -> dict[str, li
 
     from benchmarks.indexes import clustered
     from outliers_bench.data.content_hash import content_hash
-    from outliers_bench.retrieval.reduction.cache import fitted
+    from outliers_bench.retrieval.reduction.cache import fit_or_load
     from outliers_bench.retrieval.reduction.pca import Pca
     from outliers_bench.types import ImageSet
 
@@ -56,7 +56,7 @@ def measured(*, n: int, d: int, counts: list[int], repeats: int) -> dict[str, li
     part = ImageSet(tuple(map(str, range(n))), digests, None, (), None)  # type: ignore[arg-type]
 
     def ours(cache: Path) -> Callable[[int], object]:
-        return lambda count: fitted(
+        return lambda count: fit_or_load(
             Pca(n=count), part, labels=None, vectors_of="", load=vectors.copy, cache=cache
         )
 

@@ -53,13 +53,13 @@ def measured(*, n: int, d: int, queries: int, repeats: int) -> dict[str, list[fl
 
     from benchmarks.indexes import clustered
     from outliers_bench.retrieval.indexes.exact import Exact
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
     gallery, asked = clustered(n, d, queries, clusters=max(1, n // 40), spread=0.7, seed=0)
     order = np.random.default_rng(1).permutation(n)
 
     def ours() -> None:
-        Search(gallery, index=Exact(), order=order).rank(asked, DEPTH)
+        GallerySearch(gallery, index=Exact(), order=order).rank(asked, DEPTH)
 
     def alone() -> None:
         flat = faiss.IndexFlatIP(d)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from outliers_bench.data.download.checksum import in_words
+from outliers_bench.data.download.checksum import format_bytes
 from outliers_bench.data.image_files import usual_cache
 from outliers_bench.data.named.catalog import NAMED
 from outliers_bench.data.named.local_copy import is_here
@@ -102,7 +102,7 @@ def _list(cache: Path) -> None:
 
 
 def _row(about: About, cache: Path) -> tuple[str, ...]:
-    size = "not stated" if about.size is None else in_words(about.size)
+    size = "not stated" if about.size is None else format_bytes(about.size)
     size = size if about.files else "by hand"
     here = "yes" if is_here(about, cache) else "no"
     counts = (f"{about.images:,}", f"{about.classes:,}")

@@ -20,10 +20,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.cli.help import page, wanted
-from outliers_bench.config.hydra_errors import explain, leave
+from outliers_bench.config.hydra_errors import exit_with_error, explain
 from outliers_bench.config.hydra_speedups import spare_copies, spare_mode
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import as_called
 from outliers_bench.sweeps import parent as sweep
@@ -51,7 +51,7 @@ def job(cfg: DictConfig) -> float | None:
     asked = sweep.wants_objective()
     try:
         with sweep.recorded(cfg, overrides):
-            config = typed(cfg)
+            config = to_config(cfg)
             check_known(config.objective, config.k)
             if asked:
                 check_objective(config.objective, config.k)
@@ -66,12 +66,12 @@ def job(cfg: DictConfig) -> float | None:
         return sweep.objective(prepared) if asked else None
     except Exception as error:
         if isinstance(broken := current_sweep.failure(), BenchError):
-            leave(broken)  # nothing of the sweep can be recorded
+            exit_with_error(broken)  # nothing of the sweep can be recorded
         if hydra_config.mode is RunMode.MULTIRUN:
             _tell(error, overrides)
             raise  # the launcher goes on with the other jobs and raises this at the end
         if isinstance(error, BenchError):
-            leave(error)
+            exit_with_error(error)
         raise
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     logging.getLogger("faiss").setLevel(logging.WARNING)
     register()
     signal.signal(signal.SIGTERM, _terminate)
-    conf = str(shipped("conf"))
+    conf = str(resource_dir("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
     # Hydra takes no flag between two overrides, and says so on twelve lines.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
@@ -101,11 +101,11 @@ def main() -> None:
     spare_mode(sys.argv[1:])
     try:
         if wanted(sys.argv[1:]):
-            print(as_called(page(shipped("conf"), shipped("experiments"), sys.argv[1:])))
+            print(as_called(page(resource_dir("conf"), resource_dir("experiments"), sys.argv[1:])))
         else:
             compose_and_run()
         if sweep.finish():
-            leave(BenchError(_INCOMPLETE), UNFINISHED)
+            exit_with_error(BenchError(_INCOMPLETE), UNFINISHED)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
         with suppress(KeyboardInterrupt):  # again: the recorder goes on by itself
@@ -121,10 +121,10 @@ def main() -> None:
         if wants_traceback or not (sweeping or isinstance(error, _MISTAKES)):
             raise
         if swept or type(error).__name__ in _DEAD_WORKER:
-            leave(BenchError(_of_a_sweep(error)), UNFINISHED)
+            exit_with_error(BenchError(_of_a_sweep(error)), UNFINISHED)
         if isinstance(error, _MISTAKES):
-            leave(error)
-        leave(BenchError(f"the sweep could not begin: {failure_line(error)}"))
+            exit_with_error(error)
+        exit_with_error(BenchError(f"the sweep could not begin: {failure_line(error)}"))
 
 
 def _of_a_sweep(error: Exception) -> str:

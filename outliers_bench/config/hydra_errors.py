@@ -57,7 +57,7 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     )
 
 
-def leave(
+def exit_with_error(
     error: BenchError | HydraException | OmegaConfBaseException, code: int = USER_ERROR
 ) -> NoReturn:
     """Tell a mistake on one line of standard error, and end with an exit code."""

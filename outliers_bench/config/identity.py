@@ -9,7 +9,7 @@ from enum import Enum
 
 from outliers_bench.config.schema import Config
 from outliers_bench.data.decode import DECODER
-from outliers_bench.engines.options import resolved
+from outliers_bench.engines.options import resolve_engine
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.models.model import Model
 from outliers_bench.models.precision import label_of
@@ -44,7 +44,7 @@ def identity(config: Config, split: Split) -> str:
     values["model"] = _model(config.model)
     cache = config.cache.path
     if precision := label_of(config.model, config.engine, cache):
-        values["precision"] = f"{precision} by {resolved(config.engine, cache).kind.value}"
+        values["precision"] = f"{precision} by {resolve_engine(config.engine, cache).kind.value}"
     everything = [__version__, DECODER, split.fingerprint, values]
     said = json.dumps(everything, sort_keys=True, default=_plain)
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
@@ -52,7 +52,7 @@ def identity(config: Config, split: Split) -> str:
 
 def _model(model: Model) -> dict[str, object]:
     values = {**asdict(model), **model.space()}
-    values = {name: value for name, value in values.items() if name not in model.beside}
+    values = {name: value for name, value in values.items() if name not in model.inert_options}
     if isinstance(model, Ensemble):
         values = {name: values[name] for name in model.what_matters(list(values))}
         values["members"] = [_model(member) for member in model.models]

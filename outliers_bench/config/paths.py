@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def shipped(folder: str) -> Path:
+def resource_dir(folder: str) -> Path:
     """Where `conf` or `experiments` lies: in the wheel inside the package, in a checkout beside."""
     inside = PACKAGE / folder
     return inside if inside.is_dir() else PACKAGE.parent / folder

@@ -149,9 +149,9 @@ def _is_beside(override: str) -> bool:
 
 
 def _groups() -> list[tuple[str, list[Path]]]:
-    from outliers_bench.config.paths import shipped  # which has the schema above in it
+    from outliers_bench.config.paths import resource_dir  # which has the schema above in it
 
-    groups = config_groups(shipped("experiments"), "experiments")
+    groups = config_groups(resource_dir("experiments"), "experiments")
     return [(group, files) for group, files in groups if "/" in group]
 
 

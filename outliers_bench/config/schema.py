@@ -10,7 +10,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.config.choices import SCHEMAS
-from outliers_bench.config.paths import config_groups, shipped
+from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import Published, load_experiment
 from outliers_bench.config.resolve import complete
 from outliers_bench.data.image_files import cache_folder
@@ -151,7 +151,7 @@ class Config:
         return self.reduce if self.reduce.active else self.pca
 
 
-def typed(cfg: DictConfig) -> Config:
+def to_config(cfg: DictConfig) -> Config:
     """The composed Hydra config as checked dataclasses.
 
     Parameters
@@ -182,7 +182,7 @@ def typed(cfg: DictConfig) -> Config:
         config.model,
         shared={name: getattr(config, name) for name in SHARED},
         weights_dir=config.weights_dir,
-        conf=shipped("conf"),
+        conf=resource_dir("conf"),
     )
     config.model.check()
     config.engine.check(config.cache.path)
@@ -250,7 +250,7 @@ def register() -> None:
             store.store(group=f"schema/{group}", name=name, node=node)
     # As a second search path the folder above experiments/ would do, but that is the whole
     # checkout, .venv included, and Hydra would walk through it to list the groups.
-    experiments = shipped("experiments")
+    experiments = resource_dir("experiments")
     for group, files in config_groups(experiments, "experiments"):
         for file in files:
             node = load_experiment(file)

@@ -47,7 +47,7 @@ class _OpenVino:
         self, backbone: Network, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
     ) -> None:
         from outliers_bench.engines.model_cache import record
-        from outliers_bench.engines.openvino_convert import DIFFERENCE, converted
+        from outliers_bench.engines.openvino_convert import DIFFERENCE, convert_or_load
 
         start = time.perf_counter()
         if engine.precision is Precision.int8:
@@ -55,7 +55,7 @@ class _OpenVino:
 
             self._model = quantised(backbone, cache, sample)
         else:
-            self._model = converted(backbone, cache, sample)
+            self._model = convert_or_load(backbone, cache, sample)
         self._spent = time.perf_counter() - start  # next to nothing where the model was kept
         self._size = backbone.image_size
         self._engine = engine

@@ -27,7 +27,7 @@ DIFFERENCE = "max_relative_difference"
 _DETAIL = 300  # characters of a library's message
 
 
-def converted(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
+def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
     """The backbone as an OpenVINO model on disk; converted now if it was not before.
 
     A fresh conversion is run beside Keras on the sample, and what they differ by is kept in

@@ -97,7 +97,7 @@ def resolve(kind: EngineKind, cache: Path | None = None) -> EngineKind:
     return EngineKind.keras if gpu(cache).found else EngineKind.openvino
 
 
-def resolved(engine: Engine, cache: Path) -> Engine:
+def resolve_engine(engine: Engine, cache: Path) -> Engine:
     """The engine with what `auto` means on this machine for kind and precision.
 
     Parameters
@@ -125,4 +125,4 @@ def engine_of(network: Network, engine: Engine, cache: Path) -> Engine:
     if getattr(network, "always_f32", False):
         kind = EngineKind.auto if engine.precision is Precision.int8 else engine.kind
         engine = replace(engine, kind=kind, precision=Precision.f32)
-    return resolved(engine, cache)
+    return resolve_engine(engine, cache)

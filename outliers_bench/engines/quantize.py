@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from outliers_bench.engines.model_cache import keep, place, record
 from outliers_bench.engines.openvino_convert import (
     DIFFERENCE,
-    converted,
+    convert_or_load,
     failing_in_one_line,
     space_of,
 )
@@ -44,12 +44,12 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     Returns
     -------
     Path
-        The .xml file; see `converted`.
+        The .xml file; see `convert_or_load`.
 
     Raises
     ------
     BenchError
-        See `converted`; also if NNCF fails.
+        See `convert_or_load`; also if NNCF fails.
 
     References
     ----------
@@ -60,7 +60,7 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     if model.exists():
         return model
     images = sample()[:CALIBRATION]
-    whole = converted(backbone, cache, lambda: images[:SAMPLE])
+    whole = convert_or_load(backbone, cache, lambda: images[:SAMPLE])
 
     def make(target: Path) -> dict[str, Any]:
         _quantise(whole, target, images, name=backbone.name)

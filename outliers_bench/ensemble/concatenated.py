@@ -9,15 +9,15 @@ import numpy as np
 
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.ensemble.tuning import relevance, tuned
-from outliers_bench.features.embedding_source import Vectors
+from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 
-class ConcatenatedVectors:
+class ConcatenatedEmbeddings:
     """Normalised embeddings side by side, each times the root of its member's weight.
 
     The inner product of two of them is the weighted mean of the members' cosines, and so is their
@@ -34,7 +34,7 @@ class ConcatenatedVectors:
     """
 
     def __init__(
-        self, options: Ensemble, members: Sequence[tuple[Vectors, Meter]], meter: Meter
+        self, options: Ensemble, members: Sequence[tuple[EmbeddingSource, Meter]], meter: Meter
     ) -> None:
         self._options = options
         self._members = members
@@ -49,7 +49,9 @@ class ConcatenatedVectors:
             self._meter.absorb(own)
         return unreadable
 
-    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+    def learn(
+        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    ) -> None:
         """Let the members learn from `part`, and tune the weights on its labels if asked to."""
         if self._weights is None:
             with self._meter.stage("tune"):

@@ -126,9 +126,9 @@ class Ensemble(Model):
         lengths = [model.dimensions_on(train) for model in self.models if model.embeds]
         return None if None in lengths else sum(length or 0 for length in lengths)
 
-    def told(self, split: Split) -> dict[str, float]:
+    def diagnostics(self, split: Split) -> dict[str, float]:
         """What the members have to tell."""
-        return {name: n for model in self.models for name, n in model.told(split).items()}
+        return {name: n for model in self.models for name, n in model.diagnostics(split).items()}
 
     @property
     def variant(self) -> str:

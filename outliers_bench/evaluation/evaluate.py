@@ -80,7 +80,7 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
         per_query=per_query,
         scored=scored,
         per_class=_per_class(per_query, labels, query.classes),
-        unanswerable=len(query) - int(scored.size),
+        queries_without_relevant=len(query) - int(scored.size),
     )
 
 
@@ -111,7 +111,7 @@ class Evaluation:
         Positions of the queries that have at least one relevant gallery image.
     per_class : dict of str to dict of str to float
         Class name to mean metrics over its scored queries, with their number as `queries`.
-    unanswerable : int
+    queries_without_relevant : int
         Queries left out because nothing in the gallery is relevant to them.
     intervals : dict of str to tuple of float
         Lower and upper end of the 95% interval of each metric, where it was computed.
@@ -121,5 +121,5 @@ class Evaluation:
     per_query: dict[str, npt.NDArray[np.float64]]
     scored: IntArray
     per_class: dict[str, dict[str, float]]
-    unanswerable: int
+    queries_without_relevant: int
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 
-class Vectors(Protocol):
+class EmbeddingSource(Protocol):
     """One embedding an image: `Features` of a network, aggregated keypoints, several together."""
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that what takes long is stored; see `Method.extract`."""
         ...
 
-    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+    def learn(
+        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    ) -> None:
         """Learn from `part` what the vectors of all `images` need, and tell how it goes."""
         ...
 

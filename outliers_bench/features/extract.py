@@ -17,7 +17,7 @@ from outliers_bench.models import precision
 from outliers_bench.models.model import Describer
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status, track
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import FeatureStore, Space, Vector, file_stem
 from outliers_bench.store.writer import Writer
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
@@ -120,7 +120,9 @@ class Features:
         with self._store() as store, self._meter.stage("read"):
             return store.matrix(images.digests)
 
-    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+    def learn(
+        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    ) -> None:
         """Nothing is learned from the photos: the model is what it is."""
 
     def missing(self, images: ImageSet) -> ImageSet:

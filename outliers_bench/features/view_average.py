@@ -15,7 +15,7 @@ from outliers_bench.models.model import Extractor
 from outliers_bench.models.views import Crop, View
 from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import Space, file_stem
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
@@ -96,7 +96,9 @@ class ViewedFeatures:
             self._meter.absorb(self._of_view)
         return l2_normalise(total)
 
-    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+    def learn(
+        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    ) -> None:
         """Nothing is learned from the photos: the model is what it is."""
 
     def identity(self) -> str:

@@ -19,7 +19,7 @@ DEPTH = 1000  # hits of each query that are kept
 MOST = 1000  # rankings that are kept: each search with a photo keeps one, too
 
 
-def kept_ranking(
+def rank_or_load(
     make: Callable[[int], Ranking],
     *,
     said: Mapping[str, object],

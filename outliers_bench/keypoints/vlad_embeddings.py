@@ -16,14 +16,14 @@ from outliers_bench.keypoints.models import Vlad
 from outliers_bench.keypoints.vlad import encode, learn_vocabulary
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import FeatureStore, Space, file_stem
 from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 _AT_ONCE = 256  # images encoded between commits
 
 
-class VladVectors:
+class VladEmbeddings:
     """The VLAD vectors of a data set.
 
     A vocabulary depends on the photos it was learned on, so that they are part of the key under
@@ -50,7 +50,9 @@ class VladVectors:
         """Make sure that the keypoints of all images are stored; see `Features.compute`."""
         return self._keypoints.compute(images, commit=commit)
 
-    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:  # noqa: ARG002
+    def learn(
+        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    ) -> None:
         """Learn a vocabulary from `part` and aggregate all `images`, unless both are stored.
 
         Raises

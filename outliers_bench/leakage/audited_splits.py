@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from outliers_bench.data.source import DataSource
-from outliers_bench.leakage.policy import Audited, audit, load_split
+from outliers_bench.leakage.policy import AuditedSplit, audit, load_split
 from outliers_bench.types import Split
 
 
@@ -19,7 +19,7 @@ class SharedSplits:
     def __init__(self) -> None:
         self._sharing = False
         self._given: tuple[str, Split] | None = None
-        self._last: tuple[str, Audited] | None = None
+        self._last: tuple[str, AuditedSplit] | None = None
 
     def begin(self) -> None:
         """Share from here on; what was loaded before is forgotten."""
@@ -45,7 +45,7 @@ class SharedSplits:
 
     def audited(
         self, source: DataSource, *, seed: int, cache: Path, given: Split | None = None
-    ) -> Audited:
+    ) -> AuditedSplit:
         """The split of a source and what leaks in it; see `audit`.
 
         Parameters

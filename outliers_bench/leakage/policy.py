@@ -9,14 +9,14 @@ from pathlib import Path
 from outliers_bench.data.source import DataSource, Leakage
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.find import Leaks, find_leaks
-from outliers_bench.leakage.remove import dropped
+from outliers_bench.leakage.remove import drop_leaks
 from outliers_bench.types import ImageSet, LeftOut, Split
 
 _NAMED = 3  # pairs that an error names
 
 
 @dataclass(frozen=True, eq=False)
-class Audited:
+class AuditedSplit:
     """A split, and what was found in it.
 
     Parameters
@@ -38,7 +38,7 @@ class Audited:
         """Whether the split is without its leaks."""
         return self.whole is not self.split
 
-    def without(self, unreadable: dict[bytes, LeftOut]) -> Audited:
+    def without(self, unreadable: dict[bytes, LeftOut]) -> AuditedSplit:
         """The same without images that could not be read."""
         split = self.split.without(unreadable)
         whole = self.whole.without(unreadable) if self.dropped else split
@@ -55,10 +55,10 @@ def load_split(source: DataSource, *, seed: int, cache: Path) -> Split:
     cache : Path
         See `DataSource.load`.
     """
-    return source.load(seed=seed, cache=cache, group=partial(grouped, cache=cache))
+    return source.load(seed=seed, cache=cache, group=partial(group_near_duplicates, cache=cache))
 
 
-def audit(split: Split, leakage: Leakage, *, cache: Path) -> Audited:
+def audit(split: Split, leakage: Leakage, *, cache: Path) -> AuditedSplit:
     """Look for leaks, and do about them what was asked for.
 
     Parameters
@@ -78,27 +78,27 @@ def audit(split: Split, leakage: Leakage, *, cache: Path) -> Audited:
     """
     leaks = find_leaks(split, cache=cache)
     if not leaks or leakage is Leakage.report:
-        return Audited(split, leaks, split)
+        return AuditedSplit(split, leaks, split)
     if leakage is Leakage.drop:
-        return Audited(dropped(split, leaks), leaks, split)
+        return AuditedSplit(drop_leaks(split, leaks), leaks, split)
     if leakage is Leakage.group:
         raise BenchError(
             f"{split.name}: data.leakage=group cuts photos that are nearly the same into one part, "
-            f"but this split is ready-made and has {said(leaks)}: {_first(leaks)}; use "
+            f"but this split is ready-made and has {describe_leaks(leaks)}: {_first(leaks)}; use "
             "data.leakage=drop or data.leakage=report"
         )
     raise BenchError(
-        f"{split.name}: {said(leaks)}: {_first(leaks)}; take them out, or use data.leakage=drop or "
+        f"{split.name}: {describe_leaks(leaks)}: {_first(leaks)}; take them out, or use data.leakage=drop or "
         "data.leakage=report"
     )
 
 
-def said(leaks: Leaks) -> str:
+def describe_leaks(leaks: Leaks) -> str:
     """How many leaks there are, in words."""
-    return counted(leaks.number("exact"), leaks.number("near"), within=leaks.within)
+    return describe_pair_counts(leaks.number("exact"), leaks.number("near"), within=leaks.within)
 
 
-def counted(exact: float, near: float, *, within: bool = False) -> str:
+def describe_pair_counts(exact: float, near: float, *, within: bool = False) -> str:
     """How many pairs of copies stand in two parts, or `within` one set, in words.
 
     Examples
@@ -124,7 +124,7 @@ def _first(leaks: Leaks) -> str:
     return "; ".join(told) + (f"; and {more:,} more" if more > 0 else "")
 
 
-def grouped(images: ImageSet, *, cache: Path) -> ImageSet:
+def group_near_duplicates(images: ImageSet, *, cache: Path) -> ImageSet:
     """The images with those in one group that are nearly the same.
 
     Groups that the user gave stay together with what is nearly the same as one of them.

@@ -9,7 +9,7 @@ from outliers_bench.leakage.find import Leaks
 from outliers_bench.types import ImageSet, LeftOut, Split
 
 
-def dropped(split: Split, leaks: Leaks) -> Split:
+def drop_leaks(split: Split, leaks: Leaks) -> Split:
     """The split with each picture in one part only.
 
     It stays in query first, then in the gallery, then in train. A part without labels stays

@@ -11,7 +11,7 @@ from outliers_bench.config.schema import L2, Config
 from outliers_bench.engines.protocols import Precision
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.errors import BenchError
-from outliers_bench.features.embedding_source import Vectors
+from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.features.view_average import features_of
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.methods.embedding import Embedding
@@ -67,33 +67,33 @@ def build(config: Config, meter: Meter, *, member: str = "") -> Method:
     return Embedding(config, vectors, meter, in_f32=in_f32, member=member)
 
 
-def vectors_of(model: Model, config: Config, meter: Meter) -> Vectors:
+def vectors_of(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
     """Where the embeddings of a model come from."""
     cache = config.cache.path
     if isinstance(model, Trained):
-        from outliers_bench.training.embeddings import TrainedVectors
+        from outliers_bench.training.embeddings import TrainedEmbeddings
 
-        return TrainedVectors(model, config.engine, cache, meter)
+        return TrainedEmbeddings(model, config.engine, cache, meter)
     if isinstance(model, Vlad):
-        from outliers_bench.keypoints.vlad_embeddings import VladVectors
+        from outliers_bench.keypoints.vlad_embeddings import VladEmbeddings
 
-        return VladVectors(model, cache, meter)
+        return VladEmbeddings(model, cache, meter)
     if isinstance(model, Extractor):
         return features_of(model, config.engine, cache, meter)
     raise BenchError(f"model={model.name} has no embedding")
 
 
 def _concatenated(
-    model: Ensemble, members: Sequence[tuple[Vectors, Meter]], meter: Meter
-) -> Vectors:
-    from outliers_bench.ensemble.concatenated import ConcatenatedVectors
+    model: Ensemble, members: Sequence[tuple[EmbeddingSource, Meter]], meter: Meter
+) -> EmbeddingSource:
+    from outliers_bench.ensemble.concatenated import ConcatenatedEmbeddings
 
-    return ConcatenatedVectors(model, members, meter)
+    return ConcatenatedEmbeddings(model, members, meter)
 
 
 def _vectors_in_f32(
-    model: Model, members: Sequence[tuple[Vectors, Meter]], config: Config, meter: Meter
-) -> Vectors:
+    model: Model, members: Sequence[tuple[EmbeddingSource, Meter]], config: Config, meter: Meter
+) -> EmbeddingSource:
     """The same embeddings in float32.
 
     Of an ensemble with the weights that the run has learned, and with the run's own embeddings of

@@ -14,9 +14,9 @@ from outliers_bench.methods.warn_unused import tell_idle
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.training.base import Layer, Trained
-from outliers_bench.training.embeddings import TrainedVectors
+from outliers_bench.training.embeddings import TrainedEmbeddings
 from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ClassScores:
         self._meter = meter
         by_class = copy.copy(model)  # not by replace: it knows its backbone
         by_class.embedding = Layer.logits
-        self._logits = TrainedVectors(by_class, config.engine, config.cache.path, meter)
+        self._logits = TrainedEmbeddings(by_class, config.engine, config.cache.path, meter)
 
     def check(self, split: Split) -> None:
         """Refuse a split without anything to learn, and a re-ranking; tell of idle options."""
@@ -66,12 +66,12 @@ class ClassScores:
         """Make sure that what the training needs is there; see `Method.extract`."""
         return self._logits.compute(images, commit=commit)
 
-    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
+    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
         """Train the network; see `Method.fit`."""
         self._model.check_split(split)  # again: unreadable images may have shrunk it
         with self._meter.stage("fit"):
             self._logits.learn(split.train, split.images, watch)
-        self._meter.counts |= self._model.told(split)
+        self._meter.counts |= self._model.diagnostics(split)
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""

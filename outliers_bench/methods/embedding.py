@@ -10,16 +10,16 @@ import numpy as np
 
 from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
-from outliers_bench.features.embedding_source import Vectors
+from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.result import Result
 from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.reduction.cache import fitted
+from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.reducer import Projection
-from outliers_bench.retrieval.search import Search, put_blanks_last, tie_order
+from outliers_bench.retrieval.search import GallerySearch, put_blanks_last, tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ class Embedding:
     def __init__(
         self,
         config: Config,
-        vectors: Vectors,
+        vectors: EmbeddingSource,
         meter: Meter,
         *,
-        in_f32: Callable[[], Vectors] | None = None,
+        in_f32: Callable[[], EmbeddingSource] | None = None,
         member: str = "",
     ) -> None:
         self._in_f32 = in_f32
@@ -96,18 +96,18 @@ class Embedding:
             unreadable |= self._spatial.extract(images, commit=commit)
         return unreadable
 
-    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
+    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
         """Learn what the vectors need, and fit the reduction, if one is asked for."""
         part, config = fitting_part(split), self._config
         config.model.check_split(split)  # again: unreadable images may have shrunk it
         with self._meter.stage("fit"):
             self._vectors.learn(part, split.images, watch)
-            self._meter.counts |= config.model.told(split)
+            self._meter.counts |= config.model.diagnostics(split)
             if config.reducer.active:
                 if config.model.dimensions_on(split.train) is None:
                     self._length = self._vectors.load(part.take([0])).shape[1]
                 self.check(split)
-                self._projection = fitted(
+                self._projection = fit_or_load(
                     config.reducer,
                     part,
                     labels=part.labels,
@@ -122,7 +122,7 @@ class Embedding:
         queries = gallery if split.leave_one_out else self._reduced(split.query)
         self._meter.dimensions = gallery.shape[1]
         order = tie_order(split.gallery.digests, self._config.seed)
-        search = Search(
+        search = GallerySearch(
             gallery,
             index=self._config.index,
             order=order,
@@ -130,7 +130,7 @@ class Embedding:
             cache=self._config.cache.path,
             meter=self._meter,
         )
-        blank = self._vectors.blank(split.asked)
+        blank = self._vectors.blank(split.query_and_gallery)
         asked, images = (
             np.array([digest in blank for digest in part.digests])
             for part in (split.query, split.gallery)

@@ -15,7 +15,7 @@ from outliers_bench.methods.warn_unused import tell_idle
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class FusedRankings:
             self._meter.absorb(member.meter)
         return unreadable
 
-    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
+    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
         """Let the members learn; then the weights, on a part of train that they have not seen."""
         if self._model.learns:
             with self._meter.stage("tune"):

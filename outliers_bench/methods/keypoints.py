@@ -14,12 +14,12 @@ from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rank_by_keypoints
-from outliers_bench.keypoints.ranking_cache import kept_ranking
+from outliers_bench.keypoints.ranking_cache import rank_or_load
 from outliers_bench.methods.warn_unused import tell_idle
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
@@ -60,20 +60,20 @@ class MatchKeypoints:
         """Make sure that the keypoints of all images are stored; see `Method.extract`."""
         return self._keypoints.compute(images, commit=commit)
 
-    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
+    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
         """Nothing is learned."""
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
         gallery = self._keypoints.table(split.gallery)
-        empty = self._keypoints.empty(split.asked)
+        empty = self._keypoints.empty(split.query_and_gallery)
         self._meter.counts["images_without_keypoints"] = len(empty)
-        if 2 * len(empty) > len(split.asked):
+        if 2 * len(empty) > len(split.query_and_gallery):
             _log.warning(
                 "%d of %d photos have no keypoints, so that chance decides: "
                 "they may be too small or too plain for model=%s",
                 len(empty),
-                len(split.asked),
+                len(split.query_and_gallery),
                 self._model.name,
             )
         self._meter.dimensions = self._model.descriptor.dimensions
@@ -92,7 +92,7 @@ class MatchKeypoints:
                 meter=self._meter,
             )
 
-        return kept_ranking(
+        return rank_or_load(
             ranked,
             said={**_plain(self._model), **self._model.space(), "decoder": DECODER},
             split=split,

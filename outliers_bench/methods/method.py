@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from outliers_bench.result import Result
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Method(Protocol):
         """
         ...
 
-    def fit(self, split: Split, watch: Watcher = NOBODY) -> None:
+    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
         """Learn from the train part, or from the gallery where there is none.
 
         Parameters

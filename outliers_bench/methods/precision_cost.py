@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from outliers_bench.evaluation.evaluate import count_relevant, evaluate
-from outliers_bench.features.embedding_source import Vectors
+from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.features.extract import Features
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.normalize import l2_normalise
-from outliers_bench.retrieval.search import Search, tie_order
-from outliers_bench.runtime.training_observer import NOBODY, Watcher
+from outliers_bench.retrieval.search import GallerySearch, tie_order
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Split
 
 PREFIX = "f32_cost/"
@@ -25,8 +25,8 @@ SAMPLE = 200  # photos, where float32's features of all are not there anyway
 
 def precision_cost(
     split: Split,
-    vectors: Vectors,
-    whole: Vectors,
+    vectors: EmbeddingSource,
+    whole: EmbeddingSource,
     *,
     reduced: Callable[[FloatArray], FloatArray],
     metric: Metric,
@@ -64,11 +64,11 @@ def precision_cost(
         image's two embeddings; with labels `f32_cost/hit_at_1` and `map_at_r`, float32's score
         less this one's. Empty without images.
     """
-    stored = isinstance(whole, Features) and not len(whole.missing(split.asked))
+    stored = isinstance(whole, Features) and not len(whole.missing(split.query_and_gallery))
     part = split if stored else sampled(split)
-    unreadable = whole.compute(part.asked, commit=lambda: None)
+    unreadable = whole.compute(part.query_and_gallery, commit=lambda: None)
     part = part.without(unreadable)
-    images = part.asked
+    images = part.query_and_gallery
     if not len(images):  # all have become unreadable
         return {}
     found = [source.load(images) for source in (vectors, whole)]
@@ -104,14 +104,16 @@ class Computed:
         Of the run.
     """
 
-    def __init__(self, vectors: Vectors) -> None:
+    def __init__(self, vectors: EmbeddingSource) -> None:
         self.load, self.identity, self.blank = vectors.load, vectors.identity, vectors.blank
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:  # noqa: ARG002
-        """All of it is stored; see `Vectors.compute`."""
+        """All of it is stored; see `EmbeddingSource.compute`."""
         return {}
 
-    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+    def learn(
+        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    ) -> None:
         """What there was to learn was learned."""
 
 
@@ -189,7 +191,7 @@ def _scores(
 ) -> dict[str, float]:
     gallery = load(split.gallery)
     queries = gallery if split.leave_one_out else load(split.query)
-    search = Search(
+    search = GallerySearch(
         gallery,
         index=Exact(metric=metric),
         order=tie_order(split.gallery.digests, seed),

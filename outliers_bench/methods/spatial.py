@@ -51,7 +51,7 @@ class SpatialRerank:
     def rerank(self, ranking: Ranking, split: Split) -> Ranking:
         """Re-order the shortlist of every query."""
         gallery = self._keypoints.table(split.gallery)
-        empty = self._keypoints.empty(split.asked)
+        empty = self._keypoints.empty(split.query_and_gallery)
         self._meter.counts["rerank_images_without_keypoints"] = len(empty)
         queries = gallery if split.leave_one_out else self._keypoints.table(split.query)
         # A part of searching: a query has its answer only after it.

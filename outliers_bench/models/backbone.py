@@ -17,7 +17,7 @@ from outliers_bench.engines.protocols import Embedder, check_size
 from outliers_bench.errors import BenchError
 from outliers_bench.models.applications import application, module_of, preprocess
 from outliers_bench.models.model import Extractor
-from outliers_bench.models.model_uris import is_model_uri, located
+from outliers_bench.models.model_uris import is_model_uri, resolve_uri
 from outliers_bench.models.pooling import Pooling, with_pooling
 from outliers_bench.models.weight_files import SUFFIXES
 from outliers_bench.runtime.option_labels import weights_label
@@ -128,7 +128,7 @@ class Backbone(Extractor):
         if self.weights == "random":
             return f"random-{self.random_seed}@{_keras_version()}"
         check_weight_file(self.weights)
-        return digest_of(located(self.weights))
+        return digest_of(resolve_uri(self.weights))
 
     def imagenet_identity(self) -> str:
         """What tells the ImageNet weights from others."""
@@ -179,7 +179,7 @@ class Backbone(Extractor):
             keras.utils.set_random_seed(self.random_seed)
         network = self.network(pretrained=self.weights == "imagenet")
         if self.weights not in ("imagenet", "random"):
-            self.load(network, located(self.weights))
+            self.load(network, resolve_uri(self.weights))
         return network
 
     def network(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
@@ -224,7 +224,7 @@ def _keras_version() -> str:
 
 def check_weight_file(weights: str) -> None:
     """Raise `BenchError` for a path that is no file of weights, by its name."""
-    path = located(weights)
+    path = resolve_uri(weights)
     if is_model_uri(weights) and path == Path(weights):
         return  # to be fetched
     if path.is_file():

@@ -47,7 +47,7 @@ class Model:
         return (weights,) if isinstance(weights, str) and is_model_uri(weights) else ()
 
     @property
-    def beside(self) -> tuple[str, ...]:
+    def inert_options(self) -> tuple[str, ...]:
         """Options that change no figure."""
         return ()
 
@@ -56,7 +56,7 @@ class Model:
         length: int | None = getattr(self, "dimensions", None)
         return length
 
-    def told(self, split: Split) -> dict[str, float]:  # noqa: ARG002 - nothing, as a rule
+    def diagnostics(self, split: Split) -> dict[str, float]:  # noqa: ARG002 - nothing, as a rule
         """Counts of what whoever reads the figures of a split should know."""
         return {}
 

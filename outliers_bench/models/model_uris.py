@@ -18,7 +18,7 @@ def remember(uri: str, path: Path) -> None:
     _fetched[uri] = path
 
 
-def located(weights: str) -> Path:
+def resolve_uri(weights: str) -> Path:
     """The file that `weights` names.
 
     Parameters

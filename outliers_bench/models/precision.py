@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from outliers_bench.engines.options import Engine, engine_of, resolved
+from outliers_bench.engines.options import Engine, engine_of, resolve_engine
 from outliers_bench.engines.protocols import Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Model
@@ -106,7 +106,7 @@ def precision_of(model: Model, engine: Engine, cache: Path) -> Precision:
         Where it is kept whether there is a GPU.
     """
     if any(_has_network(part) for part in _parts(model)):
-        return resolved(engine, cache).precision
+        return resolve_engine(engine, cache).precision
     return Precision.f32
 
 

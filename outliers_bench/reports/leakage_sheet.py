@@ -8,7 +8,7 @@ import numpy as np
 
 from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.leakage.find import Leaks
-from outliers_bench.leakage.policy import said
+from outliers_bench.leakage.policy import describe_leaks
 from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, Colour, bgr, font, line, photo
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import RGB
@@ -72,7 +72,7 @@ def _head(sheet: BGR, leaks: Leaks, name: str, shown: int) -> None:
 
     band = Image.new("RGB", (sheet.shape[1] - 2 * _MARGIN, _HEADER), PAPER)
     draw = ImageDraw.Draw(band)
-    draw.text((0, 0), f"{name}   |   {said(leaks)}", fill=_INK, font=font(20))
+    draw.text((0, 0), f"{name}   |   {describe_leaks(leaks)}", fill=_INK, font=font(20))
     which = "" if shown == len(leaks) else f"{shown} of them, "
     order = f"{which}the least alike first; likeness is the correlation of their details"
     draw.text((0, 27), order, fill=_FAINT, font=font(14))

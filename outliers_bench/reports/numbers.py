@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from outliers_bench.evaluation.metric_names import is_score
-from outliers_bench.leakage.policy import counted
+from outliers_bench.leakage.policy import describe_pair_counts
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Costs
 
@@ -171,8 +171,10 @@ def counts(result: Result) -> list[tuple[str, str]]:
     ]
     left_out = Counter(item.kind for item in split.left_out)
     reasons = [f"{n:,} {kind.replace('_', ' ')}" for kind, n in left_out.items()]
-    if result.evaluation is not None and result.evaluation.unanswerable:
-        reasons.append(f"{result.evaluation.unanswerable:,} queries with nothing to find")
+    if result.evaluation is not None and result.evaluation.queries_without_relevant:
+        reasons.append(
+            f"{result.evaluation.queries_without_relevant:,} queries with nothing to find"
+        )
     return [*found, ("left out", ", ".join(reasons) or "nothing")]
 
 
@@ -194,7 +196,7 @@ def leaks(metrics: Mapping[str, float]) -> str:
         return ""
     two_labels = metrics.get("leaks_two_labels", 0.0)
     within = "leaks_gallery_gallery" in metrics
-    told = counted(exact, near, within=within) + (
+    told = describe_pair_counts(exact, near, within=within) + (
         f", {two_labels:,.0f} under two labels" if two_labels else ""
     )
     for name, words in (("without", "without them"), ("with", "with them")):
@@ -212,7 +214,7 @@ def audit(result: Result) -> list[tuple[str, str]]:
         return []
     counts = result.leaks.counts()
     metrics = {} if result.evaluation is None else result.evaluation.metrics
-    beside = {} if result.beside is None else result.beside.metrics
+    beside = {} if result.leakage_scores is None else result.leakage_scores.metrics
     told = leaks({**metrics, **beside, **counts}) or "none found"
     if unjudged := counts.get("leaks_unjudged", 0):
         told += f"; {unjudged:,} photos too small or too flat to look for near copies"

@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.ties import dropped, pair_similarities, settled
+from outliers_bench.retrieval.ties import drop_self, pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.files import digest_of, keep, read
 from outliers_bench.types import FloatArray, IntArray
 from outliers_bench.version import __version__
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 BLOCK_ROWS = 1024  # gallery items whose neighbours are looked for at a time
 _SPARE = 8  # fetched beyond what is wanted: what BLAS has rounded may change places
@@ -27,7 +27,7 @@ _ROUNDING = 2e-6  # by which BLAS may differ between two equal pairs of unit vec
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class NeighborGraph:
     """The nearest others of every gallery item, itself left out by identity.
 
     Parameters
@@ -61,10 +61,12 @@ class Neighbours:
         if without is None:
             return self.positions[items, :k], self.similarities[items, :k]
         positions = self.positions[items, : k + 1]
-        return dropped(positions, self.similarities[items, : k + 1], positions == without[:, None])
+        return drop_self(
+            positions, self.similarities[items, : k + 1], positions == without[:, None]
+        )
 
 
-def neighbours(search: Search, k: int) -> Neighbours:
+def neighbours(search: GallerySearch, k: int) -> NeighborGraph:
     """The k nearest of every gallery item, by exhaustive search whatever the index.
 
     Parameters
@@ -94,16 +96,16 @@ def neighbours(search: Search, k: int) -> Neighbours:
         return graph
 
 
-def _found(search: Search, k: int) -> Neighbours:
+def _found(search: GallerySearch, k: int) -> NeighborGraph:
     n = len(search.gallery)
     positions, similarities = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     for rows, near, scores in _searched(search, k + 1):
         own = near == np.arange(rows.start, rows.stop)[:, None]
-        positions[rows], similarities[rows] = dropped(near, scores, own)
-    return Neighbours(positions, similarities)
+        positions[rows], similarities[rows] = drop_self(near, scores, own)
+    return NeighborGraph(positions, similarities)
 
 
-def _searched(search: Search, k: int) -> Iterator[tuple[slice, IntArray, FloatArray]]:
+def _searched(search: GallerySearch, k: int) -> Iterator[tuple[slice, IntArray, FloatArray]]:
     """The nearest k of every gallery item, itself among them, a block of items at a time."""
     gallery, order, n = search.gallery, search.order, len(search.gallery)
     everything = Exact(metric=Metric.inner_product).build(search.ordered)
@@ -114,7 +116,7 @@ def _searched(search: Search, k: int) -> Iterator[tuple[slice, IntArray, FloatAr
         places = everything.search(gallery[rows], fetch)[0]
         near = order[places]
         scores = pair_similarities(gallery[rows], gallery, near)
-        near, scores = settled(near, scores, order)
+        near, scores = sorted_with_ties(near, scores, order)
         near, scores, last = near[:, :k], scores[:, :k], scores[:, -1]
         # What was not fetched may be as near: which of the equals were, is chance.
         tied = scores[:, -1] <= last + _ROUNDING if fetch < n else np.zeros(len(near), dtype=bool)
@@ -137,13 +139,13 @@ def _among_all(
     return positions[same.ravel()], scores[same.ravel()]
 
 
-def _read(path: Path, shape: tuple[int, int]) -> Neighbours | None:
+def _read(path: Path, shape: tuple[int, int]) -> NeighborGraph | None:
     arrays = read(path)
     if arrays is None or {"positions", "similarities"} - arrays.keys():
         return None
     positions, similarities = arrays["positions"], arrays["similarities"]
     whole = positions.shape == similarities.shape == shape
-    return Neighbours(positions.astype(np.int64), similarities) if whole else None
+    return NeighborGraph(positions.astype(np.int64), similarities) if whole else None
 
 
 def powers(similarities: FloatArray, exponent: float) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import FloatArray, IntArray
 
@@ -17,7 +17,7 @@ MOST_QUERIES = 1000  # compared with exhaustive search, evenly spread over all
 _ROUNDING = 1e-6  # of scores, of which equals may differ by it
 
 
-def recall_at_10(search: Search, queries: FloatArray, *, depth: int = AT) -> float | None:
+def recall_at_10(search: GallerySearch, queries: FloatArray, *, depth: int = AT) -> float | None:
     """Share of the ten nearest gallery items that an index finds, measured by exhaustive search.
 
     An item as near as the tenth counts as found, whichever of the equals an index returns. A
@@ -63,7 +63,7 @@ def recall_at_10(search: Search, queries: FloatArray, *, depth: int = AT) -> flo
     return float(as_near.mean())
 
 
-def _similarity(search: Search, queries: FloatArray, items: IntArray) -> FloatArray:
+def _similarity(search: GallerySearch, queries: FloatArray, items: IntArray) -> FloatArray:
     """Of each query and its items, shape (n_query, depth)."""
     found = search.items(items.ravel()).reshape(*items.shape, -1)
     if search.index.metric is Metric.euclidean:

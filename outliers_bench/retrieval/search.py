@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.cache import built
+from outliers_bench.retrieval.indexes.cache import build_or_load
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.normalize import l2_normalise
-from outliers_bench.retrieval.ties import compare_again, dropped, settle
+from outliers_bench.retrieval.ties import compare_again, drop_self, sort_with_ties
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
@@ -41,7 +41,7 @@ def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
     return np.argsort(np.frombuffer(b"".join(hashes), dtype=">u8"), kind="stable")
 
 
-class Search:
+class GallerySearch:
     """A gallery that any vectors can be compared with.
 
     Beside the gallery that it is given, an exact search holds one copy, in the order of ties and
@@ -84,7 +84,7 @@ class Search:
         self.leave_one_out = leave_one_out
         self.cache = cache
         self.meter = meter or Meter()
-        self.last: Search = self
+        self.last: GallerySearch = self
         self._given = gallery
 
     @property
@@ -107,9 +107,9 @@ class Search:
             return l2_normalise(self._given, order=positions)
         return self._given[positions]
 
-    def over(self, gallery: FloatArray) -> Search:
+    def over(self, gallery: FloatArray) -> GallerySearch:
         """The same search over other vectors of the same items, noted as `last`."""
-        self.last = Search(
+        self.last = GallerySearch(
             gallery,
             index=self.index,
             order=self.order,
@@ -148,18 +148,18 @@ class Search:
         for rows in _blocks(len(queries), fetch):
             with self.meter.stage("search"):
                 places, found = searcher.search(queries[rows], fetch)
-            settle(places, found)
+            sort_with_ties(places, found)
             if self.index.exact:
                 compare_again(queries[rows], self.ordered, places, found, self.index.metric)
             if itself is not None:
-                places, found = dropped(places, found, places == itself[rows][:, None])
+                places, found = drop_self(places, found, places == itself[rows][:, None])
             indices[rows], scores[rows] = self.order[places[:, :depth]], found[:, :depth]
         return Ranking(indices, scores)
 
     @cached_property
     def searcher(self) -> Searcher:
         """The index, built or, where it was kept, read."""
-        return built(self.index, lambda: self.ordered, cache=self.cache, meter=self.meter)
+        return build_or_load(self.index, lambda: self.ordered, cache=self.cache, meter=self.meter)
 
     @property
     def ordered(self) -> FloatArray:

@@ -12,7 +12,7 @@ PAIR_VALUES = 500_000  # numbers gathered at a time to compare pairs of vectors;
 _ROUNDING = 2e-6  # by which BLAS may differ for equal pairs, in squares of the query's length
 
 
-def settle(places: IntArray, scores: FloatArray) -> None:
+def sort_with_ties(places: IntArray, scores: FloatArray) -> None:
     """Sort rows by falling score, in place; equal scores by place, which is the given order.
 
     Most rows of a short ranking come sorted from an index, and without equals; they are left alone.
@@ -60,7 +60,7 @@ def compare_again(
         row, column = rows[start : start + size], columns[start : start + size]
         items = gallery[places[row, column]]
         scores[row, column] = _compare(queries[row], items, metric)
-    settle(places, scores)
+    sort_with_ties(places, scores)
     for row in _tied_at_cut(scores, len(gallery)):
         everything = _compare(queries[row], gallery, metric)
         best = np.argsort(-everything, kind="stable")[: places.shape[1]]
@@ -108,7 +108,7 @@ def pair_similarities(vectors: FloatArray, gallery: FloatArray, positions: IntAr
     return found
 
 
-def settled(
+def sorted_with_ties(
     positions: IntArray, scores: FloatArray, order: IntArray
 ) -> tuple[IntArray, FloatArray]:
     """Rows sorted by falling score, equal scores by their item's place in `order`."""
@@ -117,7 +117,7 @@ def settled(
     return np.take_along_axis(positions, best, axis=1), np.take_along_axis(scores, best, axis=1)
 
 
-def dropped(
+def drop_self(
     positions: IntArray, scores: FloatArray, unwanted: BoolArray
 ) -> tuple[IntArray, FloatArray]:
     """Rows without their one unwanted entry; without the last one where there is none."""

@@ -42,7 +42,7 @@ class TrainedNetwork:
     fresh: bool
 
 
-class Watcher(Protocol):
+class TrainingObserver(Protocol):
     """Who is told how a training goes."""
 
     def confirm(self) -> object:
@@ -57,13 +57,13 @@ class Watcher(Protocol):
         """The training has ended; its files may be taken from the folder now."""
         ...
 
-    def named(self, label: str) -> Watcher:
+    def named(self, label: str) -> TrainingObserver:
         """A watcher for one of several networks of a run, whose figures are told apart by label."""
         ...
 
 
-class Nobody:
-    """A `Watcher` that looks away."""
+class NullObserver:
+    """A `TrainingObserver` that looks away."""
 
     def confirm(self) -> None:
         """Nothing is refused."""
@@ -74,9 +74,9 @@ class Nobody:
     def trained(self, network: TrainedNetwork) -> None:
         """Nothing is taken."""
 
-    def named(self, label: str) -> Nobody:  # noqa: ARG002 - nobody is told
+    def named(self, label: str) -> NullObserver:  # noqa: ARG002 - nobody is told
         """The same nobody."""
         return self
 
 
-NOBODY = Nobody()
+NULL_OBSERVER = NullObserver()

@@ -18,7 +18,7 @@ from outliers_bench.models.model_uris import remember
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.queries import Queries, WithQueries
 from outliers_bench.serving.recorded_config import config_of
-from outliers_bench.serving.saved_run import RunCard
+from outliers_bench.serving.saved_run import SavedRun
 from outliers_bench.types import RGB, ImageReader, ImageSet, LeftOut, Ranking, Split
 
 
@@ -70,7 +70,7 @@ class Answer:
     images: ImageSet
 
 
-def search(card: RunCard, asked: Queries, *, n: int, cache: Path) -> Answer:
+def search(card: SavedRun, asked: Queries, *, n: int, cache: Path) -> Answer:
     """Find the photos of a run's gallery that are most like others.
 
     What the run has computed is taken from the cache; nothing is recorded.
@@ -96,7 +96,7 @@ def search(card: RunCard, asked: Queries, *, n: int, cache: Path) -> Answer:
         return _search(card, asked, n=n, cache=cache)
 
 
-def _search(card: RunCard, asked: Queries, *, n: int, cache: Path) -> Answer:
+def _search(card: SavedRun, asked: Queries, *, n: int, cache: Path) -> Answer:
     config = config_of({**card.config, "cache": {"dir": str(cache)}})
     for uri, place in card.fetched.items():
         remember(uri, Path(place))
@@ -129,13 +129,13 @@ def _search(card: RunCard, asked: Queries, *, n: int, cache: Path) -> Answer:
     return Answer(hits, unreadable, gone, gallery)
 
 
-def _started_from(card: RunCard) -> AbstractContextManager[object]:
+def _started_from(card: SavedRun) -> AbstractContextManager[object]:
     """The run's working directory, from where paths in its config count, if it is still there."""
     folder = Path(card.folder)
     return chdir(folder) if folder.is_dir() else nullcontext()
 
 
-def _gone(card: RunCard, cache: Path) -> dict[str, str]:
+def _gone(card: SavedRun, cache: Path) -> dict[str, str]:
     if card.root is None:
         return {}
     names = card.gallery.names
@@ -174,7 +174,7 @@ def _hits(
 class _OfSource:
     """Reads photos that are no files as their source does, which is asked only when one is read."""
 
-    card: RunCard
+    card: SavedRun
     config: Config
     cache: Path
     lock: Lock = field(default_factory=Lock)

@@ -16,14 +16,14 @@ from outliers_bench.methods.build import build
 from outliers_bench.models.model_uris import remember
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.recorded_config import config_of
-from outliers_bench.serving.saved_run import RunCard, find_card
+from outliers_bench.serving.saved_run import SavedRun, find_card
 from outliers_bench.tracking.lookup import KnownRun, check_recorded, download, known_run
 from outliers_bench.tracking.models import fetch_model
 from outliers_bench.tracking.recorder import Recorder, recorder
 from outliers_bench.tracking.store import database_path, resolve_uri
 
 
-def from_mlflow(run: str, *, uri: str, near: Path, given: bool) -> RunCard:
+def from_mlflow(run: str, *, uri: str, near: Path, given: bool) -> SavedRun:
     """The card of a run that MLflow knows, kept from here on.
 
     Takes seconds: MLflow is imported, and the photos are looked for and cut again.
@@ -64,7 +64,7 @@ def from_mlflow(run: str, *, uri: str, near: Path, given: bool) -> RunCard:
 
 def _rebuilt(
     known: KnownRun, values: dict[str, Any], process: Recorder, *, cache: Path, uri: str
-) -> RunCard:
+) -> SavedRun:
     """The card that the run would have left, if its photos are still what they were."""
     config = config_of({**values, "cache": {"dir": str(cache)}})
     for address in config.model.model_uris:
@@ -82,7 +82,7 @@ def _rebuilt(
             f"(split {split.fingerprint[:8]}, then {then[:8]}), and the cache does not know which "
             f"it had; run it again: python -m outliers_bench {known.tags.get('overrides', '')}"
         )
-    card = RunCard.of(config, split, run_id=known.run_id, name=known.name, uri=uri)
+    card = SavedRun.of(config, split, run_id=known.run_id, name=known.name, uri=uri)
     return replace(card, config=values, finished=0.0)
 
 
@@ -101,7 +101,7 @@ def _values(known: KnownRun, process: Recorder) -> dict[str, Any]:
     return values
 
 
-def open_run(run: str, *, uri: str, cache: str | None) -> tuple[RunCard, Path]:
+def open_run(run: str, *, uri: str, cache: str | None) -> tuple[SavedRun, Path]:
     """A finished run, and the directory of what it has computed.
 
     Parameters

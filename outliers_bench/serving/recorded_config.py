@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.config.choices import SCHEMAS
-from outliers_bench.config.schema import Config, register, typed
+from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.errors import BenchError
 
 _TOLD_BESIDE = ("resolved",)  # what an ensemble's members stand for: read again from conf/
@@ -39,7 +39,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
             "the run was recorded by another version, whose options this one does not know "
             f"({str(error).splitlines()[0]}); run it again"
         ) from error
-    return typed(config)
+    return to_config(config)
 
 
 def schema_of(group: str, values: Mapping[str, Any]) -> type:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outliers_bench.data.image_files import FileReader
-from outliers_bench.models.model_uris import located
+from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.serving.image_table import (
     Undecoded,
     bytes_to_texts,
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class RunCard:
+class SavedRun:
     """A finished run, as far as searching its gallery needs it.
 
     Parameters
@@ -77,7 +77,7 @@ class RunCard:
     gallery: ImageSet
 
     @classmethod
-    def of(cls, config: Config, split: Split, *, run_id: str, name: str, uri: str) -> RunCard:
+    def of(cls, config: Config, split: Split, *, run_id: str, name: str, uri: str) -> SavedRun:
         """The card of a run that has just ended; `split` is what was ranked in the end."""
         reader = split.gallery.reader
         return cls(
@@ -88,7 +88,7 @@ class RunCard:
             finished=time.time(),
             folder=str(Path.cwd()),
             config={k: v for k, v in as_mapping(config).items() if k != "tracking"},
-            fetched={model: str(located(model)) for model in config.model.model_uris},
+            fetched={model: str(resolve_uri(model)) for model in config.model.model_uris},
             root=str(reader.root) if isinstance(reader, FileReader) else None,
             train=replace(split.train, reader=Undecoded()),
             gallery=replace(split.gallery, reader=Undecoded()),
@@ -123,12 +123,12 @@ class RunCard:
 
 
 def keep_card(config: Config, split: Split, run: RunHandle) -> None:
-    """Leave the card of a finished run in its cache; see `RunCard.of`."""
-    card = RunCard.of(config, split, run_id=run.run_id, name=run.name, uri=run.uri)
+    """Leave the card of a finished run in its cache; see `SavedRun.of`."""
+    card = SavedRun.of(config, split, run_id=run.run_id, name=run.name, uri=run.uri)
     card.keep(config.cache.path)
 
 
-def find_card(cache: Path, run: str, *, uri: str) -> RunCard | None:
+def find_card(cache: Path, run: str, *, uri: str) -> SavedRun | None:
     """The card of a run.
 
     Parameters
@@ -161,7 +161,7 @@ def find_card(cache: Path, run: str, *, uri: str) -> RunCard | None:
     return _read(max(here)[1]) if here else None
 
 
-def _read(path: Path) -> RunCard | None:
+def _read(path: Path) -> SavedRun | None:
     said = _said(path)
     arrays = read(_photos_file(path.parent, path.stem.rpartition("-")[2]))
     if arrays is None or said.pop("format", None) != _FORMAT:
@@ -169,7 +169,7 @@ def _read(path: Path) -> RunCard | None:
     try:
         classes = bytes_to_texts(arrays["classes"])
         train, gallery = (part_of(part, arrays, classes) for part in _PARTS)
-        return RunCard(**said, train=train, gallery=gallery)
+        return SavedRun(**said, train=train, gallery=gallery)
     except Exception:  # damaged in any way: MLflow has it all
         return None
 

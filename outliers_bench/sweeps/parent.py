@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.config import published
-from outliers_bench.config.hydra_errors import leave
+from outliers_bench.config.hydra_errors import exit_with_error
 from outliers_bench.config.hydra_speedups import compose_once
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
@@ -49,7 +49,7 @@ class ParentRun(Callback):
         try:
             self._begin(config)
         except (BenchError, HydraException, OmegaConfBaseException) as error:
-            leave(error)  # of a mere exception Hydra would warn, and go on
+            exit_with_error(error)  # of a mere exception Hydra would warn, and go on
 
     def _begin(self, config: DictConfig) -> None:
         splits.begin()

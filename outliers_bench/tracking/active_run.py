@@ -37,7 +37,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Recording:
+class ActiveRun:
     """A run that is being recorded, by a process that may still be starting.
 
     Parameters
@@ -137,7 +137,7 @@ def start_run(
     parent: Any = None,  # noqa: ANN401 - what `parent_run` gives
     overrides: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
-) -> Iterator[Recording]:
+) -> Iterator[ActiveRun]:
     """Record a run from here to the end of the `with` block.
 
     Does not wait for MLflow: what takes long should `confirm` first that it will be recorded.
@@ -183,7 +183,7 @@ def start_run(
         datasets=datasets(split, values["data"], address=config.data.address()),
     )
     process = recorder(tracking["uri"])
-    recording = Recording(process, process.submit(begin, beginning, parent), overrides)
+    recording = ActiveRun(process, process.submit(begin, beginning, parent), overrides)
     try:
         with _sigterm_raises():
             yield recording
@@ -222,7 +222,7 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
     }
 
 
-def _end_broken(recording: Recording, status: str, error: BaseException) -> None:
+def _end_broken(recording: ActiveRun, status: str, error: BaseException) -> None:
     """End a run that has failed; what goes wrong in that must not hide why it failed."""
     try:
         recording.end(status, failure_line(error), timeout=LAST_WORD)

@@ -16,7 +16,7 @@ from outliers_bench.data.opencv import opencv
 from outliers_bench.reports.contact_sheet import contact_sheets
 from outliers_bench.reports.leakage_sheet import leaks_sheet
 from outliers_bench.result import Result
-from outliers_bench.tracking.active_run import Recording
+from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.artifacts import write_tables
 from outliers_bench.tracking.description import describe_result
 from outliers_bench.types import RGB
@@ -52,9 +52,9 @@ def metrics_of(result: Result) -> dict[str, float]:
     left_out = Counter[str](item.kind for item in split.left_out)
     scores = {} if result.evaluation is None else result.evaluation.metrics
     intervals = {} if result.evaluation is None else dict(result.evaluation.intervals)
-    if result.beside is not None:
-        scores = {**scores, **result.beside.metrics}
-        intervals |= result.beside.intervals
+    if result.leakage_scores is not None:
+        scores = {**scores, **result.leakage_scores.metrics}
+        intervals |= result.leakage_scores.intervals
     numbers: dict[str, float | None] = {
         **scores,  # first, as MLflow's pages keep the order
         **({} if result.leaks is None else result.leaks.counts()),
@@ -75,14 +75,14 @@ def metrics_of(result: Result) -> dict[str, float]:
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }
     if result.evaluation is not None:
-        numbers["queries_unanswerable"] = result.evaluation.unanswerable
+        numbers["queries_unanswerable"] = result.evaluation.queries_without_relevant
     for name, (low, high) in intervals.items():
         numbers |= {f"ci95/{name}_low": low, f"ci95/{name}_high": high}
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
 def log_result(
-    recording: Recording,
+    recording: ActiveRun,
     result: Result,
     config: Config,
     *,

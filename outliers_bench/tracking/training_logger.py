@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.reports.curves import training_curves
 from outliers_bench.result import RunHandle
-from outliers_bench.tracking.active_run import Recording
+from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.keras_model import KerasModel
 from outliers_bench.tracking.models import NAME, link_model, log_model
 from outliers_bench.tracking.runs import log_epochs
@@ -31,7 +31,7 @@ _UNFIT = re.compile(r"[^\w-]+")  # for the names of metrics, models and files al
 _log = logging.getLogger(__name__)
 
 
-class RecordedTraining:
+class MlflowTrainingLogger:
     """A `Watcher` that records in MLflow.
 
     Each epoch becomes a step of the run's metrics (`loss`, `accuracy`, `top_5_accuracy`, the same
@@ -47,19 +47,19 @@ class RecordedTraining:
         Tells the figures of several networks of one run apart, by standing before their names.
     """
 
-    def __init__(self, recording: Recording, label: str = "") -> None:
+    def __init__(self, recording: ActiveRun, label: str = "") -> None:
         self._recording = recording
         self._label = _UNFIT.sub("_", label).strip("_")
         self._sent: dict[int, Future[None]] = {}
         self._complained = False
 
     def confirm(self) -> RunHandle:
-        """Wait until the run has begun; see `Recording.confirm`."""
+        """Wait until the run has begun; see `ActiveRun.confirm`."""
         return self._recording.confirm()
 
-    def named(self, label: str) -> RecordedTraining:
+    def named(self, label: str) -> MlflowTrainingLogger:
         """One for another network of the same run."""
-        return RecordedTraining(self._recording, f"{self._label}_{label}")
+        return MlflowTrainingLogger(self._recording, f"{self._label}_{label}")
 
     def epoch(self, number: int, figures: Mapping[str, float]) -> None:
         """Send the figures of an epoch, without waiting for MLflow.

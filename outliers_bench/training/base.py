@@ -14,7 +14,7 @@ from outliers_bench.engines.protocols import check_size
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone, digest_of
 from outliers_bench.models.model import Model
-from outliers_bench.models.model_uris import located
+from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.views import Views
 from outliers_bench.runtime.option_labels import joined, unusual, weights_label
 from outliers_bench.store.features import Space
@@ -77,7 +77,7 @@ class Trained(TrainingOptions, Model):
         return self.rank_by is RankBy.embedding
 
     @property
-    def beside(self) -> tuple[str, ...]:
+    def inert_options(self) -> tuple[str, ...]:
         """Options that change no figure."""
         how = tuple(option.name for option in fields(TrainingOptions)) if self.ready else ()
         return (*how, *_OF_WORK, *(() if self.embeds else ("embedding",)))
@@ -125,7 +125,7 @@ class Trained(TrainingOptions, Model):
                 f"model.views.scales={self.views.scales}: {self.name} is trained for images of "
                 f"{self.image_size} pixels; leave scales at [1]"
             )
-        if self.ready and (path := located(self.weights)).is_file():
+        if self.ready and (path := resolve_uri(self.weights)).is_file():
             self.check_saved(path)
 
     def check_saved(self, path: Path) -> None:
@@ -167,7 +167,7 @@ class Trained(TrainingOptions, Model):
                 "class, so there is nothing to tell apart"
             )
 
-    def told(self, split: Split) -> dict[str, float]:
+    def diagnostics(self, split: Split) -> dict[str, float]:
         """How many queries are of classes that the network has never seen."""
         if self.ready or split.query.labels is None or split.train.labels is None:
             return {}
@@ -187,7 +187,7 @@ class Trained(TrainingOptions, Model):
 
     def space(self) -> Space:
         """The weights' identity, where they are not decided by the training; see `Model.space`."""
-        return {"weights": digest_of(located(self.weights))} if self.ready else {}
+        return {"weights": digest_of(resolve_uri(self.weights))} if self.ready else {}
 
     def recipe(self) -> dict[str, Any]:
         """Everything that the trained weights depend on, but the photos; JSON can write it."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.training_observer import Watcher
+from outliers_bench.runtime.training_observer import TrainingObserver
 from outliers_bench.store.files import written
 from outliers_bench.training.augment import restart_draws
 from outliers_bench.training.dataset import Examples
@@ -24,7 +24,7 @@ _WRITING = "writing.weights.h5"  # Keras asks for that suffix
 _log = logging.getLogger(__name__)
 
 
-class Course:
+class TrainingCallback:
     """What happens beside the steps; its methods are Keras' callbacks.
 
     After every epoch the weights with the optimiser's state are in `folder`, and then, in one
@@ -55,7 +55,7 @@ class Course:
         options: TrainingOptions,
         examples: Examples,
         folder: Path,
-        watch: Watcher,
+        watch: TrainingObserver,
         *,
         show: Callable[[int, str], None],
         name: str,

@@ -17,12 +17,12 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
 from outliers_bench.features.view_average import ViewedFeatures, features_of
-from outliers_bench.models.model_uris import located
+from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.views import Crop
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status
-from outliers_bench.runtime.training_observer import NOBODY, TrainedNetwork, Watcher
+from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import digest_of
 from outliers_bench.training.base import Layer, Trained
 from outliers_bench.training.compile import precision_of
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 
-class TrainedVectors:
+class TrainedEmbeddings:
     """Trains a network on the train part, or takes one that was, and embeds with it.
 
     A trained network is kept under everything it depends on, photos and labels included, so that
@@ -67,7 +67,7 @@ class TrainedVectors:
         self._frozen: Features | None = None
         self._pixels: KeptPixels | None = None
         if option.ready:
-            self._use(located(option.weights))
+            self._use(resolve_uri(option.weights))
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
         """Make sure that what the training needs is there; see `Features.compute`.
@@ -90,7 +90,9 @@ class TrainedVectors:
         self._meter.add("decode", own.seconds.get("decode", 0.0))
         return unreadable
 
-    def learn(self, part: ImageSet, images: ImageSet, watch: Watcher = NOBODY) -> None:
+    def learn(
+        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    ) -> None:
         """Train on `part` unless that was done, and embed all `images` that are not yet.
 
         Raises
@@ -177,7 +179,7 @@ class TrainedVectors:
         self._embeddings = features_of(self._extractor, self._engine, self._cache, self._meter)
         return self._embeddings
 
-    def _trained(self, part: ImageSet, watch: Watcher) -> TrainedNetwork:
+    def _trained(self, part: ImageSet, watch: TrainingObserver) -> TrainedNetwork:
         """The network that this part gives; trained now if it was not before."""
         from filelock import FileLock
 
@@ -208,7 +210,7 @@ class TrainedVectors:
             with self._meter.stage("train"):
                 return train(self._task(part), folder, watch)
 
-    def _retell(self, network: TrainedNetwork, watch: Watcher) -> None:
+    def _retell(self, network: TrainedNetwork, watch: TrainingObserver) -> None:
         for number, figures in enumerate(network.epochs, 1):
             watch.epoch(number, figures)
 

@@ -16,11 +16,11 @@ from outliers_bench.data.split import hold_out
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import counted, status
-from outliers_bench.runtime.training_observer import TrainedNetwork, Watcher
+from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import written
 from outliers_bench.training.assemble import backbone_of, fill, kept_of
 from outliers_bench.training.base import Trained
-from outliers_bench.training.callback import Course
+from outliers_bench.training.callback import TrainingCallback
 from outliers_bench.training.compile import compiled
 from outliers_bench.training.dataset import Examples
 from outliers_bench.training.options import ClassWeights
@@ -75,7 +75,7 @@ def finished(folder: Path, option: Trained, *, fresh: bool = False) -> TrainedNe
         return None
 
 
-def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
+def train(task: Task, folder: Path, watch: TrainingObserver) -> TrainedNetwork:
     """Train, or go on with a training that was interrupted, and keep what came out.
 
     Parameters
@@ -115,7 +115,9 @@ def train(task: Task, folder: Path, watch: Watcher) -> TrainedNetwork:
     with status(f"building {option.name}"):
         network = compiled(option, len(classes), width=task.width)
     with counted(option.epochs * learning.steps) as show:
-        course = Course(network, option, learning, folder, watch, show=show, name=option.name)
+        course = TrainingCallback(
+            network, option, learning, folder, watch, show=show, name=option.name
+        )
         if not option.resume:
             course.clear()
         begun = course.resume()
@@ -197,7 +199,7 @@ def _weights(targets: FloatArray, seen: IntArray, kind: ClassWeights) -> FloatAr
 def _keep(
     task: Task,
     network: Any,  # noqa: ANN401 - keras.Model
-    course: Course,
+    course: TrainingCallback,
     classes: tuple[str, ...],
     folder: Path,
 ) -> None:

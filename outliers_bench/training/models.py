@@ -7,7 +7,7 @@ from typing import Any
 
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone
-from outliers_bench.models.model_uris import located
+from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.views import Views
 from outliers_bench.runtime.option_labels import joined, weights_label
@@ -32,7 +32,7 @@ class CnnScratch(Trained):
         """See `Trained.check`."""
         super().check()
         if self.weights != "random" and not self.ready:
-            there = "" if located(self.weights).exists() else "there is no such file; "
+            there = "" if resolve_uri(self.weights).exists() else "there is no such file; "
             raise BenchError(
                 f"model.weights={self.weights}: {there}{self.name} begins with random weights, "
                 "and only a network that was trained here can take its place: "

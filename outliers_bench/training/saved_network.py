@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from outliers_bench.errors import BenchError
-from outliers_bench.models.model_uris import is_model_uri, located
+from outliers_bench.models.model_uris import is_model_uri, resolve_uri
 
 _ENTRY = "outliers_bench.json"  # in the archive that a `.keras` file is; Keras looks past it
 _LARGEST = 2**24  # bytes
@@ -68,7 +68,7 @@ def is_trained(weights: str) -> bool:
 
     An address in MLflow counts as one before it is fetched; a file is looked into, as data.
     """
-    path = located(weights)
+    path = resolve_uri(weights)
     if not path.is_file():
         return is_model_uri(weights)
     try:

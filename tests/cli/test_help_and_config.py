@@ -13,9 +13,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from outliers_bench.config.paths import config_groups, shipped
+from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import read_table, tables
-from outliers_bench.config.schema import Config, register, typed
+from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.errors import BenchError
 from tests.cli import bench, in_process
 
@@ -31,8 +31,8 @@ NEEDED = {
 
 def composed(*overrides: str) -> Config:
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", list(overrides)))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return to_config(compose("config", list(overrides)))
 
 
 EXTRA_OF = {
@@ -42,7 +42,9 @@ EXTRA_OF = {
     "image_matching": "demo",
     "silhouettes": "demo",
 }
-GROUPS = {group: [file.stem for file in files] for group, files in config_groups(shipped("conf"))}
+GROUPS = {
+    group: [file.stem for file in files] for group, files in config_groups(resource_dir("conf"))
+}
 
 
 def choices():
@@ -68,7 +70,7 @@ def files():
     """Every file of conf/ side by side, composed at once, which takes a tenth of the time."""
     register()
     every = [(group, name) for group, names in GROUPS.items() for name in names]
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         words = [f"+{group}@{group}.{name}={name}" for group, name in every]
         return compose("config"), compose(None, words)
 
@@ -83,7 +85,7 @@ def test_every_option_composes_and_is_typed(files, choice):
         config[group] = OmegaConf.merge(config[group], part) if plain else part
     for word in (word for name in choice.values() for word in NEEDED.get(name, [])):
         OmegaConf.update(config, *word.split("="))
-    check_choice(typed(config), choice)
+    check_choice(to_config(config), choice)
 
 
 @pytest.mark.slow
@@ -98,7 +100,7 @@ def test_every_option_composes_from_the_command_line(choice):
     "file",
     [
         pytest.param(file, marks=[pytest.mark.extra("sweep")] * ("hydra/" in file.read_text()))
-        for file in sorted(shipped("experiments").glob("*.yaml"))
+        for file in sorted(resource_dir("experiments").glob("*.yaml"))
     ],
     ids=lambda f: f.stem,
 )
@@ -119,7 +121,7 @@ def test_help_lists_every_group_and_option(monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "--help")
     assert done.code == 0
     words = set(re.findall(r"[\w]+", done.out))
-    for _, files in config_groups(shipped("conf")):
+    for _, files in config_groups(resource_dir("conf")):
         assert {file.stem for file in files} <= words
     assert "schema" not in done.out
     assert "+experiments=" in done.out

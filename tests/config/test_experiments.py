@@ -10,9 +10,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from outliers_bench.config.identity import identity
-from outliers_bench.config.paths import shipped
+from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.published import Published, changes, read_table, tables, tags
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError, WeightsUnavailableError
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
@@ -82,9 +82,9 @@ def rows():
 @pytest.fixture(scope="module")
 def configs():
     """Every row's config, composed once: a row that does not compose fails all that use them."""
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         return {
-            (table, row): typed(compose("config", [f"+experiments/{table}={row}"]))
+            (table, row): to_config(compose("config", [f"+experiments/{table}={row}"]))
             for table, row in rows()
         }
 
@@ -173,8 +173,8 @@ def test_what_stands_in_two_tables_is_one_run(configs, one, other):
 
 def test_the_best_model_is_the_best_tuned_row(configs):
     best = max(read_table("efficientnetb7_tuning"), key=lambda row: row.top_1)
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        found = typed(compose("config", ["+experiments=best_model"]))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        found = to_config(compose("config", ["+experiments=best_model"]))
     assert found.published == best
     assert identity(found, SPLIT) == identity(configs[best.table, best.row], SPLIT)
 
@@ -191,7 +191,7 @@ def test_what_is_published_changes_no_identity(configs):
 
 
 def test_all_backbones_sweeps_the_forty():
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         cfg = compose("config", ["+experiments=all_backbones"], return_hydra_config=True)
     assert cfg.hydra.mode.name == "MULTIRUN", "without -m"
     swept = [name.strip() for name in cfg.hydra.sweeper.params.model.split(",")]

@@ -3,7 +3,7 @@
 import pytest
 from hydra import initialize_config_dir
 
-from outliers_bench.config.paths import shipped
+from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.resolve import compose_members
 from outliers_bench.config.schema import register
 from outliers_bench.ensemble.options import Ensemble
@@ -15,13 +15,13 @@ from outliers_bench.models.pixels import Pixels
 @pytest.fixture(scope="module", autouse=True)
 def hydra():
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         yield
 
 
 def composed(*members):
     return compose_members(
-        members, shared={"seed": 5}, conf=shipped("conf"), option="model.members"
+        members, shared={"seed": 5}, conf=resource_dir("conf"), option="model.members"
     )
 
 

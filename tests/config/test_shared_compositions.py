@@ -11,14 +11,14 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from outliers_bench.config.hydra_speedups import Compositions, compose_once
-from outliers_bench.config.paths import shipped
+from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register
 
 
 @pytest.fixture(scope="module")
 def loader():
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         yield GlobalHydra.instance().config_loader()
 
 

@@ -14,7 +14,7 @@ from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import Search, tie_order
+from outliers_bench.retrieval.search import GallerySearch, tie_order
 from tests.toys import digest
 
 annoy_only = pytest.mark.extra("annoy")
@@ -76,7 +76,7 @@ def clustered(n, d=16, *, per_cluster=20, seed=0):
 def searching(index, gallery, *, seed=0, digests=None, leave_one_out=False):
     digests = digests or [digest(str(i)) for i in range(len(gallery))]
     order = tie_order(digests, seed)
-    return Search(gallery, index=index, order=order, leave_one_out=leave_one_out)
+    return GallerySearch(gallery, index=index, order=order, leave_one_out=leave_one_out)
 
 
 def ranked(index, queries, gallery, depth, **options):
@@ -299,7 +299,7 @@ def test_equal_vectors_are_equally_near_in_many_dimensions(metric):
     """BLAS rounds the last rows of a block otherwise; identical vectors must not part by that."""
     items = np.repeat(vectors(500, d=1280, seed=3), 2, axis=0)[:-1]
     order = tie_order([digest(str(i)) for i in range(len(items))], 0)
-    search = Search(items, index=Exact(metric=metric), order=order)
+    search = GallerySearch(items, index=Exact(metric=metric), order=order)
     got = search.rank(vectors(200, d=1280, seed=4), 101)
     place = np.argsort(order)
     twins = got.indices[:, :-1] // 2 == got.indices[:, 1:] // 2

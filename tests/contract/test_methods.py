@@ -11,14 +11,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from outliers_bench.config.identity import identity
-from outliers_bench.config.paths import shipped
+from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.resolve import compose_members
-from outliers_bench.config.schema import Config, register, typed
+from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.errors import BenchError
 from outliers_bench.methods.build import build
 from outliers_bench.result import Result
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.tracking.params import describe
 from outliers_bench.types import Split
@@ -124,8 +124,8 @@ def split_of(arrays, *, leave_one_out=False) -> Split:
 def composed(overrides) -> Config:
     """Composed once for all tests of a case, which takes longer than most of them."""
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", [*overrides, "k=[1]"]))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return to_config(compose("config", [*overrides, "k=[1]"]))
 
 
 def method_of(overrides, cache, meter=None):
@@ -310,12 +310,12 @@ def test_sift_and_rootsift_share_their_keypoints(tmp_path):
 def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
     split = split_of(PHOTOS)
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        config = typed(compose("config", ["model=ensemble", f"cache.dir={tmp_path}"]))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        config = to_config(compose("config", ["model=ensemble", f"cache.dir={tmp_path}"]))
         others = [
             tuple(
                 compose_members(
-                    members, shared={"seed": 0}, conf=shipped("conf"), option="model.members"
+                    members, shared={"seed": 0}, conf=resource_dir("conf"), option="model.members"
                 )
             )
             for members in (["pixels", "sift_vlad"], ["pixels views.flip=true", "sift_vlad"])
@@ -352,13 +352,13 @@ def test_one_blank_photo_does_not_make_every_ranking_deep(tmp_path, monkeypatch)
     arrays = dict(PHOTOS)
     arrays["0/4"] = np.full((60, 60, 3), 200, np.uint8)
     depths = []
-    search = Search.rank
+    search = GallerySearch.rank
 
     def spied(self, queries, depth, **options):
         depths.append(depth)
         return search(self, queries, depth, **options)
 
-    monkeypatch.setattr(Search, "rank", spied)
+    monkeypatch.setattr(GallerySearch, "rank", spied)
     ranked(CASES["vlad"], tmp_path, split_of(arrays), 3)
     assert depths == [4]
 
@@ -390,8 +390,10 @@ def test_labels_tell_methods_apart(tmp_path):
         ["model=pixels", "l2.before=true"],
     )
     for overrides in choices:
-        with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-            seen.add(str(describe(typed(compose("config", [*overrides, f"cache.dir={tmp_path}"])))))
+        with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+            seen.add(
+                str(describe(to_config(compose("config", [*overrides, f"cache.dir={tmp_path}"]))))
+            )
     assert len(seen) == len(choices)
     assert "sift 640px 500kp ratio=0.7 · keypoints · homography 100" in seen
 

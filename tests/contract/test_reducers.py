@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.reduction.cache import fitted
+from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
@@ -66,8 +66,8 @@ def test_gives_the_same_bits_again_and_leaves_its_inputs_alone(reducer, shape):
 def test_what_is_kept_is_what_was_fitted(reducer, shape, tmp_path):
     part = image_set([f"photo {i}" for i in range(shape[0])])
     fit = {"labels": labels(shape[0]), "vectors_of": "toy", "cache": tmp_path}
-    first = fitted(reducer, part, load=lambda: cloud(shape), **fit)
-    read = fitted(reducer, part, load=lambda: pytest.fail("fitted again"), **fit)
+    first = fit_or_load(reducer, part, load=lambda: cloud(shape), **fit)
+    read = fit_or_load(reducer, part, load=lambda: pytest.fail("fitted again"), **fit)
     assert read.mean.tobytes() == first.mean.tobytes()
     assert read.axes.tobytes() == first.axes.tobytes()
     assert read.mean.dtype == read.axes.dtype == np.float32

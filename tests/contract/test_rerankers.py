@@ -19,7 +19,7 @@ from outliers_bench.retrieval.rerank.collaborative_filtering import Collaborativ
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation, Weights
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
-from outliers_bench.retrieval.search import Search, tie_order
+from outliers_bench.retrieval.search import GallerySearch, tie_order
 from outliers_bench.runtime.meter import Meter
 from tests.toys import digest
 
@@ -64,7 +64,7 @@ GALLERY, QUERIES = vectors(110, 1)[0], vectors(70, 2)[0]
 def search_over(gallery, *, index=None, seed=0, digests=None, **options):
     digests = digests or [digest(str(i)) for i in range(len(gallery))]
     index = index or Exact()
-    return Search(gallery, index=index, order=tie_order(digests, seed), **options)
+    return GallerySearch(gallery, index=index, order=tie_order(digests, seed), **options)
 
 
 def ranked(reranker, queries, gallery, depth, **options):

@@ -9,7 +9,7 @@ from outliers_bench.engines import gpu as gpus
 from outliers_bench.engines import openvino_run
 from outliers_bench.engines import options as engines
 from outliers_bench.engines.gpu import Gpu
-from outliers_bench.engines.options import Engine, resolved
+from outliers_bench.engines.options import Engine, resolve_engine
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.models.pixels import Pixels
@@ -22,7 +22,7 @@ BF16 = Engine(precision=Precision.bf16)
 
 def test_what_auto_means(tmp_path, on_gpu):
     def found(**options):
-        engine = resolved(Engine(**options), tmp_path)
+        engine = resolve_engine(Engine(**options), tmp_path)
         return engine.kind.value, engine.precision.value
 
     assert found() == ("openvino", "f32")

@@ -117,7 +117,7 @@ def test_evaluate_by_hand():
         np.tile(np.array([4, 3, 2, 1], dtype=np.float32), (3, 1)),
     )
     result = evaluate(ranking, split, k=[1, 2])
-    assert result.unanswerable == 1, "nothing in the gallery shows class-2"
+    assert result.queries_without_relevant == 1, "nothing in the gallery shows class-2"
     assert result.scored.tolist() == [0, 1]
     assert result.metrics == {
         "hit_at_1": 0.5,
@@ -142,7 +142,7 @@ def test_leave_one_out_does_not_count_the_query_itself():
     ranking = Ranking(np.array([[1, 2], [0, 2], [0, 1]]), np.array([[2, 1]] * 3, dtype=np.float32))
     result = evaluate(ranking, split, k=[1])
     assert result.metrics["map_at_r"] == 1.0
-    assert result.unanswerable == 1, "r is the only image of its class"
+    assert result.queries_without_relevant == 1, "r is the only image of its class"
 
 
 def test_no_query_with_a_match_is_an_error():

@@ -24,7 +24,7 @@ class Maker:
         return Ranking(indices, -indices.astype(np.float32))
 
     def rank(self, depth=4, said=None, split=SPLIT, order=None):
-        return ranking_cache.kept_ranking(
+        return ranking_cache.rank_or_load(
             self,
             said=said or {"a": 1},
             split=split,

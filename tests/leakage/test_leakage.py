@@ -22,12 +22,12 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import evaluate
 from outliers_bench.leakage.audited_splits import SharedSplits
 from outliers_bench.leakage.find import find_leaks
-from outliers_bench.leakage.policy import audit, counted, grouped
-from outliers_bench.leakage.remove import clean, dropped
+from outliers_bench.leakage.policy import audit, describe_pair_counts, group_near_duplicates
+from outliers_bench.leakage.remove import clean, drop_leaks
 from outliers_bench.methods.build import build
 from outliers_bench.models.pixels import Pixels
 from outliers_bench.reports.leakage_sheet import PAIRS, leaks_sheet
-from outliers_bench.rescore import score_beside
+from outliers_bench.rescore import score_leakage
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ImageSet, Split
@@ -142,7 +142,7 @@ def test_a_photo_in_three_parts_through_another_stays_once(tmp_path):
         query={"a 1": A},
         gallery={"a 2": near(A), "a 4": C, "b 4": B},
     )
-    made = dropped(split, find_leaks(split, cache=tmp_path))
+    made = drop_leaks(split, find_leaks(split, cache=tmp_path))
     assert (made.query.names, made.gallery.names, made.train.names) == (
         ("a 1",),
         ("a 4", "b 4"),
@@ -180,7 +180,7 @@ def test_leave_one_out_leaks_within_the_set(tmp_path):
     split = Split("toy", images.take([]), images, images, leave_one_out=True)
     leaks, _ = found(split, tmp_path)
     assert leaks.counts() == {"leaks_exact": 0, "leaks_near": 1, "leaks_gallery_gallery": 1}
-    for made in (dropped(split, leaks), clean(split, leaks, learned=True)):
+    for made in (drop_leaks(split, leaks), clean(split, leaks, learned=True)):
         assert made.query is made.gallery
         assert len(made.query) == 3
         assert {"b 1", "b 2"} < set(made.query.names)
@@ -207,21 +207,21 @@ def cut_of(images, seed):
 
 def test_grouped_photos_stand_in_one_part(tmp_path):
     images = many()
-    made = grouped(images, cache=tmp_path)
+    made = group_near_duplicates(images, cache=tmp_path)
     assert len(set(made.groups)) == 8
     loose = [find_leaks(cut_of(images, seed), cache=tmp_path) for seed in range(3)]
     assert all(loose)
     for seed in range(3):
         split = cut_of(made, seed)
         assert not find_leaks(split, cache=tmp_path)
-        other = cut_of(grouped(many(seed + 1), cache=tmp_path), seed)
+        other = cut_of(group_near_duplicates(many(seed + 1), cache=tmp_path), seed)
         assert split.fingerprint == other.fingerprint
 
 
 def test_groups_of_the_user_join_those_that_are_found(tmp_path):
     images = image_set_of({"a 1": A, "a 2": near(A), "a 3": B, "b 1": C, "b 2": D}, [0, 0, 0, 1, 1])
     images = replace(images, groups=("x", "y", "y", "~b 1", "~b 2"))
-    made = grouped(images, cache=tmp_path)
+    made = group_near_duplicates(images, cache=tmp_path)
     assert len({made.groups[row] for row in (0, 1, 2)}) == 1
     assert len(set(made.groups)) == 3
 
@@ -271,9 +271,9 @@ def test_group_and_leave_one_out_do_not_go_together(tmp_path):
 
 
 def test_counted_in_words():
-    assert counted(1, 0) == "1 pair of copies across parts (exact)"
-    assert counted(0, 2, within=True) == "2 pairs of copies within the set (near)"
-    assert counted(0, 1234) == "1,234 pairs of copies across parts (near)"
+    assert describe_pair_counts(1, 0) == "1 pair of copies across parts (exact)"
+    assert describe_pair_counts(0, 2, within=True) == "2 pairs of copies within the set (near)"
+    assert describe_pair_counts(0, 1234) == "1,234 pairs of copies across parts (near)"
 
 
 def test_the_default_is_to_report():
@@ -326,7 +326,7 @@ def test_each_score_stands_beside_the_other(ready, tmp_path):
         method.fit(audited.split)
         ranking = method.rank(audited.split, depth(config, audited.split))
         headline = evaluate(ranking, audited.split, k=config.k).metrics
-        beside = score_beside(config, method, audited, depth)
+        beside = score_leakage(config, method, audited, depth)
         assert beside.intervals.keys() == beside.metrics.keys()
         found[beside.name] = headline, beside.evaluation.metrics
     as_given, without = found["without_leaks"]

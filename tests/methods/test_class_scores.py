@@ -6,8 +6,8 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.methods.class_scores import ClassScores, log_softmax
 from outliers_bench.retrieval.search import tie_order
@@ -24,8 +24,8 @@ def config(tmp_path_factory):
 def composed(*overrides):
     register()
     chosen = ["model=cnn_scratch", "model.rank_by=class_scores", "k=[1]", *overrides]
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", chosen))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return to_config(compose("config", chosen))
 
 
 class Stored:

@@ -7,7 +7,7 @@ import pytest
 
 from outliers_bench.config.schema import Cache, Config
 from outliers_bench.data.source import DataSource
-from outliers_bench.engines.options import resolved
+from outliers_bench.engines.options import resolve_engine
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.methods import build as building
 from outliers_bench.methods import precision_cost as precision_costs
@@ -111,7 +111,9 @@ def test_an_ensembles_twin_has_the_runs_own_of_what_is_float32(monkeypatch, on_g
 
     class One(Given):
         def __init__(self, model, config):
-            made.append((model.name, resolved(config.engine, config.cache.path).precision.value))
+            made.append(
+                (model.name, resolve_engine(config.engine, config.cache.path).precision.value)
+            )
             super().__init__({"a": (len(made), 0.0)})
 
         def identity(self):
@@ -175,7 +177,7 @@ def test_the_sample_is_of_contents_and_can_be_scored(leave_one_out):
         return Split("toy", part([]), part(range(2000)), part(range(2000, 4000)))
 
     found = [sampled(cut(order)) for order in (np.arange(4000), rng.permutation(4000))]
-    assert len(found[0].asked) in range(SAMPLE - 1, SAMPLE + 2)
+    assert len(found[0].query_and_gallery) in range(SAMPLE - 1, SAMPLE + 2)
     assert set(found[0].query.names) == set(found[1].query.names)
     assert set(found[0].gallery.names) == set(found[1].gallery.names)
     there = np.bincount(found[0].gallery.labels, minlength=800)[found[0].query.labels]

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from outliers_bench.benchmark import depth
 from outliers_bench.config.identity import identity
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import Cache, Config, register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import Cache, Config, register, to_config
 from outliers_bench.data.decode import resize
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
@@ -316,8 +316,8 @@ def test_a_whole_run(tmp_path):
     register()
     overrides = ["data=synthetic", "model=pixels", "model.image_size=16", "pca.n=8"]
     chosen = ["model.views.flip=true", "model.views.crops=five", f"cache.dir={tmp_path}"]
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        config = typed(compose("config", [*overrides, *chosen]))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        config = to_config(compose("config", [*overrides, *chosen]))
     split, meter = config.data.load(seed=0, cache=tmp_path), Meter()
     method = build(config, meter)
     method.check(split)

@@ -21,7 +21,7 @@ from outliers_bench.leakage.find import Leaks
 from outliers_bench.models.pixels import Pixels
 from outliers_bench.reports import numbers as readable
 from outliers_bench.rescore import learns_from_labels
-from outliers_bench.result import Beside
+from outliers_bench.result import LeakageScores
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
@@ -73,7 +73,7 @@ def leaky():
         5,
     )
     evaluation = replace(result.evaluation, intervals={"hit_at_1": (0.125, 0.75)})
-    return replace(result, leaks=leaks, beside=Beside("without_leaks", evaluation))
+    return replace(result, leaks=leaks, leakage_scores=LeakageScores("without_leaks", evaluation))
 
 
 def test_every_number_stands_in_mlflow_under_a_legal_name():
@@ -94,7 +94,7 @@ def test_every_number_stands_in_mlflow_under_a_legal_name():
     ((heading, told),) = readable.audit(result)
     assert heading == "leaks"
     assert told.endswith("; 5 photos too small or too flat to look for near copies")
-    clean = replace(result, leaks=replace(result.leaks, pairs=(), unjudged=0), beside=None)
+    clean = replace(result, leaks=replace(result.leaks, pairs=(), unjudged=0), leakage_scores=None)
     assert readable.audit(clean) == [("leaks", "none found")]
     assert readable.audit(make_result(make_split())) == []
 

@@ -10,7 +10,7 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.faiss_index import FaissSearcher
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
 from tests.counting import counted
 
@@ -28,7 +28,9 @@ def builds(monkeypatch):
 def rank(cache, gallery=GALLERY, *, index=None, meter=None):
     index = index or FaissHnsw()
     order = np.arange(len(gallery))
-    return Search(gallery, index=index, order=order, cache=cache, meter=meter).rank(QUERIES, 10)
+    return GallerySearch(gallery, index=index, order=order, cache=cache, meter=meter).rank(
+        QUERIES, 10
+    )
 
 
 def files(cache):

@@ -10,8 +10,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from outliers_bench.config.choices import SCHEMAS
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
@@ -26,8 +26,8 @@ def vectors(n, d=12, seed=0):
 
 def configured(*overrides):
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", [*BARE, *overrides])).index
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return to_config(compose("config", [*BARE, *overrides])).index
 
 
 needs_annoy = pytest.mark.extra("annoy")

@@ -8,7 +8,7 @@ import pytest
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Index, Metric
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 
 
 @dataclass
@@ -40,7 +40,7 @@ def on_a_line(*values):
 
 
 def search_of(gallery, index, **options):
-    return Search(gallery, index=index, order=np.arange(len(gallery)), **options)
+    return GallerySearch(gallery, index=index, order=np.arange(len(gallery)), **options)
 
 
 def missing(*missed, metric=Metric.inner_product):

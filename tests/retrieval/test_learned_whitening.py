@@ -7,8 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from scipy.linalg import sqrtm
 
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.methods.build import build
 from outliers_bench.retrieval.normalize import l2_normalise
@@ -139,15 +139,15 @@ def test_a_shrinkage_that_is_no_share_is_refused(shrinkage):
 
 def test_it_is_chosen_on_the_command_line():
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        config = typed(compose("config", [*BARE, "reduce=learned_whitening", "reduce.n=7"]))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        config = to_config(compose("config", [*BARE, "reduce=learned_whitening", "reduce.n=7"]))
     assert config.reducer == LearnedWhitening(n=7)
 
 
 def test_a_split_without_labelled_train_photos_is_refused_before_the_work(tmp_path):
     register()
     overrides = [*BARE, "reduce=learned_whitening", f"cache.dir={tmp_path}"]
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        method = build(typed(compose("config", overrides)), Meter())
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        method = build(to_config(compose("config", overrides)), Meter())
     with pytest.raises(BenchError, match="reduce=learned_whitening learns from the labels"):
         method.check(toy_split([0, 1], [0, 1]))

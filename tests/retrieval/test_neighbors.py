@@ -6,7 +6,7 @@ import pytest
 from outliers_bench.retrieval import neighbors as graphs
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.neighbors import neighbours
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.retrieval.ties import pair_similarities
 
 ITEMS = np.random.default_rng(0).normal(size=(70, 9)).astype(np.float32)
@@ -14,7 +14,7 @@ ORDER = np.random.default_rng(1).permutation(70)
 
 
 def search_over(items, cache=None, order=ORDER):
-    return Search(items, index=Exact(), order=order, cache=cache)
+    return GallerySearch(items, index=Exact(), order=order, cache=cache)
 
 
 def brute_force(search, k):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
 from tests.toys import BARE
@@ -49,8 +49,8 @@ def test_what_it_is_fitted_on_does_not_matter_but_the_seed_does():
 
 def configured(*overrides):
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", [*BARE, "reduce=random_projection", *overrides]))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return to_config(compose("config", [*BARE, "reduce=random_projection", *overrides]))
 
 
 def test_the_runs_seed_decides():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.retrieval.reduction import principal_axes
-from outliers_bench.retrieval.reduction.cache import fitted
+from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
@@ -26,7 +26,7 @@ class Fits:
         self.loaded = 0
 
     def __call__(self, reducer=None, part=PART, labels=LABELS, vectors_of="toy"):
-        return fitted(
+        return fit_or_load(
             reducer or LearnedWhitening(n=3),
             part,
             labels=labels,
@@ -227,5 +227,5 @@ def test_a_fit_that_fails_leaves_nothing(fit):
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        fitted(Pca(n=2), PART, labels=None, vectors_of="toy", load=broken, cache=fit.cache)
+        fit_or_load(Pca(n=2), PART, labels=None, vectors_of="toy", load=broken, cache=fit.cache)
     assert not (fit.cache / "reducers").exists()

@@ -13,8 +13,8 @@ from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import Search
-from outliers_bench.retrieval.ties import settle
+from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.ties import sort_with_ties
 
 RNG = np.random.default_rng(0)
 GALLERY = RNG.normal(size=(20_000, 64)).astype(np.float32)
@@ -40,7 +40,7 @@ def normalised(monkeypatch):
 @pytest.mark.parametrize("index", [Exact(), KdTree()], ids=["exact", "kd_tree"])
 def test_the_gallery_is_normalised_once(normalised, index):
     gallery, order = GALLERY[:300], np.argsort(ORDER[:300])
-    search = Search(gallery, index=index, order=order)
+    search = GallerySearch(gallery, index=index, order=order)
     for _ in range(3):
         search.rank(QUERIES, 10)
     assert normalised == [30, 300, 30, 30]
@@ -48,15 +48,17 @@ def test_the_gallery_is_normalised_once(normalised, index):
 
 def test_by_other_metrics_nothing_is_normalised(normalised):
     for metric in (Metric.euclidean, Metric.inner_product):
-        Search(GALLERY, index=Exact(metric=metric), order=ORDER).rank(QUERIES, 10)
+        GallerySearch(GALLERY, index=Exact(metric=metric), order=ORDER).rank(QUERIES, 10)
     assert normalised == []
 
 
 @pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.name)
 def test_an_exact_search_holds_one_copy_of_the_gallery(metric):
-    Search(GALLERY[:9], index=Exact(), order=np.arange(9)).rank(QUERIES, 1)  # imports what it needs
+    GallerySearch(GALLERY[:9], index=Exact(), order=np.arange(9)).rank(
+        QUERIES, 1
+    )  # imports what it needs
     tracemalloc.start()
-    search = Search(GALLERY, index=Exact(metric=metric), order=ORDER)
+    search = GallerySearch(GALLERY, index=Exact(metric=metric), order=ORDER)
     search.rank(QUERIES, 10)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -74,7 +76,7 @@ def test_building_an_exact_index_copies_nothing():
 
 
 def test_recall_of_an_exact_search_looks_at_nothing(normalised):
-    search = Search(GALLERY, index=Exact(), order=ORDER)
+    search = GallerySearch(GALLERY, index=Exact(), order=ORDER)
     assert recall_at_10(search, QUERIES) is None
     assert normalised == []
 
@@ -82,7 +84,7 @@ def test_recall_of_an_exact_search_looks_at_nothing(normalised):
 def test_the_gallery_in_its_own_order_is_there_for_those_who_ask():
     gallery, order = GALLERY[:50], np.argsort(ORDER[:50])
     for index in (Exact(), FaissHnsw()):
-        search = Search(gallery, index=index, order=order)
+        search = GallerySearch(gallery, index=index, order=order)
         assert np.array_equal(search.gallery[order], search.ordered)
         assert np.array_equal(search.items(np.array([7, 7, 3])), search.gallery[[7, 7, 3]])
 
@@ -92,10 +94,10 @@ def test_threads_are_no_more_than_the_cores_of_this_process(monkeypatch):
     monkeypatch.setattr(faiss_index, "cores", lambda: 1)
     try:
         faiss.omp_set_num_threads(3)
-        Search(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
+        GallerySearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
         assert faiss.omp_get_max_threads() == 1
         monkeypatch.setattr(faiss_index, "cores", lambda: 64)
-        Search(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
+        GallerySearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
         assert faiss.omp_get_max_threads() == 1, "what the user has set is no more than that"
     finally:
         faiss.omp_set_num_threads(before)
@@ -108,7 +110,7 @@ def test_rows_are_settled_like_pairs_that_are_sorted(values):
     scores = rng.integers(0, values, (200, 12)).astype(np.float32)
     scores[::2] = -np.sort(-scores[::2], axis=1)  # as an index returns them
     expected = [sorted(pairs) for pairs in paired(scores, places)]
-    settle(places, scores)
+    sort_with_ties(places, scores)
     assert paired(scores, places) == expected
 
 

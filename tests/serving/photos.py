@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from outliers_bench.benchmark import check, depth
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.methods.build import build
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.serving.saved_run import RunCard
+from outliers_bench.serving.saved_run import SavedRun
 
 CLASSES, EACH, SIDE = 4, 7, 120
 RUN_ID = "c0ffee" + "0" * 26
@@ -54,7 +54,7 @@ def write_photos(folder: Path) -> Path:
 @cache  # composing takes longer than a run over so few photos
 def _composed(choices):
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         return compose("config", [*choices, "data=folder"])
 
 
@@ -71,7 +71,7 @@ def config_for(photos: Path, cache_dir: Path, *overrides: str):
     ):
         name, _, value = word.partition("=")
         OmegaConf.update(cfg, name, yaml.safe_load(value))
-    return typed(cfg)
+    return to_config(cfg)
 
 
 def run(photos: Path, cache_dir: Path, *overrides: str):
@@ -83,6 +83,6 @@ def run(photos: Path, cache_dir: Path, *overrides: str):
     split = split.without(method.extract(split.images, commit=lambda: None))
     method.fit(split)
     ranking = method.rank(split, depth(config, split))
-    card = RunCard.of(config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db")
+    card = SavedRun.of(config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db")
     card.keep(cache_dir)
     return card, split, ranking

@@ -11,7 +11,7 @@ from outliers_bench.apps.search.output import as_table
 from outliers_bench.errors import BenchError
 from outliers_bench.serving.engine import search
 from outliers_bench.serving.queries import list_queries, open_queries
-from outliers_bench.serving.saved_run import FOLDER, RunCard, find_card
+from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_card
 from tests.serving.photos import RUN_ID, config_for, pictures, run, write_photos
 from tests.toys import toy_split
 
@@ -203,7 +203,7 @@ def test_a_gallery_that_is_not_made_of_files_is_read_by_its_source(photos, cache
 def test_a_card_holds_no_password(photos, cache):
     uri = "http://me:hunter2@tracking.example/x@y"
     config = config_for(photos, cache, *PLAIN, f"tracking.uri={uri}")
-    card = RunCard.of(config, toy_split([0, 1], [0, 1]), run_id=RUN_ID, name="toy run", uri=uri)
+    card = SavedRun.of(config, toy_split([0, 1], [0, 1]), run_id=RUN_ID, name="toy run", uri=uri)
     card.keep(cache)
     (kept,) = (cache / FOLDER).glob("*.json")
     assert "hunter2" not in kept.read_text()

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.config.identity import identity
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.serving.recorded_config import config_of, schema_of
 from outliers_bench.tracking.params import as_mapping
@@ -24,8 +24,8 @@ PLAIN = ("model=pixels", "index=faiss_hnsw", "pca.n=5", "pca.whiten=true", "l2.a
 @cache  # composing takes longer than all else here
 def composed(*overrides):
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", [*overrides, "data.root=photos", "data=folder"]))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return to_config(compose("config", [*overrides, "data.root=photos", "data=folder"]))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def composed(*overrides):
 def test_every_choice_is_known_again_by_its_options(group, name):
     schema = SCHEMAS[group][name]
     values = {entry.name: "?" for entry in fields(schema)}
-    conf = shipped("conf") / group / f"{name}.yaml"
+    conf = resource_dir("conf") / group / f"{name}.yaml"
     if conf.exists():
         said = OmegaConf.load(conf)
         values |= {key: said[key] for key in ("name", "keras") if key in said}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.serving import saved_run as cards
-from outliers_bench.serving.saved_run import FOLDER, RunCard, find_card
+from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_card
 from tests.toys import image_set
 
 HERE = "sqlite:////somewhere/mlflow.db"
@@ -18,7 +18,7 @@ CLASSES = ("x", "y")
 
 
 def card_of(run_id="a" * 32, *, train=(), gallery=("x/1.jpg", "x/2.jpg"), finished=1.0, uri=HERE):
-    return RunCard(
+    return SavedRun(
         run_id=run_id,
         name="pixels 32px",
         uri=uri,

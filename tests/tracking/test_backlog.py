@@ -10,7 +10,7 @@ from outliers_bench.result import RunHandle
 from outliers_bench.tracking import active_run as run_module
 from outliers_bench.tracking import backlog as module
 from outliers_bench.tracking import provenance, runs
-from outliers_bench.tracking.active_run import Recording
+from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.backlog import AHEAD, Backlog
 
 
@@ -47,7 +47,7 @@ def opened(monkeypatch):
 def recording(asked):
     begun = Future()
     begun.set_result(RunHandle("sqlite:///x.db", "17", "0", "a run", "file:///x"))
-    return Recording(asked, begun, ["index=exact"])
+    return ActiveRun(asked, begun, ["index=exact"])
 
 
 def test_only_so_many_runs_wait_and_the_first_is_looked_at_first(capsys):

@@ -4,8 +4,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.tracking.params import as_mapping
 
 register()
@@ -23,11 +23,11 @@ register()
     ids=lambda words: words[0],
 )
 def test_the_values_are_those_of_the_config(words) -> None:
-    with initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
+    with initialize_config_dir(version_base="1.3", config_dir=str(resource_dir("conf"))):
         composed = compose("config", overrides=[*words, "weights_dir=null"])
     if "data=manifest" in words:
         composed.data.path = "photos.csv"
-    config = typed(composed)
+    config = to_config(composed)
 
     values = as_mapping(config)
     resolved = values["model"].pop("resolved", None)

@@ -20,7 +20,7 @@ from outliers_bench.tracking import runs
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.models import check_model_uri, fetch_model, link_model
 from outliers_bench.tracking.recorder import RecorderError
-from outliers_bench.tracking.training_logger import RecordedTraining, _logged_as
+from outliers_bench.tracking.training_logger import MlflowTrainingLogger, _logged_as
 from tests.results import make_config, make_split
 
 EPOCHS = tuple(
@@ -48,7 +48,7 @@ def make_network(folder, *, fresh=True, example=True):
 def record(uri, network, *, seen=EPOCHS, label=None):
     """A run that trains the network, or finds it trained."""
     with start_run(make_config(uri), make_split(), identity="trained") as recording:
-        watcher = RecordedTraining(recording)
+        watcher = MlflowTrainingLogger(recording)
         if label:
             watcher = watcher.named(label)
         for number, figures in enumerate(seen, 1):
@@ -100,7 +100,7 @@ def test_every_epoch_is_a_step_of_each_metric(trained, client):
 
 def test_figures_are_there_while_the_training_goes_on(uri, client):
     with start_run(make_config(uri), make_split(), identity="going on") as recording:
-        watcher = RecordedTraining(recording)
+        watcher = MlflowTrainingLogger(recording)
         watcher.epoch(1, EPOCHS[0])
         recording.submit(runs.log_epochs, {}).result()  # its turn comes after the epoch's
         run_id = recording.confirm().run_id
@@ -233,7 +233,7 @@ REFUSED = {"lo@ss": 1.0}  # no name for a metric, says MLflow
 
 def test_what_mlflow_did_not_take_is_said_once_and_sent_again(uri, client, tmp_path, caplog):
     with start_run(make_config(uri), make_split(), identity="hiccup") as recording:
-        watcher = RecordedTraining(recording)
+        watcher = MlflowTrainingLogger(recording)
         for number in (1, 2):
             watcher.epoch(number, REFUSED)
             recording.submit(runs.log_epochs, {}).result()  # its turn comes after the epoch's

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from outliers_bench.config.paths import shipped
+from outliers_bench.config.paths import resource_dir
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.training.augment import Augment, OriginalAugment, restart_draws
@@ -240,7 +240,7 @@ def test_labels_tell_what_is_unusual():
 
 @pytest.mark.parametrize(("name", "schema"), [("none", Augment), ("original", OriginalAugment)])
 def test_the_file_in_conf_has_the_defaults(name, schema):
-    written = OmegaConf.load(shipped("conf") / "augment" / f"{name}.yaml")
+    written = OmegaConf.load(resource_dir("conf") / "augment" / f"{name}.yaml")
     assert written.pop("defaults")[0] == {"/schema/augment@_here_": name}
     assert OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), written)) == schema()
     assert set(written) == set(vars(schema()))

@@ -12,7 +12,7 @@ import pytest
 from outliers_bench.errors import BenchError
 from outliers_bench.training import fit
 from outliers_bench.training.augment import OriginalAugment
-from outliers_bench.training.callback import Course
+from outliers_bench.training.callback import TrainingCallback
 from outliers_bench.training.compile import compiled
 from outliers_bench.training.fit import binarized, finished, train
 from outliers_bench.training.losses import loss_of
@@ -334,7 +334,7 @@ def test_every_optimizer_takes_a_step(optimizer):
 
 def course_of(epochs, **options):
     """A course that has seen these epochs, of a training that may take 50."""
-    course = Course(
+    course = TrainingCallback(
         None, small(epochs=50, **options), None, None, None, show=lambda *_: None, name="toy"
     )
     course.epochs = epochs

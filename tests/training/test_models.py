@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from hydra import compose, initialize_config_dir
 
-from outliers_bench.config.paths import shipped
-from outliers_bench.config.schema import register, typed
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.views import Views
@@ -91,8 +91,8 @@ def test_what_is_no_backbone(case, tmp_path):
 
 def composed(*overrides):
     register()
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return typed(compose("config", list(overrides)))
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return to_config(compose("config", list(overrides)))
 
 
 def test_the_edges_of_what_is_allowed():
@@ -173,10 +173,10 @@ def test_nothing_to_learn_from():
 
 def test_queries_of_classes_that_were_never_seen_are_counted():
     split = split_with(part_of([0, 0, 1]), query=(0, 2, 2, 1), gallery=(0, 1, 2))
-    assert cnn().told(split) == {"queries_of_unseen_classes": 2}
-    assert cnn().told(split_with(part_of([0, 1]))) == {}
+    assert cnn().diagnostics(split) == {"queries_of_unseen_classes": 2}
+    assert cnn().diagnostics(split_with(part_of([0, 1]))) == {}
     unlabelled = replace(split, query=replace(split.query, labels=None))
-    assert cnn().told(unlabelled) == {}
+    assert cnn().diagnostics(unlabelled) == {}
 
 
 def test_tables_tell_trainings_apart():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from outliers_bench.config.paths import shipped
+from outliers_bench.config.paths import resource_dir
 from outliers_bench.errors import BenchError
 from outliers_bench.training.schedules import (
     CosineSchedule,
@@ -106,7 +106,7 @@ def test_labels_tell_what_is_unusual():
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_file_in_conf_has_the_defaults(name):
-    written = OmegaConf.load(shipped("conf") / "lr_schedule" / f"{name}.yaml")
+    written = OmegaConf.load(resource_dir("conf") / "lr_schedule" / f"{name}.yaml")
     defaults = written.pop("defaults")
     assert defaults[0] == {"/schema/lr_schedule@_here_": name}
     made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SCHEDULES[name]), written))

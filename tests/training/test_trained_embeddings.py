@@ -15,7 +15,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.training import embeddings as vectors_module
 from outliers_bench.training.augment import OriginalAugment
 from outliers_bench.training.base import Layer
-from outliers_bench.training.embeddings import TrainedVectors
+from outliers_bench.training.embeddings import TrainedEmbeddings
 from outliers_bench.training.networks import Trainable
 from outliers_bench.training.options import Loss
 from outliers_bench.training.saved_network import described, is_trained
@@ -56,7 +56,7 @@ class Toy:
 def learned(option, cache, toy=None, watch=None):
     """The vectors, the network, what was taken down, and the toy."""
     toy, watch, meter = toy or Toy(), watch or Seen(), Meter()
-    made = TrainedVectors(option, Engine(), cache, meter)
+    made = TrainedEmbeddings(option, Engine(), cache, meter)
     assert made.compute(toy.images, commit=lambda: None) == {}
     made.learn(toy.train, toy.images, watch)
     return made, watch, meter, toy
@@ -217,7 +217,7 @@ def test_unreadable_images_are_told_before_the_training(tmp_path):
     toy = Toy()
     for name in ("ant-1", "asked-cat-2"):
         del toy.reader.arrays[name]
-    made = TrainedVectors(pixels(), Engine(), tmp_path, Meter())
+    made = TrainedEmbeddings(pixels(), Engine(), tmp_path, Meter())
     found = made.compute(toy.images, commit=lambda: None)
     assert sorted(item.name for item in found.values()) == ["ant-1", "asked-cat-2"]
 
@@ -225,7 +225,7 @@ def test_unreadable_images_are_told_before_the_training(tmp_path):
 def test_a_part_in_which_one_class_is_left(tmp_path):
     """What was refused early can still come about, by images that cannot be read."""
     toy = Toy()
-    made = TrainedVectors(pixels(), Engine(), tmp_path, Meter())
+    made = TrainedEmbeddings(pixels(), Engine(), tmp_path, Meter())
     made.compute(toy.images, commit=lambda: None)
     for rows in (range(9), ()):
         with pytest.raises(BenchError, match="not of two classes"):

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from outliers_bench.apps.competition.board import Facts, as_data, as_page, standings
 from outliers_bench.apps.competition.check import RefusedError, read_submission
-from outliers_bench.apps.competition.dataset import Held
+from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.apps.competition.rate_limit import PerMinute, read_body
 from outliers_bench.apps.competition.rules import Rules
 from outliers_bench.apps.competition.score import score
@@ -25,7 +25,7 @@ SUBMIT_TO = ("/retrieval/", "/results/", "/retrieval", "/results")
 
 
 def application(
-    held: Held, store: Store, rules: Rules, *, tell: Callable[[str], None] = print
+    held: CompetitionData, store: Store, rules: Rules, *, tell: Callable[[str], None] = print
 ) -> FastAPI:
     """The application of one competition.
 

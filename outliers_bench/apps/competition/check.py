@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from outliers_bench.apps.competition.dataset import Held
+from outliers_bench.apps.competition.dataset import CompetitionData
 
 FIELDS = ("groupname", "images")
 _LONGEST_GROUP = 64  # characters
@@ -59,7 +59,7 @@ class Submission:
     found: dict[int, tuple[int, ...]]
 
 
-def read_submission(body: bytes, held: Held, *, max_rank: int) -> Submission:
+def read_submission(body: bytes, held: CompetitionData, *, max_rank: int) -> Submission:
     """Read and check what was sent.
 
     Parameters
@@ -131,7 +131,7 @@ def _group(value: object) -> str:
     return group
 
 
-def _check_queries(images: dict[str, object], held: Held) -> None:
+def _check_queries(images: dict[str, object], held: CompetitionData) -> None:
     unknown = [
         name for name in images if name not in held.queries and name not in held.uncounted_queries
     ]
@@ -149,7 +149,7 @@ def _check_queries(images: dict[str, object], held: Held) -> None:
         )
 
 
-def _check_names(query: str, names: object, held: Held, max_rank: int) -> None:
+def _check_names(query: str, names: object, held: CompetitionData, max_rank: int) -> None:
     about = f"query {_short(query)}"
     if not isinstance(names, list):
         raise RefusedError(422, f"{about}: give a list of gallery files, best first", [query])

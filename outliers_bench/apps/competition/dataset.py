@@ -22,7 +22,7 @@ _PER_NAME = 4  # bytes: quotes, comma, space
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class CompetitionData:
     """A labelled query and gallery set under the names that the groups know.
 
     Parameters
@@ -49,7 +49,7 @@ class Held:
         return _BESIDE + _SPACING * sum(_length(name) + listed for name in queries)
 
 
-def hold(source: DataSource, *, cache: Path, names: Names) -> Held:
+def hold(source: DataSource, *, cache: Path, names: Names) -> CompetitionData:
     """Find the photos and check that they make a competition.
 
     Each is decoded once: of a photo that no run can read nobody could hand in a list.
@@ -87,7 +87,7 @@ def hold(source: DataSource, *, cache: Path, names: Names) -> Held:
         )
     queries, uncounted_queries = _named(split, split.query, "query", names)
     gallery, uncounted_gallery = _named(split, split.gallery, "gallery", names)
-    return Held(split, queries, gallery, uncounted_queries, uncounted_gallery)
+    return CompetitionData(split, queries, gallery, uncounted_queries, uncounted_gallery)
 
 
 def source_of(root: str | None, manifest: str | None) -> DataSource:
@@ -142,7 +142,7 @@ def _damaged(split: Split, cache: Path) -> dict[bytes, LeftOut]:
     """The photos of query and gallery that cannot be decoded, by content."""
     from outliers_bench.duplicates.thumbnails import thumbnails
 
-    images = split.asked
+    images = split.query_and_gallery
     return {
         images.digests[row]: LeftOut(images.names[row], "unreadable", why)
         for row, why in thumbnails(images, cache).unreadable.items()

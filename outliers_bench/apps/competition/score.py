@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from outliers_bench.apps.competition.check import Submission
-from outliers_bench.apps.competition.dataset import Held
+from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.evaluation import (
     average_precision_at_r,
     confidence_intervals,
@@ -20,14 +20,14 @@ from outliers_bench.evaluation import (
 
 
 @dataclass(frozen=True)
-class Worth:
+class SubmissionScore:
     """Scores by their names in MLflow, with the ends of their 95% intervals."""
 
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
 
 
-def score(submission: Submission, held: Held, *, k: Sequence[int]) -> Worth:
+def score(submission: Submission, held: CompetitionData, *, k: Sequence[int]) -> SubmissionScore:
     """Score a submission as `evaluate` scores a run.
 
     Parameters
@@ -66,7 +66,7 @@ def score(submission: Submission, held: Held, *, k: Sequence[int]) -> Worth:
     if (lengths >= total[scored]).all():
         per_query["map_at_r"] = average_precision_at_r(relevant, total[scored])
         per_query["r_precision"] = r_precision(relevant, total[scored])
-    return Worth(
+    return SubmissionScore(
         metrics={name: float(values.mean()) for name, values in per_query.items()},
         intervals=confidence_intervals(per_query, seed=0),
     )

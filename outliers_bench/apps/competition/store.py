@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.apps.competition.check import RefusedError
-from outliers_bench.apps.competition.score import Worth
+from outliers_bench.apps.competition.score import SubmissionScore
 from outliers_bench.errors import BenchError
 
 _WAIT = 30.0  # seconds, for another process that writes
@@ -36,7 +36,7 @@ class Entry:
     number: int
     at: float
     group: str
-    worth: Worth
+    worth: SubmissionScore
 
 
 class Store:
@@ -66,7 +66,9 @@ class Store:
                 f"store={path}: submissions cannot be kept there ({error}); name another file"
             ) from None
 
-    def add(self, group: str, worth: Worth, body: bytes, *, now: float, per_hour: int) -> Entry:
+    def add(
+        self, group: str, worth: SubmissionScore, body: bytes, *, now: float, per_hour: int
+    ) -> Entry:
         """Keep a submission; on disk when this returns.
 
         Parameters
@@ -135,7 +137,7 @@ class Store:
             yield connection
 
 
-def _worth(told: str) -> Worth:
+def _worth(told: str) -> SubmissionScore:
     content = json.loads(told)
     intervals = {name: (low, high) for name, (low, high) in content["intervals"].items()}
-    return Worth(content["metrics"], intervals)
+    return SubmissionScore(content["metrics"], intervals)

@@ -20,7 +20,7 @@ from outliers_bench.runtime.command_line import main
 if TYPE_CHECKING:
     from outliers_bench.serving.engine import Answer
     from outliers_bench.serving.queries import Queries
-    from outliers_bench.serving.saved_run import RunCard
+    from outliers_bench.serving.saved_run import SavedRun
 
 PROGRAM = "python -m outliers_bench.search"
 NOT_ALL = 1  # exit code where some photos could not be read
@@ -142,7 +142,7 @@ def _tell(answer: Answer) -> None:
         )
 
 
-def _draw(answer: Answer, card: RunCard, asked: Queries, sheet: Path) -> None:
+def _draw(answer: Answer, card: SavedRun, asked: Queries, sheet: Path) -> None:
     from outliers_bench.apps.search.contact_sheet import write_sheet
 
     queries = asked.images(answer.images.reader)

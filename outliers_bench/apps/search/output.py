@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from outliers_bench.serving.engine import Answer, Hit
-    from outliers_bench.serving.saved_run import RunCard
+    from outliers_bench.serving.saved_run import SavedRun
 
 _LABEL = 30  # letters of a label in the table; JSON has them all
 
@@ -19,7 +19,7 @@ def as_table(answer: Answer) -> str:
     return "\n\n".join(_table(asked, hits) for asked, hits in answer.hits.items())
 
 
-def as_json(answer: Answer, card: RunCard, *, sheet: Path | None) -> str:
+def as_json(answer: Answer, card: SavedRun, *, sheet: Path | None) -> str:
     """Everything as one JSON object.
 
     Parameters

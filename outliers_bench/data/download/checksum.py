@@ -119,7 +119,7 @@ def replace_text(file: Path, text: str) -> None:
     unfinished.replace(file)
 
 
-def in_words(size: float) -> str:
+def format_bytes(size: float) -> str:
     """A number of bytes as a user reads it: 137 MB."""
     for unit in ("bytes", "KB", "MB"):
         if size < 1000:

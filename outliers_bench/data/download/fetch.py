@@ -12,7 +12,7 @@ from outliers_bench.data.download.checksum import (
     DownloadError,
     FirstSeen,
     RemoteFile,
-    in_words,
+    format_bytes,
     mismatch,
 )
 from outliers_bench.data.download.http_download import Interrupted, transfer
@@ -98,7 +98,7 @@ def _download(url: str, part: Path, *, size: int | None, largest: int, checked: 
     import requests
 
     name = part.name.removesuffix(".part")
-    about = "" if size is None else f" ({in_words(size)})"
+    about = "" if size is None else f" ({format_bytes(size)})"
     print(f"fetching {name}{about} from {url}", file=sys.stderr)
     in_vain, answered = 0, False
     total = None if size is None else _megabytes(size)
@@ -124,7 +124,7 @@ def _download(url: str, part: Path, *, size: int | None, largest: int, checked: 
 
 def _teller(name: str, move: Callable[[int, str], None]) -> Callable[[int, int | None], None]:
     def tell(have: int, whole: int | None) -> None:
-        move(_megabytes(have), name if whole else f"{name}: {in_words(have)}")
+        move(_megabytes(have), name if whole else f"{name}: {format_bytes(have)}")
 
     return tell
 

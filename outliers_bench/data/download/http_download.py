@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from outliers_bench.data.download.checksum import DownloadError, in_words, replace_text
+from outliers_bench.data.download.checksum import DownloadError, format_bytes, replace_text
 from outliers_bench.data.image_files import reason
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def transfer(
             raise DownloadError(f"the server has {total:,} bytes, the published file {size:,}")
         if size is None and total is not None and total > largest:
             raise DownloadError(
-                f"the server has {in_words(total)}, more than the {in_words(largest)} that are "
+                f"the server has {format_bytes(total)}, more than the {format_bytes(largest)} that are "
                 "taken"
             )
         if start == 0:

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Protocol
 
-from outliers_bench.data.download.checksum import DownloadError, in_words
+from outliers_bench.data.download.checksum import DownloadError, format_bytes
 from outliers_bench.data.image_files import reason
 
 _PIECE = 1024 * 1024
@@ -62,7 +62,7 @@ class _Count:
     def bytes(self, number: int) -> None:
         self.size += number
         if self.size > self.limits.size:
-            raise self.refusal(f"it grows beyond {in_words(self.limits.size)}")
+            raise self.refusal(f"it grows beyond {format_bytes(self.limits.size)}")
         if self.size > _FREE_BYTES and self.size > _RATIO * self.packed:
             raise self.refusal(f"it grows to more than {_RATIO} times its size")
 

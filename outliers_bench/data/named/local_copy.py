@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from outliers_bench.data.download.checksum import DownloadError, FirstSeen, in_words
+from outliers_bench.data.download.checksum import DownloadError, FirstSeen, format_bytes
 from outliers_bench.data.image_files import reason
 from outliers_bench.data.named.metadata import About
 from outliers_bench.errors import BenchError
@@ -131,7 +131,7 @@ def _check_room(about: About, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise BenchError(
-            f"data={about.name}: {in_words(needed)} are needed in {folder}, and {in_words(free)} "
+            f"data={about.name}: {format_bytes(needed)} are needed in {folder}, and {format_bytes(free)} "
             "are free; give another place as cache.dir=<folder>"
         )
 

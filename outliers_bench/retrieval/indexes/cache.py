@@ -18,7 +18,7 @@ from outliers_bench.types import FloatArray
 _log = logging.getLogger(__name__)
 
 
-def built(
+def build_or_load(
     index: Index, load: Callable[[], FloatArray], *, cache: Path | None, meter: Meter
 ) -> Searcher:
     """Build an index, or read it where it was kept.

@@ -13,7 +13,7 @@ from outliers_bench.types import FloatArray, ImageSet, IntArray
 from outliers_bench.version import __version__
 
 
-def fitted(
+def fit_or_load(
     reducer: Reducer,
     part: ImageSet,
     *,

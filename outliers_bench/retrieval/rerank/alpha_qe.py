@@ -13,7 +13,7 @@ from outliers_bench.retrieval.ties import PAIR_VALUES
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 
 @dataclass
@@ -44,7 +44,7 @@ class AlphaQueryExpansion(ByCosine):
         self.at_least(1, "n")
         self.at_least(0, "alpha")
 
-    def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
+    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the gallery for every expanded query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
         hits = min(self.n, search.reachable)

@@ -12,7 +12,7 @@ from outliers_bench.types import FloatArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index, Metric
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Rerank:
         """Raise `BenchError` where this index, or protocol, cannot be ranked again."""
         self.check_metric(index.metric)
 
-    def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
+    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the gallery for every query, with a second look.
 
         Parameters

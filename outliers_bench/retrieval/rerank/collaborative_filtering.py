@@ -13,7 +13,7 @@ from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 
 @dataclass
@@ -55,7 +55,7 @@ class CollaborativeFiltering(Shortlisted):
         if not 0 <= self.weight <= 1:
             raise BenchError(f"rerank.weight={self.weight}: from 0 to 1")
 
-    def scorer(self, search: Search) -> Scorer:
+    def scorer(self, search: GallerySearch) -> Scorer:
         """Find the gallery's neighbour graph, which stands for the item-item similarities."""
         graph = neighbours(search, self.k + int(search.leave_one_out))
 

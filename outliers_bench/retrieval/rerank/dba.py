@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import Neighbours, neighbours, powers
+from outliers_bench.retrieval.neighbors import NeighborGraph, neighbours, powers
 from outliers_bench.retrieval.normalize import l2_normalise
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
 from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, ByCosine
-from outliers_bench.retrieval.ties import PAIR_VALUES, settled
+from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 
 class Weights(Enum):
@@ -68,7 +68,7 @@ class DatabaseAugmentation(ByCosine):
                 f"which would hide what index={index.name} misses; use index=exact"
             )
 
-    def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
+    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
         graph = neighbours(search, self.k + int(search.leave_one_out))
@@ -93,7 +93,12 @@ class DatabaseAugmentation(ByCosine):
         return np.asarray(gallery[items] + summed, dtype=np.float32)
 
     def _each_left_out(
-        self, over: Search, search: Search, graph: Neighbours, queries: FloatArray, depth: int
+        self,
+        over: GallerySearch,
+        search: GallerySearch,
+        graph: NeighborGraph,
+        queries: FloatArray,
+        depth: int,
     ) -> Ranking:
         """Rank for every item as if it had never been in the gallery.
 
@@ -120,8 +125,8 @@ class DatabaseAugmentation(ByCosine):
 
     def _without(
         self,
-        search: Search,
-        graph: Neighbours,
+        search: GallerySearch,
+        graph: NeighborGraph,
         queries: FloatArray,
         items: IntArray,
         others: list[IntArray],
@@ -170,7 +175,7 @@ def _merged(
         ranking.indices + n * np.arange(len(others))[:, None], np.concatenate(others) + n * rows
     )
     kept = np.where(stale, np.float32(-np.inf), ranking.scores)
-    return settled(
+    return sorted_with_ties(
         np.concatenate([ranking.indices, items], axis=1),
         np.concatenate([kept, scores], axis=1),
         order,

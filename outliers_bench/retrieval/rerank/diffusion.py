@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import Neighbours, neighbours, powers
+from outliers_bench.retrieval.neighbors import NeighborGraph, neighbours, powers
 from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 MOST_SOLVED = 2000  # hits; a matrix of 32 MB, and some tenths of a second a query
 
@@ -63,7 +63,7 @@ class Diffusion(Shortlisted):
         if not 0 <= self.alpha < 1:
             raise BenchError(f"rerank.alpha={self.alpha}: from 0 to below 1")
 
-    def scorer(self, search: Search) -> Scorer:
+    def scorer(self, search: GallerySearch) -> Scorer:
         """Find the gallery's neighbour graph."""
         import scipy.linalg  # noqa: F401 - limits hold for the libraries loaded before
         from threadpoolctl import threadpool_limits
@@ -90,7 +90,7 @@ class Diffusion(Shortlisted):
         return score
 
     def _affinity(
-        self, graph: Neighbours, near: IntArray, local: IntArray, without: IntArray | None
+        self, graph: NeighborGraph, near: IntArray, local: IntArray, without: IntArray | None
     ) -> npt.NDArray[np.float64]:
         """A, shape (m, m): symmetric, zero on its diagonal."""
         positions, similarities = graph.of(near, self.k, without=without)

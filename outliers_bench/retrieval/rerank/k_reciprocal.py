@@ -17,7 +17,7 @@ from outliers_bench.types import FloatArray, IntArray
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 
 @dataclass
@@ -57,7 +57,7 @@ class KReciprocal(Shortlisted):
         """Hits that a query is joined to the gallery by."""
         return max(self.k1, self.k2 - 1)
 
-    def scorer(self, search: Search) -> Scorer:
+    def scorer(self, search: GallerySearch) -> Scorer:
         """Encode the gallery."""
         graph = neighbours(search, self.looked_at)
         with search.meter.stage("graph"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from outliers_bench.retrieval.neighbors import Neighbours
+from outliers_bench.retrieval.neighbors import NeighborGraph
 from outliers_bench.retrieval.ties import PAIR_VALUES, pair_similarities
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray, IntArray
@@ -131,7 +131,7 @@ class Encodings:
     least: FloatArray
 
     @classmethod
-    def of(cls, graph: Neighbours, gallery: FloatArray, *, k1: int, k2: int) -> Encodings:
+    def of(cls, graph: NeighborGraph, gallery: FloatArray, *, k1: int, k2: int) -> Encodings:
         """Encode every gallery item.
 
         Parameters

@@ -11,12 +11,12 @@ import numpy as np
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.rerank.base import Rerank, reordered
-from outliers_bench.retrieval.ties import pair_similarities, settled
+from outliers_bench.retrieval.ties import pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import Search
+    from outliers_bench.retrieval.search import GallerySearch
 
 BLOCK_ITEMS = 2_000_000  # gallery items ranked at a time, over all queries of a block
 SCORED_ITEMS = 50_000  # of these, put in a new order at a time
@@ -63,7 +63,7 @@ class Scorer(Protocol):
         similarities : array of float32, shape (b, m)
             Their cosines.
         items : array of int64, shape (b,), or None
-            With `Search.leave_one_out`, which gallery item each query is.
+            With `GallerySearch.leave_one_out`, which gallery item each query is.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class Shortlisted(ByCosine):
 
     shortlist: int | None = 200
 
-    def scorer(self, search: Search) -> Scorer:
+    def scorer(self, search: GallerySearch) -> Scorer:
         """What is made of the gallery alone, once, and then gives hits their new similarity."""
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class Shortlisted(ByCosine):
         """Hits that a query needs, though they may not be put in a new order."""
         return 0
 
-    def rank(self, search: Search, queries: FloatArray, depth: int) -> Ranking:
+    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the gallery for every query, its first hits in a new order; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
         if search.reachable == 0:
@@ -116,7 +116,7 @@ class Shortlisted(ByCosine):
 
     def _second_look(
         self,
-        search: Search,
+        search: GallerySearch,
         scorer: Scorer,
         queries: FloatArray,
         ranking: Ranking,
@@ -142,7 +142,7 @@ class Shortlisted(ByCosine):
 
 
 def compared_again(
-    search: Search, queries: FloatArray, ranking: Ranking, hits: int
+    search: GallerySearch, queries: FloatArray, ranking: Ranking, hits: int
 ) -> tuple[Ranking, FloatArray]:
     """Cosines of the first hits that depend on query and item alone, and the hits in their order.
 
@@ -164,7 +164,7 @@ def compared_again(
     """
     positions = ranking.indices[:, :hits]
     found = pair_similarities(queries, search.gallery, positions)
-    positions, found = settled(positions, found, search.order)
+    positions, found = sorted_with_ties(positions, found, search.order)
     indices = np.concatenate([positions, ranking.indices[:, hits:]], axis=1)
     scores = np.concatenate([found, ranking.scores[:, hits:]], axis=1)
     return Ranking(indices, np.minimum.accumulate(scores, axis=1)), found

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.apps.competition.check import RefusedError, Submission, read_submission
-from outliers_bench.apps.competition.dataset import Held, hold, source_of
+from outliers_bench.apps.competition.dataset import CompetitionData, hold, source_of
 from outliers_bench.apps.competition.score import score
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.errors import BenchError
@@ -159,7 +159,7 @@ def test_scores_are_a_runs(depth) -> None:
         {name: i for i, name in enumerate(part.names)} for part in (split.query, split.gallery)
     ]
     submission = Submission("x", {i: tuple(row[:depth].tolist()) for i, row in enumerate(indices)})
-    worth = score(submission, Held(split, *names, (), ()), k=[1, 3])
+    worth = score(submission, CompetitionData(split, *names, (), ()), k=[1, 3])
     wanted = {name: value for name, value in run.metrics.items() if name != "mrr"}
     if depth < 60:
         wanted = {name: value for name, value in wanted.items() if "_at_r" not in name}

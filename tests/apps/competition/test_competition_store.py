@@ -9,14 +9,14 @@ import pytest
 from outliers_bench.apps.competition.board import Facts, as_data, as_page, standings
 from outliers_bench.apps.competition.check import RefusedError
 from outliers_bench.apps.competition.rate_limit import PerMinute, read_body
-from outliers_bench.apps.competition.score import Worth
+from outliers_bench.apps.competition.score import SubmissionScore
 from outliers_bench.apps.competition.store import Entry, Store
 from outliers_bench.errors import BenchError
 from tests.boards import NASTY
 
 
 def worth(hit):
-    return Worth({"hit_at_1": hit}, {"hit_at_1": (hit / 2, (1 + hit) / 2)})
+    return SubmissionScore({"hit_at_1": hit}, {"hit_at_1": (hit / 2, (1 + hit) / 2)})
 
 
 def add(store, group, hit, *, now=1000.0, per_hour=100):
@@ -124,7 +124,9 @@ def test_a_body_is_counted_while_it_comes() -> None:
 
 
 def entry(number, group, hit):
-    return Entry(number, 60.0 * number, group, worth(hit) if hit is not None else Worth({}, {}))
+    return Entry(
+        number, 60.0 * number, group, worth(hit) if hit is not None else SubmissionScore({}, {})
+    )
 
 
 ENTRIES = [

@@ -9,7 +9,7 @@ from outliers_bench.retrieval.rerank.collaborative_filtering import Collaborativ
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation, Weights
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
-from outliers_bench.retrieval.search import Search
+from outliers_bench.retrieval.search import GallerySearch
 from tests.retrieval.rerank import references
 
 CASES = {
@@ -45,7 +45,7 @@ def reranker(request):
 
 
 def ranked(reranker, queries, gallery, order, *, leave_one_out=False):
-    search = Search(gallery, index=Exact(), order=order, leave_one_out=leave_one_out)
+    search = GallerySearch(gallery, index=Exact(), order=order, leave_one_out=leave_one_out)
     return reranker.rank(search, queries, search.reachable).indices
 
 
