@@ -22,7 +22,7 @@ from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Index, Searcher
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
@@ -52,21 +52,21 @@ class Row:
 def clustered(
     n: int, d: int, n_query: int, *, clusters: int, spread: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gallery and queries around the same centres, of unit length.
+    """Gallery and queries around the same centers, of unit length.
 
-    The noise around a centre is `spread` times as long as the centre, and falls off over the
-    dimensions, as in features after a PCA: were it equal in all of them, the neighbours in a
+    The noise around a center is `spread` times as long as the center, and falls off over the
+    dimensions, as in features after a PCA: were it equal in all of them, the neighbors in a
     cluster would all be equally far.
     """
     rng = np.random.default_rng(seed)
     scale = (1 / np.sqrt(1 + np.arange(d))).astype(np.float32)
-    centres = rng.standard_normal((clusters, d), dtype=np.float32) * scale
+    centers = rng.standard_normal((clusters, d), dtype=np.float32) * scale
 
     def some(count: int) -> np.ndarray:
         points = rng.standard_normal((count, d), dtype=np.float32)
         points *= scale * np.float32(spread)
-        points += centres[rng.integers(0, clusters, count)]
-        return l2_normalise(points)
+        points += centers[rng.integers(0, clusters, count)]
+        return l2_normalize(points)
 
     return some(n), some(n_query)
 
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=200, help="of them, asked one by one")
     parser.add_argument("--indexes", nargs="*", default=[], help="their names; none: all")
     parser.add_argument("--clusters", type=int, default=None, help="default: one for 40 vectors")
-    parser.add_argument("--spread", type=float, default=0.7, help="noise, by the centres' length")
+    parser.add_argument("--spread", type=float, default=0.7, help="noise, by the centers' length")
     parser.add_argument("--m", type=int, default=FaissHnsw.m)
     parser.add_argument("--ef-construction", type=int, default=FaissHnsw.ef_construction)
     parser.add_argument("--build-threads", type=int, default=1, help="0: all cores")

@@ -26,10 +26,10 @@ NOISE = 4.0
 
 
 def made(n: int, d: int, queries: int) -> tuple[np.ndarray, ...]:
-    """Vectors about the centres of classes, so that neighbours are more than chance; labels."""
+    """Vectors about the centers of classes, so that neighbors are more than chance; labels."""
     rng = np.random.default_rng(0)
     classes = max(2, n // PER_CLASS)
-    centres = rng.standard_normal((classes, d), dtype=np.float32)
+    centers = rng.standard_normal((classes, d), dtype=np.float32)
 
     def around(count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = rng.integers(0, classes, count)
@@ -37,7 +37,7 @@ def made(n: int, d: int, queries: int) -> tuple[np.ndarray, ...]:
         vectors *= NOISE
         for start in range(0, count, 1000):
             rows = slice(start, start + 1000)
-            vectors[rows] += centres[labels[rows]]
+            vectors[rows] += centers[labels[rows]]
         return vectors, labels
 
     return *around(n), *around(queries)

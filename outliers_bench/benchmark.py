@@ -127,7 +127,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         method.fit(split, MlflowTrainingLogger(recording))
         ranking = method.rank(split, depth(config, split))
         evaluation = None
-        if split.labelled:
+        if split.labeled:
             with meter.stage("evaluate"):
                 evaluation = evaluate(ranking, split, k=config.k)
                 intervals = confidence_intervals(evaluation.per_query, seed=config.seed)
@@ -156,7 +156,7 @@ def check(config: Config, split: Split, method: Method) -> None:
             f"k={max(config.k)} is larger than the gallery of {split.name}, which has "
             f"{reachable} images to find; give smaller cut-offs, such as k=[1,{reachable}]"
         )
-    if split.labelled and not _relevant(split).any():
+    if split.labeled and not _relevant(split).any():
         raise BenchError(
             f"{split.name}: no query has a gallery image of its class, so nothing could be "
             "scored; query and gallery must share class names"
@@ -168,7 +168,7 @@ def depth(config: Config, split: Split) -> int:
     """How deep to rank: deep enough for every k, for MAP@R, and for the pictures."""
     reachable = len(split.gallery) - int(split.leave_one_out)
     wanted = max(*config.k, config.pictures.depth)
-    if split.labelled:
+    if split.labeled:
         wanted = max(wanted, int(_relevant(split).max()))
     return min(wanted, reachable)
 

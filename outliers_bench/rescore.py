@@ -41,9 +41,9 @@ def score_leakage(
     Returns
     -------
     Beside or None
-        None where nothing leaks, nothing is labelled, or nothing is left to be scored.
+        None where nothing leaks, nothing is labeled, or nothing is left to be scored.
     """
-    if not audited.leaks or not audited.split.labelled:
+    if not audited.leaks or not audited.split.labeled:
         return None
     other = audited.whole
     if not audited.dropped:

@@ -149,7 +149,7 @@ class Split:
     Raises
     ------
     BenchError
-        If query or gallery is empty, or a content stands twice in the labelled part of a split.
+        If query or gallery is empty, or a content stands twice in the labeled part of a split.
     ValueError
         If the parts have different readers.
     """
@@ -174,7 +174,7 @@ class Split:
                 raise BenchError(f"{self.name}: the same image content stands twice in {part}")
 
     @property
-    def labelled(self) -> bool:
+    def labeled(self) -> bool:
         """Whether a ranking can be scored."""
         return self.query.labels is not None and self.gallery.labels is not None
 

@@ -34,16 +34,16 @@ IMAGES = {
 
 
 def lay_out(folder: Path) -> Path:
-    """Make `labelled/` and, without class folders, `handout/`; returns the first."""
+    """Make `labeled/` and, without class folders, `handout/`; returns the first."""
     rng = np.random.default_rng(0)
     for part, labels in (("query", QUERIES), ("gallery", GALLERY)):
         (folder / "handout" / part).mkdir(parents=True)
         for name, label in labels.items():
-            path = folder / "labelled" / part / label / name
+            path = folder / "labeled" / part / label / name
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
             shutil.copy(path, folder / "handout" / part / name)
-    return folder / "labelled"
+    return folder / "labeled"
 
 
 def sent(group: object = "outliers", **images: object) -> bytes:

@@ -18,7 +18,7 @@ CLASSES = ("ant", "bee", "cat", "dog")
 
 
 class PlainReader:
-    """Every image is one colour; counts what it decodes and cannot read names with 'broken'."""
+    """Every image is one color; counts what it decodes and cannot read names with 'broken'."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -30,19 +30,19 @@ class PlainReader:
         return np.full((20, 40, 3), 77, dtype=np.uint8)
 
 
-def images(part, n, *, labelled, reader, salt):
+def images(part, n, *, labeled, reader, salt):
     labels = np.arange(n, dtype=np.int64) % len(CLASSES)
     return ImageSet(
         names=tuple(f"{part}/{CLASSES[label]}{i}.jpg" for i, label in enumerate(labels)),
         digests=tuple(f"{salt}{part}{i}".encode().ljust(16, b"_") for i in range(n)),
-        labels=labels if labelled else None,
+        labels=labels if labeled else None,
         classes=CLASSES,
         reader=reader,
     )
 
 
-def make_split(name="toy", *, labelled=True, reader=None, salt=""):
-    made = {"labelled": labelled, "reader": reader or PlainReader(), "salt": salt}
+def make_split(name="toy", *, labeled=True, reader=None, salt=""):
+    made = {"labeled": labeled, "reader": reader or PlainReader(), "salt": salt}
     return Split(
         name=name,
         train=images("train", 8, **made),
@@ -59,7 +59,7 @@ def make_result(split, *, seed=0, speed=50.0):
     indices = np.stack([rng.permutation(n_gallery) for _ in range(n_query)]).astype(np.int64)
     scores = -np.sort(-rng.random((n_query, n_gallery)).astype(np.float32), axis=1)
     ranking = Ranking(indices, scores)
-    evaluation = evaluate(ranking, split, k=[1, 5, 10]) if split.labelled else None
+    evaluation = evaluate(ranking, split, k=[1, 5, 10]) if split.labeled else None
     seconds = {"embed": 1.5, "search": 0.25}
     costs = Costs(16, 30, 10, speed, 0.125, 4096, 2**30, seconds)
     return Result(split, ranking, evaluation, costs)

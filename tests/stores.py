@@ -39,7 +39,7 @@ def runs(uri, client):
         "else": record(uri, client, model="b", hit=0.99, fingerprint="two", identity="b2"),
     }
     record(uri, client, model="failed", hit=1.0, fail=True)
-    record(uri, client, model="unlabelled", hit=None)
+    record(uri, client, model="unlabeled", hit=None)
     parent = start_parent(client, NAME, overrides=[])
     client.log_metric(parent, "hit_at_1", 1.0)
     client.set_terminated(parent, "FINISHED")

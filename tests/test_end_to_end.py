@@ -196,7 +196,7 @@ def test_skip_finished_runs_nothing_twice(desk):
     assert len(runs(desk)) == before + 1
 
 
-def test_unlabelled_photos_are_ranked_and_not_scored(desk, tmp_path):
+def test_unlabeled_photos_are_ranked_and_not_scored(desk, tmp_path):
     import cv2
     import numpy as np
 

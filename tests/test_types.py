@@ -40,7 +40,7 @@ def test_labels_have_classes():
         image_set(["p", "q"], [0, 5])
 
 
-def test_a_content_stands_once_in_a_labelled_part_and_may_stand_in_two():
+def test_a_content_stands_once_in_a_labeled_part_and_may_stand_in_two():
     split = toy_split([0, 1], [0, 1])
     copy = replace(split.query, digests=split.gallery.digests)
     assert len(Split("toy", split.train, copy, split.gallery).images) == 2
@@ -54,8 +54,8 @@ def test_fingerprint_is_of_content_not_of_names_or_order():
     renamed = replace(split.query, names=("x", "y", "z")).take([2, 0, 1])
     again = Split("other", split.train, renamed, split.gallery)
     assert again.fingerprint == split.fingerprint
-    relabelled = replace(split.query, labels=np.array([0, 1, 1]))
-    changed = Split("toy", split.train, relabelled, split.gallery)
+    relabeled = replace(split.query, labels=np.array([0, 1, 1]))
+    changed = Split("toy", split.train, relabeled, split.gallery)
     assert changed.fingerprint != split.fingerprint
     swapped = Split("toy", split.train, split.gallery, split.query)
     assert swapped.fingerprint != split.fingerprint

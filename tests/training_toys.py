@@ -21,7 +21,7 @@ from tests.toys import ArrayReader, image_set
 
 SIDE = 22  # the smallest that cnn_scratch takes
 WIDTH = 128  # of the backbone of `small`
-COLOURS = {"ant": (200, 60, 60), "bee": (60, 200, 60), "cat": (60, 60, 200), "dog": (160, 160, 40)}
+COLORS = {"ant": (200, 60, 60), "bee": (60, 200, 60), "cat": (60, 60, 200), "dog": (160, 160, 40)}
 
 
 class Seen(NullObserver):
@@ -45,15 +45,15 @@ class Seen(NullObserver):
         self.networks.append(network)
 
 
-def coloured(counts: dict[str, int], *, seed: int = 0, side: int = SIDE, prefix: str = ""):
-    """Noise around a colour for each class; what is in an image follows from its name."""
+def colored(counts: dict[str, int], *, seed: int = 0, side: int = SIDE, prefix: str = ""):
+    """Noise around a color for each class; what is in an image follows from its name."""
     arrays, labels = {}, []
-    classes = sorted(COLOURS)
+    classes = sorted(COLORS)
     rng = np.random.default_rng(seed)
     for kind, count in counts.items():
         for i in range(count):
             noise = rng.normal(0, 40, (side, side, 3))
-            arrays[f"{prefix}{kind}-{i}"] = np.clip(COLOURS[kind] + noise, 0, 255).astype(np.uint8)
+            arrays[f"{prefix}{kind}-{i}"] = np.clip(COLORS[kind] + noise, 0, 255).astype(np.uint8)
             labels.append(classes.index(kind))
     return image_set(list(arrays), labels, classes, ArrayReader(arrays))
 
@@ -113,10 +113,10 @@ def task_of(option, part: ImageSet) -> Task:
 
 def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):
     """Learn from vectors, as those of a frozen backbone: many times faster than from pixels."""
-    part = coloured(counts, seed=seed)
+    part = colored(counts, seed=seed)
     rng = np.random.default_rng(seed)
-    centres = rng.normal(0, 1, (len(COLOURS), WIDTH))
-    vectors = centres[part.labels] + rng.normal(0, spread, (len(part), WIDTH)) * 3
+    centers = rng.normal(0, 1, (len(COLORS), WIDTH))
+    vectors = centers[part.labels] + rng.normal(0, spread, (len(part), WIDTH)) * 3
     vectors = vectors.astype(np.float32)
     return Task(
         option, part, lambda rows: vectors[rows], WIDTH, lambda: part.read(0)[None].astype("f4")

@@ -70,7 +70,7 @@ def _ways(setting: Setting, model: str) -> dict[str, Any]:
         say(f"  torch: {rows['torch'].failed}")
     first = next(iter(product.BACKBONES))
     for repeat in range(setting.repeats):
-        # In turns, so that what slows the machine down for a while slows neighbours alike.
+        # In turns, so that what slows the machine down for a while slows neighbors alike.
         # The slow ways are repeated for the first network alone; their rates tell more than enough.
         turn = [way for way in ways if way in FAST or repeat == 0 or model == first]
         for way in turn[:: 1 if repeat % 2 == 0 else -1]:

@@ -61,7 +61,7 @@ def limit(compute: float, decode_seconds: float, cores: int) -> float:
 def settle_limit(row: Row) -> None:
     """Take the limit of each repeat at the batch size that is fastest by the median of all.
 
-    The fastest of several in each repeat by itself would be the one that noise favours: more than
+    The fastest of several in each repeat by itself would be the one that noise favors: more than
     any of them can do.
 
     Parameters

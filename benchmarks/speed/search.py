@@ -19,7 +19,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     n, d, queries, few = (2_000, 64, 200, 20) if setting.quick else (43_455, 500, 5_000, 200)
     say(f"top {DEPTH} of {n:,} x {d}, {queries:,} queries; scikit-learn's: {few}")
     rows = {
-        "ours": Row("ms", note=f"{queries:,} queries, normalising, building and ties included"),
+        "ours": Row("ms", note=f"{queries:,} queries, normalizing, building and ties included"),
         "faiss": Row("ms", note=f"{queries:,} queries, IndexFlatIP, adding included"),
     }
     size = {"n": n, "d": d}

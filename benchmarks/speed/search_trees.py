@@ -1,4 +1,4 @@
-"""Nearest neighbours by scikit-learn, as the tutorials do it."""
+"""Nearest neighbors by scikit-learn, as the tutorials do it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def measured(*, algorithm: str, n: int, d: int, queries: int, depth: int) -> dic
 
     gallery, asked = clustered(n, d, queries, clusters=max(1, n // 40), spread=0.7, seed=0)
     start = time.perf_counter()
-    neighbours = NearestNeighbors(n_neighbors=depth, algorithm=algorithm, n_jobs=-1).fit(gallery)
+    neighbors = NearestNeighbors(n_neighbors=depth, algorithm=algorithm, n_jobs=-1).fit(gallery)
     built = time.perf_counter()
-    neighbours.kneighbors(asked)
+    neighbors.kneighbors(asked)
     return {"build_seconds": built - start, "seconds": time.perf_counter() - built}

@@ -15,7 +15,7 @@ BENCH = ("-m", "outliers_bench")
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """`--help`, a misspelt option, a run on stored features; and TensorFlow alone beside them."""
+    """`--help`, a misspelled option, a run on stored features; and TensorFlow alone beside them."""
     say("start-up")
     home = places(setting.work / "start-cache", setting.work / "start.db")
     stored = [*BENCH, "data=synthetic", "model=pixels", "k=[1]", *home]

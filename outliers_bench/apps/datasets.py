@@ -66,7 +66,7 @@ def work(options: Options) -> int:
 
 def _fetch(source: NamedSet, cache: Path) -> None:
     about = source.about
-    print(f"{about.name}: licence: {about.licence} ({about.source})")
+    print(f"{about.name}: license: {about.license} ({about.source})")
     print(f"cite: {about.citation}", flush=True)
     place = source.place(cache)
     so = ""
@@ -87,7 +87,7 @@ def _in_own_words() -> Iterator[None]:
 
 
 def _list(cache: Path) -> None:
-    heads = ("data=", "images", "classes", "download", "here", "licence")
+    heads = ("data=", "images", "classes", "download", "here", "license")
     rows = [heads, *(_row(kind.about, cache) for kind in NAMED.values())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     for row, kind in zip(rows, (None, *NAMED.values()), strict=True):
@@ -106,7 +106,7 @@ def _row(about: About, cache: Path) -> tuple[str, ...]:
     size = size if about.files else "by hand"
     here = "yes" if is_here(about, cache) else "no"
     counts = (f"{about.images:,}", f"{about.classes:,}")
-    return (about.name, *counts, size, here, about.licence)
+    return (about.name, *counts, size, here, about.license)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -60,8 +60,8 @@ def job(cfg: DictConfig) -> float | None:
 
             prepared = prepare(config)
             if asked:
-                labelled = prepared.split.labelled
-                check_objective(config.objective, config.k, labelled=labelled)
+                labeled = prepared.split.labeled
+                check_objective(config.objective, config.k, labeled=labeled)
         run(prepared, overrides=overrides)
         return sweep.objective(prepared) if asked else None
     except Exception as error:

@@ -32,7 +32,7 @@ DECODER = (
 def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | None = None) -> RGB:
     """Decode one image file, whatever its extension says.
 
-    JPEG, PNG, WebP, BMP, TIFF and the first frame of GIF; greyscale, palette, CMYK and 16-bit
+    JPEG, PNG, WebP, BMP, TIFF and the first frame of GIF; grayscale, palette, CMYK and 16-bit
     images become 8-bit RGB, transparent ones are laid over white, EXIF orientation is applied.
     Safe to call from several threads.
 
@@ -70,7 +70,7 @@ def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | 
     start, end = header.skip
     buffer = np.frombuffer(data[:start] + data[end:] if end else data, dtype=np.uint8)
     try:
-        image = _over_white(buffer, header) if header.alpha else _in_colour(buffer, header, side)
+        image = _over_white(buffer, header) if header.alpha else _in_color(buffer, header, side)
     except (cv2.error, MemoryError):
         image = None
     if image is None:
@@ -78,14 +78,14 @@ def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | 
     return image
 
 
-def _in_colour(buffer: npt.NDArray[np.uint8], header: Header, side: int | None) -> RGB | None:
+def _in_color(buffer: npt.NDArray[np.uint8], header: Header, side: int | None) -> RGB | None:
     cv2 = opencv()
     if side is not None and header.format == "JPEG":
         for scale in (8, 4, 2):
             # Sizes that do not divide are rounded up, which would shift what is in the picture.
             divides = header.width % scale == header.height % scale == 0
             if divides and min(header.width, header.height) >= side * scale:
-                # The flag for colour says BGR; with the one for grey, that for RGB may stand.
+                # The flag for color says BGR; with the one for gray, that for RGB may stand.
                 reduced = getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{scale}")
                 return cv2.imdecode(buffer, reduced | cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
     return cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
@@ -150,13 +150,13 @@ def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
     image, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
     if image is None:
         return None
-    if image.ndim == 2 and header.transparent_grey is not None:
+    if image.ndim == 2 and header.transparent_gray is not None:
         scale = 255 // (2**header.bits - 1) if header.bits < 8 else 1
-        opaque = image != header.transparent_grey * scale
+        opaque = image != header.transparent_gray * scale
         image = np.dstack([image] * 3 + [opaque * np.iinfo(image.dtype).max]).astype(image.dtype)
     if image.ndim == 2 or image.shape[2] != 4:
         return cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
-    # libtiff hands out 8-bit colours that are multiplied with their alpha already.
+    # libtiff hands out 8-bit colors that are multiplied with their alpha already.
     multiplied = header.format == "TIFF" and image.dtype == np.uint8
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)

@@ -28,12 +28,12 @@ class Header:
         Pixels as stored, before EXIF orientation.
     alpha : bool
         Whether some pixels may be transparent.
-    transparent_grey : int or None
-        The grey value that means transparent, at the file's bit depth (greyscale PNG only).
+    transparent_gray : int or None
+        The gray value that means transparent, at the file's bit depth (grayscale PNG only).
     bits : int
         Bits a sample; filled in for PNG, 8 elsewhere.
     skip : tuple of int
-        Start and end of bytes better kept from the decoder: a colour profile, which OpenCV does
+        Start and end of bytes better kept from the decoder: a color profile, which OpenCV does
         not apply and libpng complains about on standard error. `(0, 0)` for none.
     """
 
@@ -41,7 +41,7 @@ class Header:
     width: int
     height: int
     alpha: bool = False
-    transparent_grey: int | None = None
+    transparent_gray: int | None = None
     bits: int = 8
     skip: tuple[int, int] = (0, 0)
 
@@ -101,8 +101,8 @@ def _jpeg(data: bytes) -> Header:
 
 
 def _png(data: bytes) -> Header:
-    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
-    alpha, grey, skip = colour in (4, 6), None, (0, 0)
+    width, height, bits, color = struct.unpack_from(">IIBB", data, 16)
+    alpha, gray, skip = color in (4, 6), None, (0, 0)
     at = 8
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -111,12 +111,12 @@ def _png(data: bytes) -> Header:
             raise HeaderError("is a PNG cut short")
         if kind == b"tRNS":
             alpha = True
-            if colour == 0:
-                (grey,) = struct.unpack_from(">H", data, at + 8)
+            if color == 0:
+                (gray,) = struct.unpack_from(">H", data, at + 8)
         elif kind == b"iCCP":
             skip = (at, end)
         elif kind == b"IEND":
-            return Header("PNG", width, height, alpha, grey, bits, skip)
+            return Header("PNG", width, height, alpha, gray, bits, skip)
         at = end
 
 

@@ -18,7 +18,7 @@ from outliers_bench.types import LeftOut, Split
 class PreparedFolders(DataSource):
     """Folders `query` and `gallery`, and `train` if there is one.
 
-    Images in a folder for each class are labelled with it. The images of query and gallery may lie
+    Images in a folder for each class are labeled with it. The images of query and gallery may lie
     without such folders, as in a competition: then they are ranked but not scored.
 
     Parameters

@@ -57,13 +57,13 @@ class Silhouettes(CutSource):
 
 @dataclass(frozen=True)
 class _ArrayReader:
-    """Reads greyscale images out of an array, named `<class>/<row>`."""
+    """Reads grayscale images out of an array, named `<class>/<row>`."""
 
     pixels: RGB
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
-        grey = self.pixels[int(name.rpartition("/")[2])]
-        return np.repeat(grey[..., None], 3, axis=2)
+        gray = self.pixels[int(name.rpartition("/")[2])]
+        return np.repeat(gray[..., None], 3, axis=2)
 
 
 @cache

@@ -90,7 +90,7 @@ class DataSource:
 
 @dataclass
 class CutSource(DataSource):
-    """A source of labelled images that are cut by us.
+    """A source of labeled images that are cut by us.
 
     Parameters
     ----------

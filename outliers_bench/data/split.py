@@ -1,4 +1,4 @@
-"""Cutting labelled images into train, query and gallery: seeded, stratified, by content."""
+"""Cutting labeled images into train, query and gallery: seeded, stratified, by content."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cut(
     seed: int,
     left_out: Sequence[LeftOut] = (),
 ) -> Split:
-    """Cut one labelled set into the parts of a split.
+    """Cut one labeled set into the parts of a split.
 
     Which image goes where depends on the seed and on what is in the images, so renaming or
     reordering files changes nothing. Each class is cut by itself. A class of two images or more
@@ -92,7 +92,7 @@ def cut(
 
 
 def hold_out(images: ImageSet, share: float, *, seed: int) -> tuple[IntArray, IntArray]:
-    """Cut labelled images once more: what is learned from, and what tells how well.
+    """Cut labeled images once more: what is learned from, and what tells how well.
 
     Each class is cut by itself and keeps at least one image, or group, to learn from; which go
     depends on the seed and on what is in the images.

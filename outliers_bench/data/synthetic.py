@@ -26,7 +26,7 @@ Label = Enum("Label", {"class": "class", "individual": "individual"})
 
 @dataclass
 class Synthetic(CutSource):
-    """Pictures drawn from a seed: a body of a class's shape, colours and pattern, in some pose.
+    """Pictures drawn from a seed: a body of a class's shape, colors and pattern, in some pose.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Synthetic(CutSource):
         return self.pictures(), ()
 
     def pictures(self) -> ImageSet:
-        """All pictures, labelled, before any cut."""
+        """All pictures, labeled, before any cut."""
         artist = Artist(self.generator_seed, self.size, self.noise)
         names = [
             f"class_{c:03d}/individual_{i:03d}/{image:04d}"
@@ -124,8 +124,8 @@ class Artist:
         random = np.random.default_rng([self.seed, kind, individual, image])
         angle, shift_x, shift_y = random.uniform(-1, 1, 3)
         scale, light = random.uniform(0.75, 1.15), random.uniform(0.7, 1.25)
-        centre = self.size / 2
-        turn = cv2.getRotationMatrix2D((centre, centre), 35 * angle, scale)
+        center = self.size / 2
+        turn = cv2.getRotationMatrix2D((center, center), 35 * angle, scale)
         turn[:, 2] += 0.12 * self.size * np.array([shift_x, shift_y])
         posed = cv2.warpAffine(body, turn, (self.size, self.size), flags=cv2.INTER_LINEAR)
 
@@ -143,7 +143,7 @@ class Artist:
 
 @lru_cache(maxsize=256)
 def _body(seed: int, kind: int, individual: int, size: int) -> npt.NDArray[np.float32]:
-    """An individual upright on nothing, shape (size, size, 4): colours times mask, and the mask.
+    """An individual upright on nothing, shape (size, size, 4): colors times mask, and the mask.
 
     The class decides outline, pattern and palette; the individual bends each a little.
     """
@@ -166,8 +166,8 @@ def _body(seed: int, kind: int, individual: int, size: int) -> npt.NDArray[np.fl
     pattern = 0.5 + 0.5 * np.tanh(3 * (share * stripes + (1 - share) * rings))
 
     palette = np.clip(own.uniform(0, 255, (2, 3)) + bent.normal(0, 18, (2, 3)), 0, 255)
-    colours = palette[0] + pattern[..., None] * (palette[1] - palette[0])
-    return np.dstack([colours * mask[..., None], mask]).astype(np.float32)
+    colors = palette[0] + pattern[..., None] * (palette[1] - palette[0])
+    return np.dstack([colors * mask[..., None], mask]).astype(np.float32)
 
 
 def write(source: Synthetic, directory: Path, *, extension: str = "png") -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from outliers_bench.data.opencv import opencv
-from outliers_bench.duplicates.thumbnails import Grey
+from outliers_bench.duplicates.thumbnails import Gray
 from outliers_bench.types import BoolArray, FloatArray
 
 _TILES = 4  # a side
@@ -37,10 +37,10 @@ class Agreement(NamedTuple):
 NONE = Agreement(0.0, 0.0)
 
 
-def agreement(part: Grey, whole: Grey, crop: float, *, steps: int, tiles: bool = True) -> Agreement:
+def agreement(part: Gray, whole: Gray, crop: float, *, steps: int, tiles: bool = True) -> Agreement:
     """Lay one picture over another and compare.
 
-    Shift, scale and shear are found by maximising the enhanced correlation coefficient
+    Shift, scale and shear are found by maximizing the enhanced correlation coefficient
     (Evangelidis and Psarakis, 2008), which light and contrast leave as it is.
 
     Parameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.duplicates.thumbnails import SIDE, Grey
+from outliers_bench.duplicates.thumbnails import SIDE, Gray
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray, IntArray
 
@@ -37,27 +37,27 @@ class Candidates:
     crop: FloatArray
 
 
-def candidates(grey: Grey) -> Candidates:
+def candidates(gray: Gray) -> Candidates:
     """The nearest thumbnails of each, by the cosine of their low frequencies.
 
     Memory grows with the number of thumbnails, never with its square.
 
     Parameters
     ----------
-    grey : array of uint8, shape (n, SIDE, SIDE)
+    gray : array of uint8, shape (n, SIDE, SIDE)
     """
-    n = len(grey)
+    n = len(gray)
     if n < 2:
         none = np.empty(0, np.int64)
         return Candidates(none, none, np.empty(0, np.float32))
     import faiss
 
     index = faiss.IndexFlatIP(_WAVES * _WAVES - 1)
-    index.add(describe(grey, 1.0))
+    index.add(describe(gray, 1.0))
     found: list[tuple[IntArray, IntArray, FloatArray, FloatArray]] = []
     blocks = [(crop, start) for crop in CROPS for start in range(0, n, _BLOCK)]
     for crop, start in track(blocks, stage="search", total=len(blocks), unit="blocks"):
-        asked = describe(grey[start : start + _BLOCK], crop)
+        asked = describe(gray[start : start + _BLOCK], crop)
         likeness, near = index.search(asked, min(n, _NEAREST + 1))
         rows = np.arange(start, start + len(asked))[:, None]
         at, rank = np.nonzero((likeness >= _LEAST) & (near != rows))
@@ -79,7 +79,7 @@ def candidates(grey: Grey) -> Candidates:
     return Candidates(part[chosen], whole[chosen], crops[chosen])
 
 
-def describe(grey: Grey, crop: float) -> FloatArray:
+def describe(gray: Gray, crop: float) -> FloatArray:
     """Low frequencies of the middle of each thumbnail, of unit length.
 
     A cosine transform as in a perceptual hash (Zauner, 2010), without its mean; frequencies are
@@ -87,7 +87,7 @@ def describe(grey: Grey, crop: float) -> FloatArray:
 
     Parameters
     ----------
-    grey : array of uint8, shape (n, SIDE, SIDE)
+    gray : array of uint8, shape (n, SIDE, SIDE)
     crop : float
         Share of the sides that is described, in the middle.
 
@@ -96,8 +96,8 @@ def describe(grey: Grey, crop: float) -> FloatArray:
     array of float32, shape (n, 63)
     """
     basis = _cosines() @ _cropped(crop)
-    found: FloatArray = (basis @ grey.astype(np.float32) @ basis.T) * _weights()
-    flat = found.reshape(len(grey), -1)[:, 1:]
+    found: FloatArray = (basis @ gray.astype(np.float32) @ basis.T) * _weights()
+    flat = found.reshape(len(gray), -1)[:, 1:]
     length = np.linalg.norm(flat, axis=1, keepdims=True)
     described: FloatArray = np.ascontiguousarray(flat / np.maximum(length, 1e-6))
     return described

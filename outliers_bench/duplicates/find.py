@@ -2,7 +2,7 @@
 
 Exact ones have the same content. Near ones are the same picture in another file: encoded again,
 resized, cropped by up to 5% of each side, a little lighter or darker; not mirrored, not turned.
-They are looked for in three steps, each of them for fewer pairs: the nearest neighbours by the low
+They are looked for in three steps, each of them for fewer pairs: the nearest neighbors by the low
 frequencies of thumbnails (`candidates`), thumbnails laid over each other, and photos decoded at 128
 pixels laid over each other (`verify`).
 """
@@ -120,7 +120,7 @@ def _near(images: ImageSet, cache: Path) -> _Near:
     from outliers_bench.duplicates.verify import verified
 
     small = thumbnails(images, cache)
-    pairs, complete = verified(images, small, candidates(small.grey), cache)
+    pairs, complete = verified(images, small, candidates(small.gray), cache)
     found = _Near(pairs, small.unreadable, small.unjudged)
     if complete and not small.fleeting:
         files.keep(path, **_packed(found))

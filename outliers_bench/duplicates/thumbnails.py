@@ -1,4 +1,4 @@
-"""Small grey pictures by which images are compared first, kept by content."""
+"""Small gray pictures by which images are compared first, kept by content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from outliers_bench.store.features import FeatureStore, Space
 from outliers_bench.store.writer import Writer
 from outliers_bench.types import RGB, FloatArray, ImageSet
 
-Grey = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.uint8]
 
 SIDE = 32
 """Of a thumbnail, in pixels; images with a shorter side than this are not judged."""
@@ -39,7 +39,7 @@ class Thumbnails:
 
     Parameters
     ----------
-    grey : array of uint8, shape (n, SIDE, SIDE)
+    gray : array of uint8, shape (n, SIDE, SIDE)
         Of the images that can be judged.
     rows : array of int64, shape (n,)
         Which rows of the set they are.
@@ -51,7 +51,7 @@ class Thumbnails:
         Whether some images could not be opened this time, which says nothing of the next.
     """
 
-    grey: Grey
+    gray: Gray
     rows: npt.NDArray[np.int64]
     unreadable: dict[int, str]
     unjudged: dict[int, str]
@@ -92,16 +92,16 @@ def thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
 
 
 def _thumbnail(image: RGB) -> RGB:
-    """The image as a grey square; nothing of one that is too small."""
+    """The image as a gray square; nothing of one that is too small."""
     if min(image.shape[:2]) < SIDE:
         return np.empty(0, np.uint8)
-    return grey_square(image, SIDE)
+    return gray_square(image, SIDE)
 
 
-def grey_square(image: RGB, side: int) -> Grey:
-    """An image squeezed to a grey square of so many pixels a side."""
+def gray_square(image: RGB, side: int) -> Gray:
+    """An image squeezed to a gray square of so many pixels a side."""
     cv2 = opencv()
-    square: Grey = cv2.cvtColor(resize(image, side), cv2.COLOR_RGB2GRAY)
+    square: Gray = cv2.cvtColor(resize(image, side), cv2.COLOR_RGB2GRAY)
     return square
 
 
@@ -116,21 +116,21 @@ def _sorted_out(
     small = [row for row, d in enumerate(digests) if d in known and not known[d].size]
     unjudged = dict.fromkeys(small, f"too small to judge: a side is below {SIDE} pixels")
     rows = [row for row, d in enumerate(digests) if row not in unjudged and d in known]
-    grey = np.empty((len(rows), SIDE, SIDE), np.uint8)
+    gray = np.empty((len(rows), SIDE, SIDE), np.uint8)
     for at, row in enumerate(rows):
-        grey[at] = known[digests[row]].reshape(SIDE, SIDE)
+        gray[at] = known[digests[row]].reshape(SIDE, SIDE)
     flat = np.zeros(len(rows), np.bool_)
     for start in range(0, len(rows), _BLOCK):
         some = slice(start, start + _BLOCK)
-        flat[some] = _detail(grey[some]) < _LEAST_DETAIL
+        flat[some] = _detail(gray[some]) < _LEAST_DETAIL
     at_rows = np.array(rows, np.int64)
     unjudged |= dict.fromkeys(at_rows[flat].tolist(), "too flat to judge: hardly any detail")
-    return Thumbnails(grey[~flat], at_rows[~flat], unreadable, unjudged, fleeting)
+    return Thumbnails(gray[~flat], at_rows[~flat], unreadable, unjudged, fleeting)
 
 
-def _detail(grey: Grey) -> FloatArray:
+def _detail(gray: Gray) -> FloatArray:
     """How much of each thumbnail is finer than three pixels, shape (n,)."""
-    fine: FloatArray = grey.astype(np.float32)
+    fine: FloatArray = gray.astype(np.float32)
     for axis in (1, 2):
         fine = fine - (np.roll(fine, 1, axis) + fine + np.roll(fine, -1, axis)) / np.float32(3)
     return np.asarray(fine[:, 1:-1, 1:-1].std(axis=(1, 2)), np.float32)

@@ -15,7 +15,7 @@ from outliers_bench.data.decode import DECODER
 from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.duplicates.align import NONE, Agreement, agreement
 from outliers_bench.duplicates.candidates import Candidates
-from outliers_bench.duplicates.thumbnails import SIDE, Grey, Thumbnails, grey_square
+from outliers_bench.duplicates.thumbnails import SIDE, Gray, Thumbnails, gray_square
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.progress import track
@@ -113,14 +113,14 @@ class _Judge:
     def __init__(self, images: ImageSet, small: Thumbnails) -> None:
         self._images = images
         self._small = small
-        self._held: OrderedDict[int, Grey] = OrderedDict()
+        self._held: OrderedDict[int, Gray] = OrderedDict()
         self._lock = Lock()
 
     def __call__(self, found: Candidates, at: int) -> Agreement | None:
         """How a candidate's pictures agree; None where one cannot be read any more."""
         part, whole, crop = int(found.part[at]), int(found.whole[at]), float(found.crop[at])
-        grey = self._small.grey
-        first = agreement(grey[part], grey[whole], crop, steps=_STEPS_SMALL, tiles=False)
+        gray = self._small.gray
+        first = agreement(gray[part], gray[whole], crop, steps=_STEPS_SMALL, tiles=False)
         if first.detail < _PROMISING:
             return first
         try:
@@ -128,12 +128,12 @@ class _Judge:
         except UnreadableImageError:
             return None
 
-    def _square(self, at: int) -> Grey:
+    def _square(self, at: int) -> Gray:
         with self._lock:
             held = self._held.pop(at, None)
         if held is None:
             whole = self._images.read(int(self._small.rows[at]), side=LARGE)
-            held = grey_square(whole, LARGE)
+            held = gray_square(whole, LARGE)
         with self._lock:
             self._held[at] = held
             while len(self._held) > _HELD:

@@ -35,7 +35,7 @@ def network_embedder(
 
 
 class _OpenVino:
-    """Converts, or quantises, at once; compiles when it is known how many images there are.
+    """Converts, or quantizes, at once; compiles when it is known how many images there are.
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class _OpenVino:
 
         start = time.perf_counter()
         if engine.precision is Precision.int8:
-            from outliers_bench.engines.quantize import quantised
+            from outliers_bench.engines.quantize import quantized
 
-            self._model = quantised(backbone, cache, sample)
+            self._model = quantized(backbone, cache, sample)
         else:
             self._model = convert_or_load(backbone, cache, sample)
         self._spent = time.perf_counter() - start  # next to nothing where the model was kept

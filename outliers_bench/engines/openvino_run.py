@@ -55,7 +55,7 @@ def compiled(model: Path, batch: int, precision: Precision = Precision.f32) -> A
     batch : int
         Images a request.
     precision : Precision
-        bf16, or f32 for all else: a quantised model has its 8 bits written in it.
+        bf16, or f32 for all else: a quantized model has its 8 bits written in it.
 
     Returns
     -------

@@ -20,7 +20,7 @@ class Embedder(Protocol):
     """A function from a stream of images to a stream of vectors.
 
     With one engine and batch size, the vector of an image depends on that image alone, never on
-    its neighbours in the stream: a run that was broken off and started again ends with the same
+    its neighbors in the stream: a run that was broken off and started again ends with the same
     bits.
     """
 

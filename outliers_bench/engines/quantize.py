@@ -1,4 +1,4 @@
-"""int8: NNCF's post-training quantisation of a converted network, made once and kept."""
+"""int8: NNCF's post-training quantization of a converted network, made once and kept."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from outliers_bench.types import RGB
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
 
-_DIGEST = "quantised"
+_DIGEST = "quantized"
 
 
-def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
+def quantized(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
     """The backbone as an OpenVINO model with 8-bit weights and maps; made now if it was not.
 
-    The ranges of the maps are those of the first photos that a model is quantised with, of which
+    The ranges of the maps are those of the first photos that a model is quantized with, of which
     `conversion.json` beside it keeps the number and a digest.
 
     Parameters
@@ -63,7 +63,7 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     whole = convert_or_load(backbone, cache, lambda: images[:SAMPLE])
 
     def make(target: Path) -> dict[str, Any]:
-        _quantise(whole, target, images, name=backbone.name)
+        _quantize(whole, target, images, name=backbone.name)
         photos = hashlib.blake2b(digest_size=16)
         for image in images:
             photos.update(image.tobytes())
@@ -80,12 +80,12 @@ def quantised(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
 
 
 def where(backbone: Network, cache: Path) -> Path:
-    """The .xml file of the quantised model, which need not be there."""
+    """The .xml file of the quantized model, which need not be there."""
     return place(_space(backbone), cache)
 
 
 def digest(backbone: Network, cache: Path) -> str:
-    """What tells the kept quantised model from any other; "none" where there is none."""
+    """What tells the kept quantized model from any other; "none" where there is none."""
     model = where(backbone, cache)
     if known := record(model).get(_DIGEST):
         return str(known)
@@ -103,7 +103,7 @@ def _space(backbone: Network) -> dict[str, str | int | float]:
     return {**space_of(backbone), "nncf": version("nncf"), "precision": "int8"}
 
 
-def _quantise(whole: Path, target: Path, images: list[RGB], *, name: str) -> None:
+def _quantize(whole: Path, target: Path, images: list[RGB], *, name: str) -> None:
     ov = import_openvino()
     refused = f"model={name}: NNCF {version('nncf')} cannot quantize it; use engine.precision=f32"
     with failing_in_one_line(refused), _quiet():

@@ -85,6 +85,6 @@ def independent(runner: Runner, size: int) -> bool:
 
 
 def _noise(size: int) -> list[RGB]:
-    # As good as photos: the numbers do not matter. Two, to see whether neighbours do.
+    # As good as photos: the numbers do not matter. Two, to see whether neighbors do.
     rng = np.random.default_rng(0)
     return list(rng.integers(0, 256, (2, size, size, 3), dtype=np.uint8))

@@ -10,7 +10,7 @@ import numpy as np
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.ensemble.tuning import relevance, tuned
 from outliers_bench.features.embedding_source import EmbeddingSource
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
@@ -18,7 +18,7 @@ from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 
 class ConcatenatedEmbeddings:
-    """Normalised embeddings side by side, each times the root of its member's weight.
+    """Normalized embeddings side by side, each times the root of its member's weight.
 
     The inner product of two of them is the weighted mean of the members' cosines, and so is their
     cosine where every member finds something in both photos.
@@ -69,7 +69,7 @@ class ConcatenatedEmbeddings:
             raise ValueError("weights are known after learn")
         parts = []
         for (vectors, own), weight in zip(self._members, self._weights, strict=True):
-            parts.append(l2_normalise(vectors.load(images)) * np.float32(np.sqrt(weight)))
+            parts.append(l2_normalize(vectors.load(images)) * np.float32(np.sqrt(weight)))
             self._meter.absorb(own)
         return np.hstack(parts)
 
@@ -92,7 +92,7 @@ class ConcatenatedEmbeddings:
         for vectors, _ in self._members:
             vectors.learn(split.train, split.images)
             queries, gallery = (
-                l2_normalise(vectors.load(images)) for images in (split.query, split.gallery)
+                l2_normalize(vectors.load(images)) for images in (split.query, split.gallery)
             )
             cosines.append((queries @ gallery.T).astype(np.float64))
         order = tie_order(split.gallery.digests, options.random_seed)

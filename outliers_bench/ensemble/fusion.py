@@ -79,11 +79,11 @@ def contributions(
         said = slope * scores
         missing = said[:, -1:]
     else:
-        centre, spread = low, high - low
+        center, spread = low, high - low
         if fusion is Fusion.zscore:
-            centre = scores.mean(axis=1, keepdims=True)
+            center = scores.mean(axis=1, keepdims=True)
             spread = scores.std(axis=1, keepdims=True)
-        said = np.divide(scores - centre, spread, out=np.zeros_like(scores), where=high > low)
+        said = np.divide(scores - center, spread, out=np.zeros_like(scores), where=high > low)
         missing = said[:, -1:]
     everything = np.empty((len(scores), n))
     everything[:] = missing

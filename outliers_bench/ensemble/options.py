@@ -31,7 +31,7 @@ class Fusion(Enum):
     """How members become one; the values of `model.fusion`."""
 
     concat = "concat"
-    """Normalised embeddings side by side: one index, whose cosine is the weighted mean of all."""
+    """Normalized embeddings side by side: one index, whose cosine is the weighted mean of all."""
     zscore = "zscore"
     """Scores, for each query less their mean and divided by their deviation."""
     minmax = "minmax"
@@ -113,7 +113,7 @@ class Ensemble(Model):
 
     @property
     def learns(self) -> bool:
-        """Whether a labelled part of train is needed."""
+        """Whether a labeled part of train is needed."""
         return self.weights is None or self.fusion is Fusion.calibrated
 
     @property

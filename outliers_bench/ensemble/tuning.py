@@ -16,7 +16,7 @@ _STEPS = (0.25, 0.1, 0.05)  # of the sum of all weights, that move from one memb
 
 
 def relevance(split: Split) -> BoolArray:
-    """Whether each gallery image of a labelled split is right for each query, (n_query, n)."""
+    """Whether each gallery image of a labeled split is right for each query, (n_query, n)."""
     if split.query.labels is None or split.gallery.labels is None:
         raise ValueError("photos without labels say nothing about what is right")
     return np.equal.outer(split.query.labels, split.gallery.labels)

@@ -40,7 +40,7 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
         Rows in the order of `split.query`, at least as deep as the largest number of relevant
         images of a query, with the query itself left out where `split.leave_one_out`.
     split : Split
-        Query and gallery, both labelled.
+        Query and gallery, both labeled.
     k : sequence of int
         Cut-offs of hit_at_k and precision_at_k.
 

@@ -121,7 +121,7 @@ def bootstrap(
         means[block] = (weights @ ordered + ones[block, None]) / total[:, None]
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
-    # The made-up queries pull towards the middle: with every query at 1, the mean may lie outside.
+    # The made-up queries pull toward the middle: with every query at 1, the mean may lie outside.
     mean = values.mean(axis=0)
     low, high = np.minimum(low, mean), np.maximum(high, mean)
     furthest = tail ** (1 / n)  # a hit rate that still gives n hits of n with this probability

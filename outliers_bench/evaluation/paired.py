@@ -135,7 +135,7 @@ def _as_far(
 
 
 def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """P values corrected for their number, step by step downwards (Holm 1979).
+    """P values corrected for their number, step by step downward (Holm 1979).
 
     The smallest is multiplied by their number m, the next by m - 1, and so on; none ends below
     one that was smaller before, or above 1.

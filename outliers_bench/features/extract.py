@@ -78,7 +78,7 @@ class Features:
             What is to be embedded.
         commit : callable
             Called before the first image is embedded, if one has to be, and before a network is
-            quantised; may be called twice.
+            quantized; may be called twice.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class Features:
         ready = self._extractor, self._engine, self._cache
         if len(images) and not precision.is_ready(*ready):
             commit()
-            with self._meter.stage(self._stage), status(f"quantising {self._extractor.name}"):
+            with self._meter.stage(self._stage), status(f"quantizing {self._extractor.name}"):
                 precision.make_ready(*ready, lambda: self._calibration(images))
         with self._store() as store:
             known = store.known(images.digests)

@@ -13,7 +13,7 @@ from outliers_bench.engines.protocols import Embedder
 from outliers_bench.features.extract import Features
 from outliers_bench.models.model import Extractor
 from outliers_bench.models.views import Crop, View
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import Space, file_stem
@@ -29,7 +29,7 @@ def features_of(
 
 
 class ViewedFeatures:
-    """Means of L2-normalised embeddings over views, L2-normalised again.
+    """Means of L2-normalized embeddings over views, L2-normalized again.
 
     Every view is kept in the feature store by itself. So the plain one is what a run without
     views has stored, a scale what a run with that image size has, and of a run that is killed
@@ -92,9 +92,9 @@ class ViewedFeatures:
         """
         total = np.zeros((len(images), self._dimensions), dtype=np.float32)
         for view in self._views:
-            total += l2_normalise(view.load(images))
+            total += l2_normalize(view.load(images))
             self._meter.absorb(self._of_view)
-        return l2_normalise(total)
+        return l2_normalize(total)
 
     def learn(
         self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER

@@ -88,8 +88,8 @@ def detect(image: RGB, options: KeypointOptions) -> Keypoints:
     )
     if min(image.shape[:2]) < _SMALLEST:
         return empty
-    grey = opencv().cvtColor(image, opencv().COLOR_RGB2GRAY)
-    found, descriptors = _opencv_detector(options).detectAndCompute(grey, None)
+    gray = opencv().cvtColor(image, opencv().COLOR_RGB2GRAY)
+    found, descriptors = _opencv_detector(options).detectAndCompute(gray, None)
     if descriptors is None or not len(found):
         return empty
     # OpenCV keeps more than asked for where responses are equal, in no promised order.

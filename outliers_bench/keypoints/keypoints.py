@@ -91,7 +91,7 @@ class Descriptor:
     def vectors(self, descriptors: Bytes) -> FloatArray:
         """Unit vectors, shape (n, dimensions), of descriptors, shape (n, nbytes).
 
-        RootSIFT is the square root of the L1-normalised descriptor (Arandjelović and Zisserman,
+        RootSIFT is the square root of the L1-normalized descriptor (Arandjelović and Zisserman,
         "Three things everyone should know to improve object retrieval", CVPR 2012).
         """
         if self.bits:

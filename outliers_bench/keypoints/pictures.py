@@ -87,7 +87,7 @@ def _picture(
     )
     here, there = asked.points[pairs[:, 0]], answer.points[pairs[:, 1]]
     agree, transform = _geometry(here, there, matching)
-    labelled = query.labels is not None and gallery.labels is not None
+    labeled = query.labels is not None and gallery.labels is not None
     return MatchPicture(
         query=shrink(query.read(row), keypoints.longest_side),
         found=shrink(gallery.read(found), keypoints.longest_side),
@@ -97,7 +97,7 @@ def _picture(
         transform=transform,
         query_caption=_caption(query, row),
         found_caption=_caption(gallery, found),
-        right=bool(query.labels[row] == gallery.labels[found]) if labelled else None,  # type: ignore[index]
+        right=bool(query.labels[row] == gallery.labels[found]) if labeled else None,  # type: ignore[index]
     )
 
 

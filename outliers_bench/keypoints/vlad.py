@@ -23,7 +23,7 @@ _ROUNDING = 1e-6
 def learn_vocabulary(
     images: KeypointTable, *, descriptor: Descriptor, words: int, seed: int
 ) -> FloatArray:
-    """Visual words: the centres that k-means finds among the images' descriptors.
+    """Visual words: the centers that k-means finds among the images' descriptors.
 
     The result depends on the images and the seed only, not on the order of the images or the
     number of threads.
@@ -84,8 +84,8 @@ def encode(keypoints: Keypoints, vocabulary: FloatArray, *, descriptor: Descript
     For a word c and the descriptors x nearest to it, v_c = sum(x - c). Then, in this order:
 
     1. signed square root of every number, sign(v) sqrt(|v|), which discounts bursts (power
-       normalisation: Perronnin et al. 2010, used for VLAD by Jégou and Chum 2012);
-    2. each v_c to unit length (intra-normalisation: Arandjelović and Zisserman 2013);
+       normalization: Perronnin et al. 2010, used for VLAD by Jégou and Chum 2012);
+    2. each v_c to unit length (intra-normalization: Arandjelović and Zisserman 2013);
     3. the whole to unit length.
 
     Jégou and Chum take the root of the raw sums; Arandjelović and Zisserman, who do without it,

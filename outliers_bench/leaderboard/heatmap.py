@@ -1,4 +1,4 @@
-"""How well the best methods do on each class, as coloured cells."""
+"""How well the best methods do on each class, as colored cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RAMP = ((200, 82, 20), (253, 190, 133), (247, 247, 245), (146, 190, 224), (24, 
 
 @dataclass(frozen=True)
 class Shade:
-    """A cell: its value, the colour behind it and that of its number."""
+    """A cell: its value, the color behind it and that of its number."""
 
     value: float
     background: str
@@ -64,17 +64,15 @@ def heat_map(board: Board) -> HeatMap | None:
 
 
 def shade(value: float) -> Shade:
-    """The colours for a value between 0 and 1."""
+    """The colors for a value between 0 and 1."""
     place = min(max(value, 0.0), 1.0) * (len(_RAMP) - 1)
     lower = min(int(place), len(_RAMP) - 2)
     part = place - lower
-    colour = [
-        round(a + (b - a) * part) for a, b in zip(_RAMP[lower], _RAMP[lower + 1], strict=True)
-    ]
+    color = [round(a + (b - a) * part) for a, b in zip(_RAMP[lower], _RAMP[lower + 1], strict=True)]
     # Relative luminance (WCAG 2); at 0.179 black and white stand out alike.
     luminance = sum(
         weight * (part / 255) ** 2.2
-        for weight, part in zip((0.2126, 0.7152, 0.0722), colour, strict=True)
+        for weight, part in zip((0.2126, 0.7152, 0.0722), color, strict=True)
     )
     ink = "#000" if luminance > 0.179 else "#fff"
-    return Shade(value, "#{:02x}{:02x}{:02x}".format(*colour), ink)
+    return Shade(value, "#{:02x}{:02x}{:02x}".format(*color), ink)

@@ -88,7 +88,7 @@ def draw(points: Sequence[Point], metric: str, cost: str) -> str:
     for point in points:
         if (interval := point.row.interval(metric)) is not None:
             ends = [(x.at(point.x), y.at(end)) for end in interval]
-            drawing.line(ends, _colour(point, best), opacity=0.5)
+            drawing.line(ends, _color(point, best), opacity=0.5)
     for corner in ((x.start, y.end), (x.end, y.start)):
         drawing.line([(x.start, y.start), corner], _LINE, 0.8)
     # What is at least this good costs at least this much: level until the next better one.
@@ -104,7 +104,7 @@ def draw(points: Sequence[Point], metric: str, cost: str) -> str:
     drawing.line(steps, _ACCENT, 1.4)
     for point in points:
         told = _told(point, metric, cost)
-        drawing.dot((x.at(point.x), y.at(point.y)), _colour(point, best), _CARD, title=told)
+        drawing.dot((x.at(point.x), y.at(point.y)), _color(point, best), _CARD, title=told)
     names = place_names(
         # The most accurate first.
         [(point.label, (x.at(point.x), y.at(point.y))) for point in reversed(best)],
@@ -119,7 +119,7 @@ def draw(points: Sequence[Point], metric: str, cost: str) -> str:
     return str(drawing)
 
 
-def _colour(point: Point, best: Sequence[Point]) -> str:
+def _color(point: Point, best: Sequence[Point]) -> str:
     return _ACCENT if point in best else _DOT
 
 
@@ -143,7 +143,7 @@ def _axes(drawing: Drawing, points: Sequence[Point], metric: str, cost: str) -> 
     middle = (left + _RIGHT) / 2, below + ABOVE + BELOW + 4
     drawing.text(f"{long_heading(cost)} (log; {better})", middle, _FAINT, anchor="middle")
     middle = left - _PAD - widest - 6, (_TOP + _BOTTOM) / 2
-    drawing.text(heading(metric), middle, _FAINT, anchor="middle", upwards=True)
+    drawing.text(heading(metric), middle, _FAINT, anchor="middle", upward=True)
     return x, y
 
 

@@ -11,7 +11,7 @@ from outliers_bench.leaderboard.text_width import SIZE
 class Drawing:
     """An `<svg>` element; what is drawn later covers what was drawn before.
 
-    Colours are whatever CSS takes, such as `var(--ink)`: the page's style sheet gives them their
+    Colors are whatever CSS takes, such as `var(--ink)`: the page's style sheet gives them their
     values, so that dark mode reaches the drawing.
 
     Parameters
@@ -36,22 +36,22 @@ class Drawing:
     def line(
         self,
         places: Iterable[tuple[float, float]],
-        colour: str,
+        color: str,
         width: float = 1.0,
         *,
         opacity: float = 1.0,
     ) -> None:
         """Draw a line from place to place."""
         path = " L ".join(f"{_number(x)} {_number(y)}" for x, y in places)
-        style = f"stroke: {colour}; stroke-width: {_number(width)}"
+        style = f"stroke: {color}; stroke-width: {_number(width)}"
         if opacity < 1:
             style += f"; stroke-opacity: {_number(opacity)}"
         ET.SubElement(self._root, "path", {"d": f"M {path}", "style": style})
 
-    def dot(self, place: tuple[float, float], colour: str, edge: str, *, title: str) -> None:
+    def dot(self, place: tuple[float, float], color: str, edge: str, *, title: str) -> None:
         """Draw a dot that tells its title where one points at it."""
         x, y = map(_number, place)
-        style = f"fill: {colour}; stroke: {edge}"
+        style = f"fill: {color}; stroke: {edge}"
         dot = ET.SubElement(self._root, "circle", {"cx": x, "cy": y, "r": "3", "style": style})
         ET.SubElement(dot, "title").text = title
 
@@ -59,15 +59,15 @@ class Drawing:
         self,
         text: str,
         place: tuple[float, float],
-        colour: str,
+        color: str,
         *,
         anchor: str = "start",
-        upwards: bool = False,
+        upward: bool = False,
     ) -> None:
         """Write a text that starts, ends or has its middle at a place, which is on its line."""
         x, y = map(_number, place)
-        attributes = {"x": x, "y": y, "style": f"fill: {colour}", "text-anchor": anchor}
-        if upwards:
+        attributes = {"x": x, "y": y, "style": f"fill: {color}", "text-anchor": anchor}
+        if upward:
             attributes["transform"] = f"rotate(-90 {x} {y})"
         ET.SubElement(self._root, "text", attributes).text = text
 

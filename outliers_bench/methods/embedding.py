@@ -13,7 +13,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.result import Result
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.reducer import Projection
@@ -186,7 +186,7 @@ class Embedding:
 
     def _loaded(self, images: ImageSet) -> FloatArray:
         vectors = self._vectors.load(images)
-        return l2_normalise(vectors) if self._config.l2.before else vectors
+        return l2_normalize(vectors) if self._config.l2.before else vectors
 
     def _reduced(self, images: ImageSet) -> FloatArray:
         return self._projected(self._vectors.load(images))
@@ -194,10 +194,10 @@ class Embedding:
     def _projected(self, vectors: FloatArray) -> FloatArray:
         """What is searched of embeddings as they are stored."""
         if self._config.l2.before:
-            vectors = l2_normalise(vectors)
+            vectors = l2_normalize(vectors)
         if self._projection is not None:
             vectors = self._projection(vectors)
-        return l2_normalise(vectors) if self._config.l2.after else vectors
+        return l2_normalize(vectors) if self._config.l2.after else vectors
 
 
 def fitting_part(split: Split) -> ImageSet:

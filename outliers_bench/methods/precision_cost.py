@@ -13,7 +13,7 @@ from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.features.extract import Features
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.search import GallerySearch, tie_order
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Split
@@ -78,7 +78,7 @@ def precision_cost(
         "cosine_mean": float(cosines.mean()),
         "cosine_min": float(cosines.min()),
     }
-    if part.labelled and (relevant := _relevant(part)).any():
+    if part.labeled and (relevant := _relevant(part)).any():
         row_of = {digest: row for row, digest in enumerate(images.digests)}
         depth = max(1, int(relevant.max()))
 
@@ -130,7 +130,7 @@ def sampled(split: Split, size: int = SAMPLE) -> Split:
         if len(asked) + len(taken) >= size * 2 // 3:
             break
         found = _first_relevant(split, row, gallery)
-        if split.labelled and found is None:
+        if split.labeled and found is None:
             continue
         if split.leave_one_out:
             taken.setdefault(row)
@@ -174,7 +174,7 @@ def _cosines(one: FloatArray, other: FloatArray) -> FloatArray:
         [
             np.einsum(
                 "nd,nd->n",
-                *(l2_normalise(part[at : at + BLOCK]).astype(np.float64) for part in (one, other)),
+                *(l2_normalize(part[at : at + BLOCK]).astype(np.float64) for part in (one, other)),
             )
             for at in blocks
         ]

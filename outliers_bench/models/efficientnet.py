@@ -14,7 +14,7 @@ TOLERANCE = 1e-3
 def restore_imagenet_rescaling(network: Any) -> None:  # noqa: ANN401 - keras.Model
     """Make a network with ImageNet weights from a file the one that Keras' download would give.
 
-    ``weights="imagenet"`` builds a rescaling by ``1 / sqrt(std)`` after the normalisation, which
+    ``weights="imagenet"`` builds a rescaling by ``1 / sqrt(std)`` after the normalization, which
     those weights need, and ``weights=None`` does not. Dividing by ``sqrt(variance)`` and then by
     ``sqrt(std)`` is dividing by ``sqrt(variance * std)``: the rescaling goes into the variance.
 
@@ -22,7 +22,7 @@ def restore_imagenet_rescaling(network: Any) -> None:  # noqa: ANN401 - keras.Mo
     ----------
     network : keras.Model
         An EfficientNet built with ``weights=None`` and filled from a file. Weights of a network
-        trained without ImageNet's normalisation (mean 0) are left alone.
+        trained without ImageNet's normalization (mean 0) are left alone.
 
     References
     ----------

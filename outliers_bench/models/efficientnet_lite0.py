@@ -67,7 +67,7 @@ class EfficientNetLite0(Backbone):
         return digest_of(imagenet_file())
 
     def network(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
-        """Build the bare network: normalised images to the global average of the last map."""
+        """Build the bare network: normalized images to the global average of the last map."""
         network = _network(self.image_size)
         if pretrained:
             _fill(network, imagenet_file())
@@ -106,7 +106,7 @@ def _network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
             channels, kernel, strides=stride, padding="same", use_bias=False, name=name
         )(x)
 
-    def normalise(x: Any, name: str) -> Any:  # noqa: ANN401
+    def normalize(x: Any, name: str) -> Any:  # noqa: ANN401
         return keras.layers.BatchNormalization(epsilon=BN_EPSILON, name=name)(x)
 
     def relu6(x: Any) -> Any:  # noqa: ANN401
@@ -116,16 +116,16 @@ def _network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
         name, before = f"_blocks_{at}_", x
         if expansion != 1:
             x = convolve(x, f"{name}_expand_conv", x.shape[-1] * expansion)
-            x = relu6(normalise(x, f"{name}_bn0"))
+            x = relu6(normalize(x, f"{name}_bn0"))
         x = keras.layers.DepthwiseConv2D(
             kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
         )(x)
-        x = relu6(normalise(x, f"{name}_bn1"))
-        x = normalise(convolve(x, f"{name}_project_conv", channels), f"{name}_bn2")
+        x = relu6(normalize(x, f"{name}_bn1"))
+        x = normalize(convolve(x, f"{name}_project_conv", channels), f"{name}_bn2")
         return keras.layers.Add()([x, before]) if x.shape == before.shape else x
 
     images = keras.Input((image_size, image_size, 3))
-    x = relu6(normalise(convolve(images, "_conv_stem", 32, kernel=3, stride=2), "_bn0"))
+    x = relu6(normalize(convolve(images, "_conv_stem", 32, kernel=3, stride=2), "_bn0"))
     at = 0
     for repeats, kernel, first_stride, expansion, channels in STAGES:
         for repeat in range(repeats):
@@ -138,7 +138,7 @@ def _network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
                 channels=channels,
             )
             at += 1
-    x = relu6(normalise(convolve(x, "_conv_head", 1280), "_bn1"))
+    x = relu6(normalize(convolve(x, "_conv_head", 1280), "_bn1"))
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     return keras.Model(images, x, name="efficientnet_lite0")
 

@@ -13,7 +13,7 @@ import numpy as np
 from outliers_bench.errors import BenchError
 from outliers_bench.models.weight_files import StoredLayer, WeightFile, open_weights
 
-# A classification top has no more layers with weights than VGG's, plus a normalisation or two.
+# A classification top has no more layers with weights than VGG's, plus a normalization or two.
 LONGEST_TOP = 6
 
 
@@ -132,7 +132,7 @@ def _is_top(layers: list[StoredLayer], *, width: int) -> bool:
 
 def _continues(layer: StoredLayer, reached: set[int], *, width: int) -> bool:
     kernel, *rest = layer.shapes
-    if len(kernel) == 1:  # a normalisation
+    if len(kernel) == 1:  # a normalization
         return kernel[0] in reached and set(rest) <= {kernel}
     if kernel[:-2] not in ((), (1, 1)) or rest not in ([], [kernel[-1:]]):
         return False

@@ -1,4 +1,4 @@
-"""From the last feature map to one vector: average, maximum, generalised mean, or all of it."""
+"""From the last feature map to one vector: average, maximum, generalized mean, or all of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pooling(Enum):
 def pool(feature_map: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN401 - a Keras tensor
     """Pool a feature map over its positions.
 
-    Generalised mean (GeM): ``mean(max(x, 1e-6) ** p) ** (1 / p)`` for each channel.
+    Generalized mean (GeM): ``mean(max(x, 1e-6) ** p) ** (1 / p)`` for each channel.
 
     Parameters
     ----------

@@ -36,9 +36,9 @@ def is_ready(describer: Describer, engine: Engine, cache: Path) -> bool:
 def make_ready(
     describer: Describer, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
 ) -> None:
-    """Quantise the describer's network for int8, unless that was done; nothing otherwise.
+    """Quantize the describer's network for int8, unless that was done; nothing otherwise.
 
-    The feature key has a digest of the quantised model in it, which must be there first.
+    The feature key has a digest of the quantized model in it, which must be there first.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ def make_ready(
     cache : Path
         Directory of all that is kept.
     sample : callable
-        Gives photos, prepared, to calibrate on; called once, if there is no quantised model.
+        Gives photos, prepared, to calibrate on; called once, if there is no quantized model.
     """
     network = network_of(describer)
     if network is None or is_ready(describer, engine, cache):
         return
-    from outliers_bench.engines.quantize import quantised
+    from outliers_bench.engines.quantize import quantized
 
-    quantised(network, cache, sample)
+    quantized(network, cache, sample)
 
 
 def key(describer: Describer, engine: Engine, cache: Path) -> Space:
@@ -81,7 +81,7 @@ def key(describer: Describer, engine: Engine, cache: Path) -> Space:
     if engine.precision is Precision.int8:
         from outliers_bench.engines.quantize import digest
 
-        return {"precision": "int8", "quantised": digest(network, cache)}
+        return {"precision": "int8", "quantized": digest(network, cache)}
     if engine.precision is Precision.bf16:
         return {"precision": "bf16", "engine": engine.kind.value}
     return _F32

@@ -20,7 +20,7 @@ class Crops(Enum):
 
     none = "none"  # the photo as a whole
     center = "center"
-    five = "five"  # the corners and the centre
+    five = "five"  # the corners and the center
 
 
 class Crop(Enum):
@@ -106,7 +106,7 @@ class Views:
     A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional
     neural networks", NIPS 2012 (five crops, mirrored); A. Gordo, J. Almazán, J. Revaud,
     D. Larlus, "End-to-end learning of deep visual representations for image retrieval", IJCV 2017
-    (several scales, mean of normalised vectors).
+    (several scales, mean of normalized vectors).
     """
 
     flip: bool = False

@@ -19,7 +19,7 @@ from outliers_bench.reports.tiles import (
     LINE,
     PAPER,
     TILE,
-    Colour,
+    Color,
     bgr,
     font,
     kept_photo,
@@ -73,7 +73,7 @@ def contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> di
     dict of str to array of uint8, shape (height, width, 3)
         `best`, `typical` and `worst` of the scored queries, or `sample` where there are no
         labels. RGB, as views of pixels that lie in memory the other way round, as OpenCV encodes
-        them. Only the images shown are decoded; unreadable ones are grey.
+        them. Only the images shown are decoded; unreadable ones are gray.
     """
     depth = min(depth, result.ranking.depth)
     chosen = pick_queries(result, queries=queries, seed=seed)
@@ -131,7 +131,7 @@ def _draw_sheet(
     sheet = np.empty((height, width, 3), dtype=np.uint8)
     sheet[:] = background
     heading = f"{result.split.name}   |   {_HEADINGS[name]}"
-    header = _header(heading, width, legend=result.split.labelled)
+    header = _header(heading, width, legend=result.split.labeled)
     sheet[: len(header)] = header
     for row, pick in enumerate(picks):
         _draw_row(sheet, result, pick, row=row, photos=list(islice(photos, 1 + depth)))
@@ -188,8 +188,8 @@ def _paste(sheet: BGR, pixels: BGR, *, left: int, top: int) -> None:
     sheet[top : top + high, left : left + wide] = pixels
 
 
-def _draw_tile(sheet: BGR, shown: BGR | None, *, left: int, top: int, frame: Colour) -> None:
-    """A photo in the middle of a frame, or a grey tile that says there is none."""
+def _draw_tile(sheet: BGR, shown: BGR | None, *, left: int, top: int, frame: Color) -> None:
+    """A photo in the middle of a frame, or a gray tile that says there is none."""
     _paste(sheet, _frame(frame, unreadable=shown is None), left=left, top=top)
     if shown is not None:
         high, wide = shown.shape[:2]
@@ -198,11 +198,11 @@ def _draw_tile(sheet: BGR, shown: BGR | None, *, left: int, top: int, frame: Col
 
 
 @cache
-def _frame(colour: Colour, *, unreadable: bool) -> BGR:
+def _frame(color: Color, *, unreadable: bool) -> BGR:
     """A tile without its photo."""
     from PIL import Image, ImageDraw
 
-    tile = Image.new("RGB", (TILE, TILE), colour)
+    tile = Image.new("RGB", (TILE, TILE), color)
     draw = ImageDraw.Draw(tile)
     inside = (FRAME, FRAME, TILE - FRAME - 1, TILE - FRAME - 1)
     draw.rectangle(inside, fill=UNREADABLE if unreadable else BAND)

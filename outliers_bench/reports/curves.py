@@ -134,13 +134,13 @@ def _draw(
     measured = {line: values for line, values in lines.items() if _finite(values)}
     _scale(axes, name, [value for values in measured.values() for value in _finite(values)])
     named: list[tuple[float, str, str]] = []
-    for (_, label, colour, dashes), values in measured.items():
+    for (_, label, color, dashes), values in measured.items():
         numbers = [math.nan if value is None else value for value in values]
         axes.plot(
             range(1, len(numbers) + 1),
             numbers,
             dashes,
-            color=colour,
+            color=color,
             linewidth=1.8 if dashes == "-" else 1.3,
             # A point between two gaps has no line to show it.
             marker="o" if len(numbers) <= _EACH_MARKED else _lonely(numbers),
@@ -154,14 +154,14 @@ def _draw(
                 [numbers[best_epoch - 1]],
                 "o",
                 color="white",
-                markeredgecolor=colour,
+                markeredgecolor=color,
                 markeredgewidth=1.8,
                 markersize=7,
                 clip_on=False,
                 zorder=4,
             )
         last = _finite(values)[-1]
-        named.append((_height(axes, last), f"{label}  {_short(name, last)}", colour))
+        named.append((_height(axes, last), f"{label}  {_short(name, last)}", color))
     _name_lines(axes, named)
     broken = sorted(
         {
@@ -234,8 +234,8 @@ def _name_lines(axes: Axes, named: Sequence[tuple[float, str, str]]) -> None:
     for i in reversed(range(len(heights))):
         heights[i] = min(heights[i], ceiling)
         ceiling = heights[i] - _LABEL_GAP
-    for height, (_, label, colour) in zip(heights, apart, strict=True):
-        axes.text(1.015, height, label, color=colour, **_beside(axes))
+    for height, (_, label, color) in zip(heights, apart, strict=True):
+        axes.text(1.015, height, label, color=color, **_beside(axes))
 
 
 def _beside(axes: Axes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.leakage.find import Leaks
 from outliers_bench.leakage.policy import describe_leaks
-from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, Colour, bgr, font, line, photo
+from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, Color, bgr, font, line, photo
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import RGB
 
@@ -34,7 +34,7 @@ def leaks_sheet(leaks: Leaks, *, name: str) -> RGB | None:
     -------
     array of uint8, shape (height, width, 3), or None
         RGB. At most `PAIRS` pairs, each with parts, labels and names; None where there are none.
-        Only the photos shown are decoded; unreadable ones are grey.
+        Only the photos shown are decoded; unreadable ones are gray.
     """
     if not leaks:
         return None
@@ -92,7 +92,7 @@ def _draw(
     how = "exact" if pair.kind == "exact" else f"likeness {pair.likeness:.3f}"
     told = f"{leaks.parts[row]}, {how}" if row == pair.first else leaks.parts[row]
     label = leaks.labels[row]
-    lines: list[tuple[str, Colour]] = [
+    lines: list[tuple[str, Color]] = [
         (told, _FAINT),
         (label or "", _WARN if two else _INK),
         (leaks.images.names[row], _FAINT),

@@ -37,7 +37,7 @@ _NARROWEST, _WIDEST = 200, 440  # a column: a caption must fit in, and the sheet
 _BETWEEN, _APART = 36, 28  # pixels from query to found photo, and from there to the overlay
 _HEADER, _CAPTION, _GAP = 72, 42, 14
 _FAINTNESS = 0.45  # how much of the photo a match that does not agree lets through
-_GOLDEN = 0.381966  # of the circle of hues: neighbouring lines are far apart on it
+_GOLDEN = 0.381966  # of the circle of hues: neighboring lines are far apart on it
 _BRIGHTEST = 170  # luma up to which a line is seen on white paper
 _SHIFT = 4  # bits of a pixel's fraction in OpenCV's drawing
 _DOT, _RING = 36, 52  # radii, in these fractions: 2.25 and 3.25 pixels
@@ -206,13 +206,13 @@ def _paste_row(sheet: Image, picture: MatchPicture, places: Columns, *, top: int
 
     frame = NEUTRAL if picture.right is None else (RIGHT if picture.right else WRONG)
     corners = []
-    for photo, left, wide, colour in (
+    for photo, left, wide, color in (
         (picture.query, places.query, places.query_width, QUERY),
         (picture.found, places.found, places.found_width, frame),
     ):
         shown = _shown(photo)
         corner = (left + (wide - shown.width) // 2, top + (HEIGHT - shown.height) // 2)
-        _draw_frame(sheet, left=left, top=top, wide=wide, colour=colour)
+        _draw_frame(sheet, left=left, top=top, wide=wide, color=color)
         sheet.paste(shown, corner)
         corners.append(corner)
     # The lines are drawn by OpenCV, for Pillow's are not smoothed.
@@ -227,7 +227,7 @@ def _paste_row(sheet: Image, picture: MatchPicture, places: Columns, *, top: int
         picture.inliers,
     )
     sheet.paste(Image.fromarray(lines), box)
-    _draw_frame(sheet, left=places.overlay, top=top, wide=places.found_width, colour=NEUTRAL)
+    _draw_frame(sheet, left=places.overlay, top=top, wide=places.found_width, color=NEUTRAL)
     overlay = _overlay(picture)
     if overlay is None:
         _draw_no_geometry(sheet, left=places.overlay, top=top, wide=places.found_width)
@@ -237,9 +237,9 @@ def _paste_row(sheet: Image, picture: MatchPicture, places: Columns, *, top: int
 
 
 def _draw_frame(
-    sheet: Image, *, left: int, top: int, wide: int, colour: tuple[int, int, int]
+    sheet: Image, *, left: int, top: int, wide: int, color: tuple[int, int, int]
 ) -> None:
-    sheet.paste(colour, (left - FRAME, top - FRAME, left + wide + FRAME, top + HEIGHT + FRAME))
+    sheet.paste(color, (left - FRAME, top - FRAME, left + wide + FRAME, top + HEIGHT + FRAME))
     sheet.paste(BAND, (left, top, left + wide, top + HEIGHT))
 
 
@@ -269,7 +269,7 @@ def _drawn(chosen: BoolArray, starts: npt.NDArray[np.float64]) -> npt.NDArray[np
 def _with_lines(
     area: RGB, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64], inliers: BoolArray
 ) -> RGB:
-    """A picture with a line from each start to its end, those of inliers on top, in colours."""
+    """A picture with a line from each start to its end, those of inliers on top, in colors."""
     cv2 = opencv()
     pairs = np.stack([starts, ends], axis=1)
     fixed = np.rint(pairs * 2**_SHIFT).astype(int).tolist()
@@ -279,17 +279,17 @@ def _with_lines(
         cv2.line(faint, start, end, NEUTRAL, 1, cv2.LINE_AA, _SHIFT)
     area = cv2.addWeighted(area, _FAINTNESS, faint, 1 - _FAINTNESS, 0)
     for number, position in enumerate(_drawn(inliers, starts)):
-        colour = _colour(number)
+        color = _color(number)
         start, end = fixed[position]
-        cv2.line(area, start, end, colour, 1, cv2.LINE_AA, _SHIFT)
+        cv2.line(area, start, end, color, 1, cv2.LINE_AA, _SHIFT)
         for point in (start, end):
             cv2.circle(area, point, _RING, PAPER, -1, cv2.LINE_AA, _SHIFT)
-            cv2.circle(area, point, _DOT, colour, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(area, point, _DOT, color, -1, cv2.LINE_AA, _SHIFT)
     return np.asarray(area, dtype=np.uint8)
 
 
-def _colour(number: int) -> tuple[int, int, int]:
-    """Vivid, and far from the colours of the numbers before and after."""
+def _color(number: int) -> tuple[int, int, int]:
+    """Vivid, and far from the colors of the numbers before and after."""
     red, green, blue = (255 * v for v in colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.9, 1.0))
     dim = min(1.0, _BRIGHTEST / (0.299 * red + 0.587 * green + 0.114 * blue))
     return round(dim * red), round(dim * green), round(dim * blue)

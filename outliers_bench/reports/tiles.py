@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 BGR = npt.NDArray[np.uint8]
-Colour = tuple[int, int, int]  # red, green, blue
+Color = tuple[int, int, int]  # red, green, blue
 
 TILE = 150  # pixels a side, frame included
 FRAME = 5
@@ -92,7 +92,7 @@ def _fitted(image: RGB) -> RGB:
 
 
 @lru_cache(_LINES)
-def line(text: str, ink: Colour, paper: Colour) -> BGR:
+def line(text: str, ink: Color, paper: Color) -> BGR:
     """A line of a caption, as wide as a tile, its middle left out where it is too long."""
     from PIL import Image, ImageDraw
 
@@ -103,7 +103,7 @@ def line(text: str, ink: Colour, paper: Colour) -> BGR:
     return bgr(strip)
 
 
-def numbers(text: str, ink: Colour, paper: Colour) -> BGR:
+def numbers(text: str, ink: Color, paper: Color) -> BGR:
     """What `line` makes of digits, no wider than needed, and many times faster.
 
     Scores are hardly ever the same twice, so that keeping lines would not help.
@@ -115,7 +115,7 @@ def numbers(text: str, ink: Colour, paper: Colour) -> BGR:
 
 
 @lru_cache(_CELLS)
-def _after(before: str, char: str, ink: Colour, paper: Colour) -> BGR:
+def _after(before: str, char: str, ink: Color, paper: Color) -> BGR:
     """A character with what the one before it leaves there, and nothing of the next."""
     from PIL import Image, ImageDraw
 

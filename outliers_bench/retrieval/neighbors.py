@@ -21,7 +21,7 @@ from outliers_bench.version import __version__
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
 
-BLOCK_ROWS = 1024  # gallery items whose neighbours are looked for at a time
+BLOCK_ROWS = 1024  # gallery items whose neighbors are looked for at a time
 _SPARE = 8  # fetched beyond what is wanted: what BLAS has rounded may change places
 _ROUNDING = 2e-6  # by which BLAS may differ between two equal pairs of unit vectors
 
@@ -66,28 +66,28 @@ class NeighborGraph:
         )
 
 
-def neighbours(search: GallerySearch, k: int) -> NeighborGraph:
+def neighbors(search: GallerySearch, k: int) -> NeighborGraph:
     """The k nearest of every gallery item, by exhaustive search whatever the index.
 
     Parameters
     ----------
     search : Search
-        The gallery, normalised; its order settles ties. With a `cache`, the graph is read from
+        The gallery, normalized; its order settles ties. With a `cache`, the graph is read from
         there where the same gallery had one made before.
     k : int
         Fewer where the gallery has not as many others.
 
     Returns
     -------
-    Neighbours
+    Neighbors
     """
     k = min(k, len(search.gallery) - 1)
     with search.meter.stage("graph"):
         if search.cache is None:
             return _found(search, k)
-        said = {"neighbours": k, "version": __version__}
+        said = {"neighbors": k, "version": __version__}
         name = digest_of(said, search.gallery, search.order)
-        path = search.cache / "graphs" / f"neighbours-{name}.npz"
+        path = search.cache / "graphs" / f"neighbors-{name}.npz"
         graph = _read(path, (len(search.gallery), k))
         if graph is None:
             graph = _found(search, k)

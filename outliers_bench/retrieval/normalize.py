@@ -9,7 +9,7 @@ from outliers_bench.types import FloatArray, IntArray
 _BLOCK_VALUES = 1 << 18  # scaled at a time: what is made on the way stays in the processor's cache
 
 
-def l2_normalise(vectors: FloatArray, *, order: IntArray | None = None) -> FloatArray:
+def l2_normalize(vectors: FloatArray, *, order: IntArray | None = None) -> FloatArray:
     """Scale each row to unit Euclidean length; a zero row stays zero.
 
     Parameters

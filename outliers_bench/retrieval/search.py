@@ -1,4 +1,4 @@
-"""From query and gallery vectors to a `Ranking`: normalise, build, search, settle ties."""
+"""From query and gallery vectors to a `Ranking`: normalize, build, search, settle ties."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from outliers_bench.retrieval.indexes.cache import build_or_load
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.ties import compare_again, drop_self, sort_with_ties
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
@@ -45,13 +45,13 @@ class GallerySearch:
     """A gallery that any vectors can be compared with.
 
     Beside the gallery that it is given, an exact search holds one copy, in the order of ties and
-    normalised where the metric is cosine: what is compared. An approximate one holds its index
+    normalized where the metric is cosine: what is compared. An approximate one holds its index
     instead. `gallery` is another copy, made for those who ask for it, and only by cosine.
 
     Parameters
     ----------
     gallery : array of float32, shape (n, d)
-        Normalised here where the metric is cosine.
+        Normalized here where the metric is cosine.
     index : Index
         What searches, and by which metric. Built when it is first needed.
     order : array of int64, shape (n,)
@@ -94,17 +94,17 @@ class GallerySearch:
 
     @cached_property
     def gallery(self) -> FloatArray:
-        """Shape (n, d): normalised where the metric is cosine, in the gallery's own order."""
+        """Shape (n, d): normalized where the metric is cosine, in the gallery's own order."""
         return self.comparable(self._given)
 
     def comparable(self, vectors: FloatArray) -> FloatArray:
         """Vectors as the index compares them: of unit length where the metric is cosine."""
-        return l2_normalise(vectors) if self.index.metric is Metric.cosine else vectors
+        return l2_normalize(vectors) if self.index.metric is Metric.cosine else vectors
 
     def items(self, positions: IntArray) -> FloatArray:
         """Gallery items at some positions, shape (m,), as the index compares them, copied."""
         if self.index.metric is Metric.cosine:
-            return l2_normalise(self._given, order=positions)
+            return l2_normalize(self._given, order=positions)
         return self._given[positions]
 
     def over(self, gallery: FloatArray) -> GallerySearch:
@@ -125,7 +125,7 @@ class GallerySearch:
         Parameters
         ----------
         queries : array of float32, shape (n_query, d)
-            Normalised here where the metric is cosine.
+            Normalized here where the metric is cosine.
         depth : int
             Length of the ranking, at most `reachable`.
         items : array of int64, shape (n_query,), optional

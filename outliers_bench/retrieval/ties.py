@@ -35,7 +35,7 @@ def compare_again(
     """Let equal vectors be equally near, and settle ties that reach beyond what was fetched.
 
     BLAS adds up the last rows of a block otherwise than the others, so that scores of the same
-    vector differ in their last bits; what is that near to its neighbour in the ranking is compared
+    vector differ in their last bits; what is that near to its neighbor in the ranking is compared
     anew, in a way that depends on the two vectors alone.
 
     Parameters

@@ -207,7 +207,7 @@ class FeatureStore:
 
 
 def file_stem(space: Mapping[str, str | int | float]) -> str:
-    """A file name for a space: something to recognise it by, and its digest."""
+    """A file name for a space: something to recognize it by, and its digest."""
     digest = hashlib.blake2b(json.dumps(space, sort_keys=True).encode(), digest_size=8).hexdigest()
     readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{space.get('architecture', '')}").strip("-").lower()
     return f"{readable}-{digest}"

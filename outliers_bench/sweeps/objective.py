@@ -48,7 +48,7 @@ def check_known(metric: str, k: Sequence[int]) -> None:
     raise BenchError(f"objective={metric}: no metric of a run{instead(metric, [*cut, *_USUAL])}")
 
 
-def check_objective(metric: str, k: Sequence[int], *, labelled: bool = True) -> None:
+def check_objective(metric: str, k: Sequence[int], *, labeled: bool = True) -> None:
     """Refuse an objective that a run will not measure, as far as that is known before the work.
 
     Parameters
@@ -57,7 +57,7 @@ def check_objective(metric: str, k: Sequence[int], *, labelled: bool = True) -> 
         Its name in MLflow.
     k : sequence of int
         The run's cut-offs.
-    labelled : bool
+    labeled : bool
         Whether query and gallery have labels.
 
     Raises
@@ -73,7 +73,7 @@ def check_objective(metric: str, k: Sequence[int], *, labelled: bool = True) -> 
             f"objective={metric}: {found[2]} is not among the cut-offs k={list(k)}; add it to k, "
             "or take another objective"
         )
-    if is_score(plain) and not labelled:
+    if is_score(plain) and not labeled:
         raise BenchError(
             f"objective={metric}: query and gallery have no labels, so nothing is scored; give "
             f"labels, or take a cost, {_COST}"

@@ -107,7 +107,7 @@ def _name(direction: object) -> str:
 
 
 def speak_plainly() -> None:
-    """Have Optuna log through Hydra: of itself it writes in colours, and a line a trial."""
+    """Have Optuna log through Hydra: of itself it writes in colors, and a line a trial."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     sweeper = logging.getLogger("hydra_plugins.hydra_optuna_sweeper._impl")
     sweeper.addFilter(_is_news)

@@ -162,4 +162,4 @@ def _check_data(config: DictConfig, space: Space) -> None:
     if isinstance(source, DataSource):
         split = splits.load(source, seed=int(config.seed), cache=cache.path)
         if is_search(config.hydra) and space.leaves("objective") and space.leaves("k"):
-            check_objective(config.objective, list(config.k), labelled=split.labelled)
+            check_objective(config.objective, list(config.k), labeled=split.labeled)

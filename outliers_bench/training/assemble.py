@@ -50,7 +50,7 @@ def trainer_of(option: Trained, classes: int, *, width: int | None = None) -> An
     -------
     keras.Model
         To logits, or to cosines under ArcFace; float32, shape (batch, classes). A frozen backbone
-        runs in inference mode, batch normalisation and all.
+        runs in inference mode, batch normalization and all.
     """
     import keras
 

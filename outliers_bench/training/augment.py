@@ -106,7 +106,7 @@ class OriginalAugment(Augment):
         # With one seed for all, an image that is turned far would also be zoomed far.
         seeds = [int(state) for state in np.random.SeedSequence(seed).generate_state(4)]
         shear, zoom = math.tan(math.radians(self.shear_range)), self.zoom_range
-        # Half precision has steps of an eighth of a grey level at 255.
+        # Half precision has steps of an eighth of a gray level at 255.
         usual = {"dtype": "float32"}
         border = usual | {"fill_mode": "nearest", "interpolation": "bilinear"}
         made = []

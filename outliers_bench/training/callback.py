@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class TrainingCallback:
     """What happens beside the steps; its methods are Keras' callbacks.
 
-    After every epoch the weights with the optimiser's state are in `folder`, and then, in one
+    After every epoch the weights with the optimizer's state are in `folder`, and then, in one
     step, `state.json` that names them: whatever moment a kill strikes, the last whole epoch is
     there.
 

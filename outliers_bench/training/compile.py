@@ -1,4 +1,4 @@
-"""A network ready to be fitted: its precision, its optimiser, its loss."""
+"""A network ready to be fitted: its precision, its optimizer, its loss."""
 
 from __future__ import annotations
 

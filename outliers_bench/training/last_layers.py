@@ -33,7 +33,7 @@ def last_layers(network: Any, keras_name: str) -> list[str]:  # noqa: ANN401 - k
     -------
     list of str
         From the last one to the first: the layers of the tail with something to train, without
-        batch normalisation.
+        batch normalization.
     """
     import keras
 

@@ -42,7 +42,7 @@ class Body:
         What the classifying head sees: the last feature map flattened or pooled.
     pooled : Keras tensor, shape (batch, channels)
         The global average of the last feature map, with what a backbone has after it (ConvNeXt:
-        a layer normalisation), which makes it the embedding of that backbone.
+        a layer normalization), which makes it the embedding of that backbone.
     """
 
     vector: Any
@@ -53,7 +53,7 @@ def cnn_scratch(pixels: Any) -> Body:  # noqa: ANN401 - a Keras tensor
     """Lay out the convolutional network that learns from nothing.
 
     Three blocks of 32, 64 and 128 channels, each a 3x3 convolution that keeps the size, batch
-    normalisation, a 3x3 convolution without padding and a maximum over 2x2; ReLU after each
+    normalization, a 3x3 convolution without padding and a maximum over 2x2; ReLU after each
     convolution. With 98 classes at 128x128 it has 2,746,626 parameters.
 
     Parameters
@@ -122,7 +122,7 @@ def set_trainable(
 ) -> None:
     """Say which layers of a bare network are trained; the others compute as in inference.
 
-    A network that is not trained whole keeps its batch normalisation as it is, with the scale and
+    A network that is not trained whole keeps its batch normalization as it is, with the scale and
     the statistics it came with, and is without dropout from here on.
 
     Parameters
@@ -164,7 +164,7 @@ def _check_names(network: Any, names: set[str]) -> None:  # noqa: ANN401 - keras
     ]
     for name in sorted(names.difference(able)):
         problem = (
-            "has nothing to train (batch normalisation stays as it is beside frozen layers)"
+            "has nothing to train (batch normalization stays as it is beside frozen layers)"
             if any(layer.name == name for layer in network.layers)
             else f"{network.name} has no such layer"
         )

@@ -58,7 +58,7 @@ CASES = {
         ["experiments/models_we_built=sift"],
         r"write it as \+experiments/models_we_built=sift$",
     ),
-    "misspelt objective": (["objective=hit_at_l"], r"objective=hit_at_l: .*did you mean hit_at_"),
+    "misspelled objective": (["objective=hit_at_l"], r"objective=hit_at_l: .*did you mean hit_at_"),
     "zero cut-off": (["k=[0,1]"], r"k=\[0, 1\].*at least 1"),
     "negative seed": (["seed=-1"], r"seed=-1"),
     "huge seed": (["seed=99999999999999999999"], r"seed=9999"),
@@ -138,7 +138,10 @@ CASES = {
         r"learned_whitening learns from the labels of a train part",
     ),
     "ensemble of one": ([*ENSEMBLE, "model.members=[pixels]"], r"at least two members"),
-    "misspelt member": ([*ENSEMBLE, "model.members=[pixels,sfit]"], r"'sfit'.*did you mean sift\?"),
+    "misspelled member": (
+        [*ENSEMBLE, "model.members=[pixels,sfit]"],
+        r"'sfit'.*did you mean sift\?",
+    ),
     "member's weights": (
         [*ENSEMBLE, "model.members=[pixels,'vgg16 weights=nowhere.h5']"],
         r"'vgg16 weights=nowhere\.h5': model\.weights=nowhere\.h5: there is no such file",

@@ -113,10 +113,10 @@ def test_a_row_says_which_it_is_and_can_be_scored_as_published(configs):
 def test_tuned_rows_have_their_parameters(configs):
     for row in read_table("efficientnetb7_tuning"):
         config = configs[row.table, row.row]
-        neighbours = config.k[-1]
+        neighbors = config.k[-1]
         told = (
             f"batch {config.engine.batch_size}, image {config.model.image_size}, "
-            f"n_neighbors {neighbours}, PCA {config.pca.n}"
+            f"n_neighbors {neighbors}, PCA {config.pca.n}"
         )
         assert told == row.title
         assert (config.index.name, config.index.metric.name) == ("kd_tree", "cosine")

@@ -127,7 +127,7 @@ def test_parts_are_disjoint_and_every_class_asked_for_can_be_found(kind, source,
     contents = [digest for part in PARTS for digest in getattr(split, part).digests]
     assert len(contents) == len(set(contents)) + LEAKS.get(kind, 0)
     assert all(len(digest) == 16 for digest in contents)
-    assert split.labelled
+    assert split.labeled
     assert set(split.query.labels) <= set(split.gallery.labels)
     assert {getattr(split, part).classes for part in PARTS} == {split.gallery.classes}
 

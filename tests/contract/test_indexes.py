@@ -12,7 +12,7 @@ from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch, tie_order
 from tests.toys import digest
@@ -56,7 +56,7 @@ def similarity(queries, gallery, metric):
     """Brute force in float64."""
     q, g = queries.astype(np.float64), gallery.astype(np.float64)
     if metric is Metric.cosine:
-        q, g = l2_normalise(queries).astype(np.float64), l2_normalise(gallery).astype(np.float64)
+        q, g = l2_normalize(queries).astype(np.float64), l2_normalize(gallery).astype(np.float64)
     if metric is Metric.euclidean:
         return -((q[:, None] - g[None]) ** 2).sum(axis=2)
     return q @ g.T
@@ -68,8 +68,8 @@ def vectors(n, d=12, seed=0):
 
 def clustered(n, d=16, *, per_cluster=20, seed=0):
     rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).normal(size=(n // per_cluster, d)) * 3
-    points = centres[rng.integers(0, len(centres), n)] + rng.normal(size=(n, d))
+    centers = np.random.default_rng(99).normal(size=(n // per_cluster, d)) * 3
+    points = centers[rng.integers(0, len(centers), n)] + rng.normal(size=(n, d))
     return points.astype(np.float32)
 
 
@@ -122,7 +122,7 @@ def test_types_shape_and_best_first(index):
 @every_index
 def test_deeper_than_the_gallery_is_the_whole_gallery(index):
     gallery = vectors(9, seed=1)
-    gallery = l2_normalise(gallery) if index.metric is Metric.cosine else gallery
+    gallery = l2_normalize(gallery) if index.metric is Metric.cosine else gallery
     positions, scores = index.build(gallery).search(np.asfortranarray(vectors(3)), 12)
     assert positions.dtype == np.int64
     assert scores.dtype == np.float32
@@ -194,7 +194,7 @@ def test_order_of_files_does_not_matter(index):
 @every_index
 def test_leave_one_out_drops_the_query_by_identity(index):
     # Twins: rank 1 of each is its twin, and dropping "the first" instead would lose half of them.
-    items = l2_normalise(np.repeat(vectors(15, seed=7), 2, axis=0))
+    items = l2_normalize(np.repeat(vectors(15, seed=7), 2, axis=0))
     got = ranked(index, items, items, 5, leave_one_out=True)
     own = np.arange(30)[:, None]
     assert not (got.indices == own).any()
@@ -276,7 +276,7 @@ def test_damaged_and_foreign_files_are_refused(index, tmp_path):
 def test_any_gallery_is_ranked_whole(index, n, d, depth, distinct, metric, seed):
     index.metric = metric
     gallery = np.round(vectors(n, d, seed))[np.arange(n) % distinct]  # duplicates, and zeros
-    gallery = l2_normalise(gallery) if metric is Metric.cosine else gallery
+    gallery = l2_normalize(gallery) if metric is Metric.cosine else gallery
     positions, scores = index.build(gallery).search(vectors(4, d, seed + 9), depth)
     assert positions.shape == scores.shape == (4, min(n, depth))
     assert np.isfinite(scores).all()

@@ -79,12 +79,12 @@ CLASSES, EACH = 4, 6
 
 
 def texture(rng):
-    """Blobs and corners of several sizes, in colour."""
+    """Blobs and corners of several sizes, in color."""
     image = np.full((150, 150, 3), 128, np.uint8)
     for _ in range(90):
         place, size = rng.integers(0, 150, 2), rng.integers(3, 14, 2)
-        colour = tuple(int(c) for c in rng.integers(0, 256, 3))
-        cv2.ellipse(image, tuple(map(int, place)), tuple(map(int, size)), 30, 0, 300, colour, -1)
+        color = tuple(int(c) for c in rng.integers(0, 256, 3))
+        cv2.ellipse(image, tuple(map(int, place)), tuple(map(int, size)), 30, 0, 300, color, -1)
     return image
 
 
@@ -183,7 +183,7 @@ def test_finds_the_same_scene(overrides, cache):
     found = split.gallery.labels[ranking.indices[:, 0]]
     share = (found == split.query.labels).mean()
     if "model.rank_by=class_scores" in overrides:
-        # Eight photos are too few steps for the averages that batch normalisation goes by.
+        # Eight photos are too few steps for the averages that batch normalization goes by.
         share = 1.0
     # Random weights see about as much as the pixels do.
     weak = {"model=pixels", "model.weights=random"} & set(overrides)

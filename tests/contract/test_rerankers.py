@@ -51,11 +51,11 @@ def reranker(request):
 
 
 def vectors(n, seed, *, d=12, groups=8, noise=0.7):
-    """Vectors about a few centres, and which."""
+    """Vectors about a few centers, and which."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, groups, n)
-    centres = np.random.default_rng(99).normal(size=(groups, d))
-    return (centres[labels] + noise * rng.normal(size=(n, d))).astype(np.float32), labels
+    centers = np.random.default_rng(99).normal(size=(groups, d))
+    return (centers[labels] + noise * rng.normal(size=(n, d))).astype(np.float32), labels
 
 
 GALLERY, QUERIES = vectors(110, 1)[0], vectors(70, 2)[0]
@@ -238,7 +238,7 @@ def arcs(n, seed, *, d=24, groups=10):
 
 @pytest.mark.parametrize("leave_one_out", [False, True])
 @pytest.mark.parametrize("name", [name for name in CASES if name.isidentifier() and name != "none"])
-def test_helps_where_neighbours_are_alike(name, leave_one_out):
+def test_helps_where_neighbors_are_alike(name, leave_one_out):
     gallery, kinds = arcs(400, 11)
     queries, asked = (gallery, kinds) if leave_one_out else arcs(100, 12)
 

@@ -50,7 +50,7 @@ def over_white(alpha):
     return expected
 
 
-def grey(image):
+def gray(image):
     return np.asarray(Image.fromarray(image).convert("L"))
 
 
@@ -75,7 +75,7 @@ def assert_close(data, expected, tolerance=0):
         ("TIFF", {"compression": "tiff_lzw"}, 0),
     ],
 )
-def test_plain_colour(kind, options, tolerance):
+def test_plain_color(kind, options, tolerance):
     image = np.repeat(np.repeat(quarters(), 2, 0), 2, 1)
     assert_close(save(image, kind, **options), image, tolerance)
 
@@ -86,8 +86,8 @@ def test_lossy_webp():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "GIF"])
-def test_grey_becomes_three_equal_channels(kind):
-    image = grey(quarters())
+def test_gray_becomes_three_equal_channels(kind):
+    image = gray(quarters())
     assert_close(save(image, kind), np.repeat(image[..., None], 3, 2), 2)
 
 
@@ -106,10 +106,10 @@ def test_black_and_white_and_palette_png():
     assert_close(save(Image.fromarray(quarters()).quantize(4), "PNG"), quarters())
 
 
-def png(width, height, bits, colour, samples, extra=b"", *, end=True):
+def png(width, height, bits, color, samples, extra=b"", *, end=True):
     return (
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0))
         + extra
         + chunk(b"IDAT", zlib.compress(samples))
         + (chunk(b"IEND", b"") if end else b"")
@@ -125,18 +125,18 @@ def rows(samples):
     return b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
 
 
-def test_sixteen_bit_png_grey_colour_and_alpha():
+def test_sixteen_bit_png_gray_color_and_alpha():
     ramp = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(4, 16)
     expected = np.repeat((ramp >> 8).astype(np.uint8)[..., None], 3, 2)
     assert_close(png(16, 4, 16, 0, rows(ramp)), expected, 1)
 
-    colour = np.stack([ramp, ramp[::-1], ramp[:, ::-1]], 2)
-    expected = (colour >> 8).astype(np.uint8)
-    assert_close(png(16, 4, 16, 2, rows(colour.reshape(4, -1))), expected, 1)
+    color = np.stack([ramp, ramp[::-1], ramp[:, ::-1]], 2)
+    expected = (color >> 8).astype(np.uint8)
+    assert_close(png(16, 4, 16, 2, rows(color.reshape(4, -1))), expected, 1)
 
     alpha = np.full((4, 16, 1), 65535, np.uint16)
     alpha[0] = 0
-    transparent = np.dstack([colour, alpha])
+    transparent = np.dstack([color, alpha])
     expected = expected.copy()
     expected[0] = WHITE
     assert_close(png(16, 4, 16, 6, rows(transparent.reshape(4, -1))), expected, 1)
@@ -149,14 +149,14 @@ def test_alpha_is_laid_over_white(kind, alpha):
     assert_close(save(with_alpha(alpha), kind, **options), over_white(alpha))
 
 
-def test_grey_with_alpha():
+def test_gray_with_alpha():
     data = save(Image.fromarray(with_alpha(0)).convert("LA"), "PNG")
-    expected = np.repeat(grey(quarters())[..., None], 3, 2)
+    expected = np.repeat(gray(quarters())[..., None], 3, 2)
     expected[:8, :8] = 255
     assert_close(data, expected)
 
 
-def test_transparent_palette_colour_and_grey_value():
+def test_transparent_palette_color_and_gray_value():
     palette = Image.fromarray(quarters()).quantize(3)
     index = palette.getpixel((40, 30))
     expected = quarters()
@@ -165,12 +165,12 @@ def test_transparent_palette_colour_and_grey_value():
     assert_close(save(palette, "GIF", transparency=index), expected)
     assert_close(save(quarters(), "PNG", transparency=BLUE), expected)
 
-    expected = np.repeat(grey(quarters())[..., None], 3, 2)
+    expected = np.repeat(gray(quarters())[..., None], 3, 2)
     expected[16:, 24:] = 255
     assert_close(
-        save(grey(quarters()), "PNG", transparency=int(grey(quarters())[-1, -1])), expected
+        save(gray(quarters()), "PNG", transparency=int(gray(quarters())[-1, -1])), expected
     )
-    # Two bits a sample: 0, 1, 2, 3 are the greys 0, 85, 170, 255; 1 is transparent.
+    # Two bits a sample: 0, 1, 2, 3 are the grays 0, 85, 170, 255; 1 is transparent.
     data = png(4, 1, 2, 0, bytes([0, 0b00011011]), chunk(b"tRNS", b"\0\1"))
     assert_close(data, np.repeat(np.uint8([0, 255, 170, 255])[None, :, None], 3, 2))
 
@@ -386,8 +386,8 @@ def grainy(width, height, *, grain=4.0, seed=0):
     picture = cv2.resize(shapes, (width, height), interpolation=cv2.INTER_CUBIC)
     for _ in range(8):
         corner, other = random.integers(0, (width, height), (2, 2)).tolist()
-        colour = random.integers(0, 255, 3).tolist()
-        cv2.rectangle(picture, corner, other, colour, thickness=max(2, height // 40))
+        color = random.integers(0, 255, 3).tolist()
+        cv2.rectangle(picture, corner, other, color, thickness=max(2, height // 40))
     noise = np.zeros((height, width, 3), np.float32)
     for octave in (1, 2, 4, 8):
         rough = random.standard_normal((height // octave, width // octave, 3), dtype=np.float32)
@@ -474,10 +474,10 @@ def test_a_reduced_jpeg_is_upright(orientation, progressive):
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_a_reduced_jpeg_of_other_colours(mode):
+def test_a_reduced_jpeg_of_other_colors(mode):
     image = np.kron(quarters(), np.ones((8, 8, 1), np.uint8))
     data = save(Image.fromarray(image).convert(mode), "JPEG", quality=100)
-    expected = np.repeat(grey(quarters())[..., None], 3, 2) if mode == "L" else quarters()
+    expected = np.repeat(gray(quarters())[..., None], 3, 2) if mode == "L" else quarters()
     assert np.abs(decode(data, name="x", side=32).astype(int) - expected).max() <= 8
 
 

@@ -45,7 +45,7 @@ def test_what_stands_in_two_parts_is_left_to_the_audit():
     assert [images.names for images in parts] == [("q",), ("g1", "g2"), ("t1", "t2", "t3")]
     assert [item.detail for item in left_out] == ["same content as g1"]
     query, gallery, train = parts
-    assert Split("toy", train, query, gallery).labelled
+    assert Split("toy", train, query, gallery).labeled
 
 
 def test_two_labels_in_two_parts_go_from_both():
@@ -64,7 +64,7 @@ def test_without_labels_every_query_and_gallery_image_stays():
     assert [images.names for images in parts] == [("q1", "q2"), ("g1", "g2"), ("t1",)]
     assert kinds(left_out) == {("t2", "duplicate"): 1}
     query, gallery, train = parts
-    assert not Split("competition", train, query, gallery).labelled
+    assert not Split("competition", train, query, gallery).labeled
 
 
 def test_a_split_still_refuses_what_may_not_be():

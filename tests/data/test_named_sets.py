@@ -298,7 +298,7 @@ def test_a_folder_of_something_else_is_told(tmp_path):
 def test_each_knows_what_it_is(name):
     about = NAMED[name].about
     assert about.name == name
-    assert about.licence
+    assert about.license
     assert about.citation
     assert about.source.startswith("https://")
     if name not in ("animals90", "imagenet"):  # whose publishers name no digests
@@ -419,7 +419,7 @@ def test_the_command_fetches(datasets_command, publish):
         publish("fashion_mnist", files, server.url)
         code, out, err = datasets_command("fashion_mnist")
     assert code == 0, err
-    assert out.startswith("fashion_mnist: licence: MIT (https://")
+    assert out.startswith("fashion_mnist: license: MIT (https://")
     assert out.endswith("to use it: python -m outliers_bench data=fashion_mnist\n")
     assert re.search("fashion_mnist .* yes +MIT", datasets_command()[1])
 

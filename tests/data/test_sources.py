@@ -158,7 +158,7 @@ def flatten(folder):
 def test_prepared_takes_the_parts_as_they_are(prepared, tmp_path):
     split = load(PreparedFolders(root=str(prepared)), tmp_path)
     assert (len(split.train), len(split.query), len(split.gallery)) == (18, 6, 6)
-    assert split.labelled
+    assert split.labeled
     assert split.query.names[0] == "query/class_000/individual_000_0003.png"
     assert split.query.read(0).shape == (8, 8, 3)
     assert load(PreparedFolders(root=str(prepared)), tmp_path, seed=9).fingerprint == (
@@ -176,7 +176,7 @@ def test_prepared_without_labels_ranks_every_query_even_if_the_gallery_has_it(pr
     (prepared / "gallery/same.png").write_bytes(one.read_bytes())
     (prepared / "train/class_000/same.png").write_bytes(one.read_bytes())
     split = load(PreparedFolders(root=str(prepared)), tmp_path)
-    assert not split.labelled
+    assert not split.labeled
     assert (len(split.train), len(split.query), len(split.gallery)) == (19, 6, 7)
     assert split.train.labels is not None
     assert split.left_out == ()
@@ -293,7 +293,7 @@ def test_manifest_split_column(table, photos, tmp_path):
     assert (len(split.train), len(split.query), len(split.gallery)) == (12, 6, 12)
     table.loc[table["split"] != "train", "label"] = None
     split = load(manifest(table, photos), tmp_path)
-    assert not split.labelled
+    assert not split.labeled
     assert split.train.labels is not None
 
 

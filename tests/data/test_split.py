@@ -213,9 +213,9 @@ def test_what_cannot_be_cut():
         split_of(images_of([0, 1, 2]))
     with pytest.raises(BenchError, match="no images are left"):
         split_of(images_of([0, 1]).take([]))
-    unlabelled = ImageSet(("a",), (digest("a"),), None, (), ArrayReader({}))
+    unlabeled = ImageSet(("a",), (digest("a"),), None, (), ArrayReader({}))
     with pytest.raises(BenchError, match="without labels cannot be cut"):
-        split_of(unlabelled)
+        split_of(unlabeled)
 
 
 @settings(max_examples=150, deadline=None)

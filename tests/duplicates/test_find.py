@@ -14,7 +14,7 @@ from outliers_bench.duplicates.align import agreement
 from outliers_bench.duplicates.candidates import candidates, describe
 from outliers_bench.duplicates.find import find_pairs, searched
 from outliers_bench.duplicates.pairs import Pair, groups
-from outliers_bench.duplicates.thumbnails import SIDE, grey_square
+from outliers_bench.duplicates.thumbnails import SIDE, gray_square
 from outliers_bench.duplicates.verify import LARGE
 from outliers_bench.errors import UnreadableImageError
 from tests.duplicates.pictures import (
@@ -79,7 +79,7 @@ def test_a_part_exchanged_makes_another_picture(tmp_path):
     """Fainter than the rest, so that most of the detail is still that of the photo."""
     exchanged = PHOTO.copy()
     exchanged[:40] = picture(7)[:40] // 5 + 100
-    one, other = (grey_square(image, 128) for image in (PHOTO, exchanged))
+    one, other = (gray_square(image, 128) for image in (PHOTO, exchanged))
     detail, tiles = agreement(one, other, 1.0, steps=40)
     assert detail > 0.7
     assert tiles < 0.5
@@ -217,13 +217,13 @@ def test_few_images(n, tmp_path):
 
 def test_candidates_are_those_of_a_comparison_of_all(tmp_path):
     arrays = [*OTHERS.values(), PHOTO, *(way(PHOTO) for way in WAYS.values())]
-    grey = np.stack([grey_square(image, SIDE) for image in arrays])
-    whole = describe(grey, 1.0)
-    best = np.max([describe(grey, crop) @ whole.T for crop in (1.0, 0.95, 0.9)], axis=0)
+    gray = np.stack([gray_square(image, SIDE) for image in arrays])
+    whole = describe(gray, 1.0)
+    best = np.max([describe(gray, crop) @ whole.T for crop in (1.0, 0.95, 0.9)], axis=0)
     best = np.maximum(best, best.T)
-    wanted = {pair for pair in combinations(range(len(grey)), 2) if best[pair] >= 0.75}
-    made = candidates(grey[:9]), candidates(grey)
-    for few, some in zip(made, (9, len(grey)), strict=True):
+    wanted = {pair for pair in combinations(range(len(gray)), 2) if best[pair] >= 0.75}
+    made = candidates(gray[:9]), candidates(gray)
+    for few, some in zip(made, (9, len(gray)), strict=True):
         got = {tuple(sorted(pair)) for pair in zip(few.part, few.whole, strict=True)}
         assert len(got) == len(few.part)
         within = {pair for pair in wanted if max(pair) < some}
@@ -233,18 +233,18 @@ def test_candidates_are_those_of_a_comparison_of_all(tmp_path):
 
 
 def test_a_description_knows_neither_light_nor_contrast_but_the_crop():
-    grey = np.stack([grey_square(image, SIDE) for image in (PHOTO, lighter(PHOTO, 0.8, 20))])
-    one, other = describe(grey, 1.0)
+    gray = np.stack([gray_square(image, SIDE) for image in (PHOTO, lighter(PHOTO, 0.8, 20))])
+    one, other = describe(gray, 1.0)
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
     assert one @ other > 0.999
-    inner = np.stack([grey_square(cropped(PHOTO, 0.05), SIDE)])
-    assert describe(inner, 1.0)[0] @ describe(grey, 0.9)[0] > 0.99 > one @ describe(inner, 1.0)[0]
+    inner = np.stack([gray_square(cropped(PHOTO, 0.05), SIDE)])
+    assert describe(inner, 1.0)[0] @ describe(gray, 0.9)[0] > 0.99 > one @ describe(inner, 1.0)[0]
 
 
 def test_agreement_of_a_picture_with_itself_is_whole():
-    grey = grey_square(PHOTO, 128)
-    assert agreement(grey, grey, 1.0, steps=10) == pytest.approx((1.0, 1.0), abs=1e-3)
-    detail, tiles = agreement(grey, grey_square(picture(1), 128), 1.0, steps=10)
+    gray = gray_square(PHOTO, 128)
+    assert agreement(gray, gray, 1.0, steps=10) == pytest.approx((1.0, 1.0), abs=1e-3)
+    detail, tiles = agreement(gray, gray_square(picture(1), 128), 1.0, steps=10)
     assert detail < 0.3
     assert tiles < 0.3
 

@@ -145,7 +145,7 @@ def test_a_run_that_was_broken_off_goes_on_with_the_same(machine, images, spare)
     assert resnet.found() == kept
 
 
-def test_no_batch_whose_vectors_depend_on_neighbours(machine):
+def test_no_batch_whose_vectors_depend_on_neighbors(machine):
     rates = {1: 1, 2: 10, 4: 20, 8: 40, 16: 80}
     mixing = machine(rates, dependent=(4, 16))
     assert mixing.tuned(MANY) == 8
@@ -239,7 +239,7 @@ def test_another_machine_measures_for_itself(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("batch", [2, 3, 8])
-def test_dependence_on_neighbours_is_seen(tmp_path, batch):
+def test_dependence_on_neighbors_is_seen(tmp_path, batch):
     sound = keep_toy(Toy(), tmp_path / "sound")
     mixing = keep_toy(Toy(), tmp_path / "mixing", across=True)
     assert timing.independent(OpenVinoRunner(compiled(sound, batch)), 16)

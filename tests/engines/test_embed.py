@@ -58,7 +58,7 @@ def test_openvino_gives_what_keras_gives(cache):
     [pytest.param(EngineKind.keras, marks=pytest.mark.slow), EngineKind.openvino],
     ids=["keras", "openvino"],
 )
-def test_a_vector_does_not_depend_on_its_neighbours(cache, kind):
+def test_a_vector_does_not_depend_on_its_neighbors(cache, kind):
     images = pictures(11)
     whole = embedded(cache, images, kind, 4)
     part = embedded(cache, images[7:], kind, 4)

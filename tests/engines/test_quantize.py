@@ -1,4 +1,4 @@
-"""int8: a network is quantised once, on a few photos, and kept."""
+"""int8: a network is quantized once, on a few photos, and kept."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def copied(source, target):
         target.with_suffix(suffix).write_bytes(source.with_suffix(suffix).read_bytes())
 
 
-def test_quantised_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
+def test_quantized_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
     toy = Toy()
     whole = keep_toy(toy, tmp_path)
     sampled_times = []
@@ -48,14 +48,14 @@ def test_quantised_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
         sampled_times.append(1)
         return [np.zeros((16, 16, 3), np.uint8)] * 300
 
-    monkeypatch.setattr(quantize, "_quantise", write)
+    monkeypatch.setattr(quantize, "_quantize", write)
     monkeypatch.setattr(quantize, "version", lambda _: "0")
     make_ready(toy, Engine(), tmp_path, sample)
     assert sampled_times == []
     before = key(toy, INT8, tmp_path)
     make_ready(toy, INT8, tmp_path, sample)
     after = key(toy, INT8, tmp_path)
-    assert before["quantised"] == "none" != after["quantised"]
+    assert before["quantized"] == "none" != after["quantized"]
     assert after["precision"] == "int8"
     make_ready(toy, INT8, tmp_path, sample)
     assert sampled_times == [1]
@@ -80,7 +80,7 @@ def test_a_fresh_conversion_is_checked_on_a_few_of_the_photos_for_calibration(
 
     monkeypatch.setattr(quantize, "converted", convert)
     monkeypatch.setattr(
-        quantize, "_quantise", lambda source, target, *_, **__: copied(source, target)
+        quantize, "_quantize", lambda source, target, *_, **__: copied(source, target)
     )
     monkeypatch.setattr(quantize, "version", lambda _: "0")
     make_ready(toy, INT8, tmp_path, sample)
@@ -106,15 +106,15 @@ class Seeing(Extractor, Toy):
         return network_embedder(self, engine, cache, sample)
 
 
-def test_a_run_is_confirmed_before_it_quantises_and_its_time_is_a_stage(tmp_path, monkeypatch):
+def test_a_run_is_confirmed_before_it_quantizes_and_its_time_is_a_stage(tmp_path, monkeypatch):
     model, meter, order = Seeing(), Meter(), []
 
     def ready(*_):
-        order.append("quantised")
+        order.append("quantized")
         assert "embed" not in meter.seconds  # in the stage, which is not over
 
     def is_ready(*_):
-        return "quantised" in order
+        return "quantized" in order
 
     keep_toy(Toy(), tmp_path)
     monkeypatch.setattr(precision, "is_ready", is_ready)
@@ -122,7 +122,7 @@ def test_a_run_is_confirmed_before_it_quantises_and_its_time_is_a_stage(tmp_path
     photos = image_set([f"image-{i}" for i in range(3)], reader=noise_images(3))
     features = Features(model, Engine(), tmp_path, meter)
     features.compute(photos, commit=lambda: order.append("confirmed"))
-    assert order[:2] == ["confirmed", "quantised"]
+    assert order[:2] == ["confirmed", "quantized"]
     assert meter.seconds["embed"] > 0
     order.clear()
     features.compute(photos.take([]), commit=lambda: order.append("confirmed"))
@@ -152,7 +152,7 @@ def test_a_model_that_there_is_no_room_for(tmp_path, error):
 
 @pytest.mark.extra("int8")
 @pytest.mark.slow
-def test_a_network_that_is_really_quantised_agrees_with_float32(tmp_path, shared):
+def test_a_network_that_is_really_quantized_agrees_with_float32(tmp_path, shared):
     """MobileNet with its real weights: with random ones there is nothing to agree on."""
     weights = shared / "weights" / "mobilenet_1.0_224_notop.weights.h5"
     files = sorted((shared / "data" / "caltech101_animals").rglob("*.jpg"))[::40][:24]
@@ -174,7 +174,7 @@ def test_a_network_that_is_really_quantised_agrees_with_float32(tmp_path, shared
     assert cosines.mean() > unlike.mean() + 0.1
     made = record(quantize.where(network, tmp_path))
     assert made["calibrated_on"] == 24
-    assert key(network, INT8, tmp_path)["quantised"] == made["quantised"] != "none"
+    assert key(network, INT8, tmp_path)["quantized"] == made["quantized"] != "none"
 
 
 def test_a_kept_model_needs_neither_tensorflow_nor_keras(tmp_path):

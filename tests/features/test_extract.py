@@ -30,7 +30,7 @@ from tests.toys import digest, image_set, noise_images
 
 @dataclass
 class Counting(Extractor):
-    """Mean colour; counts the images it has seen and how often it was made ready."""
+    """Mean color; counts the images it has seen and how often it was made ready."""
 
     name: str = "counting"
     image_size: int = 8

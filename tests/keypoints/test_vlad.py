@@ -33,9 +33,9 @@ def made_of(descriptors, nbytes):
 
 
 def random_image(rng, n, nbytes=128):
-    # Around few centres, so that words are far apart compared with what falls on them.
-    centres = np.random.default_rng(5).integers(0, 256, (8, nbytes))
-    noisy = centres[rng.integers(0, 8, n)] + rng.integers(-20, 20, (n, nbytes))
+    # Around few centers, so that words are far apart compared with what falls on them.
+    centers = np.random.default_rng(5).integers(0, 256, (8, nbytes))
+    noisy = centers[rng.integers(0, 8, n)] + rng.integers(-20, 20, (n, nbytes))
     return made_of(noisy.clip(0, 255), nbytes)
 
 

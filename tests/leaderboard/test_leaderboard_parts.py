@@ -229,8 +229,8 @@ def test_the_hardest_class_is_on_top_and_readable():
 
 @pytest.mark.parametrize("value", [0, 0.1, 0.25, 0.5, 0.62, 0.75, 0.9, 1])
 def test_numbers_stand_out_from_their_cell(value):
-    def luminance(colour):
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    def luminance(color):
+        parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

@@ -56,14 +56,14 @@ def part(reader, arrays, labels):
     return replace(images, classes=CLASSES, reader=reader)
 
 
-def split_of(*, train=None, query=None, gallery=None, labelled=True):
+def split_of(*, train=None, query=None, gallery=None, labeled=True):
     """A split of named arrays; the first letter of a name is its label."""
     reader = ArrayReader({})
     parts = []
     for name, given in (("train", train), ("query", query), ("gallery", gallery)):
         arrays = given or {}
         labels = [CLASSES.index(key[0]) for key in arrays]
-        parts.append(part(reader, arrays, labels if labelled or name == "train" else None))
+        parts.append(part(reader, arrays, labels if labeled or name == "train" else None))
     return Split("toy", *parts)
 
 
@@ -166,7 +166,7 @@ def test_clean_strikes_out_copies_and_queries_that_were_learned(tmp_path):
 
 def test_without_labels_every_query_and_gallery_photo_stays(tmp_path):
     split = split_of(
-        train={"b 1": near(B), "c 1": D}, query={"a": A}, gallery={"b": B, "c": A}, labelled=False
+        train={"b 1": near(B), "c 1": D}, query={"a": A}, gallery={"b": B, "c": A}, labeled=False
     )
     made = audit(split, Leakage.drop, cache=tmp_path)
     assert made.leaks.counts()["leaks_query_gallery"] == 1

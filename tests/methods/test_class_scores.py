@@ -135,7 +135,7 @@ def test_log_softmax_of_large_numbers():
     assert found.dtype == np.float32
 
 
-def labelled():
+def labeled():
     everything = image_set("abcdef", [0, 0, 1, 1, 0, 1], reader=None)
     return Split("toy", everything.take([0, 1, 2, 3]), everything.take([4]), everything.take([5]))
 
@@ -144,9 +144,9 @@ def test_a_reranking_is_refused_and_what_is_idle_is_told(tmp_path, caplog):
     cache = f"cache.dir={tmp_path}"
     reranked = composed(cache, "rerank=alpha_qe")
     with pytest.raises(BenchError, match=r"rerank=alpha_qe .*model\.rank_by=class_scores"):
-        ClassScores(reranked, reranked.model, Meter()).check(labelled())
+        ClassScores(reranked, reranked.model, Meter()).check(labeled())
     idle = composed(cache, "pca.n=3", "index=kd_tree")
-    ClassScores(idle, idle.model, Meter()).check(labelled())
+    ClassScores(idle, idle.model, Meter()).check(labeled())
     assert "pca.n=3 changes nothing: model=cnn_scratch ranks by class scores" in caplog.text
     assert "index=kd_tree changes nothing" in caplog.text
 
@@ -154,12 +154,12 @@ def test_a_reranking_is_refused_and_what_is_idle_is_told(tmp_path, caplog):
 def test_views_are_refused(tmp_path):
     viewed = composed(f"cache.dir={tmp_path}", "model.views.flip=true")
     with pytest.raises(BenchError, match=r"model\.rank_by=class_scores .*model\.views") as caught:
-        ClassScores(viewed, viewed.model, Meter()).check(labelled())
+        ClassScores(viewed, viewed.model, Meter()).check(labeled())
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_learn_from_is_refused(config):
-    everything = labelled().train
+    everything = labeled().train
     alone = Split("toy", everything.take([]), everything, everything, leave_one_out=True)
     with pytest.raises(BenchError, match="leave_one_out"):
         ClassScores(config, config.model, Meter()).check(alone)

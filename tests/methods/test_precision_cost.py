@@ -22,7 +22,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.training.models import CnnScratch
 from outliers_bench.types import Split
 from tests.toys import ArrayReader, image_set, toy_split
-from tests.training_toys import coloured
+from tests.training_toys import colored
 
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
 
@@ -62,11 +62,11 @@ def test_the_cost_by_hand():
     assert sorted(twin.computed) == sorted(twin.loaded) == sorted(whole)
     (line,) = readable._against_f32(cost)
     assert line[1] == "hit@1 -0.500 · MAP@R -0.500 · cosine 0.9000 (least 0.6000) · on 4 images"
-    unlabelled = replace(
+    unlabeled = replace(
         split, query=replace(split.query, labels=None), gallery=replace(split.gallery, labels=None)
     )
     cost = precision_cost(
-        unlabelled,
+        unlabeled,
         Given(lower),
         twin,
         reduced=lambda x: x,
@@ -143,7 +143,7 @@ def test_an_ensembles_twin_has_the_runs_own_of_what_is_float32(monkeypatch, on_g
 @pytest.mark.slow
 def test_an_ensemble_with_a_network_of_the_same_run_on_a_gpu(tmp_path, on_gpu):
     on_gpu(bfloat16=True)
-    photos = coloured({"ant": 16, "bee": 16}, side=32)
+    photos = colored({"ant": 16, "bee": 16}, side=32)
     train, queries, gallery = (photos.take(range(at, 32, 4)) for at in (0, 1, 2))
     split = Split("toy", train, queries, gallery)
     trained = CnnScratch(name="cnn_scratch", image_size=32, epochs=1)

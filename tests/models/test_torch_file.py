@@ -89,7 +89,7 @@ def test_tensors_come_back(save: Any) -> None:
         Tensor(7, 0, (2, 3), (3, 1)),
         Tensor(6, 0, (2, 3), (3,)),
     ],
-    ids=["offset", "strides", "before", "backwards", "bomb", "other size", "no strides"],
+    ids=["offset", "strides", "before", "backward", "bomb", "other size", "no strides"],
 )
 def test_a_tensor_beyond_its_storage_is_refused(save: Any, tensor: Tensor) -> None:
     with pytest.raises(BenchError, match=r"file\.pth: not a PyTorch file of plain tensors"):

@@ -273,8 +273,8 @@ def test_efficientnet_from_a_file_is_the_imagenet_variant(
     release = tmp_path / "download.h5"
     plain = construct(None)
     stir(plain)
-    normalisation = next(la for la in plain.layers if isinstance(la, keras.layers.Normalization))
-    normalisation.load_own_variables({"0": IMAGENET_MEAN, "1": IMAGENET_STD**2, "2": np.array(1)})
+    normalization = next(la for la in plain.layers if isinstance(la, keras.layers.Normalization))
+    normalization.load_own_variables({"0": IMAGENET_MEAN, "1": IMAGENET_STD**2, "2": np.array(1)})
     save_as_keras_releases(plain, release)
     without_rescaling = np.asarray(plain(PIXELS, training=False))
     monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(release))
@@ -295,7 +295,7 @@ def test_efficientnet_from_a_file_is_the_imagenet_variant(
 
 
 @pytest.mark.slow
-def test_efficientnet_trained_without_imagenets_normalisation_is_left_alone(
+def test_efficientnet_trained_without_imagenets_normalization_is_left_alone(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "scratch.weights.h5"

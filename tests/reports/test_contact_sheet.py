@@ -27,7 +27,7 @@ def _no_photos_of_other_tests(monkeypatch):
 
 
 def frame(sheet, row, column):
-    """The colour of a tile's frame, at its lower left corner, where there is no mark."""
+    """The color of a tile's frame, at its lower left corner, where there is no mark."""
     return tuple(sheet[row_top(row) + TILE - 2, column_left(column) + 1])
 
 
@@ -50,7 +50,7 @@ def test_frames_say_right_and_wrong():
 
 
 def test_without_labels_nothing_is_marked():
-    result = make_result(make_split(labelled=False))
+    result = make_result(make_split(labeled=False))
     sheets = contact_sheets(result, queries=2, depth=4, seed=0)
     assert set(sheets) == {"sample"}
     assert {frame(sheets["sample"], row, 1) for row in range(2)} == {NEUTRAL}
@@ -58,7 +58,7 @@ def test_without_labels_nothing_is_marked():
 
 def test_only_what_is_shown_is_decoded():
     reader = PlainReader()
-    result = make_result(make_split(labelled=False, reader=reader))
+    result = make_result(make_split(labeled=False, reader=reader))
     contact_sheets(result, queries=2, depth=4, seed=0)
     shown = set()
     for pick in pick_queries(result, queries=2, seed=0)["sample"]:
@@ -105,14 +105,14 @@ def test_a_caption_is_within_its_line():
 
 @pytest.mark.parametrize("text", ["1. 0.111", "10. -71.740", "7. 1234.567", "12. -0.000", "1" * 40])
 def test_numbers_look_like_any_other_line(text):
-    colours = (105, 113, 122), (243, 245, 248)
-    whole, strip = tiles.line(text, *colours), tiles.numbers(text, *colours)
-    padded = np.full_like(whole, colours[1][::-1])
+    colors = (105, 113, 122), (243, 245, 248)
+    whole, strip = tiles.line(text, *colors), tiles.numbers(text, *colors)
+    padded = np.full_like(whole, colors[1][::-1])
     padded[:, : strip.shape[1]] = strip
     np.testing.assert_array_equal(padded, whole)
 
 
-def test_unreadable_images_are_grey_tiles():
+def test_unreadable_images_are_gray_tiles():
     split = make_split()
     gallery = replace(split.gallery, names=tuple(f"broken{i}" for i in range(20)))
     result = make_result(replace(split, gallery=gallery))
@@ -134,7 +134,7 @@ def test_best_are_better_than_typical_than_worst():
 
 
 def test_the_seed_decides_and_classes_take_turns():
-    result = make_result(make_split(labelled=True))
+    result = make_result(make_split(labeled=True))
     assert pick_queries(result, queries=2, seed=3) == pick_queries(result, queries=2, seed=3)
     everyone = pick_queries(result, queries=4, seed=3)["best"]
     assert len({pick.row for pick in everyone}) == 4

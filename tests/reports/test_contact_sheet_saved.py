@@ -1,4 +1,4 @@
-"""Contact sheets as files: in their own colours, and never an empty one."""
+"""Contact sheets as files: in their own colors, and never an empty one."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The picture of a training: every curve that was measured, in its colour, at its place."""
+"""The picture of a training: every curve that was measured, in its color, at its place."""
 
 import math
 
@@ -15,18 +15,18 @@ def figures(loss, *, val=None, rate=0.001):
     return found if val is None else found | {"val_loss": val, "val_accuracy": 1 / (1 + val)}
 
 
-def pixels(image, colour):
-    """(row, column) of every pixel that has exactly this colour."""
+def pixels(image, color):
+    """(row, column) of every pixel that has exactly this color."""
     assert image.mode == "RGB"
-    return np.argwhere((np.asarray(image) == colour).all(axis=2))
+    return np.argwhere((np.asarray(image) == color).all(axis=2))
 
 
 def test_the_picture_shows_every_curve_that_was_measured():
     with_validation = training_curves([figures(3, val=4), figures(1, val=2)], 2, "a")
     without = training_curves([figures(3), figures(1)], 2, "a")
-    for colour in (TRAINING, RATE):
-        assert len(pixels(with_validation, colour)) > 100
-        assert len(pixels(without, colour)) > 100
+    for color in (TRAINING, RATE):
+        assert len(pixels(with_validation, color)) > 100
+        assert len(pixels(without, color)) > 100
     assert len(pixels(with_validation, VALIDATION)) > 100
     assert len(pixels(without, VALIDATION)) == 0
 

@@ -55,18 +55,18 @@ def panel(rows, row, column):
     return pixels(rows)[row_top(row) : row_top(row) + HEIGHT, left : left + wide]
 
 
-def colourful(area):
-    """Where something other than grey is drawn."""
+def colorful(area):
+    """Where something other than gray is drawn."""
     return area.max(axis=2) - area.min(axis=2) > 60
 
 
 def test_frames_say_right_and_wrong():
     rows = [picture(right=right) for right in (True, False, None)]
     sheet, places = match_sheet(rows, title="title"), columns(rows)
-    for row, colour in enumerate((RIGHT, WRONG, NEUTRAL)):
+    for row, color in enumerate((RIGHT, WRONG, NEUTRAL)):
         corner = row_top(row) + HEIGHT + FRAME - 2  # at the bottom, where there is no mark
         assert sheet.getpixel((places.query - 2, corner)) == QUERY
-        assert sheet.getpixel((places.found - 2, corner)) == colour
+        assert sheet.getpixel((places.found - 2, corner)) == color
         assert sheet.getpixel((places.overlay - 2, corner)) == NEUTRAL
 
 
@@ -78,7 +78,7 @@ def test_the_sheet_holds_its_rows():
     assert match_sheet([], title="nothing").height < one.height
 
 
-def test_right_and_wrong_are_told_apart_without_colours_too():
+def test_right_and_wrong_are_told_apart_without_colors_too():
     marks = []
     for right in (True, False):
         rows = [picture(right=right)]
@@ -100,7 +100,7 @@ def test_lines_join_the_points():
     start = places.query + 50 + 50, row_top(0) + 250
     end = places.found + 100 + 101, row_top(0) + 41
     middle = (start[0] + end[0]) // 2, (start[1] + end[1]) // 2
-    seen = colourful(sheet[: row_top(0) + HEIGHT])
+    seen = colorful(sheet[: row_top(0) + HEIGHT])
     for x, y in (start, middle, end):
         assert seen[y - 1 : y + 2, x - 1 : x + 2].any()
     beyond = seen.copy()
@@ -113,7 +113,7 @@ def test_matches_that_do_not_agree_are_faint_and_underneath():
     agree = picture(points=points[:1])
     both = picture(points=points, inliers=np.array([False, True]))
     others = picture(points=points[:1], inliers=np.array([False]))
-    assert np.array_equal(*(colourful(panel([row], 0, 0)) for row in (agree, both)))
+    assert np.array_equal(*(colorful(panel([row], 0, 0)) for row in (agree, both)))
     line = panel([others], 0, 0)[150, 30:] - 120
     assert 5 < line.max() < 40
 
@@ -127,9 +127,9 @@ def test_of_many_matches_an_even_choice_is_drawn():
     chosen = picture(points=[points[position] for position in positions])
     drawn = panel([picture(points=points)], 0, 0)
     assert np.array_equal(drawn, panel([chosen], 0, 0))
-    assert colourful(drawn).any()
+    assert colorful(drawn).any()
     none = np.zeros(500, dtype=bool)
-    assert not colourful(panel([picture(points=points, inliers=none)], 0, 0)).any()
+    assert not colorful(panel([picture(points=points, inliers=none)], 0, 0)).any()
 
 
 def test_the_counts_say_what_is_not_drawn():
@@ -174,9 +174,9 @@ def test_photos_of_different_sizes_and_a_perspective_are_aligned():
     [None, np.zeros((3, 3)), np.full((3, 3), np.nan)],
     ids=["none", "singular", "not numbers"],
 )
-def test_without_geometry_the_panel_is_grey(transform):
+def test_without_geometry_the_panel_is_gray(transform):
     area = panel([picture(texture(300), texture(300), transform=transform)], 0, 2)
-    assert not colourful(area).any()
+    assert not colorful(area).any()
     assert (area.max(axis=2) - area.min(axis=2)).max() < 20
     assert area.std() > 0  # the words
 

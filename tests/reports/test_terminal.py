@@ -77,7 +77,7 @@ def test_figures_are_the_results():
 
 
 def test_without_labels_it_says_so():
-    assert "No labels" in printed(make_result(make_split(labelled=False)), 80)
+    assert "No labels" in printed(make_result(make_split(labeled=False)), 80)
 
 
 def test_metrics_stand_under_their_cut_offs():

@@ -11,7 +11,7 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.methods.build import build
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening, pair_covariances
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.runtime.meter import Meter
@@ -22,9 +22,9 @@ LABELS = np.array([0] * 9 + [1] * 4 + [2] * 12 + [4], dtype=np.int64)  # a class
 
 def cloud(d, seed=0):
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(5, d))
+    centers = rng.normal(size=(5, d))
     spread = rng.uniform(0.2, 2, d)
-    return (centres[LABELS] + rng.normal(size=(len(LABELS), d)) * spread + 3).astype(np.float32)
+    return (centers[LABELS] + rng.normal(size=(len(LABELS), d)) * spread + 3).astype(np.float32)
 
 
 def covariances_pair_by_pair(x):
@@ -88,7 +88,7 @@ def distances(x):
 
 
 def nearest_is_right(vectors, classes):
-    similarity = l2_normalise(vectors) @ l2_normalise(vectors).T
+    similarity = l2_normalize(vectors) @ l2_normalize(vectors).T
     np.fill_diagonal(similarity, -np.inf)
     return (classes[similarity.argmax(axis=1)] == classes).mean()
 
@@ -98,12 +98,12 @@ def test_separates_classes_where_pca_keeps_what_disturbs(d):
     """Photos of a class differ most in four directions that say nothing about classes."""
     rng = np.random.default_rng(1)
     turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
-    centres = np.zeros((30, d))
-    centres[:, 4:10] = 2 * rng.normal(size=(30, 6))
+    centers = np.zeros((30, d))
+    centers[:, 4:10] = 2 * rng.normal(size=(30, 6))
 
     def photos(kinds):
         noise = rng.normal(size=(len(kinds), d)) * np.array([6.0] * 4 + [0.3] * (d - 4))
-        return ((centres[kinds] + noise) @ turn).astype(np.float32)
+        return ((centers[kinds] + noise) @ turn).astype(np.float32)
 
     seen, unseen = (np.repeat(np.arange(a, b), 15) for a, b in ((0, 20), (20, 30)))
     train, asked = photos(seen), photos(unseen)
@@ -144,7 +144,7 @@ def test_it_is_chosen_on_the_command_line():
     assert config.reducer == LearnedWhitening(n=7)
 
 
-def test_a_split_without_labelled_train_photos_is_refused_before_the_work(tmp_path):
+def test_a_split_without_labeled_train_photos_is_refused_before_the_work(tmp_path):
     register()
     overrides = [*BARE, "reduce=learned_whitening", f"cache.dir={tmp_path}"]
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):

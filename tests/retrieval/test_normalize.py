@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 
 
 def vectors(n, d, seed=0):
@@ -15,22 +15,22 @@ def vectors(n, d, seed=0):
 def test_by_hand():
     rows = np.array([[3, 4], [0, 0], [-5, 0]], dtype=np.float32)
     expected = np.array([[0.6, 0.8], [0, 0], [-1, 0]], dtype=np.float32)
-    assert np.array_equal(l2_normalise(rows), expected)
-    assert np.array_equal(l2_normalise(rows, order=np.array([2, 0, 2])), expected[[2, 0, 2]])
-    assert l2_normalise(rows).dtype == np.float32
+    assert np.array_equal(l2_normalize(rows), expected)
+    assert np.array_equal(l2_normalize(rows, order=np.array([2, 0, 2])), expected[[2, 0, 2]])
+    assert l2_normalize(rows).dtype == np.float32
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 1), (7, 300_000), (3000, 501)])
 def test_a_row_has_the_same_bits_in_any_company(shape):
     rows = vectors(*shape)
     order = np.random.default_rng(1).permutation(len(rows))
-    whole = l2_normalise(rows)
+    whole = l2_normalize(rows)
     assert whole.shape == shape
     assert np.allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-6)
-    assert l2_normalise(rows, order=order).tobytes() == whole[order].tobytes()
-    assert l2_normalise(np.asfortranarray(rows)).tobytes() == whole.tobytes()
+    assert l2_normalize(rows, order=order).tobytes() == whole[order].tobytes()
+    assert l2_normalize(np.asfortranarray(rows)).tobytes() == whole.tobytes()
     for i in range(0, len(rows), 997):
-        assert l2_normalise(rows[i : i + 1]).tobytes() == whole[i].tobytes()
+        assert l2_normalize(rows[i : i + 1]).tobytes() == whole[i].tobytes()
 
 
 def test_one_array_of_that_size_is_made():
@@ -38,7 +38,7 @@ def test_one_array_of_that_size_is_made():
     order = np.arange(len(rows))[::-1]
     for options in ({}, {"order": order}):
         tracemalloc.start()
-        l2_normalise(rows, **options)
+        l2_normalize(rows, **options)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 1.6 * rows.nbytes

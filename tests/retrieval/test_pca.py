@@ -43,7 +43,7 @@ def test_keeping_every_component_keeps_distances():
 
 
 def test_as_many_components_as_images_keeps_distances_too():
-    x = cloud(12, 40)  # centred, they span 11 directions: the twelfth has no variance
+    x = cloud(12, 40)  # centered, they span 11 directions: the twelfth has no variance
     y = Pca(n=12).fit(x, None)(x)
     before = np.linalg.norm(x[:, None] - x[None], axis=2)
     assert np.allclose(np.linalg.norm(y[:, None] - y[None], axis=2), before, atol=1e-3)

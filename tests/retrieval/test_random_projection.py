@@ -30,7 +30,7 @@ def test_squared_distances_are_kept_but_for_sqrt_two_by_n(n):
     assert np.abs(ratio - 1).max() < 6 * np.sqrt(2 / n)
 
 
-def test_the_cosine_is_kept_too_for_nothing_is_centred():
+def test_the_cosine_is_kept_too_for_nothing_is_centered():
     x = cloud(40, 500) + 4  # all within a narrow cone, which centring would open
     projection = RandomProjection(n=400).fit(x, None)
     assert not projection.mean.any()

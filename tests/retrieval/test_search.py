@@ -23,33 +23,33 @@ ORDER = RNG.permutation(len(GALLERY))
 
 
 @pytest.fixture
-def normalised(monkeypatch):
-    """Counts the rows that are normalised."""
+def normalized(monkeypatch):
+    """Counts the rows that are normalized."""
     counts = []
-    normalise = searches.l2_normalise
+    normalize = searches.l2_normalize
 
     def counted(vectors, **options):
-        found = normalise(vectors, **options)
+        found = normalize(vectors, **options)
         counts.append(len(found))
         return found
 
-    monkeypatch.setattr(searches, "l2_normalise", counted)
+    monkeypatch.setattr(searches, "l2_normalize", counted)
     return counts
 
 
 @pytest.mark.parametrize("index", [Exact(), KdTree()], ids=["exact", "kd_tree"])
-def test_the_gallery_is_normalised_once(normalised, index):
+def test_the_gallery_is_normalized_once(normalized, index):
     gallery, order = GALLERY[:300], np.argsort(ORDER[:300])
     search = GallerySearch(gallery, index=index, order=order)
     for _ in range(3):
         search.rank(QUERIES, 10)
-    assert normalised == [30, 300, 30, 30]
+    assert normalized == [30, 300, 30, 30]
 
 
-def test_by_other_metrics_nothing_is_normalised(normalised):
+def test_by_other_metrics_nothing_is_normalized(normalized):
     for metric in (Metric.euclidean, Metric.inner_product):
         GallerySearch(GALLERY, index=Exact(metric=metric), order=ORDER).rank(QUERIES, 10)
-    assert normalised == []
+    assert normalized == []
 
 
 @pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.name)
@@ -75,10 +75,10 @@ def test_building_an_exact_index_copies_nothing():
     assert np.array_equal(searcher.search(GALLERY[5:6], 1)[0], [[5]])
 
 
-def test_recall_of_an_exact_search_looks_at_nothing(normalised):
+def test_recall_of_an_exact_search_looks_at_nothing(normalized):
     search = GallerySearch(GALLERY, index=Exact(), order=ORDER)
     assert recall_at_10(search, QUERIES) is None
-    assert normalised == []
+    assert normalized == []
 
 
 def test_the_gallery_in_its_own_order_is_there_for_those_who_ask():

@@ -30,10 +30,8 @@ def pictures():
         scene = np.full((SIDE, SIDE, 3), 128, np.uint8)
         for _ in range(60):
             place, size = rng.integers(0, SIDE, 2), rng.integers(3, 14, 2)
-            colour = tuple(int(c) for c in rng.integers(0, 256, 3))
-            cv2.ellipse(
-                scene, tuple(map(int, place)), tuple(map(int, size)), 30, 0, 300, colour, -1
-            )
+            color = tuple(int(c) for c in rng.integers(0, 256, 3))
+            cv2.ellipse(scene, tuple(map(int, place)), tuple(map(int, size)), 30, 0, 300, color, -1)
         for i in range(EACH):
             middle = (SIDE / 2, SIDE / 2)
             turn = cv2.getRotationMatrix2D(middle, float(rng.uniform(-12, 12)), 1.0)

@@ -137,7 +137,7 @@ def test_jobs_that_were_found_finished_count(uri, client):
 
 
 def test_the_best_is_best_in_the_objective(uri, client):
-    """A cost to minimise: the smaller wins, and what makes it differ is told."""
+    """A cost to minimize: the smaller wins, and what makes it differ is told."""
     parent = start_parent(
         client, "cheap", overrides=[], objective="search_ms_per_query", direction="minimize"
     )

@@ -81,11 +81,11 @@ def test_what_jobs_share_is_done_once(desk, monkeypatch, capsys):
 
 def test_an_objective_is_checked_before_the_work_where_it_can_be():
     check_objective("precision_at_5", [1, 5])
-    check_objective("search_ms_per_query", [1], labelled=False)
+    check_objective("search_ms_per_query", [1], labeled=False)
     with pytest.raises(BenchError, match=r"objective=hit_at_2: 2 .*k=\[1, 5\]"):
         check_objective("hit_at_2", [1, 5])
     with pytest.raises(BenchError, match=r"no labels.*search_ms_per_query"):
-        check_objective("map_at_r", [1], labelled=False)
+        check_objective("map_at_r", [1], labeled=False)
     assert objective_of({"mrr": 0.25}, "mrr") == 0.25
     with pytest.raises(BenchError, match=r"objective=mr: .*no such metric.*mrr"):
         objective_of({"mrr": 0.25}, "mr")
@@ -137,7 +137,7 @@ REFUSED = {
     "a pattern without match": (["model=glob(zzz*)"], "none of model matches (there is: cnn_"),
     "a group that is none": (["modl=glob(*)"], "no such group; did you mean model?"),
     "a range of nothing": (["seed=range(3,3)"], "seed=range(3,3): no value"),
-    "a misspelt objective": (["objective=mr", "seed=0,1"], "did you mean mrr?"),
+    "a misspelled objective": (["objective=mr", "seed=0,1"], "did you mean mrr?"),
     "an objective not measured": (["objective=hit_at_5", "seed=0,1"], "k=[1, 3]"),
     "no trials": ([*OPTUNA, "hydra.sweeper.n_trials=0"], "n_trials=0: at least 1"),
     "no direction": ([*OPTUNA, "hydra.sweeper.direction=max"], "direction=max: minimize or max"),

@@ -45,7 +45,7 @@ def test_a_finished_run_has_every_number_under_its_name(recorded):
 
 
 def test_what_was_not_measured_is_absent():
-    result = make_result(make_split(labelled=False), speed=None)
+    result = make_result(make_split(labeled=False), speed=None)
     assert not {"images_per_second", "hit_at_1", "mrr"} & set(metrics_of(result))
 
 

@@ -78,8 +78,8 @@ def test_shape_type_and_range_stay_and_every_call_draws_anew(tf, images):
 
 
 def test_a_plain_area_stays_plain_to_its_edge(tf):
-    grey = np.full((16, SIDE, SIDE, 3), 77.0, "float32")
-    assert changed(OriginalAugment().layers(0), grey) == pytest.approx(grey, abs=1e-3)
+    gray = np.full((16, SIDE, SIDE, 3), 77.0, "float32")
+    assert changed(OriginalAugment().layers(0), gray) == pytest.approx(gray, abs=1e-3)
 
 
 def test_images_of_a_batch_are_changed_each_by_itself(tf, images):

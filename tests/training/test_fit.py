@@ -24,7 +24,7 @@ from tests.training_toys import (
     WIDTH,
     Seen,
     cnn,
-    coloured,
+    colored,
     head_task,
     same_weights,
     small,
@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_is_told_and_left(spoil, undisturbed, broken_off, t
 @pytest.mark.slow
 def test_a_network_of_pixels_with_augmentation_goes_on_to_the_same_bits(tmp_path):
     option = cnn(deterministic=True, augment=OriginalAugment())
-    task = task_of(option, coloured(COUNTS))
+    task = task_of(option, colored(COUNTS))
     whole = train(task, tmp_path / "whole", Seen())
     with pytest.raises(InterruptedError):
         train(task, tmp_path / "broken", Seen(stop_after=3))

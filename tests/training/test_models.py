@@ -175,8 +175,8 @@ def test_queries_of_classes_that_were_never_seen_are_counted():
     split = split_with(part_of([0, 0, 1]), query=(0, 2, 2, 1), gallery=(0, 1, 2))
     assert cnn().diagnostics(split) == {"queries_of_unseen_classes": 2}
     assert cnn().diagnostics(split_with(part_of([0, 1]))) == {}
-    unlabelled = replace(split, query=replace(split.query, labels=None))
-    assert cnn().diagnostics(unlabelled) == {}
+    unlabeled = replace(split, query=replace(split.query, labels=None))
+    assert cnn().diagnostics(unlabeled) == {}
 
 
 def test_tables_tell_trainings_apart():

@@ -196,7 +196,7 @@ def toy() -> Any:
     [
         ("secnd", "model.trainable_layers=secnd: toy has no such layer; did you mean second?"),
         ("zzz", "zzz: toy has no such layer; did you mean after or second or first?"),
-        ("norm", r"norm: has nothing to train \(batch normalisation"),
+        ("norm", r"norm: has nothing to train \(batch normalization"),
         ("drop", r"drop: has nothing to train"),
     ],
 )
@@ -288,12 +288,12 @@ def test_flatten_keeps_the_map_and_what_comes_after_the_average() -> None:
     ready = np.asarray(BASE.preprocess(keras.ops.convert_to_tensor(PHOTOS)))
     last = np.asarray(keras.Model(network.input, network.get_layer("second").output)(ready))
 
-    def normalised(x: np.ndarray) -> np.ndarray:
-        centred = x - x.mean(-1, keepdims=True)
-        return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-3)
+    def normalized(x: np.ndarray) -> np.ndarray:
+        centered = x - x.mean(-1, keepdims=True)
+        return centered / np.sqrt(x.var(-1, keepdims=True) + 1e-3)
 
-    np.testing.assert_allclose(vector, normalised(last).reshape(4, -1), rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(pooled, normalised(last.mean((1, 2))), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(vector, normalized(last).reshape(4, -1), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(pooled, normalized(last.mean((1, 2))), rtol=1e-3, atol=1e-4)
 
 
 def real(name: str, dim: int, **options: object) -> Backbone:

@@ -24,7 +24,7 @@ from tests.toys import ArrayReader, digest
 from tests.training_toys import (
     Seen,
     cnn,
-    coloured,
+    colored,
     lite0,
     pixels,
     same_weights,
@@ -34,8 +34,8 @@ from tests.training_toys import (
 )
 
 COUNTS = {"ant": 9, "bee": 8, "cat": 7}
-TRAIN = coloured(COUNTS, side=30)  # not the network's size
-ASKED = coloured(COUNTS, seed=1, prefix="asked-", side=30)
+TRAIN = colored(COUNTS, side=30)  # not the network's size
+ASKED = colored(COUNTS, seed=1, prefix="asked-", side=30)
 
 
 class Toy:
@@ -320,7 +320,7 @@ def test_a_backbone_that_learns_or_sees_changed_images_takes_no_shortcut(tmp_pat
 
 @pytest.mark.slow
 def test_a_frozen_backbone_stays_as_it_was_and_one_that_is_trained_does_not(tmp_path):
-    """Batch normalisation of the frozen one too, statistics and all."""
+    """Batch normalization of the frozen one too, statistics and all."""
 
     def learns(trainable, epochs):
         options = {"store_features": False, "validation": 0.0}

@@ -23,7 +23,7 @@ _COLUMNS = 8  # tiles
 _MARGIN, _GAP, _BETWEEN = 24, 8, 20  # between tiles of a pair, between pairs
 _CAPTION, _HEADING = 58, 52
 _THREADS = 4  # each may hold an image of 400 MB
-_PAPER, _INK, _FAINT, _GREY = (255, 255, 255), (28, 33, 40), (105, 113, 122), (205, 208, 212)
+_PAPER, _INK, _FAINT, _GRAY = (255, 255, 255), (28, 33, 40), (105, 113, 122), (205, 208, 212)
 # Okabe and Ito's bluish green and vermilion; the caption says it, too.
 _STAYS, _GOES = (0, 158, 115), (213, 94, 0)
 _PICTURED = [kind for kind in KINDS if kind != "name"]
@@ -139,7 +139,7 @@ def _draw_tile(
     box = (left, top, left + TILE - 1, top + TILE - 1)
     draw.rectangle(box, fill=_GOES if tile.goes else _STAYS)
     inner = (left + FRAME, top + FRAME, left + TILE - FRAME - 1, top + TILE - FRAME - 1)
-    draw.rectangle(inner, fill=_GREY)
+    draw.rectangle(inner, fill=_GRAY)
     if pixels is None:
         middle = (left + TILE / 2, top + TILE / 2)
         draw.text(middle, "not decoded", fill=_INK, font=font(14), anchor="mm")

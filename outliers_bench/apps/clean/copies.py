@@ -33,7 +33,7 @@ def duplicate_findings(
     list of Finding
         `duplicate` and `near_duplicate`; `other` is a photo that stays.
     """
-    alike = _neighbours(near)
+    alike = _neighbors(near)
     by_label: dict[str | None, dict[bytes, list[Photo]]] = defaultdict(lambda: defaultdict(list))
     for photo in sorted(photos, key=lambda photo: photo.order):
         by_label[photo.label][photo.digest].append(photo)
@@ -65,7 +65,7 @@ def conflict_findings(photos: Sequence[Photo], near: Mapping[Contents, float]) -
     near : mapping of (bytes, bytes) to float
         Likeness of two contents, both ways round.
     """
-    alike = _neighbours(near)
+    alike = _neighbors(near)
     by_content: dict[bytes, list[Photo]] = defaultdict(list)
     for photo in photos:
         if photo.label is not None:
@@ -87,7 +87,7 @@ def conflict_findings(photos: Sequence[Photo], near: Mapping[Contents, float]) -
     return found
 
 
-def _neighbours(near: Mapping[Contents, float]) -> dict[bytes, list[tuple[bytes, float]]]:
+def _neighbors(near: Mapping[Contents, float]) -> dict[bytes, list[tuple[bytes, float]]]:
     alike: dict[bytes, list[tuple[bytes, float]]] = defaultdict(list)
     for (first, second), likeness in near.items():
         alike[first].append((second, likeness))

@@ -26,7 +26,7 @@ MEANINGS: dict[Kind, str] = {
     "unsupported": "of a format that is not read",
     "tiny": "too few pixels a side",
     "aspect": "much longer than wide, or wider",
-    "blank": "no contrast: one colour",
+    "blank": "no contrast: one color",
     "duplicate": "the same file again",
     "near_duplicate": "the same picture in another file",
     "conflicting_labels": "the same picture under two labels",

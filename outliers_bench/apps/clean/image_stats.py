@@ -37,7 +37,7 @@ class Look:
     width, height : int
         Pixels, as stored (before EXIF orientation).
     contrast : float
-        Largest difference between two pixels in one of the colours, of 255, when the picture is
+        Largest difference between two pixels in one of the colors, of 255, when the picture is
         made small: noise averages out, a thin line does not quite.
     """
 

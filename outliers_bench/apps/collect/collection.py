@@ -192,7 +192,7 @@ def _row(wanted: Wanted, **known: str) -> Row:
         label=wanted.label,
         url=wanted.url,
         page=wanted.page,
-        licence=wanted.licence,
+        license=wanted.license,
         time=now,
         **known,
     )

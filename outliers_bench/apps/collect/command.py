@@ -37,7 +37,7 @@ def collect(options: Collect) -> int:
     listed = (
         None
         if options.urls is None
-        else read_list(options.urls, label=options.label, licence=options.licence)
+        else read_list(options.urls, label=options.label, license=options.license)
     )
     check_installed()
     with collection(absolute(options.into)) as into:

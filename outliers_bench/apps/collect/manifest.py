@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -45,7 +46,7 @@ class Row:
         Of the file.
     bytes, width, height : str
         Its size, and pixels, upright.
-    licence : str
+    license : str
         As listed, or as the page says.
     status : str
         `kept`, or a name in `outcome.OUTCOMES`.
@@ -63,7 +64,7 @@ class Row:
     bytes: str = ""
     width: str = ""
     height: str = ""
-    licence: str = ""
+    license: str = ""
     status: str = ""
     reason: str = ""
 
@@ -173,7 +174,9 @@ def _read(path: Path) -> list[Row]:
     whole = data[: data.rfind(b"\n") + 1]
     try:
         reader = csv.DictReader(StringIO(whole.decode("utf-8-sig"), newline=""))
-        missing = set(_COLUMNS) - set(reader.fieldnames or ())
+        # Earlier versions wrote the column in British spelling.
+        reader.fieldnames = [re.sub("licen.e", "license", name) for name in reader.fieldnames or ()]
+        missing = set(_COLUMNS) - set(reader.fieldnames)
         rows = (
             []
             if missing

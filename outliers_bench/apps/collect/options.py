@@ -22,7 +22,7 @@ class Collect:
         is not there and why. The same command again goes on from there.
     urls : str or null
         List of images: a table (.csv, .tsv) with the columns url and, if wanted, label and
-        licence; or a .txt file with a URL on each line.
+        license; or a .txt file with a URL on each line.
     page : str or null
         Address of a web page whose images are collected, instead of a list.
     pages : int
@@ -31,7 +31,7 @@ class Collect:
         CSS selector of the link to the next page; null for the link with rel=next.
     label : str or null
         What the images show, where the list does not say.
-    licence : str or null
+    license : str or null
         Under which they may be used, where neither the list nor the page says.
     contact : str or null
         Your e-mail or web address, told to the servers, so that whoever runs them can reach you.
@@ -68,7 +68,7 @@ class Collect:
     pages: int = 1
     next: str | None = None
     label: str | None = None
-    licence: str | None = None
+    license: str | None = None
     contact: str | None = None
     robots: bool = True
     per_host: int = 2

@@ -19,7 +19,7 @@ _CANDIDATE = re.compile(r"([^\s,]\S*[^\s,]|[^\s,])(?:\s+([^\s,(]+))?[^,]*(?:,|$)
 _LATE = ("data-src", "data-original", "data-lazy-src", "data-lazy")
 _LATE_SETS = ("data-srcset", "data-lazy-srcset")
 _UNREADABLE_TYPES = ("image/avif", "image/svg+xml", "image/jxl", "image/heic")
-_LICENCE_NAMES = ("dc.rights", "dcterms.rights", "dcterms.license", "license", "rights")
+_LICENSE_NAMES = ("dc.rights", "dcterms.rights", "dcterms.license", "license", "rights")
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Page:
         URLs, absolute, in the page's order.
     following : str or None
         URL of the page after it.
-    licence : str
+    license : str
         What the page says it may be used under: a link with rel=license, or a meta tag.
     """
 
     images: tuple[str, ...]
     following: str | None
-    licence: str
+    license: str
 
 
 def read_page(html: str, url: str, *, following: str | None = None) -> Page:
@@ -81,7 +81,7 @@ def read_page(html: str, url: str, *, following: str | None = None) -> Page:
         (link.attrib.get("href") for link in links if following or _has(link, "next")), None
     )
     return Page(
-        tuple(images), None if target is None else _absolute(base, target), _licence(page, base)
+        tuple(images), None if target is None else _absolute(base, target), _license(page, base)
     )
 
 
@@ -138,12 +138,12 @@ def _has(node: Selector, relation: str) -> bool:
     return relation in node.attrib.get("rel", "").lower().split()
 
 
-def _licence(page: Selector, base: str) -> str:
+def _license(page: Selector, base: str) -> str:
     for node in page.xpath("//link[@rel and @href] | //a[@rel and @href]"):
         if _has(node, "license"):
             return urljoin(base, node.attrib["href"].strip())
     for node in page.xpath("//meta[@content]"):
         name = node.attrib.get("name") or node.attrib.get("property") or ""
-        if name.lower() in _LICENCE_NAMES:
+        if name.lower() in _LICENSE_NAMES:
             return " ".join(node.attrib["content"].split())
     return ""

@@ -149,8 +149,8 @@ class Pages(Spider):
             except ValueError as error:
                 self.broken = BenchError(f"next={self._options.next} is {error}")
                 return
-            licence = page.licence or self._options.licence or ""
-            self._found += [Wanted(u, self._label, licence, response.url) for u in page.images]
+            license = page.license or self._options.license or ""
+            self._found += [Wanted(u, self._label, license, response.url) for u in page.images]
             follow = page.following
             if follow and follow not in self._seen and len(self._seen) < self._options.pages:
                 yield self._request(follow)

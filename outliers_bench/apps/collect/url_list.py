@@ -14,7 +14,7 @@ from outliers_bench.data.image_files import absolute, reason
 from outliers_bench.errors import BenchError
 
 _LABEL = re.compile(r"[^\s.]{1,63}")  # a part of a host's name; an IPv6 address is one
-_LICENCES = ("licence", "license")
+_LICENSE = re.compile("licen[cs]e")  # the British spelling as well
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Wanted:
         Without a fragment.
     label : str
         What it shows.
-    licence : str
+    license : str
         Under which it may be used, or where that is said; empty if nobody knows.
     page : str
         The page on which the URL was found; empty for a list's.
@@ -35,19 +35,19 @@ class Wanted:
 
     url: str
     label: str
-    licence: str = ""
+    license: str = ""
     page: str = ""
 
 
-def read_list(given: str, *, label: str | None, licence: str | None) -> list[Wanted]:
+def read_list(given: str, *, label: str | None, license: str | None) -> list[Wanted]:
     """Read a list of URLs.
 
     Parameters
     ----------
     given : str
-        A `.csv` or `.tsv` table with the columns url and, if wanted, label and licence; or a `.txt`
+        A `.csv` or `.tsv` table with the columns url and, if wanted, label and license; or a `.txt`
         file with a URL on each line, where lines that begin with # are passed over.
-    label, licence : str or None
+    label, license : str or None
         For rows without one of their own.
 
     Returns
@@ -72,7 +72,7 @@ def read_list(given: str, *, label: str | None, licence: str | None) -> list[Wan
         raise BenchError(f"urls={given} is not UTF-8 text; save it as UTF-8") from None
     rows = _plain(text) if kind == ".txt" else _table(text, kind, given)
     try:
-        wanted = [_wanted(row, cells, label, licence, given) for row, cells in rows]
+        wanted = [_wanted(row, cells, label, license, given) for row, cells in rows]
     except csv.Error as error:
         raise BenchError(f"urls={given} cannot be read as a table: {error}") from None
     if not wanted:
@@ -98,10 +98,10 @@ def once(wanted: Iterable[Wanted], *, where: str) -> list[Wanted]:
                 f"{where}: {each.url} has two labels, {before.label!r} and {each.label!r}; "
                 "give it one, or leave it out"
             )
-        spelt = labels.setdefault(each.label.casefold(), each.label)
-        if spelt != each.label:
+        spelled = labels.setdefault(each.label.casefold(), each.label)
+        if spelled != each.label:
             raise BenchError(
-                f"{where}: the labels {spelt!r} and {each.label!r} differ in letter case only, "
+                f"{where}: the labels {spelled!r} and {each.label!r} differ in letter case only, "
                 "which is one folder on some systems; spell them alike"
             )
     return list(first.values())
@@ -147,14 +147,14 @@ def _table(text: str, kind: str, given: str) -> Iterator[tuple[int, dict[str, st
     if "url" not in reader.fieldnames:
         raise BenchError(
             f"urls={given} has no column url; it has {', '.join(reader.fieldnames)}. Needed: url. "
-            "Optional: label, licence"
+            "Optional: label, license"
         )
     for number, row in enumerate(reader, 1):
         yield number, {name: cell for name, cell in row.items() if isinstance(cell, str)}
 
 
 def _wanted(
-    row: int, cells: dict[str, str], label: str | None, licence: str | None, given: str
+    row: int, cells: dict[str, str], label: str | None, license: str | None, given: str
 ) -> Wanted:
     url = "".join(cells["url"].splitlines()).strip().partition("#")[0]
     own = one_label(cells.get("label")) or one_label(label)
@@ -165,5 +165,7 @@ def _wanted(
             f"urls={given}: row {row} ({url}) has no label; fill in the column label, or give "
             "label= for all rows without one"
         )
-    terms = next((cells[name] for name in _LICENCES if cells.get(name)), licence or "")
+    terms = next(
+        (cell for name, cell in cells.items() if cell and _LICENSE.fullmatch(name)), license or ""
+    )
     return Wanted(url, own, " ".join(terms.split()))

@@ -49,7 +49,7 @@ class Submission:
     Parameters
     ----------
     group : str
-        Its name, spaces and letters normalised.
+        Its name, spaces and letters normalized.
     found : dict of int to tuple of int
         For each query that counts, gallery positions, best first; may be empty where all that was
         sent for it are images that do not count.

@@ -23,7 +23,7 @@ _PER_NAME = 4  # bytes: quotes, comma, space
 
 @dataclass(frozen=True, eq=False)
 class CompetitionData:
-    """A labelled query and gallery set under the names that the groups know.
+    """A labeled query and gallery set under the names that the groups know.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def hold(source: DataSource, *, cache: Path, names: Names) -> CompetitionData:
     except BenchError as error:  # which names the options of a run
         said = str(error).replace("data.root=", "root=").replace("data.path=", "manifest=")
         raise BenchError(said) from None
-    if split.leave_one_out or not split.labelled:
+    if split.leave_one_out or not split.labeled:
         raise BenchError(
             f"{split.name}: a competition needs the labels of its query and gallery images; put "
             "them into a folder for each class, or give a manifest with labels and split"

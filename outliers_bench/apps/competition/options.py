@@ -17,7 +17,7 @@ PROGRAM = "python -m outliers_bench.competition"
 class Competition:
     """Run a retrieval competition for a class: take submissions, score them, show who leads.
 
-    1. Lay out labelled photos as photos/query/<class>/ and photos/gallery/<class>/, and give each
+    1. Lay out labeled photos as photos/query/<class>/ and photos/gallery/<class>/, and give each
        a file name that is its only one and tells nothing, such as q0001.jpg.
     2. Give the class the same files in two folders query and gallery, without classes.
     3. Start this server with root=photos. Groups hand in by POST of JSON to /retrieval/ or

@@ -47,7 +47,7 @@ class Store:
     path : Path
         Made if it is not there. Submissions are never changed or deleted.
     split : str
-        Fingerprint of the labelled photos; those to other photos are kept apart.
+        Fingerprint of the labeled photos; those to other photos are kept apart.
 
     Raises
     ------

@@ -67,7 +67,7 @@ def write_sheet(
     queries : ImageSet
         The photos that were searched for, named by their paths.
     gallery : ImageSet
-        What was searched. Unreadable photos are grey.
+        What was searched. Unreadable photos are gray.
     heading : str
         Stands above.
 

@@ -63,7 +63,7 @@ def rounded(score: float) -> float:
 
 
 def _table(asked: Path, hits: list[Hit]) -> str:
-    labelled = any(hit.label is not None for hit in hits)
+    labeled = any(hit.label is not None for hit in hits)
     rows = [("", "score", "label", "photo")]
     rows += [
         (str(rank), f"{hit.score:.4f}", _short(hit.label or ""), _shown(hit))
@@ -72,7 +72,7 @@ def _table(asked: Path, hits: list[Hit]) -> str:
     wide = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [shorter(asked)]
     for rank, score, label, name in rows:
-        middle = f"  {label:<{wide[2]}}" if labelled else ""
+        middle = f"  {label:<{wide[2]}}" if labeled else ""
         lines.append(f"{rank:>{max(3, wide[0])}}  {score:>{wide[1]}}{middle}  {name}".rstrip())
     return "\n".join(lines)
 

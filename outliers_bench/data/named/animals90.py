@@ -21,7 +21,7 @@ class Animals90(NamedFolders):
         name="animals90",
         images=5400,
         classes=90,
-        licence="see its page; the photos are from Google",
+        license="see its page; the photos are from Google",
         source=f"https://www.kaggle.com/datasets/{SET}",
         citation="S. Banerjee: Animal Image Dataset (90 Different Animals), version 5. "
         "Kaggle, 2022",

@@ -20,7 +20,7 @@ class Block:
     name : str
         The file's.
     pixels : array of uint8, shape (n, height, width) or (n, height, width, 3)
-        Grey or RGB; may be mapped from the file.
+        Gray or RGB; may be mapped from the file.
     labels : array of int64, shape (n,)
     """
 

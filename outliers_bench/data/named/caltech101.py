@@ -27,7 +27,7 @@ CALTECH101 = About(
     name="caltech101",
     images=8677,
     classes=101,
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     source="https://data.caltech.edu/records/mzrjq-6wc02",
     citation="L. Fei-Fei, R. Fergus, P. Perona: Learning generative visual models from few "
     "training examples. CVPR Workshop 2004",

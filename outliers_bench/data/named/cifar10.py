@@ -33,7 +33,7 @@ class Cifar10(NamedSetWithTest):
         name="cifar10",
         images=60_000,
         classes=10,
-        licence="none stated",
+        license="none stated",
         source="https://www.cs.toronto.edu/~kriz/cifar.html",
         citation="A. Krizhevsky: Learning multiple layers of features from tiny images. "
         "University of Toronto, 2009",

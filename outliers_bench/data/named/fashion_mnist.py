@@ -1,4 +1,4 @@
-"""`data=fashion_mnist`: 70,000 grey pictures of clothes, 28x28 pixels, in ten classes."""
+"""`data=fashion_mnist`: 70,000 gray pictures of clothes, 28x28 pixels, in ten classes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FashionMnist(NamedSetWithTest):
         name="fashion_mnist",
         images=70_000,
         classes=10,
-        licence="MIT",
+        license="MIT",
         source="https://github.com/zalandoresearch/fashion-mnist",
         citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for "
         "benchmarking machine learning algorithms. arXiv:1708.07747, 2017",

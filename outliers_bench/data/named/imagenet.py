@@ -36,7 +36,7 @@ class ImageNet(NamedSetWithTest):
         name="imagenet",
         images=1_331_167,
         classes=1000,
-        licence="non-commercial research, after registration",
+        license="non-commercial research, after registration",
         source="https://image-net.org/download-images",
         citation="O. Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge. "
         "IJCV 115, 2015",

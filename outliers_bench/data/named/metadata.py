@@ -19,7 +19,7 @@ class About:
         As in `data=<name>`.
     images, classes : int
         What its publishers count; the classes that are used here.
-    licence : str
+    license : str
         The publishers' terms, in a few words.
     source : str
         Address of the page that describes it.
@@ -42,7 +42,7 @@ class About:
     name: str
     images: int
     classes: int
-    licence: str
+    license: str
     source: str
     citation: str
     size: int | None = None

@@ -26,7 +26,7 @@ class OxfordPets(NamedSetWithTest):
         name="oxford_pets",
         images=7349,
         classes=37,
-        licence="CC BY-SA 4.0",
+        license="CC BY-SA 4.0",
         source="https://www.robots.ox.ac.uk/~vgg/data/pets/",
         citation="O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar: Cats and dogs. CVPR 2012",
         size=811_092_049,

@@ -84,7 +84,7 @@ class Annoy(Index):
             raise BenchError(f"index.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
 
     def build(self, gallery: FloatArray) -> AnnoySearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
         trees = self._empty(gallery.shape[1])
         trees.set_seed(self.random_seed % 2**31)  # annoy takes a C int
         for position, vector in enumerate(gallery):

@@ -28,7 +28,7 @@ def build_or_load(
     index : Index
         What to build, and whether it is kept.
     load : callable
-        Gives the gallery, shape (n, d), float32, normalised where the metric is cosine. Putting it
+        Gives the gallery, shape (n, d), float32, normalized where the metric is cosine. Putting it
         in order is a part of building; for an exhaustive search it is all of it.
     cache : Path or None
         Directory of what is kept between runs; None keeps nothing.

@@ -25,7 +25,7 @@ class Exact(FaissIndex):
     name: str = "exact"
 
     def build(self, gallery: FloatArray) -> ExactSearcher:
-        """Take gallery vectors, shape (n, d), float32, normalised where cosine, as they are."""
+        """Take gallery vectors, shape (n, d), float32, normalized where cosine, as they are."""
         return ExactSearcher(np.ascontiguousarray(gallery), self)
 
     def load(self, path: Path) -> ExactSearcher:

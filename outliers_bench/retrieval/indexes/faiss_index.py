@@ -32,14 +32,14 @@ class FaissIndex(Index):
 
     @property
     def faiss_metric(self) -> int:
-        """The metric as faiss calls it; of normalised vectors, the cosine is the inner product."""
+        """The metric as faiss calls it; of normalized vectors, the cosine is the inner product."""
         import faiss
 
         euclidean = self.metric is Metric.euclidean
         return int(faiss.METRIC_L2 if euclidean else faiss.METRIC_INNER_PRODUCT)
 
     def build(self, gallery: FloatArray) -> Searcher:
-        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
         return self._searcher(self._built(np.ascontiguousarray(gallery)))
 
     def load(self, path: Path) -> Searcher:

@@ -1,4 +1,4 @@
-"""A graph of neighbours, walked from far to near: the fastest where its memory can be had."""
+"""A graph of neighbors, walked from far to near: the fastest where its memory can be had."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FaissHnsw(FaissIndex):
     Parameters
     ----------
     m : int
-        Neighbours that a vector is linked to, twice as many in the lowest layer.
+        Neighbors that a vector is linked to, twice as many in the lowest layer.
     ef_construction : int
         Candidates among which they are sought while the graph grows.
     ef_search : int

@@ -39,7 +39,7 @@ class Searcher(Protocol):
         Parameters
         ----------
         queries : array of float32, shape (n_query, d)
-            L2-normalised already where the metric is cosine.
+            L2-normalized already where the metric is cosine.
         depth : int
             How many to return for each query; more than the gallery has are not returned.
 
@@ -77,7 +77,7 @@ class Index:
     name : str
         What the index is called in tables.
     metric : Metric
-        Cosine is searched as Euclidean distance or inner product of L2-normalised vectors.
+        Cosine is searched as Euclidean distance or inner product of L2-normalized vectors.
     """
 
     name: str = "exact"
@@ -111,7 +111,7 @@ class Index:
         """Raise `BenchError` for options that cannot work."""
 
     def build(self, gallery: FloatArray) -> Searcher:
-        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
         raise NotImplementedError
 
     def load(self, path: Path) -> Searcher:

@@ -20,7 +20,7 @@ _KD_NODE_BYTES = 72  # SciPy's ckdtreenode: five numbers and four pointers
 
 @dataclass
 class Tree(Index):
-    """Base of the trees. Euclidean inside, so cosine is searched on normalised vectors.
+    """Base of the trees. Euclidean inside, so cosine is searched on normalized vectors.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Tree(Index):
         within(1, COUNTABLE, leaf_size=self.leaf_size)
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
         raise NotImplementedError
 
     def load(self, path: Path) -> TreeSearcher:
@@ -60,7 +60,7 @@ class KdTree(Tree):
     name: str = "kd_tree"
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
         from scipy.spatial import KDTree
 
         tree = KDTree(_points(gallery, self.metric, 0), leafsize=self.leaf_size)
@@ -76,7 +76,7 @@ class BallTree(Tree):
     name: str = "ball_tree"
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalised where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
         from sklearn.neighbors import NearestNeighbors
 
         tree = NearestNeighbors(algorithm="ball_tree", leaf_size=self.leaf_size, n_jobs=-1)

@@ -24,7 +24,7 @@ class LearnedWhitening(Reducer):
     """Whiten the differences within matching pairs, then keep where non-matching ones vary most.
 
     With C_S and C_D the covariances of differences over all pairs of one class and of two,
-    the projection is C_S^(-1/2) eig(C_S^(-1/2) C_D C_S^(-1/2)), applied to centred vectors.
+    the projection is C_S^(-1/2) eig(C_S^(-1/2) C_D C_S^(-1/2)), applied to centered vectors.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class LearnedWhitening(Reducer):
             )
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
-        """Find the projection from all pairs of labelled vectors.
+        """Find the projection from all pairs of labeled vectors.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class LearnedWhitening(Reducer):
             )
 
     def _axes(self, within: Float64Array, between: Float64Array) -> Float64Array:
-        """The leading generalised eigenvectors, which are the columns of the projection."""
+        """The leading generalized eigenvectors, which are the columns of the projection."""
         size = len(within)
         target = np.trace(within) / size
         # Where all photos of a class agree there is only rounding noise, which must not be blown
@@ -129,7 +129,7 @@ def pair_covariances(x: Float64Array, labels: IntArray) -> tuple[Float64Array, F
     Parameters
     ----------
     x : array of float64, shape (m, d)
-        Centred.
+        Centered.
     labels : array of int64, shape (m,)
         At least two classes, of which one has two vectors.
 
@@ -143,8 +143,8 @@ def pair_covariances(x: Float64Array, labels: IntArray) -> tuple[Float64Array, F
     weight = np.sqrt(photos.astype(np.float64))
     apart = (x - (sums / photos[:, None])[of_class]) * weight[of_class, None]
     matching = apart.T @ apart
-    centred = x - x.mean(axis=0)
-    non_matching = len(x) * (centred.T @ centred) - matching
+    centered = x - x.mean(axis=0)
+    non_matching = len(x) * (centered.T @ centered) - matching
     pairs = float(photos @ (photos - 1)) / 2
     all_pairs = len(x) * (len(x) - 1) / 2
     return matching / pairs, non_matching / (all_pairs - pairs)

@@ -49,7 +49,7 @@ def principal_axes(
         lengths = np.sqrt(values)
         real = lengths > lengths.max() * np.sqrt(np.finfo(np.float64).eps)
         left, axes = axes, np.empty((d, n))
-        for columns, block in _centred(vectors.T, mean[:, None]):
+        for columns, block in _centered(vectors.T, mean[:, None]):
             np.matmul(block, left, out=axes[columns])
         axes /= np.where(real, lengths, 1.0)
         axes[:, ~real] = 0.0
@@ -59,17 +59,17 @@ def principal_axes(
 def _products(
     vectors: FloatArray | Float64Array, mean: FloatArray | Float64Array, *, wide: bool
 ) -> Float64Array:
-    """X' X of the centred vectors X, or where they are wide, X X'; the lower triangle only."""
+    """X' X of the centered vectors X, or where they are wide, X X'; the lower triangle only."""
     from scipy.linalg.blas import dsyrk
 
     side = len(vectors) if wide else vectors.shape[1]
     total: Float64Array = np.zeros((side, side), order="F")
-    for _, block in _centred(vectors.T, mean[:, None]) if wide else _centred(vectors, mean[None]):
+    for _, block in _centered(vectors.T, mean[:, None]) if wide else _centered(vectors, mean[None]):
         total = dsyrk(1.0, block.T, beta=1.0, c=total, lower=1, overwrite_c=1)
     return total
 
 
-def _centred(
+def _centered(
     rows: FloatArray | Float64Array, mean: FloatArray | Float64Array
 ) -> Iterator[tuple[slice, Float64Array]]:
     """Some rows at a time, less their mean, in float64; good until the next ones are asked for."""
@@ -77,5 +77,5 @@ def _centred(
     for start in range(0, len(rows), _BLOCK):
         some = slice(start, min(start + _BLOCK, len(rows)))
         block = buffer[: some.stop - start]
-        centre = mean if len(mean) == 1 else mean[some]
-        yield some, np.subtract(rows[some], centre, out=block, dtype=np.float64)
+        center = mean if len(mean) == 1 else mean[some]
+        yield some, np.subtract(rows[some], center, out=block, dtype=np.float64)

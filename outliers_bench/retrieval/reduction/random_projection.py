@@ -17,7 +17,7 @@ class RandomProjection(Reducer):
     """Project on `n` directions drawn from a normal distribution; nothing is learned.
 
     Entries have variance 1/n, so that squared distances keep their size on average, with a
-    relative deviation of sqrt(2/n). Vectors are not centred: angles are kept, and so is a cosine.
+    relative deviation of sqrt(2/n). Vectors are not centered: angles are kept, and so is a cosine.
 
     Parameters
     ----------

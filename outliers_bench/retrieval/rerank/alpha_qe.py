@@ -1,4 +1,4 @@
-"""Query expansion: ask again with the query moved towards its first hits."""
+"""Query expansion: ask again with the query moved toward its first hits."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Rerank:
             The gallery. With `search.leave_one_out`, query i is gallery item i, and nothing
             about item i may enter its own ranking other than as the query.
         queries : array of float32, shape (n_query, d)
-            Not normalised; `search.comparable` does that.
+            Not normalized; `search.comparable` does that.
         depth : int
             Length of the ranking, at most `search.reachable`.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import neighbours
+from outliers_bench.retrieval.neighbors import neighbors
 from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
@@ -56,8 +56,8 @@ class CollaborativeFiltering(Shortlisted):
             raise BenchError(f"rerank.weight={self.weight}: from 0 to 1")
 
     def scorer(self, search: GallerySearch) -> Scorer:
-        """Find the gallery's neighbour graph, which stands for the item-item similarities."""
-        graph = neighbours(search, self.k + int(search.leave_one_out))
+        """Find the gallery's neighbor graph, which stands for the item-item similarities."""
+        graph = neighbors(search, self.k + int(search.leave_one_out))
 
         def score(
             queries: FloatArray,  # noqa: ARG001

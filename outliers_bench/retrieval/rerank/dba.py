@@ -1,4 +1,4 @@
-"""Database-side augmentation: every gallery vector moved towards its neighbours, once."""
+"""Database-side augmentation: every gallery vector moved toward its neighbors, once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import NeighborGraph, neighbours, powers
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.neighbors import NeighborGraph, neighbors, powers
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
 from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, ByCosine
 from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Weights(Enum):
-    """How a neighbour counts: by its rank, or by its cosine to the power of alpha."""
+    """How a neighbor counts: by its rank, or by its cosine to the power of alpha."""
 
     rank = "rank"
     similarity = "similarity"
@@ -30,16 +30,16 @@ class Weights(Enum):
 
 @dataclass
 class DatabaseAugmentation(ByCosine):
-    """`rerank=dba`: gallery vectors become weighted sums of themselves and their neighbours.
+    """`rerank=dba`: gallery vectors become weighted sums of themselves and their neighbors.
 
     Parameters
     ----------
     k : int
-        Neighbours that are added to each gallery vector.
+        Neighbors that are added to each gallery vector.
     weights : Weights
-        With `rank`, the r-th of k neighbours counts (k + 1 - r) / (k + 1), the item itself 1.
+        With `rank`, the r-th of k neighbors counts (k + 1 - r) / (k + 1), the item itself 1.
     alpha : float
-        With `similarity`, a neighbour counts max(s, 0)^alpha; without effect otherwise.
+        With `similarity`, a neighbor counts max(s, 0)^alpha; without effect otherwise.
 
     References
     ----------
@@ -71,7 +71,7 @@ class DatabaseAugmentation(ByCosine):
     def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
-        graph = neighbours(search, self.k + int(search.leave_one_out))
+        graph = neighbors(search, self.k + int(search.leave_one_out))
         everything = np.arange(len(search.gallery))
         with search.meter.stage("graph"):
             augmented = self._mixed(search.gallery, everything, *graph.of(everything, self.k))
@@ -83,7 +83,7 @@ class DatabaseAugmentation(ByCosine):
     def _mixed(
         self, gallery: FloatArray, items: IntArray, positions: IntArray, similarities: FloatArray
     ) -> FloatArray:
-        """Sums of items, shape (b,), and their neighbours, shape (b, k); not normalised."""
+        """Sums of items, shape (b,), and their neighbors, shape (b, k); not normalized."""
         if self.weights is Weights.similarity:
             weights = powers(similarities, self.alpha)
         else:
@@ -140,7 +140,7 @@ class DatabaseAugmentation(ByCosine):
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             near = graph.of(targets[part], self.k, without=items[rows[part]])
-            mixed = l2_normalise(self._mixed(search.gallery, targets[part], *near))
+            mixed = l2_normalize(self._mixed(search.gallery, targets[part], *near))
             found[part] = np.einsum("pd,pd->p", mixed, asked[rows[part]])
         return found
 

@@ -1,4 +1,4 @@
-"""Diffusion: similarity flows from a query's first hits along the gallery's neighbour graph."""
+"""Diffusion: similarity flows from a query's first hits along the gallery's neighbor graph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import NeighborGraph, neighbours, powers
+from outliers_bench.retrieval.neighbors import NeighborGraph, neighbors, powers
 from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
 
@@ -29,7 +29,7 @@ class Diffusion(Shortlisted):
     Parameters
     ----------
     k : int
-        Neighbours of each gallery item in the graph.
+        Neighbors of each gallery item in the graph.
     kq : int
         Hits from which the flow starts.
     gamma : float
@@ -64,11 +64,11 @@ class Diffusion(Shortlisted):
             raise BenchError(f"rerank.alpha={self.alpha}: from 0 to below 1")
 
     def scorer(self, search: GallerySearch) -> Scorer:
-        """Find the gallery's neighbour graph."""
+        """Find the gallery's neighbor graph."""
         import scipy.linalg  # noqa: F401 - limits hold for the libraries loaded before
         from threadpoolctl import threadpool_limits
 
-        graph = neighbours(search, self.k + int(search.leave_one_out))
+        graph = neighbors(search, self.k + int(search.leave_one_out))
         local = np.full(len(search.gallery), -1)  # where an item stands in a shortlist
 
         def score(

@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking: near is who shares neighbours that would choose one another."""
+"""k-reciprocal re-ranking: near is who shares neighbors that would choose one another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import neighbours
+from outliers_bench.retrieval.neighbors import neighbors
 from outliers_bench.retrieval.rerank.k_reciprocal_encoding import Encodings
 from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
 from outliers_bench.types import FloatArray, IntArray
@@ -29,7 +29,7 @@ class KReciprocal(Shortlisted):
     Parameters
     ----------
     k1 : int
-        Neighbours among which two must find each other.
+        Neighbors among which two must find each other.
     k2 : int
         Nearest, an item itself among them, over which encodings are averaged; 1: not at all.
     lambda_value : float
@@ -59,7 +59,7 @@ class KReciprocal(Shortlisted):
 
     def scorer(self, search: GallerySearch) -> Scorer:
         """Encode the gallery."""
-        graph = neighbours(search, self.looked_at)
+        graph = neighbors(search, self.looked_at)
         with search.meter.stage("graph"):
             gallery = Encodings.of(graph, search.gallery, k1=self.k1, k2=self.k2)
 

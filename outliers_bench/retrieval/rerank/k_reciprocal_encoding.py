@@ -1,4 +1,4 @@
-"""k-reciprocal encodings: an item as the weighted set of those that it shares neighbours with."""
+"""k-reciprocal encodings: an item as the weighted set of those that it shares neighbors with."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ class Encodings:
 
         Parameters
         ----------
-        graph : Neighbours
-            With at least max(k1, k2 - 1) neighbours, where the gallery has so many.
+        graph : Neighbors
+            With at least max(k1, k2 - 1) neighbors, where the gallery has so many.
         gallery : array of float32, shape (n, d)
         k1, k2 : int
             See `KReciprocal`.

@@ -7,9 +7,9 @@ from outliers_bench.apps.collect.folders import folder_of
 from outliers_bench.apps.collect.url_list import Wanted, read_list
 
 
-def listed(tmp_path, text, name="list.csv", label=None, licence=None):
+def listed(tmp_path, text, name="list.csv", label=None, license=None):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_list(str(tmp_path / name), label=label, licence=licence)
+    return read_list(str(tmp_path / name), label=label, license=license)
 
 
 def test_a_table(tmp_path) -> None:
@@ -19,7 +19,7 @@ def test_a_table(tmp_path) -> None:
         ',"http://a/2,3.jpg",y,\r\n'
         ",http://a/1.jpg,z,sea lion\r\n"
     )
-    assert listed(tmp_path, text, label="fox", licence="CC BY") == [
+    assert listed(tmp_path, text, label="fox", license="CC BY") == [
         Wanted("http://a/1.jpg", "sea lion", "CC0"),
         Wanted("http://a/2,3.jpg", "fox", "CC BY"),
     ]

@@ -63,11 +63,11 @@ def test_the_next_page() -> None:
         read_page(html, URL, following="a[[")
 
 
-def test_the_licence() -> None:
-    assert read_page("<a rel=license href=/cc0>CC0</a>", URL).licence == "http://zoo.example/cc0"
+def test_the_license() -> None:
+    assert read_page("<a rel=license href=/cc0>CC0</a>", URL).license == "http://zoo.example/cc0"
     html = "<meta name=DC.Rights content=' CC  BY '>"
-    assert read_page(html, URL).licence == "CC BY"
-    assert read_page("<a rel=licensed href=x>", URL).licence == ""
+    assert read_page(html, URL).license == "CC BY"
+    assert read_page("<a rel=licensed href=x>", URL).license == ""
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_pages_are_gone_through_and_images_collected(tmp_path) -> None:
         first = collect(tmp_path, *options, "pages=2")
         assert (first.code, first.err) == (0, "")
         kept = rows(tmp_path / "zoo/collected.csv")
-        assert {(row["url"], row["page"], row["licence"]) for row in kept} == {
+        assert {(row["url"], row["page"], row["license"]) for row in kept} == {
             (f"{server.url}/1.jpg", f"{server.url}/1.html", f"{server.url}/cc0"),
             (f"{server.url}/2.jpg", f"{server.url}/2.html", ""),
         }

@@ -197,7 +197,7 @@ def test_a_table_of_photos(tmp_path) -> None:
         for part in ("query", "gallery")
         for path in sorted((root / part).rglob("*.jpg"))
     ]
-    table = tmp_path / "labelled" / "zoo.csv"
+    table = tmp_path / "labeled" / "zoo.csv"
     table.write_text("\n".join(["path,label,split", *lines]))
     held = hold(source_of(None, str(table)), cache=tmp_path / "cache", names=Names.auto)
     assert score(read(sent(), held), held, k=[1]).metrics["hit_at_1"] == 1 / 2

@@ -176,12 +176,12 @@ def refused(capsys, *options):
         ((), "give the photos: root="),
         (("root=nowhere",), "error: root=nowhere: there is no such folder"),
         (("root=.",), "root=.: there is no folder query in it; a competition needs query/<class>/"),
-        (("root=labelled", "deadline=tomorrow"), "deadline=tomorrow: give a day"),
-        (("root=labelled", "metric=hit_at_2"), "2 is not among k="),
-        (("root=labelled", "metric=mrr"), "metric=mrr: give"),
-        (("root=labelled", "max_rank=0"), "max_rank=0: give 1 or more"),
-        (("root=labelled", "token=a b"), "the token (token= or OUTLIERS_BENCH_TOKEN) has letters"),
-        (("root=labelled", "deadlin=1"), "did you mean deadline="),
+        (("root=labeled", "deadline=tomorrow"), "deadline=tomorrow: give a day"),
+        (("root=labeled", "metric=hit_at_2"), "2 is not among k="),
+        (("root=labeled", "metric=mrr"), "metric=mrr: give"),
+        (("root=labeled", "max_rank=0"), "max_rank=0: give 1 or more"),
+        (("root=labeled", "token=a b"), "the token (token= or OUTLIERS_BENCH_TOKEN) has letters"),
+        (("root=labeled", "deadlin=1"), "did you mean deadline="),
     ],
 )
 def test_a_mistake_is_one_line(options, told, capsys) -> None:
@@ -195,11 +195,11 @@ def test_a_place_that_cannot_be_used_is_one_line(tmp_path, monkeypatch, capsys) 
     lay_out(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"port={other.getsockname()[1]}"
-        assert "cannot listen there" in refused(capsys, "root=labelled", taken)
+        assert "cannot listen there" in refused(capsys, "root=labeled", taken)
     for options, told in (
         (("root=handout",), "needs the labels"),
-        (("root=labelled", "store=nowhere/c.db"), "store=nowhere/c.db: submissions cannot"),
-        (("root=labelled", "host=nowhere.invalid"), "host=nowhere.invalid port=8000: cannot"),
+        (("root=labeled", "store=nowhere/c.db"), "store=nowhere/c.db: submissions cannot"),
+        (("root=labeled", "host=nowhere.invalid"), "host=nowhere.invalid port=8000: cannot"),
     ):
         assert told in refused(capsys, *options)
 
@@ -215,4 +215,4 @@ def test_help_loads_no_web_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Lay out labelled photos" in done.stdout
+    assert "Lay out labeled photos" in done.stdout

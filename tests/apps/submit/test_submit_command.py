@@ -22,10 +22,10 @@ HERE = ("data=prepared", "model=pixels", "k=[1,2,3]", "pictures.queries=1")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a finished run on labelled photos, and a later one on the same without."""
+    """A folder with a finished run on labeled photos, and a later one on the same without."""
     folder = tmp_path_factory.mktemp("submit")
     lay_out(folder)
-    for root in ("labelled", "handout"):
+    for root in ("labeled", "handout"):
         done = bench(*HERE, f"data.root={root}", cwd=folder, OUTLIERS_BENCH_CACHE="cache")
         assert done.code == 0, done.err
     return folder
@@ -46,12 +46,12 @@ def submit(place, run, *options):
 @pytest.mark.slow
 def test_our_server_accepts_our_client_and_the_score_is_the_runs(place) -> None:
     _, found = runs(place)
-    with competition("root=labelled", cwd=place, OUTLIERS_BENCH_TOKEN="s3cret") as server:
+    with competition("root=labeled", cwd=place, OUTLIERS_BENCH_TOKEN="s3cret") as server:
         url = f"url={server.url}/retrieval/"
-        refused = submit(place, found["labelled"], url, "n=3")
+        refused = submit(place, found["labeled"], url, "n=3")
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert "OUTLIERS_BENCH_TOKEN" in refused.err
-        for name in ("labelled", "handout"):
+        for name in ("labeled", "handout"):
             done = submit(place, found[name], url, "n=3", "token=s3cret")
             assert done.code == 0, done.err
             assert "s3cret" not in done.out + done.err
@@ -67,7 +67,7 @@ def test_our_server_accepts_our_client_and_the_score_is_the_runs(place) -> None:
         assert done.code == 0, done.err
         board = requests.get(f"{server.url}/leaderboard.json", timeout=30).json()
     client, found = runs(place)
-    run = found["labelled"].data.metrics
+    run = found["labeled"].data.metrics
     for k in (1, 3):
         assert run[f"submission/hit_at_{k}"] == run[f"hit_at_{k}"]
         assert run[f"submission/precision_at_{k}"] == run[f"precision_at_{k}"]

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from outliers_bench.retrieval.normalize import l2_normalise
+from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.rerank.dba import Weights
 
 
 def unit(vectors):
-    return l2_normalise(np.asarray(vectors, dtype=np.float32)).astype(np.float64)
+    return l2_normalize(np.asarray(vectors, dtype=np.float32)).astype(np.float64)
 
 
 def by_score(scores, order):

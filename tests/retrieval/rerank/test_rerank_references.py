@@ -35,8 +35,8 @@ CASES = {
 
 def clustered(n, seed, *, d=10):
     rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(7).normal(size=(6, d))
-    return (centres[rng.integers(0, 6, n)] + rng.normal(size=(n, d))).astype(np.float32)
+    centers = np.random.default_rng(7).normal(size=(6, d))
+    return (centers[rng.integers(0, 6, n)] + rng.normal(size=(n, d))).astype(np.float32)
 
 
 @pytest.fixture(params=CASES)
