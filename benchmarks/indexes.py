@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from outliers_bench.retrieval.indexes.n_trees import BallTree, KdTree
 
 from benchmarks.machine import facts
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
@@ -21,7 +22,6 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Index, Searcher
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
-from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch
@@ -82,7 +82,7 @@ def variants(names: list[str], options: argparse.Namespace) -> Iterator[list[Ind
         "exact": [Exact()],
         "faiss_hnsw": [replace(graph, ef_search=ef) for ef in EF_SEARCH],
         "faiss_ivfpq": [
-            FaissIvfPq(probes=probes, build_threads=options.build_threads or None)
+            FaissIvfPq(nprobe=probes, build_threads=options.build_threads or None)
             for probes in (16, 64)
         ],
         "faiss_sq8": [FaissSq8()],
@@ -115,7 +115,7 @@ def measure(index: Index, search: GallerySearch, queries: np.ndarray, *, singles
     low, median, high = np.percentile(took, [25, 50, 75])
     recall = recall_at_10(search, queries)
     return Row(
-        " ".join([index.name, *(f"{o}={getattr(index, o)}" for o in index.searching)]),
+        " ".join([index.name, *(f"{o}={getattr(index, o)}" for o in index.search_options)]),
         search.meter.index_build_seconds or 0.0,
         search.meter.index_bytes,
         len(queries),

@@ -58,7 +58,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
         meter=meter,
     )
     start = time.perf_counter()
-    found = SCHEMAS["rerank"][name]().rank(search, queries, min(options.depth, search.reachable))
+    found = SCHEMAS["rerank"][name]().rank(search, queries, min(options.depth, search.max_depth))
     took = time.perf_counter() - start
     first = found.indices[:, :10]
     return {

@@ -135,7 +135,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         costs = meter.costs(len(split.query))
         beside = score_leakage(config, method, audited, depth)
         result = Result(split, ranking, evaluation, costs, audited.leaks, beside)
-        sheets = method.pictures(result) if config.pictures.queries else {}
+        sheets = method.pictures(result) if config.contact_sheets.queries else {}
         pictures = log_result(recording, result, config, more_sheets=sheets)
         keep_card(config, split, recording.confirm())
     show(result, recording.confirm(), pictures=pictures)
@@ -167,7 +167,7 @@ def check(config: Config, split: Split, method: Method) -> None:
 def depth(config: Config, split: Split) -> int:
     """How deep to rank: deep enough for every k, for MAP@R, and for the pictures."""
     reachable = len(split.gallery) - int(split.leave_one_out)
-    wanted = max(*config.k, config.pictures.depth)
+    wanted = max(*config.k, config.contact_sheets.depth)
     if split.labeled:
         wanted = max(wanted, int(_relevant(split).max()))
     return min(wanted, reachable)

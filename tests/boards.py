@@ -13,9 +13,13 @@ NASTY = "<script>alert(1)</script>"
 
 def record(uri, client, *, model, hit, fingerprint="one", identity=None, fail=False):
     """A run with made-up figures; what makes them is none of the leaderboard's business."""
-    tags = {"kind": "run", "data": NAME, "model": model, "pca": "none", "index": "exact"}
+    tags = {"kind": "run", "data": NAME, "model": model, "reduction": "none", "index": "exact"}
     tags["variant"] = "8px"
-    tags |= {"metric": "cosine", "split_fingerprint": fingerprint, "identity": identity or model}
+    tags |= {
+        "similarity": "cosine",
+        "split_fingerprint": fingerprint,
+        "identity": identity or model,
+    }
     run = client.create_run(experiment_id(client, NAME), tags=tags, run_name=model)
     if hit is not None:
         client.log_metric(run.info.run_id, "hit_at_1", hit)
@@ -28,8 +32,8 @@ def record(uri, client, *, model, hit, fingerprint="one", identity=None, fail=Fa
 
 def detailed(client, model, hits, *, row=None, data=DETAILED, status="FINISHED", **more):
     """A run that carries what a real one does; `hits` of the queries find their animal at once."""
-    tags = {"kind": "run", "data": data, "model": model, "variant": "8px", "pca": "none"}
-    tags |= {"index": "exact", "metric": "cosine", "overrides": f"model={model} 'pca.n=[1, 2]'"}
+    tags = {"kind": "run", "data": data, "model": model, "variant": "8px", "reduction": "none"}
+    tags |= {"index": "exact", "similarity": "cosine", "overrides": f"model={model} 'pca.n=[1, 2]'"}
     if "failure" not in more:
         tags |= {"split_fingerprint": "one", "identity": f"{data}{model}{row}"}
     if row is not None:

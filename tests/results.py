@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from outliers_bench.config.schema import Cache, Config, Pictures, Tracking
+from outliers_bench.config.schema import Cache, Config, ContactSheets, Tracking
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.evaluation.evaluate import evaluate
@@ -72,7 +72,7 @@ def make_config(uri, *, name="toy", model="toynet", pca=None):
         index=Index(name="exact"),
         cache=Cache(dir="nowhere"),
         tracking=Tracking(uri=uri),
-        pictures=Pictures(queries=2, depth=3),
+        contact_sheets=ContactSheets(queries=2, depth=3),
         k=[1, 5, 10],
     )
     config.pca.n = pca

@@ -155,7 +155,7 @@ def test_keypoints_and_embeddings_in_one_sweep(desk):
     assert "pca.n=4 changes nothing" in done.out
     found = [run for run in runs(desk, "tags.model = 'sift'") if run.data.tags["kind"] == "run"]
     assert len(found) == 2
-    assert {run.data.tags["pca"] for run in found} == {"none"}
+    assert {run.data.tags["reduction"] for run in found} == {"none"}
     assert {run.data.metrics["features_computed"] for run in found} == {0, 96}
     assert scores(found[0]) == scores(found[1])
     assert "images_without_keypoints" in found[0].data.metrics
@@ -270,7 +270,7 @@ def test_sigterm_in_a_sweep_ends_job_and_parent_as_killed(desk):
 def test_a_working_directory_with_blanks_and_umlauts(tmp_path):
     desk = tmp_path / "Größe der Bären"
     desk.mkdir()
-    done = run_cli(desk, *SMALL, "model=pixels", "pictures.queries=1")
+    done = run_cli(desk, *SMALL, "model=pixels", "contact_sheets.queries=1")
     assert done.code == 0, done.err
     assert (desk / "mlflow.db").exists()
     pictures = next(line for line in done.out.splitlines() if line.startswith("pictures"))

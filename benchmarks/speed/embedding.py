@@ -102,7 +102,7 @@ def _whole(setting: Setting, model: str) -> tuple[float, dict]:
     here = replace(setting, root=setting.work / "photos")
     store = setting.work / "embedding.db"
     if not store.exists():
-        small = ["model=pixels", "k=[1]", "pictures.queries=0"]
+        small = ["model=pixels", "k=[1]", "contact_sheets.queries=0"]
         here.whole(*small, cache=setting.work / "first", store=store)
     cache = product.with_models(setting.work / "whole", setting.cache)
     try:

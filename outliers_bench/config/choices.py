@@ -19,6 +19,7 @@ from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
+from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
@@ -64,6 +65,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "augment": {"none": Augment, "original": OriginalAugment},
     "reduce": {
         "none": Reducer,
+        "pca": Pca,
         "learned_whitening": LearnedWhitening,
         "random_projection": RandomProjection,
     },

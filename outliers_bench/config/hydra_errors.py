@@ -12,6 +12,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import Container, DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from outliers_bench.config.renamed import refusal
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import as_called, install
 
@@ -44,6 +45,8 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         key = str(cause.full_key or cause.key)
+        if message := refusal(key):
+            return message
         return f"{key}: no such option{instead(key.rpartition('.')[2], _siblings(cause))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not of the form key=value; quote values with spaces or commas"

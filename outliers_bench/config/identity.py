@@ -21,7 +21,7 @@ from outliers_bench.version import __version__
 # in the split's fingerprint.
 # What a model that is trained takes over from the run stands in the model.
 IRRELEVANT = (
-    *("data", "tracking", "cache", "pictures", "engine", "skip_finished", "published"),
+    *("data", "tracking", "cache", "contact_sheets", "engine", "skip_finished", "published"),
     "objective",
     "weights_dir",  # what is taken from there has its digest in the model
     *("lr_schedule", "augment", "deterministic"),

@@ -17,7 +17,7 @@ from outliers_bench.models.model_uris import is_model_uri
 # What may be given beside a row without making another run of it: on which photos, where and how
 # fast it is computed and recorded, how deep it is looked at, and where its weights come from.
 _BESIDE = (
-    *("data", "tracking", "cache", "pictures", "engine", "hydra", "experiments"),
+    *("data", "tracking", "cache", "contact_sheets", "engine", "hydra", "experiments"),
     *("seed", "k", "deterministic", "skip_finished", "weights_dir", "objective"),
 )
 

@@ -12,6 +12,7 @@ from omegaconf.errors import MissingMandatoryValue
 from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import Published, load_experiment
+from outliers_bench.config.renamed import refusal
 from outliers_bench.config.resolve import complete
 from outliers_bench.data.image_files import cache_folder
 from outliers_bench.data.source import DataSource
@@ -75,18 +76,18 @@ class L2:
 
     Parameters
     ----------
-    before : bool
+    before_reduction : bool
         Before the reduction.
-    after : bool
+    after_reduction : bool
         After it, which tells for Euclidean distances and inner products.
     """
 
-    before: bool = False
-    after: bool = False
+    before_reduction: bool = False
+    after_reduction: bool = False
 
 
 @dataclass
-class Pictures:
+class ContactSheets:
     """The contact sheets of queries beside what was found.
 
     Parameters
@@ -136,7 +137,7 @@ class Config:
     engine: Engine = field(default_factory=Engine)
     tracking: Tracking = field(default_factory=Tracking)
     cache: Cache = field(default_factory=Cache)
-    pictures: Pictures = field(default_factory=Pictures)
+    contact_sheets: ContactSheets = field(default_factory=ContactSheets)
     k: list[int] = field(default_factory=lambda: [1, 3, 5, 10])
     seed: int = 0
     deterministic: bool = False
@@ -187,6 +188,7 @@ def to_config(cfg: DictConfig) -> Config:
     config.model.check()
     config.engine.check(config.cache.path)
     check_model(config.model, config.engine)
+    _use_short_form(config)
     config.pca.check()
     config.reduce.check()
     if config.pca.active and config.reduce.active:
@@ -199,11 +201,24 @@ def to_config(cfg: DictConfig) -> Config:
     return config
 
 
+def _use_short_form(config: Config) -> None:
+    """Make `reduce=pca reduce.n=500` the same run as `pca.n=500`."""
+    if not isinstance(config.reduce, Pca):
+        return
+    if config.pca != Pca():
+        raise BenchError("reduce=pca and pca.n= are the same; give only one of them")
+    if config.reduce.n is None:
+        raise BenchError("reduce=pca needs a number of components: give reduce.n too")
+    config.pca, config.reduce = config.reduce, Reducer()
+
+
 def _refuse_unknown(node: object, path: str) -> None:
     # Hydra's +key=value adds what no schema knows; nothing would ever read it.
     known = [entry.name for entry in fields(node)]  # type: ignore[arg-type]
     for name, value in vars(node).items():
         if name not in known and not name.startswith("_"):
+            if message := refusal(f"{path}{name}"):
+                raise BenchError(message)
             raise BenchError(f"{path}{name} is no option; {path or 'there'} has {', '.join(known)}")
         if is_dataclass(value):
             _refuse_unknown(value, f"{path}{name}.")
@@ -215,7 +230,7 @@ def _check_ranges(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         raise BenchError(f"seed={config.seed}: a seed is from 0 to {2**32 - 1}")
     for name in ("queries", "depth"):
-        number = getattr(config.pictures, name)
+        number = getattr(config.contact_sheets, name)
         if not 0 <= number <= MOST_PICTURED:
             raise BenchError(f"pictures.{name}={number}: from 0 to {MOST_PICTURED}")
     places = {

@@ -6,21 +6,21 @@ import logging
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from outliers_bench.engines.batch_size_cache import BatchRecord, Found
-from outliers_bench.engines.timing import TURNS, R, Timed, independent
+from outliers_bench.engines.batch_size_cache import BatchSizeCache, Measurements
+from outliers_bench.engines.timing import TURNS, R, TimedRunner, is_independent
 from outliers_bench.errors import BenchError
 
 _log = logging.getLogger(__name__)
-CLEARLY = 1.03  # a larger batch must be that many times as fast: machines are noisy
-FEW = 64  # images for which nothing is measured
-SHARE = 0.05  # of the time that the images will take
-SPARE = 0.25  # of the time that a conversion has taken just before
+MIN_SPEEDUP = 1.03  # a larger batch must be that many times as fast: machines are noisy
+MIN_IMAGES = 64  # images for which nothing is measured
+TIME_SHARE = 0.05  # of the time that the images will take
+CONVERSION_SHARE = 0.25  # of the time that a conversion has taken just before
 
 
-def tuned(
+def tune_batch_size(
     make: Callable[[int], R],
     size: int,
-    record: BatchRecord,
+    record: BatchSizeCache,
     images: int,
     *,
     candidates: Sequence[int],
@@ -54,67 +54,71 @@ def tuned(
         Seconds that the measuring may take even if the images take less time.
     """
     found = record.read()
-    if images < FEW and not found.batch:
+    if images < MIN_IMAGES and not found.batch:
         return make(first)
     # The same each time: those that were not sound are known.
     begin = [batch for batch in reversed(candidates) if batch <= first]
     base = next((batch for batch in begin if found.sound.get(batch, True)), begin[-1])
     known = found.batch and base in found.images_per_second
-    best = Timed(make, found.batch, size) if known else _begun(make, begin, size, found)
+    best = TimedRunner(make, found.batch, size) if known else _first_sound(make, begin, size, found)
     start = perf_counter()
     if not known:
         base, found.batch = best.batch, 0
         found.images_per_second[base] = best.rate()
-    allowed = max(spare, SHARE * images / found.images_per_second[base])
+    allowed = max(spare, TIME_SHARE * images / found.images_per_second[base])
     if known and (found.complete or allowed <= found.seconds_allowed):
         return best.runner
     if known:
         best.warm()
-    best = _fastest(best, make, size, candidates, found, until=start + allowed)
+    best = _climb(best, make, size, candidates, found, until=start + allowed)
     found.batch, found.seconds_allowed = best.batch, allowed
     record.write(found)
     return best.runner
 
 
-def checked(make: Callable[[int], R], batch: int, size: int, record: BatchRecord) -> R:
+def check_batch_size(make: Callable[[int], R], batch: int, size: int, record: BatchSizeCache) -> R:
     """The runner of a batch size that was asked for; warns of one that makes vectors unsteady."""
     runner = make(batch)
     found = record.read()
     if batch > 1 and batch not in found.sound:
-        found.sound[batch] = independent(runner, size)
+        found.sound[batch] = is_independent(runner, size)
         record.write(found)
     if not found.sound.get(batch, True):
-        _warn(batch)
+        _warn_dependent(batch)
     return runner
 
 
-def _begun(make: Callable[[int], R], begin: Sequence[int], size: int, found: Found) -> Timed[R]:
+def _first_sound(
+    make: Callable[[int], R], begin: Sequence[int], size: int, found: Measurements
+) -> TimedRunner[R]:
     """The first of the batch sizes that is sound; the last one, and a warning, if none is."""
     for batch in begin:
-        if (best := _sound(make, batch, size, found)) is not None:
+        if (best := _warm_if_sound(make, batch, size, found)) is not None:
             return best
-    _warn(begin[-1])
-    return Timed(make, begin[-1], size)
+    _warn_dependent(begin[-1])
+    return TimedRunner(make, begin[-1], size)
 
 
-def _sound(make: Callable[[int], R], batch: int, size: int, found: Found) -> Timed[R] | None:
+def _warm_if_sound(
+    make: Callable[[int], R], batch: int, size: int, found: Measurements
+) -> TimedRunner[R] | None:
     """A runner that has run before; None if it is not sound, which is found out now if need be."""
     if not found.sound.get(batch, True):
         return None
     start = perf_counter()
     try:
-        timed = Timed(make, batch, size)
+        timed = TimedRunner(make, batch, size)
         if batch == 1 or batch in found.sound:
             timed.warm()
         else:
-            found.sound[batch] = independent(timed.runner, size)
-            timed.warmed(since=start)
+            found.sound[batch] = is_independent(timed.runner, size)
+            timed.mark_warm(since=start)
     except BenchError:  # no room for so many
         found.sound[batch] = False
     return timed if found.sound.get(batch, True) else None
 
 
-def _warn(batch: int) -> None:
+def _warn_dependent(batch: int) -> None:
     _log.warning(
         "engine.batch_size=%d: in the last bits, vectors depend here on the other images of their "
         "request; another size may not have that",
@@ -122,38 +126,38 @@ def _warn(batch: int) -> None:
     )
 
 
-def _fastest(
-    best: Timed[R],
+def _climb(
+    best: TimedRunner[R],
     make: Callable[[int], R],
     size: int,
     candidates: Sequence[int],
-    found: Found,
+    found: Measurements,
     *,
     until: float,
-) -> Timed[R]:
+) -> TimedRunner[R]:
     """Climb from the best so far to a batch size that none beside it is faster than."""
     rates = found.images_per_second
-    while options := _untried(best.batch, candidates, found):
+    while options := _next_candidates(best.batch, candidates, found):
         start = perf_counter()
-        in_time = [b for b in options if start + best.seconds_beside(b, rates) <= until]
+        in_time = [b for b in options if start + best.estimate_seconds(b, rates) <= until]
         if not in_time:
             found.complete = False
             return best
         batch = in_time[0]
-        if (other := _sound(make, batch, size, found)) is None:
+        if (other := _warm_if_sound(make, batch, size, found)) is None:
             continue
         known = rates[best.batch]
         turns = [(best.rate(known), other.rate(known)) for _ in range(TURNS)]
         ours, theirs = (max(column) for column in zip(*turns, strict=True))
         rates[batch] = theirs
         smaller, larger = (ours, theirs) if best.batch < batch else (theirs, ours)
-        if (larger > CLEARLY * smaller) == (best.batch < batch):
+        if (larger > MIN_SPEEDUP * smaller) == (best.batch < batch):
             best = other
     found.complete = True
     return best
 
 
-def _untried(best: int, candidates: Sequence[int], found: Found) -> list[int]:
+def _next_candidates(best: int, candidates: Sequence[int], found: Measurements) -> list[int]:
     """What may be faster than the best, most promising first: the larger, then the smaller.
 
     From the smallest two steps up at once: where the smallest are slow, they are so by far.

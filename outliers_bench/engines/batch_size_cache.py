@@ -15,7 +15,7 @@ from outliers_bench.runtime.machine import cores
 
 
 @dataclass
-class Found:
+class Measurements:
     """What is known of the batch sizes of one network, in one precision, on one machine.
 
     Parameters
@@ -39,8 +39,8 @@ class Found:
     seconds_allowed: float = 0.0
 
 
-class BatchRecord:
-    """The `Found` of one network in one precision on this machine.
+class BatchSizeCache:
+    """The `Measurements` of one network in one precision on this machine.
 
     Parameters
     ----------
@@ -54,21 +54,21 @@ class BatchRecord:
         self._file = file
         self._here = here
 
-    def read(self) -> Found:
+    def read(self) -> Measurements:
         """What is known; what cannot be read is measured again."""
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             said = self._all()[self._here]
             rates = {int(batch): float(rate) for batch, rate in said["images_per_second"].items()}
-            return Found(
+            return Measurements(
                 batch=int(said["batch"]),
                 images_per_second=rates,
                 sound={int(batch): bool(sound) for batch, sound in said["sound"].items()},
                 complete=bool(said["complete"]),
                 seconds_allowed=float(said["seconds_allowed"]),
             )
-        return Found()
+        return Measurements()
 
-    def write(self, found: Found) -> None:
+    def write(self, found: Measurements) -> None:
         """Keep it; if that cannot be, the next run measures again."""
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ class BatchRecord:
         return {}
 
 
-def this_machine() -> str:
+def machine_label() -> str:
     """The processor, and how many of its cores there are for us."""
     return f"{_processor()} | {cores()} cores"
 

@@ -12,7 +12,7 @@ from outliers_bench.engines.protocols import Key
 from outliers_bench.types import RGB
 
 
-class Counted:
+class SizedStream:
     """A stream of images of which it is told beforehand how many there will be.
 
     Parameters

@@ -24,9 +24,9 @@ def network_embedder(
     BenchError
         If the weights cannot be had, or a conversion disagrees with Keras.
     """
-    from outliers_bench.engines.options import engine_of
+    from outliers_bench.engines.options import resolve_for_network
 
-    engine = engine_of(backbone, engine, cache)
+    engine = resolve_for_network(backbone, engine, cache)
     if engine.kind is EngineKind.openvino:
         return _OpenVino(backbone, engine, cache, sample)
     from outliers_bench.engines.keras import KerasEmbedder
@@ -46,21 +46,21 @@ class _OpenVino:
     def __init__(
         self, backbone: Network, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
     ) -> None:
-        from outliers_bench.engines.model_cache import record
+        from outliers_bench.engines.model_cache import read_record
         from outliers_bench.engines.openvino_convert import DIFFERENCE, convert_or_load
 
         start = time.perf_counter()
         if engine.precision is Precision.int8:
-            from outliers_bench.engines.quantize import quantized
+            from outliers_bench.engines.quantize import quantize_or_load
 
-            self._model = quantized(backbone, cache, sample)
+            self._model = quantize_or_load(backbone, cache, sample)
         else:
             self._model = convert_or_load(backbone, cache, sample)
         self._spent = time.perf_counter() - start  # next to nothing where the model was kept
         self._size = backbone.image_size
         self._engine = engine
         self._run: Any = None
-        difference = record(self._model).get(DIFFERENCE)
+        difference = read_record(self._model).get(DIFFERENCE)
         self.facts: dict[str, float] = {}
         if difference is not None:
             self.facts["difference_from_keras"] = float(difference)
@@ -74,25 +74,33 @@ class _OpenVino:
         return embedded
 
     def _ready(self, images: int) -> Any:  # noqa: ANN401 - OpenVinoRunner, which imports OpenVINO
-        from outliers_bench.engines.batch_size import SPARE, checked, tuned
-        from outliers_bench.engines.batch_size_cache import BatchRecord, this_machine
-        from outliers_bench.engines.openvino_run import OpenVinoRunner, candidates, compiled
+        from outliers_bench.engines.batch_size import (
+            CONVERSION_SHARE,
+            check_batch_size,
+            tune_batch_size,
+        )
+        from outliers_bench.engines.batch_size_cache import BatchSizeCache, machine_label
+        from outliers_bench.engines.openvino_run import (
+            OpenVinoRunner,
+            candidate_batch_sizes,
+            compile_model,
+        )
 
         size, precision = self._size, self._engine.precision
-        here = f"{this_machine()} | openvino {version('openvino')} | {precision.value}"
-        record = BatchRecord(self._model.with_name("batch.json"), here)
+        here = f"{machine_label()} | openvino {version('openvino')} | {precision.value}"
+        read_record = BatchSizeCache(self._model.with_name("batch.json"), here)
 
         def make(batch: int) -> OpenVinoRunner:
-            return OpenVinoRunner(compiled(self._model, batch, precision))
+            return OpenVinoRunner(compile_model(self._model, batch, precision))
 
         if self._engine.batch_size != "auto":
-            return checked(make, int(self._engine.batch_size), size, record)
-        return tuned(
+            return check_batch_size(make, int(self._engine.batch_size), size, read_record)
+        return tune_batch_size(
             make,
             size,
-            record,
+            read_record,
             images,
-            candidates=candidates(size),
+            candidates=candidate_batch_sizes(size),
             first=1,
-            spare=SPARE * self._spent,
+            spare=CONVERSION_SHARE * self._spent,
         )

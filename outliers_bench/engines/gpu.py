@@ -34,7 +34,7 @@ class Gpu:
     bfloat16: bool = False
 
 
-def gpu(cache: Path | None = None) -> Gpu:
+def detect_gpu(cache: Path | None = None) -> Gpu:
     """The GPUs that TensorFlow sees.
 
     TensorFlow is imported only where the system has a device for one, and no answer is kept.
@@ -46,11 +46,11 @@ def gpu(cache: Path | None = None) -> Gpu:
     """
     if not any(Path(device).exists() for device in _DEVICES):
         return Gpu()
-    kept = None if cache is None else cache / "machine" / f"gpu-{system()}.json"
+    kept = None if cache is None else cache / "machine" / f"gpu-{system_digest()}.json"
     if kept is not None:
         with suppress(OSError, ValueError, TypeError):
             return Gpu(**json.loads(kept.read_text()))
-    found = _asked()
+    found = _query_tensorflow()
     if kept is not None:
         with suppress(OSError):  # to ask again costs time, and nothing else
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def gpu(cache: Path | None = None) -> Gpu:
     return found
 
 
-def _asked() -> Gpu:
+def _query_tensorflow() -> Gpu:
     config = import_tensorflow().config
     devices = config.list_physical_devices("GPU")
     # What is no NVIDIA device has no compute capability.
@@ -69,7 +69,7 @@ def _asked() -> Gpu:
     return Gpu(bool(devices), bool(able) and all(able))
 
 
-def system() -> str:
+def system_digest() -> str:
     """A digest of all that may change the answer: TensorFlow, libraries, driver, cards."""
     cards = Path("/proc/driver/nvidia/gpus")
     said = [

@@ -9,10 +9,10 @@ from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outliers_bench.engines.batch_size import checked, tuned
-from outliers_bench.engines.batch_size_cache import BatchRecord, this_machine
+from outliers_bench.engines.batch_size import check_batch_size, tune_batch_size
+from outliers_bench.engines.batch_size_cache import BatchSizeCache, machine_label
 from outliers_bench.engines.batches import batches
-from outliers_bench.engines.gpu import gpu, system
+from outliers_bench.engines.gpu import detect_gpu, system_digest
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import Key, Precision
 from outliers_bench.engines.tensorflow import import_tensorflow
@@ -27,7 +27,7 @@ _USUAL = 224  # pixels of side, for which the batch sizes are meant
 _ON_CPU, _ON_GPU = 32, 128
 
 
-def batch_of(size: int, *, on_gpu: bool) -> int:
+def default_batch_size(size: int, *, on_gpu: bool) -> int:
     """What `engine.batch_size=auto` begins with for Keras: as many pixels as a usual batch has.
 
     On a GPU what fits into its memory is what limits, and on a CPU the size makes little difference
@@ -66,14 +66,14 @@ class KerasEmbedder:
 
     def __init__(self, backbone: Network, engine: Engine, cache: Path) -> None:
         import_tensorflow()
-        self._on_gpu = gpu(cache).found
+        self._on_gpu = detect_gpu(cache).found
         self._engine = engine
         self._size = backbone.image_size
-        self._forward = _forward(_built(backbone, engine.precision), fused=self._on_gpu)
+        self._forward = _forward(_build(backbone, engine.precision), fused=self._on_gpu)
         name = f"batch-{file_stem(backbone.space())}.json"
-        device = f"GPU {system()}" if self._on_gpu else this_machine()
+        device = f"GPU {system_digest()}" if self._on_gpu else machine_label()
         here = f"{device} | keras {version('keras')} | {engine.precision.value}"
-        self._record = BatchRecord(cache / "machine" / name, here)
+        self._record = BatchSizeCache(cache / "machine" / name, here)
         self._run: _Runner | None = None
         self.facts: dict[str, float] = {}
 
@@ -89,10 +89,10 @@ class KerasEmbedder:
             return _Runner(self._forward, batch)
 
         if self._engine.batch_size != "auto":
-            return checked(make, int(self._engine.batch_size), self._size, self._record)
-        first = batch_of(self._size, on_gpu=self._on_gpu)
+            return check_batch_size(make, int(self._engine.batch_size), self._size, self._record)
+        first = default_batch_size(self._size, on_gpu=self._on_gpu)
         near = [batch for batch in (first // 4, first // 2, first, 2 * first) if batch]
-        return tuned(make, self._size, self._record, images, candidates=near, first=first)
+        return tune_batch_size(make, self._size, self._record, images, candidates=near, first=first)
 
 
 class _Runner:
@@ -144,7 +144,7 @@ def _forward(network: Any, *, fused: bool) -> Any:  # noqa: ANN401 - tensorflow 
     )
 
 
-def _built(backbone: Network, precision: Precision) -> Any:  # noqa: ANN401 - keras.Model
+def _build(backbone: Network, precision: Precision) -> Any:  # noqa: ANN401 - keras.Model
     import keras
 
     before = keras.config.dtype_policy()

@@ -16,15 +16,15 @@ from outliers_bench.store.features import Space, file_stem
 
 MODEL = "model.xml"
 RECORD = "conversion.json"
-LONG_AGO = 24 * 3600.0  # seconds; nothing takes that long to make
+STALE_SECONDS = 24 * 3600.0  # seconds; nothing takes that long to make
 
 
-def place(space: Space, cache: Path) -> Path:
+def model_path(space: Space, cache: Path) -> Path:
     """Where the model of a space is kept: the .xml file, which need not be there."""
     return cache / "models" / file_stem(space) / MODEL
 
 
-def record(model: Path) -> dict[str, Any]:
+def read_record(model: Path) -> dict[str, Any]:
     """How a kept model was made; empty where its record cannot be read."""
     with suppress(OSError, ValueError):
         found = json.loads(model.with_name(RECORD).read_text())
@@ -32,13 +32,13 @@ def record(model: Path) -> dict[str, Any]:
     return {}
 
 
-def keep(model: Path, make: Callable[[Path], dict[str, Any]]) -> None:
+def store_model(model: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     """Make a model, and keep it with its record.
 
     Parameters
     ----------
     model : Path
-        From `place`.
+        From `model_path`.
     make : callable
         Writes the model to the path that it is given, and returns what is to be recorded.
 
@@ -50,14 +50,14 @@ def keep(model: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     home = model.parent
     refused = f"cache.dir={home.parents[1]}: a model cannot be kept in {home.parent}"
     try:
-        _made_aside(home, make)
+        _make_in_temporary_folder(home, make)
     except (OSError, RuntimeError) as error:  # what OpenVINO raises for a full disk
         raise BenchError(f"{refused}: {str(error).strip().partition(chr(10))[0]}") from error
     if not model.exists():
         raise BenchError(refused)
 
 
-def _made_aside(home: Path, make: Callable[[Path], dict[str, Any]]) -> None:
+def _make_in_temporary_folder(home: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(home)
     # Made aside and moved in one step: neither a kill nor a second process leaves half a model.
@@ -74,5 +74,5 @@ def _made_aside(home: Path, make: Callable[[Path], dict[str, Any]]) -> None:
 def _remove_leftovers(home: Path) -> None:
     """Remove what was left behind by processes that were killed long ago."""
     for leftover in home.parent.glob(f".{home.name}-*"):
-        if time.time() - leftover.stat().st_mtime > LONG_AGO:
+        if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)

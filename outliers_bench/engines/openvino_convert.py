@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from outliers_bench.engines.model_cache import keep, place
-from outliers_bench.engines.openvino_run import OpenVinoRunner, compiled, import_openvino
+from outliers_bench.engines.model_cache import model_path, store_model
+from outliers_bench.engines.openvino_run import OpenVinoRunner, compile_model, import_openvino
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.store.features import Space
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Float32 engines differ by the order of their sums; what is wrongly converted differs by far more.
 TOLERANCE = 1e-3
-INSTEAD = "engine=keras engine.precision=f32"
+FALLBACK_OPTIONS = "engine=keras engine.precision=f32"
 DIFFERENCE = "max_relative_difference"
 _DETAIL = 300  # characters of a library's message
 
@@ -52,7 +52,7 @@ def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RG
         If the weights cannot be had, or the conversion fails or disagrees with Keras.
     """
     space = space_of(backbone)
-    model = place(space, cache)
+    model = model_path(space, cache)
     if model.exists():
         return model
 
@@ -62,11 +62,11 @@ def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RG
         if not difference <= TOLERANCE:
             raise BenchError(
                 f"model={backbone.name}: OpenVINO's features differ from Keras' by "
-                f"{difference:.1e} relative; use {INSTEAD}, and please report it"
+                f"{difference:.1e} relative; use {FALLBACK_OPTIONS}, and please report it"
             )
         return {DIFFERENCE: difference, **space}
 
-    keep(model, make)
+    store_model(model, make)
     return model
 
 
@@ -114,10 +114,8 @@ def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -
     signature = [tf.TensorSpec((None, size, size, 3), tf.float32)]
     forward = tf.function(lambda x: network(x, training=False), input_signature=signature)
     function = forward.get_concrete_function()
-    refused = (
-        f"model={backbone.name}: OpenVINO {version('openvino')} cannot convert it; use {INSTEAD}"
-    )
-    with failing_in_one_line(refused):
+    refused = f"model={backbone.name}: OpenVINO {version('openvino')} cannot convert it; use {FALLBACK_OPTIONS}"
+    with one_line_errors(refused):
         whole = read_graph(function)
         # What a nested network gives beside is a result of its own; the check below is of the
         # first.
@@ -127,15 +125,15 @@ def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -
         model = graph.build()
     ov.save_model(model, target, compress_to_fp16=False)
     expected = forward(tf.cast(np.stack(sample), tf.float32)).numpy()
-    with failing_in_one_line(refused):
-        runner = OpenVinoRunner(compiled(target, 1))
+    with one_line_errors(refused):
+        runner = OpenVinoRunner(compile_model(target, 1))
         found = dict(runner((bytes([row]), image) for row, image in enumerate(sample)))
     features = np.stack([found[bytes([row])] for row in range(len(sample))])
     return float(np.abs(features - expected).max() / (np.abs(expected).max() or 1.0))
 
 
 @contextmanager
-def failing_in_one_line(message: str) -> Iterator[None]:
+def one_line_errors(message: str) -> Iterator[None]:
     """Raise `BenchError` for whatever goes wrong in a library that makes models.
 
     Parameters

@@ -34,7 +34,7 @@ def capabilities() -> list[str]:
     return [str(name) for name in found]
 
 
-def candidates(size: int) -> list[int]:
+def candidate_batch_sizes(size: int) -> list[int]:
     """Batch sizes that may be fastest, for images of that side in pixels.
 
     Examples
@@ -45,7 +45,7 @@ def candidates(size: int) -> list[int]:
     return [batch for batch in _BATCHES if batch == 1 or batch * size**2 <= _LARGEST]
 
 
-def compiled(model: Path, batch: int, precision: Precision = Precision.f32) -> Any:  # noqa: ANN401
+def compile_model(model: Path, batch: int, precision: Precision = Precision.f32) -> Any:  # noqa: ANN401
     """A kept model, ready to run.
 
     Parameters
@@ -94,7 +94,7 @@ class OpenVinoRunner:
     Parameters
     ----------
     network : openvino.CompiledModel
-        From `compiled`.
+        From `compile_model`.
     """
 
     def __init__(self, network: Any) -> None:  # noqa: ANN401 - openvino is untyped

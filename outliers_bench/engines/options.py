@@ -56,7 +56,10 @@ class Engine:
             raise BenchError(f"engine.batch_size={batch}: at most {LARGEST_BATCH}")
         if self.precision is Precision.int8:
             self._check_int8()
-        elif self.precision is Precision.bf16 and resolve(self.kind, cache) is EngineKind.openvino:
+        elif (
+            self.precision is Precision.bf16
+            and resolve_kind(self.kind, cache) is EngineKind.openvino
+        ):
             self._check_bf16()
 
     def _check_int8(self) -> None:
@@ -80,7 +83,7 @@ class Engine:
             )
 
 
-def resolve(kind: EngineKind, cache: Path | None = None) -> EngineKind:
+def resolve_kind(kind: EngineKind, cache: Path | None = None) -> EngineKind:
     """What `auto` means on this machine: keras where TensorFlow sees a GPU, openvino otherwise.
 
     Parameters
@@ -92,9 +95,9 @@ def resolve(kind: EngineKind, cache: Path | None = None) -> EngineKind:
     """
     if kind is not EngineKind.auto:
         return kind
-    from outliers_bench.engines.gpu import gpu
+    from outliers_bench.engines.gpu import detect_gpu
 
-    return EngineKind.keras if gpu(cache).found else EngineKind.openvino
+    return EngineKind.keras if detect_gpu(cache).found else EngineKind.openvino
 
 
 def resolve_engine(engine: Engine, cache: Path) -> Engine:
@@ -110,17 +113,17 @@ def resolve_engine(engine: Engine, cache: Path) -> Engine:
     kind, precision = engine.kind, engine.precision
     if precision is Precision.int8:  # which only one of them has
         return replace(engine, kind=EngineKind.openvino)
-    kind = resolve(kind, cache)
+    kind = resolve_kind(kind, cache)
     if precision is Precision.auto:
-        from outliers_bench.engines.gpu import gpu
+        from outliers_bench.engines.gpu import detect_gpu
 
         automatic = engine.kind is EngineKind.auto and kind is EngineKind.keras
-        able = automatic and gpu(cache).bfloat16
+        able = automatic and detect_gpu(cache).bfloat16
         precision = Precision.bf16 if able else Precision.f32
     return replace(engine, kind=kind, precision=precision)
 
 
-def engine_of(network: Network, engine: Engine, cache: Path) -> Engine:
+def resolve_for_network(network: Network, engine: Engine, cache: Path) -> Engine:
     """The engine with nothing left to `auto` but the batch size, as it computes this network."""
     if getattr(network, "always_f32", False):
         kind = EngineKind.auto if engine.precision is Precision.int8 else engine.kind

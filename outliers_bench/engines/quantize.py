@@ -11,11 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outliers_bench.engines.model_cache import keep, place, record
+from outliers_bench.engines.model_cache import model_path, read_record, store_model
 from outliers_bench.engines.openvino_convert import (
     DIFFERENCE,
     convert_or_load,
-    failing_in_one_line,
+    one_line_errors,
     space_of,
 )
 from outliers_bench.engines.openvino_run import import_openvino
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _DIGEST = "quantized"
 
 
-def quantized(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
+def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
     """The backbone as an OpenVINO model with 8-bit weights and maps; made now if it was not.
 
     The ranges of the maps are those of the first photos that a model is quantized with, of which
@@ -56,7 +56,7 @@ def quantized(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
     Jacob et al. (2018), Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference; https://github.com/openvinotoolkit/nncf
     """
-    model = where(backbone, cache)
+    model = quantized_path(backbone, cache)
     if model.exists():
         return model
     images = sample()[:CALIBRATION]
@@ -71,23 +71,23 @@ def quantized(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -
             _DIGEST: _content(target),
             "calibrated_on": len(images),
             "calibrated_on_digest": photos.hexdigest(),
-            DIFFERENCE: record(whole).get(DIFFERENCE),
+            DIFFERENCE: read_record(whole).get(DIFFERENCE),
             **_space(backbone),
         }
 
-    keep(model, make)
+    store_model(model, make)
     return model
 
 
-def where(backbone: Network, cache: Path) -> Path:
+def quantized_path(backbone: Network, cache: Path) -> Path:
     """The .xml file of the quantized model, which need not be there."""
-    return place(_space(backbone), cache)
+    return model_path(_space(backbone), cache)
 
 
-def digest(backbone: Network, cache: Path) -> str:
+def quantized_digest(backbone: Network, cache: Path) -> str:
     """What tells the kept quantized model from any other; "none" where there is none."""
-    model = where(backbone, cache)
-    if known := record(model).get(_DIGEST):
+    model = quantized_path(backbone, cache)
+    if known := read_record(model).get(_DIGEST):
         return str(known)
     return _content(model) if model.exists() else "none"  # the record beside it is damaged
 
@@ -106,7 +106,7 @@ def _space(backbone: Network) -> dict[str, str | int | float]:
 def _quantize(whole: Path, target: Path, images: list[RGB], *, name: str) -> None:
     ov = import_openvino()
     refused = f"model={name}: NNCF {version('nncf')} cannot quantize it; use engine.precision=f32"
-    with failing_in_one_line(refused), _quiet():
+    with one_line_errors(refused), _quiet():
         nncf = _import_nncf()
         from nncf.quantization.advanced_parameters import (
             AdvancedQuantizationParameters,

@@ -32,7 +32,7 @@ class Runner(Protocol):
 R = TypeVar("R", bound=Runner)
 
 
-class Timed(Generic[R]):
+class TimedRunner(Generic[R]):
     """A runner, and how long it took to get it ready."""
 
     def __init__(self, make: Callable[[int], R], batch: int, size: int) -> None:
@@ -48,7 +48,7 @@ class Timed(Generic[R]):
         self._rate_of(self.batch * len(self.runner))
         self._made += perf_counter() - start
 
-    def warmed(self, *, since: float) -> None:
+    def mark_warm(self, *, since: float) -> None:
         """Say that it has run before, and when that was begun."""
         self._made = perf_counter() - since
 
@@ -57,7 +57,7 @@ class Timed(Generic[R]):
         # Of four digits, so that what is kept is what was reckoned with.
         return float(f"{self._rate_of(self._turn(self.batch, known)):.4g}")
 
-    def seconds_beside(self, batch: int, rates: dict[int, float]) -> float:
+    def estimate_seconds(self, batch: int, rates: dict[int, float]) -> float:
         """About how long it takes to get another batch size ready, and to time both."""
         rate = rates[self.batch]
         timed = TURNS * (self._turn(self.batch, rate) + self._turn(batch, rate))
@@ -74,7 +74,7 @@ class Timed(Generic[R]):
         return count / max(perf_counter() - start, 1e-9)
 
 
-def independent(runner: Runner, size: int) -> bool:
+def is_independent(runner: Runner, size: int) -> bool:
     """Whether an image has the same vector, to the last bit, at each place of the batch."""
     one, other = _noise(size)
     alike = [(b"one", one)] * runner.batch

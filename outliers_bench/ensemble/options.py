@@ -24,7 +24,7 @@ _FEWEST, _FEWEST_TO_TUNE_ON = 2, 20
 _WITHOUT_LABELS = (
     "use model.member_weights=equal and a model.fusion that learns nothing, such as zscore"
 )
-_OPTIONS = ("pool", "rrf_k", "tune_on")
+_OPTIONS = ("fusion_depth", "rrf_k", "tune_images")
 
 
 class Fusion(Enum):
@@ -57,11 +57,11 @@ class Ensemble(Model):
         How they become one.
     member_weights : str or list of float
         `equal`, `tuned` for the best MAP@R on a part of train, or a number for each member.
-    pool : int
+    fusion_depth : int
         Hits of each member that are fused, where rankings are.
     rrf_k : float
         Constant of reciprocal rank fusion.
-    tune_on : int
+    tune_images : int
         Images of train, at most, that weights and calibration are learned on.
     random_seed : int
         Decides which.
@@ -71,9 +71,9 @@ class Ensemble(Model):
     members: list[str] = field(default_factory=list)
     fusion: Fusion = Fusion.concat
     member_weights: Any = "equal"
-    pool: int = 1000
+    fusion_depth: int = 1000
     rrf_k: float = 60.0
-    tune_on: int = 600
+    tune_images: int = 600
     random_seed: int = 0
 
     @property
@@ -146,9 +146,9 @@ class Ensemble(Model):
     def what_matters(self, options: Sequence[str]) -> list[str]:
         """Those of some options that can change a figure, the others being as they are."""
         idle = {
-            "pool": self.fusion is Fusion.concat,
+            "fusion_depth": self.fusion is Fusion.concat,
             "rrf_k": self.fusion is not Fusion.rrf,
-            "tune_on": not self.learns,
+            "tune_images": not self.learns,
             "random_seed": not self.learns,
         }
         return [option for option in options if not idle.get(option, False)]
@@ -173,12 +173,16 @@ class Ensemble(Model):
                     "fuse rankings, as with model.fusion=rrf, or take sift_vlad"
                 )
         self._check_weights()
-        if self.pool < 1:
-            raise BenchError(f"model.pool={self.pool}: at least 1 hit of each member is fused")
+        if self.fusion_depth < 1:
+            raise BenchError(
+                f"model.fusion_depth={self.fusion_depth}: at least 1 hit of each member is fused"
+            )
         if not (math.isfinite(self.rrf_k) and self.rrf_k >= 0):
             raise BenchError(f"model.rrf_k={self.rrf_k}: a number of at least 0; usual is 60")
-        if self.tune_on < _FEWEST_TO_TUNE_ON:
-            raise BenchError(f"model.tune_on={self.tune_on}: at least {_FEWEST_TO_TUNE_ON} images")
+        if self.tune_images < _FEWEST_TO_TUNE_ON:
+            raise BenchError(
+                f"model.tune_images={self.tune_images}: at least {_FEWEST_TO_TUNE_ON} images"
+            )
 
     def _check_weights(self) -> None:
         weights = self.member_weights
@@ -237,7 +241,7 @@ class Ensemble(Model):
         BenchError
             If no two classes have two images to spare.
         """
-        most = min(self.tune_on, len(train) // 2)
+        most = min(self.tune_images, len(train) // 2)
         share = most / max(len(train), 1)
         labels = np.empty(0, np.int64) if train.labels is None else train.labels
         counts = np.bincount(labels)

@@ -7,8 +7,8 @@ import re
 _SCORE = re.compile(r"(hit|precision)_at_\d+|map_at_r|r_precision|mrr")
 _COST = re.compile(
     r"dimensions|search_ms_per_query|\w+_bytes|(index_build|training|epoch)_seconds|seconds_\w+"
-    r"|(val_)?loss|features_computed|keypoints_computed|queries_(un|of_un)\w+"
-    r"|(rerank_)?images_(un|without_|duplicate|conflicting)\w*|leaks_\w+"
+    r"|(val_)?loss|features_computed|keypoints_computed|queries_(without_|of_un)\w+"
+    r"|(rerank_)?images_(un|not_|without_|duplicate|conflicting)\w*|leaks_\w+"
 )
 
 

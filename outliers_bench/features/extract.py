@@ -11,7 +11,7 @@ from pathlib import Path
 from outliers_bench.data.decode import DECODER
 from outliers_bench.data.prefetch import AHEAD, Decoder, first_readable
 from outliers_bench.engines import quantize
-from outliers_bench.engines.batches import Counted
+from outliers_bench.engines.batches import SizedStream
 from outliers_bench.engines.options import Engine
 from outliers_bench.models import precision
 from outliers_bench.models.model import Describer
@@ -187,7 +187,7 @@ class Features:
                     self._engine, self._cache, lambda: self._sample(missing, quantize.SAMPLE)
                 )
                 # Here a batch size may be measured, which is no time that the images take.
-                stream = embedder(Counted(decoded, len(missing)))
+                stream = embedder(SizedStream(decoded, len(missing)))
             facts: dict[str, float] = getattr(embedder, "facts", {})
             # One batch waits while another is computed.
             decoder.ahead = max(AHEAD, 2 * int(facts.get("batch_size", 1)))

@@ -12,7 +12,7 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import Embedder
 from outliers_bench.features.extract import Features
 from outliers_bench.models.model import Extractor
-from outliers_bench.models.views import Crop, View
+from outliers_bench.models.tta import Crop, View
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
@@ -24,7 +24,7 @@ def features_of(
     extractor: Extractor, engine: Engine, cache: Path, meter: Meter
 ) -> Features | ViewedFeatures:
     """The features of a model: its own, or averaged over the views that are asked for."""
-    kind = Features if extractor.views.plain else ViewedFeatures
+    kind = Features if extractor.tta.plain else ViewedFeatures
     return kind(extractor, engine, cache, meter)
 
 
@@ -38,7 +38,7 @@ class ViewedFeatures:
     Parameters
     ----------
     extractor : Extractor
-        The model, with its `views`.
+        The model, with its `tta`.
     engine : Engine
         What computes.
     cache : Path
@@ -52,7 +52,7 @@ class ViewedFeatures:
         self._meter = meter
         self._dimensions = extractor.dimensions
         self._name = extractor.name
-        views = extractor.views.of(extractor.image_size)
+        views = extractor.tta.of(extractor.image_size)
         self._ready = _LastEmbedder()
         self._of_view = Meter()  # one view after the other would overwrite the run's counts
         self._views = [

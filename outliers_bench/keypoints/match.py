@@ -33,7 +33,7 @@ def match_pair(
         Unit vectors, from `Descriptor.vectors`.
     gallery : array of float32, shape (n_gallery, d)
     options : MatchOptions
-        `ratio` and `mutual` are looked at.
+        `ratio` and `cross_check` are looked at.
     power : int
         `Descriptor.power`; 1 stands for vectors of bits, too.
 
@@ -48,7 +48,7 @@ def match_pair(
     rows = stacked([whole(gallery, power)])
     products = rows @ whole(query, power).T
     unit = self_product(query.shape[1], power)
-    found, _ = find_matches(products, options.ratio**power, unit, mutual=options.mutual)
+    found, _ = find_matches(products, options.ratio**power, unit, cross_check=options.cross_check)
     found = found.take(np.argsort(found.query, kind="stable"))
     similarities = (found.products / unit).astype(np.float32)
     return np.stack([found.query, found.gallery], axis=1), similarities
@@ -97,7 +97,7 @@ def self_product(dimensions: int, power: int) -> int:
 
 
 def find_matches(
-    products: FloatArray, ratio: float, unit: int, *, mutual: bool
+    products: FloatArray, ratio: float, unit: int, *, cross_check: bool
 ) -> tuple[Matches, FloatArray]:
     """Matches given all products, shape (images, rows, n), and the best, shape (images, n)."""
     best, second = _lower_bounds(products)
@@ -109,7 +109,7 @@ def find_matches(
     columns[np.arange(len(gallery)), gallery] = 0
     found = Matches(image, query, gallery, top)
     found = found.take(_clear(top, columns.max(axis=1), ratio, unit))
-    if mutual:
+    if cross_check:
         nearest = products[found.image, found.gallery].argmax(axis=1)
         return found.take(nearest == found.query), best
     found = found.take(np.lexsort((found.query, -found.products, found.gallery, found.image)))

@@ -62,7 +62,7 @@ def match_tables(
     descriptor : Descriptor
         What both tables hold.
     options : MatchOptions
-        `ratio` and `mutual` are looked at.
+        `ratio` and `cross_check` are looked at.
     keep : int
         How many gallery images to return for each query.
     order : array of int64, shape (n_gallery,)
@@ -230,7 +230,7 @@ def _count(task: _Task) -> tuple[int, int, Doubles, Pairs]:
             products.reshape(images, rows, n),
             task.options.ratio**power,
             unit,
-            mutual=task.options.mutual,
+            cross_check=task.options.cross_check,
         )
         matches = np.bincount(found.image, minlength=images)
         likeness = best.sum(axis=1, dtype=np.float64) / (n * unit)

@@ -112,6 +112,6 @@ class Spatial(KeypointOptions, MatchOptions, Rerank):
 
 def keypoint_variant(options: KeypointOptions) -> str:
     """Image size, number of keypoints, and the detector where it is not RootSIFT."""
-    plain = "plain" if options.detector is Detector.sift and not options.root else ""
+    plain = "plain" if options.detector is Detector.sift and not options.rootsift else ""
     detector = "" if options.detector is Detector.sift else options.detector.value
     return joined(f"{options.longest_side}px {options.max_keypoints}kp", detector, plain)

@@ -37,7 +37,7 @@ class KeypointOptions:
     ----------
     detector : Detector
         SIFT (Lowe 2004), ORB (Rublee et al. 2011) or AKAZE (Alcantarilla et al. 2013).
-    root : bool
+    rootsift : bool
         Whether SIFT descriptors are compared as RootSIFT; without effect on the others.
     max_keypoints : int
         The strongest of an image that are kept.
@@ -46,14 +46,14 @@ class KeypointOptions:
     """
 
     detector: Detector = Detector.sift
-    root: bool = True
+    rootsift: bool = True
     max_keypoints: int = 500
     longest_side: int = 640
 
     @property
     def descriptor(self) -> Descriptor:
         """The kind of descriptor."""
-        root = self.root and self.detector is Detector.sift
+        root = self.rootsift and self.detector is Detector.sift
         return DESCRIPTORS["rootsift" if root else self.detector.value]
 
     def check_keypoints(self, group: str) -> None:
@@ -75,11 +75,11 @@ class MatchOptions:
     ratio : float
         Lowe's ratio test: the nearest descriptor must be closer than this share of the second
         nearest's distance; 1 lets every nearest one pass.
-    mutual : bool
+    cross_check : bool
         Whether the match must also be the nearest one seen from the other image.
     verify : Verify
         The geometry that matches must agree on; the score is the number that do.
-    threshold : float
+    reproj_threshold : float
         Pixels by which an agreeing match may miss its place.
     min_inliers : int
         Fewer agreeing matches than this count as none: chance finds some in any two images.
@@ -88,9 +88,9 @@ class MatchOptions:
     """
 
     ratio: float = 0.8
-    mutual: bool = False
+    cross_check: bool = False
     verify: Verify = Verify.homography
-    threshold: float = 5.0
+    reproj_threshold: float = 5.0
     min_inliers: int = 6
     shortlist: int | None = 100
 
@@ -98,8 +98,10 @@ class MatchOptions:
         """Raise `BenchError` for numbers that cannot work; `group` is where the options stand."""
         if not 0 < self.ratio <= 1:
             raise BenchError(f"{group}.ratio={self.ratio}: more than 0 and at most 1")
-        if not 0 < self.threshold < float("inf"):
-            raise BenchError(f"{group}.threshold={self.threshold}: a number of pixels above 0")
+        if not 0 < self.reproj_threshold < float("inf"):
+            raise BenchError(
+                f"{group}.threshold={self.reproj_threshold}: a number of pixels above 0"
+            )
         if self.min_inliers < 0:
             raise BenchError(f"{group}.min_inliers={self.min_inliers}: 0 or more")
         if self.shortlist is not None and self.shortlist < 1:

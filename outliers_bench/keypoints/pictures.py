@@ -107,7 +107,7 @@ def _geometry(
     """Which matches agree, and the homography from query to gallery; all without verification."""
     if matching.verify is Verify.none:
         return np.ones(len(here), dtype=bool), None
-    agree, transform = inliers(here, there, matching.verify, matching.threshold)
+    agree, transform = inliers(here, there, matching.verify, matching.reproj_threshold)
     if transform is None or agree.sum() < matching.min_inliers:
         return np.zeros(len(here), dtype=bool), None
     homography = np.eye(3)

@@ -216,7 +216,7 @@ def _inliers(
         query.points[matches[:, 0]],
         gallery.points[matches[:, 1]],
         options.verify,
-        options.threshold,
+        options.reproj_threshold,
     )
     count = int(agree.sum())
     return count if count >= options.min_inliers else 0

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from outliers_bench.config.published import Published
 
 SCORES = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
-TAGS = ("model", "variant", "pca", "index", "metric", "rerank")
+TAGS = ("model", "variant", "reduction", "index", "similarity", "rerank")
 METHOD = (*TAGS, "settings")
 FINISHED = "finished"
 
@@ -166,6 +166,6 @@ def _labels(rows: Sequence[Row], used: Sequence[str]) -> list[str]:
 
 
 def _part(name: str, value: str) -> str:
-    if name == "pca":
+    if name == "reduction":
         return f"PCA {value}" if value[:1].isdigit() else "no PCA" if value == "none" else value
     return value

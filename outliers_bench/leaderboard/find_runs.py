@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from outliers_bench.config import renamed
 from outliers_bench.errors import BenchError
 from outliers_bench.leaderboard.published_rows import Figures
 from outliers_bench.tracking.lookup import search_runs
@@ -72,9 +73,10 @@ def _candidates(
 ) -> Iterable[Run]:
     """Runs, not sweeps, newest first."""
     if runs is None:
-        return search_runs(
+        found = search_runs(
             client, "tags.kind = 'run'", experiments=experiments, order=_NEWEST_FIRST
         )
+        return map(with_current_names, found)
     return sorted(
         (
             run
@@ -85,6 +87,25 @@ def _candidates(
         ),
         key=lambda run: -int(run.info.start_time or 0),
     )
+
+
+def with_current_names(run: Run) -> Run:
+    """Return a run of an earlier version under today's names of tags, metrics and options."""
+    from mlflow.entities import Metric, Param, Run, RunData, RunTag
+
+    tags, params = run.data.tags, run.data.params
+    if "reduction" in tags or not set(renamed.TAGS) & set(tags):
+        return run
+    tags = renamed.update_names(tags, renamed.TAGS)
+    tags |= {"overrides": renamed.update_overrides(tags.get("overrides", ""))}
+    metrics = renamed.update_names(run.data.metrics, renamed.METRICS)
+    params = renamed.update_names(params, renamed.OPTIONS)
+    data = RunData(
+        metrics=[Metric(name, value, 0, 0) for name, value in metrics.items()],
+        params=[Param(name, value) for name, value in params.items()],
+        tags=[RunTag(name, value) for name, value in tags.items()],
+    )
+    return Run(run.info, data, run.inputs, run.outputs)
 
 
 def identity(run: Run) -> str:

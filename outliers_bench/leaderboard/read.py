@@ -119,7 +119,7 @@ def _read(
 
 def _short(names: Sequence[str]) -> list[str]:
     """The metrics one may want to rank by: not the intervals, timings and counts of images."""
-    beside = ("ci95/", "seconds_", "images_u", "images_c", "images_d", "system/")
+    beside = ("ci95/", "seconds_", "images_u", "images_c", "images_d", "images_n", "system/")
     return [name for name in names if not name.startswith(beside)]
 
 

@@ -21,7 +21,7 @@ _FOLDED = {
     "status": 14,
     "variant": 20,
     "rerank": 14,
-    "pca": 14,
+    "reduction": 14,
 }
 _APART = 3  # between two columns
 _MOST_WIDE = 40
@@ -32,13 +32,13 @@ _LEAST_NEEDED = (
     "published_5",
     "search_ms_per_query",
     "images_per_second",
-    "metric",
+    "similarity",
     "recall_at_10",
     "hit_at_5",
     "run",
     "hit_at_10",
     "index",
-    "pca",
+    "reduction",
     "p",
     "with_leaks",
     "map_at_r",

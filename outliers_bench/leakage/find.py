@@ -60,7 +60,7 @@ class Leaks:
             "leaks_near": self.number("near"),
             **{f"leaks_{first}_{second}": n for (first, second), n in sorted(by_parts.items())},
             **({"leaks_two_labels": two_labels} if two_labels else {}),
-            **({"leaks_unjudged": self.unjudged} if self.unjudged else {}),
+            **({"images_not_compared": self.unjudged} if self.unjudged else {}),
         }
 
     def between(self, pair: Pair) -> tuple[str, str]:

@@ -50,10 +50,10 @@ class ClassScores:
     def check(self, split: Split) -> None:
         """Refuse a split without anything to learn, and a re-ranking; tell of idle options."""
         self._model.check_split(split)
-        if not self._model.views.plain:
+        if not self._model.tta.plain:
             raise BenchError(
                 "model.rank_by=class_scores ranks by probabilities, which are not averaged over "
-                "model.views; leave the views out, or take model.rank_by=embedding"
+                "model.tta; leave the views out, or take model.rank_by=embedding"
             )
         if self._config.rerank.label:
             raise BenchError(

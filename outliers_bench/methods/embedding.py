@@ -111,7 +111,7 @@ class Embedding:
                     config.reducer,
                     part,
                     labels=part.labels,
-                    vectors_of=f"{self._vectors.identity()} l2={config.l2.before}",
+                    vectors_of=f"{self._vectors.identity()} l2={config.l2.before_reduction}",
                     load=lambda: self._loaded(part),
                     cache=config.cache.path,
                 )
@@ -137,8 +137,8 @@ class Embedding:
         )
         # Blank images will be moved behind all others, so that many more are fetched.
         looked_at = self._config.rerank.depth
-        deep = search.reachable if looked_at is None else max(depth, looked_at) + int(images.sum())
-        deep = min(deep, search.reachable)
+        deep = search.max_depth if looked_at is None else max(depth, looked_at) + int(images.sum())
+        deep = min(deep, search.max_depth)
         ranking = self._config.rerank.rank(search, queries, deep)
         self._meter.recall_at_10 = recall_at_10(search, queries, depth=deep)
         if blank:
@@ -155,8 +155,8 @@ class Embedding:
         """The matches of a spatial re-ranking; nothing otherwise."""
         if self._spatial is None:
             return {}
-        pictures = self._config.pictures
-        return self._spatial.pictures(result, queries=pictures.queries, seed=self._config.seed)
+        sheets = self._config.contact_sheets
+        return self._spatial.pictures(result, queries=sheets.queries, seed=self._config.seed)
 
     def _compare_with_f32(self, split: Split) -> None:
         """Take down what the precision costs, where it costs something."""
@@ -186,18 +186,18 @@ class Embedding:
 
     def _loaded(self, images: ImageSet) -> FloatArray:
         vectors = self._vectors.load(images)
-        return l2_normalize(vectors) if self._config.l2.before else vectors
+        return l2_normalize(vectors) if self._config.l2.before_reduction else vectors
 
     def _reduced(self, images: ImageSet) -> FloatArray:
         return self._projected(self._vectors.load(images))
 
     def _projected(self, vectors: FloatArray) -> FloatArray:
         """What is searched of embeddings as they are stored."""
-        if self._config.l2.before:
+        if self._config.l2.before_reduction:
             vectors = l2_normalize(vectors)
         if self._projection is not None:
             vectors = self._projection(vectors)
-        return l2_normalize(vectors) if self._config.l2.after else vectors
+        return l2_normalize(vectors) if self._config.l2.after_reduction else vectors
 
 
 def fitting_part(split: Split) -> ImageSet:

@@ -103,7 +103,7 @@ class FusedRankings:
         rankings = []
         for member in (self._members[at] for at in asked):
             # No deeper for a deeper ranking: what is said of an item must not depend on that.
-            rankings.append(member.method.rank(split, min(self._model.pool, reachable)))
+            rankings.append(member.method.rank(split, min(self._model.fusion_depth, reachable)))
             self._meter.absorb(member.meter)
         with self._meter.stage("search"), self._meter.stage("fuse"):
             return fuse(
@@ -132,7 +132,7 @@ class FusedRankings:
             method = member.make(Meter())
             method.extract(split.images, commit=lambda: None)  # all there; looks where it lies
             method.fit(split)
-            rankings.append(method.rank(split, min(model.pool, n)))
+            rankings.append(method.rank(split, min(model.fusion_depth, n)))
         if model.fusion is Fusion.calibrated:
             self._slopes = [slope(ranking, right) for ranking in rankings]
             for member, steepness in zip(self._members, self._slopes, strict=True):

@@ -109,7 +109,7 @@ class MatchKeypoints:
             self._keypoints,
             keypoints=self._model,
             matching=self._model,
-            queries=self._config.pictures.queries,
+            queries=self._config.contact_sheets.queries,
             seed=self._config.seed,
         )
 

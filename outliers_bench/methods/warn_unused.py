@@ -40,8 +40,8 @@ def tell_idle(config: Config, *, because: str = "compares keypoints, not embeddi
     idle = {
         f"pca.n={config.pca.n}": config.pca.n is not None,
         f"reduce={config.reduce.name}": config.reduce.active,
-        f"l2.before={str(config.l2.before).lower()}": config.l2.before,
-        f"l2.after={str(config.l2.after).lower()}": config.l2.after,
+        f"l2.before_reduction={str(config.l2.before_reduction).lower()}": config.l2.before_reduction,
+        f"l2.after_reduction={str(config.l2.after_reduction).lower()}": config.l2.after_reduction,
         f"index={index.name}": index.name != "exact",
         f"index.metric={index.metric.name}": index.metric is not Metric.cosine,
         f"rerank={config.rerank.name}": bool(config.rerank.label),

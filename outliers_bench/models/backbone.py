@@ -92,7 +92,7 @@ class Backbone(Extractor):
                 f"which needs {self.min_image_size} or more"
             )
         check_size(self.image_size)
-        self.check_views(self.min_image_size)
+        self.check_tta(self.min_image_size)
         if not 0 <= self.random_seed < 2**32:
             raise BenchError(f"model.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
         if self.pooling is Pooling.flatten:

@@ -12,7 +12,7 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import LARGEST_SIDE, Embedder
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri
-from outliers_bench.models.views import Views
+from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import joined
 from outliers_bench.store.features import Space
 from outliers_bench.types import RGB, ImageSet, Split
@@ -80,12 +80,12 @@ class Extractor(Model):
     ----------
     image_size : int
         Side in pixels of the square that photos are squeezed to.
-    views : Views
+    tta : TestTimeAugmentation
         How often each photo is looked at; plain, once and as it is.
     """
 
     image_size: int
-    views: Views = field(default_factory=Views, kw_only=True)
+    tta: Tta = field(default_factory=Tta, kw_only=True)
 
     @property
     def dimensions(self) -> int:
@@ -95,9 +95,9 @@ class Extractor(Model):
     @property
     def variant(self) -> str:
         """The image size, and what is unusual."""
-        return joined(f"{self.image_size}px", self.views.label)
+        return joined(f"{self.image_size}px", self.tta.label)
 
-    def check_views(self, smallest: int = 1) -> None:
+    def check_tta(self, smallest: int = 1) -> None:
         """Raise `BenchError` for views that cannot be computed, or not averaged.
 
         Parameters
@@ -105,9 +105,9 @@ class Extractor(Model):
         smallest : int
             Side in pixels that the model can take.
         """
-        self.views.check(self.image_size)
-        for scale, size in zip(self.views.scales, self.views.sizes(self.image_size), strict=True):
-            told = f"model.views.scales: {scale:g} times {self.image_size} is {size:g} pixels"
+        self.tta.check(self.image_size)
+        for scale, size in zip(self.tta.scales, self.tta.sizes(self.image_size), strict=True):
+            told = f"model.tta.scales: {scale:g} times {self.image_size} is {size:g} pixels"
             if size < smallest:
                 raise BenchError(f"{told}, too few for {self.name}, which needs {smallest} or more")
             if size > LARGEST_SIDE:

@@ -34,7 +34,7 @@ class Pixels(Extractor):
         check_size(self.image_size)
         if self.image_size < 1:
             raise BenchError(f"model.image_size={self.image_size} must be 1 or more")
-        self.check_views()
+        self.check_tta()
 
     def space(self) -> dict[str, str | int | float]:
         """Everything the embeddings depend on, but the photos."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from outliers_bench.engines.options import Engine, engine_of, resolve_engine
+from outliers_bench.engines.options import Engine, resolve_engine, resolve_for_network
 from outliers_bench.engines.protocols import Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Model
@@ -26,11 +26,14 @@ _F32: Space = {"precision": "f32"}
 def is_ready(describer: Describer, engine: Engine, cache: Path) -> bool:
     """Whether there is nothing for `make_ready` to do; see there."""
     network = network_of(describer)
-    if network is None or engine_of(network, engine, cache).precision is not Precision.int8:
+    if (
+        network is None
+        or resolve_for_network(network, engine, cache).precision is not Precision.int8
+    ):
         return True
-    from outliers_bench.engines.quantize import where
+    from outliers_bench.engines.quantize import quantized_path
 
-    return where(network, cache).exists()
+    return quantized_path(network, cache).exists()
 
 
 def make_ready(
@@ -54,9 +57,9 @@ def make_ready(
     network = network_of(describer)
     if network is None or is_ready(describer, engine, cache):
         return
-    from outliers_bench.engines.quantize import quantized
+    from outliers_bench.engines.quantize import quantize_or_load
 
-    quantized(network, cache, sample)
+    quantize_or_load(network, cache, sample)
 
 
 def key(describer: Describer, engine: Engine, cache: Path) -> Space:
@@ -77,11 +80,11 @@ def key(describer: Describer, engine: Engine, cache: Path) -> Space:
     network = network_of(describer)
     if network is None:
         return _F32
-    engine = engine_of(network, engine, cache)
+    engine = resolve_for_network(network, engine, cache)
     if engine.precision is Precision.int8:
-        from outliers_bench.engines.quantize import digest
+        from outliers_bench.engines.quantize import quantized_digest
 
-        return {"precision": "int8", "quantized": digest(network, cache)}
+        return {"precision": "int8", "quantized": quantized_digest(network, cache)}
     if engine.precision is Precision.bf16:
         return {"precision": "bf16", "engine": engine.kind.value}
     return _F32

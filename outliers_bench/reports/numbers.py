@@ -216,7 +216,7 @@ def audit(result: Result) -> list[tuple[str, str]]:
     metrics = {} if result.evaluation is None else result.evaluation.metrics
     beside = {} if result.leakage_scores is None else result.leakage_scores.metrics
     told = leaks({**metrics, **beside, **counts}) or "none found"
-    if unjudged := counts.get("leaks_unjudged", 0):
+    if unjudged := counts.get("images_not_compared", 0):
         told += f"; {unjudged:,} photos too small or too flat to look for near copies"
     return [("leaks", told)]
 

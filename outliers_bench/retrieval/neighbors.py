@@ -41,7 +41,7 @@ class NeighborGraph:
     positions: IntArray
     similarities: FloatArray
 
-    def of(
+    def nearest(
         self, items: IntArray, k: int, *, without: IntArray | None = None
     ) -> tuple[IntArray, FloatArray]:
         """The nearest k of some items, as they are in a gallery that lacks one.
@@ -66,7 +66,7 @@ class NeighborGraph:
         )
 
 
-def neighbors(search: GallerySearch, k: int) -> NeighborGraph:
+def build_or_load_graph(search: GallerySearch, k: int) -> NeighborGraph:
     """The k nearest of every gallery item, by exhaustive search whatever the index.
 
     Parameters
@@ -108,7 +108,7 @@ def _found(search: GallerySearch, k: int) -> NeighborGraph:
 def _searched(search: GallerySearch, k: int) -> Iterator[tuple[slice, IntArray, FloatArray]]:
     """The nearest k of every gallery item, itself among them, a block of items at a time."""
     gallery, order, n = search.gallery, search.order, len(search.gallery)
-    everything = Exact(metric=Metric.inner_product).build(search.ordered)
+    everything = Exact(metric=Metric.inner_product).build(search.tie_ordered)
     fetch = min(k + _SPARE, n)
     starts = range(0, n, BLOCK_ROWS)
     for start in track(starts, stage="graph", total=len(starts), unit="blocks"):
@@ -148,6 +148,6 @@ def _read(path: Path, shape: tuple[int, int]) -> NeighborGraph | None:
     return NeighborGraph(positions.astype(np.int64), similarities) if whole else None
 
 
-def powers(similarities: FloatArray, exponent: float) -> npt.NDArray[np.float64]:
+def similarity_weights(similarities: FloatArray, exponent: float) -> npt.NDArray[np.float64]:
     """Cosines to a power, as weights: negative ones count as 0, and twins, by rounding, as 1."""
     return np.clip(similarities, 0, 1).astype(np.float64) ** exponent

@@ -12,12 +12,12 @@ from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import FloatArray, IntArray
 
-AT = 10
-MOST_QUERIES = 1000  # compared with exhaustive search, evenly spread over all
+RECALL_DEPTH = 10
+MAX_QUERIES = 1000  # compared with exhaustive search, evenly spread over all
 _ROUNDING = 1e-6  # of scores, of which equals may differ by it
 
 
-def recall_at_10(search: GallerySearch, queries: FloatArray, *, depth: int = AT) -> float | None:
+def recall_at_10(search: GallerySearch, queries: FloatArray, *, depth: int = RECALL_DEPTH) -> float | None:
     """Share of the ten nearest gallery items that an index finds, measured by exhaustive search.
 
     An item as near as the tenth counts as found, whichever of the equals an index returns. A
@@ -45,15 +45,15 @@ def recall_at_10(search: GallerySearch, queries: FloatArray, *, depth: int = AT)
     """
     if search.index.exact:
         return None
-    search = search.last  # where the gallery was changed, what was searched is the changed one
-    items = np.arange(0, len(queries), -(-len(queries) // MOST_QUERIES))
-    some, at = search.comparable(queries[items]), min(AT, search.reachable)
+    search = search.active  # where the gallery was changed, what was searched is the changed one
+    items = np.arange(0, len(queries), -(-len(queries) // MAX_QUERIES))
+    some, at = search.prepare(queries[items]), min(RECALL_DEPTH, search.max_depth)
     aside = copy(search)  # the same built index
     aside.meter = Meter()
     exact = copy(aside)
     exact.index = Exact("exact", search.index.metric)
     exact.__dict__.pop("searcher", None)
-    found = aside.rank(some, min(max(depth, at), search.reachable), items=items).indices[:, :at]
+    found = aside.rank(some, min(max(depth, at), search.max_depth), items=items).indices[:, :at]
     nearest = exact.rank(some, at, items=items).indices
     # Compared anew, alike for both: an index may round its scores, and faiss may round distances by
     # the lengths of the vectors, which may be far more than what lies between them.

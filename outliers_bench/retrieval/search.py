@@ -12,7 +12,7 @@ import numpy as np
 from outliers_bench.retrieval.indexes.cache import build_or_load
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.normalize import l2_normalize
-from outliers_bench.retrieval.ties import compare_again, drop_self, sort_with_ties
+from outliers_bench.retrieval.ties import rescore_close_pairs, drop_self, sort_with_ties
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
@@ -65,8 +65,8 @@ class GallerySearch:
 
     Attributes
     ----------
-    last : Search
-        What was made last by `over`; by itself, this.
+    active : Search
+        What was made last by `with_gallery`; by itself, this.
     """
 
     def __init__(
@@ -84,20 +84,20 @@ class GallerySearch:
         self.leave_one_out = leave_one_out
         self.cache = cache
         self.meter = meter or Meter()
-        self.last: GallerySearch = self
+        self.active: GallerySearch = self
         self._given = gallery
 
     @property
-    def reachable(self) -> int:
+    def max_depth(self) -> int:
         """The deepest that a query can be ranked."""
         return len(self._given) - int(self.leave_one_out)
 
     @cached_property
     def gallery(self) -> FloatArray:
         """Shape (n, d): normalized where the metric is cosine, in the gallery's own order."""
-        return self.comparable(self._given)
+        return self.prepare(self._given)
 
-    def comparable(self, vectors: FloatArray) -> FloatArray:
+    def prepare(self, vectors: FloatArray) -> FloatArray:
         """Vectors as the index compares them: of unit length where the metric is cosine."""
         return l2_normalize(vectors) if self.index.metric is Metric.cosine else vectors
 
@@ -107,9 +107,9 @@ class GallerySearch:
             return l2_normalize(self._given, order=positions)
         return self._given[positions]
 
-    def over(self, gallery: FloatArray) -> GallerySearch:
-        """The same search over other vectors of the same items, noted as `last`."""
-        self.last = GallerySearch(
+    def with_gallery(self, gallery: FloatArray) -> GallerySearch:
+        """The same search over other vectors of the same items, noted as `active`."""
+        self.active = GallerySearch(
             gallery,
             index=self.index,
             order=self.order,
@@ -117,7 +117,7 @@ class GallerySearch:
             cache=self.cache,
             meter=self.meter,
         )
-        return self.last
+        return self.active
 
     def rank(self, queries: FloatArray, depth: int, *, items: IntArray | None = None) -> Ranking:
         """Rank the gallery for every query.
@@ -127,7 +127,7 @@ class GallerySearch:
         queries : array of float32, shape (n_query, d)
             Normalized here where the metric is cosine.
         depth : int
-            Length of the ranking, at most `reachable`.
+            Length of the ranking, at most `max_depth`.
         items : array of int64, shape (n_query,), optional
             With `leave_one_out`, which gallery item each query is; without, query i is item i.
 
@@ -135,7 +135,7 @@ class GallerySearch:
         -------
         Ranking
         """
-        queries = self.comparable(queries)
+        queries = self.prepare(queries)
         searcher = self.searcher
         itself = None
         if self.leave_one_out:
@@ -150,7 +150,7 @@ class GallerySearch:
                 places, found = searcher.search(queries[rows], fetch)
             sort_with_ties(places, found)
             if self.index.exact:
-                compare_again(queries[rows], self.ordered, places, found, self.index.metric)
+                rescore_close_pairs(queries[rows], self.tie_ordered, places, found, self.index.metric)
             if itself is not None:
                 places, found = drop_self(places, found, places == itself[rows][:, None])
             indices[rows], scores[rows] = self.order[places[:, :depth]], found[:, :depth]
@@ -159,10 +159,10 @@ class GallerySearch:
     @cached_property
     def searcher(self) -> Searcher:
         """The index, built or, where it was kept, read."""
-        return build_or_load(self.index, lambda: self.ordered, cache=self.cache, meter=self.meter)
+        return build_or_load(self.index, lambda: self.tie_ordered, cache=self.cache, meter=self.meter)
 
     @property
-    def ordered(self) -> FloatArray:
+    def tie_ordered(self) -> FloatArray:
         """The gallery as it is compared, in `order`, so that no index can see that of files.
 
         Kept by an exact search, which compares with it; made anew for others.

@@ -29,7 +29,7 @@ def sort_with_ties(places: IntArray, scores: FloatArray) -> None:
         scores[unsettled] = np.take_along_axis(scores[unsettled], best, axis=1)
 
 
-def compare_again(
+def rescore_close_pairs(
     queries: FloatArray, gallery: FloatArray, places: IntArray, scores: FloatArray, metric: Metric
 ) -> None:
     """Let equal vectors be equally near, and settle ties that reach beyond what was fetched.

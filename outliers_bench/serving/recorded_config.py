@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.config.choices import SCHEMAS
+from outliers_bench.config.renamed import update_options
 from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.errors import BenchError
 
@@ -33,7 +34,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
         register()  # what they name is composed by Hydra, which takes a while
     try:
         config = OmegaConf.structured(Config)
-        _fill(config, values)
+        _fill(config, update_options(values))
     except (OmegaConfBaseException, TypeError, AttributeError) as error:
         raise BenchError(
             "the run was recorded by another version, whose options this one does not know "

@@ -75,7 +75,7 @@ def metrics_of(result: Result) -> dict[str, float]:
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }
     if result.evaluation is not None:
-        numbers["queries_unanswerable"] = result.evaluation.queries_without_relevant
+        numbers["queries_without_relevant"] = result.evaluation.queries_without_relevant
     for name, (low, high) in intervals.items():
         numbers |= {f"ci95/{name}_low": low, f"ci95/{name}_high": high}
     return {name: float(value) for name, value in numbers.items() if value is not None}
@@ -106,12 +106,12 @@ def log_result(
     list of str
         Names of the contact sheets among the run's artifacts; empty where none were drawn.
     """
-    pictures = config.pictures
+    shown = config.contact_sheets
     sheets: dict[str, RGB | Image] = {
-        **contact_sheets(result, queries=pictures.queries, depth=pictures.depth, seed=config.seed),
+        **contact_sheets(result, queries=shown.queries, depth=shown.depth, seed=config.seed),
         **(more_sheets or {}),
     }
-    if result.leaks and pictures.queries:
+    if result.leaks and shown.queries:
         leaking = leaks_sheet(result.leaks, name=result.split.name)
         sheets |= {} if leaking is None else {"leaks": leaking}
     folder = tempfile.mkdtemp()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Where a run is kept and how it is pictured says nothing about its numbers.
 # What models take over from the run stands in those that do.
 _BESIDE_THE_POINT = (
-    *("cache", "tracking", "pictures", "hydra", "published", "weights_dir"),
+    *("cache", "tracking", "contact_sheets", "hydra", "published", "weights_dir"),
     *SHARED[1:],
 )
 
@@ -35,11 +35,11 @@ class MethodLabel:
 
     Parameters
     ----------
-    model, index, metric : str
+    model, index, similarity : str
         As the config names them.
     variant : str
         Image size, and what else is unusual about the model.
-    pca : str
+    reduction : str
         What reduces the vectors, a PCA by its number of components alone; `none` without.
     rerank : str
         The re-ranking and its depth; empty without.
@@ -47,16 +47,22 @@ class MethodLabel:
 
     model: str
     variant: str
-    pca: str
+    reduction: str
     index: str
-    metric: str
+    similarity: str
     rerank: str = ""
 
     def __str__(self) -> str:
-        pca = "" if self.pca == "none" else self.pca
-        if pca[:1].isdigit():
-            pca = f"PCA {pca}"
-        parts = (f"{self.model} {self.variant}", pca, self.index, self.metric, self.rerank)
+        reduction = "" if self.reduction == "none" else self.reduction
+        if reduction[:1].isdigit():
+            reduction = f"PCA {reduction}"
+        parts = (
+            f"{self.model} {self.variant}",
+            reduction,
+            self.index,
+            self.similarity,
+            self.rerank,
+        )
         return " · ".join(part for part in parts if part)
 
 
@@ -111,26 +117,34 @@ def describe(config: Config) -> MethodLabel:
         how = "matches" if model.verify is Verify.none else model.verify.value
         shortlist = "" if model.verify is Verify.none else f" {model.shortlist or 'all'}"
         return MethodLabel(
-            model.name, model.variant, pca="none", index="keypoints", metric=how + shortlist
+            model.name,
+            model.variant,
+            reduction="none",
+            index="keypoints",
+            similarity=how + shortlist,
         )
     if isinstance(config.model, Trained) and not config.model.embeds:
         return MethodLabel(
             config.model.name,
             config.model.variant,
-            pca="none",
+            reduction="none",
             index="none",
-            metric="class scores",
+            similarity="class scores",
         )
     if not config.model.embeds:
         return MethodLabel(
-            config.model.name, _variant(config), pca="none", index="keypoints", metric="fused"
+            config.model.name,
+            _variant(config),
+            reduction="none",
+            index="keypoints",
+            similarity="fused",
         )
     return MethodLabel(
         model=config.model.name,
         variant=_variant(config),
-        pca=_reduction(config),
+        reduction=_reduction(config),
         index=config.index.label,
-        metric=config.index.metric.name,
+        similarity=config.index.metric.name,
         rerank=config.rerank.label,
     )
 
@@ -154,5 +168,7 @@ def family(model: Model) -> str:
 
 
 def _reduction(config: Config) -> str:
-    before, after = ("L2" if on else "" for on in (config.l2.before, config.l2.after))
+    before, after = (
+        "L2" if on else "" for on in (config.l2.before_reduction, config.l2.after_reduction)
+    )
     return " ".join(part for part in (before, config.reducer.label, after) if part) or "none"

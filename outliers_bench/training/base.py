@@ -15,7 +15,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone, digest_of
 from outliers_bench.models.model import Model
 from outliers_bench.models.model_uris import resolve_uri
-from outliers_bench.models.views import Views
+from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import joined, unusual, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.options import Loss, Optimizer, TrainingOptions
@@ -25,8 +25,8 @@ from outliers_bench.version import __version__
 
 # What changes no bit of a trained network: how it is called and used, and how the work is done.
 _OF_WORK = ("resume", "memory_gb", "store_features")
-_OF_USE = ("name", "embedding", "rank_by", "views", *_OF_WORK)
-_TOLD_APART = ("name", "image_size", "backbone", "embedding", "rank_by", "views", "lr_schedule")
+_OF_USE = ("name", "embedding", "rank_by", "tta", *_OF_WORK)
+_TOLD_APART = ("name", "image_size", "backbone", "embedding", "rank_by", "tta", "lr_schedule")
 _NOT_TOLD = ("augment", "random_seed", "weights", *_OF_WORK)
 
 
@@ -61,7 +61,7 @@ class Trained(TrainingOptions, Model):
     rank_by : RankBy
         `class_scores` ranks the gallery by the probability of the class that the query most
         probably is, as a classifier would; nothing is searched then.
-    views : Views
+    tta : TestTimeAugmentation
         How each photo is looked at once the network is trained.
     """
 
@@ -69,7 +69,7 @@ class Trained(TrainingOptions, Model):
     weights: str = field(default="random", kw_only=True)
     embedding: Layer = field(default=Layer.logits, kw_only=True)
     rank_by: RankBy = field(default=RankBy.embedding, kw_only=True)
-    views: Views = field(default_factory=Views, kw_only=True)
+    tta: Tta = field(default_factory=Tta, kw_only=True)
 
     @property
     def embeds(self) -> bool:
@@ -108,7 +108,7 @@ class Trained(TrainingOptions, Model):
             parts += unusual(self, type(self), (*_TOLD_APART, *_NOT_TOLD))
             labels = {"lr_schedule": self.lr_schedule.label, "augment": self.augment.label}
             parts += [f"{option}={label}" for option, label in labels.items() if label]
-        return joined(*parts, self.views.label)
+        return joined(*parts, self.tta.label)
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -119,10 +119,10 @@ class Trained(TrainingOptions, Model):
                 f"{self.smallest} or more"
             )
         check_size(self.image_size)
-        self.views.check(self.image_size)
-        if set(self.views.sizes(self.image_size)) != {self.image_size}:
+        self.tta.check(self.image_size)
+        if set(self.tta.sizes(self.image_size)) != {self.image_size}:
             raise BenchError(
-                f"model.views.scales={self.views.scales}: {self.name} is trained for images of "
+                f"model.tta.scales={self.tta.scales}: {self.name} is trained for images of "
                 f"{self.image_size} pixels; leave scales at [1]"
             )
         if self.ready and (path := resolve_uri(self.weights)).is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outliers_bench.engines.options import resolve
+from outliers_bench.engines.options import resolve_kind
 from outliers_bench.engines.protocols import EngineKind
 from outliers_bench.training.assemble import trainer_of
 from outliers_bench.training.base import Trained
@@ -17,14 +17,14 @@ def precision_of(option: TrainingOptions) -> str:
     """What `model.precision` means on this machine, as Keras calls it."""
     if option.precision is not Precision.auto:
         return str(option.precision.value)
-    return "mixed_float16" if resolve(EngineKind.auto) is EngineKind.keras else "float32"
+    return "mixed_float16" if resolve_kind(EngineKind.auto) is EngineKind.keras else "float32"
 
 
 def compiled(option: Trained, classes: int, *, width: int | None) -> Any:  # noqa: ANN401
     """Build and compile the network that is trained; see `trainer_of` for the arguments."""
     import keras
 
-    on_gpu = resolve(EngineKind.auto) is EngineKind.keras
+    on_gpu = resolve_kind(EngineKind.auto) is EngineKind.keras
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision_of(option))
     try:

@@ -19,7 +19,7 @@ from outliers_bench.features.extract import Features
 from outliers_bench.features.view_average import ViewedFeatures, features_of
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
-from outliers_bench.models.views import Crop
+from outliers_bench.models.tta import Crop
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainedNetwork, TrainingObserver
@@ -128,7 +128,7 @@ class TrainedEmbeddings:
             return
         # Crops are cut from larger photos than the network has seen.
         whole = all(
-            view.crop is Crop.whole for view in self._option.views.of(self._option.image_size)
+            view.crop is Crop.whole for view in self._option.tta.of(self._option.image_size)
         )
         reader = self._pixels if self._pixels and whole else images.reader
         features.compute(replace(images, reader=reader), commit=watch.confirm)
@@ -174,7 +174,7 @@ class TrainedEmbeddings:
             file=file,
             classes=len(saved.classes),
             length=saved.dimensions[option.embedding.value],
-            views=option.views,
+            tta=option.tta,
         )
         self._embeddings = features_of(self._extractor, self._engine, self._cache, self._meter)
         return self._embeddings

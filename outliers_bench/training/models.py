@@ -9,7 +9,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
-from outliers_bench.models.views import Views
+from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import joined, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.base import Layer, Trained
@@ -96,7 +96,7 @@ class Transfer(Trained):
             pooling=self.pooling,
             gem_p=self.gem_p,
             random_seed=self.random_seed,
-            views=Views(),
+            tta=Tta(),
         )
 
     @base.setter

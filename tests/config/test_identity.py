@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from outliers_bench.config import identity as identities
 from outliers_bench.config.identity import identity
-from outliers_bench.config.schema import Cache, Config, Pca, Pictures, Tracking
+from outliers_bench.config.schema import Cache, Config, ContactSheets, Pca, Tracking
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind
@@ -26,7 +26,7 @@ def test_what_does_not_matter():
     for other in (
         replace(CONFIG, tracking=Tracking("sqlite:///other.db")),
         replace(CONFIG, cache=Cache("elsewhere")),
-        replace(CONFIG, pictures=Pictures(0)),
+        replace(CONFIG, contact_sheets=ContactSheets(0)),
         replace(CONFIG, engine=Engine(EngineKind.keras)),
         replace(CONFIG, skip_finished=True),
         replace(CONFIG, data=DataSource("renamed")),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outliers_bench.retrieval.indexes.n_trees import BallTree, KdTree
 
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
@@ -11,7 +12,6 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
-from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch, tie_order
@@ -38,9 +38,9 @@ EXACT = [
 # With so many candidates they miss nothing in a gallery of some hundred.
 GENEROUS = [
     *every_metric(FaissHnsw, ef_search=1000),
-    *every_metric(Annoy, trees=20, search_k=100_000),
+    *every_metric(Annoy, n_trees=20, search_k=100_000),
 ]
-ROUNDING = [*every_metric(FaissSq8), *every_metric(FaissIvfPq, subquantizers=5, probes=4)]
+ROUNDING = [*every_metric(FaissSq8), *every_metric(FaissIvfPq, subquantizers=5, nprobe=4)]
 USUAL = [
     *every_metric(FaissHnsw),
     *every_metric(Annoy),
@@ -262,7 +262,7 @@ def test_damaged_and_foreign_files_are_refused(index, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "index", [FaissHnsw(m=4), FaissSq8(), FaissIvfPq(subquantizers=3, bits=4), Exact()], ids=str
+    "index", [FaissHnsw(m=4), FaissSq8(), FaissIvfPq(subquantizers=3, nbits=4), Exact()], ids=str
 )
 @settings(max_examples=15, deadline=None)
 @given(

@@ -32,8 +32,8 @@ CASES = {
     "pixels": ("model=pixels", "model.image_size=16"),
     "sift": ("model=sift", *SMALL),
     "sift unverified": ("model=sift", "model.verify=none", *SMALL),
-    "sift, all verified": ("model=sift", "model.shortlist=null", "model.mutual=true", *SMALL),
-    "plain sift, affine": ("model=sift", "model.root=false", "model.verify=affine", *SMALL),
+    "sift, all verified": ("model=sift", "model.shortlist=null", "model.cross_check=true", *SMALL),
+    "plain sift, affine": ("model=sift", "model.rootsift=false", "model.verify=affine", *SMALL),
     "orb": ("model=sift", "model.detector=orb", "model.verify=similarity", *SMALL),
     "akaze": ("model=sift", "model.detector=akaze", *SMALL),
     "vlad": ("model=sift_vlad", "model.words=8", *SMALL),
@@ -318,7 +318,7 @@ def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
                     members, shared={"seed": 0}, conf=resource_dir("conf"), option="model.members"
                 )
             )
-            for members in (["pixels", "sift_vlad"], ["pixels views.flip=true", "sift_vlad"])
+            for members in (["pixels", "sift_vlad"], ["pixels tta.flip=true", "sift_vlad"])
         ]
 
     def digest_of(models=config.model.models, **options):
@@ -327,7 +327,12 @@ def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
         return identity(replace(config, model=model), split)
 
     plain = digest_of()
-    for option in ({"member_weights": [2, 2]}, {"pool": 7}, {"rrf_k": 1}, {"tune_on": 99}):
+    for option in (
+        {"member_weights": [2, 2]},
+        {"fusion_depth": 7},
+        {"rrf_k": 1},
+        {"tune_images": 99},
+    ):
         assert digest_of(**option) == plain
     for option in (
         {"member_weights": [2, 1]},
@@ -336,12 +341,12 @@ def test_ensembles_that_are_the_same_share_an_identity(tmp_path):
         *({"models": models} for models in others),
     ):
         assert digest_of(**option) != plain
-    assert digest_of(fusion=Fusion.rrf, pool=7) != digest_of(fusion=Fusion.rrf)
+    assert digest_of(fusion=Fusion.rrf, fusion_depth=7) != digest_of(fusion=Fusion.rrf)
 
 
 def test_what_a_picture_shows_does_not_change_a_fused_ranking(tmp_path):
     split = split_of(PHOTOS)
-    overrides = (*CASES["ensemble, ranks"], "model.pool=3")
+    overrides = (*CASES["ensemble, ranks"], "model.fusion_depth=3")
     whole = ranked(overrides, tmp_path, split, 8)[2]
     some = ranked(overrides, tmp_path, split, 2)[2]
     assert np.array_equal(some.indices, whole.indices[:, :2])
@@ -370,7 +375,7 @@ def test_labels_tell_methods_apart(tmp_path):
     choices = (
         ["model=sift"],
         ["model=sift", "model.ratio=0.7"],
-        ["model=sift", "model.threshold=3"],
+        ["model=sift", "model.reproj_threshold=3"],
         ["model=sift", "model.verify=none"],
         ["model=sift", "model.detector=orb"],
         ["model=pixels"],
@@ -385,9 +390,14 @@ def test_labels_tell_methods_apart(tmp_path):
         ["model=ensemble", "model.members=[pixels,'pixels image_size=16']"],
         ["model=ensemble", "model.members=[pixels,sift]", "model.fusion=rrf"],
         ["model=ensemble", "model.members=[pixels,'sift verify=none']", "model.fusion=rrf"],
-        ["model=ensemble", "model.members=[pixels,sift]", "model.fusion=rrf", "model.pool=9"],
+        [
+            "model=ensemble",
+            "model.members=[pixels,sift]",
+            "model.fusion=rrf",
+            "model.fusion_depth=9",
+        ],
         ["model=pixels", "index=kd_tree", "index.leaf_size=5"],
-        ["model=pixels", "l2.before=true"],
+        ["model=pixels", "l2.before_reduction=true"],
     )
     for overrides in choices:
         with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):

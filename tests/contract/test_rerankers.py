@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval import neighbors, ties
+from outliers_bench.retrieval import build_or_load_graph, ties
 from outliers_bench.retrieval import search as search_module
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
@@ -41,7 +41,7 @@ CASES = {
 @pytest.fixture(autouse=True)
 def no_bars(monkeypatch):
     """Each starts a thread, which takes longer than most of what is tested here."""
-    for module in (neighbors, k_reciprocal_encoding, search_module, shortlist):
+    for module in (build_or_load_graph, k_reciprocal_encoding, search_module, shortlist):
         monkeypatch.setattr(module, "track", lambda items, **_: iter(items))
 
 
@@ -105,7 +105,7 @@ def test_the_same_query_alone_or_among_others(reranker):
 def test_blocks_give_what_one_block_gives(reranker, leave_one_out, monkeypatch):
     queries = GALLERY if leave_one_out else QUERIES
     whole = ranked(reranker, queries, GALLERY, 30, leave_one_out=leave_one_out)
-    monkeypatch.setattr(neighbors, "BLOCK_ROWS", 40)
+    monkeypatch.setattr(build_or_load_graph, "BLOCK_ROWS", 40)
     monkeypatch.setattr(k_reciprocal_encoding, "BLOCK_ROWS", 33)
     monkeypatch.setattr(shortlist, "SCORED_ITEMS", 1000)
     for module in (ties, alpha_qe, dba, k_reciprocal_encoding):
@@ -147,7 +147,7 @@ def test_hubs_are_left_out_of_all_that_they_are_mixed_into():
 def test_shortlist_is_reordered_and_the_rest_is_not():
     plain = ranked(Rerank(), QUERIES, GALLERY, 110)
     for reranker in CASES.values():
-        if isinstance(reranker, shortlist.Shortlisted) and reranker.shortlist == 15:
+        if isinstance(reranker, shortlist.ShortlistRerank) and reranker.shortlist == 15:
             found = ranked(reranker, QUERIES, GALLERY, 110)
             assert np.array_equal(found.indices[:, 15:], plain.indices[:, 15:])
             heads = (np.sort(ranking.indices[:, :15], axis=1) for ranking in (found, plain))
@@ -219,7 +219,7 @@ def test_a_second_run_finds_the_graph_again(reranker, tmp_path, monkeypatch):
     first = ranked(reranker, QUERIES, GALLERY, 20, cache=tmp_path)
     without_graph = type(reranker) in (Rerank, AlphaQueryExpansion)
     assert len(list(tmp_path.rglob("graphs/*.npz"))) == int(not without_graph)
-    monkeypatch.setattr(neighbors, "_found", None)
+    monkeypatch.setattr(build_or_load_graph, "_found", None)
     again = ranked(reranker, QUERIES, GALLERY, 20, cache=tmp_path)
     assert np.array_equal(first.indices, again.indices)
     assert np.array_equal(first.scores, again.scores)
@@ -257,7 +257,7 @@ def test_helps_where_neighbors_are_alike(name, leave_one_out):
 def test_no_matrix_of_all_pairs(name, monkeypatch):
     reranker = CASES[name]
     n = 2500
-    monkeypatch.setattr(neighbors, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(build_or_load_graph, "BLOCK_ROWS", 32)
     monkeypatch.setattr(k_reciprocal_encoding, "BLOCK_ROWS", 64)
     for module in (ties, alpha_qe, dba, k_reciprocal_encoding):
         monkeypatch.setattr(module, "PAIR_VALUES", 20_000)

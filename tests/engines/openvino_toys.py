@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.engines.model_cache import keep, place
+from outliers_bench.engines.model_cache import model_path, store_model
 from outliers_bench.engines.openvino_convert import DIFFERENCE, space_of
 from outliers_bench.engines.openvino_run import import_openvino
 
@@ -25,10 +25,10 @@ class Toy:
         raise AssertionError("the model is kept, and nothing should be built")
 
 
-def keep_toy(toy: Toy, cache: Path, *, across: bool = False) -> Path:
+def store_toy(toy: Toy, cache: Path, *, across: bool = False) -> Path:
     """Keep the toy's model; with `across`, one whose vectors depend on the whole batch."""
-    model = place(space_of(toy), cache)
-    keep(model, lambda target: _write(toy, target, across=across))
+    model = model_path(space_of(toy), cache)
+    store_model(model, lambda target: _write(toy, target, across=across))
     return model
 
 

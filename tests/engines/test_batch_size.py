@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from outliers_bench.engines import batch_size, batch_size_cache, timing
-from outliers_bench.engines.batch_size_cache import BatchRecord, Found
-from outliers_bench.engines.batches import Counted
+from outliers_bench.engines.batch_size_cache import BatchSizeCache, Measurements
+from outliers_bench.engines.batches import SizedStream
 from outliers_bench.engines.embed import network_embedder
-from outliers_bench.engines.openvino_run import OpenVinoRunner, candidates, compiled
+from outliers_bench.engines.openvino_run import OpenVinoRunner, candidate_batch_sizes, compile_model
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
-from tests.engines.openvino_toys import Toy, keep_toy, read
+from tests.engines.openvino_toys import Toy, read, store_toy
 
 MANY = 10_000_000
 # Images a second by batch size, as measured on two cores.
@@ -40,8 +40,8 @@ class Machine:
 
     def tuned(self, images, *, spare=0.0, size=224, first=1):
         self.made.clear()
-        sizes = candidates(size)
-        return batch_size.tuned(
+        sizes = candidate_batch_sizes(size)
+        return batch_size.tune_batch_size(
             self.make, size, self.record, images, candidates=sizes, first=first, spare=spare
         ).batch
 
@@ -72,7 +72,7 @@ class Fake:
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     def on(rates, name="batch.json", **options):
-        made = Machine(rates, BatchRecord(tmp_path / name, "here"), **options)
+        made = Machine(rates, BatchSizeCache(tmp_path / name, "here"), **options)
         for module in (timing, batch_size):
             monkeypatch.setattr(module, "perf_counter", made.clock)
         return made
@@ -167,9 +167,9 @@ def test_large_images_go_in_small_batches(machine):
 
 def test_few_images_are_not_worth_measuring(machine):
     resnet = machine(RESNET50)
-    assert resnet.tuned(batch_size.FEW - 1) == 1
+    assert resnet.tuned(batch_size.MIN_IMAGES - 1) == 1
     assert resnet.now == resnet.compiling
-    assert resnet.found() == Found()
+    assert resnet.found() == Measurements()
 
 
 def test_it_may_begin_in_the_middle(machine):
@@ -193,10 +193,10 @@ def test_one_that_is_asked_for_is_checked_once_and_told(machine, caplog):
     resnet = machine(RESNET50, dependent=(8,))
     for batch, told in ((1, 0), (4, 0), (8, 1)):
         caplog.clear()
-        assert batch_size.checked(resnet.make, batch, 32, resnet.record).batch == batch
+        assert batch_size.check_batch_size(resnet.make, batch, 32, resnet.record).batch == batch
         assert len(caplog.records) == told
     before = resnet.now
-    batch_size.checked(resnet.make, 8, 32, resnet.record)
+    batch_size.check_batch_size(resnet.make, 8, 32, resnet.record)
     assert resnet.now == before + resnet.compiling
     assert caplog.text.count("engine.batch_size=8") == 2
     assert resnet.found().batch == 0  # nothing was measured
@@ -212,24 +212,24 @@ def test_what_cannot_be_read_is_measured_again(machine, damage, tmp_path):
 
 
 def test_the_embedder_hears_how_many_images_come(tmp_path):
-    model = keep_toy(Toy(), tmp_path)
+    model = store_toy(Toy(), tmp_path)
     kept = model.with_name("batch.json")
     image = np.zeros((16, 16, 3), np.uint8)
     stream = [(bytes([row]), image) for row in range(3)]
-    assert length_hint(Counted(iter(stream), MANY)) == MANY
+    assert length_hint(SizedStream(iter(stream), MANY)) == MANY
     embed = network_embedder(Toy(), Engine(), tmp_path, list)
-    assert len(dict(embed(Counted(iter(stream), 3)))) == 3
+    assert len(dict(embed(SizedStream(iter(stream), 3)))) == 3
     assert embed.facts == {"batch_size": 1, "difference_from_keras": 1e-6}
     assert not kept.exists()
     embed = network_embedder(Toy(), Engine(), tmp_path, list)
-    assert len(dict(embed(Counted(iter(stream), MANY)))) == 3
+    assert len(dict(embed(SizedStream(iter(stream), MANY)))) == 3
     (found,) = read(kept).values()
     assert embed.facts["batch_size"] == found["batch"]
     assert set(found["images_per_second"]) >= {"1", "4"}
 
 
 def test_another_machine_measures_for_itself(tmp_path, monkeypatch):
-    kept = keep_toy(Toy(), tmp_path).with_name("batch.json")
+    kept = store_toy(Toy(), tmp_path).with_name("batch.json")
     image = np.zeros((16, 16, 3), np.uint8)
     for cores in (1, 77):
         monkeypatch.setattr(batch_size_cache, "cores", lambda cores=cores: cores)
@@ -240,7 +240,7 @@ def test_another_machine_measures_for_itself(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("batch", [2, 3, 8])
 def test_dependence_on_neighbors_is_seen(tmp_path, batch):
-    sound = keep_toy(Toy(), tmp_path / "sound")
-    mixing = keep_toy(Toy(), tmp_path / "mixing", across=True)
-    assert timing.independent(OpenVinoRunner(compiled(sound, batch)), 16)
-    assert not timing.independent(OpenVinoRunner(compiled(mixing, batch)), 16)
+    sound = store_toy(Toy(), tmp_path / "sound")
+    mixing = store_toy(Toy(), tmp_path / "mixing", across=True)
+    assert timing.is_independent(OpenVinoRunner(compile_model(sound, batch)), 16)
+    assert not timing.is_independent(OpenVinoRunner(compile_model(mixing, batch)), 16)

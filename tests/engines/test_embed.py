@@ -13,12 +13,12 @@ from outliers_bench.engines import openvino_convert, openvino_run
 from outliers_bench.engines.batches import batches
 from outliers_bench.engines.embed import network_embedder
 from outliers_bench.engines.gpu import Gpu
-from outliers_bench.engines.options import Engine, resolve
+from outliers_bench.engines.options import Engine, resolve_kind
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone
-from tests.engines.openvino_toys import Toy, keep_toy
+from tests.engines.openvino_toys import Toy, store_toy
 from tests.toys import digest
 
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
@@ -118,8 +118,8 @@ def test_batches_are_padded_to_one_shape():
 
 def test_auto_is_openvino_where_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr("pathlib.Path.exists", lambda _: False)
-    assert resolve(EngineKind.auto) is EngineKind.openvino
-    assert resolve(EngineKind.keras) is EngineKind.keras
+    assert resolve_kind(EngineKind.auto) is EngineKind.openvino
+    assert resolve_kind(EngineKind.keras) is EngineKind.keras
 
 
 def test_tensorflow_takes_no_more_threads_than_a_container_has_cores(tmp_path):
@@ -232,7 +232,7 @@ def test_a_batch_beyond_the_memory_is_told_by_its_option(tmp_path, monkeypatch):
             return getattr(core, name)
 
     openvino = openvino_run.import_openvino()
-    core, model = openvino.Core(), keep_toy(Toy(), tmp_path)
+    core, model = openvino.Core(), store_toy(Toy(), tmp_path)
     monkeypatch.setattr(openvino, "Core", Full)
     with pytest.raises(BenchError, match=r"engine\.batch_size=8: too many .* memory"):
-        openvino_run.compiled(model, 8)
+        openvino_run.compile_model(model, 8)

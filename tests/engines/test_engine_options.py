@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from outliers_bench.engines import gpu as gpus
+from outliers_bench.engines import detect_gpu as gpus
 from outliers_bench.engines import openvino_run
 from outliers_bench.engines import options as engines
 from outliers_bench.engines.gpu import Gpu
@@ -39,33 +39,33 @@ def test_the_gpu_is_asked_for_once_and_again_when_something_changed(tmp_path, mo
     asked = []
     monkeypatch.setattr(gpus, "_asked", lambda: asked.append(1) or Gpu(True, True))
     monkeypatch.setattr(gpus, "_DEVICES", (str(tmp_path / "gpu"),))
-    assert gpus.gpu(tmp_path) == Gpu(False, False)
+    assert gpus.detect_gpu(tmp_path) == Gpu(False, False)
     assert asked == []
     (tmp_path / "gpu").touch()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     for _ in range(3):
-        assert gpus.gpu(tmp_path) == Gpu(True, True)
+        assert gpus.detect_gpu(tmp_path) == Gpu(True, True)
     assert len(asked) == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    gpus.gpu(tmp_path)
+    gpus.detect_gpu(tmp_path)
     assert len(asked) == 2
     for kept in (tmp_path / "machine").iterdir():
         kept.write_text("{")
-    assert gpus.gpu(tmp_path).found
+    assert gpus.detect_gpu(tmp_path).found
     assert len(asked) == 3
     (tmp_path / "nvidia_cudnn_cu12-9.3.0.dist-info").mkdir()  # CUDA alone is installed
     monkeypatch.syspath_prepend(tmp_path)
-    gpus.gpu(tmp_path)
+    gpus.detect_gpu(tmp_path)
     assert len(asked) == 4
     monkeypatch.setattr(sys, "path", [])  # nothing is called tensorflow
-    assert gpus.gpu(tmp_path).found
+    assert gpus.detect_gpu(tmp_path).found
     assert len(asked) == 5
 
 
 def test_a_container_with_the_second_card_alone_has_a_gpu(monkeypatch):
     monkeypatch.setattr("pathlib.Path.exists", lambda path: str(path) == "/dev/nvidiactl")
     monkeypatch.setattr(gpus, "_asked", lambda: Gpu(True, True))
-    assert gpus.gpu().found
+    assert gpus.detect_gpu().found
 
 
 def test_what_cannot_be_computed_is_refused(monkeypatch):

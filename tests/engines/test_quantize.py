@@ -10,7 +10,7 @@ import pytest
 from outliers_bench.data.decode import decode, resize
 from outliers_bench.engines import quantize
 from outliers_bench.engines.embed import network_embedder
-from outliers_bench.engines.model_cache import keep, place, record
+from outliers_bench.engines.model_cache import model_path, read_record, store_model
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
@@ -21,7 +21,7 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
 from outliers_bench.models.precision import key, make_ready
 from outliers_bench.runtime.meter import Meter
-from tests.engines.openvino_toys import Toy, keep_toy
+from tests.engines.openvino_toys import Toy, store_toy
 from tests.toys import image_set, noise_images
 
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
@@ -36,7 +36,7 @@ def copied(source, target):
 
 def test_quantized_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
     toy = Toy()
-    whole = keep_toy(toy, tmp_path)
+    whole = store_toy(toy, tmp_path)
     sampled_times = []
 
     def write(source, target, images, **_):
@@ -60,7 +60,7 @@ def test_quantized_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
     make_ready(toy, INT8, tmp_path, sample)
     assert sampled_times == [1]
     assert key(toy, INT8, tmp_path) == after
-    quantize.where(toy, tmp_path).with_name("conversion.json").write_text("{")
+    quantize.quantized_path(toy, tmp_path).with_name("conversion.json").write_text("{")
     assert key(toy, INT8, tmp_path) == after  # from the model itself
 
 
@@ -68,7 +68,7 @@ def test_a_fresh_conversion_is_checked_on_a_few_of_the_photos_for_calibration(
     tmp_path, monkeypatch
 ):
     toy, taken, checked = Toy(), [], []
-    whole = keep_toy(toy, tmp_path)
+    whole = store_toy(toy, tmp_path)
 
     def sample():
         taken.append(1)
@@ -116,7 +116,7 @@ def test_a_run_is_confirmed_before_it_quantizes_and_its_time_is_a_stage(tmp_path
     def is_ready(*_):
         return "quantized" in order
 
-    keep_toy(Toy(), tmp_path)
+    store_toy(Toy(), tmp_path)
     monkeypatch.setattr(precision, "is_ready", is_ready)
     monkeypatch.setattr(precision, "make_ready", ready)
     photos = image_set([f"image-{i}" for i in range(3)], reader=noise_images(3))
@@ -133,7 +133,7 @@ def test_a_run_is_confirmed_before_it_quantizes_and_its_time_is_a_stage(tmp_path
 def test_nncf_that_fails_is_one_line_with_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setattr("nncf.quantize", lambda *_, **__: {}["gone"])
     toy = Toy()
-    keep_toy(toy, tmp_path)
+    store_toy(toy, tmp_path)
     told = r"model=toy: NNCF 3\S+ cannot quantize it; use engine\.precision=f32 \(KeyError: 'gone'"
     with pytest.raises(BenchError, match=told):
         make_ready(toy, INT8, tmp_path, lambda: [np.zeros((16, 16, 3), np.uint8)] * 3)
@@ -146,7 +146,7 @@ def test_a_model_that_there_is_no_room_for(tmp_path, error):
         raise error
 
     with pytest.raises(BenchError, match=r"cache\.dir=.*cannot be kept.*(No space|full)"):
-        keep(place({"a": 1}, tmp_path), make)
+        store_model(model_path({"a": 1}, tmp_path), make)
     assert list((tmp_path / "models").iterdir()) == []
 
 
@@ -172,13 +172,13 @@ def test_a_network_that_is_really_quantized_agrees_with_float32(tmp_path, shared
     assert cosines.min() > 0.7
     unlike = precision_costs._cosines(whole, np.roll(lower, 1, axis=0))
     assert cosines.mean() > unlike.mean() + 0.1
-    made = record(quantize.where(network, tmp_path))
+    made = read_record(quantize.quantized_path(network, tmp_path))
     assert made["calibrated_on"] == 24
     assert key(network, INT8, tmp_path)["quantized"] == made["quantized"] != "none"
 
 
 def test_a_kept_model_needs_neither_tensorflow_nor_keras(tmp_path):
-    keep_toy(Toy(), tmp_path)
+    store_toy(Toy(), tmp_path)
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"
         "from outliers_bench.engines.options import Engine\n"

@@ -72,19 +72,19 @@ def test_relevance_is_equality_of_labels():
 
 def test_the_part_that_is_tuned_on_is_of_train_alone_and_apart_from_what_members_learn_on():
     train = image_set([f"t{i}" for i in range(100)], labels(100, 3))
-    split = Ensemble(tune_on=30).validation_split(train, "toy")
+    split = Ensemble(tune_images=30).validation_split(train, "toy")
     held = set(split.query.digests) | set(split.gallery.digests)
     assert 24 <= len(held) <= 36
     assert not held & set(split.train.digests)
     assert held | set(split.train.digests) == set(train.digests)
-    half = Ensemble(tune_on=1000).validation_split(train, "toy")
+    half = Ensemble(tune_images=1000).validation_split(train, "toy")
     assert 45 <= len(half.train) <= 55, "never more than half"
 
 
 @pytest.mark.parametrize("each", [2, 3, 5])
 def test_many_small_classes_are_not_all_held_out(each):
     train = image_set([f"t{i}" for i in range(400 * each)], labels(400 * each, 400), range(400))
-    split = Ensemble(tune_on=100).validation_split(train, "toy")
+    split = Ensemble(tune_images=100).validation_split(train, "toy")
     assert len(split.query) + len(split.gallery) <= 100
     assert len(split.train) == 400 * each - len(split.query) - len(split.gallery)
     assert set(split.query.labels.tolist()) == set(split.gallery.labels.tolist())

@@ -20,7 +20,7 @@ from outliers_bench.keypoints.detect import KeypointDetector
 from outliers_bench.keypoints.options import KeypointOptions
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
-from outliers_bench.models.views import Crop, View
+from outliers_bench.models.tta import Crop, View
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.training.dataset import KeptPixels
 from outliers_bench.training.frozen_backbone import FrozenBody

@@ -71,7 +71,7 @@ def test_another_choice_is_another_space():
     ]
     spaces = [tuple(KeypointDetector(option).space().items()) for option in options]
     assert len(set(spaces)) == 4
-    plain = KeypointDetector(KeypointOptions(root=False)).space()
+    plain = KeypointDetector(KeypointOptions(rootsift=False)).space()
     assert tuple(plain.items()) == spaces[0]  # RootSIFT is made of the same
 
 

@@ -67,7 +67,7 @@ def twin(kind, query, gallery, options):
         clear = unit - row[j] < options.ratio**kind.power * (unit - second)
         if row[j] <= 0 or not (clear or options.ratio == 1):
             continue
-        if options.mutual and np.argmax(s[:, j]) != i:
+        if options.cross_check and np.argmax(s[:, j]) != i:
             continue
         if j not in taken or row[j] > s[taken[j], j]:
             taken[j] = i
@@ -124,12 +124,14 @@ def test_mutual_asks_the_gallery_keypoint_too():
     # 0 deg is clearly nearest to 30; but 30's nearest is 40, which fails its own test.
     query, gallery = angles(0, 40), angles(30, 51)
     either, _ = match_pair(query, gallery, options=MatchOptions(ratio=0.8), power=2)
-    mutual, _ = match_pair(query, gallery, options=MatchOptions(ratio=0.8, mutual=True), power=2)
+    mutual, _ = match_pair(
+        query, gallery, options=MatchOptions(ratio=0.8, cross_check=True), power=2
+    )
     assert either.tolist() == [[0, 0]]
     assert mutual.tolist() == []
 
 
-@pytest.mark.parametrize("options", [MatchOptions(), MatchOptions(ratio=1, mutual=True)])
+@pytest.mark.parametrize("options", [MatchOptions(), MatchOptions(ratio=1, cross_check=True)])
 def test_no_keypoints_and_one(options):
     none, one, opposite = angles()[:0], angles(10), -angles(10)
     none = none.reshape(0, 2)
@@ -171,7 +173,7 @@ def test_flat_patches_match_nothing():
 @pytest.mark.parametrize("mutual", [False, True])
 @pytest.mark.parametrize("ratio", [0.7, 0.8, 0.95, 1])
 def test_like_the_twin(kind, ratio, mutual):
-    options = MatchOptions(ratio=ratio, mutual=mutual)
+    options = MatchOptions(ratio=ratio, cross_check=mutual)
     queries = images(kind, [0, 1, 2, 17, 40], seed=2)
     gallery = images(kind, [25, 0, 1, 2, 3, 11, 9, 10, 60, 1, 33], seed=3)
     gallery.append(gallery[0])
@@ -259,7 +261,7 @@ def test_keeps_the_best():
 def test_remembers_what_a_pair_alone_gives(kind, mutual, monkeypatch):
     """As pairs of the best images, in the order that the geometry is looked for in."""
     monkeypatch.setattr(tables, "BLOCK_BYTES", 40_000)  # several blocks, so that some drop out
-    options = MatchOptions(mutual=mutual)
+    options = MatchOptions(cross_check=mutual)
     queries = images(kind, [20, 0, 35], seed=1)
     gallery = images(kind, [30, 5, 0, 18, 40, 25, 33, 12], seed=2)
     order = np.random.default_rng(3).permutation(8)

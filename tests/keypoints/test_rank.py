@@ -116,7 +116,7 @@ def test_without_verification_the_score_is_the_number_of_matches(rng):
 def test_too_few_inliers_count_as_none(rng):
     query = photo(rng)
     gallery = [view(rng, query, 7, right=7), view(rng, query, 20, right=6)]
-    few = MatchOptions(verify=Verify.similarity, threshold=1, min_inliers=6)
+    few = MatchOptions(verify=Verify.similarity, reproj_threshold=1, min_inliers=6)
     assert ranked([query], gallery, few).indices[0].tolist() == [0, 1]
     few.min_inliers = 7
     got = ranked([query], gallery, few)
@@ -140,7 +140,10 @@ def test_like_one_pair_after_the_other(many, verify):
                 vectors, SIFT.vectors(other.descriptors), options=options, power=2
             )
             agree, _ = inliers(
-                query.points[pairs[:, 0]], other.points[pairs[:, 1]], verify, options.threshold
+                query.points[pairs[:, 0]],
+                other.points[pairs[:, 1]],
+                verify,
+                options.reproj_threshold,
             )
             count = agree.sum() if agree.sum() >= 5 else 0
             fraction = (score - count) * (len(query) + 1)

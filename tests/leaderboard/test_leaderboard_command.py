@@ -53,7 +53,7 @@ def test_mistakes_are_named(uri, runs, tmp_path, capsys):
         assert said.startswith("error: ")
         assert said.count("\n") == 1
         assert wrong.partition("=")[2] in said
-    for address in ("ftp://x", "http://", "http://[", ""):
+    for address in ("ftp://x", "http://", "http://["):
         assert run(["uri=sqlite:///nowhere.db", f"ui={address}"]) == 2
         assert "no web address" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

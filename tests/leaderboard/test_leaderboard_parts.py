@@ -24,7 +24,13 @@ from outliers_bench.leaderboard.write import write_boards
 
 
 def row(rank, *, run_id=None, metrics=None, tags=None, **method):
-    told = {"model": "m", "variant": "8px", "pca": "none", "index": "exact", "metric": "cosine"}
+    told = {
+        "model": "m",
+        "variant": "8px",
+        "reduction": "none",
+        "index": "exact",
+        "similarity": "cosine",
+    }
     name = run_id or f"run{rank}"
     return Row(
         rank, name, name, "one", {**told, "rerank": "", **method}, metrics or {}, tags=tags or {}
@@ -73,7 +79,7 @@ def test_a_plot_names_the_front_and_titles_every_dot():
     rows = [
         row(
             n,
-            pca=str(n),
+            reduction=str(n),
             metrics={"hit_at_1": 1 - n / 10, "index_bytes": 4000.0 / n, "dimensions": 1},
         )
         for n in range(1, 6)
@@ -189,7 +195,7 @@ def test_a_page_is_written_without_the_heavy_libraries():
 
 
 def test_labels_say_what_differs():
-    assert short_labels([row(1, pca="64"), row(2, index="annoy")]) == [
+    assert short_labels([row(1, reduction="64"), row(2, index="annoy")]) == [
         "PCA 64 · exact",
         "no PCA · annoy",
     ]

@@ -359,7 +359,13 @@ def config_of(root, cache):
 def test_a_run_tells_both_scores(ready, made, tmp_path, monkeypatch, capsys):
     """The real command; and `error` refuses before any work."""
     shutil.copyfile(made, tmp_path / "mlflow.db")
-    options = ["data=prepared", f"data.root={ready}", "model=pixels", "k=[1,3]", "pictures.depth=3"]
+    options = [
+        "data=prepared",
+        f"data.root={ready}",
+        "model=pixels",
+        "k=[1,3]",
+        "contact_sheets.depth=3",
+    ]
     env = {"OUTLIERS_BENCH_CACHE": str(tmp_path / "cache")}
     done = bench(*options, cwd=tmp_path, **env)
     assert done.code == 0, done.err
@@ -411,7 +417,7 @@ def test_planted_copies_of_real_photos_are_found(seed, shared, tmp_path):
         image = resized(image, random.uniform(0.5, 1.5))
         cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(60, 91))])
 
-    options = ["data=prepared", f"data.root={root}", "model=pixels", "pictures.queries=0"]
+    options = ["data=prepared", f"data.root={root}", "model=pixels", "contact_sheets.queries=0"]
     done = bench(*options, cwd=tmp_path, OUTLIERS_BENCH_CACHE=str(tmp_path / "cache"))
     assert done.code == 0, done.err
     (table,) = tmp_path.glob("mlartifacts/planted/*/artifacts/leaks.csv")

@@ -152,8 +152,8 @@ def test_a_reranking_is_refused_and_what_is_idle_is_told(tmp_path, caplog):
 
 
 def test_views_are_refused(tmp_path):
-    viewed = composed(f"cache.dir={tmp_path}", "model.views.flip=true")
-    with pytest.raises(BenchError, match=r"model\.rank_by=class_scores .*model\.views") as caught:
+    viewed = composed(f"cache.dir={tmp_path}", "model.tta.flip=true")
+    with pytest.raises(BenchError, match=r"model\.rank_by=class_scores .*model\.tta") as caught:
         ClassScores(viewed, viewed.model, Meter()).check(labeled())
     assert "\n" not in str(caught.value)
 

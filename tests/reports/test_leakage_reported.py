@@ -83,12 +83,12 @@ def test_every_number_stands_in_mlflow_under_a_legal_name():
         assert metrics[f"without_leaks/{name}"] == metrics[name] == value
     assert metrics["ci95/without_leaks/hit_at_1_low"] == 0.125
     assert metrics["ci95/without_leaks/hit_at_1_high"] == 0.75
-    assert {name: n for name, n in metrics.items() if name.startswith("leaks_")} == {
+    assert {name: n for name, n in metrics.items() if name.startswith(("leaks_", "images_not"))} == {
         "leaks_exact": 0,
         "leaks_near": 1,
         "leaks_query_gallery": 1,
         "leaks_two_labels": 1,
-        "leaks_unjudged": 5,
+        "images_not_compared": 5,
     }
     assert all(re.fullmatch(r"[\w\-. /]+", name) for name in metrics)
     ((heading, told),) = readable.audit(result)
@@ -109,7 +109,9 @@ def row(rank, model, hit, beside):
     if beside is not None:
         metrics |= {"without_leaks/hit_at_1": beside}
         metrics |= {f"ci95/without_leaks/hit_at_1_{end}": beside for end in ("low", "high")}
-    method = dict.fromkeys(("variant", "pca", "index", "metric", "rerank"), "") | {"model": model}
+    method = dict.fromkeys(("variant", "reduction", "index", "similarity", "rerank"), "") | {
+        "model": model
+    }
     return Row(rank, model, model, "one", method, metrics)
 
 

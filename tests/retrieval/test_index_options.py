@@ -15,7 +15,7 @@ from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
-from outliers_bench.retrieval.indexes.index import Metric, completed
+from outliers_bench.retrieval.indexes.index import Metric, fill_missing
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from tests.toys import BARE
 
@@ -62,13 +62,13 @@ def test_labels_tell_what_is_unusual():
         (FaissHnsw(ef_construction=0), r"index\.ef_construction=0: "),
         (FaissHnsw(ef_search=0), r"index\.ef_search=0: "),
         (FaissHnsw(build_threads=0), r"index\.build_threads=0: "),
-        (FaissIvfPq(lists=0), r"index\.lists=0: "),
-        (FaissIvfPq(probes=0), r"index\.probes=0: "),
+        (FaissIvfPq(nlist=0), r"index\.nlist=0: "),
+        (FaissIvfPq(nprobe=0), r"index\.nprobe=0: "),
         (FaissIvfPq(subquantizers=0), r"index\.subquantizers=0: "),
-        (FaissIvfPq(bits=0), r"index\.bits=0: from 1 to 12"),
-        (FaissIvfPq(bits=13), r"index\.bits=13: from 1 to 12"),
+        (FaissIvfPq(nbits=0), r"index\.nbits=0: from 1 to 12"),
+        (FaissIvfPq(nbits=13), r"index\.nbits=13: from 1 to 12"),
         (FaissIvfPq(build_threads=-1), r"index\.build_threads=-1: "),
-        pytest.param(Annoy(trees=0), r"index\.trees=0: ", marks=needs_annoy),
+        pytest.param(Annoy(n_trees=0), r"index\.n_trees=0: ", marks=needs_annoy),
         pytest.param(Annoy(search_k=0), r"index\.search_k=0: ", marks=needs_annoy),
         pytest.param(Annoy(random_seed=-1), r"index\.random_seed=-1: from 0", marks=needs_annoy),
     ],
@@ -88,9 +88,9 @@ def test_without_annoy_it_is_told_how_to_get_it(monkeypatch):
 
 def test_more_bits_are_nearer_the_truth():
     gallery = vectors(2**10 + 5)
-    options = {"lists": 4, "probes": 4, "subquantizers": 12, "metric": Metric.euclidean}
+    options = {"nlist": 4, "nprobe": 4, "subquantizers": 12, "metric": Metric.euclidean}
     one, four, ten = (
-        -FaissIvfPq(**options, bits=bits).build(gallery).search(gallery[:50], 1)[1].mean()
+        -FaissIvfPq(**options, nbits=bits).build(gallery).search(gallery[:50], 1)[1].mean()
         for bits in (1, 4, 10)
     )
     assert one > 1
@@ -101,7 +101,7 @@ def test_more_bits_are_nearer_the_truth():
 @pytest.mark.parametrize("metric", Metric)
 def test_a_subquantizers_that_does_not_divide_the_dimensions(metric):
     queries, gallery = vectors(20, seed=1), vectors(400)
-    index = FaissIvfPq(metric=metric, lists=1, subquantizers=7)
+    index = FaissIvfPq(metric=metric, nlist=1, subquantizers=7)
     padded = np.pad(gallery, ((0, 0), (0, 2))), np.pad(queries, ((0, 0), (0, 2)))
     positions, scores = index.build(gallery).search(queries, 9)
     same = index.build(padded[0]).search(padded[1], 9)
@@ -114,17 +114,17 @@ def test_a_subquantizers_that_does_not_divide_the_dimensions(metric):
 
 
 def test_a_gallery_too_small_for_its_codes_is_told(caplog):
-    index = FaissIvfPq(lists=100, subquantizers=4)
+    index = FaissIvfPq(nlist=100, subquantizers=4)
     with caplog.at_level(logging.WARNING):
         index.build(vectors(40))
     assert [record.getMessage() for record in caplog.records] == [
-        "index.lists=100 is more than a gallery of 40 can teach; taken as 40",
-        "index.bits=8 is more than a gallery of 40 can teach; taken as 5",
+        "index.nlist=100 is more than a gallery of 40 can teach; taken as 40",
+        "index.nbits=8 is more than a gallery of 40 can teach; taken as 5",
     ]
 
 
 def test_lists_by_the_size_of_the_gallery(caplog):
-    def lists(n):
+    def nlist(n):
         return FaissIvfPq()._affordable(n)[0]
 
     assert [lists(n) for n in (1, 300, 1455, 40_000, 250_000)] == [1, 7, 37, 800, 2000]
@@ -170,7 +170,7 @@ def test_what_was_not_found_follows_by_position_below_the_found():
     scores = np.array(
         [[3, -2, lost, lost], [4, 3, 2, 1], [lost] * 4, [lost, lost, 1, lost]], np.float32
     )
-    filled, finite = completed(positions, scores)
+    filled, finite = fill_missing(positions, scores)
     assert filled.tolist() == [[5, 1, 0, 2], [0, 1, 2, 3], [0, 1, 2, 3], [2, 0, 1, 3]]
     assert finite[0, :2].tolist() == [3, -2]
     assert finite[0, 2] == finite[0, 3] < -2
@@ -183,7 +183,7 @@ def test_what_was_not_found_follows_by_position_below_the_found():
 def test_more_probes_find_more():
     gallery = vectors(400)
     found = [
-        FaissIvfPq(metric=Metric.euclidean, subquantizers=12, lists=10, probes=probes)
+        FaissIvfPq(metric=Metric.euclidean, subquantizers=12, nlist=10, nprobe=probes)
         .build(gallery)
         .search(vectors(30, seed=1), 100)[1]
         for probes in (1, 10)
@@ -196,7 +196,7 @@ def test_more_probes_find_more():
 def test_annoys_trees_are_those_of_the_seed():
     gallery, queries = vectors(400), vectors(30, seed=1)
     one, same, other = (
-        Annoy(trees=1, search_k=1, random_seed=seed).build(gallery).search(queries, 5)[0]
+        Annoy(n_trees=1, search_k=1, random_seed=seed).build(gallery).search(queries, 5)[0]
         for seed in (4, 4, 5)
     )
     assert np.array_equal(one, same)

@@ -73,7 +73,7 @@ def test_leave_one_out():
 
 
 def test_leave_one_out_of_some_queries(monkeypatch):
-    monkeypatch.setattr("outliers_bench.retrieval.recall.MOST_QUERIES", 4)
+    monkeypatch.setattr("outliers_bench.retrieval.recall.MAX_QUERIES", 4)
     items = on_a_line(*range(12))
     search = search_of(items, missing(0, metric=Metric.euclidean), leave_one_out=True)
     assert recall_at_10(search, items) == pytest.approx((1 + 0.9 + 1 + 1) / 4), "0, 3, 6, 9"
@@ -105,7 +105,7 @@ def test_it_is_that_of_the_ranking_which_may_be_deeper():
 
 def test_it_is_that_of_the_gallery_that_was_searched():
     search = search_of(on_a_line(*range(1, 21)), missing(19, 14))
-    search.over(on_a_line(*range(20, 0, -1)))  # of which positions 0 to 9 are the nearest
+    search.with_gallery(on_a_line(*range(20, 0, -1)))  # of which positions 0 to 9 are the nearest
     assert recall_at_10(search, on_a_line(1)) == 1
 
 

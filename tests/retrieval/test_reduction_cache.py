@@ -107,7 +107,7 @@ def test_all_numbers_of_components_share_one_decomposition(fit, decompositions):
 @pytest.mark.parametrize("wide", [False, True], ids=["tall", "wide"])
 @pytest.mark.parametrize("limit", [1 << 23, 0], ids=["shared", "each its own"])
 def test_it_does_not_matter_which_number_was_asked_first(tmp_path, monkeypatch, wide, limit):
-    monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MOST_VALUES", limit)
+    monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MAX_VALUES", limit)
     part = PART.take(range(5)) if wide else PART
     pcas = [pca for pca in PCAS if pca.n <= 5] if wide else PCAS
     forward, backward = Fits(tmp_path / "forward"), Fits(tmp_path / "backward")
@@ -123,7 +123,7 @@ def test_it_does_not_matter_which_number_was_asked_first(tmp_path, monkeypatch, 
 def test_where_all_components_are_too_large_each_number_has_its_own(
     fit, decompositions, monkeypatch
 ):
-    monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MOST_VALUES", 35)
+    monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MAX_VALUES", 35)
     for pca in PCAS * 2:
         fit(pca)
     assert [n for _, n in decompositions] == [2, 6, 4]

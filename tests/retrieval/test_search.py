@@ -5,13 +5,13 @@ import tracemalloc
 import faiss
 import numpy as np
 import pytest
+from outliers_bench.retrieval.indexes.n_trees import KdTree
 
 from outliers_bench.retrieval import search as searches
 from outliers_bench.retrieval.indexes import faiss_index
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.retrieval.ties import sort_with_ties
@@ -85,7 +85,7 @@ def test_the_gallery_in_its_own_order_is_there_for_those_who_ask():
     gallery, order = GALLERY[:50], np.argsort(ORDER[:50])
     for index in (Exact(), FaissHnsw()):
         search = GallerySearch(gallery, index=index, order=order)
-        assert np.array_equal(search.gallery[order], search.ordered)
+        assert np.array_equal(search.gallery[order], search.tie_ordered)
         assert np.array_equal(search.items(np.array([7, 7, 3])), search.gallery[[7, 7, 3]])
 
 

@@ -21,14 +21,14 @@ SIFT, VLAD = "'sift max_keypoints=60 longest_side=128'", "'sift_vlad words=8 max
 PLAIN = ("model=pixels", "model.image_size=16")
 CNN = ("image_size=22", "epochs=2", "batch_size=4", "validation=0")
 NETWORK = ("model=cnn_scratch", *(f"model.{option}" for option in CNN))
-FAST = {"pixels, pca": (*PLAIN, "pca.n=5", "l2.before=true")}
+FAST = {"pixels, pca": (*PLAIN, "pca.n=5", "l2.before_reduction=true")}
 SLOW = {
     "sift": ("model=sift", *SMALL),
     "hnsw": (*PLAIN, "index=faiss_hnsw", "index.metric=euclidean"),
     "projection": (*PLAIN, "reduce=random_projection", "reduce.n=9"),
     "k_reciprocal": (*PLAIN, "rerank=k_reciprocal", "rerank.k1=3"),
-    "ivfpq": (*PLAIN, "index=faiss_ivfpq", "index.lists=2", "index.bits=2"),
-    "sq8": (*PLAIN, "index=faiss_sq8", "index.metric=inner_product", "l2.after=true"),
+    "ivfpq": (*PLAIN, "index=faiss_ivfpq", "index.nlist=2", "index.nbits=2"),
+    "sq8": (*PLAIN, "index=faiss_sq8", "index.metric=inner_product", "l2.after_reduction=true"),
     "kd_tree": (*PLAIN, "index=kd_tree", "index.metric=euclidean"),
     "ball_tree": (*PLAIN, "index=ball_tree", "index.metric=euclidean"),
     "whitening": (*PLAIN, "reduce=learned_whitening", "reduce.n=4"),
@@ -37,7 +37,7 @@ SLOW = {
     "diffusion": (*PLAIN, "rerank=diffusion", "rerank.k=4", "rerank.kq=3"),
     "filtering": (*PLAIN, "rerank=collaborative_filtering", "rerank.k=3"),
     "spatial": (*PLAIN, "rerank=spatial", "rerank.shortlist=4", "rerank.max_keypoints=60"),
-    "views": (*PLAIN, "model.views.flip=true", "model.views.crops=five"),
+    "views": (*PLAIN, "model.tta.flip=true", "model.tta.crops=five"),
     "sift unverified": ("model=sift", "model.verify=none", *SMALL),
     "vlad": ("model=sift_vlad", "model.words=8", "pca.n=4", *SMALL),
     "concatenated": ("model=ensemble", f"model.members=[{PIXELS},{VLAD}]", "pca.n=6"),

@@ -18,7 +18,13 @@ from outliers_bench.tracking.params import as_mapping
 from tests.toys import toy_split
 
 PIXELS = "'pixels image_size=16'"
-PLAIN = ("model=pixels", "index=faiss_hnsw", "pca.n=5", "pca.whiten=true", "l2.after=true")
+PLAIN = (
+    "model=pixels",
+    "index=faiss_hnsw",
+    "pca.n=5",
+    "pca.whiten=true",
+    "l2.after_reduction=true",
+)
 
 
 @cache  # composing takes longer than all else here
@@ -76,7 +82,7 @@ def test_gives_the_config_that_was_recorded(overrides):
 
 def test_an_option_that_did_not_exist_yet_has_its_default():
     values = as_mapping(composed(*PLAIN))
-    del values["index"]["ef_search"], values["model"]["views"], values["objective"]
+    del values["index"]["ef_search"], values["model"]["tta"], values["objective"]
     assert config_of(values) == composed(*PLAIN)
 
 

@@ -30,7 +30,7 @@ def no_leaderboard(request, monkeypatch):
 def child(uri, parent, *, seed, model):
     split = make_split("swept")
     config = make_config(uri, name="swept", model=model)
-    config.pictures.queries = 0
+    config.contact_sheets.queries = 0
     with start_run(config, split, identity=model, parent=parent) as recording:
         result = make_result(split, seed=seed)
         log_result(recording, result, config)

@@ -26,7 +26,7 @@ from outliers_bench.tracking.store import open_client
 from tests.cli import bench, in_process
 from tests.counting import counted
 
-DATA = ("data=synthetic", "data.size=16", "k=[1,3]", "model=pixels", "pictures.queries=0")
+DATA = ("data=synthetic", "data.size=16", "k=[1,3]", "model=pixels", "contact_sheets.queries=0")
 TWELVE = (*DATA, "model.image_size=6,8", "pca.n=null,3,5", "index=exact,kd_tree")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 

@@ -18,7 +18,7 @@ from tests.training_toys import same_weights
 pytestmark = pytest.mark.slow
 
 DATA = ("data=synthetic", "data.classes=4", "data.individuals=5", "data.images=20", "data.size=48")
-QUIET = ("pictures.queries=0", "k=[1]")
+QUIET = ("contact_sheets.queries=0", "k=[1]")
 NETWORKS = {
     "cnn_scratch": ("model=cnn_scratch", "model.image_size=48", "model.batch_size=16"),
     "transfer": (

@@ -11,7 +11,7 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.models.pooling import Pooling
-from outliers_bench.models.views import Views
+from outliers_bench.models.tta import Tta
 from outliers_bench.training.augment import Augment, OriginalAugment
 from outliers_bench.training.base import Layer, RankBy
 from outliers_bench.training.models import CnnScratch, Transfer
@@ -41,7 +41,10 @@ WRONG = {
     "momentum": ({"momentum": -0.1}, r"model\.momentum=-0\.1"),
     "decay": ({"weight_decay": math.nan}, r"model\.weight_decay=nan"),
     "seed": ({"random_seed": -1}, r"model\.random_seed=-1"),
-    "scales": ({"views": Views(scales=[1.0, 2.0])}, r"model\.views\.scales=\[1\.0, 2\.0\]"),
+    "scales": (
+        {"tta": Tta(scales=[1.0, 2.0])},
+        r"model\.tta\.scales=\[1\.0, 2\.0\]",
+    ),
     "imagenet": ({"weights": "imagenet"}, r"model\.weights=imagenet: .*cnn_scratch|no such file"),
     "no file": ({"weights": "nowhere.keras"}, r"model\.weights=nowhere\.keras: .*no such file"),
 }
@@ -137,7 +140,7 @@ def test_what_decides_the_weights_is_in_the_recipe_and_what_does_not_is_not():
         cnn(resume=False),
         cnn(embedding=Layer.penultimate),
         cnn(rank_by=RankBy.class_scores),
-        cnn(views=Views(flip=True)),
+        cnn(tta=Tta(flip=True)),
     ):
         assert same.recipe() == plain
     others = [cnn(epochs=6), cnn(label_smoothing=0.1), cnn(random_seed=1), cnn(deterministic=True)]
@@ -188,7 +191,7 @@ def test_tables_tell_trainings_apart():
         cnn(lr_schedule=OriginalSchedule()),
         cnn(augment=OriginalAugment()),
         cnn(loss=Loss.arcface),
-        cnn(views=Views(flip=True)),
+        cnn(tta=Tta(flip=True)),
         cnn(learning_rate=0.01),
         transfer(),
         transfer(hidden=9),

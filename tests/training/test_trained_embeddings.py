@@ -10,7 +10,7 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
 from outliers_bench.models.pooling import Pooling
-from outliers_bench.models.views import Crops, Views
+from outliers_bench.models.tta import Crops, Tta
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.training import embeddings as vectors_module
 from outliers_bench.training.augment import OriginalAugment
@@ -143,7 +143,7 @@ def test_how_a_network_is_used_trains_none_anew(first, refusing):
         pixels(memory_gb=1.0),
         pixels(resume=False),
         pixels(embedding=Layer.penultimate),
-        pixels(embedding=Layer.backbone, views=Views(flip=True)),
+        pixels(embedding=Layer.backbone, tta=Tta(flip=True)),
     ):
         made, watch, _, toy = learned(option, cache)
         assert [found.folder for found in watch.networks] == [network.folder]
@@ -403,11 +403,11 @@ def test_a_network_of_other_options_is_refused_with_those_to_give(other, expecte
 def test_crops_of_a_network_from_pixels_are_those_of_its_file(first):
     """They are cut from larger photos than it was trained on."""
     cache, _, network, _, _ = first
-    views = Views(crops=Crops.five)
-    made, _, _, toy = learned(pixels(views=views), cache)
+    views = Tta(crops=Crops.five)
+    made, _, _, toy = learned(pixels(tta=views), cache)
     crops = made.load(toy.images)
     again, watch, _, _ = learned(
-        pixels(views=views, weights=str(network.folder / "model.keras")), cache.parent / "crops"
+        pixels(tta=views, weights=str(network.folder / "model.keras")), cache.parent / "crops"
     )
     assert not watch.networks
     assert np.array_equal(again.load(toy.images), crops)

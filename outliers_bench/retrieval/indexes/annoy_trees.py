@@ -16,13 +16,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
-from outliers_bench.retrieval.indexes.index import COUNTABLE, Index, Metric, completed, within
+from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
+from outliers_bench.retrieval.indexes.index import MAX_C_INT, Index, Metric, fill_missing, check_range
 from outliers_bench.runtime.invocation import install
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
-MOST_TREES = 100_000
+MAX_TREES = 100_000
 _THEIR_NAMES: dict[Metric, Literal["angular", "euclidean", "dot"]] = {
     Metric.cosine: "angular",
     Metric.euclidean: "euclidean",
@@ -38,11 +38,11 @@ class Annoy(Index):
 
     Parameters
     ----------
-    trees : int
+    n_trees : int
         More find more, and take more memory.
     search_k : int or None
         Vectors that a query is compared with at most; None takes the number of results times
-        `trees`.
+        `n_trees`.
     random_seed : int
         Decides the trees.
 
@@ -52,13 +52,13 @@ class Annoy(Index):
     """
 
     name: str = "annoy"
-    trees: int = 50
+    n_trees: int = 50
     search_k: int | None = None
     random_seed: int = 0
 
     exact: ClassVar[bool] = False
-    kept: ClassVar[bool] = True
-    searching: ClassVar[tuple[str, ...]] = ("search_k",)
+    is_cached: ClassVar[bool] = True
+    search_options: ClassVar[tuple[str, ...]] = ("search_k",)
 
     @property
     def library(self) -> str:
@@ -78,8 +78,8 @@ class Annoy(Index):
                 f"index=annoy: the package annoy is installed and cannot be imported ({error}); "
                 "python -m pip install --force-reinstall annoy"
             ) from error
-        within(1, MOST_TREES, trees=self.trees)
-        within(1, COUNTABLE, search_k=self.search_k)
+        check_range(1, MAX_TREES, n_trees=self.n_trees)
+        check_range(1, MAX_C_INT, search_k=self.search_k)
         if not 0 <= self.random_seed < 2**32:
             raise BenchError(f"index.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
 
@@ -89,12 +89,12 @@ class Annoy(Index):
         trees.set_seed(self.random_seed % 2**31)  # annoy takes a C int
         for position, vector in enumerate(gallery):
             trees.add_item(position, vector)
-        trees.build(self.trees, n_jobs=1)
+        trees.build(self.n_trees, n_jobs=1)
         return AnnoySearcher(trees, self)
 
     def load(self, path: Path) -> AnnoySearcher:
         """Read what a searcher of this index has saved; see `Index.load`."""
-        with unsealed(path, self.said) as file, TemporaryDirectory() as folder:
+        with open_for_reading(path, self.header) as file, TemporaryDirectory() as folder:
             trees = self._empty(int(file.readline()))
             nodes = Path(folder) / "nodes"  # annoy reads whole files only
             with nodes.open("wb") as copy:
@@ -115,7 +115,7 @@ class AnnoySearcher:
 
     Parameters
     ----------
-    trees : annoy.AnnoyIndex
+    n_trees : annoy.AnnoyIndex
     index : Annoy
         The options.
     """
@@ -154,11 +154,11 @@ class AnnoySearcher:
 
         with ThreadPoolExecutor(cores()) as pool:  # annoy lets go of the interpreter's lock
             list(pool.map(one, range(len(queries))))
-        return completed(positions, self._scores(values))
+        return fill_missing(positions, self._scores(values))
 
     def save(self, path: Path) -> None:
         """Write to one file, which `Annoy.load` reads."""
-        with sealed(path, self._index.said) as file:
+        with open_for_writing(path, self._index.header) as file:
             file.write(f"{self._trees.f}\n".encode())
             file.write(memoryview(self.nodes))
 

@@ -45,9 +45,9 @@ def build_or_load(
         start = time.perf_counter()
         gallery = load()
         seconds_before = time.perf_counter() - start
-    if index.kept and cache is not None:
+    if index.is_cached and cache is not None:
         kind = type(index).__name__.lower()  # and not its name, which may be anything
-        path = cache / "indexes" / f"{kind}-{digest_of(index.building, gallery)}"
+        path = cache / "indexes" / f"{kind}-{digest_of(index.build_key, gallery)}"
         seconds = _build_seconds(path)
         # Not there, or damaged: built anew.
         with suppress(OSError, ValueError):

@@ -14,7 +14,7 @@ _DIGEST_BYTES = 16
 _CHUNK = 1 << 20
 
 
-class Sealing:
+class ChecksumWriter:
     """Writes to a file and digests what goes by."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -32,19 +32,19 @@ class Sealing:
 
 
 @contextmanager
-def sealed(path: Path, said: Mapping[str, str]) -> Iterator[Sealing]:
+def open_for_writing(path: Path, said: Mapping[str, str]) -> Iterator[ChecksumWriter]:
     """A file to write to, sealed when the block ends well.
 
     Parameters
     ----------
     path : Path
         What is there is overwritten.
-    said : mapping of str to str
-        What the file is of; `unsealed` wants the same.
+    header : mapping of str to str
+        What the file is of; `open_for_reading` wants the same.
     """
     with path.open("wb") as file:
         file.write(_MAGIC + bytes(_DIGEST_BYTES))
-        sealing = Sealing(file)
+        sealing = ChecksumWriter(file)
         sealing.write(_line(said))
         yield sealing
         file.seek(len(_MAGIC))
@@ -52,7 +52,7 @@ def sealed(path: Path, said: Mapping[str, str]) -> Iterator[Sealing]:
 
 
 @contextmanager
-def unsealed(path: Path, said: Mapping[str, str]) -> Iterator[IO[bytes]]:
+def open_for_reading(path: Path, said: Mapping[str, str]) -> Iterator[IO[bytes]]:
     """A sealed file, to be read from where its content begins.
 
     Libraries trust what they read, and may crash over a file that is damaged. So they get none.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
+from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
 from outliers_bench.retrieval.indexes.faiss_index import FaissIndex, limit_threads
-from outliers_bench.retrieval.indexes.index import completed
+from outliers_bench.retrieval.indexes.index import fill_missing
 from outliers_bench.types import FloatArray, IntArray
 
 
@@ -30,7 +30,7 @@ class Exact(FaissIndex):
 
     def load(self, path: Path) -> ExactSearcher:
         """Read the vectors that were saved; see `Index.load`."""
-        with unsealed(path, self.said) as file:
+        with open_for_reading(path, self.header) as file:
             gallery: FloatArray = np.load(file, allow_pickle=False)
         return ExactSearcher(gallery, self)
 
@@ -63,9 +63,9 @@ class ExactSearcher:
         metric = self._options.faiss_metric
         depth = min(depth, len(self._gallery))
         scores, positions = faiss.knn(queries, self._gallery, depth, metric)
-        return completed(positions, -scores if metric == faiss.METRIC_L2 else scores)
+        return fill_missing(positions, -scores if metric == faiss.METRIC_L2 else scores)
 
     def save(self, path: Path) -> None:
         """Write the vectors to one file, which `Exact.load` reads."""
-        with sealed(path, self._options.said) as file:
+        with open_for_writing(path, self._options.header) as file:
             np.save(file, self._gallery, allow_pickle=False)

@@ -11,12 +11,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
-from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher, completed
+from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
+from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher, fill_missing
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
-MOST_THREADS = 4096
+MAX_THREADS = 4096
 
 
 @dataclass
@@ -40,24 +40,24 @@ class FaissIndex(Index):
 
     def build(self, gallery: FloatArray) -> Searcher:
         """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
-        return self._searcher(self._built(np.ascontiguousarray(gallery)))
+        return self._wrap(self._build_index(np.ascontiguousarray(gallery)))
 
     def load(self, path: Path) -> Searcher:
         """Read what a searcher of this index has saved; see `Index.load`."""
-        with unsealed(path, self.said) as file:
+        with open_for_reading(path, self.header) as file:
             try:
                 built = _read(file)
             except RuntimeError as error:
                 raise ValueError(f"{path} cannot be read by {self.library}: {error}") from error
-        return self._searcher(built)
+        return self._wrap(built)
 
-    def _built(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
+    def _build_index(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
         """Build faiss' own index."""
         raise NotImplementedError
 
-    def _searcher(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
+    def _wrap(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
         """Wrap faiss' index, with the options that only searching depends on."""
-        return FaissSearcher(built, self.said)
+        return FaissSearcher(built, self.header)
 
 
 class FaissSearcher:
@@ -67,7 +67,7 @@ class FaissSearcher:
     ----------
     built : faiss.Index
         Its dimensions may be more than those of the vectors, which then end in zeros.
-    said : dict of str to str
+    header : dict of str to str
         What it is, for its file.
     """
 
@@ -94,14 +94,14 @@ class FaissSearcher:
         import faiss
 
         limit_threads()
-        padded = widened(queries, self._index.d)
+        padded = pad_dimensions(queries, self._index.d)
         scores, positions = self._index.search(padded, min(depth, self._index.ntotal))
         distances = self._index.metric_type == faiss.METRIC_L2
-        return completed(positions, -scores if distances else scores)
+        return fill_missing(positions, -scores if distances else scores)
 
     def save(self, path: Path) -> None:
         """Write to one file, which `FaissIndex.load` reads."""
-        with sealed(path, self._said) as file:
+        with open_for_writing(path, self._said) as file:
             self._write(file.write)
 
     def _write(self, write: Callable[[bytes], int]) -> None:
@@ -114,7 +114,7 @@ def _read(file: IO[bytes]) -> Any:  # noqa: ANN401 - faiss is untyped
     return faiss.read_index(faiss.PyCallbackIOReader(file.read))
 
 
-def widened(vectors: FloatArray, d: int) -> FloatArray:
+def pad_dimensions(vectors: FloatArray, d: int) -> FloatArray:
     """Vectors of d dimensions, the added ones zero: no inner product or distance changes."""
     if vectors.shape[1] < d:
         return np.pad(vectors, ((0, 0), (0, d - vectors.shape[1])))
@@ -133,7 +133,7 @@ def limit_threads() -> None:
 
 
 @contextmanager
-def building_threads(threads: int | None) -> Iterator[None]:
+def limit_build_threads(threads: int | None) -> Iterator[None]:
     """Let libraries use so many threads inside the block; None: all."""
     from threadpoolctl import threadpool_limits
 

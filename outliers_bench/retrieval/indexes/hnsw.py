@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from outliers_bench.retrieval.indexes.faiss_index import (
-    MOST_THREADS,
+    MAX_THREADS,
     FaissIndex,
     FaissSearcher,
-    building_threads,
+    limit_build_threads,
 )
-from outliers_bench.retrieval.indexes.index import COUNTABLE, within
+from outliers_bench.retrieval.indexes.index import MAX_C_INT, check_range
 from outliers_bench.types import FloatArray
 
-MOST_LINKS = 512
+MAX_LINKS = 512
 
 
 @dataclass
@@ -45,24 +45,24 @@ class FaissHnsw(FaissIndex):
     build_threads: int | None = 1
 
     exact: ClassVar[bool] = False
-    kept: ClassVar[bool] = True
-    searching: ClassVar[tuple[str, ...]] = ("ef_search",)
+    is_cached: ClassVar[bool] = True
+    search_options: ClassVar[tuple[str, ...]] = ("ef_search",)
 
     def check(self) -> None:
         """Raise `BenchError` for numbers that no graph can have."""
-        within(2, MOST_LINKS, m=self.m)
-        within(1, COUNTABLE, ef_construction=self.ef_construction, ef_search=self.ef_search)
-        within(1, MOST_THREADS, build_threads=self.build_threads)
+        check_range(2, MAX_LINKS, m=self.m)
+        check_range(1, MAX_C_INT, ef_construction=self.ef_construction, ef_search=self.ef_search)
+        check_range(1, MAX_THREADS, build_threads=self.build_threads)
 
-    def _built(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
+    def _build_index(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
         import faiss
 
         graph = faiss.IndexHNSWFlat(gallery.shape[1], self.m, self.faiss_metric)
         graph.hnsw.efConstruction = self.ef_construction
-        with building_threads(self.build_threads):
+        with limit_build_threads(self.build_threads):
             graph.add(gallery)
         return graph
 
-    def _searcher(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
+    def _wrap(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
         built.hnsw.efSearch = self.ef_search
-        return super()._searcher(built)
+        return super()._wrap(built)

@@ -58,10 +58,10 @@ class Searcher(Protocol):
         ...
 
 
-COUNTABLE = 2**31 - 1  # libraries take C ints
+MAX_C_INT = 2**31 - 1  # libraries take C ints
 
 
-def within(least: int, most: int, **options: int | None) -> None:
+def check_range(least: int, most: int, **options: int | None) -> None:
     """Raise `BenchError` for an option of an index that is out of range; None passes."""
     for name, value in options.items():
         if value is not None and not least <= value <= most:
@@ -83,8 +83,8 @@ class Index:
     name: str = "exact"
     metric: Metric = Metric.cosine
     exact: ClassVar[bool] = True  # whether it finds all that exhaustive search finds
-    kept: ClassVar[bool] = False  # whether building takes so long that it is kept on disk
-    searching: ClassVar[tuple[str, ...]] = ()  # options that building does not depend on
+    is_cached: ClassVar[bool] = False  # whether building takes so long that it is kept on disk
+    search_options: ClassVar[tuple[str, ...]] = ()  # options that building does not depend on
 
     @property
     def label(self) -> str:
@@ -97,15 +97,15 @@ class Index:
         raise NotImplementedError
 
     @property
-    def said(self) -> dict[str, str]:
+    def header(self) -> dict[str, str]:
         """What the file of a built index is of."""
         return {"index": type(self).__name__, "metric": self.metric.value}
 
     @property
-    def building(self) -> dict[str, object]:
+    def build_key(self) -> dict[str, object]:
         """All that a built index depends on, but for the vectors."""
-        options = {k: v for k, v in asdict(self).items() if k not in ("name", *self.searching)}
-        return {**options, **self.said, "library": self.library, "version": __version__}
+        options = {k: v for k, v in asdict(self).items() if k not in ("name", *self.search_options)}
+        return {**options, **self.header, "library": self.library, "version": __version__}
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
@@ -125,7 +125,7 @@ class Index:
         raise NotImplementedError
 
 
-def completed(positions: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
+def fill_missing(positions: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
     """Fill up what an approximate index has not found, in order of position.
 
     Parameters

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.indexes.checksum import sealed, unsealed
-from outliers_bench.retrieval.indexes.index import COUNTABLE, Index, Metric, within
+from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
+from outliers_bench.retrieval.indexes.index import MAX_C_INT, Index, Metric, check_range
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
@@ -37,7 +37,7 @@ class Tree(Index):
                 f"index={self.name} cannot search index.metric=inner_product, which is no "
                 "distance; use index.metric=cosine or euclidean, or index=exact"
             )
-        within(1, COUNTABLE, leaf_size=self.leaf_size)
+        check_range(1, MAX_C_INT, leaf_size=self.leaf_size)
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
         """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
@@ -48,7 +48,7 @@ class Tree(Index):
 
         Both libraries write their trees as pickles only, and building takes seconds.
         """
-        with unsealed(path, self.said) as file:
+        with open_for_reading(path, self.header) as file:
             gallery: FloatArray = np.load(file, allow_pickle=False)
         return self.build(gallery)
 
@@ -124,7 +124,7 @@ class TreeSearcher:
 
     def save(self, path: Path) -> None:
         """Write the vectors to one file, which `Tree.load` reads."""
-        with sealed(path, self._options.said) as file:
+        with open_for_writing(path, self._options.header) as file:
             np.save(file, self._gallery, allow_pickle=False)
 
     def _nearest(

@@ -52,10 +52,10 @@ def fit_or_load(
         name = digest_of({**said, "options": options}, content, seen)
         return cache / "reducers" / f"{kind.lower()}-{name}.npz"
 
-    for options in reducer.kept_under:
+    for options in reducer.cache_keys:
         arrays = read(path_under(options))
-        if arrays is not None and reducer.whole(arrays):
-            return reducer.projection(arrays)
+        if arrays is not None and reducer.is_valid(arrays):
+            return reducer.to_projection(arrays)
     learned = reducer.learn(load(), labels)
     keep(path_under(learned.options), **learned.arrays)
-    return reducer.projection(learned.arrays)
+    return reducer.to_projection(learned.arrays)

@@ -9,10 +9,10 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.reduction.principal_axes import principal_axes
-from outliers_bench.retrieval.reduction.reducer import Arrays, Learned, Projection, Reducer
+from outliers_bench.retrieval.reduction.reducer import Arrays, FittedArrays, Projection, Reducer
 from outliers_bench.types import FloatArray, IntArray
 
-MOST_VALUES = 10 << 20  # of all axes together (40 MiB); with more, only those asked for are found
+MAX_VALUES = 10 << 20  # of all axes together (40 MiB); with more, only those asked for are found
 
 
 @dataclass
@@ -61,11 +61,11 @@ class Pca(Reducer):
             )
 
     @property
-    def kept_under(self) -> tuple[dict[str, object], ...]:
+    def cache_keys(self) -> tuple[dict[str, object], ...]:
         """One fit holds all components, or where those are too large, the `n` asked for."""
         return {"components": "all"}, {"components": self.n}
 
-    def learn(self, vectors: FloatArray, labels: IntArray | None) -> Learned:  # noqa: ARG002
+    def learn(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:  # noqa: ARG002
         """Find the principal axes, more than `n` where others may want them; see `Reducer.learn`.
 
         Which ones are found does not depend on `n` then, so neither does what is made of them.
@@ -73,28 +73,28 @@ class Pca(Reducer):
         if self.n is None:
             raise ValueError("a PCA needs a number of components")
         most = min(vectors.shape)
-        all_of_them = most * vectors.shape[1] <= MOST_VALUES
+        all_of_them = most * vectors.shape[1] <= MAX_VALUES
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         variances, axes = principal_axes(vectors, mean, most if all_of_them else self.n)
-        shared, own = self.kept_under
-        return Learned(
+        shared, own = self.cache_keys
+        return FittedArrays(
             shared if all_of_them else own,
             {"mean": mean, "axes": axes.astype(np.float32, order="C"), "variances": variances},
         )
 
-    def whole(self, arrays: Arrays) -> bool:
+    def is_valid(self, arrays: Arrays) -> bool:
         """Whether they are means, axes and variances, and as many as are asked for."""
         variances = arrays.get("variances")
         return (
             self.n is not None
-            and super().whole(arrays)
+            and super().is_valid(arrays)
             and variances is not None
             and variances.dtype == np.float64
             and variances.shape == arrays["axes"].shape[1:]
             and len(variances) >= self.n
         )
 
-    def projection(self, arrays: Arrays) -> Projection:
+    def to_projection(self, arrays: Arrays) -> Projection:
         """The first `n` of the axes, scaled if they are to be whitened."""
         axes = arrays["axes"][:, : self.n]
         if self.whiten:
@@ -107,4 +107,4 @@ class Pca(Reducer):
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
         """Find the principal axes; labels are not looked at."""
-        return self.projection(self.learn(vectors, labels).arrays)
+        return self.to_projection(self.learn(vectors, labels).arrays)

@@ -18,7 +18,7 @@ _BLOCK_ROWS = 1024  # projected at a time, so that no second copy of all vectors
 
 
 @dataclass(frozen=True)
-class Learned:
+class FittedArrays:
     """What a fit has found, as it is kept.
 
     Parameters
@@ -110,24 +110,24 @@ class Reducer:
         raise NotImplementedError
 
     @property
-    def kept_under(self) -> tuple[dict[str, object], ...]:
+    def cache_keys(self) -> tuple[dict[str, object], ...]:
         """Options that a fit depends on. Where there are several such sets, any may have one."""
         return (asdict(self),)
 
-    def learn(self, vectors: FloatArray, labels: IntArray | None) -> Learned:
-        """Fit as `fit` does, and give what `projection` needs to make the same of it again."""
+    def learn(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:
+        """Fit as `fit` does, and give what `to_projection` needs to make the same of it again."""
         projection = self.fit(vectors, labels)
         arrays = {"mean": projection.mean, "axes": projection.axes}
-        return Learned(self.kept_under[-1], arrays)
+        return FittedArrays(self.cache_keys[-1], arrays)
 
-    def whole(self, arrays: Arrays) -> bool:
-        """Whether arrays from a file are such that `projection` can be made of them."""
+    def is_valid(self, arrays: Arrays) -> bool:
+        """Whether arrays from a file are such that `to_projection` can be made of them."""
         if {"mean", "axes"} - arrays.keys():
             return False
         mean, axes = arrays["mean"], arrays["axes"]
         fitting = axes.ndim == 2 and mean.shape == axes.shape[:1]
         return bool(fitting and mean.dtype == axes.dtype == np.float32)
 
-    def projection(self, arrays: Arrays) -> Projection:
+    def to_projection(self, arrays: Arrays) -> Projection:
         """What these options make of what was learned."""
         return Projection(arrays["mean"], arrays["axes"])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.retrieval.neighbors import powers
-from outliers_bench.retrieval.rerank.shortlist import ByCosine, blocks, compared_again, stacked
+from outliers_bench.retrieval.neighbors import similarity_weights
+from outliers_bench.retrieval.rerank.shortlist import CosineRerank, query_blocks, rescore_by_cosine, concatenate
 from outliers_bench.retrieval.ties import PAIR_VALUES
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class AlphaQueryExpansion(ByCosine):
+class AlphaQueryExpansion(CosineRerank):
     """`rerank=alpha_qe`: q + sum of max(s_i, 0)^alpha g_i over the first hits searches again.
 
     Parameters
@@ -41,28 +41,28 @@ class AlphaQueryExpansion(ByCosine):
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
-        self.at_least(1, "n")
-        self.at_least(0, "alpha")
+        self.check_at_least(1, "n")
+        self.check_at_least(0, "alpha")
 
     def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the gallery for every expanded query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
-        hits = min(self.n, search.reachable)
+        hits = min(self.n, search.max_depth)
         rankings = []
-        for rows in blocks(len(queries), max(depth, hits)):
+        for rows in query_blocks(len(queries), max(depth, hits)):
             items = rows if search.leave_one_out else None
             first = search.rank(queries[rows], hits, items=items)
             with search.meter.stage("search"), search.meter.stage("rerank"):
-                asked = search.comparable(queries[rows])
-                first, similarities = compared_again(search, asked, first, hits)
-                asked = self._expanded(asked, search.gallery, first.indices, similarities)
+                asked = search.prepare(queries[rows])
+                first, similarities = rescore_by_cosine(search, asked, first, hits)
+                asked = self._expand(asked, search.gallery, first.indices, similarities)
             rankings.append(search.rank(asked, depth, items=items))
-        return stacked(rankings, depth)
+        return concatenate(rankings, depth)
 
-    def _expanded(
+    def _expand(
         self, queries: FloatArray, gallery: FloatArray, hits: IntArray, similarities: FloatArray
     ) -> FloatArray:
-        weights = powers(similarities, self.alpha)
+        weights = similarity_weights(similarities, self.alpha)
         return queries + weighted_sums(gallery, hits, weights.astype(np.float32))
 
 

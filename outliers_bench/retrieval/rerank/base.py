@@ -69,7 +69,7 @@ class Rerank:
         return search.rank(queries, depth)
 
 
-def reordered(ranking: Ranking, similarity: FloatArray) -> Ranking:
+def reorder(ranking: Ranking, similarity: FloatArray) -> Ranking:
     """A ranking whose first hits are put in the order of a new similarity.
 
     Parameters

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import neighbors
-from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
+from outliers_bench.retrieval.neighbors import build_or_load_graph
+from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class CollaborativeFiltering(Shortlisted):
+class CollaborativeFiltering(ShortlistRerank):
     """`rerank=collaborative_filtering`: a query is a user, its first hits what the user has rated.
 
     With ratings r_h = max(cos(q, h), 0) of the items h in the history, an item scores
@@ -47,7 +47,7 @@ class CollaborativeFiltering(Shortlisted):
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
-        self.at_least(1, "shortlist", "history", "k")
+        self.check_at_least(1, "shortlist", "history", "k")
         if self.shortlist is not None and self.history > self.shortlist:
             raise BenchError(
                 f"rerank.history={self.history} is more than rerank.shortlist={self.shortlist}"
@@ -57,7 +57,7 @@ class CollaborativeFiltering(Shortlisted):
 
     def scorer(self, search: GallerySearch) -> Scorer:
         """Find the gallery's neighbor graph, which stands for the item-item similarities."""
-        graph = neighbors(search, self.k + int(search.leave_one_out))
+        graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
 
         def score(
             queries: FloatArray,  # noqa: ARG001
@@ -71,7 +71,7 @@ class CollaborativeFiltering(Shortlisted):
                 history = near[: self.history]
                 ratings = np.maximum(similarities[row, : self.history], 0).astype(np.float64)
                 without = None if items is None else items[row : row + 1]
-                alike, how_much = graph.of(history, self.k, without=without)
+                alike, how_much = graph.nearest(history, self.k, without=without)
                 told = ratings[:, None] * np.maximum(how_much, 0)
                 np.add.at(rated, alike, told)
                 rated[history] += ratings  # an item is as similar to itself as can be

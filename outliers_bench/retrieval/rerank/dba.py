@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import NeighborGraph, neighbors, powers
+from outliers_bench.retrieval.neighbors import NeighborGraph, build_or_load_graph, similarity_weights
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
-from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, ByCosine
+from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, CosineRerank
 from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
@@ -29,7 +29,7 @@ class Weights(Enum):
 
 
 @dataclass
-class DatabaseAugmentation(ByCosine):
+class DatabaseAugmentation(CosineRerank):
     """`rerank=dba`: gallery vectors become weighted sums of themselves and their neighbors.
 
     Parameters
@@ -56,8 +56,8 @@ class DatabaseAugmentation(ByCosine):
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
-        self.at_least(1, "k")
-        self.at_least(0, "alpha")
+        self.check_at_least(1, "k")
+        self.check_at_least(0, "alpha")
 
     def check_search(self, index: Index, *, leave_one_out: bool) -> None:
         """Refuse what would show what an index has missed; see `Rerank.check_search`."""
@@ -71,28 +71,28 @@ class DatabaseAugmentation(ByCosine):
     def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
-        graph = neighbors(search, self.k + int(search.leave_one_out))
+        graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
         everything = np.arange(len(search.gallery))
         with search.meter.stage("graph"):
-            augmented = self._mixed(search.gallery, everything, *graph.of(everything, self.k))
-        over = search.over(augmented)
+            augmented = self._augment(search.gallery, everything, *graph.nearest(everything, self.k))
+        over = search.with_gallery(augmented)
         if not search.leave_one_out:
             return over.rank(queries, depth)
-        return self._each_left_out(over, search, graph, queries, depth)
+        return self._rank_leave_one_out(over, search, graph, queries, depth)
 
-    def _mixed(
+    def _augment(
         self, gallery: FloatArray, items: IntArray, positions: IntArray, similarities: FloatArray
     ) -> FloatArray:
         """Sums of items, shape (b,), and their neighbors, shape (b, k); not normalized."""
         if self.weights is Weights.similarity:
-            weights = powers(similarities, self.alpha)
+            weights = similarity_weights(similarities, self.alpha)
         else:
             falling = np.arange(self.k, 0, -1) / (self.k + 1)
             weights = np.broadcast_to(falling[: positions.shape[1]], positions.shape)
         summed = weighted_sums(gallery, positions, weights.astype(np.float32))
         return np.asarray(gallery[items] + summed, dtype=np.float32)
 
-    def _each_left_out(
+    def _rank_leave_one_out(
         self,
         over: GallerySearch,
         search: GallerySearch,
@@ -115,15 +115,15 @@ class DatabaseAugmentation(ByCosine):
         # Items of as many lists together: hubs, which stand in thousands, need deeper rankings.
         for items in _alike(counts, depth):
             most = int(counts[items].max())
-            ranking = over.rank(queries[items], min(depth + most, search.reachable), items=items)
+            ranking = over.rank(queries[items], min(depth + most, search.max_depth), items=items)
             with search.meter.stage("search"), search.meter.stage("rerank"):
                 others = [mixed_into[begins[item] : begins[item + 1]] for item in items]
-                again = self._without(search, graph, queries, items, others)
+                again = self._rescore_without(search, graph, queries, items, others)
                 merged = _merged(ranking, others, again, search.order)
                 indices[items], scores[items] = (part[:, :depth] for part in merged)
         return Ranking(indices, scores)
 
-    def _without(
+    def _rescore_without(
         self,
         search: GallerySearch,
         graph: NeighborGraph,
@@ -134,13 +134,13 @@ class DatabaseAugmentation(ByCosine):
         """Cosines of queries with those that they are mixed into, mixed anew without them."""
         rows = np.repeat(np.arange(len(items)), [len(other) for other in others])
         targets = np.concatenate(others)
-        asked = search.comparable(queries[items])
+        asked = search.prepare(queries[items])
         found = np.empty(len(rows), dtype=np.float32)
         size = max(1, PAIR_VALUES // search.gallery.shape[1])
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            near = graph.of(targets[part], self.k, without=items[rows[part]])
-            mixed = l2_normalize(self._mixed(search.gallery, targets[part], *near))
+            near = graph.nearest(targets[part], self.k, without=items[rows[part]])
+            mixed = l2_normalize(self._augment(search.gallery, targets[part], *near))
             found[part] = np.einsum("pd,pd->p", mixed, asked[rows[part]])
         return found
 

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import NeighborGraph, neighbors, powers
-from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
+from outliers_bench.retrieval.neighbors import NeighborGraph, build_or_load_graph, similarity_weights
+from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
 
-MOST_SOLVED = 2000  # hits; a matrix of 32 MB, and some tenths of a second a query
+MAX_SHORTLIST = 2000  # hits; a matrix of 32 MB, and some tenths of a second a query
 
 
 @dataclass
-class Diffusion(Shortlisted):
+class Diffusion(ShortlistRerank):
     """`rerank=diffusion`: f = (1 - alpha) (I - alpha S)^-1 y on the shortlist of each query.
 
     S is D^-1/2 A D^-1/2, A the cosines, to the power of gamma, of those hits that are among the
@@ -53,12 +53,12 @@ class Diffusion(Shortlisted):
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
-        self.at_least(1, "k", "kq")
-        self.at_least(0, "gamma")
-        if self.shortlist is None or not self.kq <= self.shortlist <= MOST_SOLVED:
+        self.check_at_least(1, "k", "kq")
+        self.check_at_least(0, "gamma")
+        if self.shortlist is None or not self.kq <= self.shortlist <= MAX_SHORTLIST:
             raise BenchError(
                 f"rerank.shortlist={self.shortlist or 'null'}: from rerank.kq={self.kq} to "
-                f"{MOST_SOLVED:,}, for every query takes a system of as many equations"
+                f"{MAX_SHORTLIST:,}, for every query takes a system of as many equations"
             )
         if not 0 <= self.alpha < 1:
             raise BenchError(f"rerank.alpha={self.alpha}: from 0 to below 1")
@@ -68,7 +68,7 @@ class Diffusion(Shortlisted):
         import scipy.linalg  # noqa: F401 - limits hold for the libraries loaded before
         from threadpoolctl import threadpool_limits
 
-        graph = neighbors(search, self.k + int(search.leave_one_out))
+        graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
         local = np.full(len(search.gallery), -1)  # where an item stands in a shortlist
 
         def score(
@@ -93,11 +93,11 @@ class Diffusion(Shortlisted):
         self, graph: NeighborGraph, near: IntArray, local: IntArray, without: IntArray | None
     ) -> npt.NDArray[np.float64]:
         """A, shape (m, m): symmetric, zero on its diagonal."""
-        positions, similarities = graph.of(near, self.k, without=without)
+        positions, similarities = graph.nearest(near, self.k, without=without)
         columns = local[positions]
         rows, _ = inside = np.nonzero(columns >= 0)
         chosen = np.zeros((len(near), len(near)))
-        chosen[rows, columns[inside]] = powers(similarities[inside], self.gamma)
+        chosen[rows, columns[inside]] = similarity_weights(similarities[inside], self.gamma)
         return np.minimum(chosen, chosen.T)
 
     def _spread(
@@ -106,7 +106,7 @@ class Diffusion(Shortlisted):
         degrees = affinity.sum(axis=1)
         scale = np.divide(1, np.sqrt(degrees), out=np.zeros_like(degrees), where=degrees > 0)
         start = np.zeros(len(degrees))
-        start[: self.kq] = powers(similarities[: self.kq], self.gamma)
+        start[: self.kq] = similarity_weights(similarities[: self.kq], self.gamma)
         kept = np.eye(len(degrees)) - self.alpha * scale[:, None] * affinity * scale
         # Rounding may leave less than nothing where nothing flows.
         return np.maximum((1 - self.alpha) * _solved(kept, start), 0)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import neighbors
+from outliers_bench.retrieval.neighbors import build_or_load_graph
 from outliers_bench.retrieval.rerank.k_reciprocal_encoding import Encodings
-from outliers_bench.retrieval.rerank.shortlist import Scorer, Shortlisted
+from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
 from outliers_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class KReciprocal(Shortlisted):
+class KReciprocal(ShortlistRerank):
     """`rerank=k_reciprocal`: Jaccard distance of k-reciprocal encodings, and the original one.
 
     The gallery is encoded by itself; a query is joined to it alone, whatever else is asked.
@@ -48,20 +48,20 @@ class KReciprocal(Shortlisted):
 
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
-        self.at_least(1, "shortlist", "k1", "k2")
+        self.check_at_least(1, "shortlist", "k1", "k2")
         if not 0 <= self.lambda_value <= 1:
             raise BenchError(f"rerank.lambda_value={self.lambda_value}: from 0 to 1")
 
     @property
-    def looked_at(self) -> int:
+    def required_hits(self) -> int:
         """Hits that a query is joined to the gallery by."""
         return max(self.k1, self.k2 - 1)
 
     def scorer(self, search: GallerySearch) -> Scorer:
         """Encode the gallery."""
-        graph = neighbors(search, self.looked_at)
+        graph = build_or_load_graph(search, self.required_hits)
         with search.meter.stage("graph"):
-            gallery = Encodings.of(graph, search.gallery, k1=self.k1, k2=self.k2)
+            gallery = Encodings.from_graph(graph, search.gallery, k1=self.k1, k2=self.k2)
 
         def score(
             queries: FloatArray,
@@ -74,10 +74,10 @@ class KReciprocal(Shortlisted):
                     queries, search.gallery, hits, similarities, k1=self.k1, k2=self.k2
                 )
             else:
-                asked = gallery.final[items]  # the query is a node of the graph already
+                asked = gallery.averaged[items]  # the query is a node of the graph already
             most = hits.shape[1] if self.shortlist is None else self.shortlist
             hits, similarities = hits[:, :most], similarities[:, :most]
-            jaccard = jaccard_similarities(asked, gallery.final, hits)
+            jaccard = jaccard_similarities(asked, gallery.averaged, hits)
             mixed = (1 - self.lambda_value) * jaccard + self.lambda_value * similarities
             return np.asarray(mixed, dtype=np.float32)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 4096  # gallery items encoded at a time
 
 
-def reciprocal(positions: IntArray) -> csr_array:
+def reciprocal_sets(positions: IntArray) -> csr_array:
     """Who stands in whose list and has the other in its own; every item with itself.
 
     Parameters
@@ -38,7 +38,7 @@ def reciprocal(positions: IntArray) -> csr_array:
     return both.tocsr()
 
 
-def expanded(sets: csr_array, half: csr_array) -> csr_array:
+def expand_sets(sets: csr_array, half: csr_array) -> csr_array:
     """R*: sets, with the half sets of their members where two thirds of these are in them.
 
     Parameters
@@ -63,7 +63,7 @@ def expanded(sets: csr_array, half: csr_array) -> csr_array:
     return star
 
 
-def encoded(star: csr_array, vectors: FloatArray, gallery: FloatArray) -> csr_array:
+def encode(star: csr_array, vectors: FloatArray, gallery: FloatArray) -> csr_array:
     """V: weights exp(-d) over the members of R*, that add up to one.
 
     Parameters
@@ -91,7 +91,7 @@ def encoded(star: csr_array, vectors: FloatArray, gallery: FloatArray) -> csr_ar
     return csr_array((weights / sums[rows], star.indices, star.indptr), shape=star.shape)
 
 
-def averaged(own: csr_array, positions: IntArray, encodings: csr_array) -> csr_array:
+def average_over_neighbors(own: csr_array, positions: IntArray, encodings: csr_array) -> csr_array:
     """Means of encodings with those of the nearest, shape (b, n).
 
     Parameters
@@ -116,22 +116,22 @@ class Encodings:
     ----------
     half : sparse array, shape (n, n)
         R(i, k1 / 2) of each item.
-    plain : sparse array, shape (n, n)
+    raw : sparse array, shape (n, n)
         V before it is averaged.
-    final : sparse array, shape (n, n)
+    averaged : sparse array, shape (n, n)
         V averaged over the k2 nearest.
-    least : array of float32, shape (n,)
+    min_similarity : array of float32, shape (n,)
         Cosine of the k1-th nearest: who comes as near is among the k1 nearest. -inf where there
         are fewer.
     """
 
     half: Any
-    plain: Any
-    final: Any
-    least: FloatArray
+    raw: Any
+    averaged: Any
+    min_similarity: FloatArray
 
     @classmethod
-    def of(cls, graph: NeighborGraph, gallery: FloatArray, *, k1: int, k2: int) -> Encodings:
+    def from_graph(cls, graph: NeighborGraph, gallery: FloatArray, *, k1: int, k2: int) -> Encodings:
         """Encode every gallery item.
 
         Parameters
@@ -145,15 +145,15 @@ class Encodings:
         from scipy.sparse import vstack
 
         n = len(gallery)
-        sets = reciprocal(graph.positions[:, :k1])
-        half = reciprocal(graph.positions[:, : half_of(k1)])
+        sets = reciprocal_sets(graph.positions[:, :k1])
+        half = reciprocal_sets(graph.positions[:, : half_k(k1)])
         starts, parts = range(0, n, BLOCK_ROWS), []
         for start in track(starts, stage="encode", total=len(starts), unit="blocks"):
             rows = slice(start, start + BLOCK_ROWS)
-            parts.append(encoded(expanded(sets[rows], half), gallery[rows], gallery))
+            parts.append(encode(expand_sets(sets[rows], half), gallery[rows], gallery))
         plain = vstack(parts, format="csr")
         averages = [
-            averaged(
+            average_over_neighbors(
                 plain[start : start + BLOCK_ROWS],
                 graph.positions[start : start + BLOCK_ROWS, : k2 - 1],
                 plain,
@@ -192,16 +192,16 @@ class Encodings:
         """
         from scipy.sparse import csr_array
 
-        mutual = similarities[:, :k1] >= self.least[hits[:, :k1]]
+        mutual = similarities[:, :k1] >= self.min_similarity[hits[:, :k1]]
         begins = np.concatenate([[0], np.cumsum(mutual.sum(axis=1))])
         members = hits[:, :k1][mutual]
         shape = (len(queries), len(gallery))
         sets = csr_array((np.ones(len(members), np.float32), members, begins), shape=shape)
-        own = encoded(expanded(sets, self.half), queries, gallery)
-        return averaged(own, hits[:, : k2 - 1], self.plain)
+        own = encode(expand_sets(sets, self.half), queries, gallery)
+        return average_over_neighbors(own, hits[:, : k2 - 1], self.raw)
 
 
-def half_of(k1: int) -> int:
+def half_k(k1: int) -> int:
     """Half of k1, as the authors' code rounds it: to the nearest even number where in doubt."""
     return int(np.around(k1 / 2))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.rerank.base import Rerank, reordered
+from outliers_bench.retrieval.rerank.base import Rerank, reorder
 from outliers_bench.retrieval.ties import pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray, IntArray, Ranking
@@ -23,7 +23,7 @@ SCORED_ITEMS = 50_000  # of these, put in a new order at a time
 
 
 @dataclass
-class ByCosine(Rerank):
+class CosineRerank(Rerank):
     """Base of the re-rankers whose weights are cosines."""
 
     def check_metric(self, metric: Metric) -> None:
@@ -34,7 +34,7 @@ class ByCosine(Rerank):
                 "use index.metric=cosine or rerank=none"
             )
 
-    def at_least(self, least: float, *options: str) -> None:
+    def check_at_least(self, least: float, *options: str) -> None:
         """Raise `BenchError` for the first of some options that is below `least`, or endless."""
         for option in options:
             value = getattr(self, option)
@@ -74,7 +74,7 @@ class Scorer(Protocol):
 
 
 @dataclass
-class Shortlisted(ByCosine):
+class ShortlistRerank(CosineRerank):
     """Base of the re-rankers that put the first hits of each query in a new order.
 
     Parameters
@@ -90,31 +90,31 @@ class Shortlisted(ByCosine):
         raise NotImplementedError
 
     @property
-    def looked_at(self) -> int:
+    def required_hits(self) -> int:
         """Hits that a query needs, though they may not be put in a new order."""
         return 0
 
     def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the gallery for every query, its first hits in a new order; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
-        if search.reachable == 0:
+        if search.max_depth == 0:
             return search.rank(queries, depth)
         scorer = self.scorer(search)
-        most = search.reachable if self.shortlist is None else self.shortlist
-        hits = min(max(most, self.looked_at), search.reachable)
+        most = search.max_depth if self.shortlist is None else self.shortlist
+        hits = min(max(most, self.required_hits), search.max_depth)
         deep = max(depth, hits)
         rankings = []
-        for rows in blocks(len(queries), deep):
+        for rows in query_blocks(len(queries), deep):
             items = rows if search.leave_one_out else None
             ranking = search.rank(queries[rows], deep, items=items)
             with search.meter.stage("search"), search.meter.stage("rerank"):
-                ranking = self._second_look(
+                ranking = self._rerank_hits(
                     search, scorer, queries[rows], ranking, hits=hits, items=items
                 )
-            rankings.append(cut(ranking, depth))
-        return stacked(rankings, depth)
+            rankings.append(truncate(ranking, depth))
+        return concatenate(rankings, depth)
 
-    def _second_look(
+    def _rerank_hits(
         self,
         search: GallerySearch,
         scorer: Scorer,
@@ -124,8 +124,8 @@ class Shortlisted(ByCosine):
         hits: int,
         items: IntArray | None,
     ) -> Ranking:
-        queries = search.comparable(queries)
-        ranking, similarities = compared_again(search, queries, ranking, hits)
+        queries = search.prepare(queries)
+        ranking, similarities = rescore_by_cosine(search, queries, ranking, hits)
         most = hits if self.shortlist is None else min(self.shortlist, hits)
         changed = np.empty((len(queries), most), dtype=np.float32)
         size = max(1, SCORED_ITEMS // max(1, hits))
@@ -138,10 +138,10 @@ class Shortlisted(ByCosine):
                 similarities[rows],
                 None if items is None else items[rows],
             )[:, :most]
-        return reordered(ranking, changed)
+        return reorder(ranking, changed)
 
 
-def compared_again(
+def rescore_by_cosine(
     search: GallerySearch, queries: FloatArray, ranking: Ranking, hits: int
 ) -> tuple[Ranking, FloatArray]:
     """Cosines of the first hits that depend on query and item alone, and the hits in their order.
@@ -170,19 +170,19 @@ def compared_again(
     return Ranking(indices, np.minimum.accumulate(scores, axis=1)), found
 
 
-def blocks(n_query: int, deep: int) -> Iterator[IntArray]:
+def query_blocks(n_query: int, deep: int) -> Iterator[IntArray]:
     """Positions of queries, so many at a time that rankings of this depth stay small."""
     size = max(64, BLOCK_ITEMS // max(1, deep))
     for start in range(0, n_query, size):
         yield np.arange(start, min(start + size, n_query))
 
 
-def cut(ranking: Ranking, depth: int) -> Ranking:
+def truncate(ranking: Ranking, depth: int) -> Ranking:
     """The first `depth` of each query; copied, so that the rest is given back."""
     return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
 
-def stacked(rankings: list[Ranking], depth: int) -> Ranking:
+def concatenate(rankings: list[Ranking], depth: int) -> Ranking:
     """Rankings of successive queries as one."""
     indices = [np.empty((0, depth), np.int64), *(ranking.indices for ranking in rankings)]
     scores = [np.empty((0, depth), np.float32), *(ranking.scores for ranking in rankings)]

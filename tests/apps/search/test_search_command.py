@@ -185,7 +185,7 @@ def test_a_real_run_is_searched_with_its_card_and_without(tmp_path):
     done = bench(*options, cwd=tmp_path, OUTLIERS_BENCH_CACHE="cache")
     assert done.code == 0, done.err
     swept = bench(
-        *("-m", *options, "seed=1,2", "pictures.queries=0"),
+        *("-m", *options, "seed=1,2", "contact_sheets.queries=0"),
         cwd=tmp_path,
         OUTLIERS_BENCH_CACHE="cache",
     )

@@ -17,7 +17,7 @@ from tests.held import competition, lay_out
 from tests.servers import Reply, serving
 
 SUBMIT = "outliers_bench.submit"
-HERE = ("data=prepared", "model=pixels", "k=[1,2,3]", "pictures.queries=1")
+HERE = ("data=prepared", "model=pixels", "k=[1,2,3]", "contact_sheets.queries=1")
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def reranker(request):
 
 def ranked(reranker, queries, gallery, order, *, leave_one_out=False):
     search = GallerySearch(gallery, index=Exact(), order=order, leave_one_out=leave_one_out)
-    return reranker.rank(search, queries, search.reachable).indices
+    return reranker.rank(search, queries, search.max_depth).indices
 
 
 def test_separate_queries(reranker):

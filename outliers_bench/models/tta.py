@@ -86,7 +86,7 @@ class View:
 
 
 @dataclass
-class Views:
+class Tta:
     """How often, and how, each photo is looked at; the embedding is the mean over all views.
 
     There is a view for every scale, every crop, and every mirroring of these.
@@ -116,7 +116,7 @@ class Views:
     @property
     def plain(self) -> bool:
         """Whether photos are embedded once, as they are."""
-        return self == Views()
+        return self == Tta()
 
     @property
     def label(self) -> str:
@@ -124,7 +124,7 @@ class Views:
         scales = ",".join(f"{scale:g}" for scale in self.scales)
         return joined(
             "flip" if self.flip else "",
-            "" if self.scales == Views().scales else f"scales={scales}",
+            "" if self.scales == Tta().scales else f"scales={scales}",
             "" if self.crops is Crops.none else f"crops={self.crops.value}",
         )
 
@@ -149,7 +149,7 @@ class Views:
         image_size : int
             In pixels, at least 1.
         """
-        told = "model.views.scales=[" + ",".join(f"{scale:g}" for scale in self.scales) + "]"
+        told = "model.tta.scales=[" + ",".join(f"{scale:g}" for scale in self.scales) + "]"
         if not self.scales:
             raise BenchError(f"{told}: give at least one scale; [1.0] looks at each photo once")
         if not all(scale > 0 and math.isfinite(scale * image_size) for scale in self.scales):

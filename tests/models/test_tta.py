@@ -23,12 +23,12 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.model import Extractor
 from outliers_bench.models.pixels import Pixels
-from outliers_bench.models.views import Crop, Crops, View, Views
+from outliers_bench.models.tta import Crop, Crops, Tta, View
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.runtime.meter import Meter
 from tests.toys import image_set, noise_images, toy_split
 
-EVERYTHING = Views(flip=True, scales=[1.0, 0.5, 2.0], crops=Crops.five)
+EVERYTHING = Tta(flip=True, scales=[1.0, 0.5, 2.0], crops=Crops.five)
 
 
 @dataclass
@@ -94,7 +94,7 @@ def test_where_crops_are_cut():
     squeezed[..., 0], squeezed[..., 1] = rows, columns
     upper_left = {
         view.crop: tuple(int(c) for c in view.cut(squeezed)[0, 0, :2])
-        for view in Views(crops=Crops.five).of(224)
+        for view in Tta(crops=Crops.five).of(224)
     }
     assert upper_left == {
         Crop.top_left: (0, 0),
@@ -103,7 +103,7 @@ def test_where_crops_are_cut():
         Crop.bottom_right: (32, 32),
         Crop.center: (16, 16),
     }
-    (center,) = Views(crops=Crops.center).of(224)
+    (center,) = Tta(crops=Crops.center).of(224)
     assert center.squeezed == 256
     assert center.cut(squeezed).shape == (224, 224, 3)
     assert np.array_equal(center.cut(squeezed)[-1, -1, :2], (16 + 223, 16 + 223))
@@ -115,15 +115,20 @@ def test_there_is_a_view_for_every_combination():
     views = EVERYTHING.of(8)
     assert len(views) == len(set(views)) == 3 * 5 * 2
     assert [view.size for view in views] == [8] * 10 + [4] * 10 + [16] * 10
-    assert Views().of(8) == [View(8)]
-    assert Views().plain
+    assert Tta().of(8) == [View(8)]
+    assert Tta().plain
     assert not any(
-        views.plain for views in (Views(flip=True), Views(scales=[0.5]), Views(crops=Crops.center))
+        views.plain
+        for views in (
+            Tta(flip=True),
+            Tta(scales=[0.5]),
+            Tta(crops=Crops.center),
+        )
     )
 
 
 def test_the_embedding_is_the_mean_of_unit_vectors_made_unit_again(tmp_path):
-    model = Corners(views=EVERYTHING)
+    model = Corners(tta=EVERYTHING)
     images = photos()
     features = viewed(model, tmp_path)
     features.compute(images)
@@ -142,7 +147,7 @@ def test_the_embedding_is_the_mean_of_unit_vectors_made_unit_again(tmp_path):
 
 
 def test_one_view_that_is_not_plain_is_made_unit_too(tmp_path):
-    model, images = Corners(views=Views(scales=[0.5])), photos()
+    model, images = Corners(tta=Tta(scales=[0.5])), photos()
     features = viewed(model, tmp_path)
     features.compute(images)
     expected = [unit(corners(resize(images.read(row), 4))) for row in range(6)]
@@ -159,7 +164,7 @@ def test_without_views_vectors_are_as_long_as_they_are(tmp_path):
 def test_the_plain_view_is_what_a_run_without_views_has_stored(tmp_path):
     images, plain = photos(), Corners()
     Features(plain, Engine(), tmp_path, Meter()).compute(images)
-    mirrored, meter = Corners(views=Views(flip=True)), Meter()
+    mirrored, meter = Corners(tta=Tta(flip=True)), Meter()
     viewed(mirrored, tmp_path, meter).compute(images)
     assert (meter.features_reused, meter.features_computed) == (6, 6)
     assert len(mirrored.seen) == 6
@@ -169,13 +174,13 @@ def test_the_plain_view_is_what_a_run_without_views_has_stored(tmp_path):
 def test_a_scale_is_what_a_run_with_that_image_size_has_stored(tmp_path):
     images = photos()
     viewed(Corners(image_size=4), tmp_path).compute(images)
-    scaled = Corners(views=Views(scales=[1.0, 0.5]))
+    scaled = Corners(tta=Tta(scales=[1.0, 0.5]))
     viewed(scaled, tmp_path).compute(images)
     assert scaled.seen == [8] * 6
 
 
 def test_every_view_has_a_store_of_its_own_and_a_network_is_made_ready_once_a_size(tmp_path):
-    images, model, meter = photos(), Corners(views=EVERYTHING), Meter()
+    images, model, meter = photos(), Corners(tta=EVERYTHING), Meter()
     features = viewed(model, tmp_path, meter)
     asked = []
     features.compute(images, commit=lambda: asked.append(len(model.made_ready)))
@@ -188,12 +193,12 @@ def test_every_view_has_a_store_of_its_own_and_a_network_is_made_ready_once_a_si
 
 def test_the_second_run_computes_nothing(tmp_path):
     images = photos(broken=[2])
-    first = viewed(Corners(views=EVERYTHING), tmp_path)
+    first = viewed(Corners(tta=EVERYTHING), tmp_path)
     readable = images.without(set(first.compute(images)))
     assert images.reader.decoded.count("image-2") == 2, "as a sample and in one view, not in all"
     expected = first.load(readable)
     images.reader.decoded.clear()
-    model, meter, asked = Corners(views=EVERYTHING), Meter(), []
+    model, meter, asked = Corners(tta=EVERYTHING), Meter(), []
     again = viewed(model, tmp_path, meter)
     left_out = again.compute(images, commit=lambda: asked.append("for work"))
     assert [item.name for item in left_out.values()] == ["image-2"]
@@ -205,7 +210,7 @@ def test_the_second_run_computes_nothing(tmp_path):
 
 
 def test_what_breaks_off_between_views_goes_on_from_there(tmp_path):
-    images, broken_off = photos(), Corners(views=EVERYTHING)
+    images, broken_off = photos(), Corners(tta=EVERYTHING)
 
     def refuse_the_third_size():
         if broken_off.made_ready[-1:] == [4] and len(broken_off.seen) == 120:
@@ -213,18 +218,18 @@ def test_what_breaks_off_between_views_goes_on_from_there(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         viewed(broken_off, tmp_path / "off").compute(images, commit=refuse_the_third_size)
-    resumed, meter = Corners(views=EVERYTHING), Meter()
+    resumed, meter = Corners(tta=EVERYTHING), Meter()
     features = viewed(resumed, tmp_path / "off", meter)
     features.compute(images)
     assert resumed.made_ready == [16]
     assert (meter.features_computed, meter.features_reused) == (60, 120)
-    whole = viewed(Corners(views=EVERYTHING), tmp_path / "whole")
+    whole = viewed(Corners(tta=EVERYTHING), tmp_path / "whole")
     whole.compute(images)
     assert features.load(images).tobytes() == whole.load(images).tobytes()
 
 
 def test_the_rate_is_that_of_photos_through_all_views(tmp_path):
-    images, meter, model = photos(), Meter(), Corners(views=Views(scales=[1.0, 0.5]))
+    images, meter, model = photos(), Meter(), Corners(tta=Tta(scales=[1.0, 0.5]))
     viewed(model, tmp_path, meter).compute(images)
     rates = []
     for size in (8, 4):
@@ -239,28 +244,27 @@ def test_the_rate_is_that_of_photos_through_all_views(tmp_path):
 
 def test_views_that_differ_are_told_apart():
     choices = [
-        Views(),
-        Views(flip=True),
-        Views(scales=[0.5]),
-        Views(scales=[1.0, 0.5]),
-        Views(scales=[1.0, 2.0]),
-        Views(crops=Crops.center),
-        Views(crops=Crops.five),
+        Tta(),
+        Tta(flip=True),
+        Tta(scales=[0.5]),
+        Tta(scales=[1.0, 0.5]),
+        Tta(scales=[1.0, 2.0]),
+        Tta(crops=Crops.center),
+        Tta(crops=Crops.five),
         EVERYTHING,
     ]
-    assert len({Corners(views=views).variant for views in choices}) == len(choices)
+    assert len({Corners(tta=views).variant for views in choices}) == len(choices)
     assert Corners().variant == "8px"
-    lite0 = EfficientNetLite0(views=Views(flip=True, scales=[1.0, 0.7071]), weights="random")
+    lite0 = EfficientNetLite0(tta=Tta(flip=True, scales=[1.0, 0.7071]), weights="random")
     assert lite0.variant == "224px flip scales=1,0.7071 random 0"
     cache = Path("nothing is read")
-    identities = {viewed(Corners(views=views), cache).identity() for views in choices}
+    identities = {viewed(Corners(tta=views), cache).identity() for views in choices}
     assert len(identities) == len(choices)
 
     split = toy_split([0, 1], [0, 1])
     config = Config(DataSource("toy"), Pixels("pixels", 8), index=Exact("exact"), cache=Cache("x"))
     runs = {
-        identity(replace(config, model=Pixels("pixels", 8, views=views)), split)
-        for views in choices
+        identity(replace(config, model=Pixels("pixels", 8, tta=views)), split) for views in choices
     }
     assert len(runs) == len(choices)
 
@@ -281,9 +285,7 @@ def test_views_that_differ_are_told_apart():
     ],
 )
 def test_views_that_cannot_work_are_refused(options, message):
-    backbone = Backbone(
-        "mobilenet", 64, "MobileNet", 1024, weights="random", views=Views(**options)
-    )
+    backbone = Backbone("mobilenet", 64, "MobileNet", 1024, weights="random", tta=Tta(**options))
     with pytest.raises(BenchError, match=message) as refused:
         backbone.check()
     assert "\n" not in str(refused.value)
@@ -291,12 +293,12 @@ def test_views_that_cannot_work_are_refused(options, message):
 
 
 def test_pixels_of_several_sizes_cannot_be_averaged():
-    Pixels("pixels", 8, views=Views(flip=True, crops=Crops.five)).check()
+    Pixels("pixels", 8, tta=Tta(flip=True, crops=Crops.five)).check()
     for scales in ([1.0, 0.5], [2.0]):
         with pytest.raises(BenchError, match="only vectors of one length"):
-            Pixels("pixels", 8, views=Views(scales=scales)).check()
+            Pixels("pixels", 8, tta=Tta(scales=scales)).check()
     with pytest.raises(BenchError, match="0 pixels, too few for pixels"):
-        Pixels("pixels", 8, views=Views(scales=[0.01])).check()
+        Pixels("pixels", 8, tta=Tta(scales=[0.01])).check()
 
 
 def test_they_are_typed_options():
@@ -304,18 +306,18 @@ def test_they_are_typed_options():
         OmegaConf.merge(
             OmegaConf.structured(Backbone),
             {"name": "n", "keras": "VGG16", "image_size": 64, "dim": 512},
-            {"views": {"flip": True, "scales": [1, 0.5], "crops": "five"}},
+            {"tta": {"flip": True, "scales": [1, 0.5], "crops": "five"}},
         )
     )
-    views = Views(flip=True, scales=[1.0, 0.5], crops=Crops.five)
-    assert made == Backbone("n", 64, "VGG16", 512, views=views)
-    assert Backbone("n", 64, "VGG16", 512).views == Views()
+    views = Tta(flip=True, scales=[1.0, 0.5], crops=Crops.five)
+    assert made == Backbone("n", 64, "VGG16", 512, tta=views)
+    assert Backbone("n", 64, "VGG16", 512).tta == Tta()
 
 
 def test_a_whole_run(tmp_path):
     register()
     overrides = ["data=synthetic", "model=pixels", "model.image_size=16", "pca.n=8"]
-    chosen = ["model.views.flip=true", "model.views.crops=five", f"cache.dir={tmp_path}"]
+    chosen = ["model.tta.flip=true", "model.tta.crops=five", f"cache.dir={tmp_path}"]
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         config = to_config(compose("config", [*overrides, *chosen]))
     split, meter = config.data.load(seed=0, cache=tmp_path), Meter()
@@ -333,8 +335,8 @@ def test_a_whole_run(tmp_path):
 @pytest.mark.slow
 def test_a_network_sees_what_is_cut_and_mirrored(tmp_path):
     """Against Keras by hand; two sizes are two conversions, shared by crops and mirrored ones."""
-    views = Views(flip=True, scales=[1.0, 1.5], crops=Crops.center)
-    backbone = Backbone("mobilenet", 32, "MobileNet", 1024, weights="random", views=views)
+    views = Tta(flip=True, scales=[1.0, 1.5], crops=Crops.center)
+    backbone = Backbone("mobilenet", 32, "MobileNet", 1024, weights="random", tta=views)
     images = photos(4)
     features = viewed(backbone, tmp_path)
     features.compute(images)
