@@ -22,7 +22,7 @@ TABLES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard experiments/*/*.yaml)
 # Photos are given already cut into query and gallery, or not.
 KIND    = $$(test -d "$$PHOTOS/query" && echo prepared || echo folder)
 ON      = $(if $(STORE),"tracking.uri=$(call QUOTED,STORE)") $(if $(PHOTOS),data=$(KIND) "data.root=$(call QUOTED,PHOTOS)")
-FROM    = $(if $(STORE),--uri "$$STORE")
+FROM    = $(if $(STORE),uri="$$STORE")
 
 HAS_PYTHON = test -n "$(PYTHON)" || { \
 	echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=<path>"; exit 2; }
@@ -63,7 +63,7 @@ demo: $(READY) ## Run the offline default beside raw pixels, and compare the two
 table: $(READY) ## Run every row of a published table: NAME=models_we_built DATA=folder of photos [URI=where to record]
 	$(BIN)/python -m outliers_bench -m '+experiments/$(NAME)=glob(*)' skip_finished=true \
 		$(ON) $(ARGS) || test $$? -eq 1
-	$(BIN)/python -m outliers_bench.leaderboard $(FROM) --table $(NAME)
+	$(BIN)/python -m outliers_bench.leaderboard $(FROM) table=$(NAME)
 
 test: $(READY) ## Run the fast tests
 	$(BIN)/python -m pytest

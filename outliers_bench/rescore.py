@@ -15,7 +15,7 @@ from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import clean
 from outliers_bench.methods.method import Method
 from outliers_bench.result import LeakageScores
-from outliers_bench.training.base import Trained
+from outliers_bench.training.base import TrainedModel
 from outliers_bench.types import Split
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def learns_from_labels(config: Config) -> bool:
     """
     model = config.model
     models = model.models if isinstance(model, Ensemble) else (model,)
-    if any(isinstance(each, Trained) or each.model_uris for each in models):
+    if any(isinstance(each, TrainedModel) or each.model_uris for each in models):
         return True
     tuned = isinstance(model, Ensemble) and model.learns
     return tuned or (config.reducer.active and config.reducer.needs_labels)

@@ -105,7 +105,7 @@ def called_as_python(monkeypatch):
 def on_gpu(monkeypatch):
     """Let this machine have a GPU, with bfloat16 or without."""
 
-    from outliers_bench.engines import detect_gpu as gpus
+    from outliers_bench.engines import gpu as gpus
 
     def see(*, bfloat16):
         monkeypatch.setattr(gpus, "detect_gpu", lambda _cache=None: gpus.Gpu(True, bfloat16))

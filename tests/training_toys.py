@@ -13,8 +13,8 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.runtime.training_observer import NullObserver
-from outliers_bench.training.dataset import images_by_row
-from outliers_bench.training.fit import Task
+from outliers_bench.training.dataset import image_fetcher
+from outliers_bench.training.fit import TrainingTask
 from outliers_bench.training.models import CnnScratch, Transfer
 from outliers_bench.types import ImageSet
 from tests.toys import ArrayReader, image_set
@@ -106,9 +106,9 @@ def transfer(*, backbone_seed: int = 0, **options) -> Transfer:
     return option
 
 
-def task_of(option, part: ImageSet) -> Task:
+def task_of(option, part: ImageSet) -> TrainingTask:
     """Learn from pixels, which have the network's size already."""
-    return Task(option, part, images_by_row(part), None, lambda: part.read(0)[None].astype("f4"))
+    return TrainingTask(option, part, image_fetcher(part), None, lambda: part.read(0)[None].astype("f4"))
 
 
 def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):
@@ -118,7 +118,7 @@ def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread
     centers = rng.normal(0, 1, (len(COLORS), WIDTH))
     vectors = centers[part.labels] + rng.normal(0, spread, (len(part), WIDTH)) * 3
     vectors = vectors.astype(np.float32)
-    return Task(
+    return TrainingTask(
         option, part, lambda rows: vectors[rows], WIDTH, lambda: part.read(0)[None].astype("f4")
     )
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import sys
 from collections.abc import Sequence
 from importlib import import_module
+
+from outliers_bench.runtime.command_line import USER_ERROR
 
 COMMANDS = {
     "leaderboard": "compare the finished runs",
@@ -26,14 +30,23 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     Parameters
     ----------
     name : str
-        One of `COMMANDS`.
+        First word of the command line.
     arguments : sequence of str
-        The rest of the command line.
+        The rest of it.
 
     Returns
     -------
     int
-        Exit code.
+        Exit code, 2 if there is no such command.
     """
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        print(
+            f"error: {name}: no such command{hint} (there is: {', '.join(COMMANDS)}; options are "
+            "given as option=value)",
+            file=sys.stderr,
+        )
+        return USER_ERROR
     module = import_module(_MODULES.get(name, f"outliers_bench.apps.{name}.command"))
     return int(module.run(arguments))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf, open_dict
 
+from outliers_bench.cli.commands import COMMANDS
 from outliers_bench.config.paths import config_groups
 
 USAGE = """\
@@ -18,16 +19,12 @@ Which method finds the same animal, and what does it cost?
   python -m outliers_bench model=vgg16 pca.n=500 data=folder data.root=photos
   python -m outliers_bench -m model=vgg16,resnet50 pca.n=100,500      a sweep: every combination
   python -m outliers_bench -m '+experiments/models_we_built=glob(*)'  a published table: every row
-  python -m outliers_bench.leaderboard                                compare the runs
-  python -m outliers_bench.search run=last photo.jpg                  a run's gallery, searched
-  python -m outliers_bench.submit run=last group=us url=https://...   its ranking, handed in
 
-Also, each with --help: .datasets, .collect and .clean, for photos to begin with; .competition, a
-server that takes and scores rankings.
+== Commands: python -m outliers_bench COMMAND [option=value ...], each with --help =="""
 
-== Choices: group=option =="""
+CHOICES = "== Choices: group=option =="
 
-OPTIONS = "== Options and what they are now: a.b=value, null for none =="
+OPTIONS = "== Options and their values: a.b=value, null for none =="
 
 FLAGS = """\
 == Sweeps: with -m; optuna and joblib are the extra `sweep` ==
@@ -46,8 +43,8 @@ outliers-bench and Tab.
 Runs are recorded in MLflow: python -m mlflow ui --backend-store-uri sqlite:///mlflow.db"""
 
 
-def wanted(arguments: Sequence[str]) -> bool:
-    """Whether the command line asks for help."""
+def is_requested(arguments: Sequence[str]) -> bool:
+    """Check whether the command line asks for help."""
     return any(argument in ("--help", "-h") for argument in arguments)
 
 
@@ -84,7 +81,10 @@ def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
         with open_dict(config):
             del config.published
     options = OmegaConf.to_yaml(config).replace("'n':", "n:")
-    return "\n".join([USAGE, *listing, "", OPTIONS, options, FLAGS])
+    commands = [f"{name:<11} {purpose}" for name, purpose in COMMANDS.items()]
+    return "\n".join(
+        [USAGE, *commands, "", CHOICES, *listing, "", OPTIONS, options, FLAGS],
+    )
 
 
 def _listed(head: str, names: list[str]) -> str:

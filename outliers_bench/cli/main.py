@@ -19,12 +19,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from outliers_bench.cli.help import page, wanted
+from outliers_bench.cli.help import is_requested, page
 from outliers_bench.config.hydra_errors import exit_with_error, explain
 from outliers_bench.config.hydra_speedups import spare_copies, spare_mode
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.command_line import CUT_OFF
 from outliers_bench.runtime.invocation import as_called
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_known, check_objective
@@ -100,12 +101,15 @@ def main() -> None:
     spare_copies()
     spare_mode(sys.argv[1:])
     try:
-        if wanted(sys.argv[1:]):
+        if is_requested(sys.argv[1:]):
             print(as_called(page(resource_dir("conf"), resource_dir("experiments"), sys.argv[1:])))
         else:
             compose_and_run()
         if sweep.finish():
             exit_with_error(BenchError(_INCOMPLETE), UNFINISHED)
+    except BrokenPipeError:  # `--help | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CUT_OFF)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
         with suppress(KeyboardInterrupt):  # again: the recorder goes on by itself

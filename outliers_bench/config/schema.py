@@ -232,7 +232,7 @@ def _check_ranges(config: Config) -> None:
     for name in ("queries", "depth"):
         number = getattr(config.contact_sheets, name)
         if not 0 <= number <= MOST_PICTURED:
-            raise BenchError(f"pictures.{name}={number}: from 0 to {MOST_PICTURED}")
+            raise BenchError(f"contact_sheets.{name}={number}: from 0 to {MOST_PICTURED}")
     places = {
         "cache.dir": config.cache.dir,
         "tracking.uri": config.tracking.uri,

@@ -1,4 +1,4 @@
-"""`engine.batch_size=auto`: how many images a request is fastest, measured and kept."""
+"""Tuning for `engine.batch_size=auto`: the fastest batch size, measured once and cached."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from outliers_bench.engines.batch_size_cache import BatchSizeCache, Measurements
-from outliers_bench.engines.timing import TURNS, R, TimedRunner, is_independent
+from outliers_bench.engines.timing import ROUNDS, R, TimedRunner, is_independent
 from outliers_bench.errors import BenchError
 
 _log = logging.getLogger(__name__)
-MIN_SPEEDUP = 1.03  # a larger batch must be that many times as fast: machines are noisy
-MIN_IMAGES = 64  # images for which nothing is measured
-TIME_SHARE = 0.05  # of the time that the images will take
-CONVERSION_SHARE = 0.25  # of the time that a conversion has taken just before
+MIN_SPEEDUP = 1.03  # required of a larger batch, because timings are noisy
+MIN_IMAGES = 64  # nothing is measured for fewer images
+TIME_SHARE = 0.05  # of the time it takes to embed the images
+CONVERSION_SHARE = 0.25  # of the time that a conversion in this run took
 
 
 def tune_batch_size(
@@ -27,14 +27,14 @@ def tune_batch_size(
     first: int,
     spare: float = 0.0,
 ) -> R:
-    """The runner of the batch size that is fastest on this machine, as far as there is time.
+    """Return the runner with the fastest batch size found within the time allowed.
 
-    What was found is kept, and final if nothing is left to measure or a run is allowed no more
-    time than the one before; otherwise the measuring goes on from there. A run that was broken off
-    goes on with the same batch size: it has no more images left than it had, the rate that the
-    allowance is computed from is the kept one, and a conversion is not made twice.
+    Measurements are cached. They are final if nothing is left to measure, or if a run is allowed
+    no more time than the one before; otherwise measuring continues from them. A run that resumes
+    after an interruption uses the same batch size: it has no more images left than before, the
+    allowance is computed from the cached rate, and the conversion is not repeated.
 
-    With few images nothing is measured, nor kept.
+    With few images, nothing is measured or cached.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def tune_batch_size(
     found = record.read()
     if images < MIN_IMAGES and not found.batch:
         return make(first)
-    # The same each time: those that were not sound are known.
+    # The same in every run, because batch sizes that are not sound are cached.
     begin = [batch for batch in reversed(candidates) if batch <= first]
     base = next((batch for batch in begin if found.sound.get(batch, True)), begin[-1])
     known = found.batch and base in found.images_per_second
@@ -77,7 +77,7 @@ def tune_batch_size(
 
 
 def check_batch_size(make: Callable[[int], R], batch: int, size: int, record: BatchSizeCache) -> R:
-    """The runner of a batch size that was asked for; warns of one that makes vectors unsteady."""
+    """Return the runner for a given batch size; warn if its vectors depend on their neighbors."""
     runner = make(batch)
     found = record.read()
     if batch > 1 and batch not in found.sound:
@@ -91,7 +91,7 @@ def check_batch_size(make: Callable[[int], R], batch: int, size: int, record: Ba
 def _first_sound(
     make: Callable[[int], R], begin: Sequence[int], size: int, found: Measurements
 ) -> TimedRunner[R]:
-    """The first of the batch sizes that is sound; the last one, and a warning, if none is."""
+    """Return the first sound batch size; if none is, warn and return the last one."""
     for batch in begin:
         if (best := _warm_if_sound(make, batch, size, found)) is not None:
             return best
@@ -102,7 +102,7 @@ def _first_sound(
 def _warm_if_sound(
     make: Callable[[int], R], batch: int, size: int, found: Measurements
 ) -> TimedRunner[R] | None:
-    """A runner that has run before; None if it is not sound, which is found out now if need be."""
+    """Return a warm runner, or None if it is not sound, which is tested if not known yet."""
     if not found.sound.get(batch, True):
         return None
     start = perf_counter()
@@ -113,15 +113,15 @@ def _warm_if_sound(
         else:
             found.sound[batch] = is_independent(timed.runner, size)
             timed.mark_warm(since=start)
-    except BenchError:  # no room for so many
+    except BenchError:  # does not fit into memory
         found.sound[batch] = False
     return timed if found.sound.get(batch, True) else None
 
 
 def _warn_dependent(batch: int) -> None:
     _log.warning(
-        "engine.batch_size=%d: in the last bits, vectors depend here on the other images of their "
-        "request; another size may not have that",
+        "engine.batch_size=%d: the last bits of a vector depend on the other images in its batch "
+        "on this machine; try another batch size",
         batch,
     )
 
@@ -135,35 +135,37 @@ def _climb(
     *,
     until: float,
 ) -> TimedRunner[R]:
-    """Climb from the best so far to a batch size that none beside it is faster than."""
+    """Climb from the best batch size so far to one that is faster than its neighbors."""
     rates = found.images_per_second
     while options := _next_candidates(best.batch, candidates, found):
         start = perf_counter()
-        in_time = [b for b in options if start + best.estimate_seconds(b, rates) <= until]
-        if not in_time:
+        affordable = [b for b in options if start + best.estimate_seconds(b, rates) <= until]
+        if not affordable:
             found.complete = False
             return best
-        batch = in_time[0]
+        batch = affordable[0]
         if (other := _warm_if_sound(make, batch, size, found)) is None:
             continue
-        known = rates[best.batch]
-        turns = [(best.rate(known), other.rate(known)) for _ in range(TURNS)]
-        ours, theirs = (max(column) for column in zip(*turns, strict=True))
-        rates[batch] = theirs
-        smaller, larger = (ours, theirs) if best.batch < batch else (theirs, ours)
-        if (larger > MIN_SPEEDUP * smaller) == (best.batch < batch):
+        expected = rates[best.batch]
+        rounds = [(best.rate(expected), other.rate(expected)) for _ in range(ROUNDS)]
+        best_rate, other_rate = (max(column) for column in zip(*rounds, strict=True))
+        rates[batch] = other_rate
+        increasing = best.batch < batch
+        smaller, larger = (best_rate, other_rate) if increasing else (other_rate, best_rate)
+        if (larger > MIN_SPEEDUP * smaller) == increasing:
             best = other
     found.complete = True
     return best
 
 
 def _next_candidates(best: int, candidates: Sequence[int], found: Measurements) -> list[int]:
-    """What may be faster than the best, most promising first: the larger, then the smaller.
+    """Return the untried neighbors of the best batch size, larger ones first.
 
-    From the smallest two steps up at once: where the smallest are slow, they are so by far.
+    The smallest is followed by the one two steps up: where small batches are slow, they are much
+    slower.
     """
     sound = [batch for batch in candidates if batch == best or found.sound.get(batch, True)]
     at = sound.index(best)
-    beside = [at + 2, at + 1] if at == 0 else [at + 1, at - 1]
-    near = [sound[place] for place in beside if place < len(sound)]
-    return [batch for batch in near if batch not in found.images_per_second]
+    positions = [at + 2, at + 1] if at == 0 else [at + 1, at - 1]
+    neighbors = [sound[position] for position in positions if position < len(sound)]
+    return [batch for batch in neighbors if batch not in found.images_per_second]

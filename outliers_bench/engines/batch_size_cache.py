@@ -1,4 +1,4 @@
-"""What was found out about batch sizes on this machine, kept in a file of JSON."""
+"""Batch size measurements of a network by machine, cached in a JSON file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache as memoised
+from functools import cache as memoize
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,21 @@ from outliers_bench.runtime.machine import cores
 
 @dataclass
 class Measurements:
-    """What is known of the batch sizes of one network, in one precision, on one machine.
+    """Batch size measurements of one network, in one precision, on one machine.
 
     Parameters
     ----------
     batch : int
-        The fastest; 0 before one was measured.
+        The fastest batch size; 0 if none has been measured.
     images_per_second : dict of int to float
-        By batch size, of those that were measured.
+        Rate by batch size.
     sound : dict of int to bool
-        By batch size: whether vectors depend on their own image alone, and it fits into memory.
+        By batch size: whether each vector depends on its own image alone and the batch fits into
+        memory.
     complete : bool
         Whether nothing is left to measure.
     seconds_allowed : float
-        How long the measuring might have taken.
+        Time limit of the last measurements.
     """
 
     batch: int = 0
@@ -40,14 +41,14 @@ class Measurements:
 
 
 class BatchSizeCache:
-    """The `Measurements` of one network in one precision on this machine.
+    """Stored `Measurements` of one network, in one precision, on this machine.
 
     Parameters
     ----------
     file : Path
-        Where it is kept, beside what other machines have found.
+        JSON file, shared with the measurements of other machines.
     here : str
-        What tells this machine, engine and precision from all others.
+        Key of this machine, engine and precision in the file.
     """
 
     def __init__(self, file: Path, here: str) -> None:
@@ -55,41 +56,41 @@ class BatchSizeCache:
         self._here = here
 
     def read(self) -> Measurements:
-        """What is known; what cannot be read is measured again."""
+        """Return the stored measurements; empty if they cannot be read."""
         with suppress(KeyError, TypeError, ValueError, AttributeError):
-            said = self._all()[self._here]
-            rates = {int(batch): float(rate) for batch, rate in said["images_per_second"].items()}
+            stored = self._read_file()[self._here]
+            rates = {int(batch): float(rate) for batch, rate in stored["images_per_second"].items()}
             return Measurements(
-                batch=int(said["batch"]),
+                batch=int(stored["batch"]),
                 images_per_second=rates,
-                sound={int(batch): bool(sound) for batch, sound in said["sound"].items()},
-                complete=bool(said["complete"]),
-                seconds_allowed=float(said["seconds_allowed"]),
+                sound={int(batch): bool(sound) for batch, sound in stored["sound"].items()},
+                complete=bool(stored["complete"]),
+                seconds_allowed=float(stored["seconds_allowed"]),
             )
         return Measurements()
 
     def write(self, found: Measurements) -> None:
-        """Keep it; if that cannot be, the next run measures again."""
+        """Store the measurements; if that fails, the next run measures again."""
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            aside = self._file.with_suffix(f".{os.getpid()}")
-            whole = {**self._all(), self._here: vars(found)}
-            aside.write_text(json.dumps(whole, indent=2) + "\n")
-            aside.replace(self._file)
+            temporary = self._file.with_suffix(f".{os.getpid()}")
+            content = {**self._read_file(), self._here: vars(found)}
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
+            temporary.replace(self._file)
 
-    def _all(self) -> dict[str, Any]:
+    def _read_file(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
-            found = json.loads(self._file.read_text())
-            return found if isinstance(found, dict) else {}
+            content = json.loads(self._file.read_text())
+            return content if isinstance(content, dict) else {}
         return {}
 
 
 def machine_label() -> str:
-    """The processor, and how many of its cores there are for us."""
+    """Return the processor's name and the number of cores available to this process."""
     return f"{_processor()} | {cores()} cores"
 
 
-@memoised
+@memoize
 def _processor() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Groups of images of one shape."""
+"""Batches of images, all of one shape."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from outliers_bench.types import RGB
 
 
 class SizedStream:
-    """A stream of images of which it is told beforehand how many there will be.
+    """A stream of images with a length hint.
 
     Parameters
     ----------
     images : iterable of (key, image)
     count : int
-        About how many: of some it may be found only then that they are unreadable.
+        Expected number of images; the stream is shorter if some turn out to be unreadable.
     """
 
     def __init__(self, images: Iterable[tuple[Key, RGB]], count: int) -> None:
@@ -36,12 +36,12 @@ class SizedStream:
 def batches(
     images: Iterable[tuple[Key, RGB]], size: int
 ) -> Iterator[tuple[list[Key], npt.NDArray[np.uint8]]]:
-    """Group images; the last group is padded with blank images, so that all shapes are equal.
+    """Group images into batches; the last one is padded with blank images to the same shape.
 
     Returns
     -------
     iterator of (keys, array of uint8, shape (size, image_size, image_size, 3))
-        Fewer keys than rows in a padded group.
+        A padded batch has fewer keys than rows.
     """
     stream = iter(images)
     while group := list(islice(stream, size)):

@@ -1,4 +1,4 @@
-"""Running a network over a stream of images, through whichever engine was asked for."""
+"""Embedding of a stream of images by a network, on the configured engine."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from outliers_bench.types import RGB, FloatArray
 def network_embedder(
     backbone: Network, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
 ) -> Embedder:
-    """Get a network ready to embed; see `Extractor.embedder`.
+    """Prepare a network for embedding; see `Extractor.embedder`.
 
     Raises
     ------
     BenchError
-        If the weights cannot be had, or a conversion disagrees with Keras.
+        If the weights are unavailable, or the converted model disagrees with Keras.
     """
     from outliers_bench.engines.options import resolve_for_network
 
     engine = resolve_for_network(backbone, engine, cache)
     if engine.kind is EngineKind.openvino:
-        return _OpenVino(backbone, engine, cache, sample)
+        return _OpenVinoEmbedder(backbone, engine, cache, sample)
     from outliers_bench.engines.keras import KerasEmbedder
 
     return KerasEmbedder(backbone, engine, cache)
 
 
-class _OpenVino:
-    """Converts, or quantizes, at once; compiles when it is known how many images there are.
+class _OpenVinoEmbedder:
+    """OpenVINO embedder: converts or quantizes at once, compiles when the image count is known.
 
     Attributes
     ----------
     facts : dict of str to float
-        Batch size, and the largest relative difference from Keras, which f32 was checked for.
+        Batch size, and the largest relative difference between the f32 model and Keras.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class _OpenVino:
             self._model = quantize_or_load(backbone, cache, sample)
         else:
             self._model = convert_or_load(backbone, cache, sample)
-        self._spent = time.perf_counter() - start  # next to nothing where the model was kept
+        self._seconds = time.perf_counter() - start  # near zero if the model was cached
         self._size = backbone.image_size
         self._engine = engine
         self._run: Any = None
@@ -68,12 +68,12 @@ class _OpenVino:
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
         """Embed images; see `Embedder`."""
         if self._run is None:
-            self._run = self._ready(length_hint(images))
+            self._run = self._make_runner(length_hint(images))
             self.facts["batch_size"] = self._run.batch
         embedded: Iterator[tuple[Key, FloatArray]] = self._run(images)
         return embedded
 
-    def _ready(self, images: int) -> Any:  # noqa: ANN401 - OpenVinoRunner, which imports OpenVINO
+    def _make_runner(self, images: int) -> Any:  # noqa: ANN401 - OpenVinoRunner, which imports OpenVINO
         from outliers_bench.engines.batch_size import (
             CONVERSION_SHARE,
             check_batch_size,
@@ -88,19 +88,19 @@ class _OpenVino:
 
         size, precision = self._size, self._engine.precision
         here = f"{machine_label()} | openvino {version('openvino')} | {precision.value}"
-        read_record = BatchSizeCache(self._model.with_name("batch.json"), here)
+        record = BatchSizeCache(self._model.with_name("batch.json"), here)
 
         def make(batch: int) -> OpenVinoRunner:
             return OpenVinoRunner(compile_model(self._model, batch, precision))
 
         if self._engine.batch_size != "auto":
-            return check_batch_size(make, int(self._engine.batch_size), size, read_record)
+            return check_batch_size(make, int(self._engine.batch_size), size, record)
         return tune_batch_size(
             make,
             size,
-            read_record,
+            record,
             images,
             candidates=candidate_batch_sizes(size),
             first=1,
-            spare=CONVERSION_SHARE * self._spent,
+            spare=CONVERSION_SHARE * self._seconds,
         )

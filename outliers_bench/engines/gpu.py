@@ -1,4 +1,4 @@
-"""Whether TensorFlow has a GPU here, asked once: the answer costs TensorFlow's import."""
+"""Cached detection of TensorFlow's GPUs, which costs importing TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from outliers_bench.engines.tensorflow import import_tensorflow
 
 _DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA, WSL, AMD
 _DRIVERS = ("/proc/driver/nvidia/version", "/sys/module/amdgpu/version")
-_CHOSEN = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-_BFLOAT16 = (8, 0)  # compute capability from which bfloat16 is computed by the hardware
+_VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+_BFLOAT16 = (8, 0)  # lowest compute capability with bfloat16 in hardware
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """What TensorFlow says of the GPUs that it sees.
+    """GPUs visible to TensorFlow.
 
     Parameters
     ----------
     found : bool
-        Whether there is one.
+        Whether there is at least one.
     bfloat16 : bool
-        Whether all of them compute with bfloat16 (NVIDIA's compute capability 8 or more).
+        Whether all of them support bfloat16 (NVIDIA compute capability 8 or more).
     """
 
     found: bool = False
@@ -35,65 +35,66 @@ class Gpu:
 
 
 def detect_gpu(cache: Path | None = None) -> Gpu:
-    """The GPUs that TensorFlow sees.
+    """Detect the GPUs visible to TensorFlow.
 
-    TensorFlow is imported only where the system has a device for one, and no answer is kept.
+    TensorFlow is imported only if the system has a GPU device and no result is cached.
 
     Parameters
     ----------
     cache : Path or None
-        Directory that keeps the answer, for this system, driver and TensorFlow; None asks anew.
+        Cache directory; the result is valid for this system, driver and TensorFlow. None detects
+        the GPUs again.
     """
     if not any(Path(device).exists() for device in _DEVICES):
         return Gpu()
-    kept = None if cache is None else cache / "machine" / f"gpu-{system_digest()}.json"
-    if kept is not None:
+    file = None if cache is None else cache / "machine" / f"gpu-{system_digest()}.json"
+    if file is not None:
         with suppress(OSError, ValueError, TypeError):
-            return Gpu(**json.loads(kept.read_text()))
-    found = _query_tensorflow()
-    if kept is not None:
-        with suppress(OSError):  # to ask again costs time, and nothing else
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            aside = kept.with_suffix(f".{os.getpid()}")
-            aside.write_text(json.dumps(asdict(found)))
-            aside.replace(kept)
-    return found
+            return Gpu(**json.loads(file.read_text()))
+    gpu = _query_tensorflow()
+    if file is not None:
+        with suppress(OSError):  # without the cache, detection only takes longer
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(asdict(gpu)))
+            temporary.replace(file)
+    return gpu
 
 
 def _query_tensorflow() -> Gpu:
     config = import_tensorflow().config
     devices = config.list_physical_devices("GPU")
-    # What is no NVIDIA device has no compute capability.
+    # Only NVIDIA devices have a compute capability.
     details = [config.experimental.get_device_details(device) for device in devices]
-    able = [detail.get("compute_capability", (0, 0)) >= _BFLOAT16 for detail in details]
-    return Gpu(bool(devices), bool(able) and all(able))
+    bfloat16 = [detail.get("compute_capability", (0, 0)) >= _BFLOAT16 for detail in details]
+    return Gpu(bool(devices), bool(bfloat16) and all(bfloat16))
 
 
 def system_digest() -> str:
-    """A digest of all that may change the answer: TensorFlow, libraries, driver, cards."""
+    """Return a digest of what GPU detection depends on: TensorFlow, libraries, driver, cards."""
     cards = Path("/proc/driver/nvidia/gpus")
-    said = [
-        _installed(),
+    dependencies = [
+        _installed_packages(),
         [device for device in _DEVICES if Path(device).exists()],
         [_text(Path(driver)) for driver in _DRIVERS],
-        # The model of each card; the folder is not there without NVIDIA's driver.
+        # The model of each card; the folder exists only with NVIDIA's driver.
         sorted(_text(card / "information") for card in cards.glob("*")),
-        [os.environ.get(name) for name in _CHOSEN],
+        [os.environ.get(name) for name in _VISIBLE_DEVICES],
         [os.environ.get("LD_LIBRARY_PATH")],  # where CUDA may be found
     ]
-    return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(json.dumps(dependencies).encode(), digest_size=8).hexdigest()
 
 
-def _installed() -> list[str]:
-    """Names and versions of what is installed of TensorFlow, whatever it is called, and of CUDA."""
-    # From the names of the folders: this is read on each start, and to import them takes seconds.
-    found = {
+def _installed_packages() -> list[str]:
+    """Return the names and versions of the installed packages of TensorFlow and CUDA."""
+    # Read from folder names: this runs at every start, and importing the packages takes seconds.
+    folders = {
         folder.name
-        for place in sys.path
-        for kind in ("tensorflow*", "tf_nightly*", "nvidia_*")
-        for folder in Path(place).glob(f"{kind}.dist-info")
+        for entry in sys.path
+        for pattern in ("tensorflow*", "tf_nightly*", "nvidia_*")
+        for folder in Path(entry).glob(f"{pattern}.dist-info")
     }
-    return sorted(found)
+    return sorted(folders)
 
 
 def _text(path: Path) -> str:

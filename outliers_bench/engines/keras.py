@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: the GPU's engine, and on a CPU the one that others are checked against."""
+"""Keras on TensorFlow: the engine for GPUs, and the reference for others on a CPU."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from outliers_bench.types import RGB, FloatArray
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
 
-_USUAL = 224  # pixels of side, for which the batch sizes are meant
+_REFERENCE_SIDE = 224  # pixels; the image size that the two batch sizes below are meant for
 _ON_CPU, _ON_GPU = 32, 128
 
 
 def default_batch_size(size: int, *, on_gpu: bool) -> int:
-    """What `engine.batch_size=auto` begins with for Keras: as many pixels as a usual batch has.
+    """Return the batch size that `engine.batch_size=auto` starts from, given the image size.
 
-    On a GPU what fits into its memory is what limits, and on a CPU the size makes little difference
-    beyond a few images.
+    A batch has at most as many pixels as one of images of 224 pixels. On a GPU, memory is the
+    limit; on a CPU, the batch size makes little difference beyond a few images.
 
     Examples
     --------
@@ -40,23 +40,23 @@ def default_batch_size(size: int, *, on_gpu: bool) -> int:
     >>> batch_of(32, on_gpu=False)
     32
     """
-    most = _ON_GPU if on_gpu else _ON_CPU
-    fitting = most * _USUAL**2 // size**2
+    largest = _ON_GPU if on_gpu else _ON_CPU
+    fitting = largest * _REFERENCE_SIDE**2 // size**2
     # A power of two, which suits all kernels.
-    return max(1, min(most, 1 << fitting.bit_length() - 1 if fitting else 1))
+    return max(1, min(largest, 1 << fitting.bit_length() - 1 if fitting else 1))
 
 
 class KerasEmbedder:
-    """Embeds with the Keras network itself.
+    """Embedder that runs the Keras network itself.
 
     Parameters
     ----------
     backbone : Network
     engine : Engine
-        With nothing left to `auto` but the batch size. bf16 is Keras' mixed bfloat16: products in
-        bfloat16, sums and weights in float32.
+        Resolved, except that the batch size may be `auto`. bf16 is Keras' mixed bfloat16: products
+        in bfloat16, sums and weights in float32.
     cache : Path
-        Where it is kept whether there is a GPU, and which batch size was fastest.
+        Cache directory of GPU detection and batch size measurements.
 
     Attributes
     ----------
@@ -80,23 +80,23 @@ class KerasEmbedder:
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
         """Embed images; see `Embedder`."""
         if self._run is None:
-            self._run = self._ready(length_hint(images))
+            self._run = self._make_runner(length_hint(images))
             self.facts["batch_size"] = self._run.batch
         return self._run(images)
 
-    def _ready(self, images: int) -> _Runner:
+    def _make_runner(self, images: int) -> _Runner:
         def make(batch: int) -> _Runner:
             return _Runner(self._forward, batch)
 
         if self._engine.batch_size != "auto":
             return check_batch_size(make, int(self._engine.batch_size), self._size, self._record)
         first = default_batch_size(self._size, on_gpu=self._on_gpu)
-        near = [batch for batch in (first // 4, first // 2, first, 2 * first) if batch]
-        return tune_batch_size(make, self._size, self._record, images, candidates=near, first=first)
+        sizes = [batch for batch in (first // 4, first // 2, first, 2 * first) if batch]
+        return tune_batch_size(make, self._size, self._record, images, candidates=sizes, first=first)
 
 
 class _Runner:
-    """Embeds a stream of images; the next batch is stacked while a GPU computes the last."""
+    """Runner that stacks the next batch while a GPU computes the previous one."""
 
     def __init__(self, forward: Callable[[Any], Any], batch: int) -> None:
         self.batch = batch
@@ -106,17 +106,17 @@ class _Runner:
         return 2
 
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
-        before: tuple[list[Key], Any] | None = None
+        previous: tuple[list[Key], Any] | None = None
         for keys, stack in batches(images, self.batch):
-            begun = keys, self._attempt(partial(self._forward, stack))
-            if before is not None:
-                yield from self._fetched(*before)
-            before = begun
-        if before is not None:
-            yield from self._fetched(*before)
+            current = keys, self._attempt(partial(self._forward, stack))
+            if previous is not None:
+                yield from self._fetch(*previous)
+            previous = current
+        if previous is not None:
+            yield from self._fetch(*previous)
 
-    def _fetched(self, keys: list[Key], vectors: Any) -> Iterator[tuple[Key, FloatArray]]:  # noqa: ANN401
-        # On a GPU here it is waited for.
+    def _fetch(self, keys: list[Key], vectors: Any) -> Iterator[tuple[Key, FloatArray]]:  # noqa: ANN401
+        # On a GPU, this call blocks until the batch is computed.
         return zip(keys, self._attempt(vectors.numpy), strict=False)
 
     def _attempt(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - tensorflow is untyped
@@ -124,20 +124,21 @@ class _Runner:
         try:
             return work()
         except (errors.ResourceExhaustedError, errors.InternalError) as error:
-            # XLA tells of its own allocations as an internal error.
-            told = str(error).lower()
-            known = "resource_exhausted" in told or "out of memory" in told
-            if not (known or isinstance(error, errors.ResourceExhaustedError)):
+            # XLA reports its own failed allocations as internal errors.
+            message = str(error).lower()
+            out_of_memory = "resource_exhausted" in message or "out of memory" in message
+            if not (out_of_memory or isinstance(error, errors.ResourceExhaustedError)):
                 raise
             raise BenchError(
-                f"engine.batch_size={self.batch}: too many images for the memory; take fewer"
+                f"engine.batch_size={self.batch}: too many images for the memory; use a smaller "
+                "batch size"
             ) from error
 
 
 def _forward(network: Any, *, fused: bool) -> Any:  # noqa: ANN401 - tensorflow is untyped
     tf = import_tensorflow()
-    # XLA fuses what lies between convolutions, which on a GPU is much of the time; on a CPU
-    # depthwise convolutions take ten times as long with it.
+    # XLA fuses the operations between convolutions, which take much of the time on a GPU. On a
+    # CPU, depthwise convolutions take ten times as long with it.
     return tf.function(
         lambda pixels: tf.cast(network(tf.cast(pixels, tf.float32), training=False), tf.float32),
         jit_compile=fused,
@@ -147,9 +148,9 @@ def _forward(network: Any, *, fused: bool) -> Any:  # noqa: ANN401 - tensorflow 
 def _build(backbone: Network, precision: Precision) -> Any:  # noqa: ANN401 - keras.Model
     import keras
 
-    before = keras.config.dtype_policy()
+    previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision is Precision.bf16 else "float32")
     try:
         return backbone.build()
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(previous)

@@ -1,4 +1,4 @@
-"""How fast a network is with a batch size, and whether its vectors are what they should be."""
+"""Throughput of a network by batch size, and a check that its vectors do not depend on it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from outliers_bench.engines.protocols import Key
 from outliers_bench.types import RGB, FloatArray
 
-TURNS = 2  # the better of which counts: whatever disturbs makes it slower
-TURN_SECONDS = 0.1  # or one full queue of requests, whichever takes longer
+ROUNDS = 2  # the fastest counts, because any disturbance makes a round slower
+ROUND_SECONDS = 0.1  # or one full queue of requests, whichever takes longer
 
 
 class Runner(Protocol):
-    """A network that is ready for one batch size."""
+    """A network prepared for one batch size."""
 
     batch: int
 
     def __len__(self) -> int:
-        """How many requests are in flight at most."""
+        """Return the maximum number of requests in flight."""
         ...
 
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
@@ -33,41 +33,41 @@ R = TypeVar("R", bound=Runner)
 
 
 class TimedRunner(Generic[R]):
-    """A runner, and how long it took to get it ready."""
+    """A runner with its setup time."""
 
     def __init__(self, make: Callable[[int], R], batch: int, size: int) -> None:
         self._start = perf_counter()
         self.runner = make(batch)
         self.batch = batch
-        self._made = perf_counter() - self._start
+        self._setup_seconds = perf_counter() - self._start
         self._image = _noise(size)[0]
 
     def warm(self) -> None:
-        """Run one queue of requests: the first ones take memory, or compile."""
+        """Run one queue of requests, because the first ones allocate memory or compile."""
         start = perf_counter()
-        self._rate_of(self.batch * len(self.runner))
-        self._made += perf_counter() - start
+        self._measure_rate(self.batch * len(self.runner))
+        self._setup_seconds += perf_counter() - start
 
     def mark_warm(self, *, since: float) -> None:
-        """Say that it has run before, and when that was begun."""
-        self._made = perf_counter() - since
+        """Mark the runner as warm, with a setup that began at `since`."""
+        self._setup_seconds = perf_counter() - since
 
     def rate(self, known: float = 0.0) -> float:
-        """Images a second, all requests in flight, for about one turn."""
-        # Of four digits, so that what is kept is what was reckoned with.
-        return float(f"{self._rate_of(self._turn(self.batch, known)):.4g}")
+        """Measure images per second with all requests in flight, for about one round."""
+        # Four digits, so that the cached rate is the one used here.
+        return float(f"{self._measure_rate(self._round_images(self.batch, known)):.4g}")
 
     def estimate_seconds(self, batch: int, rates: dict[int, float]) -> float:
-        """About how long it takes to get another batch size ready, and to time both."""
+        """Estimate how long it takes to set up another batch size and time both."""
         rate = rates[self.batch]
-        timed = TURNS * (self._turn(self.batch, rate) + self._turn(batch, rate))
-        return self._made + (2 * batch + timed) / rate
+        timed = ROUNDS * (self._round_images(self.batch, rate) + self._round_images(batch, rate))
+        return self._setup_seconds + (2 * batch + timed) / rate
 
-    def _turn(self, batch: int, rate: float) -> int:
+    def _round_images(self, batch: int, rate: float) -> int:
         full = batch * len(self.runner)
-        return full * max(1, round(rate * TURN_SECONDS / full))
+        return full * max(1, round(rate * ROUND_SECONDS / full))
 
-    def _rate_of(self, count: int) -> float:
+    def _measure_rate(self, count: int) -> float:
         start = perf_counter()
         for _ in self.runner((b"", self._image) for _ in range(count)):
             pass
@@ -75,16 +75,17 @@ class TimedRunner(Generic[R]):
 
 
 def is_independent(runner: Runner, size: int) -> bool:
-    """Whether an image has the same vector, to the last bit, at each place of the batch."""
+    """Check whether an image has the same vector, to the last bit, anywhere in a batch."""
     one, other = _noise(size)
-    alike = [(b"one", one)] * runner.batch
+    equal = [(b"one", one)] * runner.batch
     mixed = [(b"other", other), (b"one", one)] * runner.batch
-    stream = [*alike, *mixed[: runner.batch]]
-    found = {vector.tobytes() for key, vector in runner(stream) if key == b"one"}
-    return len(found) == 1
+    stream = [*equal, *mixed[: runner.batch]]
+    vectors = {vector.tobytes() for key, vector in runner(stream) if key == b"one"}
+    return len(vectors) == 1
 
 
 def _noise(size: int) -> list[RGB]:
-    # As good as photos: the numbers do not matter. Two, to see whether neighbors do.
+    # Noise does as well as photos, because the values do not matter. Two images, because a vector
+    # may depend on its neighbors.
     rng = np.random.default_rng(0)
     return list(rng.integers(0, 256, (2, size, size, 3), dtype=np.uint8))

@@ -49,7 +49,7 @@ class ConcatenatedEmbeddings:
             self._meter.absorb(own)
         return unreadable
 
-    def learn(
+    def fit(
         self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
     ) -> None:
         """Let the members learn from `part`, and tune the weights on its labels if asked to."""
@@ -58,7 +58,7 @@ class ConcatenatedEmbeddings:
                 self._weights, reached = self._tuned(part)
             self._meter.counts["map_at_r_tuning"] = reached
         for label, (vectors, own) in zip(self._options.labels, self._members, strict=True):
-            vectors.learn(part, images, watch.named(label))
+            vectors.fit(part, images, watch.named(label))
             self._meter.absorb(own)
         for label, weight in zip(self._options.labels, self._weights, strict=True):
             self._meter.counts[f"weight_{label}"] = weight
@@ -90,7 +90,7 @@ class ConcatenatedEmbeddings:
         split = options.validation_split(part, "this data set")
         cosines = []
         for vectors, _ in self._members:
-            vectors.learn(split.train, split.images)
+            vectors.fit(split.train, split.images)
             queries, gallery = (
                 l2_normalize(vectors.load(images)) for images in (split.query, split.gallery)
             )

@@ -1,1 +1,1 @@
-"""Images to vectors: backbones, inference engines, the feature store."""
+"""Feature extraction: compute the vectors of images once and store them."""

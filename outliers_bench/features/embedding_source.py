@@ -1,4 +1,4 @@
-"""Where embeddings come from, as those that search them see it."""
+"""The interface between embeddings and the methods that search them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 
 class EmbeddingSource(Protocol):
-    """One embedding an image: `Features` of a network, aggregated keypoints, several together."""
+    """One embedding per image: `Features` of a network, aggregated keypoints, or an ensemble."""
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that what takes long is stored; see `Method.extract`."""
+        """Compute and store what takes long, unless it is stored already; see `Method.extract`."""
         ...
 
-    def learn(
-        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    def fit(
+        self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
     ) -> None:
-        """Learn from `part` what the vectors of all `images` need, and tell how it goes."""
+        """Learn from `part` what the vectors of all `images` need; report progress."""
         ...
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The vectors, shape (n, d), rows in the order of `images`."""
+        """Return the vectors, shape (n, d), rows in the order of `images`."""
         ...
 
     def identity(self) -> str:
-        """What tells these vectors from all others of the same photos; known after `learn`."""
+        """Return a name that no other vectors of the same photos share; available after `fit`."""
         ...
 
     def blank(self, images: ImageSet) -> set[bytes]:
-        """Digests of the images in which there is nothing to compare."""
+        """Return the digests of the images without any content to compare."""
         ...

@@ -1,4 +1,4 @@
-"""From images to stored features: decode ahead, embed what is missing, store beside it."""
+"""Feature extraction: decode ahead, embed the images that are missing, store concurrently."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from outliers_bench.store.features import FeatureStore, Space, Vector, file_stem
 from outliers_bench.store.writer import Writer
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
-ADDED_AT_ONCE = 256
+_ADD_BLOCK = 256  # vectors in memory at once
 
 
 class Features:
-    """The features of one model, kept in the store and handed out as matrices.
+    """Features of one model, computed once, stored, and loaded as matrices.
 
     Parameters
     ----------
     extractor : Describer
         The model.
     engine : Engine
-        What computes.
+        The inference engine.
     cache : Path
         Directory of stored features and converted models.
     meter : Meter
-        Takes down times and counts.
+        Records times and counts.
     dtype : str
-        Of the features' numbers in the store.
+        Data type of the features in the store.
     stage : str
-        What the work is called in bars and times.
+        Name of the stage in progress bars and times.
     bar : str
-        What it is called in the bar, where that is not the stage.
+        Name in the progress bar, if it differs from `stage`.
     """
 
     def __init__(
@@ -64,26 +64,26 @@ class Features:
         self._dtype = dtype
         self._stage = stage
         self._bar = bar or stage
-        # Rates compare only where the same thing was measured.
+        # Throughput is comparable only under the same conditions.
         self._how = f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
 
     def compute(
         self, images: ImageSet, *, commit: Callable[[], object] = lambda: None
     ) -> dict[bytes, LeftOut]:
-        """Make sure that the features of all images are stored; compute those that are not.
+        """Compute and store the features of the images that are not stored yet.
 
         Parameters
         ----------
         images : ImageSet
-            What is to be embedded.
+            The images to embed.
         commit : callable
-            Called before the first image is embedded, if one has to be, and before a network is
+            Called before the first image is embedded, if any has to be, and before a network is
             quantized; may be called twice.
 
         Returns
         -------
         dict of bytes to LeftOut
-            Content digest of each image that cannot be decoded, and why.
+            Content digest of each image that cannot be decoded, with the reason.
         """
         inaccessible: dict[bytes, str] = {}
         ready = self._extractor, self._engine, self._cache
@@ -110,7 +110,7 @@ class Features:
         }
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The features of images that `compute` has seen.
+        """Load the features of images that were passed to `compute`.
 
         Returns
         -------
@@ -120,43 +120,43 @@ class Features:
         with self._store() as store, self._meter.stage("read"):
             return store.matrix(images.digests)
 
-    def learn(
-        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    def fit(
+        self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
     ) -> None:
-        """Nothing is learned from the photos: the model is what it is."""
+        """Do nothing: the model learns nothing from the photos."""
 
     def missing(self, images: ImageSet) -> ImageSet:
-        """Those images whose features are not stored."""
+        """Return the images whose features are not stored."""
         with self._store() as store:
             return images.without(store.known(images.digests))
 
     def add(self, pairs: Iterable[tuple[bytes, Vector]]) -> None:
         """Store features that were computed elsewhere, by digest."""
-        rest = iter(pairs)
+        remaining = iter(pairs)
         with self._store() as store:
-            while some := list(islice(rest, ADDED_AT_ONCE)):
-                store.add(some)
+            while block := list(islice(remaining, _ADD_BLOCK)):
+                store.add(block)
 
     def identity(self) -> str:
-        """What tells these features from all others of the same photos."""
+        """Return a name that no other features of the same photos share."""
         return file_stem(self._space())
 
     def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
-        """Digests of the images that have no content: a network finds some in every one."""
+        """Return an empty set: a network describes any image."""
         return set()
 
     def empty(self, images: ImageSet) -> set[bytes]:
-        """Digests of the images in which nothing was found to describe."""
+        """Return the digests of the images whose features are empty, such as no keypoints."""
         with self._store() as store:
             return store.empty(images.digests)
 
     def nbytes(self, images: ImageSet) -> int:
-        """Size of the images' features in the store."""
+        """Return the size in bytes of the images' features in the store."""
         with self._store() as store:
             return store.nbytes(images.digests)
 
     def get(self, images: ImageSet) -> dict[bytes, Vector]:
-        """The features of images that `compute` has seen, as they are stored, by digest."""
+        """Load features as they are stored, by digest, of images that were passed to `compute`."""
         with self._store() as store, self._meter.stage("read"):
             return store.get(images.digests)
 
@@ -173,12 +173,12 @@ class Features:
         return first_readable(images, self._extractor.prepare, count, side=self._extractor.side)
 
     def _calibration(self, images: ImageSet) -> list[RGB]:
-        """Images by content, so that the same photos under other names give the same model."""
+        """Sort by content, so that the same photos under other names give the same model."""
         rows = sorted(range(len(images)), key=images.digests.__getitem__)
         return self._sample(images.take(rows), quantize.CALIBRATION)
 
     def _embed(self, missing: ImageSet) -> dict[bytes, str]:
-        """Embed and store; returns why the images that could not be opened were not."""
+        """Embed and store; return the images that could not be opened, with the reason."""
         model = self._extractor
         decoder = Decoder(missing, model.prepare, side=model.side)
         with closing(iter(decoder)) as decoded:
@@ -186,10 +186,10 @@ class Features:
                 embedder = model.embedder(
                     self._engine, self._cache, lambda: self._sample(missing, quantize.SAMPLE)
                 )
-                # Here a batch size may be measured, which is no time that the images take.
+                # This may tune the batch size, whose time does not count as embedding time.
                 stream = embedder(SizedStream(decoded, len(missing)))
             facts: dict[str, float] = getattr(embedder, "facts", {})
-            # One batch waits while another is computed.
+            # Decode one batch while another is computed.
             decoder.ahead = max(AHEAD, 2 * int(facts.get("batch_size", 1)))
             with Writer(self._store, decoder.take_damaged, how=self._how) as writer:
                 for digest, vector in track(stream, stage=self._bar, total=len(missing)):

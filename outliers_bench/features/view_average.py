@@ -1,4 +1,4 @@
-"""Embeddings averaged over test-time views, each of which is a feature space of its own."""
+"""Embeddings averaged over test-time views, each view stored as its own feature space."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from outliers_bench.store.features import Space, file_stem
 from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
 
 
-def features_of(
+def build_features(
     extractor: Extractor, engine: Engine, cache: Path, meter: Meter
-) -> Features | ViewedFeatures:
-    """The features of a model: its own, or averaged over the views that are asked for."""
-    kind = Features if extractor.tta.plain else ViewedFeatures
+) -> Features | ViewAveragedFeatures:
+    """Return the features of a model, averaged over its test-time views if there are several."""
+    kind = Features if extractor.tta.plain else ViewAveragedFeatures
     return kind(extractor, engine, cache, meter)
 
 
-class ViewedFeatures:
+class ViewAveragedFeatures:
     """Means of L2-normalized embeddings over views, L2-normalized again.
 
-    Every view is kept in the feature store by itself. So the plain one is what a run without
-    views has stored, a scale what a run with that image size has, and of a run that is killed
-    no view is lost that was done.
+    Each view is stored separately. The plain view is therefore shared with runs without test-time
+    augmentation, a scale with runs of that image size, and a run that is killed loses no finished
+    view.
 
     Parameters
     ----------
     extractor : Extractor
         The model, with its `tta`.
     engine : Engine
-        What computes.
+        The inference engine.
     cache : Path
         Directory of stored features and converted models.
     meter : Meter
-        Takes down times and counts. Counts of features add up over views, and the rate is that
-        of photos through all views.
+        Records times and counts. Counts of features add up over views; the throughput is that of
+        photos through all views.
     """
 
     def __init__(self, extractor: Extractor, engine: Engine, cache: Path, meter: Meter) -> None:
@@ -53,19 +53,19 @@ class ViewedFeatures:
         self._dimensions = extractor.dimensions
         self._name = extractor.name
         views = extractor.tta.of(extractor.image_size)
-        self._ready = _LastEmbedder()
-        self._of_view = Meter()  # one view after the other would overwrite the run's counts
+        self._embedder_cache = _EmbedderCache()
+        self._view_meter = Meter()  # each view would overwrite the run's counts
         self._views = [
             Features(
-                Seen(
+                ViewDescriber(
                     extractor,
                     view,
                     name=f"{extractor.name} {view}, view {i} of {len(views)}",
-                    ready=self._ready,
+                    embedder_cache=self._embedder_cache,
                 ),
                 engine,
                 cache,
-                self._of_view,
+                self._view_meter,
                 bar=f"embed {i}/{len(views)}",
             )
             for i, view in enumerate(views, 1)
@@ -74,85 +74,85 @@ class ViewedFeatures:
     def compute(
         self, images: ImageSet, *, commit: Callable[[], object] = lambda: None
     ) -> dict[bytes, LeftOut]:
-        """Make sure that all views of all images are stored; see `Features.compute`."""
+        """Compute and store all views that are not stored yet; see `Features.compute`."""
         unreadable: dict[bytes, LeftOut] = {}
         for view in self._views:
             unreadable |= view.compute(images.without(set(unreadable)), commit=commit)
-            self._meter.absorb(self._of_view)
-        self._ready.forget()
+            self._meter.absorb(self._view_meter)
+        self._embedder_cache.clear()
         return unreadable
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The embeddings of images that `compute` has seen.
+        """Load the embeddings of images that were passed to `compute`.
 
         Returns
         -------
         array of float32, shape (n, d)
-            Of unit length, or zero where all views are; rows in the order of `images`.
+            Unit length, or zero if all views are zero; rows in the order of `images`.
         """
         total = np.zeros((len(images), self._dimensions), dtype=np.float32)
         for view in self._views:
             total += l2_normalize(view.load(images))
-            self._meter.absorb(self._of_view)
+            self._meter.absorb(self._view_meter)
         return l2_normalize(total)
 
-    def learn(
-        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    def fit(
+        self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
     ) -> None:
-        """Nothing is learned from the photos: the model is what it is."""
+        """Do nothing: the model learns nothing from the photos."""
 
     def identity(self) -> str:
-        """What tells these features from all others of the same photos."""
-        of_views = {f"view {i}": view.identity() for i, view in enumerate(self._views)}
-        return file_stem({"architecture": f"{self._name} views", **of_views})
+        """Return a name that no other features of the same photos share."""
+        identities = {f"view {i}": view.identity() for i, view in enumerate(self._views)}
+        return file_stem({"architecture": f"{self._name} views", **identities})
 
     def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
-        """Digests of the images that have no content: a network finds some in every one."""
+        """Return an empty set: a network describes any image."""
         return set()
 
 
-class _LastEmbedder:
-    """Keeps a network for the next view of the same size: to load it takes long."""
+class _EmbedderCache:
+    """The last embedder, reused for the next view of the same size: loading a network is slow."""
 
     def __init__(self) -> None:
         self._size = 0
         self._embedder: Embedder | None = None
 
     def get(self, size: int, make: Callable[[], Embedder]) -> Embedder:
-        """The embedder of that size, made now if the last one had another."""
+        """Return the embedder of a size, made by `make` unless the last one had that size."""
         if self._embedder is None or size != self._size:
-            self.forget()  # two large networks need not fit side by side
+            self.clear()  # two large networks may not fit into memory together
             self._size, self._embedder = size, make()
         return self._embedder
 
-    def forget(self) -> None:
-        """Let go of the network."""
+    def clear(self) -> None:
+        """Release the network."""
         self._embedder = None
 
 
-class Seen:
-    """A model that sees one view of each photo; a `Describer`.
+class ViewDescriber:
+    """A `Describer` of one view of each photo.
 
     Parameters
     ----------
     extractor : Extractor
         The model.
     view : View
-        What it sees.
+        The view to embed.
     name : str
-        What it is called while it is loading.
-    ready : _LastEmbedder
+        Name to show while the model is loading.
+    embedder_cache : _EmbedderCache
         Shared by the views of a model.
     """
 
     def __init__(
-        self, extractor: Extractor, view: View, *, name: str, ready: _LastEmbedder
+        self, extractor: Extractor, view: View, *, name: str, embedder_cache: _EmbedderCache
     ) -> None:
         self.name = name
         self.extractor = replace(extractor, image_size=view.size)
-        self._squeezed = replace(extractor, image_size=view.squeezed)
+        self._before_crop = replace(extractor, image_size=view.squeezed)
         self._view = view
-        self._ready = ready
+        self._embedder_cache = embedder_cache
 
     @property
     def dimensions(self) -> int:
@@ -161,11 +161,11 @@ class Seen:
 
     @property
     def side(self) -> int | None:
-        """Pixels that a decoded photo's sides must at least have, before a crop is cut."""
-        return self._squeezed.side
+        """Minimum side in pixels of a decoded photo, before cropping."""
+        return self._before_crop.side
 
     def space(self) -> Space:
-        """The model's at that size, and of crop and flip what is not plain."""
+        """Return the model's feature space at that size, with crop and flip if there are any."""
         space = self.extractor.space()
         if self._view.crop is not Crop.whole:
             space["crop"] = f"{self._view.crop.name} of {self._view.squeezed}"
@@ -174,11 +174,11 @@ class Seen:
         return space
 
     def prepare(self, image: RGB) -> RGB:
-        """Squeeze a decoded image, cut, mirror; called in several threads."""
-        return self._view.cut(self._squeezed.prepare(image))
+        """Resize a decoded image, crop and flip it; called in several threads."""
+        return self._view.cut(self._before_crop.prepare(image))
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Get ready; crops and mirrored ones are seen by the same network."""
-        return self._ready.get(
+        """Load the network, which all crops and flips of a size share."""
+        return self._embedder_cache.get(
             self._view.size, lambda: self.extractor.embedder(engine, cache, sample)
         )

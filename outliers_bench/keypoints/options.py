@@ -100,7 +100,7 @@ class MatchOptions:
             raise BenchError(f"{group}.ratio={self.ratio}: more than 0 and at most 1")
         if not 0 < self.reproj_threshold < float("inf"):
             raise BenchError(
-                f"{group}.threshold={self.reproj_threshold}: a number of pixels above 0"
+                f"{group}.reproj_threshold={self.reproj_threshold}: a number of pixels above 0"
             )
         if self.min_inliers < 0:
             raise BenchError(f"{group}.min_inliers={self.min_inliers}: 0 or more")

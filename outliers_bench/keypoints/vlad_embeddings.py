@@ -50,7 +50,7 @@ class VladEmbeddings:
         """Make sure that the keypoints of all images are stored; see `Features.compute`."""
         return self._keypoints.compute(images, commit=commit)
 
-    def learn(
+    def fit(
         self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
     ) -> None:
         """Learn a vocabulary from `part` and aggregate all `images`, unless both are stored.
@@ -92,7 +92,7 @@ class VladEmbeddings:
         return empty
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The vectors of images that `learn` has seen, shape (n, words * d)."""
+        """The vectors of images that `fit` has seen, shape (n, words * d)."""
         with self._store() as store, self._meter.stage("read"):
             found = store.get(images.digests)
         matrix = np.empty((len(images), self._model.dimensions), dtype=np.float32)
@@ -101,7 +101,7 @@ class VladEmbeddings:
         return matrix
 
     def identity(self) -> str:
-        """What tells these vectors from all others; `learn` decides it."""
+        """What tells these vectors from all others; `fit` decides it."""
         return file_stem(self._space())
 
     def _store(self) -> FeatureStore:

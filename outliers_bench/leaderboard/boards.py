@@ -167,5 +167,5 @@ def _labels(rows: Sequence[Row], used: Sequence[str]) -> list[str]:
 
 def _part(name: str, value: str) -> str:
     if name == "reduction":
-        return f"PCA {value}" if value[:1].isdigit() else "no PCA" if value == "none" else value
+        return "no PCA" if value == "none" else value
     return value

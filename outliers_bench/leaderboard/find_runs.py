@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,11 @@ def with_current_names(run: Run) -> Run:
     if "reduction" in tags or not set(renamed.TAGS) & set(tags):
         return run
     tags = renamed.update_names(tags, renamed.TAGS)
-    tags |= {"overrides": renamed.update_overrides(tags.get("overrides", ""))}
+    tags |= {
+        "overrides": renamed.update_overrides(tags.get("overrides", "")),
+        # A number alone was a PCA.
+        "reduction": re.sub(r"^(L2 )?(?=\d)", r"\1PCA ", tags.get("reduction", "")),
+    }
     metrics = renamed.update_names(run.data.metrics, renamed.METRICS)
     params = renamed.update_names(params, renamed.OPTIONS)
     data = RunData(

@@ -140,8 +140,6 @@ def _cell(column: Column, row: Row, ui: str) -> _Cell:
 def _parts(row: Row) -> str:
     """What else the method is, besides its model."""
     parts = {name: row.method.get(name, "") for name in METHOD if name != "model"}
-    if parts["reduction"][:1].isdigit():
-        parts["reduction"] = f"PCA {parts['reduction']}"
     return " · ".join(part for part in parts.values() if part and part != "none")
 
 

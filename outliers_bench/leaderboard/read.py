@@ -64,7 +64,7 @@ def read_boards(
     """
     path = database_path(uri)
     if path is not None and not path.exists():
-        raise BenchError(f"no runs yet: there is no {path}; {_HOW}, or say where with --uri")
+        raise BenchError(f"no runs yet: there is no {path}; {_HOW}, or give another store as uri=")
     figures = Figures(table)  # refuses what is no table, before MLflow is imported
     return _read(open_client(uri), figures, metric, experiment=experiment, data=data)
 
@@ -97,7 +97,7 @@ def _read(
         known = sorted({name for run in found.finished for name in numbers(run)})
         raise BenchError(
             f"none of the {len(found.finished)} finished runs in {where} has the metric "
-            f"{metric}; rank by one they have with --metric ({', '.join(_short(known))}), or run "
+            f"{metric}; rank by one they have with metric= ({', '.join(_short(known))}), or run "
             "on photos with labels"
         )
     if with_metric and not scored:

@@ -62,7 +62,7 @@ def check_ui(ui: str) -> None:
     except ValueError:  # a bracket that is not closed
         known = False
     if not known:
-        raise BenchError(f"--ui {ui}: no web address; give one such as {UI}")
+        raise BenchError(f"ui={ui}: no web address; give one such as {UI}")
 
 
 def write_boards(

@@ -12,7 +12,7 @@ from outliers_bench.engines.protocols import Precision
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.errors import BenchError
 from outliers_bench.features.embedding_source import EmbeddingSource
-from outliers_bench.features.view_average import features_of
+from outliers_bench.features.view_average import build_features
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
@@ -24,7 +24,7 @@ from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.training.base import RankBy, Trained
+from outliers_bench.training.base import RankBy, TrainedModel
 
 
 def build(config: Config, meter: Meter, *, member: str = "") -> Method:
@@ -48,7 +48,7 @@ def build(config: Config, meter: Meter, *, member: str = "") -> Method:
             for part, label in zip(model.models, model.labels, strict=True)
         ]
         return FusedRankings(config, model, makes, meter)
-    if isinstance(model, Trained) and model.rank_by is RankBy.class_scores:
+    if isinstance(model, TrainedModel) and model.rank_by is RankBy.class_scores:
         from outliers_bench.methods.class_scores import ClassScores
 
         return ClassScores(config, model, meter)
@@ -70,7 +70,7 @@ def build(config: Config, meter: Meter, *, member: str = "") -> Method:
 def vectors_of(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
     """Where the embeddings of a model come from."""
     cache = config.cache.path
-    if isinstance(model, Trained):
+    if isinstance(model, TrainedModel):
         from outliers_bench.training.embeddings import TrainedEmbeddings
 
         return TrainedEmbeddings(model, config.engine, cache, meter)
@@ -79,7 +79,7 @@ def vectors_of(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
 
         return VladEmbeddings(model, cache, meter)
     if isinstance(model, Extractor):
-        return features_of(model, config.engine, cache, meter)
+        return build_features(model, config.engine, cache, meter)
     raise BenchError(f"model={model.name} has no embedding")
 
 

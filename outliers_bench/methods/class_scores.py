@@ -15,7 +15,7 @@ from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.training.base import Layer, Trained
+from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.embeddings import TrainedEmbeddings
 from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Ranking, Split
 
@@ -39,7 +39,7 @@ class ClassScores:
         Takes down times, counts and sizes.
     """
 
-    def __init__(self, config: Config, model: Trained, meter: Meter) -> None:
+    def __init__(self, config: Config, model: TrainedModel, meter: Meter) -> None:
         self._config = config
         self._model = model
         self._meter = meter
@@ -70,7 +70,7 @@ class ClassScores:
         """Train the network; see `Method.fit`."""
         self._model.check_split(split)  # again: unreadable images may have shrunk it
         with self._meter.stage("fit"):
-            self._logits.learn(split.train, split.images, watch)
+            self._logits.fit(split.train, split.images, watch)
         self._meter.counts |= self._model.diagnostics(split)
 
     def rank(self, split: Split, depth: int) -> Ranking:

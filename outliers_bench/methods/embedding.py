@@ -101,7 +101,7 @@ class Embedding:
         part, config = fitting_part(split), self._config
         config.model.check_split(split)  # again: unreadable images may have shrunk it
         with self._meter.stage("fit"):
-            self._vectors.learn(part, split.images, watch)
+            self._vectors.fit(part, split.images, watch)
             self._meter.counts |= config.model.diagnostics(split)
             if config.reducer.active:
                 if config.model.dimensions_on(split.train) is None:

@@ -45,7 +45,7 @@ def precision_cost(
     split : Split
         Without unreadable images.
     vectors : Vectors
-        Which `compute` and `learn` have made ready.
+        Which `compute` and `fit` have made ready.
     whole : Vectors
         The same in float32, ready but for `compute`.
     reduced : callable
@@ -111,7 +111,7 @@ class Computed:
         """All of it is stored; see `EmbeddingSource.compute`."""
         return {}
 
-    def learn(
+    def fit(
         self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
     ) -> None:
         """What there was to learn was learned."""

@@ -7,7 +7,7 @@ import logging
 from outliers_bench.config.schema import Config
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.training.base import Trained
+from outliers_bench.training.base import TrainedModel
 
 _log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 def tell_untrained(config: Config) -> None:
     """Tell of options for a training where nothing is trained."""
     models = config.model.models if isinstance(config.model, Ensemble) else (config.model,)
-    if any(isinstance(model, Trained) and not model.ready for model in models):
+    if any(isinstance(model, TrainedModel) and not model.ready for model in models):
         return
     idle = {
         f"lr_schedule={config.lr_schedule.name}": bool(config.lr_schedule.label),

@@ -1,1 +1,1 @@
-"""Vectors in, rankings out: reduction and indexes."""
+"""Dimensionality reduction, vector indexes and re-ranking."""

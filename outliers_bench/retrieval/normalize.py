@@ -1,4 +1,4 @@
-"""Vectors of unit length: what makes Euclidean distance and inner product rank like cosine."""
+"""L2 normalization, after which Euclidean distance and inner product rank like cosine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from outliers_bench.types import FloatArray, IntArray
 
-_BLOCK_VALUES = 1 << 18  # scaled at a time: what is made on the way stays in the processor's cache
+_BLOCK_VALUES = 1 << 18  # values scaled per block: temporaries stay in the processor's cache
 
 
 def l2_normalize(vectors: FloatArray, *, order: IntArray | None = None) -> FloatArray:
@@ -16,12 +16,12 @@ def l2_normalize(vectors: FloatArray, *, order: IntArray | None = None) -> Float
     ----------
     vectors : array of float32, shape (n, d)
     order : array of int64, shape (m,), optional
-        Rows to take, in this order; None takes all as they stand.
+        Rows to select, in this order; None selects all rows.
 
     Returns
     -------
     array of float32, shape (n, d) or (m, d)
-        A new array, the only one of that size that is made.
+        A new array, the only one of that size that is allocated.
     """
     count = len(vectors) if order is None else len(order)
     scaled: FloatArray = np.empty((count, vectors.shape[1]), dtype=vectors.dtype)

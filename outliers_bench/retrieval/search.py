@@ -1,4 +1,4 @@
-"""From query and gallery vectors to a `Ranking`: normalize, build, search, settle ties."""
+"""Search of a gallery: normalize vectors, build the index, rank, break ties."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
 
-BLOCK_ITEMS = 2_000_000  # gallery items found at a time, over all queries of a block
+BLOCK_ITEMS = 2_000_000  # results per block, over all its queries
 
 
 def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
-    """An order of the gallery that neither file names nor labels decide.
+    """Compute a gallery order for breaking ties, independent of file names and labels.
 
-    Files come sorted by class, so an index that breaks ties by position would leak the label.
+    Files are sorted by class, so breaking ties by position would leak the label.
 
     Parameters
     ----------
@@ -85,27 +85,27 @@ class GallerySearch:
         self.cache = cache
         self.meter = meter or Meter()
         self.active: GallerySearch = self
-        self._given = gallery
+        self._unscaled = gallery
 
     @property
     def max_depth(self) -> int:
-        """The deepest that a query can be ranked."""
-        return len(self._given) - int(self.leave_one_out)
+        """Maximum depth of a ranking."""
+        return len(self._unscaled) - int(self.leave_one_out)
 
     @cached_property
     def gallery(self) -> FloatArray:
-        """Shape (n, d): normalized where the metric is cosine, in the gallery's own order."""
-        return self.prepare(self._given)
+        """Gallery vectors, shape (n, d), in the given order; normalized if the metric is cosine."""
+        return self.prepare(self._unscaled)
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
-        """Vectors as the index compares them: of unit length where the metric is cosine."""
+        """Return vectors as the index compares them: of unit length if the metric is cosine."""
         return l2_normalize(vectors) if self.index.metric is Metric.cosine else vectors
 
-    def items(self, positions: IntArray) -> FloatArray:
-        """Gallery items at some positions, shape (m,), as the index compares them, copied."""
+    def vectors_at(self, positions: IntArray) -> FloatArray:
+        """Return a copy of the gallery vectors at some positions, shape (m,), prepared."""
         if self.index.metric is Metric.cosine:
-            return l2_normalize(self._given, order=positions)
-        return self._given[positions]
+            return l2_normalize(self._unscaled, order=positions)
+        return self._unscaled[positions]
 
     def with_gallery(self, gallery: FloatArray) -> GallerySearch:
         """The same search over other vectors of the same items, noted as `active`."""
@@ -125,11 +125,12 @@ class GallerySearch:
         Parameters
         ----------
         queries : array of float32, shape (n_query, d)
-            Normalized here where the metric is cosine.
+            Normalized here if the metric is cosine.
         depth : int
             Length of the ranking, at most `max_depth`.
         items : array of int64, shape (n_query,), optional
-            With `leave_one_out`, which gallery item each query is; without, query i is item i.
+            With `leave_one_out`, the gallery item that each query is; by default, query i is
+            item i.
 
         Returns
         -------
@@ -137,48 +138,55 @@ class GallerySearch:
         """
         queries = self.prepare(queries)
         searcher = self.searcher
-        itself = None
+        own = None
         if self.leave_one_out:
-            itself = self._places if items is None else self._places[items]
-        # One more than wanted shows whether the cut falls between equal scores.
-        fetch = min(depth + int(self.leave_one_out) + 1, len(self._given))
+            own = self._tie_positions if items is None else self._tie_positions[items]
+        # One extra result shows whether the last rank is tied.
+        fetch = min(depth + int(self.leave_one_out) + 1, len(self._unscaled))
         indices = np.empty((len(queries), depth), dtype=np.int64)
         scores = np.empty((len(queries), depth), dtype=np.float32)
-        searcher.search(queries[:1], 1)  # threads and caches start up outside of what is timed
+        searcher.search(queries[:1], 1)  # warm-up: threads and caches start outside of the timing
         for rows in _blocks(len(queries), fetch):
+            block = queries[rows]
             with self.meter.stage("search"):
-                places, found = searcher.search(queries[rows], fetch)
-            sort_with_ties(places, found)
+                positions, found_scores = searcher.search(block, fetch)
+            sort_with_ties(positions, found_scores)
             if self.index.exact:
-                rescore_close_pairs(queries[rows], self.tie_ordered, places, found, self.index.metric)
-            if itself is not None:
-                places, found = drop_self(places, found, places == itself[rows][:, None])
-            indices[rows], scores[rows] = self.order[places[:, :depth]], found[:, :depth]
+                rescore_close_pairs(
+                    block, self.tie_ordered, positions, found_scores, self.index.metric
+                )
+            if own is not None:
+                is_own = positions == own[rows][:, None]
+                positions, found_scores = drop_self(positions, found_scores, is_own)
+            indices[rows] = self.order[positions[:, :depth]]
+            scores[rows] = found_scores[:, :depth]
         return Ranking(indices, scores)
 
     @cached_property
     def searcher(self) -> Searcher:
-        """The index, built or, where it was kept, read."""
-        return build_or_load(self.index, lambda: self.tie_ordered, cache=self.cache, meter=self.meter)
+        """The built index, or the one read from the cache."""
+        return build_or_load(
+            self.index, lambda: self.tie_ordered, cache=self.cache, meter=self.meter
+        )
 
     @property
     def tie_ordered(self) -> FloatArray:
-        """The gallery as it is compared, in `order`, so that no index can see that of files.
+        """The prepared gallery in `order`, which hides the order of the files from the index.
 
-        Kept by an exact search, which compares with it; made anew for others.
+        An exact search stores it, since it compares with it; it is created anew for others.
         """
-        return self._ordered if self.index.exact else self.items(self.order)
+        return self._stored_tie_ordered if self.index.exact else self.vectors_at(self.order)
 
     @cached_property
-    def _ordered(self) -> FloatArray:
-        return self.items(self.order)
+    def _stored_tie_ordered(self) -> FloatArray:
+        return self.vectors_at(self.order)
 
     @cached_property
-    def _places(self) -> IntArray:
-        """Where each gallery item stands in `order`."""
-        places = np.empty(len(self.order), dtype=np.int64)
-        places[self.order] = np.arange(len(self.order))
-        return places
+    def _tie_positions(self) -> IntArray:
+        """Position of each gallery item in `order`."""
+        positions = np.empty(len(self.order), dtype=np.int64)
+        positions[self.order] = np.arange(len(self.order))
+        return positions
 
 
 def put_blanks_last(
@@ -189,21 +197,21 @@ def put_blanks_last(
     *,
     leave_one_out: bool = False,
 ) -> Ranking:
-    """Let nothing be found by, or ahead of others, that has nothing to compare.
+    """Rank blank gallery images last, and give blank queries the tie-breaking order.
 
-    A vector of zeros is near or far by convention only, and after a PCA not even that.
+    The distance to a vector of zeros is a convention, and after a PCA it is arbitrary.
 
     Parameters
     ----------
     ranking : Ranking
-        By vectors, those of blank images included.
+        Ranking by vectors, those of blank images included.
     blank_queries : array of bool, shape (n_query,)
-        Queries without content: their ranking becomes the tie order, with scores of 0.
+        Queries without content: their ranking becomes `order`, with scores of 0.
     blank_gallery : array of bool, shape (n,)
-        Gallery images without content: they come after all others found, with a score of 0, or of
-        the last one before them where that is below 0.
+        Gallery images without content: they follow all others of the ranking, with a score of 0,
+        or with that of the last item before them if it is below 0.
     order : array of int64, shape (n,)
-        Permutation of the gallery that settles ties.
+        Permutation of the gallery that breaks ties.
     leave_one_out : bool
         Whether query i is gallery item i.
 
@@ -226,7 +234,7 @@ def put_blanks_last(
 
 
 def _blocks(n_query: int, fetch: int) -> Iterator[slice]:
-    """Slices of queries, so that what is sorted at a time stays small; shown as progress."""
+    """Yield slices of queries that limit the memory of a block; report progress."""
     size = max(64, BLOCK_ITEMS // fetch)
     starts = range(0, n_query, size)
     for start in track(starts, stage="search", total=len(starts), unit="blocks"):

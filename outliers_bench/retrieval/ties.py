@@ -1,4 +1,4 @@
-"""Equal scores: found among what an index returns, and put in the order that settles ties."""
+"""Detection of equal scores in search results, and deterministic tie-breaking."""
 
 from __future__ import annotations
 
@@ -7,88 +7,93 @@ import numpy as np
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.types import BoolArray, FloatArray, IntArray
 
-PAIR_VALUES = 500_000  # numbers gathered at a time to compare pairs of vectors; more is no faster
+PAIR_VALUES = 500_000  # values gathered per block to compare pairs of vectors; more is no faster
 
-_ROUNDING = 2e-6  # by which BLAS may differ for equal pairs, in squares of the query's length
+_ROUNDING = 2e-6  # difference of equal pairs in BLAS, relative to the query's squared length
 
 
-def sort_with_ties(places: IntArray, scores: FloatArray) -> None:
-    """Sort rows by falling score, in place; equal scores by place, which is the given order.
+def sort_with_ties(positions: IntArray, scores: FloatArray) -> None:
+    """Sort rows in place by descending score, equal scores by ascending position.
 
-    Most rows of a short ranking come sorted from an index, and without equals; they are left alone.
+    Rows that are already sorted and have no ties, as most rows of a short ranking, are skipped.
 
     Parameters
     ----------
-    places : array of int64, shape (n_query, depth)
+    positions : array of int64, shape (n_query, depth)
+        Positions in the tie-breaking order.
     scores : array of float32, shape (n_query, depth)
     """
-    unsettled = ~(scores[:, :-1] > scores[:, 1:]).all(axis=1)
-    if unsettled.any():
-        best = np.lexsort((places[unsettled], -scores[unsettled]), axis=1)
-        places[unsettled] = np.take_along_axis(places[unsettled], best, axis=1)
-        scores[unsettled] = np.take_along_axis(scores[unsettled], best, axis=1)
+    unsorted = ~(scores[:, :-1] > scores[:, 1:]).all(axis=1)
+    if unsorted.any():
+        best = np.lexsort((positions[unsorted], -scores[unsorted]), axis=1)
+        positions[unsorted] = np.take_along_axis(positions[unsorted], best, axis=1)
+        scores[unsorted] = np.take_along_axis(scores[unsorted], best, axis=1)
 
 
 def rescore_close_pairs(
-    queries: FloatArray, gallery: FloatArray, places: IntArray, scores: FloatArray, metric: Metric
+    queries: FloatArray,
+    gallery: FloatArray,
+    positions: IntArray,
+    scores: FloatArray,
+    metric: Metric,
 ) -> None:
-    """Let equal vectors be equally near, and settle ties that reach beyond what was fetched.
+    """Give equal vectors equal scores, and break ties that extend beyond the fetched results.
 
-    BLAS adds up the last rows of a block otherwise than the others, so that scores of the same
-    vector differ in their last bits; what is that near to its neighbor in the ranking is compared
-    anew, in a way that depends on the two vectors alone.
+    BLAS sums the last rows of a block in another order than the rest, so scores of the same
+    vector differ in their last bits. Scores that are this close to an adjacent one in the ranking
+    are recomputed in a way that depends only on the two vectors.
 
     Parameters
     ----------
     queries : array of float32, shape (n_query, d)
     gallery : array of float32, shape (n, d)
-        In the order that settles ties.
-    places : array of int64, shape (n_query, depth)
+        In the order that breaks ties.
+    positions : array of int64, shape (n_query, depth)
         Rows of the gallery, nearest first; changed in place.
     scores : array of float32, shape (n_query, depth)
-        Of all that exhaustive search finds, the largest; changed in place.
+        The largest scores of an exhaustive search; changed in place.
     metric : Metric
     """
-    close = _ROUNDING * np.maximum(1, np.square(queries).sum(axis=1, keepdims=True))
-    near = scores[:, :-1] - scores[:, 1:] <= close
-    again = np.zeros(scores.shape, dtype=np.bool_)
-    again[:, :-1] |= near
-    again[:, 1:] |= near
-    rows, columns = np.nonzero(again)
+    tolerance = _ROUNDING * np.maximum(1, np.square(queries).sum(axis=1, keepdims=True))
+    is_close = scores[:, :-1] - scores[:, 1:] <= tolerance
+    recompute = np.zeros(scores.shape, dtype=np.bool_)
+    recompute[:, :-1] |= is_close
+    recompute[:, 1:] |= is_close
+    rows, columns = np.nonzero(recompute)
     size = max(1, PAIR_VALUES // max(1, queries.shape[1]))
     for start in range(0, len(rows), size):
         row, column = rows[start : start + size], columns[start : start + size]
-        items = gallery[places[row, column]]
+        items = gallery[positions[row, column]]
         scores[row, column] = _compare(queries[row], items, metric)
-    sort_with_ties(places, scores)
-    for row in _tied_at_cut(scores, len(gallery)):
-        everything = _compare(queries[row], gallery, metric)
-        best = np.argsort(-everything, kind="stable")[: places.shape[1]]
-        places[row], scores[row] = best, everything[best]
+    sort_with_ties(positions, scores)
+    for row in _rows_tied_at_end(scores, len(gallery)):
+        all_scores = _compare(queries[row], gallery, metric)
+        best = np.argsort(-all_scores, kind="stable")[: positions.shape[1]]
+        positions[row], scores[row] = best, all_scores[best]
 
 
-def _tied_at_cut(scores: FloatArray, n: int) -> IntArray:
-    """Rows whose last two fetched scores are equal: which of the equals were fetched is chance."""
+def _rows_tied_at_end(scores: FloatArray, n: int) -> IntArray:
+    """Find rows whose last two scores are equal: further tied items may not have been fetched."""
     if scores.shape[1] in (1, n):
         return np.empty(0, dtype=np.int64)
     return np.flatnonzero(scores[:, -1] == scores[:, -2])
 
 
 def _compare(queries: FloatArray, gallery: FloatArray, metric: Metric) -> FloatArray:
-    """Scores of vectors with one query, shape (d,), or each with its own, shape (n, d)."""
+    """Score gallery vectors with one query, shape (d,), or one query each, shape (n, d)."""
     if metric is Metric.euclidean:
         return np.asarray(-np.square(gallery - queries).sum(axis=1), dtype=np.float32)
-    # einsum adds up every row alike.
+    # einsum sums every row in the same order.
     return np.asarray(
         np.einsum("nd,nd->n", gallery, np.broadcast_to(queries, gallery.shape)), dtype=np.float32
     )
 
 
 def pair_similarities(vectors: FloatArray, gallery: FloatArray, positions: IntArray) -> FloatArray:
-    """Inner products of vectors with some gallery items each.
+    """Compute inner products of each vector with some gallery items.
 
-    A pair has the same product, to the last bit, in whatever company it is compared, where BLAS
-    may treat the last rows of a block otherwise; so equal vectors stay equally near.
+    The product of a pair does not depend, to the last bit, on the rest of the block, unlike with
+    BLAS, which may sum the last rows differently; so equal vectors have equal scores.
 
     Parameters
     ----------
@@ -100,30 +105,30 @@ def pair_similarities(vectors: FloatArray, gallery: FloatArray, positions: IntAr
     -------
     array of float32, shape (m, k)
     """
-    found = np.empty(positions.shape, dtype=np.float32)
+    products = np.empty(positions.shape, dtype=np.float32)
     size = max(1, PAIR_VALUES // max(1, positions.shape[1] * gallery.shape[1]))
     for start in range(0, len(vectors), size):
         rows = slice(start, start + size)
-        found[rows] = np.einsum("qkd,qd->qk", gallery[positions[rows]], vectors[rows])
-    return found
+        products[rows] = np.einsum("qkd,qd->qk", gallery[positions[rows]], vectors[rows])
+    return products
 
 
 def sorted_with_ties(
     positions: IntArray, scores: FloatArray, order: IntArray
 ) -> tuple[IntArray, FloatArray]:
-    """Rows sorted by falling score, equal scores by their item's place in `order`."""
-    place = np.argsort(order)  # of a permutation: its inverse
-    best = np.lexsort((place[positions], -scores), axis=1)
+    """Return rows sorted by descending score, equal scores by the item's rank in `order`."""
+    rank = np.argsort(order)  # inverse of the permutation
+    best = np.lexsort((rank[positions], -scores), axis=1)
     return np.take_along_axis(positions, best, axis=1), np.take_along_axis(scores, best, axis=1)
 
 
 def drop_self(
-    positions: IntArray, scores: FloatArray, unwanted: BoolArray
+    positions: IntArray, scores: FloatArray, is_own: BoolArray
 ) -> tuple[IntArray, FloatArray]:
-    """Rows without their one unwanted entry; without the last one where there is none."""
+    """Remove the item itself from each row, or the last item if it is not in the row."""
     if positions.shape[1] == 0:
         return positions, scores
-    unwanted = unwanted.copy()
-    unwanted[~unwanted.any(axis=1), -1] = True
+    removed = is_own.copy()
+    removed[~removed.any(axis=1), -1] = True
     shape = (positions.shape[0], positions.shape[1] - 1)
-    return positions[~unwanted].reshape(shape), scores[~unwanted].reshape(shape)
+    return positions[~removed].reshape(shape), scores[~removed].reshape(shape)

@@ -14,7 +14,7 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Model
 from outliers_bench.models.precision import label_of
 from outliers_bench.runtime.option_labels import joined
-from outliers_bench.training.base import Trained
+from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.options import SHARED
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ class MethodLabel:
 
     def __str__(self) -> str:
         reduction = "" if self.reduction == "none" else self.reduction
-        if reduction[:1].isdigit():
-            reduction = f"PCA {reduction}"
         parts = (
             f"{self.model} {self.variant}",
             reduction,
@@ -123,7 +121,7 @@ def describe(config: Config) -> MethodLabel:
             index="keypoints",
             similarity=how + shortlist,
         )
-    if isinstance(config.model, Trained) and not config.model.embeds:
+    if isinstance(config.model, TrainedModel) and not config.model.embeds:
         return MethodLabel(
             config.model.name,
             config.model.variant,
@@ -159,7 +157,7 @@ def family(model: Model) -> str:
     kinds: dict[str, tuple[type[Model], ...]] = {
         "ensemble": (Ensemble,),
         "keypoints": (KeypointMatching, Vlad),
-        "trained": (Trained,),
+        "trained": (TrainedModel,),
         "pretrained": (Backbone,),
     }
     if isinstance(model, Backbone) and model.weights == "random":

@@ -1,1 +1,1 @@
-"""Networks that learn from the train part: their layers, their losses, the loop, the record."""
+"""Networks trained on the train part: layers, losses, the training loop, saved networks."""

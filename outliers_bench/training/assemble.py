@@ -1,4 +1,4 @@
-"""A body and a head put together: the network that is trained, and the one that is kept."""
+"""Networks assembled from body and head: one for training, one for inference."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from outliers_bench.training.base import Layer, Trained
-from outliers_bench.training.losses import Cosines, as_kernel
+from outliers_bench.training.base import Layer, TrainedModel
+from outliers_bench.training.losses import Cosines, to_dense_kernel
 from outliers_bench.training.models import CnnScratch, Transfer
-from outliers_bench.training.networks import Body, cnn_scratch, set_trainable, transfer
+from outliers_bench.training.networks import Body, build_cnn_body, set_trainable, build_backbone_body
 from outliers_bench.training.options import Loss
 
 HIDDEN, SCORES, BACKBONE = "hidden", "scores", "backbone"  # names of layers
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The network that is kept: float32, without augmentation, down to probabilities.
+class InferenceNetwork:
+    """The network that is saved: float32, without augmentation, with softmax.
 
     Parameters
     ----------
     network : keras.Model
-        Pixels 0..255, shape (batch, side, side, 3), to probabilities, shape (batch, classes).
+        From pixels 0..255, shape (batch, side, side, 3), to probabilities, shape (batch, classes).
     head : keras.Model
-        What the head sees, shape (batch, d), to the `penultimate` and `logits` of it.
+        From the body's vectors, shape (batch, d), to `penultimate` and `logits`.
     outputs : dict of Layer to Keras tensor
-        What can be the embedding, computed from the pixels.
+        The layers that can be the embedding, computed from the pixels.
     """
 
     network: Any
@@ -34,7 +34,7 @@ class Kept:
     outputs: dict[Layer, Any]
 
 
-def trainer_of(option: Trained, classes: int, *, width: int | None = None) -> Any:  # noqa: ANN401 - keras.Model
+def build_training_network(option: TrainedModel, classes: int, *, width: int | None = None) -> Any:  # noqa: ANN401 - keras.Model
     """Build the network that is trained.
 
     Parameters
@@ -54,7 +54,7 @@ def trainer_of(option: Trained, classes: int, *, width: int | None = None) -> An
     """
     import keras
 
-    network = None if width is not None else backbone_of(option, pretrained=True)
+    network = None if width is not None else build_backbone(option, pretrained=True)
     keras.utils.set_random_seed(option.random_seed)
     if width is not None:
         inputs = vector = keras.Input((width,), dtype="float32", name="features")
@@ -63,13 +63,13 @@ def trainer_of(option: Trained, classes: int, *, width: int | None = None) -> An
         inputs = pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
         for layer in option.augment.layers(option.random_seed):
             pixels = layer(pixels)
-        vector = _body(option, pixels, network).vector
-    _, scores = _through(_head_layers(option, classes, training=True), vector, option)
-    return keras.Model(inputs, scores, name=_name(option))
+        vector = _build_body(option, pixels, network).vector
+    _, scores = _apply_head(_head_layers(option, classes, training=True), vector, option)
+    return keras.Model(inputs, scores, name=_keras_name(option))
 
 
-def kept_of(option: Trained, classes: int) -> Kept:
-    """Build the network that is kept, to be filled; see `Kept`.
+def build_inference_network(option: TrainedModel, classes: int) -> InferenceNetwork:
+    """Build the network that is kept, to be filled; see `InferenceNetwork`.
 
     Parameters
     ----------
@@ -81,17 +81,17 @@ def kept_of(option: Trained, classes: int) -> Kept:
     import keras
 
     keras.utils.clear_session()  # layers without names of their own are numbered anew
-    network = backbone_of(option, pretrained=False)
+    network = build_backbone(option, pretrained=False)
     side = option.image_size
     pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
-    body = _body(option, pixels, network)
+    body = _build_body(option, pixels, network)
     layers = _head_layers(option, classes, training=False)
     vector = keras.Input((body.vector.shape[-1],), dtype="float32", name="features")
     softmax = keras.layers.Softmax(name="probabilities")
-    penultimate, logits = _through(layers, body.vector, option)
-    return Kept(
-        network=keras.Model(pixels, softmax(logits), name=_name(option)),
-        head=keras.Model(vector, _through(layers, vector, option), name="head"),
+    penultimate, logits = _apply_head(layers, body.vector, option)
+    return InferenceNetwork(
+        network=keras.Model(pixels, softmax(logits), name=_keras_name(option)),
+        head=keras.Model(vector, _apply_head(layers, vector, option), name="head"),
         outputs={
             Layer.penultimate: penultimate,
             Layer.logits: logits,
@@ -100,48 +100,53 @@ def kept_of(option: Trained, classes: int) -> Kept:
     )
 
 
-def fill(kept: Kept, trainer: Any, option: Trained, frozen: Any = None) -> None:  # noqa: ANN401
+def copy_weights(
+    target: InferenceNetwork,
+    trained: Any,  # noqa: ANN401 - keras.Model
+    option: TrainedModel,
+    frozen: Any = None,  # noqa: ANN401 - keras.Model
+) -> None:
     """Give the network that is kept the weights of the one that was trained.
 
     Parameters
     ----------
     kept : Kept
-        From `kept_of`.
+        From `build_inference_network`.
     trainer : keras.Model
-        From `trainer_of`, trained.
+        From `build_training_network`, trained.
     option : Trained
         Which network.
-    frozen : keras.Model or None
+    frozen_backbone : keras.Model or None
         The backbone with its weights, where `trainer` has none in it.
     """
-    for layer in kept.network.layers:
+    for layer in target.network.layers:
         if layer.name == SCORES and option.loss is Loss.arcface:
-            layer.set_weights([as_kernel(trainer.get_layer(SCORES), option.scale)])
+            layer.set_weights([to_dense_kernel(trained.get_layer(SCORES), option.scale)])
         elif layer.name == BACKBONE:
-            _copy(layer, frozen or trainer.get_layer(BACKBONE))
+            _copy_backbone_weights(layer, frozen or trained.get_layer(BACKBONE))
         elif layer.weights:
-            layer.set_weights(trainer.get_layer(layer.name).get_weights())
+            layer.set_weights(trained.get_layer(layer.name).get_weights())
     if isinstance(option, Transfer) and option.base.preprocessing == "efficientnet":
         from outliers_bench.models.efficientnet import restore_imagenet_rescaling
 
-        restore_imagenet_rescaling(kept.network.get_layer(BACKBONE))
+        restore_imagenet_rescaling(target.network.get_layer(BACKBONE))
 
 
-def _through(layers: list[Any], vector: Any, option: Trained) -> list[Any]:  # noqa: ANN401
-    """What the classifying layer sees, and what it makes of it."""
-    seen = [vector]
+def _apply_head(layers: list[Any], vector: Any, option: TrainedModel) -> list[Any]:  # noqa: ANN401
+    """Return the input and the output of the classification layer."""
+    outputs = [vector]
     for layer in layers:
-        seen.append(layer(seen[-1]))
-    return [seen[1 if _hidden(option) else 0], seen[-1]]
+        outputs.append(layer(outputs[-1]))
+    return [outputs[1 if _hidden_units(option) else 0], outputs[-1]]
 
 
-def _hidden(option: Trained) -> int | None:
-    """Units of the hidden layer, if there is one."""
+def _hidden_units(option: TrainedModel) -> int | None:
+    """Return the number of units of the hidden layer, if there is one."""
     return option.hidden if isinstance(option, Transfer) else None
 
 
-def backbone_of(option: Trained, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
-    """The backbone as it is trained; made before all else, as it restarts Keras' numbering."""
+def build_backbone(option: TrainedModel, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
+    """Build the backbone for training; call it first, as it restarts Keras' layer numbering."""
     if not isinstance(option, Transfer):
         return None
     base = option.base
@@ -150,22 +155,22 @@ def backbone_of(option: Trained, *, pretrained: bool) -> Any:  # noqa: ANN401 - 
     return network
 
 
-def _body(option: Trained, pixels: Any, network: Any) -> Body:  # noqa: ANN401
+def _build_body(option: TrainedModel, pixels: Any, network: Any) -> Body:  # noqa: ANN401
     if isinstance(option, CnnScratch):
-        return cnn_scratch(pixels)
+        return build_cnn_body(pixels)
     if not isinstance(option, Transfer):
         raise TypeError(f"{type(option).__name__} has no body")
-    return transfer(pixels, network, option.base, name=BACKBONE)
+    return build_backbone_body(pixels, network, option.base, name=BACKBONE)
 
 
-def _head_layers(option: Trained, classes: int, *, training: bool) -> list[Any]:
-    """The layers after the body; first weights depend on the seed alone, not on what is before."""
+def _head_layers(option: TrainedModel, classes: int, *, training: bool) -> list[Any]:
+    """Return the layers after the body; initial weights depend only on the seed."""
     import keras
 
     layers: list[Any] = []
     first = keras.initializers.GlorotUniform(seed=option.random_seed)
     second = keras.initializers.GlorotUniform(seed=(option.random_seed + 1) % 2**32)
-    if hidden := _hidden(option):
+    if hidden := _hidden_units(option):
         layers.append(
             keras.layers.Dense(hidden, activation="relu", kernel_initializer=first, name=HIDDEN)
         )
@@ -180,15 +185,15 @@ def _head_layers(option: Trained, classes: int, *, training: bool) -> list[Any]:
     return [*layers, unit, keras.layers.Dense(classes, use_bias=False, name=SCORES)]
 
 
-def _copy(target: Any, source: Any) -> None:  # noqa: ANN401 - keras.Model
-    """Copy weights between two builds of a backbone, of which one may have layers without any."""
+def _copy_backbone_weights(target: Any, source: Any) -> None:  # noqa: ANN401 - keras.Model
+    """Copy weights between two builds of a backbone; either may have layers without weights."""
     for layer in target.layers:
         if layer.weights:
             layer.set_weights(source.get_layer(layer.name).get_weights())
-        if hasattr(layer, "finalize_state"):  # Normalization keeps a copy of its statistics
+        if hasattr(layer, "finalize_state"):  # Normalization caches its statistics
             layer.finalize_state()
 
 
-def _name(option: Trained) -> str:
-    """A name that Keras takes."""
+def _keras_name(option: TrainedModel) -> str:
+    """Return a name that Keras accepts."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", f"trained_{option.name}")

@@ -1,4 +1,4 @@
-"""The `augment=` options: how images are changed at random in training, and only there."""
+"""The `augment=` options: random transformations of images during training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from outliers_bench.runtime.option_labels import name_and_unusual
 
 @dataclass
 class Augment:
-    """Base of the `augment=` options; by itself, as `none`, images stay as they are.
+    """Base of the `augment=` options; `none` leaves images unchanged.
 
     Parameters
     ----------
     name : str
-        What it is called in tables.
+        Name in tables.
     """
 
     name: str = "none"
@@ -32,49 +32,50 @@ class Augment:
 
     @property
     def label(self) -> str:
-        """What stands in tables: name and unusual options; empty where nothing is changed."""
+        """Label in tables: the name and non-default options; empty for `none`."""
         return name_and_unusual(self, Augment)
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
 
     def layers(self, seed: int) -> list[Any]:  # noqa: ARG002
-        """Keras layers to be applied one after another.
+        """Return Keras layers, to be applied in order.
 
         Parameters
         ----------
         seed : int
-            From 0 to 2**32 - 1; each layer draws from a sequence of its own.
+            From 0 to 2**32 - 1; each layer has its own random sequence.
 
         Returns
         -------
         list of keras.Layer
-            float32 pixels 0..255, shape (batch, height, width, 3), to the same. They change
-            images only where they are called with `training=True`.
+            Input and output are float32 pixels 0..255, shape (batch, height, width, 3). Images
+            change only in calls with `training=True`.
         """
         return []
 
 
 @dataclass
 class OriginalAugment(Augment):
-    """`augment=original`: rotation, shear, zoom and a flip, drawn for each image by itself.
+    """`augment=original`: rotation, shear, zoom and flip, drawn independently for each image.
 
-    Options and their units are those of Keras' old ImageDataGenerator, and so are the order of
-    the changes and the border, which repeats the nearest pixel. What differs: shear leaves the
-    top row where it is, not the middle one. Its `rescale` is no change at random: the network
-    does it, for queries need it too.
+    Options, units, the order of the transformations and the border, which repeats the nearest
+    pixel, are those of Keras' former ImageDataGenerator. One difference: shear leaves the top row
+    in place, not the middle row. `rescale` is not random, so it is part of the network, since
+    queries need it too.
 
     Parameters
     ----------
     rotation_range : float
-        Degrees to either side, at most 180.
+        Degrees in either direction, at most 180.
     shear_range : float
-        Degrees to either side by which vertical lines lean, at most 45. (The 0.2 of many examples
-        of ImageDataGenerator is a fifth of a degree, which nobody sees.)
+        Degrees in either direction by which vertical lines lean, at most 45. (The 0.2 in many
+        ImageDataGenerator examples is a fifth of a degree, which is invisible.)
     zoom_range : float
-        Height and width are divided by 1 - zoom_range to 1 + zoom_range, each by its own; below 1.
+        Height and width are divided by separate factors from 1 - zoom_range to 1 + zoom_range;
+        below 1.
     horizontal_flip : bool
-        Whether every other image, by chance, is mirrored.
+        Whether each image is mirrored with a probability of one half.
     """
 
     name: str = "original"
@@ -90,49 +91,52 @@ class OriginalAugment(Augment):
         return self.horizontal_flip or any(ranges)
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
-        for name, most in (("rotation_range", 180), ("shear_range", 45)):
+        """Raise `BenchError` for invalid options."""
+        for name, maximum in (("rotation_range", 180), ("shear_range", 45)):
             value = getattr(self, name)
-            if not 0 <= value <= most:
-                raise BenchError(f"augment.{name}={value}: degrees, from 0 to {most}")
+            if not 0 <= value <= maximum:
+                raise BenchError(
+                    f"augment.{name}={value} must be degrees in the range 0 to {maximum}"
+                )
         if not 0 <= self.zoom_range < 1:
-            raise BenchError(f"augment.zoom_range={self.zoom_range}: a share, from 0 to below 1")
+            raise BenchError(
+                f"augment.zoom_range={self.zoom_range} must be a fraction of at least 0 and below 1"
+            )
 
     def layers(self, seed: int) -> list[Any]:
-        """Keras layers of those changes that are asked for; see `Augment.layers`."""
+        """Return Keras layers for the enabled transformations; see `Augment.layers`."""
         import_tensorflow()
         from keras import layers
 
-        # With one seed for all, an image that is turned far would also be zoomed far.
+        # A shared seed would correlate the transformations: large rotation with large zoom.
         seeds = [int(state) for state in np.random.SeedSequence(seed).generate_state(4)]
         shear, zoom = math.tan(math.radians(self.shear_range)), self.zoom_range
         # Half precision has steps of an eighth of a gray level at 255.
-        usual = {"dtype": "float32"}
-        border = usual | {"fill_mode": "nearest", "interpolation": "bilinear"}
-        made = []
+        common = {"dtype": "float32"}
+        border = common | {"fill_mode": "nearest", "interpolation": "bilinear"}
+        result = []
         if self.rotation_range:
             turn = self.rotation_range / 360
-            made.append(layers.RandomRotation(turn, seed=seeds[0], name="rotation", **border))
+            result.append(layers.RandomRotation(turn, seed=seeds[0], name="rotation", **border))
         if shear:
-            made.append(layers.RandomShear(shear, seed=seeds[1], name="shear", **border))
+            result.append(layers.RandomShear(shear, seed=seeds[1], name="shear", **border))
         if zoom:
-            made.append(layers.RandomZoom(zoom, zoom, seed=seeds[2], name="zoom", **border))
+            result.append(layers.RandomZoom(zoom, zoom, seed=seeds[2], name="zoom", **border))
         if self.horizontal_flip:
-            made.append(layers.RandomFlip("horizontal", seed=seeds[3], name="flip", **usual))
-        return made
+            result.append(layers.RandomFlip("horizontal", seed=seeds[3], name="flip", **common))
+        return result
 
 
-def restart_draws(network: Any, seed: int, epoch: int) -> None:  # noqa: ANN401 - keras.Model
-    """Let everything drawn at random in an epoch depend on seed and epoch alone.
+def reseed_generators(network: Any, seed: int, epoch: int) -> None:  # noqa: ANN401 - keras.Model
+    """Reseed the random generators of a network, so that they depend only on seed and epoch.
 
-    Keras saves no state of its random generators, not with the weights either. A training that
-    calls this at the beginning of each epoch, and is taken up again after a whole epoch, draws
-    what it would have drawn.
+    Keras does not save the state of its random generators, not even with the weights. If training
+    calls this at the beginning of each epoch, it draws the same numbers after being resumed.
 
     Parameters
     ----------
     network : keras.Model
-        All layers in it that draw are meant: those of `Augment.layers`, and dropout.
+        All its random layers are reseeded: those of `Augment.layers` and dropout.
     seed : int
         From 0 to 2**32 - 1.
     epoch : int
@@ -144,5 +148,5 @@ def restart_draws(network: Any, seed: int, epoch: int) -> None:  # noqa: ANN401 
         if variable.name == "seed_generator_state"
     ]
     seeds = np.random.SeedSequence([seed, epoch]).generate_state(len(states))
-    for state, drawn in zip(states, seeds, strict=True):
-        state.assign([int(drawn), 0])
+    for state, new_seed in zip(states, seeds, strict=True):
+        state.assign([int(new_seed), 0])

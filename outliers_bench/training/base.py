@@ -19,15 +19,15 @@ from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import joined, unusual, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.options import Loss, Optimizer, TrainingOptions
-from outliers_bench.training.saved_network import described, is_trained
+from outliers_bench.training.saved_network import read_metadata, is_trained
 from outliers_bench.types import ImageSet, Split
 from outliers_bench.version import __version__
 
 # What changes no bit of a trained network: how it is called and used, and how the work is done.
-_OF_WORK = ("resume", "memory_gb", "store_features")
-_OF_USE = ("name", "embedding", "rank_by", "tta", *_OF_WORK)
+_SPEED_OPTIONS = ("resume", "memory_gb", "store_features")
+_USAGE_OPTIONS = ("name", "embedding", "rank_by", "tta", *_SPEED_OPTIONS)
 _TOLD_APART = ("name", "image_size", "backbone", "embedding", "rank_by", "tta", "lr_schedule")
-_NOT_TOLD = ("augment", "random_seed", "weights", *_OF_WORK)
+_NOT_TOLD = ("augment", "random_seed", "weights", *_SPEED_OPTIONS)
 
 
 class Layer(Enum):
@@ -46,7 +46,7 @@ class RankBy(Enum):
 
 
 @dataclass
-class Trained(TrainingOptions, Model):
+class TrainedModel(TrainingOptions, Model):
     """Base of the models that are trained.
 
     Parameters
@@ -80,7 +80,7 @@ class Trained(TrainingOptions, Model):
     def inert_options(self) -> tuple[str, ...]:
         """Options that change no figure."""
         how = tuple(option.name for option in fields(TrainingOptions)) if self.ready else ()
-        return (*how, *_OF_WORK, *(() if self.embeds else ("embedding",)))
+        return (*how, *_SPEED_OPTIONS, *(() if self.embeds else ("embedding",)))
 
     @property
     def ready(self) -> bool:
@@ -88,12 +88,12 @@ class Trained(TrainingOptions, Model):
         return is_trained(self.weights)
 
     @property
-    def frozen(self) -> Backbone | None:
+    def frozen_backbone(self) -> Backbone | None:
         """What comes before the head, where the training sees it unchanged for every image."""
         return None
 
     @property
-    def smallest(self) -> int:
+    def min_image_size(self) -> int:
         """Side in pixels of the smallest image the network can take."""
         raise NotImplementedError
 
@@ -113,10 +113,10 @@ class Trained(TrainingOptions, Model):
     def check(self) -> None:
         """Raise `BenchError` for options that cannot work."""
         self.check_training()
-        if self.image_size < self.smallest:
+        if self.image_size < self.min_image_size:
             raise BenchError(
                 f"model.image_size={self.image_size} is too small for {self.name}, which needs "
-                f"{self.smallest} or more"
+                f"{self.min_image_size} or more"
             )
         check_size(self.image_size)
         self.tta.check(self.image_size)
@@ -130,10 +130,10 @@ class Trained(TrainingOptions, Model):
 
     def check_saved(self, path: Path) -> None:
         """Raise `BenchError` where a trained network is not the one that these options describe."""
-        mine = self.shape()
+        mine = self.architecture_options()
         wrong = [
             f"{option}={'null' if value is None else value}"
-            for option, value in described(path).options.items()
+            for option, value in read_metadata(path).options.items()
             if mine.get(option) != value
         ]
         if wrong:
@@ -142,7 +142,7 @@ class Trained(TrainingOptions, Model):
                 f"{' '.join(wrong)}"
             )
 
-    def shape(self) -> dict[str, Any]:
+    def architecture_options(self) -> dict[str, Any]:
         """What decides the layers of the network that is kept, as options; JSON can write it."""
         return {"model.image_size": self.image_size, "model.loss": self.loss.value}
 
@@ -197,9 +197,9 @@ class Trained(TrainingOptions, Model):
             "scale": self.loss is not Loss.arcface,
         }
         values = {
-            key: _plain(value)
+            key: _to_json(value)
             for key, value in asdict(self).items()
-            if key not in _OF_USE and not idle.get(key, False)
+            if key not in _USAGE_OPTIONS and not idle.get(key, False)
         }
         return {
             **values,
@@ -210,9 +210,9 @@ class Trained(TrainingOptions, Model):
         }
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _to_json(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: _to_json(inner) for key, inner in value.items()}
     return value

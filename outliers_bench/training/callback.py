@@ -15,12 +15,12 @@ import numpy as np
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.training_observer import TrainingObserver
 from outliers_bench.store.files import written
-from outliers_bench.training.augment import restart_draws
+from outliers_bench.training.augment import reseed_generators
 from outliers_bench.training.dataset import Examples
 from outliers_bench.training.options import TrainingOptions
 
 STATE = "state.json"
-_WRITING = "writing.weights.h5"  # Keras asks for that suffix
+_TEMPORARY = "writing.weights.h5"  # Keras asks for that suffix
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ class TrainingCallback:
         Are told which epoch it is.
     folder : Path
         Takes the checkpoints.
-    watch : Watcher
+    observer : Watcher
         Is told of each epoch.
     show : callable
         Is told how many steps are done and what is going on.
@@ -55,7 +55,7 @@ class TrainingCallback:
         options: TrainingOptions,
         examples: Examples,
         folder: Path,
-        watch: TrainingObserver,
+        observer: TrainingObserver,
         *,
         show: Callable[[int, str], None],
         name: str,
@@ -64,7 +64,7 @@ class TrainingCallback:
         self._options = options
         self._examples = examples
         self._folder = folder
-        self._watch = watch
+        self._observer = observer
         self._show = show
         self._name = name
         self._began = 0.0
@@ -74,7 +74,7 @@ class TrainingCallback:
         self._best_loss = math.inf
 
     @property
-    def done(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the training is at its end, by number or for lack of progress."""
         watched = [figures["val_loss"] for figures in self.epochs if "val_loss" in figures]
         waited = len(watched) - 1 - watched.index(min(watched)) if watched else 0
@@ -107,10 +107,10 @@ class TrainingCallback:
                 variable.assign(value)
             return 0
         for number, figures in enumerate(self.epochs, 1):
-            self._watch.epoch(number, figures)
+            self._observer.epoch(number, figures)
         return len(self.epochs)
 
-    def begin_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Set the rate, the order of images, and what chance will bring."""
         self._began = time.perf_counter()
         self._epoch = epoch
@@ -118,9 +118,9 @@ class TrainingCallback:
         options = self._options
         rate = options.lr_schedule.rate(options.learning_rate, epoch, options.epochs)
         self._network.optimizer.learning_rate = rate
-        restart_draws(self._network, options.random_seed, epoch)
+        reseed_generators(self._network, options.random_seed, epoch)
 
-    def end_batch(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Move the bar; refuse to go on with a loss that is no number."""
         figures = logs or {}
         loss = figures.get("loss", 0.0)
@@ -132,7 +132,7 @@ class TrainingCallback:
             f"accuracy {figures.get('accuracy', 0.0):.3f}{self._validated()}",
         )
 
-    def end_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Take down what was measured, keep the weights, tell, and stop where it is time."""
         figures = {name: float(value) for name, value in (logs or {}).items()}
         self._check_loss(figures.get("val_loss", 0.0), f"on the validation part, epoch {epoch + 1}")
@@ -146,7 +146,7 @@ class TrainingCallback:
         if watched < self._best_loss:
             self._best_loss = watched
             if self._options.best_weights:
-                self._save(_best(epoch + 1))
+                self._save(_best_file(epoch + 1))
         checkpoint = f"checkpoint-{epoch + 1}.weights.h5"
         self._save(checkpoint)
         state = {
@@ -158,18 +158,18 @@ class TrainingCallback:
         with written(self._folder / STATE) as aside:
             aside.write_text(json.dumps(state))
         for path in self._folder.glob("*.weights.h5"):
-            if path.name not in (checkpoint, _best(self.best_epoch)):
+            if path.name not in (checkpoint, _best_file(self.best_epoch)):
                 path.unlink()
-        self._watch.epoch(epoch + 1, figures)
-        if self.done:
+        self._observer.epoch(epoch + 1, figures)
+        if self.is_finished:
             self._network.stop_training = True
 
-    def take_best(self) -> None:
+    def restore_best_weights(self) -> None:
         """Go back to the weights of the best epoch, if that is not the last."""
         if self.best_epoch < len(self.epochs):
-            self._network.load_weights(self._folder / _best(self.best_epoch))
+            self._network.load_weights(self._folder / _best_file(self.best_epoch))
 
-    def clear(self) -> None:
+    def remove_checkpoints(self) -> None:
         """Remove the checkpoints."""
         for path in (self._folder / STATE, *self._folder.glob("*.weights.h5")):
             path.unlink(missing_ok=True)
@@ -182,13 +182,13 @@ class TrainingCallback:
             )
 
     def _save(self, name: str) -> None:
-        self._network.save_weights(self._folder / _WRITING)
-        (self._folder / _WRITING).replace(self._folder / name)
+        self._network.save_weights(self._folder / _TEMPORARY)
+        (self._folder / _TEMPORARY).replace(self._folder / name)
 
     def _validated(self) -> str:
         last = self.epochs[-1].get("val_accuracy") if self.epochs else None
         return "" if last is None else f" validation {last:.3f}"
 
 
-def _best(epoch: int) -> str:
+def _best_file(epoch: int) -> str:
     return f"best-{epoch}.weights.h5"

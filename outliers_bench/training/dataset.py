@@ -14,10 +14,10 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray
 
-_AHEAD = 2  # batches that may wait for the network
+_PREFETCH = 2  # batches that may wait for the network
 
 
-class KeptPixels:
+class CachingReader:
     """An `ImageReader` that squeezes what it reads to a square and keeps it in memory.
 
     Parameters
@@ -62,7 +62,7 @@ class KeptPixels:
         self._kept.clear()
 
 
-def images_by_row(images: ImageSet) -> Callable[[IntArray], RGB]:
+def image_fetcher(images: ImageSet) -> Callable[[IntArray], RGB]:
     """A function from rows to a batch of images, shape (n, side, side, 3), read in threads."""
     pool = ThreadPoolExecutor(cores(), thread_name_prefix="batch")
 
@@ -141,4 +141,4 @@ class Examples:
         )
         data = tf.data.Dataset.from_generator(self.batches, output_signature=signature)
         data = data.map(lambda x, y, weight: (tf.cast(x, tf.float32), y, weight))
-        return data.apply(tf.data.experimental.assert_cardinality(self.steps)).prefetch(_AHEAD)
+        return data.apply(tf.data.experimental.assert_cardinality(self.steps)).prefetch(_PREFETCH)

@@ -16,7 +16,7 @@ from outliers_bench.data.decode import DECODER, oversampled, resize
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
-from outliers_bench.features.view_average import ViewedFeatures, features_of
+from outliers_bench.features.view_average import ViewAveragedFeatures, build_features
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.tta import Crop
@@ -24,14 +24,14 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import digest_of
-from outliers_bench.training.base import Layer, Trained
-from outliers_bench.training.compile import precision_of
-from outliers_bench.training.dataset import KeptPixels, images_by_row
+from outliers_bench.training.base import Layer, TrainedModel
+from outliers_bench.training.compile import resolve_precision
+from outliers_bench.training.dataset import CachingReader, image_fetcher
 from outliers_bench.training.extractor import TrainedExtractor
-from outliers_bench.training.fit import NETWORK, Task, finished, train
-from outliers_bench.training.frozen_backbone import FrozenBody, matrix, rows_of, through_head
-from outliers_bench.training.probe import Readable
-from outliers_bench.training.saved_network import described
+from outliers_bench.training.fit import NETWORK, TrainingTask, load_finished, train
+from outliers_bench.training.frozen_backbone import FrozenBackbone, load_matrix, iter_features, apply_head
+from outliers_bench.training.probe import ReadabilityProbe
+from outliers_bench.training.saved_network import read_metadata
 from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray, LeftOut
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ class TrainedEmbeddings:
         Takes down times and counts.
     """
 
-    def __init__(self, option: Trained, engine: Engine, cache: Path, meter: Meter) -> None:
+    def __init__(self, option: TrainedModel, engine: Engine, cache: Path, meter: Meter) -> None:
         self._option = option
         self._engine = engine
         self._cache = cache
         self._meter = meter
-        self._embeddings: Features | ViewedFeatures | None = None
+        self._embeddings: Features | ViewAveragedFeatures | None = None
         self._frozen: Features | None = None
-        self._pixels: KeptPixels | None = None
+        self._pixels: CachingReader | None = None
         if option.ready:
             self._use(resolve_uri(option.weights))
 
@@ -78,20 +78,20 @@ class TrainedEmbeddings:
         if self._embeddings is not None and self._option.ready:
             return self._embeddings.compute(images, commit=commit)
         option = self._option
-        if option.frozen is not None and option.store_features:
-            body = FrozenBody(option.frozen)
+        if option.frozen_backbone is not None and option.store_features:
+            body = FrozenBackbone(option.frozen_backbone)
             self._frozen = Features(body, self._engine, self._cache, self._meter)
             return self._frozen.compute(images, commit=commit)
         fits = 3.0 * len(images) * option.image_size**2 <= option.memory_gb * 1e9
         self._pixels = self._squeezing(images.reader, keep=fits)
         own = Meter()
-        looked = Features(Readable(option.name), self._engine, self._cache, own, stage="look")
+        looked = Features(ReadabilityProbe(option.name), self._engine, self._cache, own, stage="look")
         unreadable = looked.compute(replace(images, reader=self._pixels), commit=commit)
         self._meter.add("decode", own.seconds.get("decode", 0.0))
         return unreadable
 
-    def learn(
-        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+    def fit(
+        self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
     ) -> None:
         """Train on `part` unless that was done, and embed all `images` that are not yet.
 
@@ -109,8 +109,8 @@ class TrainedEmbeddings:
             )
         # By content: the order of files, which comes with their names, decides nothing.
         part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))
-        network = self._trained(part, watch)
-        watch.trained(network)
+        network = self._trained(part, observer)
+        observer.trained(network)
         seconds = sum(epoch.get("seconds", 0.0) for epoch in network.epochs)
         best = network.epochs[network.best_epoch - 1]
         self._meter.counts |= {
@@ -131,42 +131,42 @@ class TrainedEmbeddings:
             view.crop is Crop.whole for view in self._option.tta.of(self._option.image_size)
         )
         reader = self._pixels if self._pixels and whole else images.reader
-        features.compute(replace(images, reader=reader), commit=watch.confirm)
+        features.compute(replace(images, reader=reader), commit=observer.confirm)
         if self._pixels is not None:
             self._pixels.forget()
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The embeddings of images that `learn` has seen, shape (n, d)."""
+        """The embeddings of images that `fit` has seen, shape (n, d)."""
         return self._known().load(images)
 
     def identity(self) -> str:
-        """What tells these embeddings from all others; `learn` decides it."""
+        """What tells these embeddings from all others; `fit` decides it."""
         return self._known().identity()
 
     def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
         """Digests of the images that have no content: a network finds some in every one."""
         return set()
 
-    def _known(self) -> Features | ViewedFeatures:
+    def _known(self) -> Features | ViewAveragedFeatures:
         if self._embeddings is None:
             raise ValueError("the network is known after learn")
         return self._embeddings
 
     def _embedded(self, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
         """Embeddings from what is stored of the frozen backbone, which need no photo."""
-        frozen, layer = self._option.frozen, self._option.embedding
+        frozen, layer = self._option.frozen_backbone, self._option.embedding
         if self._frozen is None or frozen is None:
             raise ValueError("the backbone is not frozen")
         if layer is not Layer.backbone:
-            return through_head(self._frozen, images, self._extractor.load().head, layer)
-        plain = FrozenBody(replace(frozen, pooling=Pooling.avg))
+            return apply_head(self._frozen, images, self._extractor.load().head, layer)
+        plain = FrozenBackbone(replace(frozen, pooling=Pooling.avg))
         pooled = Features(plain, self._engine, self._cache, Meter())
         pooled.compute(images)
-        return rows_of(pooled, images)
+        return iter_features(pooled, images)
 
-    def _use(self, file: Path) -> Features | ViewedFeatures:
+    def _use(self, file: Path) -> Features | ViewAveragedFeatures:
         option = self._option
-        saved = described(file)
+        saved = read_metadata(file)
         self._extractor = TrainedExtractor(
             option.name,
             option.image_size,
@@ -176,10 +176,10 @@ class TrainedEmbeddings:
             length=saved.dimensions[option.embedding.value],
             tta=option.tta,
         )
-        self._embeddings = features_of(self._extractor, self._engine, self._cache, self._meter)
+        self._embeddings = build_features(self._extractor, self._engine, self._cache, self._meter)
         return self._embeddings
 
-    def _trained(self, part: ImageSet, watch: TrainingObserver) -> TrainedNetwork:
+    def _trained(self, part: ImageSet, observer: TrainingObserver) -> TrainedNetwork:
         """The network that this part gives; trained now if it was not before."""
         from filelock import FileLock
 
@@ -191,65 +191,65 @@ class TrainedEmbeddings:
         recipe = option.recipe() | {
             "learned_from": content.hexdigest(),
             "groups": part.groups,
-            "precision": precision_of(option),
+            "precision": resolve_precision(option),
             "decoder": DECODER,
             "from_stored_features": self._frozen is not None,
         }
         folder = self._cache / "trained" / f"{option.name}-{digest_of(recipe)[:16]}"
-        if (network := finished(folder, option)) is not None:
-            self._retell(network, watch)
+        if (network := load_finished(folder, option)) is not None:
+            self._retell(network, observer)
             return network
-        watch.confirm()
+        observer.confirm()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
         lock = FileLock(folder / ".lock")
-        with _taken(lock, option.name):
-            if (network := finished(folder, option)) is not None:
-                self._retell(network, watch)
+        with _acquired(lock, option.name):
+            if (network := load_finished(folder, option)) is not None:
+                self._retell(network, observer)
                 return network
             with self._meter.stage("train"):
-                return train(self._task(part), folder, watch)
+                return train(self._task(part), folder, observer)
 
-    def _retell(self, network: TrainedNetwork, watch: TrainingObserver) -> None:
+    def _retell(self, network: TrainedNetwork, observer: TrainingObserver) -> None:
         for number, figures in enumerate(network.epochs, 1):
-            watch.epoch(number, figures)
+            observer.epoch(number, figures)
 
-    def _squeezing(self, reader: ImageReader, *, keep: bool) -> KeptPixels:
+    def _squeezing(self, reader: ImageReader, *, keep: bool) -> CachingReader:
         side = self._option.image_size
-        return KeptPixels(
+        return CachingReader(
             reader, lambda image: resize(image, side), keep=keep, side=oversampled(side)
         )
 
-    def _task(self, part: ImageSet) -> Task:
+    def _task(self, part: ImageSet) -> TrainingTask:
         option, frozen = self._option, self._frozen
         if frozen is None:
             # Without `compute`, as where weights of an ensemble are tuned, nothing is kept.
             seen = replace(part, reader=self._pixels or self._squeezing(part.reader, keep=False))
-            fetch = images_by_row(seen)
-            return Task(option, seen, fetch, width=None, example=lambda: _example(seen.read(0)))
-        width = matrix(frozen, part.take([0])).shape[1]
+            fetch = image_fetcher(seen)
+            return TrainingTask(option, seen, fetch, width=None, example=lambda: _input_example(seen.read(0)))
+        width = load_matrix(frozen, part.take([0])).shape[1]
         if 4.0 * width * len(part) <= option.memory_gb * 1e9:
-            vectors = matrix(frozen, part)
+            vectors = load_matrix(frozen, part)
 
             def fetch_vectors(rows: IntArray) -> FloatArray:
                 return vectors[rows]
         else:
 
             def fetch_vectors(rows: IntArray) -> FloatArray:
-                return matrix(frozen, part.take(rows))
+                return load_matrix(frozen, part.take(rows))
 
         side = option.image_size
-        return Task(
+        return TrainingTask(
             option,
             part,
             fetch_vectors,
             width=width,
-            example=lambda: _example(resize(part.read(0), side)),
+            example=lambda: _input_example(resize(part.read(0), side)),
         )
 
 
 @contextmanager
-def _taken(lock: FileLock, name: str) -> Iterator[None]:
+def _acquired(lock: FileLock, name: str) -> Iterator[None]:
     """Hold a lock; say so where another process has it."""
     from filelock import Timeout
 
@@ -264,6 +264,6 @@ def _taken(lock: FileLock, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _example(image: RGB) -> FloatArray:
+def _input_example(image: RGB) -> FloatArray:
     example: FloatArray = image[None].astype(np.float32)
     return example

@@ -14,8 +14,8 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import digest_of
 from outliers_bench.models.model import Extractor
 from outliers_bench.store.features import Space
-from outliers_bench.training.assemble import Kept, kept_of
-from outliers_bench.training.base import Trained
+from outliers_bench.training.assemble import InferenceNetwork, build_inference_network
+from outliers_bench.training.base import TrainedModel
 from outliers_bench.types import RGB
 
 
@@ -35,7 +35,7 @@ class TrainedExtractor(Extractor):
         Of the embeddings.
     """
 
-    option: Trained
+    option: TrainedModel
     file: Path
     classes: int
     length: int
@@ -58,7 +58,7 @@ class TrainedExtractor(Extractor):
             "image_size": self.image_size,
         }
 
-    def load(self) -> Kept:
+    def load(self) -> InferenceNetwork:
         """The network with its weights.
 
         Raises
@@ -67,7 +67,7 @@ class TrainedExtractor(Extractor):
             If the file holds another network.
         """
         import_tensorflow()
-        kept = kept_of(self.option, self.classes)
+        kept = build_inference_network(self.option, self.classes)
         try:
             kept.network.load_weights(self.file)
         except (OSError, KeyError, ValueError) as error:

@@ -18,21 +18,21 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import counted, status
 from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import written
-from outliers_bench.training.assemble import backbone_of, fill, kept_of
-from outliers_bench.training.base import Trained
+from outliers_bench.training.assemble import build_backbone, copy_weights, build_inference_network
+from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.callback import TrainingCallback
-from outliers_bench.training.compile import compiled
+from outliers_bench.training.compile import build_compiled_network
 from outliers_bench.training.dataset import Examples
 from outliers_bench.training.options import ClassWeights
-from outliers_bench.training.saved_network import Saved, describe
+from outliers_bench.training.saved_network import NetworkMetadata, write_metadata
 from outliers_bench.types import FloatArray, ImageSet, IntArray
 
-DONE = "training.json"  # written last
+RECORD = "training.json"  # written last
 NETWORK = "model.keras"
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What is to be learned, from what.
 
     Parameters
@@ -49,19 +49,19 @@ class Task:
         Gives one image as the network takes it, float32, shape (1, side, side, 3).
     """
 
-    option: Trained
+    option: TrainedModel
     part: ImageSet
     fetch: Callable[[IntArray], npt.NDArray[Any]]
     width: int | None
     example: Callable[[], FloatArray]
 
 
-def finished(folder: Path, option: Trained, *, fresh: bool = False) -> TrainedNetwork | None:
+def load_finished(folder: Path, option: TrainedModel, *, fresh: bool = False) -> TrainedNetwork | None:
     """The training that was kept in a folder; None where it did not come to its end."""
     if not (folder / NETWORK).is_file():
         return None
     try:
-        said = json.loads((folder / DONE).read_text())
+        said = json.loads((folder / RECORD).read_text())
         return TrainedNetwork(
             folder=folder,
             name=option.name,
@@ -75,7 +75,7 @@ def finished(folder: Path, option: Trained, *, fresh: bool = False) -> TrainedNe
         return None
 
 
-def train(task: Task, folder: Path, watch: TrainingObserver) -> TrainedNetwork:
+def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> TrainedNetwork:
     """Train, or go on with a training that was interrupted, and keep what came out.
 
     Parameters
@@ -85,7 +85,7 @@ def train(task: Task, folder: Path, watch: TrainingObserver) -> TrainedNetwork:
     folder : Path
         Takes checkpoints and, at the end, `model.keras`, `summary.txt`, `example.npy` and
         `training.json`.
-    watch : Watcher
+    observer : Watcher
         Is told of each epoch.
 
     Raises
@@ -101,32 +101,32 @@ def train(task: Task, folder: Path, watch: TrainingObserver) -> TrainedNetwork:
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.clear_session()
     _set_determinism(tf, on=option.deterministic)
-    classes, targets = binarized(task.part)
+    classes, targets = binarize_labels(task.part)
     seen, held = hold_out(task.part, option.validation, seed=option.random_seed)
     learning = Examples(
         task.fetch,
         targets,
         seen,
         batch_size=option.batch_size,
-        weights=_weights(targets, seen, option.class_weights),
+        weights=_sample_weights(targets, seen, option.class_weights),
         seed=option.random_seed,
     )
     watching = Examples(task.fetch, targets, held, batch_size=option.batch_size)
     with status(f"building {option.name}"):
-        network = compiled(option, len(classes), width=task.width)
+        network = build_compiled_network(option, len(classes), width=task.width)
     with counted(option.epochs * learning.steps) as show:
         course = TrainingCallback(
-            network, option, learning, folder, watch, show=show, name=option.name
+            network, option, learning, folder, observer, show=show, name=option.name
         )
         if not option.resume:
-            course.clear()
+            course.remove_checkpoints()
         begun = course.resume()
         show(begun * learning.steps, f"epoch {begun + 1}/{option.epochs}")
-        if not course.done:
+        if not course.is_finished:
             events = keras.callbacks.LambdaCallback(
-                on_epoch_begin=course.begin_epoch,
-                on_epoch_end=course.end_epoch,
-                on_train_batch_end=course.end_batch,
+                on_epoch_begin=course.on_epoch_begin,
+                on_epoch_end=course.on_epoch_end,
+                on_train_batch_end=course.on_train_batch_end,
             )
             try:
                 network.fit(
@@ -153,11 +153,11 @@ def train(task: Task, folder: Path, watch: TrainingObserver) -> TrainedNetwork:
                         f"{' '.join(str(error).split())[:200]}"
                     ) from error
                 raise
-    course.take_best()
+    course.restore_best_weights()
     with status(f"keeping {option.name}"):
-        _keep(task, network, course, classes, folder)
-    course.clear()
-    done = finished(folder, option, fresh=True)
+        _save(task, network, course, classes, folder)
+    course.remove_checkpoints()
+    done = load_finished(folder, option, fresh=True)
     if done is None:
         raise BenchError(f"{folder}: the trained network could not be kept there")
     return done
@@ -174,7 +174,7 @@ def _set_determinism(tf: Any, *, on: bool) -> None:  # noqa: ANN401
         disable_op_determinism()
 
 
-def binarized(part: ImageSet) -> tuple[tuple[str, ...], FloatArray]:
+def binarize_labels(part: ImageSet) -> tuple[tuple[str, ...], FloatArray]:
     """Names of the classes of a part, sorted, and its labels one-hot, shape (n, classes)."""
     from sklearn.preprocessing import LabelBinarizer
 
@@ -186,7 +186,7 @@ def binarized(part: ImageSet) -> tuple[tuple[str, ...], FloatArray]:
     return tuple(map(str, binarizer.classes_)), targets.astype(np.float32)
 
 
-def _weights(targets: FloatArray, seen: IntArray, kind: ClassWeights) -> FloatArray | None:
+def _sample_weights(targets: FloatArray, seen: IntArray, kind: ClassWeights) -> FloatArray | None:
     """Weight of every row: n / (classes * images of its class), as scikit-learn balances."""
     if kind is ClassWeights.none:
         return None
@@ -196,21 +196,21 @@ def _weights(targets: FloatArray, seen: IntArray, kind: ClassWeights) -> FloatAr
     return weights
 
 
-def _keep(
-    task: Task,
+def _save(
+    task: TrainingTask,
     network: Any,  # noqa: ANN401 - keras.Model
     course: TrainingCallback,
     classes: tuple[str, ...],
     folder: Path,
 ) -> None:
     option = task.option
-    kept = kept_of(option, len(classes))
-    frozen = None if task.width is None else backbone_of(option, pretrained=True)
-    fill(kept, network, option, frozen)
+    kept = build_inference_network(option, len(classes))
+    frozen = None if task.width is None else build_backbone(option, pretrained=True)
+    copy_weights(kept, network, option, frozen)
     widths = {layer.value: int(output.shape[-1]) for layer, output in kept.outputs.items()}
     with written(folder / NETWORK) as aside:
         kept.network.save(aside)
-        describe(aside, Saved(option.shape(), classes, widths))
+        write_metadata(aside, NetworkMetadata(option.architecture_options(), classes, widths))
     lines: list[str] = []
     kept.network.summary(line_length=100, expand_nested=True, print_fn=lines.append)
     (folder / "summary.txt").write_text("\n".join(lines) + "\n")
@@ -221,5 +221,5 @@ def _keep(
         "classes": classes,
         "image_size": option.image_size,
     }
-    with written(folder / DONE) as aside:
+    with written(folder / RECORD) as aside:
         aside.write_text(json.dumps(said, indent=2))

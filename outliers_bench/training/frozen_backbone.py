@@ -21,7 +21,7 @@ from outliers_bench.types import RGB, FloatArray, ImageSet
 _BLOCK = 256  # images whose features are in memory at once
 
 
-class FrozenBody:
+class FrozenBackbone:
     """A `Describer`: photos to what the head sees, flattened or pooled.
 
     Pooled, its features are those of the plain backbone and shared with its runs.
@@ -70,18 +70,18 @@ class FrozenBody:
         return network_embedder(self, engine, cache, sample)
 
 
-def matrix(features: Features, images: ImageSet) -> FloatArray:
+def load_matrix(features: Features, images: ImageSet) -> FloatArray:
     """Stored features as a matrix, shape (n, d), rows in the order of `images`.
 
     Parameters
     ----------
     features : Features
-        Of a `FrozenBody`.
+        Of a `FrozenBackbone`.
     images : ImageSet
         At least one.
     """
     whole: FloatArray | None = None
-    for row, (_, vector) in enumerate(rows_of(features, images)):
+    for row, (_, vector) in enumerate(iter_features(features, images)):
         if whole is None:
             whole = np.empty((len(images), vector.size), np.float32)
         whole[row] = vector
@@ -90,14 +90,14 @@ def matrix(features: Features, images: ImageSet) -> FloatArray:
     return whole
 
 
-def rows_of(features: Features, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
+def iter_features(features: Features, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
     """Digest and stored feature, shape (d,), of each image; read in blocks, as they are large."""
     for block in _blocks(images):
         found = features.get(block)
         yield from ((digest, found[digest]) for digest in block.digests)
 
 
-def through_head(
+def apply_head(
     features: Features,
     images: ImageSet,
     head: Any,  # noqa: ANN401 - keras.Model
@@ -118,7 +118,7 @@ def through_head(
     """
     place = (Layer.penultimate, Layer.logits).index(layer)
     for block in _blocks(images):
-        seen = matrix(features, block)
+        seen = load_matrix(features, block)
         # Always as many rows: a vector's last bits must not depend on how many are with it.
         seen = np.pad(seen, ((0, _BLOCK - len(seen)), (0, 0)))
         outputs = np.asarray(head(seen, training=False)[place])

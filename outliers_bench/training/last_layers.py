@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-FEWEST_KERNELS = 4
-LARGEST_SHARE = 1 / 3
+MIN_KERNELS = 4
+MAX_SHARE = 1 / 3
 # What the original experiments trained, without the one they named twice. What they trained of
 # VGG16 is what the rule gives.
 ORIGINAL = {"ResNet50": ["conv5_block3_3_conv", "conv5_block3_1_conv", "conv5_block2_3_conv"]}
@@ -39,13 +39,13 @@ def last_layers(network: Any, keras_name: str) -> list[str]:  # noqa: ANN401 - k
 
     if keras_name in ORIGINAL:
         return list(ORIGINAL[keras_name])
-    operations, inputs = _in_order(network)
-    kernels = _kernels(operations, inputs)
+    operations, inputs = _topological_order(network)
+    kernels = _count_kernels(operations, inputs)
     starts = [
-        next((at for at in _cuts(inputs, width) if sum(kernels[at:]) >= FEWEST_KERNELS), 0)
+        next((at for at in _cut_points(inputs, width) if sum(kernels[at:]) >= MIN_KERNELS), 0)
         for width in (1, 2)
     ]
-    few_enough = [at for at in starts if sum(kernels[at:]) <= LARGEST_SHARE * sum(kernels)]
+    few_enough = [at for at in starts if sum(kernels[at:]) <= MAX_SHARE * sum(kernels)]
     return [
         operation.name
         for operation in reversed(operations[(few_enough or starts)[0] :])
@@ -54,7 +54,7 @@ def last_layers(network: Any, keras_name: str) -> list[str]:  # noqa: ANN401 - k
     ]
 
 
-def _in_order(network: Any) -> tuple[list[Any], list[list[int]]]:  # noqa: ANN401 - keras.Model
+def _topological_order(network: Any) -> tuple[list[Any], list[list[int]]]:  # noqa: ANN401 - keras.Model
     """Operations, each after what it needs, and the places of what each of them needs.
 
     Depth first, so that cells that see the two before them are not mixed; Keras' own order has
@@ -84,7 +84,7 @@ def _in_order(network: Any) -> tuple[list[Any], list[list[int]]]:  # noqa: ANN40
     return list(place), [[place[need] for need in needs[operation]] for operation in place]
 
 
-def _cuts(inputs: list[list[int]], width: int) -> Iterator[int]:
+def _cut_points(inputs: list[list[int]], width: int) -> Iterator[int]:
     """Where a tail can begin, from the end on: at most `width` tensors go into it.
 
     What every path goes through has all else before or after it, whatever the order, so that no
@@ -99,7 +99,7 @@ def _cuts(inputs: list[list[int]], width: int) -> Iterator[int]:
             yield start
 
 
-def _kernels(operations: list[Any], inputs: list[list[int]]) -> list[int]:
+def _count_kernels(operations: list[Any], inputs: list[list[int]]) -> list[int]:
     """How many convolution and dense kernels each operation has, other than those of gates.
 
     A gate computes from averages over all positions how much of each channel goes on.

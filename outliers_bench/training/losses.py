@@ -14,10 +14,10 @@ from outliers_bench.types import FloatArray
 if TYPE_CHECKING:
     from outliers_bench.training.options import TrainingOptions
 
-_SHORTEST = 1e-12  # what Keras' UnitNormalization divides by at least
+_MIN_NORM = 1e-12  # what Keras' UnitNormalization divides by at least
 
 
-def loss_of(options: TrainingOptions) -> Any:  # noqa: ANN401 - keras.Loss
+def build_loss(options: TrainingOptions) -> Any:  # noqa: ANN401 - keras.Loss
     """The loss that is asked for.
 
     Parameters
@@ -44,7 +44,7 @@ def loss_of(options: TrainingOptions) -> Any:  # noqa: ANN401 - keras.Loss
     return _arcface_class()(options.margin, options.scale, options.label_smoothing)
 
 
-def with_margin(targets: Any, cosines: Any, margin: float) -> Any:  # noqa: ANN401 - tensors
+def add_angular_margin(targets: Any, cosines: Any, margin: float) -> Any:  # noqa: ANN401 - tensors
     """Cosines of which each target's is made smaller by an angular margin.
 
     Of the target class cos(t) becomes cos(t + margin), the others stay. Where t + margin is
@@ -107,7 +107,7 @@ def Cosines(  # noqa: N802 - stands where Keras' layers stand
     return _cosines_class()(classes, initializer, name)
 
 
-def as_kernel(layer: Any, scale: float) -> FloatArray:  # noqa: ANN401 - keras.Layer
+def to_dense_kernel(layer: Any, scale: float) -> FloatArray:  # noqa: ANN401 - keras.Layer
     """What makes plain Keras layers do what a trained `Cosines` layer does, times the scale.
 
     UnitNormalization and then Dense without bias, with this kernel: a network that ends so is
@@ -124,11 +124,11 @@ def as_kernel(layer: Any, scale: float) -> FloatArray:  # noqa: ANN401 - keras.L
     array of float32, shape (d, classes)
     """
     kernel = np.asarray(layer.kernel, dtype=np.float64)
-    lengths = np.maximum(np.linalg.norm(kernel, axis=0), _SHORTEST)
+    lengths = np.maximum(np.linalg.norm(kernel, axis=0), _MIN_NORM)
     return np.asarray(scale * kernel / lengths, dtype=np.float32)
 
 
-def metrics_of(classes: int) -> list[Any]:
+def build_metrics(classes: int) -> list[Any]:
     """What is counted beside the loss: `accuracy` and `top_5_accuracy`.
 
     Parameters
@@ -163,7 +163,7 @@ def _arcface_class() -> Any:  # noqa: ANN401 - a type of keras.Loss
         def call(self, y_true: Any, y_pred: Any) -> Any:  # noqa: ANN401 - tensors
             return keras.losses.categorical_crossentropy(
                 y_true,
-                self.scale * with_margin(y_true, y_pred, self.margin),
+                self.scale * add_angular_margin(y_true, y_pred, self.margin),
                 from_logits=True,
                 label_smoothing=self.smoothing,
             )
@@ -180,7 +180,7 @@ def _cosines_class() -> Any:  # noqa: ANN401 - a type of keras.Layer
     def unit(vectors: Any, axis: int) -> Any:  # noqa: ANN401 - tensors
         # Keras' own ops.normalize has a gradient of NaN where all is zero.
         squared = ops.sum(ops.square(vectors), axis=axis, keepdims=True)
-        return vectors * ops.rsqrt(ops.maximum(squared, _SHORTEST**2))
+        return vectors * ops.rsqrt(ops.maximum(squared, _MIN_NORM**2))
 
     class Cosines(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self, classes: int, initializer: Any, name: str) -> None:  # noqa: ANN401

@@ -12,24 +12,24 @@ from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import joined, weights_label
 from outliers_bench.store.features import Space
-from outliers_bench.training.base import Layer, Trained
-from outliers_bench.training.networks import CNN_CHANNELS, SMALLEST_SIDE, Trainable, cnn_features
+from outliers_bench.training.base import Layer, TrainedModel
+from outliers_bench.training.networks import CNN_CHANNELS, SMALLEST_SIDE, Trainable, cnn_vector_length
 
 
 @dataclass
-class CnnScratch(Trained):
+class CnnScratch(TrainedModel):
     """A small convolutional network, trained from random weights."""
 
     name: str = "cnn_scratch"
     image_size: int = 128
 
     @property
-    def smallest(self) -> int:
+    def min_image_size(self) -> int:
         """Side in pixels that leaves one position after three poolings."""
         return SMALLEST_SIDE
 
     def check(self) -> None:
-        """See `Trained.check`."""
+        """See `TrainedModel.check`."""
         super().check()
         if self.weights != "random" and not self.ready:
             there = "" if resolve_uri(self.weights).exists() else "there is no such file; "
@@ -39,17 +39,17 @@ class CnnScratch(Trained):
                 "runs:/<run id>/model, or its file"
             )
 
-    def shape(self) -> dict[str, Any]:
-        """See `Trained.shape`."""
-        return {"model": "cnn_scratch", **super().shape()}
+    def architecture_options(self) -> dict[str, Any]:
+        """See `TrainedModel.shape`."""
+        return {"model": "cnn_scratch", **super().architecture_options()}
 
     def width(self, layer: Layer) -> int | None:
-        """See `Trained.width`."""
-        return CNN_CHANNELS if layer is Layer.backbone else cnn_features(self.image_size)
+        """See `TrainedModel.width`."""
+        return CNN_CHANNELS if layer is Layer.backbone else cnn_vector_length(self.image_size)
 
 
 @dataclass
-class Transfer(Trained):
+class Transfer(TrainedModel):
     """A backbone with weights of its own and a new head.
 
     Parameters
@@ -105,24 +105,24 @@ class Transfer(Trained):
         self._base = base
 
     @property
-    def smallest(self) -> int:
+    def min_image_size(self) -> int:
         """The backbone's."""
         return self.base.min_image_size
 
     @property
-    def frozen(self) -> Backbone | None:
+    def frozen_backbone(self) -> Backbone | None:
         """The backbone, where neither training nor augmentation changes what it gives."""
         unchanged = self.trainable is Trainable.head_only and not self.augment.active
         return self.base if unchanged else None
 
     @property
     def variant(self) -> str:
-        """See `Trained.variant`; weights of the backbone that are not ImageNet's are told."""
+        """See `TrainedModel.variant`; weights of the backbone that are not ImageNet's are told."""
         told = "" if self.ready or self.weights == "imagenet" else weights_label(self.weights)
         return joined(super().variant, told)
 
     def check(self) -> None:
-        """See `Trained.check`."""
+        """See `TrainedModel.check`."""
         super().check()
         replace(self.base, pooling=Pooling.avg).check()
         if self.hidden is not None and self.hidden < 1:
@@ -133,31 +133,31 @@ class Transfer(Trained):
                 f"model.trainable=last_layers, not {self.trainable.value}"
             )
 
-    def shape(self) -> dict[str, Any]:
-        """See `Trained.shape`."""
+    def architecture_options(self) -> dict[str, Any]:
+        """See `TrainedModel.shape`."""
         pooling = {"model.pooling": self.pooling.value}
         if self.pooling is Pooling.gem:
             pooling["model.gem_p"] = f"{self.gem_p:g}"
         return {
             "model": f"transfer_{self.backbone}",
-            **super().shape(),
+            **super().architecture_options(),
             **pooling,
             "model.hidden": self.hidden,
         }
 
     def width(self, layer: Layer) -> int | None:
-        """See `Trained.width`."""
+        """See `TrainedModel.width`."""
         if layer is Layer.penultimate and self.hidden:
             return self.hidden
         flat = layer is Layer.penultimate and self.pooling is Pooling.flatten
         return None if flat else self.base.dim
 
     def space(self) -> Space:
-        """The backbone's weights, beside what `Trained.space` says."""
+        """The backbone's weights, beside what `TrainedModel.space` says."""
         return super().space() if self.ready else {"weights": self.base.weights_identity()}
 
     def recipe(self) -> dict[str, Any]:
-        """See `Trained.recipe`; a file of weights by its digest and not its name."""
+        """See `TrainedModel.recipe`; a file of weights by its digest and not its name."""
         said = {**super().recipe(), "weights": self.base.weights_identity()}
         if self.pooling is not Pooling.gem:
             del said["gem_p"]

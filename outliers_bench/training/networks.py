@@ -13,7 +13,7 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.pooling import with_pooling
 from outliers_bench.training.last_layers import last_layers
 
-# The side at which each of the three blocks of `cnn_scratch` has something left to halve:
+# The side at which each of the three blocks of `build_cnn_body` has something left to halve:
 # 22 - 2 = 20, 10 - 2 = 8, 4 - 2 = 2, and a feature map of one position.
 SMALLEST_SIDE = 22
 _BLOCKS = (32, 64, 128)
@@ -49,7 +49,7 @@ class Body:
     pooled: Any
 
 
-def cnn_scratch(pixels: Any) -> Body:  # noqa: ANN401 - a Keras tensor
+def build_cnn_body(pixels: Any) -> Body:  # noqa: ANN401 - a Keras tensor
     """Lay out the convolutional network that learns from nothing.
 
     Three blocks of 32, 64 and 128 channels, each a 3x3 convolution that keeps the size, batch
@@ -78,14 +78,14 @@ def cnn_scratch(pixels: Any) -> Body:  # noqa: ANN401 - a Keras tensor
     )
 
 
-def cnn_features(side: int) -> int:
-    """Length of `cnn_scratch`'s vector for images of a side."""
+def cnn_vector_length(side: int) -> int:
+    """Length of `build_cnn_body`'s vector for images of a side."""
     for _ in _BLOCKS:
         side = (side - 2) // 2
     return side * side * CNN_CHANNELS
 
 
-def transfer(
+def build_backbone_body(
     pixels: Any,  # noqa: ANN401 - a Keras tensor
     network: Any,  # noqa: ANN401 - keras.Model
     backbone: Backbone,

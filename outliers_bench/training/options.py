@@ -12,7 +12,7 @@ from outliers_bench.training.schedules import LrSchedule
 
 # What models take over from the run as their own.
 SHARED = ("seed", "deterministic", "lr_schedule", "augment")
-_LARGEST_RATE = 100.0
+_MAX_LEARNING_RATE = 100.0
 
 
 class Optimizer(Enum):
@@ -131,7 +131,7 @@ class TrainingOptions:
             if number is not None and number < least:
                 raise BenchError(f"model.{name}={number}: a whole number of at least {least}")
         ranges = {
-            "learning_rate": (0.0, _LARGEST_RATE),
+            "learning_rate": (0.0, _MAX_LEARNING_RATE),
             "margin": (0.0, math.pi / 2),
             "scale": (0.0, 1000.0),
             "memory_gb": (0.0, math.inf),

@@ -13,7 +13,7 @@ from outliers_bench.store.features import Space
 from outliers_bench.types import RGB
 
 
-class Readable:
+class ReadabilityProbe:
     """A `Describer` that only finds out which images can be read: features without numbers.
 
     Parameters

@@ -13,11 +13,11 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri, resolve_uri
 
 _ENTRY = "outliers_bench.json"  # in the archive that a `.keras` file is; Keras looks past it
-_LARGEST = 2**24  # bytes
+_MAX_BYTES = 2**24  # bytes
 
 
 @dataclass(frozen=True)
-class Saved:
+class NetworkMetadata:
     """What a trained network's file says of it.
 
     Parameters
@@ -35,14 +35,14 @@ class Saved:
     dimensions: Mapping[str, int]
 
 
-def describe(path: Path, saved: Saved) -> None:
+def write_metadata(path: Path, saved: NetworkMetadata) -> None:
     """Write into a `.keras` file what it holds."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(_ENTRY, json.dumps(asdict(saved)))
 
 
-def described(path: Path) -> Saved:
-    """What a file says that `describe` has written to; read as data, without loading the network.
+def read_metadata(path: Path) -> NetworkMetadata:
+    """What a file says that `write_metadata` has written to; read as data, without loading the network.
 
     Raises
     ------
@@ -51,8 +51,8 @@ def described(path: Path) -> Saved:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(_ENTRY) as entry:
-            said = json.loads(entry.read(_LARGEST))
-        return Saved(
+            said = json.loads(entry.read(_MAX_BYTES))
+        return NetworkMetadata(
             options=dict(said["options"]),
             classes=tuple(map(str, said["classes"])),
             dimensions={str(layer): int(n) for layer, n in said["dimensions"].items()},

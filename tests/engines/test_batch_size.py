@@ -109,7 +109,7 @@ def test_a_fast_network_is_measured_in_two_seconds(machine):
 def test_the_measuring_takes_its_share_of_the_time_and_no_more(machine, rates, images):
     network = machine(rates)
     network.tuned(images)
-    begun = 0.4 + 6 / rates[1] + timing.TURN_SECONDS  # compiling, first requests, the rate itself
+    begun = 0.4 + 6 / rates[1] + timing.ROUND_SECONDS  # compiling, first requests, the rate itself
     assert network.now <= begun + 0.05 * images / rates[1]
 
 

@@ -203,7 +203,7 @@ def test_keras_in_bfloat16_and_with_xla(tmp_path, monkeypatch):
     import keras
 
     def of(precision, on_gpu=False):
-        monkeypatch.setattr(keras_engine, "gpu", lambda _cache: Gpu(found=on_gpu))
+        monkeypatch.setattr(keras_engine, "detect_gpu", lambda _cache: Gpu(found=on_gpu))
         engine = Engine(EngineKind.keras, 4, precision)
         embed = network_embedder(Small(), engine, tmp_path, list)
         found = dict(embed(pictures(6)))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from outliers_bench.engines import detect_gpu as gpus
+from outliers_bench.engines import gpu as gpus
 from outliers_bench.engines import openvino_run
 from outliers_bench.engines import options as engines
 from outliers_bench.engines.gpu import Gpu
@@ -37,7 +37,7 @@ def test_what_auto_means(tmp_path, on_gpu):
 
 def test_the_gpu_is_asked_for_once_and_again_when_something_changed(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(gpus, "_asked", lambda: asked.append(1) or Gpu(True, True))
+    monkeypatch.setattr(gpus, "_query_tensorflow", lambda: asked.append(1) or Gpu(True, True))
     monkeypatch.setattr(gpus, "_DEVICES", (str(tmp_path / "gpu"),))
     assert gpus.detect_gpu(tmp_path) == Gpu(False, False)
     assert asked == []
@@ -64,7 +64,7 @@ def test_the_gpu_is_asked_for_once_and_again_when_something_changed(tmp_path, mo
 
 def test_a_container_with_the_second_card_alone_has_a_gpu(monkeypatch):
     monkeypatch.setattr("pathlib.Path.exists", lambda path: str(path) == "/dev/nvidiactl")
-    monkeypatch.setattr(gpus, "_asked", lambda: Gpu(True, True))
+    monkeypatch.setattr(gpus, "_query_tensorflow", lambda: Gpu(True, True))
     assert gpus.detect_gpu().found
 
 

@@ -78,7 +78,7 @@ def test_a_fresh_conversion_is_checked_on_a_few_of_the_photos_for_calibration(
         checked.extend(sample())
         return whole
 
-    monkeypatch.setattr(quantize, "converted", convert)
+    monkeypatch.setattr(quantize, "convert_or_load", convert)
     monkeypatch.setattr(
         quantize, "_quantize", lambda source, target, *_, **__: copied(source, target)
     )

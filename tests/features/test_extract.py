@@ -15,16 +15,16 @@ import pytest
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError, InaccessibleImageError
 from outliers_bench.features.extract import Features
-from outliers_bench.features.view_average import Seen, _LastEmbedder
+from outliers_bench.features.view_average import ViewDescriber, _EmbedderCache
 from outliers_bench.keypoints.detect import KeypointDetector
 from outliers_bench.keypoints.options import KeypointOptions
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
 from outliers_bench.models.tta import Crop, View
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.training.dataset import KeptPixels
-from outliers_bench.training.frozen_backbone import FrozenBody
-from outliers_bench.training.probe import Readable
+from outliers_bench.training.dataset import CachingReader
+from outliers_bench.training.frozen_backbone import FrozenBackbone
+from outliers_bench.training.probe import ReadabilityProbe
 from tests.toys import digest, image_set, noise_images
 
 
@@ -62,8 +62,8 @@ def features(extractor: Extractor, cache: Path, meter: Meter | None = None) -> F
     return Features(extractor, Engine(), cache, meter or Meter())
 
 
-def seen(extractor: Extractor, view: View) -> Seen:
-    return Seen(extractor, view, name="view", ready=_LastEmbedder())
+def seen(extractor: Extractor, view: View) -> ViewDescriber:
+    return ViewDescriber(extractor, view, name="view", ready=_EmbedderCache())
 
 
 def images(count: int, broken: Iterable[int] = ()):
@@ -157,9 +157,9 @@ def test_nothing_readable_at_all(tmp_path):
         (Counting(image_size=8), 24),
         (seen(Counting(image_size=8), View(8)), 24),
         (seen(Counting(image_size=8), View(14, Crop.top_left)), 48),
-        (FrozenBody(Backbone("net", 32, keras="MobileNet", dim=1024, weights="random")), 96),
+        (FrozenBackbone(Backbone("net", 32, keras="MobileNet", dim=1024, weights="random")), 96),
         (KeypointDetector(KeypointOptions()), None),
-        (Readable("net"), None),
+        (ReadabilityProbe("net"), None),
     ],
     ids=["plain", "view", "crop of 16 pixels", "frozen", "keypoints", "readable"],
 )
@@ -175,7 +175,7 @@ def test_how_large_photos_must_be_is_asked_of_the_source(tmp_path, describer, si
 def test_pixels_kept_for_a_training_are_those_that_are_embedded():
     everything, asked = images(1), []
     everything.reader.read = lambda *_, side: asked.append(side) or np.zeros((9, 9, 3), np.uint8)
-    kept = KeptPixels(everything.reader, lambda image: image, keep=True, side=24)
+    kept = CachingReader(everything.reader, lambda image: image, keep=True, side=24)
     kept.read("image-0", digest("image-0"))
     kept.read("image-0", digest("image-0"), side=96)
     assert asked == [24]

@@ -35,7 +35,7 @@ def test_a_database_with_old_tags_makes_a_leaderboard(fresh_uri, tmp_path, capsy
         rows = list(csv.DictReader(file))
     assert [row["hit_at_1"] for row in rows] == ["0.75", "0.5"]
     for row in rows:
-        assert (row["reduction"], row["similarity"]) == ("L2 4", "cosine")
+        assert (row["reduction"], row["similarity"]) == ("L2 PCA 4", "cosine")
         assert not {"pca", "metric", "queries_unanswerable"} & set(row)
     page = (tmp_path / "leaderboard.html").read_text()
     assert "l2.before_reduction=true" in page

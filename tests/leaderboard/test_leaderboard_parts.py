@@ -79,7 +79,7 @@ def test_a_plot_names_the_front_and_titles_every_dot():
     rows = [
         row(
             n,
-            reduction=str(n),
+            reduction=f"PCA {n}",
             metrics={"hit_at_1": 1 - n / 10, "index_bytes": 4000.0 / n, "dimensions": 1},
         )
         for n in range(1, 6)
@@ -195,7 +195,7 @@ def test_a_page_is_written_without_the_heavy_libraries():
 
 
 def test_labels_say_what_differs():
-    assert short_labels([row(1, reduction="64"), row(2, index="annoy")]) == [
+    assert short_labels([row(1, reduction="PCA 64"), row(2, index="annoy")]) == [
         "PCA 64 · exact",
         "no PCA · annoy",
     ]

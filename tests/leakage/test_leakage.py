@@ -440,7 +440,7 @@ def test_planted_copies_of_real_photos_are_found(seed, shared, tmp_path):
     assert float(beside) < float(as_given)
 
     done = bench(
-        "--data", "planted", cwd=tmp_path, module="outliers_bench.leaderboard", COLUMNS="200"
+        "data=planted", cwd=tmp_path, module="outliers_bench.leaderboard", COLUMNS="200"
     )
     assert done.code == 0, done.err
     assert "without leaks" in done.out

@@ -17,7 +17,7 @@ from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
-from outliers_bench.features.view_average import ViewedFeatures, features_of
+from outliers_bench.features.view_average import ViewAveragedFeatures, build_features
 from outliers_bench.methods.build import build
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
@@ -72,7 +72,7 @@ def photos(count=6, broken=()):
 
 
 def viewed(model, cache, meter=None):
-    return features_of(model, Engine(), cache, meter or Meter())
+    return build_features(model, Engine(), cache, meter or Meter())
 
 
 def unit(vector):
@@ -238,7 +238,7 @@ def test_the_rate_is_that_of_photos_through_all_views(tmp_path):
         rates.append(alone.images_per_second)
     assert meter.images_per_second == pytest.approx(1 / (1 / rates[0] + 1 / rates[1]))
     elsewhere = Engine(batch_size=7)  # which nobody has measured
-    ViewedFeatures(model, elsewhere, tmp_path, meter := Meter()).compute(images)
+    ViewAveragedFeatures(model, elsewhere, tmp_path, meter := Meter()).compute(images)
     assert meter.images_per_second is None
 
 

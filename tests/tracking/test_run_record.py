@@ -68,7 +68,7 @@ def test_tags_say_what_it_was_run_on_and_with(recorded):
     run, result, folder = recorded
     tags = run.data.tags
     assert tags["split_fingerprint"] == result.split.fingerprint
-    assert (tags["model"], tags["reduction"], tags["data"]) == ("toynet", "3", "recorded")
+    assert (tags["model"], tags["reduction"], tags["data"]) == ("toynet", "PCA 3", "recorded")
     assert run.info.run_name == "toynet 8px · PCA 3 · exact · cosine"
     assert "version.keras" in tags
     assert int(tags["machine.cores"]) >= 1

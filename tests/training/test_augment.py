@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.training.augment import Augment, OriginalAugment, restart_draws
+from outliers_bench.training.augment import Augment, OriginalAugment, reseed_generators
 
 OFF = {"rotation_range": 0.0, "shear_range": 0.0, "zoom_range": 0.0, "horizontal_flip": False}
 CHANGES = {
@@ -172,13 +172,13 @@ def test_an_epoch_drawn_again_is_the_same_whatever_was_drawn_before(tf, images):
     one, resumed = network(0), network(0)
     epochs = []
     for epoch in range(3):
-        restart_draws(one, 7, epoch)
+        reseed_generators(one, 7, epoch)
         epochs.append([np.asarray(one(images, training=True)) for _ in range(2)])
     assert len({batch.tobytes() for epoch in epochs for batch in epoch}) == 6
-    restart_draws(resumed, 7, 2)
+    reseed_generators(resumed, 7, 2)
     again = [np.asarray(resumed(images, training=True)) for _ in range(2)]
     assert (np.array(again) == np.array(epochs[2])).all()
-    restart_draws(resumed, 8, 2)
+    reseed_generators(resumed, 8, 2)
     assert (np.asarray(resumed(images, training=True)) != epochs[2][0]).any()
 
 

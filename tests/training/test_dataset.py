@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError, UnreadableImageError
-from outliers_bench.training.dataset import Examples, KeptPixels, images_by_row
+from outliers_bench.training.dataset import Examples, CachingReader, image_fetcher
 from tests.toys import noise_images
 from tests.training_toys import colored
 
@@ -75,7 +75,7 @@ def test_what_kept_a_batch_from_being_made_is_remembered():
 
 def test_images_come_in_the_order_of_the_rows():
     part = colored({"ant": 9, "bee": 8})
-    fetch = images_by_row(part)
+    fetch = image_fetcher(part)
     rows = np.array([3, 16, 0, 3])
     assert np.array_equal(fetch(rows), np.stack([part.read(int(row)) for row in rows]))
 
@@ -83,7 +83,7 @@ def test_images_come_in_the_order_of_the_rows():
 @pytest.mark.parametrize("keep", [True, False])
 def test_images_are_prepared_and_kept_where_they_may(keep):
     reader = noise_images(3)
-    kept = KeptPixels(reader, lambda image: image[:5, :5], keep=keep)
+    kept = CachingReader(reader, lambda image: image[:5, :5], keep=keep)
     twice = [kept.read("image-1", b"1"), kept.read("image-1", b"1")]
     assert np.array_equal(*twice)
     assert twice[0].shape == (5, 5, 3)
@@ -94,7 +94,7 @@ def test_images_are_prepared_and_kept_where_they_may(keep):
 
 
 def test_an_image_that_cannot_be_read_is_not_kept():
-    kept = KeptPixels(noise_images(1), lambda image: image, keep=True)
+    kept = CachingReader(noise_images(1), lambda image: image, keep=True)
     for _ in range(2):
         with pytest.raises(UnreadableImageError, match="broken"):
             kept.read("nowhere", b"x")

@@ -13,11 +13,11 @@ from outliers_bench.errors import BenchError
 from outliers_bench.training import fit
 from outliers_bench.training.augment import OriginalAugment
 from outliers_bench.training.callback import TrainingCallback
-from outliers_bench.training.compile import compiled
-from outliers_bench.training.fit import binarized, finished, train
-from outliers_bench.training.losses import loss_of
+from outliers_bench.training.compile import build_compiled_network
+from outliers_bench.training.fit import binarize_labels, load_finished, train
+from outliers_bench.training.losses import build_loss
 from outliers_bench.training.options import ClassWeights, Loss, Optimizer
-from outliers_bench.training.saved_network import described
+from outliers_bench.training.saved_network import read_metadata
 from outliers_bench.training.schedules import OriginalSchedule
 from tests.toys import image_set
 from tests.training_toys import (
@@ -68,7 +68,7 @@ def test_what_a_training_leaves_behind(undisturbed):
     folder = undisturbed.folder
     files = {path.name for path in folder.iterdir()}
     assert files == {"model.keras", "summary.txt", "example.npy", "training.json"}
-    assert undisturbed == finished(folder, small(), fresh=True)
+    assert undisturbed == load_finished(folder, small(), fresh=True)
     assert undisturbed.classes == ("ant", "bee", "cat")
     assert (undisturbed.name, undisturbed.image_size) == ("transfer", 22)
     example = np.load(folder / "example.npy", allow_pickle=False)
@@ -76,7 +76,7 @@ def test_what_a_training_leaves_behind(undisturbed):
     summary = (folder / "summary.txt").read_text()
     assert "only_conv" in summary, "what is within the backbone too"
     assert "Total params" in summary
-    saved = described(folder / "model.keras")
+    saved = read_metadata(folder / "model.keras")
     assert saved.dimensions == {"penultimate": 128, "backbone": 128, "logits": 3}
     assert saved.classes == undisturbed.classes
     assert saved.options["model.image_size"] == 22
@@ -104,7 +104,7 @@ def test_what_is_kept_takes_pixels_and_gives_probabilities(undisturbed):
 def test_broken_off_and_broken_again_it_ends_as_if_undisturbed(undisturbed, broken_off, tmp_path):
     """Once between two epochs and once within the third."""
     folder = shutil.copytree(broken_off, tmp_path / "training")
-    assert finished(folder, small()) is None
+    assert load_finished(folder, small()) is None
     assert (folder / "checkpoint-2.weights.h5").exists()
     task = steady()
     reads: list = []
@@ -200,7 +200,7 @@ def test_it_ends_when_nothing_gets_better_and_keeps_the_best(tmp_path, monkeypat
     logits = noise[rows] @ kernel + bias
     logits -= logits.max(axis=1, keepdims=True)
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    targets = binarized(task.part)[1][rows]
+    targets = binarize_labels(task.part)[1][rows]
     loss = -(logs * targets).sum(axis=1).mean()
     assert loss == pytest.approx(min(watched), rel=1e-4)
     assert loss < 0.99 * watched[-1]
@@ -256,8 +256,8 @@ def test_what_is_kept_says_what_was_trained(loss, smoothing, tmp_path, monkeypat
     penultimate, logits = (np.asarray(output) for output in kept.head(vectors))
     assert np.array_equal(penultimate, vectors)
     assert np.allclose(logits, scale * trained, atol=1e-4)
-    targets = binarized(task.part)[1]
-    again = float(loss_of(option)(targets, trained))
+    targets = binarize_labels(task.part)[1]
+    again = float(build_loss(option)(targets, trained))
     assert math.isfinite(again)
 
 
@@ -275,7 +275,7 @@ def test_a_loss_that_is_no_number_ends_the_training(value, tmp_path):
     assert "model=transfer: the loss became" in str(caught.value)
     assert "smaller model.learning_rate than 0.5" in str(caught.value)
     assert watch.epochs == [1]
-    assert finished(tmp_path, small()) is None
+    assert load_finished(tmp_path, small()) is None
     assert (tmp_path / "checkpoint-1.weights.h5").exists(), "the good epoch is not lost"
 
 
@@ -285,17 +285,17 @@ def test_a_validation_loss_that_is_no_number_is_none_either(tmp_path):
     task = head_task(option, COUNTS)
     with pytest.raises(BenchError, match=r"validation part, epoch 1.*model\.learning_rate"):
         train(replace(task, fetch=lambda rows: task.fetch(rows) * 1e19), tmp_path, Seen())
-    assert finished(tmp_path, small()) is None
+    assert load_finished(tmp_path, small()) is None
 
 
 def test_classes_are_sorted_by_name_whatever_their_numbers():
     part = image_set("abcde", [2, 0, 0, 2, 3], ["zebra", "unused", "ant", "mole"])
-    classes, targets = binarized(part)
+    classes, targets = binarize_labels(part)
     assert classes == ("ant", "mole", "zebra")
     expected = [[1, 0, 0], [0, 0, 1], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
     assert targets.tolist() == expected
     assert targets.dtype == np.float32
-    classes, targets = binarized(image_set("abc", [1, 0, 1], ["zebra", "ant"]))
+    classes, targets = binarize_labels(image_set("abc", [1, 0, 1], ["zebra", "ant"]))
     assert classes == ("ant", "zebra")
     assert targets.tolist() == [[1, 0], [0, 1], [1, 0]]
 
@@ -306,24 +306,24 @@ def test_balanced_weights_are_those_of_scikit_learn():
     labels = np.repeat([0, 1, 2], [20, 3, 1])
     targets = np.eye(3, dtype=np.float32)[labels]
     seen = np.array([row for row in range(24) if row not in (0, 4, 21)])
-    weights = fit._weights(targets, seen, ClassWeights.balanced)
+    weights = fit._sample_weights(targets, seen, ClassWeights.balanced)
     of_class = compute_class_weight("balanced", classes=np.arange(3), y=labels[seen])
     assert weights == pytest.approx(of_class[labels], rel=1e-6)
     assert weights[seen].sum() == pytest.approx(len(seen), rel=1e-6)
-    assert fit._weights(targets, seen, ClassWeights.none) is None
+    assert fit._sample_weights(targets, seen, ClassWeights.none) is None
 
 
 def test_a_folder_that_holds_no_whole_training(tmp_path):
     for text in ("", "[]", "{}", '{"epochs": 3}', "\x00\xff"):
         (tmp_path / "training.json").write_text(text)
-        assert finished(tmp_path, small()) is None
-    assert finished(tmp_path / "nowhere", small()) is None
+        assert load_finished(tmp_path, small()) is None
+    assert load_finished(tmp_path / "nowhere", small()) is None
 
 
 @pytest.mark.parametrize("optimizer", Optimizer)
 def test_every_optimizer_takes_a_step(optimizer):
     option = small(optimizer=optimizer)
-    network = compiled(option, 3, width=WIDTH)
+    network = build_compiled_network(option, 3, width=WIDTH)
     before = [np.array(weight) for weight in network.trainable_weights]
     vectors = np.random.default_rng(0).normal(0, 1, (8, WIDTH)).astype(np.float32)
     targets = np.eye(3, dtype=np.float32)[np.arange(8) % 3]
@@ -344,12 +344,12 @@ def course_of(epochs, **options):
 def test_patience_waits_for_a_validation_loss_and_ends_only_by_it():
     """A class of one image each leaves nothing to validate on, whatever the share."""
     blind = [{"loss": 1.0} for _ in range(10)]
-    assert not course_of(blind, patience=2).done
-    assert course_of(blind * 5, patience=2).done, "by number"
+    assert not course_of(blind, patience=2).is_finished
+    assert course_of(blind * 5, patience=2).is_finished, "by number"
     worse = [{"val_loss": value} for value in (3.0, 1.0, 2.0, 1.0)]
-    assert course_of(worse, patience=2).done
-    assert not course_of(worse, patience=3).done
-    assert not course_of(worse).done
+    assert course_of(worse, patience=2).is_finished
+    assert not course_of(worse, patience=3).is_finished
+    assert not course_of(worse).is_finished
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.engines.tensorflow import import_tensorflow
-from outliers_bench.training.losses import Cosines, as_kernel, loss_of, metrics_of, with_margin
+from outliers_bench.training.losses import Cosines, to_dense_kernel, build_loss, build_metrics, add_angular_margin
 from outliers_bench.training.options import Loss, TrainingOptions
 
 
@@ -27,7 +27,7 @@ def mixed_float16(tf):
 
 
 def arcface(margin=0.3, scale=30.0, smoothing=0.0):
-    return loss_of(
+    return build_loss(
         TrainingOptions(loss=Loss.arcface, margin=margin, scale=scale, label_smoothing=smoothing)
     )
 
@@ -67,7 +67,7 @@ def example(n=50, classes=7, seed=0):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
 def test_cross_entropy_of_logits(smoothing):
     labels, targets, cosines = example()
-    loss = loss_of(TrainingOptions(label_smoothing=smoothing))
+    loss = build_loss(TrainingOptions(label_smoothing=smoothing))
     logits = cosines * 5
     assert float(loss(targets, logits)) == pytest.approx(
         brute_force(labels, logits.astype(float), smoothing), rel=1e-5
@@ -87,7 +87,7 @@ def test_arcface_is_its_numpy_twin(margin, smoothing):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_without_a_margin_arcface_is_cross_entropy_of_scaled_cosines(smoothing):
     _, targets, cosines = example()
-    plain = loss_of(TrainingOptions(label_smoothing=smoothing))
+    plain = build_loss(TrainingOptions(label_smoothing=smoothing))
     assert float(arcface(0.0, 20.0, smoothing)(targets, cosines)) == pytest.approx(
         float(plain(targets, 20 * cosines)), rel=1e-6
     )
@@ -95,7 +95,7 @@ def test_without_a_margin_arcface_is_cross_entropy_of_scaled_cosines(smoothing):
 
 def test_a_margin_by_hand():
     # cos 60 degrees with 30 more is cos 90 degrees; the class beside it stays.
-    got = np.asarray(with_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6))
+    got = np.asarray(add_angular_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6))
     assert got == pytest.approx(np.array([[0.0, 0.5]]), abs=1e-6)
 
 
@@ -106,7 +106,7 @@ def test_a_margin_by_hand():
 )
 def test_a_margin_makes_smaller_and_keeps_the_order(angles, margin):
     cosines = np.sort(np.cos(angles)).astype("float32")[:, None]
-    got = np.asarray(with_margin(np.ones_like(cosines), cosines, margin))
+    got = np.asarray(add_angular_margin(np.ones_like(cosines), cosines, margin))
     assert (got <= cosines + 1e-6).all()
     assert (np.diff(got[:, 0]) >= -1e-6).all()
 
@@ -184,7 +184,7 @@ def test_plain_layers_do_what_trained_cosines_do(tmp_path):
             keras.layers.Softmax(),
         ]
     )
-    kernel = as_kernel(layer, 30.0)
+    kernel = to_dense_kernel(layer, 30.0)
     assert kernel.dtype == np.float32
     plain.set_weights([kernel])
     plain.save(tmp_path / "plain.keras")
@@ -206,9 +206,9 @@ def test_half_precision_stops_before_cosines_losses_and_metrics(mixed_float16):
     cosines = model(vectors)
     assert (hidden.dtype, cosines.dtype, layer.kernel.dtype) == ("float16", "float32", "float32")
     targets = np.eye(4, dtype="float32")[np.arange(16) % 4]
-    for loss in (arcface(), loss_of(TrainingOptions())):
+    for loss in (arcface(), build_loss(TrainingOptions())):
         assert loss(targets, cosines).dtype == "float32"
-    model.compile("adam", arcface(), metrics=metrics_of(4))
+    model.compile("adam", arcface(), metrics=build_metrics(4))
     figures = model.fit(vectors, targets, batch_size=8, epochs=1, verbose=0).history
     assert set(figures) == {"loss", "accuracy", "top_5_accuracy"}
     assert np.isfinite(figures["loss"]).all()
@@ -224,7 +224,7 @@ def test_arcface_learns_and_class_weights_count():
     vectors = (np.eye(3)[labels] * 2 + rng.normal(size=(60, 3)) * 0.3).astype("float32")
     targets = np.eye(3, dtype="float32")[labels]
     model = keras.Sequential([keras.Input((3,)), Cosines(3)])
-    model.compile(keras.optimizers.Adam(0.1), arcface(scale=10.0), metrics=metrics_of(3))
+    model.compile(keras.optimizers.Adam(0.1), arcface(scale=10.0), metrics=build_metrics(3))
     figures = model.fit(vectors, targets, epochs=10, batch_size=20, verbose=0).history
     assert figures["loss"][-1] < figures["loss"][0] / 2
     assert figures["accuracy"][-1] == 1
@@ -239,7 +239,7 @@ def test_metrics_count_the_best_and_the_best_five():
     outputs = np.tile(np.linspace(-1, 1, 7, dtype="float32"), (4, 1))  # best: 6, 5, 4, 3, 2
     outputs[0, 0] = 3.0  # the first is right, and takes the place of class 2 there
     got = {}
-    for metric in metrics_of(7):
+    for metric in build_metrics(7):
         metric.update_state(targets, outputs)
         got[metric.name] = float(metric.result())
     assert got == {"accuracy": 0.25, "top_5_accuracy": 0.75}
@@ -247,7 +247,7 @@ def test_metrics_count_the_best_and_the_best_five():
 
 @pytest.mark.parametrize("classes", [1, 2, 4])
 def test_with_few_classes_the_best_five_are_all(classes):
-    metric = metrics_of(classes)[1]
+    metric = build_metrics(classes)[1]
     one_hot = np.eye(classes, dtype="float32")
     metric.update_state(one_hot, -one_hot)
     assert metric.name == "top_5_accuracy"

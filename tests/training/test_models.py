@@ -203,11 +203,11 @@ def test_tables_tell_trainings_apart():
 
 
 def test_what_runs_frozen():
-    assert transfer().frozen is not None
-    assert CnnScratch().frozen is None
+    assert transfer().frozen_backbone is not None
+    assert CnnScratch().frozen_backbone is None
     for trainable in (Trainable.last_layers, Trainable.all):
-        assert transfer(trainable=trainable).frozen is None
-    assert transfer(augment=OriginalAugment()).frozen is None
-    assert transfer(augment=Augment()).frozen is not None
+        assert transfer(trainable=trainable).frozen_backbone is None
+    assert transfer(augment=OriginalAugment()).frozen_backbone is None
+    assert transfer(augment=Augment()).frozen_backbone is not None
     still = OriginalAugment(rotation_range=0, shear_range=0, zoom_range=0, horizontal_flip=False)
-    assert transfer(augment=still).frozen is not None
+    assert transfer(augment=still).frozen_backbone is not None

@@ -14,10 +14,10 @@ from outliers_bench.training.networks import (
     SMALLEST_SIDE,
     Body,
     Trainable,
-    cnn_features,
-    cnn_scratch,
+    cnn_vector_length,
+    build_cnn_body,
     set_trainable,
-    transfer,
+    build_backbone_body,
 )
 
 HEAD_ONLY, LAST_LAYERS, ALL = Trainable.head_only, Trainable.last_layers, Trainable.all
@@ -73,7 +73,7 @@ def test_the_network_from_scratch_is_the_original_one() -> None:
     import keras
 
     pixels = pixels_of(128)
-    body = cnn_scratch(pixels)
+    body = build_cnn_body(pixels)
     model = classifier(pixels, body, 98)
     _, *layers = model.layers
     rows = [(layer.name, layer.output.shape[1:], layer.count_params()) for layer in layers]
@@ -90,14 +90,14 @@ def test_the_network_from_scratch_is_the_original_one() -> None:
 )
 def test_the_network_from_scratch_takes_other_sides(side: int, features: int) -> None:
     pixels = pixels_of(side)
-    assert cnn_scratch(pixels).vector.shape == (None, features)
-    assert cnn_features(side) == features
+    assert build_cnn_body(pixels).vector.shape == (None, features)
+    assert cnn_vector_length(side) == features
 
 
 def test_the_network_from_scratch_needs_the_smallest_side() -> None:
-    assert cnn_scratch(pixels_of(SMALLEST_SIDE)).vector.shape[-1] > 0
+    assert build_cnn_body(pixels_of(SMALLEST_SIDE)).vector.shape[-1] > 0
     try:
-        left = cnn_scratch(pixels_of(SMALLEST_SIDE - 1)).vector.shape[-1]
+        left = build_cnn_body(pixels_of(SMALLEST_SIDE - 1)).vector.shape[-1]
     except ValueError as error:  # Keras 3.15 and later
         left = 0 if "zero or negative" in str(error) else error
     assert left == 0
@@ -107,7 +107,7 @@ def test_the_network_from_scratch_sees_0_to_1() -> None:
     import keras
 
     pixels = pixels_of(SIDE)
-    body = cnn_scratch(pixels)
+    body = build_cnn_body(pixels)
     model = keras.Model(pixels, [body.vector, body.pooled])
     vector, pooled = (np.asarray(x) for x in model(PHOTOS))
     last = vector.reshape(4, 2, 2, 128)
@@ -148,7 +148,7 @@ def test_parameters_of_vgg16(
     base, network = vgg16
     set_trainable(network, trainable, keras_name="VGG16")
     pixels = pixels_of(224)
-    body = transfer(pixels, network, base)
+    body = build_backbone_body(pixels, network, base)
     assert (body.vector.shape, body.pooled.shape) == ((None, 25_088), (None, 512))
     assert counts(classifier(pixels, body, 101, hidden=hidden)) == (total, trained)
 
@@ -164,7 +164,7 @@ def test_parameters_of_resnet50(
     base, network = resnet50
     set_trainable(network, trainable, keras_name="ResNet50")
     pixels = pixels_of(224)
-    body = transfer(pixels, network, base)
+    body = build_backbone_body(pixels, network, base)
     assert (body.vector.shape, body.pooled.shape) == ((None, 100_352), (None, 2048))
     assert counts(classifier(pixels, body, 101)) == (33_723_365, trained)
 
@@ -222,7 +222,7 @@ def test_a_backbone_is_built_in_the_precision_that_is_set(pooling: Pooling) -> N
         try:
             network = base.bare()
             pixels = pixels_of(SIDE)
-            body = transfer(pixels, network, base)
+            body = build_backbone_body(pixels, network, base)
         finally:
             keras.config.set_dtype_policy("float32")
         assert body.vector.dtype == precision.removeprefix("mixed_")
@@ -247,7 +247,7 @@ def test_a_frozen_network_computes_in_training_what_it_does_afterwards(
     network = toy()
     set_trainable(network, trainable, ["second"], keras_name="Toy")
     pixels = pixels_of(SIDE)
-    body = transfer(pixels, network, replace(BASE, pooling=pooling), name="backbone")
+    body = build_backbone_body(pixels, network, replace(BASE, pooling=pooling), name="backbone")
     model = keras.Model(pixels, [body.vector, body.pooled])
     assert model.get_layer("backbone").output
     expected = model(PHOTOS, training=False)
@@ -271,7 +271,7 @@ def test_a_network_that_is_trained_whole_computes_otherwise_in_training() -> Non
     set_trainable(network, ALL, keras_name="Toy")
     assert network.get_layer("drop").rate == 0.5
     pixels = pixels_of(SIDE)
-    model = keras.Model(pixels, transfer(pixels, network, BASE).pooled)
+    model = keras.Model(pixels, build_backbone_body(pixels, network, BASE).pooled)
     before = np.asarray(network.get_layer("norm").moving_mean)
     apart = np.asarray(model(PHOTOS, training=True)) - np.asarray(model(PHOTOS, training=False))
     assert np.abs(apart).max() > 0.01
@@ -283,7 +283,7 @@ def test_flatten_keeps_the_map_and_what_comes_after_the_average() -> None:
 
     network = toy()
     pixels = pixels_of(SIDE)
-    body = transfer(pixels, network, replace(BASE, pooling=Pooling.flatten))
+    body = build_backbone_body(pixels, network, replace(BASE, pooling=Pooling.flatten))
     vector, pooled = keras.Model(pixels, [body.vector, body.pooled])(PHOTOS)
     ready = np.asarray(BASE.preprocess(keras.ops.convert_to_tensor(PHOTOS)))
     last = np.asarray(keras.Model(network.input, network.get_layer("second").output)(ready))
@@ -309,7 +309,7 @@ def test_a_backbone_is_the_one_that_is_not_trained() -> None:
     network = base.bare()
     set_trainable(network, HEAD_ONLY, keras_name=base.keras)
     pixels = pixels_of(SIDE)
-    body = transfer(pixels, network, base)
+    body = build_backbone_body(pixels, network, base)
     for output in keras.Model(pixels, [body.vector, body.pooled])(PHOTOS, training=True):
         np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
 
@@ -327,7 +327,7 @@ def test_flatten_is_the_network_without_its_top(name: str, dim: int) -> None:
     network = base.bare()
     pixels = pixels_of(side)
     photos = np.random.default_rng(0).uniform(0, 255, (2, side, side, 3)).astype(np.float32)
-    model = keras.Model(pixels, transfer(pixels, network, base).vector)
+    model = keras.Model(pixels, build_backbone_body(pixels, network, base).vector)
     keras.utils.set_random_seed(3)
     bare = getattr(keras.applications, name)(
         include_top=False, weights=None, input_shape=(side, side, 3)
@@ -348,7 +348,7 @@ def test_real_networks_that_are_frozen_stay_in_inference_mode(name: str, dim: in
     for trainable in (ALL, LAST_LAYERS, HEAD_ONLY):
         set_trainable(network, trainable, keras_name=name)
         pixels = pixels_of(SIDE)
-        model = keras.Model(pixels, transfer(pixels, network, base).vector)
+        model = keras.Model(pixels, build_backbone_body(pixels, network, base).vector)
         inference = np.asarray(model(PHOTOS, training=False))
         training = np.asarray(model(PHOTOS, training=True))
         assert np.array_equal(training, inference) == (trainable is not ALL)

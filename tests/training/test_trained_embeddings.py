@@ -18,7 +18,7 @@ from outliers_bench.training.base import Layer
 from outliers_bench.training.embeddings import TrainedEmbeddings
 from outliers_bench.training.networks import Trainable
 from outliers_bench.training.options import Loss
-from outliers_bench.training.saved_network import described, is_trained
+from outliers_bench.training.saved_network import read_metadata, is_trained
 from outliers_bench.types import ImageSet
 from tests.toys import ArrayReader, digest
 from tests.training_toys import (
@@ -58,7 +58,7 @@ def learned(option, cache, toy=None, watch=None):
     toy, watch, meter = toy or Toy(), watch or Seen(), Meter()
     made = TrainedEmbeddings(option, Engine(), cache, meter)
     assert made.compute(toy.images, commit=lambda: None) == {}
-    made.learn(toy.train, toy.images, watch)
+    made.fit(toy.train, toy.images, watch)
     return made, watch, meter, toy
 
 
@@ -174,10 +174,10 @@ def test_a_trained_network_is_used_as_it_is(first, refusing):
     cache, logits, network, _, _ = first
     file = network.folder / "model.keras"
     assert is_trained(str(file))
-    about = described(file)
+    about = read_metadata(file)
     assert about.classes == ("ant", "bee", "cat")
     assert about.dimensions == {"penultimate": 128, "backbone": 128, "logits": 3}
-    assert about.options == pixels().shape()
+    assert about.options == pixels().architecture_options()
     option = pixels(weights=str(file))
     assert option.ready
     option.check()
@@ -191,7 +191,7 @@ def test_a_file_that_was_not_trained_here(tmp_path):
     path.write_bytes(b"PK no archive")
     assert not is_trained(str(path))
     with pytest.raises(BenchError, match="no network that was trained here"):
-        described(path)
+        read_metadata(path)
     with pytest.raises(BenchError, match=r"model\.weights="):
         cnn(weights=str(path)).check()
 
@@ -229,7 +229,7 @@ def test_a_part_in_which_one_class_is_left(tmp_path):
     made.compute(toy.images, commit=lambda: None)
     for rows in (range(9), ()):
         with pytest.raises(BenchError, match="not of two classes"):
-            made.learn(toy.train.take(rows), toy.images, Seen())
+            made.fit(toy.train.take(rows), toy.images, Seen())
 
 
 def test_damaged_remains_are_trained_again(first, refusing, tmp_path):

@@ -1,1 +1,1 @@
-"""The `index=` options: what finds the nearest vectors, exactly or nearly."""
+"""The `index=` options: exact and approximate nearest-neighbor indexes."""

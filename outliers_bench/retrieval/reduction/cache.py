@@ -56,6 +56,6 @@ def fit_or_load(
         arrays = read(path_under(options))
         if arrays is not None and reducer.is_valid(arrays):
             return reducer.to_projection(arrays)
-    learned = reducer.learn(load(), labels)
+    learned = reducer.fit_arrays(load(), labels)
     keep(path_under(learned.options), **learned.arrays)
     return reducer.to_projection(learned.arrays)

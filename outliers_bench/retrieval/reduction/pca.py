@@ -40,9 +40,9 @@ class Pca(Reducer):
 
     @property
     def label(self) -> str:
-        """Number of components, and whether they are whitened."""
+        """Name with the number of components, and whether they are whitened."""
         whitened = " whitened" if self.whiten else ""
-        return "" if self.n is None else f"{self.n}{whitened}"
+        return "" if self.n is None else f"PCA {self.n}{whitened}"
 
     def check(self) -> None:
         """Refuse no components, and whitening without components."""
@@ -65,7 +65,7 @@ class Pca(Reducer):
         """One fit holds all components, or where those are too large, the `n` asked for."""
         return {"components": "all"}, {"components": self.n}
 
-    def learn(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:  # noqa: ARG002
+    def fit_arrays(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:  # noqa: ARG002
         """Find the principal axes, more than `n` where others may want them; see `Reducer.learn`.
 
         Which ones are found does not depend on `n` then, so neither does what is made of them.
@@ -107,4 +107,4 @@ class Pca(Reducer):
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
         """Find the principal axes; labels are not looked at."""
-        return self.to_projection(self.learn(vectors, labels).arrays)
+        return self.to_projection(self.fit_arrays(vectors, labels).arrays)

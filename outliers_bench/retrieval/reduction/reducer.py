@@ -114,7 +114,7 @@ class Reducer:
         """Options that a fit depends on. Where there are several such sets, any may have one."""
         return (asdict(self),)
 
-    def learn(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:
+    def fit_arrays(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:
         """Fit as `fit` does, and give what `to_projection` needs to make the same of it again."""
         projection = self.fit(vectors, labels)
         arrays = {"mean": projection.mean, "axes": projection.axes}

@@ -88,12 +88,9 @@ def test_our_server_accepts_our_client_and_the_score_is_the_runs(place) -> None:
     ]
     assert len(kept) == 4
     told = bench(
-        "--data",
-        "handout",
-        "--metric",
-        "submission/hit_at_1",
-        "--format",
-        "terminal",
+        "data=handout",
+        "metric=submission/hit_at_1",
+        "format=terminal",
         cwd=place,
         module="outliers_bench.leaderboard",
     )
