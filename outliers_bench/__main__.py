@@ -1,4 +1,4 @@
-"""`python -m outliers_bench`: begin what takes longest, then read the command line."""
+"""`python -m outliers_bench`: start the recorder, then read the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _FLAGS_OF_RUNS = ("-m", "--multirun", "--config-dir", "-cd")
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the command line."""
     from outliers_bench.cli.commands import run_command
 
     words = sys.argv[1:]
@@ -19,14 +19,14 @@ def main() -> None:
         from outliers_bench.tracking import recorder
 
         recorder.begin("outliers_bench.sweeps.lost_runs")
-    # Importing Hydra takes half a second, which the recorder uses.
+    # Importing Hydra takes half a second, in which the recorder starts.
     from outliers_bench.cli import main as cli
 
     cli.main()
 
 
 def _requests_runs(arguments: Sequence[str]) -> bool:
-    """Tell whether there is something to record; other flags print something and end."""
+    """Check whether there are runs to record; other flags print something and exit."""
     flags = (argument.partition("=")[0] for argument in arguments if argument.startswith("-"))
     return all(flag in _FLAGS_OF_RUNS for flag in flags)
 

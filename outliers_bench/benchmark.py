@@ -1,4 +1,4 @@
-"""One run, top to bottom: split the data, let a method rank, evaluate the ranking, record it."""
+"""One run, top to bottom: split the data, rank with a method, evaluate the ranking, record it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.methods.build import build
 from outliers_bench.methods.method import Method
 from outliers_bench.methods.warn_unused import tell_untrained
-from outliers_bench.models.model_uris import remember
-from outliers_bench.models.precision import label_of
+from outliers_bench.models.model_uris import register_download
+from outliers_bench.models.precision import precision_label
 from outliers_bench.reports.terminal import show, show_finished
 from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
@@ -38,7 +38,7 @@ from outliers_bench.types import IntArray, Split
 
 
 class Prepared(NamedTuple):
-    """A run that nothing speaks against: everything that can be refused early has been checked."""
+    """A run whose options and photos have been checked."""
 
     config: Config
     audited: AuditedSplit
@@ -47,17 +47,17 @@ class Prepared(NamedTuple):
 
     @property
     def split(self) -> Split:
-        """What is ranked and scored."""
+        """Split to rank and score."""
         return self.audited.split
 
 
 def prepare(config: Config) -> Prepared:
-    """Find the photos, cut and audit them, and check all that can be known before the work.
+    """Load, split and audit the photos, and check everything that can be checked before the work.
 
     Raises
     ------
     BenchError
-        If anything that was asked for cannot be had.
+        If an option, the photos or the tracking store cannot be used.
     """
     check_uri(config.tracking.uri)
     config.cache.check()
@@ -66,15 +66,15 @@ def prepare(config: Config) -> Prepared:
         given = splits.given(config.data, seed=config.seed, cache=config.cache.path)
     for uri in config.model.model_uris:
         target = str(config.cache.path / "fetched")
-        remember(uri, Path(recorder(config.tracking.uri).call(fetch_model, uri, target)))
+        register_download(uri, Path(recorder(config.tracking.uri).call(fetch_model, uri, target)))
         config.model.check()
     method = build(config, meter)
     tell_untrained(config)
-    check(config, given, method)  # before the audit, which decodes what it has not seen
+    check(config, given, method)  # before the audit, which decodes new photos
     if database_path(config.tracking.uri) is None and not searched(
         given.images, cache=config.cache.path
     ):
-        recorder(config.tracking.uri).call(bool)  # only to be told if no server answers
+        recorder(config.tracking.uri).call(bool)  # raises if no server answers
     with meter.stage("audit"):
         audited = splits.audited(
             config.data, seed=config.seed, cache=config.cache.path, given=given
@@ -92,12 +92,12 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
     prepared : Prepared
         From `prepare`.
     overrides : sequence of str
-        What stood on the command line, to say how the run can be repeated.
+        Options of the command line, recorded so that the run can be repeated.
 
     Returns
     -------
     Result or None
-        None where `skip_finished` has found the same run done before.
+        None if `skip_finished` found a finished run with the same identity.
 
     Raises
     ------
@@ -106,14 +106,14 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
     """
     config, audited, method, meter = prepared
     split = audited.split
-    same = identity(config, split)
-    if config.skip_finished and _finished(config, split, same, overrides):
+    digest = identity(config, split)
+    if config.skip_finished and _finished(config, split, digest, overrides):
         return None
 
     with start_run(
         config,
         split,
-        identity=same,
+        identity=digest,
         parent=parent_run(),
         overrides=overrides,
     ) as recording:
@@ -133,8 +133,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
                 intervals = confidence_intervals(evaluation.per_query, seed=config.seed)
                 evaluation = replace(evaluation, intervals=intervals)
         costs = meter.costs(len(split.query))
-        beside = score_leakage(config, method, audited, depth)
-        result = Result(split, ranking, evaluation, costs, audited.leaks, beside)
+        leakage_scores = score_leakage(config, method, audited, depth)
+        result = Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores)
         sheets = method.pictures(result) if config.contact_sheets.queries else {}
         pictures = log_result(recording, result, config, more_sheets=sheets)
         keep_card(config, split, recording.confirm())
@@ -143,7 +143,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
 
 
 def check(config: Config, split: Split, method: Method) -> None:
-    """Refuse what this split cannot answer, before any image is decoded.
+    """Refuse a split that cannot be scored as requested, before any image is decoded.
 
     Raises
     ------
@@ -165,25 +165,25 @@ def check(config: Config, split: Split, method: Method) -> None:
 
 
 def depth(config: Config, split: Split) -> int:
-    """How deep to rank: deep enough for every k, for MAP@R, and for the pictures."""
+    """Return the depth to rank to: enough for every k, for MAP@R, and for the contact sheets."""
     reachable = len(split.gallery) - int(split.leave_one_out)
-    wanted = max(*config.k, config.contact_sheets.depth)
+    required = max(*config.k, config.contact_sheets.depth)
     if split.labeled:
-        wanted = max(wanted, int(_relevant(split).max()))
-    return min(wanted, reachable)
+        required = max(required, int(_relevant(split).max()))
+    return min(required, reachable)
 
 
 def _relevant(split: Split) -> IntArray:
     return count_relevant(split.query, split.gallery, leave_one_out=split.leave_one_out)
 
 
-def _finished(config: Config, split: Split, same: str, overrides: Sequence[str]) -> bool:
+def _finished(config: Config, split: Split, digest: str, overrides: Sequence[str]) -> bool:
     tracking = recorder(config.tracking.uri)
-    run = tracking.call(find_finished, config.tracking.experiment or split.name, same)
+    run = tracking.call(find_finished, config.tracking.experiment or split.name, digest)
     if run is None:
         return False
-    # One run may be a row of two tables; `table` and `row` say for which it was computed.
-    precision = label_of(config.model, config.engine, config.cache.path)
+    # A run may be a row of several tables; `table` and `row` name the one it was computed for.
+    precision = precision_label(config.model, config.engine, config.cache.path)
     rows = published.tags(config.published, overrides, precision=precision)
     if rows := {tag: row for tag, row in rows.items() if tag.startswith("published.")}:
         tracking.call(add_tags, run.run_id, rows)

@@ -1,8 +1,8 @@
-"""The errors a user can mend."""
+"""Errors that the user can correct."""
 
 
 class BenchError(Exception):
-    """A mistake in what the user asked for or gave.
+    """Error in the options or data that the user gave.
 
     The message says what is wrong, where, and what to do about it. The command line prints it
     without a traceback and exits with code 2.
@@ -10,12 +10,12 @@ class BenchError(Exception):
 
 
 class WeightsUnavailableError(BenchError):
-    """ImageNet weights that this machine neither has nor can download; other models may run."""
+    """ImageNet weights that are neither on this machine nor available for download."""
 
 
 class UnreadableImageError(BenchError):
-    """One image that cannot be decoded; the run goes on without it and counts it."""
+    """Image that cannot be decoded; the run counts it and continues without it."""
 
 
 class InaccessibleImageError(UnreadableImageError):
-    """An image that cannot be opened now; says nothing of its content, so nobody remembers it."""
+    """Image that cannot be opened now; its content is unknown, so the failure is not cached."""

@@ -1,4 +1,4 @@
-"""The score beside the headline: the same method on the same photos with, or without, leaks."""
+"""Second score of a run: the same method on the same photos with, or without, leaked photos."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _log = logging.getLogger(__name__)
 def score_leakage(
     config: Config, method: Method, audited: AuditedSplit, depth: Callable[[Config, Split], int]
 ) -> LeakageScores | None:
-    """Rank once more, with what the method has learned, and evaluate.
+    """Rank once more with the fitted method and evaluate.
 
-    Where leaks were reported, without them (see `clean`); where they were dropped, with them.
+    Leaked photos are excluded if they were reported, and included if they were dropped.
 
     Parameters
     ----------
     config : Config
     method : Method
-        Has extracted from all photos, and fitted.
-    audited : Audited
+        Fitted, with features of all photos.
+    audited : AuditedSplit
         Without unreadable photos.
     depth : callable
-        How deep a split is ranked.
+        Returns the depth to rank a split to.
 
     Returns
     -------
-    Beside or None
-        None where nothing leaks, nothing is labeled, or nothing is left to be scored.
+    LeakageScores or None
+        None if no photo leaks, photos have no labels, or no query is left to score.
     """
     if not audited.leaks or not audited.split.labeled:
         return None
@@ -69,7 +69,7 @@ def score_leakage(
 
 
 def learns_from_labels(config: Config) -> bool:
-    """Whether a run learns from the labels of train, so that a query there has been seen.
+    """Check whether a run learns from the labels of train, so that it has seen queries in train.
 
     Networks that are trained (those of earlier runs too: nobody knows on which photos), learned
     whitening, an ensemble's tuned weights and calibration. A PCA and visual words see no labels.

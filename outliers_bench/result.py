@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LeakageScores:
-    """What the same method scores on the same photos with, or without, those that leak.
+    """Scores of the same method on the same photos with, or without, leaked photos.
 
     Parameters
     ----------
     name : {"without_leaks", "with_leaks"}
-        Which of the two; begins the names of its metrics.
+        Prefix of the metrics.
     evaluation : Evaluation
-        Its scores, with their intervals.
+        Scores with their intervals.
     """
 
     name: Literal["without_leaks", "with_leaks"]
@@ -31,30 +31,30 @@ class LeakageScores:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The scores under their names in MLflow: `without_leaks/hit_at_1`."""
+        """Scores by name in MLflow, such as `without_leaks/hit_at_1`."""
         return {f"{self.name}/{name}": v for name, v in self.evaluation.metrics.items()}
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """Their 95% intervals under the same names."""
+        """95% intervals under the same names."""
         return {f"{self.name}/{name}": v for name, v in self.evaluation.intervals.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One finished benchmark: what was ranked, what it is worth, what it took.
+    """One finished benchmark: ranking, scores and costs.
 
     Parameters
     ----------
     split : Split
     ranking : Ranking
     evaluation : Evaluation or None
-        None where the query or gallery photos have no labels.
+        None if the query or gallery photos have no labels.
     costs : Costs
     leaks : Leaks or None
-        What stands, or stood, in two parts; None where nobody looked.
-    leakage_scores : Beside or None
-        The other score, where there are leaks and anything is left to be scored.
+        Photos that are, or were, in two parts of the split; None without an audit.
+    leakage_scores : LeakageScores or None
+        Second score, if photos leak and queries are left to score.
     """
 
     split: Split
@@ -67,7 +67,7 @@ class Result:
 
 @dataclass(frozen=True)
 class RunHandle:
-    """A run as MLflow knows it; `uri` is absolute, artifacts lie under `artifact_uri`."""
+    """Run in MLflow; `uri` is the absolute tracking URI."""
 
     uri: str
     run_id: str
@@ -78,7 +78,7 @@ class RunHandle:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that was finished earlier; `begun` is in seconds since 1970."""
+    """Run that finished earlier; `begun` is in seconds since 1970."""
 
     run_id: str
     name: str

@@ -1,4 +1,4 @@
-"""The nouns of a benchmark: what is ranked, how it is cut, what comes out. Checked when made."""
+"""Images, splits and rankings: the nouns that every room shares, checked when made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RGB = npt.NDArray[np.uint8]
 
 
 class ImageReader(Protocol):
-    """Where the pixels of an `ImageSet` come from."""
+    """Decoder of the images of an `ImageSet`."""
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         """Decode one image.
@@ -28,13 +28,13 @@ class ImageReader(Protocol):
         Parameters
         ----------
         name : str
-            One of the `ImageSet`'s names.
+            Name in the `ImageSet`.
         digest : bytes or None
-            What its content had as digest when the set was made. A reader whose images can change
-            refuses another content, which must not be stored under this digest.
+            Content digest from when the set was made. A reader whose images can change refuses
+            other content, which must not be stored under this digest.
         side : int or None
-            Pixels that are enough for its sides, so that a reader may decode a larger image at a
-            reduced size, but never below this. None for the image as it is.
+            Side length in pixels that is enough: a larger image may be decoded at a reduced size,
+            never below this. None for full size.
 
         Returns
         -------
@@ -44,29 +44,29 @@ class ImageReader(Protocol):
         Raises
         ------
         UnreadableImageError
-            If the image is missing, damaged, too large, or not what it was.
+            If the image is missing, damaged, too large, or has changed.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A table of images: what each is called, what is in it, what it shows, how to decode it.
+    """Table of images: names, content digests, labels, and a reader that decodes them.
 
     Parameters
     ----------
     names : tuple of str
-        What the user calls each image: a path relative to the source's root, or a generated name.
+        Path relative to the source's root, or a generated name.
     digests : tuple of bytes
-        Content digest of each image, 16 bytes. Features are stored under it.
+        Content digest of each image, 16 bytes; features are stored under it.
     labels : array of int64, shape (n,), or None
-        Index into `classes`; None for a set without labels.
+        Index into `classes`; None for unlabeled images.
     classes : tuple of str
         Class names, shared by all parts of a split.
     reader : ImageReader
         Decodes an image given its name. Must be safe to call from several threads.
     groups : tuple of str or None
-        Images of one group (a burst, one individual's visit) never stand in different parts.
+        Images of one group (a burst, one visit of an individual) stay in one part of a split.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class ImageSet:
         return len(self.names)
 
     def take(self, rows: Sequence[int] | IntArray) -> ImageSet:
-        """The images at the given positions, in that order."""
+        """Return the images at the given positions, in that order."""
         return replace(
             self,
             names=tuple(self.names[i] for i in rows),
@@ -106,7 +106,7 @@ class ImageSet:
         )
 
     def without(self, digests: set[bytes]) -> ImageSet:
-        """The images whose content is not among `digests`."""
+        """Return the images whose content is not among `digests`."""
         return self.take([i for i, digest in enumerate(self.digests) if digest not in digests])
 
     def read(self, row: int, *, side: int | None = None) -> RGB:
@@ -116,7 +116,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An image that is in the source but in no part of the split, and why."""
+    """Image of the source that is excluded from the split, and why."""
 
     name: str
     kind: LeftOutKind
@@ -128,28 +128,27 @@ LeftOutKind = Literal["unreadable", "unsupported", "duplicate", "conflicting_lab
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What methods may learn from, what is asked, and what is searched.
+    """Images to learn from, to query with, and to search.
 
     Parameters
     ----------
     name : str
-        The data set's name, as it stands in MLflow and the leaderboard.
+        Name of the data set in MLflow and on the leaderboard.
     train, query, gallery : ImageSet
-        A content may stand in more than one of them; see `data.leakage`. `train` may be empty.
-        With `leave_one_out`, query and gallery are the same set, and a query's own image is left
-        out of its ranking.
+        An image may be in more than one of them; see `data.leakage`. `train` may be empty. With
+        `leave_one_out`, query and gallery are the same set, and a query's own image is excluded
+        from its ranking.
     leave_one_out : bool
-        Whether every image is a query against all others.
+        Every image is a query against all others.
     left_out : tuple of LeftOut
-        Images of the source that stand in no part, with the reason.
+        Images of the source that are excluded, with the reason.
     also : ImageSet or None
-        Those of them that are embedded all the same: copies that were dropped, for the score
-        beside.
+        Excluded images that are embedded nevertheless: dropped duplicates, for the second score.
 
     Raises
     ------
     BenchError
-        If query or gallery is empty, or a content stands twice in the labeled part of a split.
+        If query or gallery is empty, or an image is twice in a labeled part.
     ValueError
         If the parts have different readers.
     """
@@ -171,16 +170,16 @@ class Split:
         for part in ("train", "query", "gallery"):
             images: ImageSet = getattr(self, part)
             if images.labels is not None and len(set(images.digests)) < len(images):
-                raise BenchError(f"{self.name}: the same image content stands twice in {part}")
+                raise BenchError(f"{self.name}: the same image content is in {part} twice")
 
     @property
     def labeled(self) -> bool:
-        """Whether a ranking can be scored."""
+        """Check whether a ranking can be scored."""
         return self.query.labels is not None and self.gallery.labels is not None
 
     @property
     def images(self) -> ImageSet:
-        """Every image of the split once, and those of `also`, without labels."""
+        """Every image of the split and of `also` once, without labels."""
         also = () if self.also is None else (self.also,)
         return self._once(*also, self.train, self.gallery, self.query)
 
@@ -201,7 +200,7 @@ class Split:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest (32 hex digits) of what stands in which part under which label, in any order."""
+        """Digest (32 hex digits) of the images and labels of each part, in any order."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(b"leave_one_out" if self.leave_one_out else b"query_gallery")
         for name in ("train", "query", "gallery"):
@@ -218,7 +217,7 @@ class Split:
         return digest.hexdigest()
 
     def without(self, unreadable: dict[bytes, LeftOut]) -> Split:
-        """The split without the images of the given contents, which join `left_out`."""
+        """Return the split without these images, which are added to `left_out`."""
         if not unreadable:
             return self
         dropped = set(unreadable)
@@ -235,7 +234,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """For each query, gallery positions, best first.
+    """Gallery positions for each query, best first.
 
     Parameters
     ----------
@@ -264,9 +263,9 @@ class Ranking:
             raise ValueError("scores must fall from left to right")
         ordered = np.sort(self.indices, axis=1)
         if (ordered[:, 1:] == ordered[:, :-1]).any():
-            raise ValueError("a gallery position stands twice in one row")
+            raise ValueError("a gallery position is twice in one row")
 
     @property
     def depth(self) -> int:
-        """How many gallery items are ranked for each query."""
+        """Number of gallery images ranked for each query."""
         return int(self.indices.shape[1])

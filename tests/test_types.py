@@ -45,7 +45,7 @@ def test_a_content_stands_once_in_a_labeled_part_and_may_stand_in_two():
     copy = replace(split.query, digests=split.gallery.digests)
     assert len(Split("toy", split.train, copy, split.gallery).images) == 2
     twice = replace(split.query, digests=split.gallery.digests[:1] * 2)
-    with pytest.raises(BenchError, match="same image content stands twice in query"):
+    with pytest.raises(BenchError, match="same image content is in query twice"):
         Split("toy", split.train, twice, split.gallery)
 
 

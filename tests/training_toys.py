@@ -108,7 +108,9 @@ def transfer(*, backbone_seed: int = 0, **options) -> Transfer:
 
 def task_of(option, part: ImageSet) -> TrainingTask:
     """Learn from pixels, which have the network's size already."""
-    return TrainingTask(option, part, image_fetcher(part), None, lambda: part.read(0)[None].astype("f4"))
+    return TrainingTask(
+        option, part, image_fetcher(part), None, lambda: part.read(0)[None].astype("f4")
+    )
 
 
 def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):

@@ -1,4 +1,4 @@
-"""Commands beside the benchmark, by the word that calls them: `python -m outliers_bench search`."""
+"""Commands besides the benchmark, such as `python -m outliers_bench search`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of `python -m outliers_bench --help`: all choices, from the files."""
+"""Text of `python -m outliers_bench --help`, with all choices from the config files."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ hydra/launcher= basic, joblib   one job after the other, or hydra.launcher.n_job
 == Flags ==
 --multirun, -m          run every combination of comma-separated values
 --cfg job, -c job       print the config instead of running it
---config-dir, -cd DIR   look for options in a folder of yours as well, laid out like conf/
---info, -i              how the config was put together
---hydra-help            everything else that Hydra can do
+--config-dir, -cd DIR   look for options in another folder as well, with the layout of conf/
+--info, -i              how the config was composed
+--hydra-help            all other options of Hydra
 Tab completion, in an activated environment: eval "$(outliers-bench -sc install=bash)", then type
 outliers-bench and Tab.
 
@@ -49,17 +49,16 @@ def is_requested(arguments: Sequence[str]) -> bool:
 
 
 def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
-    """The help page, with the options of whatever the overrides choose.
+    """Return the help page, with the options of the choices in the overrides.
 
-    Hydra has one too; but it takes seconds to list the groups, and lists those of the schema,
-    from which nobody chooses.
+    Hydra's own page takes seconds to list the groups and includes those of the schema.
 
     Parameters
     ----------
     conf, experiments : Path
-        The folders of the config.
+        Folders of the config.
     overrides : sequence of str
-        The rest of the command line.
+        Rest of the command line.
 
     Raises
     ------
@@ -77,7 +76,7 @@ def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
         config = compose(
             "config", [word for word in overrides if re.match(r"[+~]*\w[^=]*=|~", word)]
         )
-    if config.published.table is None:  # nothing that anybody chooses by itself
+    if config.published.table is None:  # never chosen by itself
         with open_dict(config):
             del config.published
     options = OmegaConf.to_yaml(config).replace("'n':", "n:")

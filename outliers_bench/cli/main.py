@@ -34,69 +34,69 @@ from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.runs import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
-INTERRUPTION = "interrupted; what was computed is kept, and the same command goes on from there"
-_INCOMPLETE = "not every job of the sweep finished, as told above"
+INTERRUPTION = "interrupted; finished work is stored, and the same command continues from there"
+_INCOMPLETE = "not every job of the sweep finished; see the messages above"
 _WORKER_DIED = (
-    "a worker process died, perhaps for want of memory; the same command with skip_finished=true "
-    "goes on"
+    "a worker process died, perhaps out of memory; the same command with skip_finished=true "
+    "continues"
 )
-_DEAD_WORKER = ("TerminatedWorkerError", "BrokenProcessPool")  # joblib's, which may not be there
+_DEAD_WORKER = ("TerminatedWorkerError", "BrokenProcessPool")  # from joblib, an extra
 _MISTAKES = (BenchError, HydraException, OmegaConfBaseException)
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Run one composed config; a sweeper that asks for it gets the run's objective."""
+    """Run one composed config; return the objective if the sweeper needs it."""
     hydra_config = HydraConfig.get()
     overrides = sweep.job_overrides()
-    asked = sweep.wants_objective()
+    needs_objective = sweep.wants_objective()
     try:
         with sweep.recorded(cfg, overrides):
             config = to_config(cfg)
             check_known(config.objective, config.k)
-            if asked:
+            if needs_objective:
                 check_objective(config.objective, config.k)
-            # Only now: a mistake in the options is told without waiting for the libraries.
+            # Late, so that a mistake in the options is reported without importing the libraries.
             from outliers_bench.benchmark import prepare, run
 
             prepared = prepare(config)
-            if asked:
+            if needs_objective:
                 labeled = prepared.split.labeled
                 check_objective(config.objective, config.k, labeled=labeled)
         run(prepared, overrides=overrides)
-        return sweep.objective(prepared) if asked else None
+        return sweep.objective(prepared) if needs_objective else None
     except Exception as error:
         if isinstance(broken := current_sweep.failure(), BenchError):
-            exit_with_error(broken)  # nothing of the sweep can be recorded
+            exit_with_error(broken)  # no run of the sweep can be recorded
         if hydra_config.mode is RunMode.MULTIRUN:
-            _tell(error, overrides)
-            raise  # the launcher goes on with the other jobs and raises this at the end
+            _print_error(error, overrides)
+            raise  # the launcher continues with the other jobs and raises this at the end
         if isinstance(error, BenchError):
             exit_with_error(error)
         raise
 
 
-def _tell(error: Exception, overrides: Sequence[str]) -> None:
-    """Say at once why a job of a sweep has failed."""
-    told = str(error) if isinstance(error, BenchError) else "".join(format_exception(error))
-    print(f"error in {' '.join(overrides)}: {as_called(told.rstrip())}", file=sys.stderr)
+def _print_error(error: Exception, overrides: Sequence[str]) -> None:
+    """Print why a job of a sweep failed."""
+    message = str(error) if isinstance(error, BenchError) else "".join(format_exception(error))
+    print(f"error in {' '.join(overrides)}: {as_called(message.rstrip())}", file=sys.stderr)
 
 
 def main() -> None:
-    """Compose the config from the command line and run what it asks for."""
+    """Compose the config from the command line and run it."""
     wants_traceback = "HYDRA_FULL_ERROR" in os.environ
-    # Hydra would print its errors at length and exit with 1; this makes it raise them to us.
+    # Makes Hydra raise its errors instead of printing them at length and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells at length what it lacks
-    # Importing MLflow makes millions of objects that stay; collecting meanwhile costs a tenth.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow lists what it lacks
+    # Importing MLflow makes millions of objects that stay; collecting garbage costs a tenth.
     gc.set_threshold(50_000, 20, 20)
-    # Before a sweep's first job, Hydra's own log shows what libraries tell at INFO.
+    # Before the first job of a sweep, Hydra shows what libraries log at INFO.
     logging.getLogger("faiss").setLevel(logging.WARNING)
     register()
     signal.signal(signal.SIGTERM, _terminate)
     conf = str(resource_dir("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
-    # Hydra takes no flag between two overrides, and says so on twelve lines.
+    # Hydra takes no flag between two overrides.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     spare_copies()
     spare_mode(sys.argv[1:])
@@ -112,7 +112,7 @@ def main() -> None:
         sys.exit(CUT_OFF)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
-        with suppress(KeyboardInterrupt):  # again: the recorder goes on by itself
+        with suppress(KeyboardInterrupt):  # again: the recorder finishes by itself
             if waiting := len(backlog):
                 print(f"{waiting} finished runs are still being recorded", file=sys.stderr)
             sweep.finish("KILLED")
@@ -125,14 +125,14 @@ def main() -> None:
         if wants_traceback or not (sweeping or isinstance(error, _MISTAKES)):
             raise
         if swept or type(error).__name__ in _DEAD_WORKER:
-            exit_with_error(BenchError(_of_a_sweep(error)), UNFINISHED)
+            exit_with_error(BenchError(_sweep_message(error)), UNFINISHED)
         if isinstance(error, _MISTAKES):
             exit_with_error(error)
-        exit_with_error(BenchError(f"the sweep could not begin: {failure_line(error)}"))
+        exit_with_error(BenchError(f"the sweep could not start: {failure_line(error)}"))
 
 
-def _of_a_sweep(error: Exception) -> str:
-    """Why a sweep that had begun is not complete; its jobs have told their own errors."""
+def _sweep_message(error: Exception) -> str:
+    """Return why a sweep is not complete; its jobs have printed their own errors."""
     if type(error).__name__ in _DEAD_WORKER:
         return _WORKER_DIED
     if isinstance(error, BenchError):
@@ -143,5 +143,5 @@ def _of_a_sweep(error: Exception) -> str:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """Let SIGTERM unwind the stack, so that the run in MLflow learns of it."""
+    """Let SIGTERM unwind the stack, so that the run in MLflow is ended."""
     sys.exit(128 + signum)

@@ -1,4 +1,4 @@
-"""Every choice of every config group as the dataclass that is its schema and does its work."""
+"""Every choice of every config group: the dataclass that is its schema and does its work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf complain about, in one line that says what exists instead."""
+"""Errors of Hydra and OmegaConf in one line that lists the choices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import as_called, install
 
 USER_ERROR = 2
-# What OmegaConf adds about its nodes says nothing to whoever typed the override.
+# Details of OmegaConf's nodes mean nothing to the user.
 INNER_DETAILS = ("full_key:", "reference_type=", "object_type=", "Set the environment variable")
 OF_EXTRA = (("hydra/sweeper", "optuna"), ("hydra/launcher", "joblib"))
 MERGING = "Error merging override "
@@ -26,7 +26,7 @@ _TO_ADD = re.compile(r"To append to your default list use \+(experiments[^ ]*)$"
 
 
 def explain(error: HydraException | OmegaConfBaseException) -> str:
-    """One line: what is wrong, where, and what there is instead.
+    """Return one line: what is wrong, where, and what to give instead.
 
     Parameters
     ----------
@@ -45,25 +45,25 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         key = str(cause.full_key or cause.key)
-        if message := refusal(key):
-            return message
+        if renamed := refusal(key):
+            return renamed
         return f"{key}: no such option{instead(key.rpartition('.')[2], _siblings(cause))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not of the form key=value; quote values with spaces or commas"
-    said = _of_overrides(str(error)) or _in_one_line(error) or _in_one_line(cause)
-    if said.startswith(MERGING) and cause is not None:
-        said = f"{said.removeprefix(MERGING)}: {_in_one_line(cause)}"
+    message = _override_message(str(error)) or _in_one_line(error) or _in_one_line(cause)
+    if message.startswith(MERGING) and cause is not None:
+        message = f"{message.removeprefix(MERGING)}: {_in_one_line(cause)}"
     return re.sub(
         r"\w+ is not a ListConfig, list or tuple|Cannot merge DictConfig with ListConfig",
-        "a list is wanted, as in k=[1,5]",
-        said,
+        "give a list, as in k=[1,5]",
+        message,
     )
 
 
 def exit_with_error(
     error: BenchError | HydraException | OmegaConfBaseException, code: int = USER_ERROR
 ) -> NoReturn:
-    """Tell a mistake on one line of standard error, and end with an exit code."""
+    """Print an error on one line of standard error and exit."""
     message = str(error) if isinstance(error, BenchError) else explain(error)
     print(f"error: {as_called(message)}", file=sys.stderr)
     sys.exit(code)
@@ -74,16 +74,16 @@ def _in_one_line(error: BaseException | None) -> str:
     return " ".join(line for line in lines if line and not line.startswith(INNER_DETAILS))
 
 
-def _of_overrides(said: str) -> str:
-    """What is wrong with the way an override is written; empty where it is something else."""
-    lines = said.strip().splitlines() or [""]
+def _override_message(text: str) -> str:
+    """Return what is wrong with the syntax of an override; empty for other errors."""
+    lines = text.strip().splitlines() or [""]
     if found := _SEVERAL.match(lines[0]):
-        told = found[1].replace("'", "")
-        key, _, value = told.partition("=")
+        override = found[1].replace("'", "")
+        key, _, value = override.partition("=")
         # Groups take no list, nor do patterns make one.
         numbers = re.fullmatch(r"[\d, ]+", value)
         or_list = f", or write {key}=[{value}] for a list" if numbers else ""
-        return f"{told}: several values; add -m to run every one of them{or_list}"
+        return f"{override}: several values; add -m to run every one of them{or_list}"
     if found := _TO_ADD.search(lines[-1]):
         return f"{found[1]}: write it as +{found[1]}"
     return ""
@@ -97,7 +97,7 @@ def _siblings(cause: OmegaConfBaseException) -> list[str]:
 
 
 def instead(name: str, options: Sequence[str]) -> str:
-    """What there is instead of a name that is none, the nearest first."""
+    """Return a hint with the closest name and all choices."""
     close = difflib.get_close_matches(name, options, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"{hint} (there is: {', '.join(options)})" if options else hint

@@ -1,4 +1,4 @@
-"""What Hydra does before every run that this program does not need: a quarter of its start."""
+"""Work of Hydra that runs can do without, a quarter of the start-up time."""
 
 from __future__ import annotations
 
@@ -20,48 +20,47 @@ _get_mode = Hydra.get_mode
 
 
 def spare_copies() -> None:
-    """Keep Hydra from copying all that it was told before each composition.
+    """Keep Hydra from copying its store of schemas and experiments before each composition.
 
-    It copies where it looks for files, so that it may look elsewhere for a while, and with that
-    the store of schemas and experiments, which it reads alone.
+    Hydra copies its search path, to change it for a while, and with it the store, which it only
+    reads.
     """
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]  # noqa: ARG005
 
 
 def spare_mode(arguments: Sequence[str]) -> None:
-    """Keep Hydra from composing everything once more, only to see whether it sets `hydra.mode`.
+    """Keep Hydra from composing everything once more just to read `hydra.mode`.
 
     Parameters
     ----------
     arguments : sequence of str
-        Of the command line. Only options of Hydra's own, experiments and a user's own files of
-        config can set it.
+        Command line. Only options of Hydra, experiments and config files of the user can set the
+        mode.
     """
     set_there = any(word.lstrip("+~").startswith(_MAY_SET_THE_MODE) for word in arguments)
     Hydra.get_mode = _get_mode if set_there else _none  # type: ignore[method-assign]
 
 
 def _none(self: Hydra, config_name: str | None, overrides: list[str]) -> None:
-    """What Hydra takes for a mode that is not set."""
+    """Return None, as for a mode that is not set."""
 
 
-_SHARED = 32  # compositions that are kept for other jobs with the same choices
-_KEPT = 64  # configs between Hydra's look at them and their job, some 100 kB each
+_SHARED = 32  # compositions cached for other jobs with the same choices
+_PENDING = 64  # configs that Hydra has validated and not yet run, some 100 kB each
 
 
 class Compositions:
-    """Stands for a loader's `load_sweep_config`, and gives what that would give.
+    """Replacement of a loader's `load_sweep_config` with the same results.
 
-    Hydra composes every job twice, first to see that it can be done, and each time it reads and
-    merges some thirty files, which takes longer than many a job from stored features. Yet a value
-    such as `pca.n=100` changes nothing in what is merged: it is set in the result. So jobs with
-    the same choices share one composition, and what was composed for the first look is taken for
-    the job.
+    Hydra composes every job twice, first to validate it, and each time reads and merges some
+    thirty files, which takes longer than many jobs from stored features. A value such as
+    `pca.n=100` does not change what is merged: it is set in the result. Jobs with the same choices
+    therefore share one composition, and the config composed for validation is used for the job.
 
     Parameters
     ----------
     loader : ConfigLoaderImpl
-        Hydra's own.
+        Hydra's loader.
     """
 
     def __init__(self, loader: ConfigLoaderImpl) -> None:
@@ -71,21 +70,21 @@ class Compositions:
         self._looked_at: dict[tuple[str, ...], DictConfig] = {}
 
     def __call__(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        """The config of the job with those overrides; see Hydra's `ConfigLoader`."""
+        """Return the config of the job with these overrides; see Hydra's `ConfigLoader`."""
         words = tuple(sweep_overrides)
         config = self._looked_at.pop(words, None)
         if config is None:
             config = self._compose(master_config, words)
-            if len(self._looked_at) < _KEPT:
+            if len(self._looked_at) < _PENDING:
                 self._looked_at[words] = deepcopy(config)
-        # What was asked of the clock for the sweep, its jobs are told as well.
+        # Jobs share the sweep's resolved times, such as ${now:...}.
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 
     def _compose(self, master_config: DictConfig, words: Sequence[str]) -> DictConfig:
         try:
             parsed = OverridesParser.create().parse_overrides(list(words))
-        except HydraException:  # it says so better
+        except HydraException:  # whose own message is better
             return self._plain(master_config, list(words))
         if master_config.hydra.searchpath or not all(map(_is_plain, parsed)):
             return self._plain(master_config, list(words))
@@ -105,7 +104,7 @@ class Compositions:
         return self._signed(config, parsed)
 
     def _signed(self, config: DictConfig, overrides: list[Override]) -> DictConfig:
-        """A config with what Hydra notes in it of the overrides it was made by."""
+        """Return the config with the overrides that Hydra records in it."""
         job = config.hydra.job
         names = job.config.override_dirname
         with open_dict(config.hydra):
@@ -120,13 +119,13 @@ class Compositions:
 
 
 def compose_once(loader: ConfigLoader) -> None:
-    """Have a loader compose for a sweep what its jobs share once; see `Compositions`."""
+    """Let a loader compose once what the jobs of a sweep share; see `Compositions`."""
     if isinstance(loader, ConfigLoaderImpl):
         loader.load_sweep_config = Compositions(loader)  # type: ignore[method-assign]
 
 
 def _is_plain(override: Override) -> bool:
-    """Whether it is one job's and changes nothing of Hydra's own."""
+    """Check whether an override is for one job and changes no option of Hydra."""
     return not (
         override.is_sweep_override()
         or override.is_hydra_override()

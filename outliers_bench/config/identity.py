@@ -1,4 +1,4 @@
-"""What makes two runs the same: the config that matters, the photos, the version."""
+"""Identity of a run: the options that change its figures, the photos, and the version."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from outliers_bench.data.decode import DECODER
 from outliers_bench.engines.options import resolve_engine
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.models.model import Model
-from outliers_bench.models.precision import label_of
+from outliers_bench.models.precision import precision_label
 from outliers_bench.types import Split
 from outliers_bench.version import __version__
 
-# Where things are kept and shown, how fast they are computed, and the names of folders do not
-# change a ranking; of the engine the precision does, and below float32 whose it is. The photos are
-# in the split's fingerprint.
-# What a model that is trained takes over from the run stands in the model.
+# Locations, displays, speed and folder names do not change a ranking; of the engine, the precision
+# does, and below float32 the kind. The photos are in the fingerprint of the split, and the options
+# that a trained model shares with the run are in the model.
 IRRELEVANT = (
     *("data", "tracking", "cache", "contact_sheets", "engine", "skip_finished", "published"),
     "objective",
-    "weights_dir",  # what is taken from there has its digest in the model
+    "weights_dir",  # the digest of a file from there is in the model
     *("lr_schedule", "augment", "deterministic"),
 )
-OF_EMBEDDINGS = ("l2", "pca", "reduce", "index", "rerank")  # what changes nothing without them
+OF_EMBEDDINGS = ("l2", "pca", "reduce", "index", "rerank")  # no effect without embeddings
 
 
 def identity(config: Config, split: Split) -> str:
-    """A digest (32 hex digits) that two runs share if they must give the same figures.
+    """Return the digest (32 hex digits) of everything that can change the figures of a run.
 
     Parameters
     ----------
@@ -43,11 +42,11 @@ def identity(config: Config, split: Split) -> str:
         values = {key: value for key, value in values.items() if key not in OF_EMBEDDINGS}
     values["model"] = _model(config.model)
     cache = config.cache.path
-    if precision := label_of(config.model, config.engine, cache):
+    if precision := precision_label(config.model, config.engine, cache):
         values["precision"] = f"{precision} by {resolve_engine(config.engine, cache).kind.value}"
     everything = [__version__, DECODER, split.fingerprint, values]
-    said = json.dumps(everything, sort_keys=True, default=_plain)
-    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+    text = json.dumps(everything, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _model(model: Model) -> dict[str, object]:
@@ -63,4 +62,4 @@ def _model(model: Model) -> dict[str, object]:
 def _plain(value: object) -> str:
     if isinstance(value, Enum):
         return value.name
-    raise TypeError(f"{type(value).__name__} cannot stand in a config")
+    raise TypeError(f"{type(value).__name__} cannot be in a config")

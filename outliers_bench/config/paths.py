@@ -9,20 +9,20 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resource_dir(folder: str) -> Path:
-    """Where `conf` or `experiments` lies: in the wheel inside the package, in a checkout beside."""
+    """Return the folder `conf` or `experiments`: in the package of a wheel, or in the checkout."""
     inside = PACKAGE / folder
     return inside if inside.is_dir() else PACKAGE.parent / folder
 
 
 def config_groups(root: Path, prefix: str = "") -> Iterator[tuple[str, list[Path]]]:
-    """The config groups below a folder, each with its files, in order.
+    """Yield the config groups below a folder, each with its files, in order.
 
     Parameters
     ----------
     root : Path
         Folder of a config tree.
     prefix : str
-        What the groups' names begin with; "" leaves out files that lie directly in `root`.
+        Prefix of the groups' names; "" excludes files directly in `root`.
     """
     for folder in sorted([root, *(path for path in root.rglob("*") if path.is_dir())]):
         inside = folder.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""The tables that the original published: which run is which row, and the figures there."""
+"""Published tables of the original: their rows, their figures, and the runs that measure them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from outliers_bench.config.paths import config_groups
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri
 
-# What may be given beside a row without making another run of it: on which photos, where and how
-# fast it is computed and recorded, how deep it is looked at, and where its weights come from.
-_BESIDE = (
+# Options that do not make another run of a row: the photos, where and how fast it is computed and
+# recorded, the cut-offs, and the source of its weights.
+_ALLOWED = (
     *("data", "tracking", "cache", "contact_sheets", "engine", "hydra", "experiments"),
     *("seed", "k", "deterministic", "skip_finished", "weights_dir", "objective"),
 )
@@ -24,21 +24,21 @@ _BESIDE = (
 
 @dataclass
 class Published:
-    """A row of a published table; all None where a run is none.
+    """Row of a published table; all None for other runs.
 
     Parameters
     ----------
     table, row : str or None
         Folder and file below experiments/; filled in from there.
     title : str or None
-        What the row is called in the slides.
+        Name of the row in the slides.
     place : int or None
-        Its place in the table, from 1.
+        Position in the table, from 1.
     top_1, top_3, top_5, top_10 : float or None
-        The published figures, as fractions. How they were computed is not known; they cannot all
-        be hit rates (docs/published.md).
+        Published figures, as fractions. How they were computed is unknown; they cannot all be hit
+        rates (docs/published.md).
     note : str or None
-        What the slides leave open, and what we have taken.
+        Choices that the slides do not state.
     """
 
     table: str | None = None
@@ -52,7 +52,7 @@ class Published:
     note: str | None = None
 
     def check(self) -> None:
-        """Raise `BenchError` unless this is nothing, or a row as its file has it."""
+        """Raise `BenchError` unless this is empty, or equal to a row in experiments/."""
         if self != Published() and (
             self.table not in tables() or self not in read_table(self.table)
         ):
@@ -68,7 +68,7 @@ def tables() -> tuple[str, ...]:
 
 
 def read_table(name: str) -> tuple[Published, ...]:
-    """The rows of a published table, in the published order.
+    """Return the rows of a published table, in the published order.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def read_table(name: str) -> tuple[Published, ...]:
 
 @cache
 def load_experiment(file: Path) -> DictConfig:
-    """A file below experiments/; what it publishes learns its table and row from where it lies.
+    """Load a file below experiments/, whose location names the published table and row.
 
-    Read once: every job of a sweep asks.
+    Cached, as every job of a sweep loads it.
     """
     node = OmegaConf.load(file)
     if not isinstance(node, DictConfig):
@@ -100,16 +100,16 @@ def load_experiment(file: Path) -> DictConfig:
 def tags(
     node: Published | DictConfig, overrides: Sequence[str] = (), *, precision: str = ""
 ) -> dict[str, str]:
-    """MLflow tags that tell of which published row a run is; none where it is of none.
+    """Return the MLflow tags that name the published row of a run; empty for other runs.
 
     Parameters
     ----------
     node : Published or DictConfig
         The run's `published`.
     overrides : sequence of str
-        The command line. A row that something was changed of is that row no more.
+        Command line. A row with a changed option is no longer that row.
     precision : str
-        What the features are computed in, from `label_of`: empty for float32.
+        What the features are computed in, from `precision_label`: empty for float32.
     """
     if not node.table or not node.row or changes(overrides, precision=precision):
         return {}
@@ -118,14 +118,13 @@ def tags(
 
 
 def changes(overrides: Sequence[str], *, precision: str = "") -> list[str]:
-    """Those of a command line's overrides that make another run of a published row.
+    """Return the overrides that make another run of a published row.
 
-    And the precision, where it is not float32 though nobody has asked for another: on a GPU
-    `auto` takes bfloat16.
+    Includes a precision other than float32 that was not requested: on a GPU, `auto` is bfloat16.
     """
     experiments = [word for word in overrides if word.lstrip("+").startswith("experiments")]
     more = experiments if len(experiments) > 1 else []
-    found = [*more, *(override for override in overrides if not _is_beside(override))]
+    found = [*more, *(override for override in overrides if not _is_allowed(override))]
     if precision and not any(_key(override) == "engine.precision" for override in found):
         found.append(f"engine.precision={precision}")
     return found
@@ -135,21 +134,20 @@ def _key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
-def _is_beside(override: str) -> bool:
+def _is_allowed(override: str) -> bool:
     key, value = _key(override), override.partition("=")[2]
-    # Any file of ImageNet weights is the row's; whether it is one, only its user knows. What MLflow
-    # has is a network that was trained.
+    # A file is taken for ImageNet weights, as in the row; a model in MLflow is a trained network.
     if key == "model.weights":
         weights = value.strip("'\"")
         return weights != "random" and not is_model_uri(weights)
-    # The figures are float32's; what `auto` takes is told by the run's own precision.
+    # The figures are for float32; the run's own precision says what `auto` was.
     if key == "engine.precision":
         return value.strip("'\"") in ("auto", "f32")
-    return re.split(r"[./@]", key)[0] in _BESIDE
+    return re.split(r"[./@]", key)[0] in _ALLOWED
 
 
 def _groups() -> list[tuple[str, list[Path]]]:
-    from outliers_bench.config.paths import resource_dir  # which has the schema above in it
+    from outliers_bench.config.paths import resource_dir  # imports late
 
     groups = config_groups(resource_dir("experiments"), "experiments")
     return [(group, files) for group, files in groups if "/" in group]

@@ -1,4 +1,4 @@
-"""Models that name others (a head its backbone, an ensemble its members), with what they name."""
+"""Resolution of names in a model: members of an ensemble, the backbone of a head, weight files."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from outliers_bench.models.weights_folder import imagenet_file
 from outliers_bench.training.models import Transfer
 
 
-def complete(
+def resolve_names(
     model: Model, *, shared: Mapping[str, Any], weights_dir: str | None, conf: Path
 ) -> None:
-    """Give a model that names others what the names stand for, and networks their files.
+    """Replace names in a model with the models and weight files that they refer to.
 
     Parameters
     ----------
     model : Model
-        Completed in place: members of an ensemble, the backbone below a head, and
-        `weights=imagenet` where `weights_dir` has the file.
+        Changed in place: members of an ensemble, the backbone of a head, and `weights=imagenet` if
+        `weights_dir` has the file.
     shared : mapping of str to object
-        What members take over from the run; see `SHARED`.
+        Options that members share with the run; see `SHARED`.
     weights_dir : str or None
         Folder with files of ImageNet weights.
     conf : Path
-        Where options are looked for outside of a Hydra run.
+        Config folder, for use outside of a Hydra run.
 
     Raises
     ------
     BenchError
-        If a name or an option behind it stands for nothing.
+        If a name or an option does not exist.
     """
     if isinstance(model, Ensemble):
         model.models = tuple(
@@ -49,9 +49,9 @@ def complete(
         )
         for place, member in enumerate(model.models):
             before = getattr(member, "weights", None)
-            complete(member, shared=shared, weights_dir=weights_dir, conf=conf)
+            resolve_names(member, shared=shared, weights_dir=weights_dir, conf=conf)
             weights = getattr(member, "weights", None)
-            if weights != before:  # tables tell members by how they are written
+            if weights != before:  # tables identify members by their text
                 model.members[place] += f" weights={shlex.quote(str(weights))}"
     if isinstance(model, Backbone):
         model.weights = _from_folder(model, model.weights, weights_dir)
@@ -66,7 +66,7 @@ def complete(
         )
         if not isinstance(base, Backbone):
             raise BenchError(
-                f"model.backbone={model.backbone}: that is no backbone; give the name of one, such "
+                f"model.backbone={model.backbone}: not a backbone; give the name of one, such "
                 "as mobilenet (python -m outliers_bench --help lists them)"
             )
         model.base = base
@@ -74,7 +74,7 @@ def complete(
 
 
 def _from_folder(backbone: Backbone, weights: str, weights_dir: str | None) -> str:
-    """A backbone's file of ImageNet weights below `weights_dir`; `weights` where it has none."""
+    """Return the file of ImageNet weights in `weights_dir`, or `weights` if there is none."""
     if weights != "imagenet" or weights_dir is None:
         return weights
     folder = Path(weights_dir)
@@ -88,18 +88,18 @@ _HOW = "write each as a model's name and its options, as in ['mobilenet image_si
 def compose_members(
     members: Sequence[str], *, shared: Mapping[str, Any], conf: Path, option: str
 ) -> list[Model]:
-    """The models that members name, with their options.
+    """Compose the models that members name, with their options.
 
     Parameters
     ----------
     members : sequence of str
-        Each the name of a `model=` option and, after spaces, options of its own.
+        Name of a `model=` choice and, after spaces, its options.
     shared : mapping of str to object
-        What members take over from the run, such as the seed.
+        Options that members share with the run, such as the seed.
     conf : Path
-        Where options are looked for outside of a run; inside one, Hydra knows.
+        Config folder, for use outside of a run.
     option : str
-        Where the names stand, for messages.
+        Option that has the names, for messages.
 
     Raises
     ------
@@ -116,28 +116,28 @@ def compose_members(
         return [_member(member, shared, f"{option}, {member!r}") for member in members]
 
 
-def _member(member: str, shared: Mapping[str, Any], told: str) -> Model:
+def _member(member: str, shared: Mapping[str, Any], where: str) -> Model:
     from hydra import compose
     from hydra.errors import HydraException
 
     from outliers_bench.config.hydra_errors import explain
 
     if not isinstance(member, str) or not member.strip():
-        raise BenchError(f"{told}: that names no model; {_HOW}")
+        raise BenchError(f"{where}: not a model; {_HOW}")
     try:
         name, *options = shlex.split(member)
     except ValueError as error:
-        raise BenchError(f"{told}: {error}; {_HOW}") from error
+        raise BenchError(f"{where}: {error}; {_HOW}") from error
     if not re.fullmatch(r"[A-Za-z_]\w*", name) or name.lower() in ("true", "false", "null"):
-        raise BenchError(f"{told}: {name} is no name of a model; {_HOW}")
+        raise BenchError(f"{where}: {name} is not a model; {_HOW}")
     wrong = [option for option in options if "=" not in option]
     if wrong:
-        raise BenchError(f"{told}: {wrong[0]} is no option; {_HOW}")
+        raise BenchError(f"{where}: {wrong[0]} is not an option; {_HOW}")
     shared_options = [word for word in options if re.match(r"lr_schedule|augment|determin", word)]
     if shared_options:
         raise BenchError(
-            f"{told}: members take lr_schedule, augment and deterministic over from the run; give "
-            f"{shared_options[0].partition('=')[0]}= beside model="
+            f"{where}: members share lr_schedule, augment and deterministic with the run; give "
+            f"{shared_options[0].partition('=')[0]}= next to model="
         )
     try:
         cfg = compose(None, [f"+model={name}", *(f"model.{option}" for option in options)])
@@ -145,11 +145,11 @@ def _member(member: str, shared: Mapping[str, Any], told: str) -> Model:
             cfg.update({key: _node(value) for key, value in shared.items()})
         model = OmegaConf.to_object(cfg.model)
     except MissingMandatoryValue as error:
-        raise BenchError(f"{told}: {error}") from error
+        raise BenchError(f"{where}: {error}") from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise BenchError(f"{told}: {explain(error)}") from error
+        raise BenchError(f"{where}: {explain(error)}") from error
     if not isinstance(model, Model):
-        raise BenchError(f"{told}: that is no model; {_HOW}")
+        raise BenchError(f"{where}: not a model; {_HOW}")
     return model
 
 

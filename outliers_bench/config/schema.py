@@ -1,4 +1,4 @@
-"""The typed schema of a run: what can be asked, of which type, and where conf/ is found."""
+"""Schema of a run's options, with their types and checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import Published, load_experiment
 from outliers_bench.config.renamed import refusal
-from outliers_bench.config.resolve import complete
+from outliers_bench.config.resolve import resolve_names
 from outliers_bench.data.image_files import cache_folder
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
@@ -29,12 +29,12 @@ from outliers_bench.training.augment import Augment
 from outliers_bench.training.options import SHARED
 from outliers_bench.training.schedules import LrSchedule
 
-MOST_PICTURED = 200  # rows or columns; an image file has room for little more
+MAX_TILES = 200  # rows or columns; a larger sheet does not fit an image file
 
 
 @dataclass
 class Cache:
-    """What is kept between runs.
+    """Features, models and other results cached between runs.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ class Cache:
 
     @property
     def path(self) -> Path:
-        """The directory, with ~ resolved."""
+        """Directory, with ~ resolved."""
         return Path(self.dir).expanduser()
 
     def check(self) -> None:
-        """Make the directory if need be; raise `BenchError` if it cannot be written."""
+        """Make the directory if necessary; raise `BenchError` if it cannot be written."""
         cache_folder(self.dir, "cache.dir")
 
 
 @dataclass
 class Tracking:
-    """Where runs are recorded.
+    """MLflow store in which runs are recorded.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ class Tracking:
 
 @dataclass
 class L2:
-    """Where vectors are scaled to unit length; the cosine does so in any case, at the end.
+    """Scaling of vectors to unit length; the cosine always scales them at the end.
 
     Parameters
     ----------
     before_reduction : bool
         Before the reduction.
     after_reduction : bool
-        After it, which tells for Euclidean distances and inner products.
+        After the reduction, which matters for Euclidean distances and inner products.
     """
 
     before_reduction: bool = False
@@ -88,14 +88,14 @@ class L2:
 
 @dataclass
 class ContactSheets:
-    """The contact sheets of queries beside what was found.
+    """Contact sheets of queries next to the gallery images found for them.
 
     Parameters
     ----------
     queries : int
         Queries on each sheet (best, typical, worst); 0 draws none.
     depth : int
-        Gallery images beside each query.
+        Gallery images next to each query.
     """
 
     queries: int = 6
@@ -111,18 +111,18 @@ class Config:
     k : list of int
         Cut-offs of hit_at_k and precision_at_k.
     lr_schedule, augment, deterministic
-        How networks are trained; a model that is trained takes them over as its own.
+        Training of networks; a trained model takes them over.
     seed : int
-        Decides the split, the order of ties, random weights, and which queries are pictured.
+        Determines the split, the order of ties, random weights, and the queries on contact sheets.
     skip_finished : bool
-        Whether a finished run with the same identity is taken instead of running again.
+        Reuse a finished run with the same identity instead of running again.
     objective : str
-        The metric in which a sweep's best run is best; what a sweeper such as Optuna looks for.
+        Metric that selects the best run of a sweep, and that a sweeper such as Optuna optimizes.
     weights_dir : str or None
-        Folder with files of ImageNet weights under their usual names. A network that has one there
-        takes it for `weights=imagenet`; the others' are Keras' own download.
+        Folder with files of ImageNet weights under their usual names, used for `weights=imagenet`.
+        Keras downloads the weights that are not there.
     published : Published
-        The row of a published table that this run is; filled in by experiments/.
+        Row of a published table; filled in by experiments/.
     """
 
     data: DataSource = MISSING
@@ -148,17 +148,17 @@ class Config:
 
     @property
     def reducer(self) -> Reducer:
-        """What reduces the vectors: the one of `pca` and `reduce` that is asked for."""
+        """Active one of `pca` and `reduce`."""
         return self.reduce if self.reduce.active else self.pca
 
 
 def to_config(cfg: DictConfig) -> Config:
-    """The composed Hydra config as checked dataclasses.
+    """Convert a composed Hydra config to checked dataclasses.
 
     Parameters
     ----------
     cfg : DictConfig
-        What Hydra has composed from conf/ and the command line.
+        Composed from conf/ and the command line.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def to_config(cfg: DictConfig) -> Config:
     _refuse_unknown(config, "")
     _check_ranges(config)
     config.published.check()
-    complete(
+    resolve_names(
         config.model,
         shared={name: getattr(config, name) for name in SHARED},
         weights_dir=config.weights_dir,
@@ -219,7 +219,9 @@ def _refuse_unknown(node: object, path: str) -> None:
         if name not in known and not name.startswith("_"):
             if message := refusal(f"{path}{name}"):
                 raise BenchError(message)
-            raise BenchError(f"{path}{name} is no option; {path or 'there'} has {', '.join(known)}")
+            raise BenchError(
+                f"{path}{name} is not an option; {path or 'there'} has {', '.join(known)}"
+            )
         if is_dataclass(value):
             _refuse_unknown(value, f"{path}{name}.")
 
@@ -231,14 +233,14 @@ def _check_ranges(config: Config) -> None:
         raise BenchError(f"seed={config.seed}: a seed is from 0 to {2**32 - 1}")
     for name in ("queries", "depth"):
         number = getattr(config.contact_sheets, name)
-        if not 0 <= number <= MOST_PICTURED:
-            raise BenchError(f"contact_sheets.{name}={number}: from 0 to {MOST_PICTURED}")
-    places = {
+        if not 0 <= number <= MAX_TILES:
+            raise BenchError(f"contact_sheets.{name}={number}: from 0 to {MAX_TILES}")
+    locations = {
         "cache.dir": config.cache.dir,
         "tracking.uri": config.tracking.uri,
         "weights_dir": config.weights_dir,
     }
-    for option, value in places.items():
+    for option, value in locations.items():
         if value is not None and not value.strip():
             raise BenchError(f"{option}= is empty; leave it out to have the default")
     if config.weights_dir is not None:
@@ -247,9 +249,9 @@ def _check_ranges(config: Config) -> None:
         raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
 
 
-@cache  # Hydra keeps what it was told, for as long as the process lives
+@cache  # Hydra's store lives as long as the process
 def register() -> None:
-    """Make known to Hydra what is no file below conf/: the schema and the experiments."""
+    """Register the schema and the experiments with Hydra."""
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()

@@ -39,19 +39,19 @@ def tune_batch_size(
     Parameters
     ----------
     make : callable
-        Gives the runner of a batch size.
+        Returns the runner for a batch size.
     size : int
-        Side of its images in pixels.
-    record : BatchRecord
-        What was found before.
+        Side of the images in pixels.
+    record : BatchSizeCache
+        Measurements of earlier runs.
     images : int
-        How many are to be embedded.
+        Number of images to embed.
     candidates : sequence of int
-        Batch sizes, ascending.
+        Batch sizes, in ascending order.
     first : int
-        The one of them to begin with, or the next smaller one that is sound.
+        The candidate to start from; if it is not sound, the next smaller one that is.
     spare : float
-        Seconds that the measuring may take even if the images take less time.
+        Seconds that measuring may take even if embedding the images takes less time.
     """
     found = record.read()
     if images < MIN_IMAGES and not found.batch:

@@ -92,7 +92,9 @@ class KerasEmbedder:
             return check_batch_size(make, int(self._engine.batch_size), self._size, self._record)
         first = default_batch_size(self._size, on_gpu=self._on_gpu)
         sizes = [batch for batch in (first // 4, first // 2, first, 2 * first) if batch]
-        return tune_batch_size(make, self._size, self._record, images, candidates=sizes, first=first)
+        return tune_batch_size(
+            make, self._size, self._record, images, candidates=sizes, first=first
+        )
 
 
 class _Runner:

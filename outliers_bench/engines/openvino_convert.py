@@ -1,4 +1,4 @@
-"""From a Keras network to an OpenVINO model: converted once, checked, kept."""
+"""Conversion of Keras networks to OpenVINO models, checked against Keras and cached."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from outliers_bench.types import RGB
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
 
-# Float32 engines differ by the order of their sums; what is wrongly converted differs by far more.
+# Float32 engines differ in the order of their sums; a wrong conversion differs by far more.
 TOLERANCE = 1e-3
-FALLBACK_OPTIONS = "engine=keras engine.precision=f32"
+FALLBACK = "engine=keras engine.precision=f32"
 DIFFERENCE = "max_relative_difference"
 _DETAIL = 300  # characters of a library's message
 
 
 def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
-    """The backbone as an OpenVINO model on disk; converted now if it was not before.
+    """Return the path of the network's OpenVINO model, converting it if it is not cached.
 
-    A fresh conversion is run beside Keras on the sample, and what they differ by is kept in
-    `conversion.json` beside the model.
+    A new model is compared with Keras on the sample. Their largest relative difference is stored
+    in `conversion.json` next to the model.
 
     Parameters
     ----------
     backbone : Network
     cache : Path
-        Directory of all that is kept; the model goes to `models/` in it.
+        Cache directory; the model is stored in its subfolder `models/`.
     sample : callable
-        Gives a few images, resized.
+        Returns a few resized images.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RG
     Raises
     ------
     BenchError
-        If the weights cannot be had, or the conversion fails or disagrees with Keras.
+        If the weights are unavailable, or the conversion fails or disagrees with Keras.
     """
     space = space_of(backbone)
     model = model_path(space, cache)
@@ -62,7 +62,7 @@ def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RG
         if not difference <= TOLERANCE:
             raise BenchError(
                 f"model={backbone.name}: OpenVINO's features differ from Keras' by "
-                f"{difference:.1e} relative; use {FALLBACK_OPTIONS}, and please report it"
+                f"{difference:.1e} relative; use {FALLBACK}, and please report it"
             )
         return {DIFFERENCE: difference, **space}
 
@@ -71,15 +71,15 @@ def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RG
 
 
 def space_of(backbone: Network) -> Space:
-    """Everything that a converted model depends on."""
+    """Return everything that a converted model depends on."""
     return {**backbone.space(), "openvino": version("openvino")}
 
 
 def read_graph(forward: Any) -> Any:  # noqa: ANN401 - untyped
     """Read a TensorFlow function as an OpenVINO model.
 
-    `openvino.convert_model` takes the same steps, but checks its surroundings before in a way that
-    Python 3.13 does not allow (a NameError in OpenVINO 2026.4).
+    `openvino.convert_model` does the same, but first inspects its environment in a way that fails
+    on Python 3.13 (a NameError in OpenVINO 2026.4).
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def read_graph(forward: Any) -> Any:  # noqa: ANN401 - untyped
     Returns
     -------
     openvino.Model
-        Inputs and outputs as those of the function.
+        Has the inputs and outputs of the function.
     """
     import_openvino()
     from openvino._offline_transformations import apply_moc_transformations
@@ -97,7 +97,7 @@ def read_graph(forward: Any) -> Any:  # noqa: ANN401 - untyped
     from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
 
     frontend = FrontEndManager().load_by_framework("tf")
-    # In a name of its own: OpenVINO reads it in `convert`, and does not keep it alive.
+    # Bound to a name, because OpenVINO reads it in `convert` and does not keep it alive.
     graph = GraphIteratorTFGraph(forward.graph, share_weights=True)
     model = frontend.convert(frontend.load(graph))
     apply_moc_transformations(model, cf=False, smart_reshape=True)
@@ -105,7 +105,7 @@ def read_graph(forward: Any) -> Any:  # noqa: ANN401 - untyped
 
 
 def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -> float:  # noqa: ANN401
-    """Write the converted network and return its largest difference from Keras, relative."""
+    """Write the converted network and return its largest relative difference from Keras."""
     ov = import_openvino()
     tf = import_tensorflow()
     from openvino.preprocess import PrePostProcessor
@@ -114,12 +114,13 @@ def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -
     signature = [tf.TensorSpec((None, size, size, 3), tf.float32)]
     forward = tf.function(lambda x: network(x, training=False), input_signature=signature)
     function = forward.get_concrete_function()
-    refused = f"model={backbone.name}: OpenVINO {version('openvino')} cannot convert it; use {FALLBACK_OPTIONS}"
+    refused = (
+        f"model={backbone.name}: OpenVINO {version('openvino')} cannot convert it; use {FALLBACK}"
+    )
     with one_line_errors(refused):
-        whole = read_graph(function)
-        # What a nested network gives beside is a result of its own; the check below is of the
-        # first.
-        graph = PrePostProcessor(ov.Model(whole.outputs[:1], whole.get_parameters()))
+        converted = read_graph(function)
+        # Nested networks add outputs of their own; only the first one is needed and checked.
+        graph = PrePostProcessor(ov.Model(converted.outputs[:1], converted.get_parameters()))
         graph.input().tensor().set_element_type(ov.Type.u8)
         graph.input().preprocess().convert_element_type(ov.Type.f32)
         model = graph.build()
@@ -127,19 +128,19 @@ def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -
     expected = forward(tf.cast(np.stack(sample), tf.float32)).numpy()
     with one_line_errors(refused):
         runner = OpenVinoRunner(compile_model(target, 1))
-        found = dict(runner((bytes([row]), image) for row, image in enumerate(sample)))
-    features = np.stack([found[bytes([row])] for row in range(len(sample))])
+        vectors = dict(runner((bytes([row]), image) for row, image in enumerate(sample)))
+    features = np.stack([vectors[bytes([row])] for row in range(len(sample))])
     return float(np.abs(features - expected).max() / (np.abs(expected).max() or 1.0))
 
 
 @contextmanager
 def one_line_errors(message: str) -> Iterator[None]:
-    """Raise `BenchError` for whatever goes wrong in a library that makes models.
+    """Turn any exception of a library that makes models into a `BenchError` of one line.
 
     Parameters
     ----------
     message : str
-        What cannot be done, and what to do instead; the library's own words follow in brackets.
+        The problem and its solution; the library's own message is appended in parentheses.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The `engine=` option: what computes the features, and in which numbers."""
+"""The `engine=` option: inference engine, batch size and precision."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from outliers_bench.runtime.invocation import install
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
 
-LARGEST_BATCH = 4096  # images; beyond a few dozen none is faster, and memory runs out
+LARGEST_BATCH = 4096  # images; sizes beyond a few dozen are no faster and exhaust memory
 
 
 @dataclass
 class Engine:
-    """How features are computed.
+    """Engine, batch size and precision that features are computed with.
 
     Parameters
     ----------
     kind : EngineKind
-        `auto` takes TensorFlow where it sees a GPU and OpenVINO otherwise.
+        `auto` uses TensorFlow if it sees a GPU and OpenVINO otherwise.
     batch_size : int or "auto"
-        Images that go through the network together; `auto` measures what is fastest.
+        Number of images per batch; `auto` measures which is fastest.
     precision : Precision
-        Features of each precision are kept apart, and what any but f32 costs is recorded.
+        Features are cached separately by precision; the cost of any but f32 is recorded.
     """
 
     kind: EngineKind = EngineKind.auto
@@ -36,22 +36,24 @@ class Engine:
     precision: Precision = Precision.auto
 
     def check(self, cache: Path | None = None) -> None:
-        """Refuse what cannot be computed on this machine.
+        """Check that these options are valid on this machine.
 
         Parameters
         ----------
         cache : Path or None
-            Where it is kept whether there is a GPU.
+            Cache directory of GPU detection.
 
         Raises
         ------
         BenchError
-            For a batch size that is none, or a precision that the engine, the processor or what
-            is installed does not have.
+            For an invalid batch size, or a precision that the engine, the processor or the
+            installed packages do not support.
         """
         batch = self.batch_size
         if batch != "auto" and not (type(batch) is int and batch >= 1):
-            raise BenchError(f"engine.batch_size={batch}: auto, or a whole number of at least 1")
+            raise BenchError(
+                f"engine.batch_size={batch}: must be auto or a whole number of at least 1"
+            )
         if batch != "auto" and batch > LARGEST_BATCH:
             raise BenchError(f"engine.batch_size={batch}: at most {LARGEST_BATCH}")
         if self.precision is Precision.int8:
@@ -65,7 +67,7 @@ class Engine:
     def _check_int8(self) -> None:
         if self.kind is EngineKind.keras:
             raise BenchError(
-                "engine.precision=int8 is computed by OpenVINO: take engine=openvino, or "
+                "engine.precision=int8 is computed by OpenVINO: use engine=openvino, or "
                 "engine.precision=bf16 with engine=keras"
             )
         if find_spec("nncf") is None:
@@ -74,24 +76,24 @@ class Engine:
     def _check_bf16(self) -> None:
         from outliers_bench.engines.openvino_run import capabilities
 
-        able = capabilities()
-        if "BF16" not in able:
+        supported = capabilities()
+        if "BF16" not in supported:
             raise BenchError(
-                "engine.precision=bf16: this processor does not compute with bfloat16 (OpenVINO "
-                f"finds {', '.join(able)}); take f32 or int8, or engine=keras, which does so on "
-                "any processor, but slowly"
+                "engine.precision=bf16: this processor does not support bfloat16 (OpenVINO reports "
+                f"{', '.join(supported)}); use f32 or int8, or engine=keras, which runs bfloat16 "
+                "on any processor, but slowly"
             )
 
 
 def resolve_kind(kind: EngineKind, cache: Path | None = None) -> EngineKind:
-    """What `auto` means on this machine: keras where TensorFlow sees a GPU, openvino otherwise.
+    """Resolve `auto` on this machine: keras if TensorFlow sees a GPU, openvino otherwise.
 
     Parameters
     ----------
     kind : EngineKind
-        What was asked for.
+        The configured engine.
     cache : Path or None
-        Where the answer is kept, so that TensorFlow need not be imported for it again.
+        Cache directory of GPU detection, so that TensorFlow is imported for it only once.
     """
     if kind is not EngineKind.auto:
         return kind
@@ -101,30 +103,30 @@ def resolve_kind(kind: EngineKind, cache: Path | None = None) -> EngineKind:
 
 
 def resolve_engine(engine: Engine, cache: Path) -> Engine:
-    """The engine with what `auto` means on this machine for kind and precision.
+    """Resolve `auto` on this machine for kind and precision.
 
     Parameters
     ----------
     engine : Engine
-        What was asked for.
+        The configured engine.
     cache : Path
-        Where it is kept whether there is a GPU.
+        Cache directory of GPU detection.
     """
     kind, precision = engine.kind, engine.precision
-    if precision is Precision.int8:  # which only one of them has
+    if precision is Precision.int8:  # supported by OpenVINO only
         return replace(engine, kind=EngineKind.openvino)
     kind = resolve_kind(kind, cache)
     if precision is Precision.auto:
         from outliers_bench.engines.gpu import detect_gpu
 
         automatic = engine.kind is EngineKind.auto and kind is EngineKind.keras
-        able = automatic and detect_gpu(cache).bfloat16
-        precision = Precision.bf16 if able else Precision.f32
+        bfloat16 = automatic and detect_gpu(cache).bfloat16
+        precision = Precision.bf16 if bfloat16 else Precision.f32
     return replace(engine, kind=kind, precision=precision)
 
 
 def resolve_for_network(network: Network, engine: Engine, cache: Path) -> Engine:
-    """The engine with nothing left to `auto` but the batch size, as it computes this network."""
+    """Resolve `auto` for a network, except for the batch size."""
     if getattr(network, "always_f32", False):
         kind = EngineKind.auto if engine.precision is Precision.int8 else engine.kind
         engine = replace(engine, kind=kind, precision=Precision.f32)

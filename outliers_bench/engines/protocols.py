@@ -13,19 +13,19 @@ from outliers_bench.types import RGB, FloatArray
 Key: TypeAlias = bytes
 
 
-LARGEST_SIDE = 4096  # pixels; a batch of larger squares fills the memory of common machines
+LARGEST_SIDE = 4096  # pixels; a batch of larger images exhausts the memory of common machines
 
 
 class Embedder(Protocol):
     """A function from a stream of images to a stream of vectors.
 
-    With one engine and batch size, the vector of an image depends on that image alone, never on
-    its neighbors in the stream: a run that was broken off and started again ends with the same
+    For a given engine and batch size, the vector of an image depends on that image alone, never
+    on its neighbors in the stream: a run that is interrupted and started again ends with the same
     bits.
     """
 
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
-        """Embed images, keeping each one's key; the order may change.
+        """Embed images, each with its key; the order may change.
 
         Parameters
         ----------
@@ -40,13 +40,13 @@ class Embedder(Protocol):
 
 
 def check_size(image_size: int) -> None:
-    """Raise `BenchError` for images that no memory holds."""
+    """Raise `BenchError` for images that are too large for memory."""
     if image_size > LARGEST_SIDE:
         raise BenchError(f"model.image_size={image_size} is too large: at most {LARGEST_SIDE}")
 
 
 class EngineKind(Enum):
-    """Who runs the network."""
+    """Inference engine."""
 
     auto = "auto"  # TensorFlow on a GPU, OpenVINO on a CPU
     keras = "keras"
@@ -54,34 +54,34 @@ class EngineKind(Enum):
 
 
 class Precision(Enum):
-    """Which numbers the network computes with."""
+    """Number format of the network's computation."""
 
-    auto = "auto"  # mixed bfloat16 with engine=auto on a GPU that has it, f32 otherwise
+    auto = "auto"  # mixed bfloat16 with engine=auto on a GPU that supports it, f32 otherwise
     f32 = "f32"
     bf16 = "bf16"
     int8 = "int8"
 
 
 class Network(Protocol):
-    """What can be built and run: a `Backbone`, or a network that was trained.
+    """A network that can be built and run: a `Backbone` or a trained network.
 
-    One whose attribute `always_f32` is true is computed in float32, whatever is asked for.
+    If its attribute `always_f32` is true, it is computed in float32 whatever the option says.
     """
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name in messages."""
         ...
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of its images."""
+        """Side of its images in pixels."""
         ...
 
     def space(self) -> Space:
-        """Everything that its vectors depend on, but the photos."""
+        """Return everything that its vectors depend on, except for the photos."""
         ...
 
     def build(self) -> Any:  # noqa: ANN401 - keras.Model
-        """Build it whole; see `Backbone.build`."""
+        """Build the whole network; see `Backbone.build`."""
         ...

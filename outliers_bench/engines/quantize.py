@@ -1,4 +1,4 @@
-"""int8: NNCF's post-training quantization of a converted network, made once and kept."""
+"""Post-training quantization of a converted network to int8 by NNCF, cached on disk."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
 
 _DIGEST = "quantized"
+CALIBRATION = 256  # largest number of photos that an int8 network is calibrated on
+SAMPLE = 8  # number of photos that a new conversion is checked on
 
 
 def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
-    """The backbone as an OpenVINO model with 8-bit weights and maps; made now if it was not.
+    """Return the path of the network's int8 model, quantizing it if it is not cached.
 
-    The ranges of the maps are those of the first photos that a model is quantized with, of which
-    `conversion.json` beside it keeps the number and a digest.
+    Weights and feature maps have 8 bits. The ranges of the maps come from the photos of the run
+    that quantizes the model; `conversion.json` next to it has their number and a digest.
 
     Parameters
     ----------
     backbone : Network
     cache : Path
-        Directory of all that is kept.
+        Cache directory.
     sample : callable
-        Gives the photos, resized; at most `CALIBRATION` are used. Called once.
+        Returns resized photos, of which at most `CALIBRATION` are used. Called once.
 
     Returns
     -------
@@ -60,18 +62,18 @@ def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[R
     if model.exists():
         return model
     images = sample()[:CALIBRATION]
-    whole = convert_or_load(backbone, cache, lambda: images[:SAMPLE])
+    source = convert_or_load(backbone, cache, lambda: images[:SAMPLE])
 
     def make(target: Path) -> dict[str, Any]:
-        _quantize(whole, target, images, name=backbone.name)
+        _quantize(source, target, images, name=backbone.name)
         photos = hashlib.blake2b(digest_size=16)
         for image in images:
             photos.update(image.tobytes())
         return {
-            _DIGEST: _content(target),
+            _DIGEST: _digest_files(target),
             "calibrated_on": len(images),
             "calibrated_on_digest": photos.hexdigest(),
-            DIFFERENCE: read_record(whole).get(DIFFERENCE),
+            DIFFERENCE: read_record(source).get(DIFFERENCE),
             **_space(backbone),
         }
 
@@ -80,30 +82,30 @@ def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[R
 
 
 def quantized_path(backbone: Network, cache: Path) -> Path:
-    """The .xml file of the quantized model, which need not be there."""
+    """Return the path of the quantized model's .xml file, which may not exist yet."""
     return model_path(_space(backbone), cache)
 
 
 def quantized_digest(backbone: Network, cache: Path) -> str:
-    """What tells the kept quantized model from any other; "none" where there is none."""
+    """Return the digest of the cached quantized model, or "none" if there is no such model."""
     model = quantized_path(backbone, cache)
     if known := read_record(model).get(_DIGEST):
         return str(known)
-    return _content(model) if model.exists() else "none"  # the record beside it is damaged
+    return _digest_files(model) if model.exists() else "none"  # its record is damaged
 
 
-def _content(model: Path) -> str:
-    content = hashlib.blake2b(digest_size=16)
-    for part in (model, model.with_suffix(".bin")):
-        content.update(part.read_bytes())
-    return content.hexdigest()
+def _digest_files(model: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for file in (model, model.with_suffix(".bin")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _space(backbone: Network) -> dict[str, str | int | float]:
     return {**space_of(backbone), "nncf": version("nncf"), "precision": "int8"}
 
 
-def _quantize(whole: Path, target: Path, images: list[RGB], *, name: str) -> None:
+def _quantize(source: Path, target: Path, images: list[RGB], *, name: str) -> None:
     ov = import_openvino()
     refused = f"model={name}: NNCF {version('nncf')} cannot quantize it; use engine.precision=f32"
     with one_line_errors(refused), _quiet():
@@ -113,11 +115,12 @@ def _quantize(whole: Path, target: Path, images: list[RGB], *, name: str) -> Non
             OverflowFix,
         )
 
-        # Processors without VNNI add products of 8 bits up in 16, which overflow: weights of 7
-        # bits don't. In the first layer alone, as is NNCF's default, MobileNet loses twice as much.
+        # Processors without VNNI sum products of 8 bits in 16 bits, which overflows with weights
+        # of 8 bits but not of 7. With NNCF's default, 7 bits in the first layer only, MobileNet
+        # loses twice as much.
         safe = AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE)
         model = nncf.quantize(
-            ov.Core().read_model(whole),
+            ov.Core().read_model(source),
             nncf.Dataset([image[None] for image in images]),
             subset_size=len(images),
             advanced_parameters=safe,
@@ -126,7 +129,7 @@ def _quantize(whole: Path, target: Path, images: list[RGB], *, name: str) -> Non
 
 
 def _import_nncf() -> Any:  # noqa: ANN401 - untyped
-    """Import NNCF without its telemetry, which stands still where OpenVINO's is missing."""
+    """Import NNCF without its telemetry, which is off if OpenVINO's is not installed."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import nncf
 
@@ -136,15 +139,9 @@ def _import_nncf() -> Any:  # noqa: ANN401 - untyped
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep NNCF's bars off the terminal, which has the run's own."""
+    """Hide NNCF's progress bars; the terminal shows the run's own."""
     import io
     from contextlib import redirect_stderr, redirect_stdout
 
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         yield
-
-
-CALIBRATION = 256  # photos at most from which an int8 network has its ranges
-
-
-SAMPLE = 8  # photos on which a fresh conversion is checked

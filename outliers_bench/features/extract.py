@@ -166,7 +166,7 @@ class Features:
         )
 
     def _space(self) -> Space:
-        numbers = precision.key(self._extractor, self._engine, self._cache)
+        numbers = precision.precision_space(self._extractor, self._engine, self._cache)
         return {**self._extractor.space(), "decoder": DECODER, **numbers}
 
     def _sample(self, images: ImageSet, count: int) -> list[RGB]:

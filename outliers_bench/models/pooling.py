@@ -54,7 +54,7 @@ def pool(feature_map: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN40
     return keras.ops.power(mean, 1 / p) * keras.ops.max(positive, axis=(1, 2))
 
 
-def with_pooling(network: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN401 - a Keras model
+def replace_pooling(network: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN401 - a Keras model
     """Exchange the global average at the end of a network for another pooling.
 
     Parameters

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from outliers_bench.models.model import Describer
 
 _log = logging.getLogger(__name__)
-LOWER = (Precision.bf16, Precision.int8)
+REDUCED = (Precision.bf16, Precision.int8)
 _F32: Space = {"precision": "f32"}
 
 
 def is_ready(describer: Describer, engine: Engine, cache: Path) -> bool:
     """Whether there is nothing for `make_ready` to do; see there."""
-    network = network_of(describer)
+    network = get_network(describer)
     if (
         network is None
         or resolve_for_network(network, engine, cache).precision is not Precision.int8
@@ -54,7 +54,7 @@ def make_ready(
     sample : callable
         Gives photos, prepared, to calibrate on; called once, if there is no quantized model.
     """
-    network = network_of(describer)
+    network = get_network(describer)
     if network is None or is_ready(describer, engine, cache):
         return
     from outliers_bench.engines.quantize import quantize_or_load
@@ -62,7 +62,7 @@ def make_ready(
     quantize_or_load(network, cache, sample)
 
 
-def key(describer: Describer, engine: Engine, cache: Path) -> Space:
+def precision_space(describer: Describer, engine: Engine, cache: Path) -> Space:
     """What the precision adds to a feature space.
 
     float32 is the same from every engine. bfloat16 is rounded at other places by each, and of
@@ -77,7 +77,7 @@ def key(describer: Describer, engine: Engine, cache: Path) -> Space:
     cache : Path
         Directory of all that is kept.
     """
-    network = network_of(describer)
+    network = get_network(describer)
     if network is None:
         return _F32
     engine = resolve_for_network(network, engine, cache)
@@ -90,13 +90,13 @@ def key(describer: Describer, engine: Engine, cache: Path) -> Space:
     return _F32
 
 
-def network_of(describer: object) -> Network | None:
+def get_network(describer: object) -> Network | None:
     """The network of a describer, or None where there is none."""
     seen = getattr(describer, "extractor", describer)  # by a view
     return cast("Network", seen) if hasattr(seen, "build") else None
 
 
-def precision_of(model: Model, engine: Engine, cache: Path) -> Precision:
+def resolve_precision(model: Model, engine: Engine, cache: Path) -> Precision:
     """What a model's features are computed in; of an ensemble, any of its networks'.
 
     Parameters
@@ -108,14 +108,14 @@ def precision_of(model: Model, engine: Engine, cache: Path) -> Precision:
     cache : Path
         Where it is kept whether there is a GPU.
     """
-    if any(_has_network(part) for part in _parts(model)):
+    if any(_has_network(part) for part in _members(model)):
         return resolve_engine(engine, cache).precision
     return Precision.f32
 
 
-def label_of(model: Model, engine: Engine, cache: Path) -> str:
+def precision_label(model: Model, engine: Engine, cache: Path) -> str:
     """The precision as tables tell it: nothing for f32."""
-    precision = precision_of(model, engine, cache)
+    precision = resolve_precision(model, engine, cache)
     return "" if precision is Precision.f32 else precision.value
 
 
@@ -126,10 +126,10 @@ def check_model(model: Model, engine: Engine) -> None:
     ------
     BenchError
     """
-    if engine.precision not in LOWER:
+    if engine.precision not in REDUCED:
         return
     asked = f"engine.precision={engine.precision.value}"
-    for part in _parts(model):
+    for part in _members(model):
         if not getattr(part, "ready", True):
             raise BenchError(
                 f"{asked}: {part.name} is trained in this run, on features in float32; train it "
@@ -140,11 +140,11 @@ def check_model(model: Model, engine: Engine) -> None:
                 f"{asked}: what it costs is measured on embeddings, and model.rank_by=class_scores "
                 "has none; take model.rank_by=embedding"
             )
-    if not any(_has_network(part) for part in _parts(model)):
+    if not any(_has_network(part) for part in _members(model)):
         _log.warning("%s changes nothing: model=%s has no network", asked, model.name)
 
 
-def _parts(model: Model) -> tuple[Model, ...]:
+def _members(model: Model) -> tuple[Model, ...]:
     parts: tuple[Model, ...] = getattr(model, "models", (model,))
     return parts
 

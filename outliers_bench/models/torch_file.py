@@ -94,7 +94,7 @@ def _read(file: BinaryIO, path: Path) -> dict[str, npt.NDArray[Any]]:
         if isinstance(tensor, _Tensor)
     }
     data = {key: _read_storage(file, storages[key]) for key in keys}
-    return {str(name): _view(tensor, data) for name, tensor in tensors.items()}
+    return {str(name): _to_array(tensor, data) for name, tensor in tensors.items()}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -143,7 +143,7 @@ def _read_storage(file: BinaryIO, storage: _Storage) -> npt.NDArray[Any]:
     return np.frombuffer(file.read(size * dtype.itemsize), dtype=dtype, count=size)
 
 
-def _view(tensor: object, data: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def _to_array(tensor: object, data: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
     if not isinstance(tensor, _Tensor):
         raise TypeError(f"a {type(tensor).__name__} among the tensors")
     flat = data[tensor.storage.key]

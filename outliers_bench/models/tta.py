@@ -12,7 +12,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_labels import joined
 from outliers_bench.types import RGB
 
-INSIDE = 0.875  # of each side is left by a cut; what ImageNet networks are evaluated with
+CROP_SHARE = 0.875  # of each side is left by a cut; what ImageNet networks are evaluated with
 
 
 class Crops(Enum):
@@ -34,7 +34,7 @@ class Crop(Enum):
     bottom_right = (1.0, 1.0)
 
 
-_PLACES = {
+_CROPS = {
     Crops.none: (Crop.whole,),
     Crops.center: (Crop.center,),
     Crops.five: tuple(crop for crop in Crop if crop is not Crop.whole),
@@ -64,11 +64,11 @@ class View:
         return joined(f"{self.size}px", crop, "flip" if self.flip else "")
 
     @property
-    def squeezed(self) -> int:
+    def resized_size(self) -> int:
         """Side in pixels of the square that the whole photo is squeezed to."""
-        return self.size if self.crop is Crop.whole else round(self.size / INSIDE)
+        return self.size if self.crop is Crop.whole else round(self.size / CROP_SHARE)
 
-    def cut(self, image: RGB) -> RGB:
+    def crop_image(self, image: RGB) -> RGB:
         """What is seen of a photo that has been squeezed.
 
         Parameters
@@ -80,7 +80,7 @@ class View:
         array of uint8, shape (size, size, 3)
         """
         if self.crop.value is not None:
-            top, left = (int(share * (self.squeezed - self.size)) for share in self.crop.value)
+            top, left = (int(share * (self.resized_size - self.size)) for share in self.crop.value)
             image = image[top : top + self.size, left : left + self.size]
         return np.ascontiguousarray(image[:, ::-1] if self.flip else image)
 
@@ -137,7 +137,7 @@ class Tta:
         return [
             View(size, crop, flip)
             for size in self.sizes(image_size)
-            for crop in _PLACES[self.crops]
+            for crop in _CROPS[self.crops]
             for flip in ((False, True) if self.flip else (False,))
         ]
 

@@ -70,8 +70,8 @@ def open_weights(path: Path) -> Iterator[WeightFile]:
     import h5py
 
     try:
-        with _hdf5_of(path) as source, h5py.File(source, "r") as file:
-            yield _layers_of(file, path)
+        with _open_hdf5(path) as source, h5py.File(source, "r") as file:
+            yield _read_layers(file, path)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise BenchError(
             f"{path}: cannot be read as Keras weights ({' '.join(str(error).split())}); "
@@ -80,7 +80,7 @@ def open_weights(path: Path) -> Iterator[WeightFile]:
 
 
 @contextmanager
-def _hdf5_of(path: Path) -> Iterator[Any]:
+def _open_hdf5(path: Path) -> Iterator[Any]:
     if not zipfile.is_zipfile(path):
         yield path
         return
@@ -92,7 +92,7 @@ def _hdf5_of(path: Path) -> Iterator[Any]:
         yield io.BytesIO(archive.read(entry))
 
 
-def _layers_of(file: Any, path: Path) -> WeightFile:  # noqa: ANN401 - h5py.File
+def _read_layers(file: Any, path: Path) -> WeightFile:  # noqa: ANN401 - h5py.File
     datasets: dict[str, Any] = {}
 
     def collect(name: str, node: Any) -> None:  # noqa: ANN401
@@ -105,25 +105,25 @@ def _layers_of(file: Any, path: Path) -> WeightFile:  # noqa: ANN401 - h5py.File
     file.visititems(collect)
     prefix = "model_weights/" if "model_weights" in file else ""
     root = file["model_weights"] if prefix else file
-    names = _attribute(root, "layer_names")
+    names = _read_strings(root, "layer_names")
     if names:
         layers = [
             StoredLayer(
                 name,
                 [
                     datasets[f"{prefix}{name}/{weight}"]
-                    for weight in _attribute(root[name], "weight_names")
+                    for weight in _read_strings(root[name], "weight_names")
                 ],
             )
             for name in names
         ]
         return WeightFile([layer for layer in layers if layer.arrays], ordered=True)
     if any(name.startswith("layers/") for name in datasets):
-        return WeightFile(_numbered_layers(datasets), ordered=False)
+        return WeightFile(_keras3_layers(datasets), ordered=False)
     raise BenchError(f"{path}: no layers in it; give weights or a model that Keras saved")
 
 
-def _attribute(group: Any, name: str) -> list[str]:  # noqa: ANN401 - h5py.Group
+def _read_strings(group: Any, name: str) -> list[str]:  # noqa: ANN401 - h5py.Group
     """A list of strings; a long one is kept in pieces `name0`, `name1`, ..."""
     pieces = [name] if name in group.attrs else []
     while f"{name}{len(pieces)}" in group.attrs:
@@ -132,7 +132,7 @@ def _attribute(group: Any, name: str) -> list[str]:  # noqa: ANN401 - h5py.Group
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _numbered_layers(datasets: dict[str, Any]) -> list[StoredLayer]:
+def _keras3_layers(datasets: dict[str, Any]) -> list[StoredLayer]:
     found: dict[str, dict[int, Any]] = {}
     for path, dataset in datasets.items():
         owner, _, place = path.rpartition("/vars/")
@@ -141,11 +141,11 @@ def _numbered_layers(datasets: dict[str, Any]) -> list[StoredLayer]:
         if ours and place.isdigit():
             found.setdefault(owner, {})[int(place)] = dataset
     return [
-        StoredLayer(_without_wrapper(owner), [arrays[at] for at in sorted(arrays)])
+        StoredLayer(_strip_wrapper(owner), [arrays[at] for at in sorted(arrays)])
         for owner, arrays in found.items()
     ]
 
 
-def _without_wrapper(owner: str) -> str:
+def _strip_wrapper(owner: str) -> str:
     """`layers/functional/layers/conv2d`, of a backbone within a model, to `conv2d`."""
     return owner.removeprefix("layers/").removeprefix("functional/layers/")

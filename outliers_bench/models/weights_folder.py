@@ -12,7 +12,7 @@ from outliers_bench.models.weight_files import SUFFIXES
 # What may follow a network's name: the words of Keras' download names, width 1.0, sizes in pixels.
 # Any other word may mean other weights (21k, noisy student), of another data set or of a network
 # that is built otherwise (th for Theano, minimalistic, width 0.5).
-_USUAL = re.compile(
+_KNOWN_WORDS = re.compile(
     r"(weights|tf|dim|ordering|kernels|float|notop(v2)?|10|96|128|160|192|224)*", re.ASCII
 )
 
@@ -49,7 +49,9 @@ def imagenet_file(folder: Path, keras: str, *, image_size: int) -> Path | None:
     image_size : int
         Side in pixels of the network's input: MobileNet has weights of its own for some.
     """
-    own = [file for file in sorted(folder.expanduser().iterdir()) if _owner(file) == keras.lower()]
+    own = [
+        file for file in sorted(folder.expanduser().iterdir()) if _network_of(file) == keras.lower()
+    ]
 
     def misfit(file: Path) -> tuple[bool, int]:
         numbers = re.findall(r"\d+", file.name)
@@ -60,14 +62,14 @@ def imagenet_file(folder: Path, keras: str, *, image_size: int) -> Path | None:
     return min(own, key=misfit, default=None)
 
 
-def _owner(file: Path) -> str | None:
+def _network_of(file: Path) -> str | None:
     """The class name, in lower case, of the network that a file is of; None if of none."""
     if file.suffix not in SUFFIXES or not file.is_file():
         return None
     name = _letters(file.stem.removesuffix(".weights")).removeprefix("weights")
     begins = (network for network in _NETWORKS if name.startswith(network))
     owner = max(begins, key=len, default=None)
-    if owner is None or not _USUAL.fullmatch(name.removeprefix(owner)):
+    if owner is None or not _KNOWN_WORDS.fullmatch(name.removeprefix(owner)):
         return None
     return owner
 

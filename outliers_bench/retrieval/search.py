@@ -12,7 +12,7 @@ import numpy as np
 from outliers_bench.retrieval.indexes.cache import build_or_load
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.normalize import l2_normalize
-from outliers_bench.retrieval.ties import rescore_close_pairs, drop_self, sort_with_ties
+from outliers_bench.retrieval.ties import drop_self, rescore_close_pairs, sort_with_ties
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
@@ -42,31 +42,31 @@ def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
 
 
 class GallerySearch:
-    """A gallery that any vectors can be compared with.
+    """Search of a gallery by any query vectors.
 
-    Beside the gallery that it is given, an exact search holds one copy, in the order of ties and
-    normalized where the metric is cosine: what is compared. An approximate one holds its index
-    instead. `gallery` is another copy, made for those who ask for it, and only by cosine.
+    In addition to the given gallery, an exact search stores one copy: the vectors in tie-breaking
+    order, normalized for the cosine. An approximate search stores its index instead. `gallery` is
+    another copy, created on first access, and only for the cosine.
 
     Parameters
     ----------
     gallery : array of float32, shape (n, d)
-        Normalized here where the metric is cosine.
+        Normalized here if the metric is cosine.
     index : Index
-        What searches, and by which metric. Built when it is first needed.
+        The index and its metric. Built on first use.
     order : array of int64, shape (n,)
-        Permutation of the gallery: of equal scores, the one that comes first in it wins.
+        Permutation of the gallery: of equal scores, the item that is first in it ranks first.
     leave_one_out : bool
-        Whether query i is gallery item i, to be left out of its own ranking by identity.
+        Whether query i is gallery item i, excluded from its own ranking by identity.
     cache : Path, optional
-        Where what takes long to make is kept between runs.
+        Cache directory for results that take long to compute.
     meter : Meter, optional
-        Takes down the time of building and searching, and the index' size.
+        Records the time of building and searching, and the size of the index.
 
     Attributes
     ----------
-    active : Search
-        What was made last by `with_gallery`; by itself, this.
+    active : GallerySearch
+        The last search that `with_gallery` has created; by default, this one.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class GallerySearch:
         return self._unscaled[positions]
 
     def with_gallery(self, gallery: FloatArray) -> GallerySearch:
-        """The same search over other vectors of the same items, noted as `active`."""
+        """Return the same search over other vectors of the same items, and make it `active`."""
         self.active = GallerySearch(
             gallery,
             index=self.index,

@@ -14,7 +14,7 @@ from outliers_bench.data.image_files import FileReader
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.policy import load_split
 from outliers_bench.methods.build import build
-from outliers_bench.models.model_uris import remember
+from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.queries import Queries, WithQueries
 from outliers_bench.serving.recorded_config import config_of
@@ -99,7 +99,7 @@ def search(card: SavedRun, asked: Queries, *, n: int, cache: Path) -> Answer:
 def _search(card: SavedRun, asked: Queries, *, n: int, cache: Path) -> Answer:
     config = config_of({**card.config, "cache": {"dir": str(cache)}})
     for uri, place in card.fetched.items():
-        remember(uri, Path(place))
+        register_download(uri, Path(place))
     photos = FileReader(Path(card.root)) if card.root else _OfSource(card, config, cache)
     reader = WithQueries(frozenset(map(str, asked.digests)), photos)
     train, gallery = (replace(part, reader=reader) for part in (card.train, card.gallery))

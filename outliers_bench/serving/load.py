@@ -13,7 +13,7 @@ from outliers_bench.data.image_files import usual_cache
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.methods.build import build
-from outliers_bench.models.model_uris import remember
+from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.recorded_config import config_of
 from outliers_bench.serving.saved_run import SavedRun, find_card
@@ -69,7 +69,7 @@ def _rebuilt(
     config = config_of({**values, "cache": {"dir": str(cache)}})
     for address in config.model.model_uris:
         found = process.call(fetch_model, address, str(cache / "fetched"))
-        remember(address, Path(found))
+        register_download(address, Path(found))
     audited = splits.audited(config.data, seed=config.seed, cache=cache)
     # Without the photos that the method cannot read, as the run has found on its way.
     method = build(config, Meter())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from omegaconf import OmegaConf
 
 from outliers_bench.config import published
-from outliers_bench.models.precision import label_of
+from outliers_bench.models.precision import precision_label
 from outliers_bench.result import RunHandle
 from outliers_bench.tracking import provenance
 from outliers_bench.tracking.backlog import backlog
@@ -200,7 +200,7 @@ def start_run(
 def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:
     method = describe(config)
     row = config.published
-    precision = label_of(config.model, config.engine, config.cache.path)
+    precision = precision_label(config.model, config.engine, config.cache.path)
     if row.table and (changes := published.changes(overrides, precision=precision)):
         told = f"the row {row.row} of {row.table}"
         _log.warning("not recorded as %s: %s is none of its", told, " ".join(changes))

@@ -12,7 +12,7 @@ from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.keypoints.options import Verify
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Model
-from outliers_bench.models.precision import label_of
+from outliers_bench.models.precision import precision_label
 from outliers_bench.runtime.option_labels import joined
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.options import SHARED
@@ -149,7 +149,9 @@ def describe(config: Config) -> MethodLabel:
 
 def _variant(config: Config) -> str:
     """The model's, and the precision where it is not float32."""
-    return joined(config.model.variant, label_of(config.model, config.engine, config.cache.path))
+    return joined(
+        config.model.variant, precision_label(config.model, config.engine, config.cache.path)
+    )
 
 
 def family(model: Model) -> str:

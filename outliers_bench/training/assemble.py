@@ -9,7 +9,12 @@ from typing import Any
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.losses import Cosines, to_dense_kernel
 from outliers_bench.training.models import CnnScratch, Transfer
-from outliers_bench.training.networks import Body, build_cnn_body, set_trainable, build_backbone_body
+from outliers_bench.training.networks import (
+    Body,
+    build_backbone_body,
+    build_cnn_body,
+    set_trainable,
+)
 from outliers_bench.training.options import Loss
 
 HIDDEN, SCORES, BACKBONE = "hidden", "scores", "backbone"  # names of layers
@@ -35,22 +40,23 @@ class InferenceNetwork:
 
 
 def build_training_network(option: TrainedModel, classes: int, *, width: int | None = None) -> Any:  # noqa: ANN401 - keras.Model
-    """Build the network that is trained.
+    """Build the network for training.
 
     Parameters
     ----------
-    option : Trained
-        Which network, with which loss.
+    option : TrainedModel
+        The options of the network and its loss.
     classes : int
-        How many classes there are.
+        Number of classes.
     width : int or None
-        Length of the vectors of a frozen body, which are then its input; None: pixels are.
+        Length of a frozen backbone's vectors, which are then the input; None if the input is
+        pixels.
 
     Returns
     -------
     keras.Model
-        To logits, or to cosines under ArcFace; float32, shape (batch, classes). A frozen backbone
-        runs in inference mode, batch normalization and all.
+        Outputs logits, or cosines with ArcFace: float32, shape (batch, classes). A frozen backbone
+        runs in inference mode, including its batch normalization.
     """
     import keras
 
@@ -69,18 +75,18 @@ def build_training_network(option: TrainedModel, classes: int, *, width: int | N
 
 
 def build_inference_network(option: TrainedModel, classes: int) -> InferenceNetwork:
-    """Build the network that is kept, to be filled; see `InferenceNetwork`.
+    """Build the network for inference, without its trained weights; see `InferenceNetwork`.
 
     Parameters
     ----------
-    option : Trained
-        Which network.
+    option : TrainedModel
+        The options of the network.
     classes : int
-        How many classes there are.
+        Number of classes.
     """
     import keras
 
-    keras.utils.clear_session()  # layers without names of their own are numbered anew
+    keras.utils.clear_session()  # restarts the numbering of unnamed layers
     network = build_backbone(option, pretrained=False)
     side = option.image_size
     pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
@@ -106,18 +112,18 @@ def copy_weights(
     option: TrainedModel,
     frozen: Any = None,  # noqa: ANN401 - keras.Model
 ) -> None:
-    """Give the network that is kept the weights of the one that was trained.
+    """Copy the weights of a trained network into the network for inference.
 
     Parameters
     ----------
-    kept : Kept
+    target : InferenceNetwork
         From `build_inference_network`.
-    trainer : keras.Model
-        From `build_training_network`, trained.
-    option : Trained
-        Which network.
-    frozen_backbone : keras.Model or None
-        The backbone with its weights, where `trainer` has none in it.
+    trained : keras.Model
+        From `build_training_network`, after training.
+    option : TrainedModel
+        The options of the network.
+    frozen : keras.Model or None
+        The backbone with its weights, if `trained` does not contain it.
     """
     for layer in target.network.layers:
         if layer.name == SCORES and option.loss is Loss.arcface:

@@ -27,7 +27,7 @@ class Augment:
 
     @property
     def active(self) -> bool:
-        """Whether anything is changed."""
+        """Whether images are transformed."""
         return False
 
     @property
@@ -86,7 +86,7 @@ class OriginalAugment(Augment):
 
     @property
     def active(self) -> bool:
-        """Whether anything is changed."""
+        """Whether images are transformed."""
         ranges = (self.rotation_range, self.shear_range, self.zoom_range)
         return self.horizontal_flip or any(ranges)
 
@@ -95,12 +95,10 @@ class OriginalAugment(Augment):
         for name, maximum in (("rotation_range", 180), ("shear_range", 45)):
             value = getattr(self, name)
             if not 0 <= value <= maximum:
-                raise BenchError(
-                    f"augment.{name}={value} must be degrees in the range 0 to {maximum}"
-                )
+                raise BenchError(f"augment.{name}={value}: expected degrees, from 0 to {maximum}")
         if not 0 <= self.zoom_range < 1:
             raise BenchError(
-                f"augment.zoom_range={self.zoom_range} must be a fraction of at least 0 and below 1"
+                f"augment.zoom_range={self.zoom_range}: expected a fraction, from 0 to below 1"
             )
 
     def layers(self, seed: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A network ready to be fitted: its precision, its optimizer, its loss."""
+"""Compile the network to train: precision, optimizer, loss."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from outliers_bench.training.options import Optimizer, Precision, TrainingOption
 
 
 def resolve_precision(option: TrainingOptions) -> str:
-    """What `model.precision` means on this machine, as Keras calls it."""
+    """Return the Keras dtype policy of `model.precision` on this machine."""
     if option.precision is not Precision.auto:
         return str(option.precision.value)
     return "mixed_float16" if resolve_kind(EngineKind.auto) is EngineKind.keras else "float32"
 
 
 def build_compiled_network(option: TrainedModel, classes: int, *, width: int | None) -> Any:  # noqa: ANN401
-    """Build and compile the network that is trained; see `build_training_network` for the arguments."""
+    """Build and compile the network to train; see `build_training_network` for the arguments."""
     import keras
 
     on_gpu = resolve_kind(EngineKind.auto) is EngineKind.keras
@@ -30,13 +30,13 @@ def build_compiled_network(option: TrainedModel, classes: int, *, width: int | N
     try:
         network = build_training_network(option, classes, width=width)
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(previous_policy)
     network.compile(
         optimizer=_build_optimizer(option),
         loss=build_loss(option),
         metrics=build_metrics(classes),
-        # On a CPU XLA doubles the speed of plain convolutions, and those of a backbone, depthwise
-        # ones above all, take ten times as long.
+        # On a CPU, XLA doubles the speed of plain convolutions but makes those of a backbone ten
+        # times slower, depthwise ones above all.
         jit_compile="auto" if on_gpu else _has_plain_convolutions(option),
     )
     network.optimizer.build(network.trainable_variables)
@@ -57,6 +57,6 @@ def _build_optimizer(option: TrainingOptions) -> Any:  # noqa: ANN401 - a Keras 
         Optimizer.rmsprop: keras.optimizers.RMSprop,
     }[option.optimizer]
     momentum = {"momentum": option.momentum} if option.optimizer is Optimizer.sgd else {}
-    # Zero is not none: AdamW asks for a number.
+    # AdamW requires a number; for the others None disables weight decay.
     decay = option.weight_decay or (0.0 if option.optimizer is Optimizer.adamw else None)
     return kind(option.learning_rate, weight_decay=decay, **momentum)

@@ -1,4 +1,4 @@
-"""What a training sees: images or vectors in batches, in an order that the seed decides."""
+"""Training input: images or vectors in batches, shuffled by seed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray
 
-_PREFETCH = 2  # batches that may wait for the network
+_PREFETCH = 2  # batches prepared ahead of the network
 
 
 class CachingReader:
-    """An `ImageReader` that squeezes what it reads to a square and keeps it in memory.
+    """An `ImageReader` that prepares images and caches them in memory.
 
     Parameters
     ----------
     reader : ImageReader
-        Where the images are read.
+        The reader of the original images.
     prepare : callable
-        What is made of each.
-    keep : bool
-        Whether they are kept, or read again each time.
+        Function from a decoded image to a prepared one.
+    cache : bool
+        Whether to cache prepared images, or to read them again each time.
     side : int or None
-        Pixels a side that `prepare` needs, whatever the one who reads asks for: what is kept is
-        the same for all.
+        Minimum side in pixels that `prepare` needs. It replaces the caller's, so that a cached
+        image is the same for all callers.
     """
 
     def __init__(
@@ -38,32 +38,35 @@ class CachingReader:
         reader: ImageReader,
         prepare: Callable[[RGB], RGB],
         *,
-        keep: bool,
+        cache: bool,
         side: int | None = None,
     ) -> None:
         self._reader = reader
         self._prepare = prepare
-        self._keep = keep
+        self._cache = cache
         self._side = side
-        self._kept: dict[bytes, RGB] = {}
+        self._cached: dict[bytes, RGB] = {}
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
-        """One image, prepared; see `ImageReader.read`."""
-        found = None if digest is None else self._kept.get(digest)
-        if found is not None:
-            return found
+        """Read and prepare an image; see `ImageReader.read`."""
+        cached = None if digest is None else self._cached.get(digest)
+        if cached is not None:
+            return cached
         image = self._prepare(self._reader.read(name, digest, side=self._side))
-        if self._keep and digest is not None:
-            self._kept[digest] = image
+        if self._cache and digest is not None:
+            self._cached[digest] = image
         return image
 
-    def forget(self) -> None:
-        """Give the memory back."""
-        self._kept.clear()
+    def clear(self) -> None:
+        """Clear the cache and release its memory."""
+        self._cached.clear()
 
 
 def image_fetcher(images: ImageSet) -> Callable[[IntArray], RGB]:
-    """A function from rows to a batch of images, shape (n, side, side, 3), read in threads."""
+    """Return a function from rows to a batch of images, shape (n, side, side, 3).
+
+    Images are read in threads.
+    """
     pool = ThreadPoolExecutor(cores(), thread_name_prefix="batch")
 
     def fetch(rows: IntArray) -> RGB:
@@ -78,17 +81,17 @@ class Examples:
     Parameters
     ----------
     fetch : callable
-        From rows to inputs, shape (n, ...).
+        Function from rows to inputs, shape (n, ...).
     targets : array of float32, shape (n_all, classes)
-        One-hot, for every row.
+        One-hot labels of all rows.
     rows : array of int64
-        Which rows are seen.
+        The rows to iterate over.
     batch_size : int
-        Rows at once; the last batch of an epoch has what is left.
+        Rows per batch; the last batch of an epoch may be smaller.
     weights : array of float32, shape (n_all,), or None
-        How much each row counts.
+        Sample weights of all rows; None for equal weights.
     seed : int or None
-        Decides the order, anew for each epoch; None: as they stand.
+        Seed of the order, which differs in each epoch; None for the order of `rows`.
     """
 
     def __init__(
@@ -108,17 +111,17 @@ class Examples:
         self._weights = np.ones(len(targets), np.float32) if weights is None else weights
         self._seed = seed
         self.failure: BenchError | None = None
-        """What kept a batch from being made; TensorFlow would tell it as its own."""
+        """The error that ended `batches`, which TensorFlow would replace by its own."""
         self.epoch = 0
-        """Which epoch the next pass is, from 0: an interrupted training finds its order again."""
+        """Epoch of the next pass, from 0, which with the seed determines the order."""
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
+        """Batches per epoch."""
         return -(-len(self._rows) // self._batch)
 
     def batches(self) -> Iterator[tuple[npt.NDArray[Any], FloatArray, FloatArray]]:
-        """Inputs, targets and weights of one epoch."""
+        """Yield inputs, targets and weights, batch by batch, for one epoch."""
         order = self._rows
         if self._seed is not None:
             order = np.random.default_rng([self._seed, self.epoch]).permutation(order)
@@ -132,7 +135,7 @@ class Examples:
             yield inputs, self._targets[rows], self._weights[rows]
 
     def dataset(self) -> Any:  # noqa: ANN401 - tf.data.Dataset
-        """The same as a `tf.data.Dataset` that begins a new pass each time it is asked."""
+        """Return the batches as a `tf.data.Dataset`; each iteration over it is a new pass."""
         tf = import_tensorflow()
         inputs, targets, weights = next(self.batches())
         signature = tuple(

@@ -1,4 +1,4 @@
-"""The embeddings of a network that is trained first: learn, keep, embed."""
+"""Embeddings of a network that is trained first: train, save, embed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ from outliers_bench.training.compile import resolve_precision
 from outliers_bench.training.dataset import CachingReader, image_fetcher
 from outliers_bench.training.extractor import TrainedExtractor
 from outliers_bench.training.fit import NETWORK, TrainingTask, load_finished, train
-from outliers_bench.training.frozen_backbone import FrozenBackbone, load_matrix, iter_features, apply_head
+from outliers_bench.training.frozen_backbone import (
+    FrozenBackbone,
+    apply_head,
+    iter_features,
+    load_matrix,
+)
 from outliers_bench.training.probe import ReadabilityProbe
 from outliers_bench.training.saved_network import read_metadata
 from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray, LeftOut
@@ -39,23 +44,23 @@ if TYPE_CHECKING:
 
 
 class TrainedEmbeddings:
-    """Trains a network on the train part, or takes one that was, and embeds with it.
+    """Embeddings of a network trained on the train part, or of one that was trained before.
 
-    A trained network is kept under everything it depends on, photos and labels included, so that
-    it is trained once; its embeddings are kept in the feature store like all others. What a frozen
-    backbone gives for an image is the same in every epoch: it is computed once, stored, and an
-    epoch costs only the head.
+    A trained network is cached under everything it depends on, including photos and labels, so
+    that it is trained only once. Its embeddings are stored like any others. The output of a frozen
+    backbone is the same in every epoch, so it is computed once and stored; an epoch then trains
+    only the head.
 
     Parameters
     ----------
-    option : Trained
-        Which network, and how it is trained.
+    option : TrainedModel
+        The options of the network and its training.
     engine : Engine
-        What computes embeddings.
+        The inference engine.
     cache : Path
         Directory of stored features, networks and converted models.
     meter : Meter
-        Takes down times and counts.
+        Records times and counts.
     """
 
     def __init__(self, option: TrainedModel, engine: Engine, cache: Path, meter: Meter) -> None:
@@ -64,52 +69,54 @@ class TrainedEmbeddings:
         self._cache = cache
         self._meter = meter
         self._embeddings: Features | ViewAveragedFeatures | None = None
-        self._frozen: Features | None = None
-        self._pixels: CachingReader | None = None
+        self._backbone_features: Features | None = None
+        self._image_cache: CachingReader | None = None
         if option.ready:
-            self._use(resolve_uri(option.weights))
+            self._use_network(resolve_uri(option.weights))
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that what the training needs is there; see `Features.compute`.
+        """Compute the input of the training; see `Features.compute`.
 
-        That is the features of a frozen backbone. Otherwise the images are only looked into, and
-        kept if they fit into memory.
+        With a frozen backbone, compute and store its features. Otherwise decode the images to find
+        unreadable ones, and cache them if they fit into memory.
         """
         if self._embeddings is not None and self._option.ready:
             return self._embeddings.compute(images, commit=commit)
         option = self._option
         if option.frozen_backbone is not None and option.store_features:
-            body = FrozenBackbone(option.frozen_backbone)
-            self._frozen = Features(body, self._engine, self._cache, self._meter)
-            return self._frozen.compute(images, commit=commit)
+            backbone = FrozenBackbone(option.frozen_backbone)
+            self._backbone_features = Features(backbone, self._engine, self._cache, self._meter)
+            return self._backbone_features.compute(images, commit=commit)
         fits = 3.0 * len(images) * option.image_size**2 <= option.memory_gb * 1e9
-        self._pixels = self._squeezing(images.reader, keep=fits)
-        own = Meter()
-        looked = Features(ReadabilityProbe(option.name), self._engine, self._cache, own, stage="look")
-        unreadable = looked.compute(replace(images, reader=self._pixels), commit=commit)
-        self._meter.add("decode", own.seconds.get("decode", 0.0))
+        self._image_cache = self._resizing_reader(images.reader, cache=fits)
+        probe_meter = Meter()
+        probe = Features(
+            ReadabilityProbe(option.name), self._engine, self._cache, probe_meter, stage="check"
+        )
+        unreadable = probe.compute(replace(images, reader=self._image_cache), commit=commit)
+        self._meter.add("decode", probe_meter.seconds.get("decode", 0.0))
         return unreadable
 
     def fit(
         self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
     ) -> None:
-        """Train on `part` unless that was done, and embed all `images` that are not yet.
+        """Train on `part`, unless the network is cached, and embed the new ones of `images`.
 
         Raises
         ------
         BenchError
-            If the loss becomes infinite or NaN, or fewer than two classes are left to learn.
+            If the loss becomes infinite or NaN, or fewer than two classes remain.
         """
         if self._option.ready:
             return
-        if part.labels is None or len(np.unique(part.labels)) < 2:  # unreadable ones are gone
+        if part.labels is None or len(np.unique(part.labels)) < 2:  # without unreadable images
             raise BenchError(
-                f"model={self._option.name}: the images of the train part that can be read are "
-                "not of two classes or more, so there is nothing to tell apart"
+                f"model={self._option.name}: the readable images of the train part have fewer "
+                "than two classes; training needs at least two"
             )
-        # By content: the order of files, which comes with their names, decides nothing.
+        # Sorted by content, so that file names and their order do not affect the result.
         part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))
-        network = self._trained(part, observer)
+        network = self._load_or_train(part, observer)
         observer.trained(network)
         seconds = sum(epoch.get("seconds", 0.0) for epoch in network.epochs)
         best = network.epochs[network.best_epoch - 1]
@@ -121,66 +128,67 @@ class TrainedEmbeddings:
         }
         if not network.fresh:
             self._meter.counts["training_kept"] = 1
-        features = self._use(network.folder / NETWORK)
-        if self._frozen is not None and isinstance(features, Features):
+        features = self._use_network(network.folder / NETWORK)
+        if self._backbone_features is not None and isinstance(features, Features):
             missing = features.missing(images)
-            features.add(self._embedded(missing) if len(missing) else ())
+            features.add(self._embed_stored(missing) if len(missing) else ())
             return
-        # Crops are cut from larger photos than the network has seen.
+        # Crops need larger photos than those cached for training.
         whole = all(
             view.crop is Crop.whole for view in self._option.tta.of(self._option.image_size)
         )
-        reader = self._pixels if self._pixels and whole else images.reader
+        reader = self._image_cache if self._image_cache and whole else images.reader
         features.compute(replace(images, reader=reader), commit=observer.confirm)
-        if self._pixels is not None:
-            self._pixels.forget()
+        if self._image_cache is not None:
+            self._image_cache.clear()
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The embeddings of images that `fit` has seen, shape (n, d)."""
-        return self._known().load(images)
+        """Load the embeddings, shape (n, d), of images that were passed to `fit`."""
+        return self._fitted().load(images)
 
     def identity(self) -> str:
-        """What tells these embeddings from all others; `fit` decides it."""
-        return self._known().identity()
+        """Return a name that no other embeddings share; available after `fit`."""
+        return self._fitted().identity()
 
     def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
-        """Digests of the images that have no content: a network finds some in every one."""
+        """Return an empty set: a network describes any image."""
         return set()
 
-    def _known(self) -> Features | ViewAveragedFeatures:
+    def _fitted(self) -> Features | ViewAveragedFeatures:
         if self._embeddings is None:
-            raise ValueError("the network is known after learn")
+            raise ValueError("call fit first")
         return self._embeddings
 
-    def _embedded(self, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
-        """Embeddings from what is stored of the frozen backbone, which need no photo."""
-        frozen, layer = self._option.frozen_backbone, self._option.embedding
-        if self._frozen is None or frozen is None:
+    def _embed_stored(self, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
+        """Embed from stored features of the frozen backbone, without decoding photos."""
+        backbone, layer = self._option.frozen_backbone, self._option.embedding
+        if self._backbone_features is None or backbone is None:
             raise ValueError("the backbone is not frozen")
         if layer is not Layer.backbone:
-            return apply_head(self._frozen, images, self._extractor.load().head, layer)
-        plain = FrozenBackbone(replace(frozen, pooling=Pooling.avg))
+            return apply_head(self._backbone_features, images, self._extractor.load().head, layer)
+        plain = FrozenBackbone(replace(backbone, pooling=Pooling.avg))
         pooled = Features(plain, self._engine, self._cache, Meter())
         pooled.compute(images)
         return iter_features(pooled, images)
 
-    def _use(self, file: Path) -> Features | ViewAveragedFeatures:
+    def _use_network(self, file: Path) -> Features | ViewAveragedFeatures:
+        """Embed with the trained network of a file from now on."""
         option = self._option
-        saved = read_metadata(file)
+        metadata = read_metadata(file)
         self._extractor = TrainedExtractor(
             option.name,
             option.image_size,
             option=option,
             file=file,
-            classes=len(saved.classes),
-            length=saved.dimensions[option.embedding.value],
+            classes=len(metadata.classes),
+            length=metadata.dimensions[option.embedding.value],
             tta=option.tta,
         )
         self._embeddings = build_features(self._extractor, self._engine, self._cache, self._meter)
         return self._embeddings
 
-    def _trained(self, part: ImageSet, observer: TrainingObserver) -> TrainedNetwork:
-        """The network that this part gives; trained now if it was not before."""
+    def _load_or_train(self, part: ImageSet, observer: TrainingObserver) -> TrainedNetwork:
+        """Return the network trained on a part, from the cache if it is there."""
         from filelock import FileLock
 
         option = self._option
@@ -193,11 +201,11 @@ class TrainedEmbeddings:
             "groups": part.groups,
             "precision": resolve_precision(option),
             "decoder": DECODER,
-            "from_stored_features": self._frozen is not None,
+            "from_stored_features": self._backbone_features is not None,
         }
         folder = self._cache / "trained" / f"{option.name}-{digest_of(recipe)[:16]}"
         if (network := load_finished(folder, option)) is not None:
-            self._retell(network, observer)
+            self._replay_epochs(network, observer)
             return network
         observer.confirm()
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,38 +213,44 @@ class TrainedEmbeddings:
         lock = FileLock(folder / ".lock")
         with _acquired(lock, option.name):
             if (network := load_finished(folder, option)) is not None:
-                self._retell(network, observer)
+                self._replay_epochs(network, observer)
                 return network
             with self._meter.stage("train"):
-                return train(self._task(part), folder, observer)
+                return train(self._make_task(part), folder, observer)
 
-    def _retell(self, network: TrainedNetwork, observer: TrainingObserver) -> None:
-        for number, figures in enumerate(network.epochs, 1):
-            observer.epoch(number, figures)
+    def _replay_epochs(self, network: TrainedNetwork, observer: TrainingObserver) -> None:
+        for number, metrics in enumerate(network.epochs, 1):
+            observer.epoch(number, metrics)
 
-    def _squeezing(self, reader: ImageReader, *, keep: bool) -> CachingReader:
+    def _resizing_reader(self, reader: ImageReader, *, cache: bool) -> CachingReader:
         side = self._option.image_size
         return CachingReader(
-            reader, lambda image: resize(image, side), keep=keep, side=oversampled(side)
+            reader, lambda image: resize(image, side), cache=cache, side=oversampled(side)
         )
 
-    def _task(self, part: ImageSet) -> TrainingTask:
-        option, frozen = self._option, self._frozen
-        if frozen is None:
-            # Without `compute`, as where weights of an ensemble are tuned, nothing is kept.
-            seen = replace(part, reader=self._pixels or self._squeezing(part.reader, keep=False))
-            fetch = image_fetcher(seen)
-            return TrainingTask(option, seen, fetch, width=None, example=lambda: _input_example(seen.read(0)))
-        width = load_matrix(frozen, part.take([0])).shape[1]
+    def _make_task(self, part: ImageSet) -> TrainingTask:
+        option, features = self._option, self._backbone_features
+        if features is None:
+            # Tuning the weights of an ensemble skips `compute`, so there may be no cache.
+            reader = self._image_cache or self._resizing_reader(part.reader, cache=False)
+            images = replace(part, reader=reader)
+            return TrainingTask(
+                option,
+                images,
+                image_fetcher(images),
+                width=None,
+                example=lambda: _input_example(images.read(0)),
+            )
+        width = load_matrix(features, part.take([0])).shape[1]
         if 4.0 * width * len(part) <= option.memory_gb * 1e9:
-            vectors = load_matrix(frozen, part)
+            vectors = load_matrix(features, part)
 
             def fetch_vectors(rows: IntArray) -> FloatArray:
                 return vectors[rows]
         else:
 
             def fetch_vectors(rows: IntArray) -> FloatArray:
-                return load_matrix(frozen, part.take(rows))
+                return load_matrix(features, part.take(rows))
 
         side = option.image_size
         return TrainingTask(
@@ -250,13 +264,13 @@ class TrainedEmbeddings:
 
 @contextmanager
 def _acquired(lock: FileLock, name: str) -> Iterator[None]:
-    """Hold a lock; say so where another process has it."""
+    """Hold a lock; show a status message while another process has it."""
     from filelock import Timeout
 
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        with status(f"waiting for another process that trains the same {name}"):
+        with status(f"waiting for another process that is training the same {name}"):
             lock.acquire()
     try:
         yield

@@ -1,4 +1,4 @@
-"""A trained network as an extractor: photos to the output of one of its layers."""
+"""A trained network as an extractor: the embedding is the output of one of its layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import Embedder
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.models.backbone import digest_of
+from outliers_bench.models.backbone import file_digest
 from outliers_bench.models.model import Extractor
 from outliers_bench.store.features import Space
 from outliers_bench.training.assemble import InferenceNetwork, build_inference_network
@@ -21,18 +21,18 @@ from outliers_bench.types import RGB
 
 @dataclass
 class TrainedExtractor(Extractor):
-    """Embeds with a network that has been trained.
+    """Extractor of a trained network.
 
     Parameters
     ----------
-    option : Trained
-        Which network, and which of its layers.
+    option : TrainedModel
+        The options of the network, including the embedding layer.
     file : Path
-        `model.keras`.
+        Path of `model.keras`.
     classes : int
-        How many it tells apart.
+        Number of classes.
     length : int
-        Of the embeddings.
+        Length of the embeddings.
     """
 
     option: TrainedModel
@@ -47,48 +47,49 @@ class TrainedExtractor(Extractor):
 
     @property
     def always_f32(self) -> bool:
-        """Whether the embeddings are float32 in any case: those of a run's own training are."""
+        """Whether embeddings are always float32, as those of a network trained in this run."""
         return not self.option.ready
 
     def space(self) -> Space:
-        """Everything the embeddings depend on, but the photos and the engine."""
+        """Return everything that the embeddings depend on, except photos and engine."""
         return {
             "architecture": f"{self.name} {self.option.embedding.value}",
-            "weights": digest_of(self.file),
+            "weights": file_digest(self.file),
             "image_size": self.image_size,
         }
 
     def load(self) -> InferenceNetwork:
-        """The network with its weights.
+        """Load the network with its weights.
 
         Raises
         ------
         BenchError
-            If the file holds another network.
+            If the file contains another network.
         """
         import_tensorflow()
-        kept = build_inference_network(self.option, self.classes)
+        inference = build_inference_network(self.option, self.classes)
         try:
-            kept.network.load_weights(self.file)
+            inference.network.load_weights(self.file)
         except (OSError, KeyError, ValueError) as error:
             raise BenchError(
-                f"{self.file}: this is not a trained {self.name} with these options "
+                f"{self.file}: not a trained {self.name} with these options "
                 f"({' '.join(str(error).split())[:200]})"
             ) from error
-        return kept
+        return inference
 
     def build(self) -> Any:  # noqa: ANN401 - keras.Model
-        """Build the network down to the embedding; see `Backbone.build`."""
+        """Build the network from pixels to the embedding; see `Backbone.build`."""
         import keras
 
-        policy = keras.config.dtype_policy()  # which the session has
+        policy = keras.config.dtype_policy()  # clear_session resets it
         keras.utils.clear_session()
         keras.config.set_dtype_policy(policy)
-        kept = self.load()
-        return keras.Model(kept.network.input, kept.outputs[self.option.embedding], name=self.name)
+        inference = self.load()
+        embedding = inference.outputs[self.option.embedding]
+        return keras.Model(inference.network.input, embedding, name=self.name)
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Build the network and bring it to the engine; see `Extractor.embedder`."""
+        """Build the network and load it into the engine; see `Extractor.embedder`."""
         from outliers_bench.engines.embed import network_embedder
 
         return network_embedder(self, engine, cache, sample)

@@ -1,4 +1,4 @@
-"""What a frozen backbone gives for an image, as features that can be stored."""
+"""Output of a frozen backbone as stored features, and the head applied to it."""
 
 from __future__ import annotations
 
@@ -13,88 +13,87 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import Embedder
 from outliers_bench.features.extract import Features
 from outliers_bench.models.backbone import Backbone
-from outliers_bench.models.pooling import with_pooling
+from outliers_bench.models.pooling import replace_pooling
 from outliers_bench.store.features import Space
 from outliers_bench.training.base import Layer
 from outliers_bench.types import RGB, FloatArray, ImageSet
 
-_BLOCK = 256  # images whose features are in memory at once
+_BLOCK = 256  # images whose features are in memory at the same time
 
 
 class FrozenBackbone:
-    """A `Describer`: photos to what the head sees, flattened or pooled.
+    """A `Describer` of the head's input: the backbone's flattened or pooled feature map.
 
-    Pooled, its features are those of the plain backbone and shared with its runs.
+    Pooled features are those of the plain backbone and are shared with its runs.
 
     Parameters
     ----------
     backbone : Backbone
-        With its pooling.
+        The backbone, with the pooling of the head.
     """
 
-    dimensions = None  # only building tells how many positions a flattened map has
+    dimensions = None  # the size of a flattened feature map is unknown before building
+    always_f32 = True  # the head is trained on float32 and saved with a float32 backbone
 
     def __init__(self, backbone: Backbone) -> None:
         self.name = backbone.name
         self.image_size = backbone.image_size
         self._backbone = backbone
 
-    always_f32 = True  # what a head learns from, and its network is put together with
-
     @property
     def side(self) -> int | None:
-        """Pixels that a decoded photo's sides must at least have: as many as the backbone's."""
+        """Minimum side in pixels of a decoded photo, as for the backbone."""
         return self._backbone.side
 
     def space(self) -> Space:
-        """See `Backbone.space`."""
+        """Return the backbone's feature space; see `Backbone.space`."""
         return self._backbone.space()
 
     def prepare(self, image: RGB) -> RGB:
-        """Squeeze a decoded image."""
+        """Resize a decoded image to a square."""
         return resize(image, self.image_size)
 
     def build(self) -> Any:  # noqa: ANN401 - keras.Model
-        """Build the network from pixels to what the head sees; see `Backbone.build`."""
+        """Build the network from pixels to the head's input; see `Backbone.build`."""
         import keras
 
         base, side = self._backbone, self.image_size
-        network = with_pooling(base.bare(), base.pooling, p=base.gem_p)
+        network = replace_pooling(base.bare(), base.pooling, p=base.gem_p)
         pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
         return keras.Model(pixels, network(base.preprocess(pixels)), name=self.name)
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """See `Extractor.embedder`."""
+        """Build the network and load it into the engine; see `Extractor.embedder`."""
         from outliers_bench.engines.embed import network_embedder
 
         return network_embedder(self, engine, cache, sample)
 
 
 def load_matrix(features: Features, images: ImageSet) -> FloatArray:
-    """Stored features as a matrix, shape (n, d), rows in the order of `images`.
+    """Load stored features as a matrix, shape (n, d), rows in the order of `images`.
 
     Parameters
     ----------
     features : Features
-        Of a `FrozenBackbone`.
+        The features of a `FrozenBackbone`.
     images : ImageSet
-        At least one.
+        At least one image.
     """
-    whole: FloatArray | None = None
+    matrix: FloatArray | None = None
     for row, (_, vector) in enumerate(iter_features(features, images)):
-        if whole is None:
-            whole = np.empty((len(images), vector.size), np.float32)
-        whole[row] = vector
-    if whole is None:
+        if matrix is None:
+            matrix = np.empty((len(images), vector.size), np.float32)
+        matrix[row] = vector
+    if matrix is None:
         raise ValueError("there are no images")
-    return whole
+    return matrix
 
 
 def iter_features(features: Features, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
-    """Digest and stored feature, shape (d,), of each image; read in blocks, as they are large."""
+    """Yield digest and stored feature, shape (d,), of each image; loads block by block."""
     for block in _blocks(images):
-        found = features.get(block)
-        yield from ((digest, found[digest]) for digest in block.digests)
+        vectors = features.get(block)
+        yield from ((digest, vectors[digest]) for digest in block.digests)
 
 
 def apply_head(

@@ -1,4 +1,4 @@
-"""Which layers of a backbone are trained when nobody names them: its last block."""
+"""Default layers of `trainable=last_layers`: the last block of a backbone."""
 
 from __future__ import annotations
 
@@ -7,33 +7,31 @@ from typing import Any
 
 MIN_KERNELS = 4
 MAX_SHARE = 1 / 3
-# What the original experiments trained, without the one they named twice. What they trained of
-# VGG16 is what the rule gives.
+# The layers that the original experiments trained, without the one they listed twice. For VGG16
+# the rule yields the layers of the original.
 ORIGINAL = {"ResNet50": ["conv5_block3_3_conv", "conv5_block3_1_conv", "conv5_block2_3_conv"]}
 
 
 def last_layers(network: Any, keras_name: str) -> list[str]:  # noqa: ANN401 - keras.Model
-    """Name the layers that `trainable=last_layers` stands for.
+    """Return the names of the layers that `trainable=last_layers` trains by default.
 
-    The smallest tail of the network that begins where a single tensor carries everything, as
-    between two residual blocks, and that has at least four convolution or dense kernels. A
-    separable convolution has two; the kernels of a squeeze-and-excite gate are not counted. Where
-    such a tail has more than a third of all kernels, it may begin where two tensors do: a cell of
-    NASNet sees the two cells before it. ResNet50 has the layers of the original experiments
-    instead.
+    They are those of the smallest tail of the network that has a single input tensor, as between
+    two residual blocks, and at least four convolution or dense kernels. A separable convolution
+    has two kernels; those of a squeeze-and-excite gate are not counted. If the tail has more than
+    a third of all kernels, it may have two input tensors: a cell of NASNet takes the outputs of
+    the two previous cells. ResNet50 has the layers of the original experiments instead.
 
     Parameters
     ----------
     network : keras.Model
-        A bare backbone; see `Backbone.bare`. Its layers are not yet used in another model.
+        A bare backbone; see `Backbone.bare`. Its layers must not be part of another model yet.
     keras_name : str
-        What the backbone is called in keras.applications.
+        Name of the backbone in keras.applications.
 
     Returns
     -------
     list of str
-        From the last one to the first: the layers of the tail with something to train, without
-        batch normalization.
+        The layers of the tail that have weights, from last to first, without batch normalization.
     """
     import keras
 
@@ -42,75 +40,79 @@ def last_layers(network: Any, keras_name: str) -> list[str]:  # noqa: ANN401 - k
     operations, inputs = _topological_order(network)
     kernels = _count_kernels(operations, inputs)
     starts = [
-        next((at for at in _cut_points(inputs, width) if sum(kernels[at:]) >= MIN_KERNELS), 0)
-        for width in (1, 2)
+        next((start for start in _cut_points(inputs, n) if sum(kernels[start:]) >= MIN_KERNELS), 0)
+        for n in (1, 2)
     ]
-    few_enough = [at for at in starts if sum(kernels[at:]) <= MAX_SHARE * sum(kernels)]
+    small_enough = [
+        start for start in starts if sum(kernels[start:]) <= MAX_SHARE * sum(kernels)
+    ]
     return [
         operation.name
-        for operation in reversed(operations[(few_enough or starts)[0] :])
+        for operation in reversed(operations[(small_enough or starts)[0] :])
         if getattr(operation, "weights", [])
         and not isinstance(operation, keras.layers.BatchNormalization)
     ]
 
 
 def _topological_order(network: Any) -> tuple[list[Any], list[list[int]]]:  # noqa: ANN401 - keras.Model
-    """Operations, each after what it needs, and the places of what each of them needs.
+    """Return the operations in topological order, and the positions of the inputs of each.
 
-    Depth first, so that cells that see the two before them are not mixed; Keras' own order has
-    all operations of one depth together.
+    The order is depth first, which separates NASNet's cells; Keras orders operations by depth,
+    which interleaves them.
     """
     import keras
 
-    made_by = {
+    producers = {
         id(tensor): operation
         for operation in network.operations
         for tensor in keras.tree.flatten(operation.output)
     }
-    needs = {
+    inputs = {
         operation: []
         if isinstance(operation, keras.layers.InputLayer)
-        else [made_by[id(tensor)] for tensor in keras.tree.flatten(operation.input)]
+        else [producers[id(tensor)] for tensor in keras.tree.flatten(operation.input)]
         for operation in network.operations
     }
-    place: dict[Any, int] = {}
-    waiting = [made_by[id(network.output)]]
-    while waiting:
-        missing = next((need for need in needs[waiting[-1]] if need not in place), None)
+    positions: dict[Any, int] = {}
+    stack = [producers[id(network.output)]]
+    while stack:
+        missing = next((each for each in inputs[stack[-1]] if each not in positions), None)
         if missing is None:
-            place[waiting.pop()] = len(place)
+            positions[stack.pop()] = len(positions)
         else:
-            waiting.append(missing)
-    return list(place), [[place[need] for need in needs[operation]] for operation in place]
+            stack.append(missing)
+    return list(positions), [
+        [positions[each] for each in inputs[operation]] for operation in positions
+    ]
 
 
-def _cut_points(inputs: list[list[int]], width: int) -> Iterator[int]:
-    """Where a tail can begin, from the end on: at most `width` tensors go into it.
+def _cut_points(inputs: list[list[int]], max_tensors: int) -> Iterator[int]:
+    """Yield the positions, from the last, where a tail with at most `max_tensors` inputs begins.
 
-    What every path goes through has all else before or after it, whatever the order, so that no
-    place where one tensor carries everything is missed.
+    In any topological order, an operation on every path separates the others into those before
+    and those after it, so no cut through a single tensor is missed.
     """
     last_use = list(range(len(inputs)))
-    for at, needs in enumerate(inputs):
-        for need in needs:
-            last_use[need] = at
+    for position, sources in enumerate(inputs):
+        for source in sources:
+            last_use[source] = position
     for start in range(len(inputs) - 1, 0, -1):
-        if sum(used >= start for used in last_use[:start]) <= width:
+        if sum(used >= start for used in last_use[:start]) <= max_tensors:
             yield start
 
 
 def _count_kernels(operations: list[Any], inputs: list[list[int]]) -> list[int]:
-    """How many convolution and dense kernels each operation has, other than those of gates.
+    """Count the convolution and dense kernels of each operation, except those of gates.
 
-    A gate computes from averages over all positions how much of each channel goes on.
+    A squeeze-and-excite gate scales channels by factors computed from global averages.
     """
     import keras
 
-    averages: list[bool] = []
+    is_pooled: list[bool] = []  # computed from global averages only
     kernels = []
-    for operation, needs in zip(operations, inputs, strict=True):
-        of_averages = bool(needs) and all(averages[need] for need in needs)
-        averages.append(of_averages or isinstance(operation, keras.layers.GlobalAveragePooling2D))
-        arrays = [] if of_averages else getattr(operation, "weights", [])
-        kernels.append(sum(len(array.shape) > 1 for array in arrays))
+    for operation, sources in zip(operations, inputs, strict=True):
+        in_gate = bool(sources) and all(is_pooled[source] for source in sources)
+        is_pooled.append(in_gate or isinstance(operation, keras.layers.GlobalAveragePooling2D))
+        weights = [] if in_gate else getattr(operation, "weights", [])
+        kernels.append(sum(len(weight.shape) > 1 for weight in weights))
     return kernels

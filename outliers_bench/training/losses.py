@@ -1,9 +1,9 @@
-"""What a training makes small, the layer that ArcFace needs, and what is counted beside it."""
+"""Training losses, the cosine layer for ArcFace, and metrics."""
 
 from __future__ import annotations
 
 import math
-from functools import cache as memoised
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,23 +14,23 @@ from outliers_bench.types import FloatArray
 if TYPE_CHECKING:
     from outliers_bench.training.options import TrainingOptions
 
-_MIN_NORM = 1e-12  # what Keras' UnitNormalization divides by at least
+_MIN_NORM = 1e-12  # as in Keras' UnitNormalization
 
 
 def build_loss(options: TrainingOptions) -> Any:  # noqa: ANN401 - keras.Loss
-    """The loss that is asked for.
+    """Return the loss selected by `model.loss`.
 
     Parameters
     ----------
     options : TrainingOptions
-        `loss`, `label_smoothing`, and for ArcFace `margin` and `scale`.
+        Uses `loss`, `label_smoothing`, and for ArcFace `margin` and `scale`.
 
     Returns
     -------
     keras.Loss
-        Of one-hot targets and outputs, both of shape (batch, classes), the mean over the batch in
-        float32. Outputs are logits under `cross_entropy`, and cosines under `arcface`; see
-        `Cosines`.
+        Takes one-hot targets and outputs, both of shape (batch, classes), and returns the mean
+        over the batch in float32. Outputs are logits with `cross_entropy` and cosines with
+        `arcface`; see `Cosines`.
     """
     from outliers_bench.training.options import Loss
 
@@ -45,24 +45,24 @@ def build_loss(options: TrainingOptions) -> Any:  # noqa: ANN401 - keras.Loss
 
 
 def add_angular_margin(targets: Any, cosines: Any, margin: float) -> Any:  # noqa: ANN401 - tensors
-    """Cosines of which each target's is made smaller by an angular margin.
+    """Add an angular margin to the angle of the target class.
 
-    Of the target class cos(t) becomes cos(t + margin), the others stay. Where t + margin is
-    beyond pi, which would make it larger again, it becomes cos(t) - margin * sin(margin).
+    The target's cos(t) becomes cos(t + margin); the other cosines are unchanged. If t + margin
+    exceeds pi, where the cosine increases again, it becomes cos(t) - margin * sin(margin).
 
     Parameters
     ----------
     targets : tensor of float32, shape (batch, classes)
-        One-hot.
+        One-hot labels.
     cosines : tensor of float32, shape (batch, classes)
-        From -1 to 1; rounding may leave them a little beyond.
+        From -1 to 1; may exceed the range slightly by rounding.
     margin : float
         Radians, from 0 to pi / 2.
 
     Returns
     -------
     tensor of float32, shape (batch, classes)
-        With gradients that are finite at -1 and 1 too.
+        The gradients are finite, also at -1 and 1.
 
     References
     ----------
@@ -73,73 +73,77 @@ def add_angular_margin(targets: Any, cosines: Any, margin: float) -> Any:  # noq
     from keras import ops
 
     squared = (1 - cosines) * (1 + cosines)
-    # The root's slope is infinite at 0, and what `where` leaves out would still spoil gradients.
-    between = squared > 0
-    sines = ops.where(between, ops.sqrt(ops.where(between, squared, 1.0)), 0.0)
-    turned = cosines * math.cos(margin) - sines * math.sin(margin)
-    beyond = cosines - margin * math.sin(margin)
-    harder = ops.where(cosines > -math.cos(margin), turned, beyond)
-    return ops.where(targets > 0.5, harder, cosines)
+    # The gradient of sqrt is infinite at 0 and becomes NaN even in the branch `where` discards.
+    positive = squared > 0
+    sines = ops.where(positive, ops.sqrt(ops.where(positive, squared, 1.0)), 0.0)
+    rotated = cosines * math.cos(margin) - sines * math.sin(margin)
+    beyond_pi = cosines - margin * math.sin(margin)
+    penalized = ops.where(cosines > -math.cos(margin), rotated, beyond_pi)
+    return ops.where(targets > 0.5, penalized, cosines)
 
 
-def Cosines(  # noqa: N802 - stands where Keras' layers stand
+def Cosines(  # noqa: N802 - used like a Keras layer class
     classes: int,
     *,
     initializer: Any = "glorot_uniform",  # noqa: ANN401 - str or keras.Initializer
     name: str = "cosines",
 ) -> Any:  # noqa: ANN401 - keras.Layer
-    """The last layer under ArcFace: the cosine of its input with a direction for each class.
+    """Return the last layer for ArcFace: cosine of its input with one direction per class.
 
     Parameters
     ----------
     classes : int
+        Number of classes.
     initializer : str or keras.Initializer
-        Of the directions.
+        Initializer of the directions.
     name : str
+        Name of the layer.
 
     Returns
     -------
     keras.Layer
-        Any float, shape (batch, d), to float32, shape (batch, classes), whatever precision the
-        network computes in. Its one weight `kernel`, shape (d, classes), has the directions as
-        columns of any length. All-zero rows have the cosine 0, and a gradient of 0.
+        Maps any float type, shape (batch, d), to float32, shape (batch, classes), regardless of
+        the network's precision. Its only weight `kernel`, shape (d, classes), has the directions
+        as columns of any norm. All-zero rows have cosine 0 and gradient 0.
     """
     return _cosines_class()(classes, initializer, name)
 
 
 def to_dense_kernel(layer: Any, scale: float) -> FloatArray:  # noqa: ANN401 - keras.Layer
-    """What makes plain Keras layers do what a trained `Cosines` layer does, times the scale.
+    """Return the Dense kernel that replaces a trained `Cosines` layer, multiplied by the scale.
 
-    UnitNormalization and then Dense without bias, with this kernel: a network that ends so is
-    loaded without anything of ours, and its softmax gives the class probabilities.
+    UnitNormalization followed by Dense without bias, with this kernel, computes scaled cosines. A
+    network of these built-in layers loads in Keras without this package, and its softmax gives
+    the class probabilities.
 
     Parameters
     ----------
     layer : keras.Layer
         From `Cosines`.
     scale : float
+        Factor of the cosines.
 
     Returns
     -------
     array of float32, shape (d, classes)
     """
     kernel = np.asarray(layer.kernel, dtype=np.float64)
-    lengths = np.maximum(np.linalg.norm(kernel, axis=0), _MIN_NORM)
-    return np.asarray(scale * kernel / lengths, dtype=np.float32)
+    norms = np.maximum(np.linalg.norm(kernel, axis=0), _MIN_NORM)
+    return np.asarray(scale * kernel / norms, dtype=np.float32)
 
 
 def build_metrics(classes: int) -> list[Any]:
-    """What is counted beside the loss: `accuracy` and `top_5_accuracy`.
+    """Return the training metrics `accuracy` and `top_5_accuracy`.
 
     Parameters
     ----------
     classes : int
-        With fewer than 5, the second looks at so many, and is 1.
+        Number of classes; with fewer than 5, top-k accuracy uses k=classes and is always 1.
 
     Returns
     -------
     list of keras.Metric
-        Of one-hot targets and logits, cosines or probabilities.
+        Take one-hot targets and logits, cosines or probabilities.
     """
     import_tensorflow()
     from keras import metrics
@@ -150,8 +154,8 @@ def build_metrics(classes: int) -> list[Any]:
     ]
 
 
-# Keras' base classes are there only once it is imported, so the classes are made on first use.
-@memoised
+# Subclasses of Keras classes are defined on first use, so that Keras is imported lazily.
+@cache
 def _arcface_class() -> Any:  # noqa: ANN401 - a type of keras.Loss
     import keras
 
@@ -171,14 +175,14 @@ def _arcface_class() -> Any:  # noqa: ANN401 - a type of keras.Loss
     return ArcFace
 
 
-@memoised
+@cache
 def _cosines_class() -> Any:  # noqa: ANN401 - a type of keras.Layer
     import_tensorflow()
     import keras
     from keras import ops
 
     def unit(vectors: Any, axis: int) -> Any:  # noqa: ANN401 - tensors
-        # Keras' own ops.normalize has a gradient of NaN where all is zero.
+        # Keras' ops.normalize has a NaN gradient for all-zero vectors.
         squared = ops.sum(ops.square(vectors), axis=axis, keepdims=True)
         return vectors * ops.rsqrt(ops.maximum(squared, _MIN_NORM**2))
 

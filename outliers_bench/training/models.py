@@ -13,7 +13,12 @@ from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import joined, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.base import Layer, TrainedModel
-from outliers_bench.training.networks import CNN_CHANNELS, SMALLEST_SIDE, Trainable, cnn_vector_length
+from outliers_bench.training.networks import (
+    CNN_CHANNELS,
+    SMALLEST_SIDE,
+    Trainable,
+    cnn_vector_length,
+)
 
 
 @dataclass
@@ -25,22 +30,21 @@ class CnnScratch(TrainedModel):
 
     @property
     def min_image_size(self) -> int:
-        """Side in pixels that leaves one position after three poolings."""
+        """Minimum side in pixels, which leaves one position after three poolings."""
         return SMALLEST_SIDE
 
     def check(self) -> None:
         """See `TrainedModel.check`."""
         super().check()
         if self.weights != "random" and not self.ready:
-            there = "" if resolve_uri(self.weights).exists() else "there is no such file; "
+            missing = "" if resolve_uri(self.weights).exists() else "no such file; "
             raise BenchError(
-                f"model.weights={self.weights}: {there}{self.name} begins with random weights, "
-                "and only a network that was trained here can take its place: "
-                "runs:/<run id>/model, or its file"
+                f"model.weights={self.weights}: {missing}{self.name} starts from random weights; "
+                "to reuse a network trained by this package, give runs:/<run id>/model or its file"
             )
 
     def architecture_options(self) -> dict[str, Any]:
-        """See `TrainedModel.shape`."""
+        """See `TrainedModel.architecture_options`."""
         return {"model": "cnn_scratch", **super().architecture_options()}
 
     def width(self, layer: Layer) -> int | None:
@@ -50,24 +54,24 @@ class CnnScratch(TrainedModel):
 
 @dataclass
 class Transfer(TrainedModel):
-    """A backbone with weights of its own and a new head.
+    """A pretrained backbone with a new head.
 
     Parameters
     ----------
     backbone : str
-        Name of the `model=` option of the backbone.
+        The `model=` choice of the backbone.
     image_size : int
-        0 takes the backbone's own.
+        Side in pixels of the input; 0 for the backbone's default.
     pooling : Pooling
-        What the head sees of the last feature map; `flatten`: all of it.
+        Pooling of the last feature map before the head; `flatten` keeps all positions.
     gem_p : float
-        Exponent of `gem`.
+        Exponent of `gem` pooling.
     hidden : int or None
-        Units of a layer between backbone and classes, with ReLU; None: no such layer.
+        Units of a hidden layer with ReLU before the classes; None for no hidden layer.
     trainable : Trainable
-        Which part of the backbone learns with the head.
+        The part of the backbone that is trained along with the head.
     trainable_layers : list of str or None
-        Names of the layers that learn under `last_layers`; None takes its last block.
+        Names of the layers to train with `last_layers`; None for the last block.
     """
 
     name: str = "transfer"
@@ -86,9 +90,9 @@ class Transfer(TrainedModel):
 
     @property
     def base(self) -> Backbone:
-        """The backbone as what its name stands for."""
+        """The backbone, with the options of this model."""
         if self._base is None:
-            raise ValueError("the backbone has not been composed")
+            raise ValueError("the backbone is not resolved yet")
         return replace(
             self._base,
             image_size=self.image_size,
@@ -106,35 +110,35 @@ class Transfer(TrainedModel):
 
     @property
     def min_image_size(self) -> int:
-        """The backbone's."""
+        """Minimum side in pixels of the backbone's input."""
         return self.base.min_image_size
 
     @property
     def frozen_backbone(self) -> Backbone | None:
-        """The backbone, where neither training nor augmentation changes what it gives."""
+        """The backbone, if neither training nor augmentation changes its output."""
         unchanged = self.trainable is Trainable.head_only and not self.augment.active
         return self.base if unchanged else None
 
     @property
     def variant(self) -> str:
-        """See `TrainedModel.variant`; weights of the backbone that are not ImageNet's are told."""
-        told = "" if self.ready or self.weights == "imagenet" else weights_label(self.weights)
-        return joined(super().variant, told)
+        """See `TrainedModel.variant`; names the backbone's weights if they are not ImageNet's."""
+        weights = "" if self.ready or self.weights == "imagenet" else weights_label(self.weights)
+        return joined(super().variant, weights)
 
     def check(self) -> None:
         """See `TrainedModel.check`."""
         super().check()
         replace(self.base, pooling=Pooling.avg).check()
         if self.hidden is not None and self.hidden < 1:
-            raise BenchError(f"model.hidden={self.hidden}: a whole number of units, or null")
+            raise BenchError(f"model.hidden={self.hidden}: expected a positive integer or null")
         if self.trainable_layers is not None and self.trainable is not Trainable.last_layers:
             raise BenchError(
-                f"model.trainable_layers={self.trainable_layers} is for "
+                f"model.trainable_layers={self.trainable_layers} requires "
                 f"model.trainable=last_layers, not {self.trainable.value}"
             )
 
     def architecture_options(self) -> dict[str, Any]:
-        """See `TrainedModel.shape`."""
+        """See `TrainedModel.architecture_options`."""
         pooling = {"model.pooling": self.pooling.value}
         if self.pooling is Pooling.gem:
             pooling["model.gem_p"] = f"{self.gem_p:g}"
@@ -153,12 +157,12 @@ class Transfer(TrainedModel):
         return None if flat else self.base.dim
 
     def space(self) -> Space:
-        """The backbone's weights, beside what `TrainedModel.space` says."""
+        """Return the identity of the weights: the trained network's, or the backbone's."""
         return super().space() if self.ready else {"weights": self.base.weights_identity()}
 
     def recipe(self) -> dict[str, Any]:
-        """See `TrainedModel.recipe`; a file of weights by its digest and not its name."""
-        said = {**super().recipe(), "weights": self.base.weights_identity()}
+        """See `TrainedModel.recipe`; a weights file is identified by its digest, not its name."""
+        recipe = {**super().recipe(), "weights": self.base.weights_identity()}
         if self.pooling is not Pooling.gem:
-            del said["gem_p"]
-        return said
+            del recipe["gem_p"]
+        return recipe

@@ -10,7 +10,7 @@ from typing import Any
 
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone
-from outliers_bench.models.pooling import with_pooling
+from outliers_bench.models.pooling import replace_pooling
 from outliers_bench.training.last_layers import last_layers
 
 # The side at which each of the three blocks of `build_cnn_body` has something left to halve:
@@ -107,7 +107,7 @@ def build_backbone_body(
     """
     import keras
 
-    vector = with_pooling(network, backbone.pooling, p=backbone.gem_p).output
+    vector = replace_pooling(network, backbone.pooling, p=backbone.gem_p).output
     nested = keras.Model(network.input, [vector, network.output], name=name or network.name)
     vector, pooled = nested(backbone.preprocess(pixels))
     return Body(vector, pooled)

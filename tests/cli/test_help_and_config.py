@@ -26,6 +26,7 @@ NEEDED = {
     "prepared": ["data.root=x"],
     "manifest": ["data.path=x.csv"],
     "random_projection": ["reduce.n=8"],
+    "pca": ["reduce.n=8"],
 }
 
 

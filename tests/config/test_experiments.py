@@ -285,7 +285,7 @@ def test_weights_that_cannot_be_had_are_told_from_other_failures(monkeypatch):
     keras = SimpleNamespace(applications=SimpleNamespace(VGG16=unreachable))
     monkeypatch.setitem(sys.modules, "keras", keras)
     with pytest.raises(WeightsUnavailableError) as caught:
-        applications.application("VGG16", 224, pretrained=True)
+        applications.build_application("VGG16", 224, pretrained=True)
     line = failure_line(caught.value)
     assert line.startswith("WeightsUnavailableError: model.weights=imagenet: vgg16.h5 is missing")
     assert "weights_dir=<folder>" in line

@@ -43,12 +43,12 @@ def test_a_value_may_have_blanks_in_quotes():
     [
         ("sift verfy=none", r"model\.verfy: no such option; did you mean verify"),
         ("pixels image_size=x", r"image_size=x.*Integer"),
-        ("sift verify", r"verify is no option"),
-        (["sift"], "names no model"),
-        (" ", "names no model"),
-        ("3", "3 is no name of a model"),
-        ("null", "null is no name of a model"),
-        ("../model/pixels", "is no name of a model"),
+        ("sift verify", r"verify is not an option"),
+        (["sift"], "not a model"),
+        (" ", "not a model"),
+        ("3", "3 is not a model"),
+        ("null", "null is not a model"),
+        ("../model/pixels", "is not a model"),
         ("sift 'verify", "No closing quotation"),
     ],
 )

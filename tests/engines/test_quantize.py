@@ -19,7 +19,7 @@ from outliers_bench.methods import precision_cost as precision_costs
 from outliers_bench.models import precision
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
-from outliers_bench.models.precision import key, make_ready
+from outliers_bench.models.precision import make_ready, precision_space
 from outliers_bench.runtime.meter import Meter
 from tests.engines.openvino_toys import Toy, store_toy
 from tests.toys import image_set, noise_images
@@ -52,16 +52,16 @@ def test_quantized_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
     monkeypatch.setattr(quantize, "version", lambda _: "0")
     make_ready(toy, Engine(), tmp_path, sample)
     assert sampled_times == []
-    before = key(toy, INT8, tmp_path)
+    before = precision_space(toy, INT8, tmp_path)
     make_ready(toy, INT8, tmp_path, sample)
-    after = key(toy, INT8, tmp_path)
+    after = precision_space(toy, INT8, tmp_path)
     assert before["quantized"] == "none" != after["quantized"]
     assert after["precision"] == "int8"
     make_ready(toy, INT8, tmp_path, sample)
     assert sampled_times == [1]
-    assert key(toy, INT8, tmp_path) == after
+    assert precision_space(toy, INT8, tmp_path) == after
     quantize.quantized_path(toy, tmp_path).with_name("conversion.json").write_text("{")
-    assert key(toy, INT8, tmp_path) == after  # from the model itself
+    assert precision_space(toy, INT8, tmp_path) == after  # from the model itself
 
 
 def test_a_fresh_conversion_is_checked_on_a_few_of_the_photos_for_calibration(
@@ -174,7 +174,7 @@ def test_a_network_that_is_really_quantized_agrees_with_float32(tmp_path, shared
     assert cosines.mean() > unlike.mean() + 0.1
     made = read_record(quantize.quantized_path(network, tmp_path))
     assert made["calibrated_on"] == 24
-    assert key(network, INT8, tmp_path)["quantized"] == made["quantized"] != "none"
+    assert precision_space(network, INT8, tmp_path)["quantized"] == made["quantized"] != "none"
 
 
 def test_a_kept_model_needs_neither_tensorflow_nor_keras(tmp_path):

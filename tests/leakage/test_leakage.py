@@ -439,9 +439,7 @@ def test_planted_copies_of_real_photos_are_found(seed, shared, tmp_path):
     assert how == "without"
     assert float(beside) < float(as_given)
 
-    done = bench(
-        "data=planted", cwd=tmp_path, module="outliers_bench.leaderboard", COLUMNS="200"
-    )
+    done = bench("data=planted", cwd=tmp_path, module="outliers_bench.leaderboard", COLUMNS="200")
     assert done.code == 0, done.err
     assert "without leaks" in done.out
     for text in (done.out, (tmp_path / "leaderboard.md").read_text()):

@@ -13,7 +13,7 @@ from omegaconf.errors import ValidationError
 from outliers_bench.errors import BenchError
 from outliers_bench.models.applications import MODULES, preprocess
 from outliers_bench.models.backbone import Backbone
-from outliers_bench.models.pooling import Pooling, with_pooling
+from outliers_bench.models.pooling import Pooling, replace_pooling
 
 SIZE = 64
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
@@ -150,7 +150,7 @@ def test_poolings_agree_with_their_definitions() -> None:
     assert last.std() > 0.01
 
     def pooled(pooling: Pooling, p: float = 3.0) -> np.ndarray:
-        return np.asarray(with_pooling(network, pooling, p=p)(PIXELS / 255)) / 2
+        return np.asarray(replace_pooling(network, pooling, p=p)(PIXELS / 255)) / 2
 
     np.testing.assert_allclose(pooled(Pooling.avg), last.mean((1, 2)), rtol=1e-4)
     np.testing.assert_allclose(pooled(Pooling.max), last.max((1, 2)), rtol=1e-4)

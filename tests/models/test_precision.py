@@ -10,7 +10,7 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.pixels import Pixels
-from outliers_bench.models.precision import key, network_of
+from outliers_bench.models.precision import get_network, precision_space
 from outliers_bench.retrieval.indexes.exact import Exact
 from tests.toys import toy_split
 
@@ -22,10 +22,10 @@ OPENVINO = EngineKind.openvino
 
 def test_every_precision_has_its_keys_and_identities(tmp_path):
     for engine in (Engine(), Engine(precision=Precision.f32), Engine(EngineKind.keras)):
-        assert key(BACKBONE, engine, tmp_path) == {"precision": "f32"}
-    assert key(Pixels("pixels", 8), INT8, tmp_path) == {"precision": "f32"}
+        assert precision_space(BACKBONE, engine, tmp_path) == {"precision": "f32"}
+    assert precision_space(Pixels("pixels", 8), INT8, tmp_path) == {"precision": "f32"}
     keras = replace(BF16, kind=EngineKind.keras)
-    assert key(BACKBONE, keras, tmp_path) == {"precision": "bf16", "engine": "keras"}
+    assert precision_space(BACKBONE, keras, tmp_path) == {"precision": "bf16", "engine": "keras"}
 
     split = toy_split([0, 1], [0, 1])
     of_network = Config(DataSource("toy"), BACKBONE, index=Exact("exact"), cache=Cache("x"))
@@ -60,5 +60,5 @@ def test_a_view_has_its_models_network(tmp_path):
     class View:
         extractor = BACKBONE
 
-    assert network_of(View()) is BACKBONE
-    assert network_of(Pixels("pixels", 8)) is None
+    assert get_network(View()) is BACKBONE
+    assert get_network(Pixels("pixels", 8)) is None

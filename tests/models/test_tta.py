@@ -81,11 +81,11 @@ def unit(vector):
 
 def test_flipping_twice_changes_nothing():
     image = noise_images(1, size=8).arrays["image-0"]
-    mirrored = View(8, flip=True).cut(image)
+    mirrored = View(8, flip=True).crop_image(image)
     assert np.array_equal(mirrored[:, 0], image[:, -1])
     assert np.array_equal(mirrored[0], image[0, ::-1])
-    assert np.array_equal(View(8, flip=True).cut(mirrored), image)
-    assert np.array_equal(View(8).cut(image), image)
+    assert np.array_equal(View(8, flip=True).crop_image(mirrored), image)
+    assert np.array_equal(View(8).crop_image(image), image)
 
 
 def test_where_crops_are_cut():
@@ -93,7 +93,7 @@ def test_where_crops_are_cut():
     rows, columns = np.mgrid[:256, :256]
     squeezed[..., 0], squeezed[..., 1] = rows, columns
     upper_left = {
-        view.crop: tuple(int(c) for c in view.cut(squeezed)[0, 0, :2])
+        view.crop: tuple(int(c) for c in view.crop_image(squeezed)[0, 0, :2])
         for view in Tta(crops=Crops.five).of(224)
     }
     assert upper_left == {
@@ -104,10 +104,10 @@ def test_where_crops_are_cut():
         Crop.center: (16, 16),
     }
     (center,) = Tta(crops=Crops.center).of(224)
-    assert center.squeezed == 256
-    assert center.cut(squeezed).shape == (224, 224, 3)
-    assert np.array_equal(center.cut(squeezed)[-1, -1, :2], (16 + 223, 16 + 223))
-    mirrored = replace(center, flip=True).cut(squeezed)
+    assert center.resized_size == 256
+    assert center.crop_image(squeezed).shape == (224, 224, 3)
+    assert np.array_equal(center.crop_image(squeezed)[-1, -1, :2], (16 + 223, 16 + 223))
+    mirrored = replace(center, flip=True).crop_image(squeezed)
     assert np.array_equal(mirrored[0, 0, :2], (16, 16 + 223)), "what was cut is mirrored"
 
 

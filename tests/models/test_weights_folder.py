@@ -6,7 +6,7 @@ import pytest
 
 from outliers_bench.config.identity import identity
 from outliers_bench.config.paths import resource_dir
-from outliers_bench.config.resolve import complete
+from outliers_bench.config.resolve import resolve_names
 from outliers_bench.config.schema import Config, register
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
@@ -155,7 +155,7 @@ def completed(model, **options):
     register()
     config = Config(model=model, **options)
     shared = {name: getattr(config, name) for name in SHARED}
-    complete(model, shared=shared, weights_dir=config.weights_dir, conf=resource_dir("conf"))
+    resolve_names(model, shared=shared, weights_dir=config.weights_dir, conf=resource_dir("conf"))
     return config
 
 

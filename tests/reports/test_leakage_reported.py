@@ -83,7 +83,9 @@ def test_every_number_stands_in_mlflow_under_a_legal_name():
         assert metrics[f"without_leaks/{name}"] == metrics[name] == value
     assert metrics["ci95/without_leaks/hit_at_1_low"] == 0.125
     assert metrics["ci95/without_leaks/hit_at_1_high"] == 0.75
-    assert {name: n for name, n in metrics.items() if name.startswith(("leaks_", "images_not"))} == {
+    assert {
+        name: n for name, n in metrics.items() if name.startswith(("leaks_", "images_not"))
+    } == {
         "leaks_exact": 0,
         "leaks_near": 1,
         "leaks_query_gallery": 1,

@@ -86,7 +86,7 @@ def test_the_gallery_in_its_own_order_is_there_for_those_who_ask():
     for index in (Exact(), FaissHnsw()):
         search = GallerySearch(gallery, index=index, order=order)
         assert np.array_equal(search.gallery[order], search.tie_ordered)
-        assert np.array_equal(search.items(np.array([7, 7, 3])), search.gallery[[7, 7, 3]])
+        assert np.array_equal(search.vectors_at(np.array([7, 7, 3])), search.gallery[[7, 7, 3]])
 
 
 def test_threads_are_no_more_than_the_cores_of_this_process(monkeypatch):

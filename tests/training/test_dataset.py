@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError, UnreadableImageError
-from outliers_bench.training.dataset import Examples, CachingReader, image_fetcher
+from outliers_bench.training.dataset import CachingReader, Examples, image_fetcher
 from tests.toys import noise_images
 from tests.training_toys import colored
 

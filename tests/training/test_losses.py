@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.engines.tensorflow import import_tensorflow
-from outliers_bench.training.losses import Cosines, to_dense_kernel, build_loss, build_metrics, add_angular_margin
+from outliers_bench.training.losses import (
+    Cosines,
+    add_angular_margin,
+    build_loss,
+    build_metrics,
+    to_dense_kernel,
+)
 from outliers_bench.training.options import Loss, TrainingOptions
 
 
@@ -95,7 +101,9 @@ def test_without_a_margin_arcface_is_cross_entropy_of_scaled_cosines(smoothing):
 
 def test_a_margin_by_hand():
     # cos 60 degrees with 30 more is cos 90 degrees; the class beside it stays.
-    got = np.asarray(add_angular_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6))
+    got = np.asarray(
+        add_angular_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6)
+    )
     assert got == pytest.approx(np.array([[0.0, 0.5]]), abs=1e-6)
 
 

@@ -57,8 +57,8 @@ WRONG_TRANSFER = {
 }
 COMPOSED = {
     "unknown backbone": (["model.backbone=mobilnet"], r"model\.backbone.*mobilnet.*mobilenet"),
-    "sift": (["model.backbone=sift"], r"model\.backbone=sift: that is no backbone"),
-    "itself": (["model.backbone=cnn_scratch"], r"model\.backbone=cnn_scratch: that is no backbone"),
+    "sift": (["model.backbone=sift"], r"model\.backbone=sift: not a backbone"),
+    "itself": (["model.backbone=cnn_scratch"], r"model\.backbone=cnn_scratch: not a backbone"),
     "missing": (["model.backbone=nothing"], r"model\.backbone"),
 }
 

@@ -14,10 +14,10 @@ from outliers_bench.training.networks import (
     SMALLEST_SIDE,
     Body,
     Trainable,
-    cnn_vector_length,
-    build_cnn_body,
-    set_trainable,
     build_backbone_body,
+    build_cnn_body,
+    cnn_vector_length,
+    set_trainable,
 )
 
 HEAD_ONLY, LAST_LAYERS, ALL = Trainable.head_only, Trainable.last_layers, Trainable.all

@@ -18,7 +18,7 @@ from outliers_bench.training.base import Layer
 from outliers_bench.training.embeddings import TrainedEmbeddings
 from outliers_bench.training.networks import Trainable
 from outliers_bench.training.options import Loss
-from outliers_bench.training.saved_network import read_metadata, is_trained
+from outliers_bench.training.saved_network import is_trained, read_metadata
 from outliers_bench.types import ImageSet
 from tests.toys import ArrayReader, digest
 from tests.training_toys import (

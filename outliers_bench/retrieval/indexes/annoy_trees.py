@@ -1,4 +1,4 @@
-"""Random trees, through the package annoy, which is compiled when it is installed."""
+"""Index of random projection trees: annoy, a package that is compiled on installation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
-from outliers_bench.retrieval.indexes.index import MAX_C_INT, Index, Metric, fill_missing, check_range
+from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
+from outliers_bench.retrieval.indexes.index import (
+    MAX_C_INT,
+    Index,
+    Metric,
+    check_range,
+    fill_missing,
+)
 from outliers_bench.runtime.invocation import install
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
 MAX_TREES = 100_000
-_THEIR_NAMES: dict[Metric, Literal["angular", "euclidean", "dot"]] = {
+_ANNOY_METRICS: dict[Metric, Literal["angular", "euclidean", "dot"]] = {
     Metric.cosine: "angular",
     Metric.euclidean: "euclidean",
     Metric.inner_product: "dot",
@@ -32,19 +38,19 @@ _THEIR_NAMES: dict[Metric, Literal["angular", "euclidean", "dot"]] = {
 
 @dataclass
 class Annoy(Index):
-    """`index=annoy`: approximate, through trees that part the vectors at random.
+    """`index=annoy`: approximate, by a forest of random trees.
 
-    Built on one thread, so that the trees are the same every time.
+    Built with one thread, so that the trees are reproducible.
 
     Parameters
     ----------
     n_trees : int
-        More find more, and take more memory.
+        Number of trees. More trees increase recall and memory.
     search_k : int or None
-        Vectors that a query is compared with at most; None takes the number of results times
+        Maximum number of vectors compared per query; None uses the number of results times
         `n_trees`.
     random_seed : int
-        Decides the trees.
+        Seed of the trees.
 
     References
     ----------
@@ -66,7 +72,7 @@ class Annoy(Index):
         return f"annoy {importlib.metadata.version('annoy')}"
 
     def check(self) -> None:
-        """Raise `BenchError` where annoy is not installed, and for numbers that cannot be."""
+        """Raise `BenchError` if annoy is not installed or an option is out of range."""
         if importlib.util.find_spec("annoy") is None:
             raise BenchError(
                 f"index=annoy needs the package annoy, which is not installed: {install('annoy')}"
@@ -84,8 +90,8 @@ class Annoy(Index):
             raise BenchError(f"index.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
 
     def build(self, gallery: FloatArray) -> AnnoySearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
-        trees = self._empty(gallery.shape[1])
+        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
+        trees = self._create_forest(gallery.shape[1])
         trees.set_seed(self.random_seed % 2**31)  # annoy takes a C int
         for position, vector in enumerate(gallery):
             trees.add_item(position, vector)
@@ -93,77 +99,78 @@ class Annoy(Index):
         return AnnoySearcher(trees, self)
 
     def load(self, path: Path) -> AnnoySearcher:
-        """Read what a searcher of this index has saved; see `Index.load`."""
+        """Read an index that a searcher has saved; see `Index.load`."""
         with open_for_reading(path, self.header) as file, TemporaryDirectory() as folder:
-            trees = self._empty(int(file.readline()))
-            nodes = Path(folder) / "nodes"  # annoy reads whole files only
+            trees = self._create_forest(int(file.readline()))
+            nodes = Path(folder) / "nodes"  # annoy cannot read from the middle of a file
             with nodes.open("wb") as copy:
                 shutil.copyfileobj(file, copy)
             trees.load(str(nodes))
             searcher = AnnoySearcher(trees, self)
-            searcher.nodes = _mapped(nodes)
+            searcher.nodes = _memory_map(nodes)
         return searcher
 
-    def _empty(self, d: int) -> Any:  # noqa: ANN401 - annoy may not be there
+    def _create_forest(self, d: int) -> Any:  # noqa: ANN401 - annoy may not be installed
         from annoy import AnnoyIndex
 
-        return AnnoyIndex(d, _THEIR_NAMES[self.metric])
+        return AnnoyIndex(d, _ANNOY_METRICS[self.metric])
 
 
 class AnnoySearcher:
-    """Trees that annoy has built.
+    """Searcher of a built annoy index.
 
     Parameters
     ----------
-    n_trees : annoy.AnnoyIndex
+    trees : annoy.AnnoyIndex
     index : Annoy
         The options.
     """
 
-    def __init__(self, trees: Any, index: Annoy) -> None:  # noqa: ANN401 - may not be there
+    def __init__(self, trees: Any, index: Annoy) -> None:  # noqa: ANN401 - may not be installed
         self._trees = trees
         self._index = index
 
     @cached_property
     def nodes(self) -> mmap.mmap:
-        """Annoy's nodes, the vectors among them, as they lie in its file.
+        """Annoy's nodes, including the vectors, in its file format.
 
-        Annoy goes on with the file in place of its memory; that has no name any more.
+        Annoy continues with the saved file instead of its memory. The file is deleted here, but
+        it stays mapped.
         """
         with TemporaryDirectory() as folder:
             path = Path(folder) / "nodes"
             self._trees.save(str(path))
-            return _mapped(path)
+            return _memory_map(path)
 
     @property
     def nbytes(self) -> int:
-        """Size in memory."""
+        """Size in memory, in bytes."""
         return len(self.nodes)
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
         """Find the nearest gallery vectors; see `Searcher.search`."""
         depth = min(depth, self._trees.get_n_items())
         positions = np.full((len(queries), depth), -1, dtype=np.int64)
-        values = np.zeros((len(queries), depth), dtype=np.float32)
+        annoy_values = np.zeros((len(queries), depth), dtype=np.float32)
         search_k = -1 if self._index.search_k is None else self._index.search_k
 
-        def one(row: int) -> None:
-            found = self._trees.get_nns_by_vector(queries[row], depth, search_k, True)
-            reached = len(found[0])
-            positions[row, :reached], values[row, :reached] = found
+        def search_row(row: int) -> None:
+            result = self._trees.get_nns_by_vector(queries[row], depth, search_k, True)
+            count = len(result[0])
+            positions[row, :count], annoy_values[row, :count] = result
 
-        with ThreadPoolExecutor(cores()) as pool:  # annoy lets go of the interpreter's lock
-            list(pool.map(one, range(len(queries))))
-        return fill_missing(positions, self._scores(values))
+        with ThreadPoolExecutor(cores()) as pool:  # annoy releases the GIL
+            list(pool.map(search_row, range(len(queries))))
+        return fill_missing(positions, self._to_scores(annoy_values))
 
     def save(self, path: Path) -> None:
-        """Write to one file, which `Annoy.load` reads."""
+        """Write to a single file that `Annoy.load` reads."""
         with open_for_writing(path, self._index.header) as file:
             file.write(f"{self._trees.f}\n".encode())
             file.write(memoryview(self.nodes))
 
-    def _scores(self, values: FloatArray) -> FloatArray:
-        """What annoy gives, as scores."""
+    def _to_scores(self, values: FloatArray) -> FloatArray:
+        """Convert distances or products of annoy to scores."""
         if self._index.metric is Metric.inner_product:
             return values
         squared = np.square(values)
@@ -172,7 +179,7 @@ class AnnoySearcher:
         return np.asarray(scores, dtype=np.float32)
 
 
-def _mapped(path: Path) -> mmap.mmap:
-    """A file that stays readable when its name is gone."""
+def _memory_map(path: Path) -> mmap.mmap:
+    """Map a file into memory; the map stays readable after the file is deleted."""
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

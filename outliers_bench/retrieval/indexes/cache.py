@@ -1,4 +1,4 @@
-"""Indexes that take long to build, kept: built once for the same vectors and options."""
+"""Cache of built indexes: the same vectors and options are built once."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _log = logging.getLogger(__name__)
 def build_or_load(
     index: Index, load: Callable[[], FloatArray], *, cache: Path | None, meter: Meter
 ) -> Searcher:
-    """Build an index, or read it where it was kept.
+    """Build an index, or read it from the cache.
 
     Parameters
     ----------
     index : Index
-        What to build, and whether it is kept.
+        Index to build, cached if `Index.is_cached`.
     load : callable
-        Gives the gallery, shape (n, d), float32, normalized where the metric is cosine. Putting it
-        in order is a part of building; for an exhaustive search it is all of it.
+        Returns the gallery, shape (n, d), float32, normalized if the metric is cosine. Its time
+        counts as build time; for exhaustive search there is no other.
     cache : Path or None
-        Directory of what is kept between runs; None keeps nothing.
+        Cache directory; None disables the cache.
     meter : Meter
-        Takes down the time as stage `index`, the time that building has taken, whenever that
-        was, and the size.
+        Records the time as stage `index`, the size, and the build time, which is the original one
+        if the index was read from the cache.
 
     Returns
     -------
@@ -44,12 +44,12 @@ def build_or_load(
     with meter.stage("index"):
         start = time.perf_counter()
         gallery = load()
-        seconds_before = time.perf_counter() - start
+        load_seconds = time.perf_counter() - start
     if index.is_cached and cache is not None:
-        kind = type(index).__name__.lower()  # and not its name, which may be anything
+        kind = type(index).__name__.lower()  # not `index.name`, which may be any string
         path = cache / "indexes" / f"{kind}-{digest_of(index.build_key, gallery)}"
-        seconds = _build_seconds(path)
-        # Not there, or damaged: built anew.
+        seconds = _read_build_seconds(path)
+        # A missing or damaged file is built anew.
         with suppress(OSError, ValueError):
             if seconds is not None:
                 with meter.stage("index"):
@@ -59,31 +59,31 @@ def build_or_load(
     with status(f"building {index.name}"), meter.stage("index"):
         start = time.perf_counter()
         searcher = index.build(gallery)
-        meter.index_build_seconds = seconds_before + time.perf_counter() - start
+        meter.index_build_seconds = load_seconds + time.perf_counter() - start
     meter.index_bytes = searcher.nbytes
     if path is not None:
-        _keep(searcher, path, meter.index_build_seconds)
+        _save(searcher, path, meter.index_build_seconds)
     return searcher
 
 
-def _keep(searcher: Searcher, path: Path, seconds: float) -> None:
+def _save(searcher: Searcher, path: Path, seconds: float) -> None:
     try:
-        # First, so that no index is there without them.
-        with written(_facts(path)) as aside:
+        # Written first, so that no index is without a build time.
+        with written(_metadata_path(path)) as aside:
             aside.write_text(json.dumps({"build_seconds": seconds}) + "\n")
         with written(path) as aside:
             searcher.save(aside)
     except OSError as error:
-        _log.warning("the index could not be kept in %s: %s", path.parent, error.strerror)
+        _log.warning("the index could not be cached in %s: %s", path.parent, error.strerror)
 
 
-def _build_seconds(path: Path) -> float | None:
-    """What building a kept index has taken; None if there is no telling."""
+def _read_build_seconds(path: Path) -> float | None:
+    """Read the build time of a cached index; None if it is not known."""
     try:
-        return float(json.loads(_facts(path).read_text())["build_seconds"])
+        return float(json.loads(_metadata_path(path).read_text())["build_seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _facts(path: Path) -> Path:
+def _metadata_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")

@@ -1,4 +1,4 @@
-"""Files of indexes: a digest in front says whether what follows is whole, and what it is of."""
+"""Index files with a checksum and a header, which guard against damaged or mismatched files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _CHUNK = 1 << 20
 
 
 class ChecksumWriter:
-    """Writes to a file and digests what goes by."""
+    """File writer that computes a digest of everything written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
 
     def write(self, data: bytes | memoryview) -> int:
-        """Append."""
+        """Append data and update the digest."""
         self._digest.update(data)
         return self._file.write(data)
 
-    def seal(self) -> bytes:
-        """The digest of all that was written."""
+    def digest(self) -> bytes:
+        """Return the digest of everything written."""
         return self._digest.digest()
 
 
@@ -52,15 +52,15 @@ def open_for_writing(path: Path, said: Mapping[str, str]) -> Iterator[ChecksumWr
 
 
 @contextmanager
-def open_for_reading(path: Path, said: Mapping[str, str]) -> Iterator[IO[bytes]]:
-    """A sealed file, to be read from where its content begins.
+def open_for_reading(path: Path, header: Mapping[str, str]) -> Iterator[IO[bytes]]:
+    """Open a file with a checksum, positioned at the beginning of its content.
 
-    Libraries trust what they read, and may crash over a file that is damaged. So they get none.
+    The checksum is verified first, since libraries may crash on a damaged file.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or is of something else.
+        If the file is damaged or has another header.
     """
     with path.open("rb") as file:
         head = file.read(len(_MAGIC) + _DIGEST_BYTES)
@@ -68,13 +68,13 @@ def open_for_reading(path: Path, said: Mapping[str, str]) -> Iterator[IO[bytes]]
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
         if head != _MAGIC + digest.digest():
-            raise ValueError(f"{path} is damaged, or no index")
+            raise ValueError(f"{path} is damaged or not an index")
         file.seek(len(head))
-        found = file.readline()
-        if found != _line(said):
-            raise ValueError(f"{path} is of {found.decode().strip()}, not of {dict(said)}")
+        line = file.readline()
+        if line != _header_line(header):
+            raise ValueError(f"{path} contains {line.decode().strip()}, not {dict(header)}")
         yield file
 
 
-def _line(said: Mapping[str, str]) -> bytes:
-    return json.dumps(said, sort_keys=True).encode() + b"\n"
+def _header_line(header: Mapping[str, str]) -> bytes:
+    return json.dumps(header, sort_keys=True).encode() + b"\n"

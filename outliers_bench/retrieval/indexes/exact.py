@@ -1,4 +1,4 @@
-"""Exhaustive search through faiss: exact, and at some hundred dimensions the fastest."""
+"""Exhaustive search by faiss: exact, and the fastest exact index in hundreds of dimensions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
+from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
 from outliers_bench.retrieval.indexes.faiss_index import FaissIndex, limit_threads
 from outliers_bench.retrieval.indexes.index import fill_missing
 from outliers_bench.types import FloatArray, IntArray
@@ -15,7 +15,7 @@ from outliers_bench.types import FloatArray, IntArray
 
 @dataclass
 class Exact(FaissIndex):
-    """`index=exact`: every query against every gallery vector.
+    """`index=exact`: compares every query with every gallery vector.
 
     References
     ----------
@@ -25,25 +25,25 @@ class Exact(FaissIndex):
     name: str = "exact"
 
     def build(self, gallery: FloatArray) -> ExactSearcher:
-        """Take gallery vectors, shape (n, d), float32, normalized where cosine, as they are."""
+        """Wrap gallery vectors, shape (n, d), float32, normalized for the cosine, uncopied."""
         return ExactSearcher(np.ascontiguousarray(gallery), self)
 
     def load(self, path: Path) -> ExactSearcher:
-        """Read the vectors that were saved; see `Index.load`."""
+        """Read saved vectors; see `Index.load`."""
         with open_for_reading(path, self.header) as file:
             gallery: FloatArray = np.load(file, allow_pickle=False)
         return ExactSearcher(gallery, self)
 
 
 class ExactSearcher:
-    """Gallery vectors that are compared one and all.
+    """Searcher that compares all gallery vectors.
 
     Parameters
     ----------
     gallery : array of float32, shape (n, d)
-        Not copied, as an index of faiss would: nothing may change it.
+        Must not be modified: it is not copied, unlike in a faiss index.
     options : Exact
-        The metric.
+        Options, including the metric.
     """
 
     def __init__(self, gallery: FloatArray, options: Exact) -> None:
@@ -52,7 +52,7 @@ class ExactSearcher:
 
     @property
     def nbytes(self) -> int:
-        """Size in memory."""
+        """Size in memory, in bytes."""
         return self._gallery.nbytes
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:

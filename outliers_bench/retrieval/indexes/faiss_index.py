@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
+from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher, fill_missing
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
@@ -39,7 +39,7 @@ class FaissIndex(Index):
         return int(faiss.METRIC_L2 if euclidean else faiss.METRIC_INNER_PRODUCT)
 
     def build(self, gallery: FloatArray) -> Searcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         return self._wrap(self._build_index(np.ascontiguousarray(gallery)))
 
     def load(self, path: Path) -> Searcher:
@@ -100,7 +100,7 @@ class FaissSearcher:
         return fill_missing(positions, -scores if distances else scores)
 
     def save(self, path: Path) -> None:
-        """Write to one file, which `FaissIndex.load` reads."""
+        """Write to a single file that `FaissIndex.load` reads."""
         with open_for_writing(path, self._said) as file:
             self._write(file.write)
 

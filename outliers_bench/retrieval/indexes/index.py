@@ -1,4 +1,4 @@
-"""What every index is: a config that can be built over gallery vectors and then searched."""
+"""Base of the indexes: options that build a searcher over gallery vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOWEST = np.finfo(np.float32).min
 
 
 class Metric(Enum):
-    """How two vectors are compared."""
+    """Similarity measure of two vectors."""
 
     cosine = "cosine"
     euclidean = "euclidean"
@@ -26,11 +26,11 @@ class Metric(Enum):
 
 
 class Searcher(Protocol):
-    """An index that has been built."""
+    """Built index."""
 
     @property
     def nbytes(self) -> int:
-        """Size in memory."""
+        """Size in memory, in bytes."""
         ...
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
@@ -39,33 +39,33 @@ class Searcher(Protocol):
         Parameters
         ----------
         queries : array of float32, shape (n_query, d)
-            L2-normalized already where the metric is cosine.
+            L2-normalized if the metric is cosine.
         depth : int
-            How many to return for each query; more than the gallery has are not returned.
+            Number of results per query, limited to the size of the gallery.
 
         Returns
         -------
         positions : array of int64, shape (n_query, min(depth, n))
-            Each once in a row. Where an approximate index finds too few, those that it has not
-            found follow in order of position.
+            Unique within a row. If an approximate index finds too few, the rest is filled with
+            other items in order of position.
         scores : array of float32, shape (n_query, min(depth, n))
             Larger is better: inner products, or negative squared Euclidean distances; finite.
         """
         ...
 
     def save(self, path: Path) -> None:
-        """Write to one file, which `Index.load` reads."""
+        """Write to a single file that `Index.load` reads."""
         ...
 
 
-MAX_C_INT = 2**31 - 1  # libraries take C ints
+MAX_C_INT = 2**31 - 1  # largest value that the libraries accept
 
 
-def check_range(least: int, most: int, **options: int | None) -> None:
-    """Raise `BenchError` for an option of an index that is out of range; None passes."""
+def check_range(minimum: int, maximum: int, **options: int | None) -> None:
+    """Raise `BenchError` for an index option that is out of range; None is accepted."""
     for name, value in options.items():
-        if value is not None and not least <= value <= most:
-            raise BenchError(f"index.{name}={value}: from {least} to {most:,}")
+        if value is not None and not minimum <= value <= maximum:
+            raise BenchError(f"index.{name}={value}: from {minimum} to {maximum:,}")
 
 
 @dataclass
@@ -75,83 +75,85 @@ class Index:
     Parameters
     ----------
     name : str
-        What the index is called in tables.
+        Name in tables.
     metric : Metric
-        Cosine is searched as Euclidean distance or inner product of L2-normalized vectors.
+        Similarity measure. The cosine is searched as Euclidean distance or inner product of
+        L2-normalized vectors.
     """
 
     name: str = "exact"
     metric: Metric = Metric.cosine
-    exact: ClassVar[bool] = True  # whether it finds all that exhaustive search finds
-    is_cached: ClassVar[bool] = False  # whether building takes so long that it is kept on disk
-    search_options: ClassVar[tuple[str, ...]] = ()  # options that building does not depend on
+    exact: ClassVar[bool] = True  # whether results equal those of exhaustive search
+    is_cached: ClassVar[bool] = False  # whether it is cached on disk, as it takes long to build
+    search_options: ClassVar[tuple[str, ...]] = ()  # options that do not affect building
 
     @property
     def label(self) -> str:
-        """Name, and the parameters that are not the usual ones."""
+        """Name and non-default options."""
         return joined(self.name, *unusual(self, type(self), ("name", "metric", "random_seed")))
 
     @property
     def library(self) -> str:
-        """Name and version of what builds it."""
+        """Name and version of the library that builds it."""
         raise NotImplementedError
 
     @property
     def header(self) -> dict[str, str]:
-        """What the file of a built index is of."""
+        """Header of the file of a built index."""
         return {"index": type(self).__name__, "metric": self.metric.value}
 
     @property
     def build_key(self) -> dict[str, object]:
-        """All that a built index depends on, but for the vectors."""
+        """Everything that a built index depends on, except the vectors."""
         options = {k: v for k, v in asdict(self).items() if k not in ("name", *self.search_options)}
         return {**options, **self.header, "library": self.library, "version": __version__}
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
 
     def build(self, gallery: FloatArray) -> Searcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         raise NotImplementedError
 
     def load(self, path: Path) -> Searcher:
-        """Read what a searcher of this index has saved.
+        """Read an index that a searcher has saved.
 
         Raises
         ------
         ValueError
-            If the file is damaged or holds something else.
+            If the file is damaged or contains another index.
         """
         raise NotImplementedError
 
 
 def fill_missing(positions: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Fill up what an approximate index has not found, in order of position.
+    """Fill missing results of an approximate index with other items, in order of position.
 
     Parameters
     ----------
     positions : array of int64, shape (n_query, depth)
-        Below zero where nothing was found; depth is at most the size of the gallery.
+        Negative if missing; depth is at most the size of the gallery.
     scores : array of float32, shape (n_query, depth)
-        Of the found ones, in any order.
+        Scores of the results, in any order.
 
     Returns
     -------
     positions : array of int64, shape (n_query, depth)
-        The found ones as they stood, then others.
+        The results in their order, then other items.
     scores : array of float32, shape (n_query, depth)
-        Those of the others are equal, and next below the lowest found; 0 where none was found.
+        Other items share the next float below the lowest score; 0 if there is no result.
     """
-    lacking = np.flatnonzero((positions < 0).any(axis=1))
-    if not len(lacking):
+    incomplete = np.flatnonzero((positions < 0).any(axis=1))
+    if not len(incomplete):
         return positions, scores
     positions, scores = positions.copy(), scores.copy()
-    for row in lacking:
-        hit = positions[row] >= 0
-        found, reached = positions[row][hit], scores[row][hit]
-        # Of the first `depth` positions at least so many are left as are lacking.
-        others = np.setdiff1d(np.arange(len(hit)), found)[: len(hit) - len(found)]
-        below = np.nextafter(reached.min(), _LOWEST) if len(found) else np.float32(0)
-        positions[row] = np.concatenate([found, others])
-        scores[row] = np.concatenate([reached, np.full(len(others), below, dtype=np.float32)])
+    for row in incomplete:
+        is_result = positions[row] >= 0
+        results, result_scores = positions[row][is_result], scores[row][is_result]
+        # The first `depth` positions always contain enough other items.
+        missing = len(is_result) - len(results)
+        others = np.setdiff1d(np.arange(len(is_result)), results)[:missing]
+        below = np.nextafter(result_scores.min(), _LOWEST) if len(results) else np.float32(0)
+        positions[row] = np.concatenate([results, others])
+        scores[row] = np.concatenate([result_scores, np.full(missing, below, dtype=np.float32)])
     return positions, scores

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.indexes.checksum import open_for_writing, open_for_reading
+from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
 from outliers_bench.retrieval.indexes.index import MAX_C_INT, Index, Metric, check_range
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
@@ -40,7 +40,7 @@ class Tree(Index):
         check_range(1, MAX_C_INT, leaf_size=self.leaf_size)
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         raise NotImplementedError
 
     def load(self, path: Path) -> TreeSearcher:
@@ -60,7 +60,7 @@ class KdTree(Tree):
     name: str = "kd_tree"
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         from scipy.spatial import KDTree
 
         tree = KDTree(_points(gallery, self.metric, 0), leafsize=self.leaf_size)
@@ -76,7 +76,7 @@ class BallTree(Tree):
     name: str = "ball_tree"
 
     def build(self, gallery: FloatArray) -> TreeSearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized where cosine."""
+        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         from sklearn.neighbors import NearestNeighbors
 
         tree = NearestNeighbors(algorithm="ball_tree", leaf_size=self.leaf_size, n_jobs=-1)

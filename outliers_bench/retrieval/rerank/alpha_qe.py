@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.retrieval.neighbors import similarity_weights
-from outliers_bench.retrieval.rerank.shortlist import CosineRerank, query_blocks, rescore_by_cosine, concatenate
+from outliers_bench.retrieval.rerank.shortlist import (
+    CosineRerank,
+    concatenate,
+    query_blocks,
+    rescore_by_cosine,
+)
 from outliers_bench.retrieval.ties import PAIR_VALUES
 from outliers_bench.types import FloatArray, IntArray, Ranking
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import NeighborGraph, build_or_load_graph, similarity_weights
+from outliers_bench.retrieval.neighbors import (
+    NeighborGraph,
+    build_or_load_graph,
+    similarity_weights,
+)
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
 from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, CosineRerank
@@ -74,7 +78,9 @@ class DatabaseAugmentation(CosineRerank):
         graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
         everything = np.arange(len(search.gallery))
         with search.meter.stage("graph"):
-            augmented = self._augment(search.gallery, everything, *graph.nearest(everything, self.k))
+            augmented = self._augment(
+                search.gallery, everything, *graph.nearest(everything, self.k)
+            )
         over = search.with_gallery(augmented)
         if not search.leave_one_out:
             return over.rank(queries, depth)

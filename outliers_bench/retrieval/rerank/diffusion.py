@@ -9,7 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.neighbors import NeighborGraph, build_or_load_graph, similarity_weights
+from outliers_bench.retrieval.neighbors import (
+    NeighborGraph,
+    build_or_load_graph,
+    similarity_weights,
+)
 from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
 from outliers_bench.types import FloatArray, IntArray
 

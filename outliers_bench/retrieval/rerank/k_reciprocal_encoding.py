@@ -131,7 +131,9 @@ class Encodings:
     min_similarity: FloatArray
 
     @classmethod
-    def from_graph(cls, graph: NeighborGraph, gallery: FloatArray, *, k1: int, k2: int) -> Encodings:
+    def from_graph(
+        cls, graph: NeighborGraph, gallery: FloatArray, *, k1: int, k2: int
+    ) -> Encodings:
         """Encode every gallery item.
 
         Parameters

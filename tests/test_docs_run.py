@@ -1,0 +1,115 @@
+"""Commands in README and docs/ that need no network, run as they are written, on a few photos."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_docs import PAGES, commands_of, name_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+CLASSES, IMAGES = 4, 16
+# Models with weights on this machine, or without.
+LOCAL = ("pixels", "mobilenet", "mobilenetv2", "sift", "sift_vlad", "cnn_scratch", "ensemble")
+LOCAL += ("transfer_mobilenet", "efficientnet_lite0")
+# Make targets have tests of their own; these commands serve until they are stopped or fetch.
+OTHERWISE_TESTED = ("make", "pip", ".", "eval")
+NEEDS_NETWORK = (
+    *("url=https:", "urls=", "page=https:", "data=caltech101", "datasets oxford_pets"),
+    *("weights_dir=weights", "all_backbones", "models_we_built=glob", "efficientnetb7"),
+    *("model.backbone=", "benchmarks", "competition"),
+)
+
+
+def is_local(command: str) -> bool:
+    """Check whether a command needs neither network nor weights that are not here."""
+    models = re.findall(r"\bmodel=([\w,]+)", command)
+    members = re.findall(r"model\.members=\[([^\]]*)\]", command)
+    named = [name for each in models for name in each.split(",")]
+    named += [name.strip("'\" ").split(" ")[0] for each in members for name in each.split(",")]
+    return (
+        not command.startswith(OTHERWISE_TESTED)
+        and not any(word in command for word in NEEDS_NETWORK)
+        and all(name in LOCAL for name in named)
+    )
+
+
+@pytest.fixture(scope="module")
+def caltech(shared, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    classes = sorted((shared / "data" / "caltech101_animals").iterdir())
+    for place in [path for path in classes if path.is_dir()][:CLASSES]:
+        (folder / place.name).mkdir()
+        for photo in sorted(place.iterdir())[:IMAGES]:
+            shutil.copy(photo, folder / place.name)
+    return folder
+
+
+def lay_out(folder: Path, caltech: Path, *, prepared: bool) -> None:
+    """Put the photos where the commands of a page expect them."""
+    shutil.rmtree(folder / "photos", ignore_errors=True)
+    if not prepared:
+        shutil.copytree(caltech, folder / "photos")
+        return
+    for part, rows in (("query", slice(0, 4)), ("gallery", slice(4, 12)), ("train", slice(12, 16))):
+        for place in caltech.iterdir():
+            (folder / "photos" / part / place.name).mkdir(parents=True)
+            for photo in sorted(place.iterdir())[rows]:
+                shutil.copy(photo, folder / "photos" / part / place.name)
+
+
+@pytest.mark.extra("sweep")
+@pytest.mark.extra("demo")
+@pytest.mark.extra("int8")
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_local_command_of_a_page_runs(page, caltech, shared, tmp_path):
+    commands = [command for command in commands_of(page) if is_local(command)]
+    shutil.copytree(caltech, tmp_path / "caltech101_animals")
+    photo = next(path for path in sorted(caltech.rglob("*")) if path.is_file())
+    (tmp_path / "holiday").mkdir()
+    for copy in (tmp_path / "bird.jpg", tmp_path / "holiday" / "one.jpg"):
+        shutil.copy(photo, copy)
+    env = {
+        **os.environ,
+        "OUTLIERS_BENCH_CACHE": str(tmp_path / "cache"),
+        "OUTLIERS_BENCH_WEIGHTS": str(shared / "weights"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    if not commands:
+        pytest.skip("every command of this page needs the network")
+
+    def run(command: str) -> str:
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # Of a folder of photos, `clean` reports what it has found as exit code 1.
+        allowed = (0, 1) if ".clean" in command else (0,)
+        assert done.returncode in allowed, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    lay_out(tmp_path, caltech, prepared=False)
+    run("python -m outliers_bench data=folder data.root=photos model=pixels")
+    trained = ""
+    for command in commands:
+        lay_out(tmp_path, caltech, prepared="data=prepared" in command)
+        if "RUN_ID" in command and not trained:
+            out = run(
+                "python -m outliers_bench data=folder data.root=photos model=transfer_mobilenet "
+                "model.epochs=1"
+            )
+            trained = re.search(r"MLflow run +(\w+)", out)[1]
+        run(command.replace("RUN_ID", trained).replace("run=5336e778", "run=last"))
+
+
+def test_most_commands_run():
+    every = [command for page in PAGES for command in commands_of(page)]
+    assert sum(map(is_local, every)) > 40
