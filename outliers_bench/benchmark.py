@@ -29,9 +29,9 @@ from outliers_bench.serving.saved_run import keep_card
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.current_sweep import parent_run
 from outliers_bench.tracking.log_result import log_result
-from outliers_bench.tracking.models import fetch_model, link_model
-from outliers_bench.tracking.recorder import recorder
-from outliers_bench.tracking.runs import add_tags, find_finished, note_found
+from outliers_bench.tracking.models import download_model, link_model
+from outliers_bench.tracking.recorder import get_recorder
+from outliers_bench.tracking.runs import add_tags, find_finished, tag_reused_run
 from outliers_bench.tracking.store import check_uri, database_path
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger
 from outliers_bench.types import IntArray, Split
@@ -66,7 +66,7 @@ def prepare(config: Config) -> Prepared:
         given = splits.given(config.data, seed=config.seed, cache=config.cache.path)
     for uri in config.model.model_uris:
         target = str(config.cache.path / "fetched")
-        register_download(uri, Path(recorder(config.tracking.uri).call(fetch_model, uri, target)))
+        register_download(uri, Path(get_recorder(config.tracking.uri).call(download_model, uri, target)))
         config.model.check()
     method = build(config, meter)
     tell_untrained(config)
@@ -74,7 +74,7 @@ def prepare(config: Config) -> Prepared:
     if database_path(config.tracking.uri) is None and not searched(
         given.images, cache=config.cache.path
     ):
-        recorder(config.tracking.uri).call(bool)  # raises if no server answers
+        get_recorder(config.tracking.uri).call(bool)  # raises if no server answers
     with meter.stage("audit"):
         audited = splits.audited(
             config.data, seed=config.seed, cache=config.cache.path, given=given
@@ -178,7 +178,7 @@ def _relevant(split: Split) -> IntArray:
 
 
 def _finished(config: Config, split: Split, digest: str, overrides: Sequence[str]) -> bool:
-    tracking = recorder(config.tracking.uri)
+    tracking = get_recorder(config.tracking.uri)
     run = tracking.call(find_finished, config.tracking.experiment or split.name, digest)
     if run is None:
         return False
@@ -188,6 +188,6 @@ def _finished(config: Config, split: Split, digest: str, overrides: Sequence[str
     if rows := {tag: row for tag, row in rows.items() if tag.startswith("published.")}:
         tracking.call(add_tags, run.run_id, rows)
     if (parent := parent_run()) is not None:
-        tracking.call(note_found, parent, run)
+        tracking.call(tag_reused_run, parent, run)
     show_finished(run)
     return True

@@ -118,9 +118,7 @@ def drawing() -> str:
         return set().union(*({other, *reachable(other)} for other in below[room]))
 
     lines = ["```mermaid", "graph TD"]
-    for floor in reversed(FLOORS[1:-1]):
-        rooms = [f'{room}["{_label(room)}"]' for room in floor]
-        lines.append(f"  {' ~~~ '.join(rooms)}" if len(rooms) > 1 else f"  {rooms[0]}")
+    lines += [f'  {room}["{_label(room)}"]' for floor in FLOORS[-2:0:-1] for room in floor]
     for room in sorted(below, key=lambda each: (-FLOOR[each], each)):
         implied = set().union(*(reachable(other) for other in below[room]))
         direct = sorted(below[room] - implied, key=lambda each: (-FLOOR[each], each))

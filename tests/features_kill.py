@@ -8,7 +8,7 @@ from tests.toys import image_set, noise_images
 
 
 @dataclass
-class Slow(Pixels):
+class SlowModel(Pixels):
     name: str = "slow"
     image_size: int = 6
 
@@ -24,5 +24,5 @@ class Slow(Pixels):
         return embed
 
 
-def everything():
+def all_images():
     return image_set([f"image-{i}" for i in range(200)], reader=noise_images(200))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from tests.servers import Asked, Reply, in_parts
+from tests.servers import ReceivedRequest, Reply, in_parts
 
 PER_CLASS = 6
 
@@ -149,7 +149,7 @@ class Mirror:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = files
 
-    def __call__(self, asked: Asked) -> Reply:
+    def __call__(self, asked: ReceivedRequest) -> Reply:
         body = self.files.get(urlsplit(asked.path).path.rpartition("/")[2])
         return Reply(404) if body is None else in_parts(body, asked)
 

@@ -1,4 +1,4 @@
-"""A web server on this machine that answers as a test tells it to, badly too."""
+"""A local web server that sends the replies a test defines, faulty ones included."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 
-PIECE = 16 * 1024
+CHUNK = 16 * 1024
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a client sent; the names of the headers in lower case."""
+class ReceivedRequest:
+    """A request as received; header names are in lower case."""
 
     method: str
     path: str  # with the query
@@ -24,12 +24,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server sends.
+    """A reply of the server.
 
-    `stop_after` closes the connection after so many bytes of the body, though Content-Length
-    promised all; `pause` are seconds before anything is sent, `slow` those between pieces of the
-    body (16 KiB). `headers` go before what the server would send of itself, Content-Length too:
-    None leaves one out.
+    `stop_after` closes the connection after that many bytes of the body, although Content-Length
+    promised all of them. `pause` is the time before the reply in seconds, `slow` the time after
+    each chunk of the body (16 KiB). `headers` override the default headers, Content-Length too;
+    a value of None omits the header.
     """
 
     status: int = 200
@@ -40,25 +40,28 @@ class Reply:
     slow: float = 0
 
 
-Answer = Callable[[Asked], Reply | None]
+Answer = Callable[[ReceivedRequest], Reply | None]
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where it listens, and what it was asked, in order."""
+    """A running server: its address and the requests received so far, in order."""
 
     url: str
-    asked: list[Asked]
+    requests: list[ReceivedRequest]
 
     def paths(self) -> list[str]:
-        """What was asked for."""
-        return [asked.path for asked in self.asked]
+        """Return the paths of the requests, in order."""
+        return [request.path for request in self.requests]
 
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[Server]:
-    """Serve on a free port of 127.0.0.1 until the block ends; an answer of None closes at once."""
-    known: list[Asked] = []
+    """Serve on a free port of 127.0.0.1 until the block ends.
+
+    Where `answer` returns None, the connection is closed without a reply.
+    """
+    received: list[ReceivedRequest] = []
     lock = Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -67,10 +70,10 @@ def serving(answer: Answer) -> Iterator[Server]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(self.command, self.path, headers, body)
+            request = ReceivedRequest(self.command, self.path, headers, body)
             with lock:
-                known.append(asked)
-            reply = answer(asked)
+                received.append(request)
+            reply = answer(request)
             if reply is None:
                 self.close_connection = True
                 return
@@ -86,13 +89,13 @@ def serving(answer: Answer) -> Iterator[Server]:
                 if value is not None:
                     self.send_header(name, value)
             if "Content-Length" in reply.headers and reply.headers["Content-Length"] is None:
-                self.send_header("Connection", "close")  # the end of the body is the connection's
+                self.send_header("Connection", "close")  # marks the end of the body
             self.end_headers()
             if self.command == "HEAD":
                 return
             body = reply.body if reply.stop_after is None else reply.body[: reply.stop_after]
-            for start in range(0, len(body), PIECE):
-                self.wfile.write(body[start : start + PIECE])
+            for start in range(0, len(body), CHUNK):
+                self.wfile.write(body[start : start + CHUNK])
                 time.sleep(reply.slow)
             if reply.stop_after is not None:
                 self.close_connection = True
@@ -112,20 +115,20 @@ def serving(answer: Answer) -> Iterator[Server]:
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.server_port}", known)
+        yield Server(f"http://127.0.0.1:{server.server_port}", received)
     finally:
         server.shutdown()
         server.server_close()
 
 
-def in_parts(body: bytes, asked: Asked, *, etag: str = '"1"') -> Reply:
-    """A file as a server with ranges sends it: the rest where the client has a beginning of it."""
-    wanted = asked.headers.get("range", "")
-    fresh = asked.headers.get("if-range", etag) == etag
+def in_parts(body: bytes, request: ReceivedRequest, *, etag: str = '"1"') -> Reply:
+    """Return a file as a server that supports range requests sends it."""
+    byte_range = request.headers.get("range", "")
+    is_unchanged = request.headers.get("if-range", etag) == etag
     headers: dict[str, str | None] = {"ETag": etag, "Accept-Ranges": "bytes"}
-    if not (wanted.startswith("bytes=") and fresh):
+    if not (byte_range.startswith("bytes=") and is_unchanged):
         return Reply(200, body, headers)
-    start = int(wanted.removeprefix("bytes=").partition("-")[0])
+    start = int(byte_range.removeprefix("bytes=").partition("-")[0])
     if start >= len(body):
         return Reply(416, b"", {**headers, "Content-Range": f"bytes */{len(body)}"})
     headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"

@@ -238,7 +238,7 @@ def test_unreadable_photos_are_counted_or_stop_the_run(desk, tmp_path):
     run = of_id(desk, done)
     assert run.data.metrics["images_unreadable"] == 1
     artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
-    assert "ant/3.png" in (artifacts / "left_out.csv").read_text()
+    assert "ant/3.png" in (artifacts / "excluded.csv").read_text()
 
 
 @pytest.mark.slow

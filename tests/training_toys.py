@@ -20,11 +20,11 @@ from outliers_bench.types import ImageSet
 from tests.toys import ArrayReader, image_set
 
 SIDE = 22  # the smallest that cnn_scratch takes
-WIDTH = 128  # of the backbone of `small`
+WIDTH = 128  # of the backbone of `small_transfer`
 COLORS = {"ant": (200, 60, 60), "bee": (60, 200, 60), "cat": (60, 60, 200), "dog": (160, 160, 40)}
 
 
-class Seen(NullObserver):
+class RecordingObserver(NullObserver):
     """Takes down what a watcher is told; raises after an epoch if it is asked to."""
 
     def __init__(self, stop_after: int | None = None) -> None:
@@ -45,7 +45,7 @@ class Seen(NullObserver):
         self.networks.append(network)
 
 
-def colored(counts: dict[str, int], *, seed: int = 0, side: int = SIDE, prefix: str = ""):
+def colored_images(counts: dict[str, int], *, seed: int = 0, side: int = SIDE, prefix: str = ""):
     """Noise around a color for each class; what is in an image follows from its name."""
     arrays, labels = {}, []
     classes = sorted(COLORS)
@@ -75,7 +75,7 @@ class ToyBackbone(Backbone):
         return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x), name="toy")
 
 
-def small(**options) -> Transfer:
+def small_transfer(**options) -> Transfer:
     """A head on a backbone of one layer."""
     usual = {"image_size": SIDE, "epochs": 5, "batch_size": 8, "validation": 0.25}
     usual |= {"weights": "random", "pooling": Pooling.avg}
@@ -84,12 +84,12 @@ def small(**options) -> Transfer:
     return option
 
 
-def pixels(**options) -> Transfer:
+def pixel_transfer(**options) -> Transfer:
     """The same, trained from pixels."""
-    return small(**({"store_features": False} | options))
+    return small_transfer(**({"store_features": False} | options))
 
 
-def lite0(**options) -> Transfer:
+def lite0_transfer(**options) -> Transfer:
     """EfficientNet-Lite0 with the ImageNet weights that come as a package."""
     usual = {"image_size": 32, "epochs": 3, "batch_size": 8, "validation": 0.25}
     option = Transfer(**(usual | {"weights": "imagenet", "pooling": Pooling.avg} | options))
@@ -98,7 +98,7 @@ def lite0(**options) -> Transfer:
     return option
 
 
-def transfer(*, backbone_seed: int = 0, **options) -> Transfer:
+def mobilenet_transfer(*, backbone_seed: int = 0, **options) -> Transfer:
     """MobileNet with random weights."""
     usual = {"image_size": 32, "epochs": 3, "batch_size": 8, "validation": 0.25}
     option = Transfer(**(usual | {"weights": "random", "random_seed": backbone_seed} | options))
@@ -106,7 +106,7 @@ def transfer(*, backbone_seed: int = 0, **options) -> Transfer:
     return option
 
 
-def task_of(option, part: ImageSet) -> TrainingTask:
+def pixel_task(option, part: ImageSet) -> TrainingTask:
     """Learn from pixels, which have the network's size already."""
     return TrainingTask(
         option, part, image_fetcher(part), None, lambda: part.read(0)[None].astype("f4")
@@ -115,7 +115,7 @@ def task_of(option, part: ImageSet) -> TrainingTask:
 
 def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):
     """Learn from vectors, as those of a frozen backbone: many times faster than from pixels."""
-    part = colored(counts, seed=seed)
+    part = colored_images(counts, seed=seed)
     rng = np.random.default_rng(seed)
     centers = rng.normal(0, 1, (len(COLORS), WIDTH))
     vectors = centers[part.labels] + rng.normal(0, spread, (len(part), WIDTH)) * 3
@@ -125,7 +125,7 @@ def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread
     )
 
 
-def weights_in(folder: Path) -> dict[str, np.ndarray]:
+def read_weights(folder: Path) -> dict[str, np.ndarray]:
     """Every array in a folder's `model.keras`, by its place; without TensorFlow."""
     import h5py
 
@@ -144,11 +144,11 @@ def weights_in(folder: Path) -> dict[str, np.ndarray]:
 
 def same_weights(one: Path, other: Path) -> bool:
     """Whether two networks are the same, down to the last bit."""
-    first, second = weights_in(one), weights_in(other)
+    first, second = read_weights(one), read_weights(other)
     assert first.keys() == second.keys()
     assert len(first) > 1
     return all(np.array_equal(array, second[name]) for name, array in first.items())
 
 
-def said(folder: Path) -> dict:
+def read_record(folder: Path) -> dict:
     return json.loads((folder / "training.json").read_text())

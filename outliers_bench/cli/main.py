@@ -66,7 +66,7 @@ def job(cfg: DictConfig) -> float | None:
         run(prepared, overrides=overrides)
         return sweep.objective(prepared) if needs_objective else None
     except Exception as error:
-        if isinstance(broken := current_sweep.failure(), BenchError):
+        if isinstance(broken := current_sweep.start_error(), BenchError):
             exit_with_error(broken)  # no run of the sweep can be recorded
         if hydra_config.mode is RunMode.MULTIRUN:
             _print_error(error, overrides)

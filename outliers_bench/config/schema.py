@@ -26,7 +26,7 @@ from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.training.augment import Augment
-from outliers_bench.training.options import SHARED
+from outliers_bench.training.options import INHERITED_OPTIONS
 from outliers_bench.training.schedules import LrSchedule
 
 MAX_TILES = 200  # rows or columns; a larger sheet does not fit an image file
@@ -181,7 +181,7 @@ def to_config(cfg: DictConfig) -> Config:
     config.published.check()
     resolve_names(
         config.model,
-        shared={name: getattr(config, name) for name in SHARED},
+        shared={name: getattr(config, name) for name in INHERITED_OPTIONS},
         weights_dir=config.weights_dir,
         conf=resource_dir("conf"),
     )
@@ -261,7 +261,7 @@ def register() -> None:
             node = OmegaConf.structured(schema)
             if "random_seed" in node:
                 node.random_seed = "${seed}"
-            for taken in SHARED[1:]:
+            for taken in INHERITED_OPTIONS[1:]:
                 if taken in node:
                     node[taken] = f"${{{taken}}}"
             store.store(group=f"schema/{group}", name=name, node=node)

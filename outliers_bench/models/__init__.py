@@ -1,1 +1,1 @@
-"""Models that turn a photo into a vector: backbones with their weights, and raw pixels."""
+"""Embedding models: backbones with their weights, and the raw-pixel baseline."""

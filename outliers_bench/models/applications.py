@@ -1,4 +1,4 @@
-"""The networks of keras.applications: their names, their preprocessing, their ImageNet weights."""
+"""The networks of keras.applications: names, preprocessing, ImageNet weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from outliers_bench.errors import BenchError, WeightsUnavailableError
 
-# Module of keras.applications, whose preprocess_input is the right one, to its networks. Written
-# down because asking Keras takes the 11 s of importing it, and `check` has milliseconds.
+# Networks by the module of keras.applications that has their preprocess_input. Listed here because
+# importing Keras takes 11 s and `check` must take milliseconds.
 MODULES = {
     "convnext": [f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")],
     "densenet": ["DenseNet121", "DenseNet169", "DenseNet201"],
@@ -32,12 +32,12 @@ MODULES = {
     "xception": ["Xception"],
 }
 
-# A server that stops answering is given up on; Keras itself would wait for ever.
+# Seconds without an answer after which a download fails; Keras itself waits forever.
 DOWNLOAD_TIMEOUT = 20.0
 
 
 def module_of(name: str) -> str:
-    """The module of keras.applications that a network's preprocessing stands in.
+    """Return the module of keras.applications that has a network's preprocessing.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def module_of(name: str) -> str:
     Raises
     ------
     BenchError
-        If there is no such network; names the closest ones.
+        If there is no such network; the message names the closest ones.
     """
     for module, names in MODULES.items():
         if name in names:
@@ -76,27 +76,27 @@ def preprocess(name: str, images: Any) -> Any:  # noqa: ANN401 - a Keras tensor
 
 
 def build_application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa: ANN401
-    """Build a network of keras.applications without its top, ending in a global average.
+    """Build a network of keras.applications without its top, with global average pooling.
 
     Parameters
     ----------
     name : str
         Class name in keras.applications.
     image_size : int
-        Side in pixels of its input.
+        Side of its input in pixels.
     pretrained : bool
-        Whether Keras downloads its ImageNet weights (or finds them where it keeps such files).
+        Whether to load ImageNet weights, which Keras downloads unless they are in its cache.
 
     Returns
     -------
     keras.Model
-        Preprocessed float32 (batch, image_size, image_size, 3) to (batch, dim).
+        Maps preprocessed float32 (batch, image_size, image_size, 3) to (batch, dim).
 
     Raises
     ------
     WeightsUnavailableError
-        If the weights cannot be had; says which file is missing, where Keras looks for it, and
-        the ways on.
+        If the weights are unavailable; the message has the missing file, where Keras looks for it,
+        and what to do.
     """
     import keras
 
@@ -111,33 +111,33 @@ def build_application(name: str, image_size: int, *, pretrained: bool) -> Any:  
                 include_top=False, weights="imagenet", input_shape=shape, pooling="avg"
             )
     except Exception as error:  # Keras raises a bare Exception for a failed download
-        wanted = _missing_file(error)
-        if wanted is None:
+        missing = _missing_file(error)
+        if missing is None:
             raise
-        origin, target = wanted
+        origin, target = missing
         raise WeightsUnavailableError(
-            f"model.weights=imagenet: {Path(target).name} is missing, Keras' ImageNet "
-            f"weights of {name}, and cannot be downloaded ({_one_line(error)}). Either give this "
-            f"machine network access to {origin}, or put the file at {target} (Keras looks in "
-            "$KERAS_HOME/models, ~/.keras/models without it), or give it with "
-            "model.weights=<path>, or a folder of such files with weights_dir=<folder>"
+            f"model.weights=imagenet: {Path(target).name} is missing (Keras' ImageNet weights of "
+            f"{name}) and cannot be downloaded ({_one_line(error)}). Give this machine network "
+            f"access to {origin}, put the file at {target} (Keras looks in $KERAS_HOME/models, by "
+            "default ~/.keras/models), set model.weights=<path> to the file, or set "
+            "weights_dir=<folder> to a folder of such files"
         ) from error
 
 
 @contextmanager
 def _network_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
+    previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
         yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(previous)
 
 
 def _missing_file(error: Exception) -> tuple[str, str] | None:
-    """The URL and the path of the download an error comes from; None if it comes from elsewhere.
+    """Return the URL and target path of the download that failed; None for any other error.
 
-    Keras' message has the URL at most; both stand in the frame of its `get_file`.
+    Keras' message has the URL at most; the stack frame of its `get_file` has both.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == "get_file" and "download_target" in frame.f_locals:

@@ -1,4 +1,4 @@
-"""The `model=` options that are networks of keras.applications, without their tops."""
+"""Backbones: the `model=` options that are networks of keras.applications without a top."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache as memoised
+from functools import cache as memoize
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,24 @@ from outliers_bench.types import RGB
 
 @dataclass
 class Backbone(Extractor):
-    """A network of keras.applications whose pooled last feature map is the embedding.
+    """Network of keras.applications whose pooled last feature map is the embedding.
 
     Parameters
     ----------
     keras : str
         Class name in keras.applications, such as "VGG16".
     dim : int
-        Channels of the last feature map, which is the embedding's length.
+        Channels of the last feature map, which is the length of the embedding.
     min_image_size : int
-        Smallest `image_size` in pixels the network can take.
+        Smallest `image_size` in pixels that the network accepts.
     weights : str
-        `imagenet` (Keras' own download), `random`, or the path of a file of weights.
+        `imagenet` (Keras' own download), `random`, or the path of a weight file.
     pooling : Pooling
-        What makes a vector of the feature map.
+        Pooling of the last feature map.
     gem_p : float
         Exponent of `gem`.
     random_seed : int
-        Decides the weights where they are `random`.
+        Seed of `random` weights.
     """
 
     keras: str
@@ -61,7 +61,7 @@ class Backbone(Extractor):
 
     @property
     def variant(self) -> str:
-        """The image size, and pooling and weights where they are not the usual ones."""
+        """Image size, and non-default pooling and weights."""
         pooling = "" if self.pooling is Pooling.avg else self.pooling.value
         if self.pooling is Pooling.gem:
             pooling += f" p={self.gem_p:g}"
@@ -72,18 +72,18 @@ class Backbone(Extractor):
 
     @property
     def preprocessing(self) -> str:
-        """What is done to pixels before the network: the module of keras.applications it is in."""
+        """Preprocessing of the pixels, named by its module of keras.applications."""
         return module_of(self.keras)
 
     def check(self) -> None:
-        """Refuse options that cannot work, without importing Keras.
+        """Check the options, without importing Keras.
 
         Raises
         ------
         BenchError
-            For an unknown network, too small an image, views that cannot be averaged, a pooling
-            that leaves more than `dim` numbers, an exponent that is not positive, or weights that
-            are neither `imagenet` nor `random` nor a file with a fitting suffix.
+            For an unknown network, an image size that is too small, views that cannot be averaged,
+            a pooling with more than `dim` outputs, an exponent that is not positive, or weights
+            that are neither `imagenet` nor `random` nor a file with a known suffix.
         """
         _ = self.preprocessing
         if self.image_size < self.min_image_size:
@@ -97,20 +97,21 @@ class Backbone(Extractor):
             raise BenchError(f"model.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
         if self.pooling is Pooling.flatten:
             raise BenchError(
-                "model.pooling=flatten is for model=transfer and its kind: use avg, max or gem"
+                "model.pooling=flatten is for models with a trained head, such as model=transfer; "
+                "use avg, max or gem"
             )
         if not (math.isfinite(self.gem_p) and self.gem_p > 0):
-            raise BenchError(f"model.gem_p={self.gem_p} must be a number above 0; usual is 3")
+            raise BenchError(f"model.gem_p={self.gem_p} must be a positive number, usually 3")
         if self.weights not in ("imagenet", "random"):
             check_weight_file(self.weights)
 
     def space(self) -> dict[str, str | int | float]:
-        """Everything the embeddings depend on, but the photos and the engine.
+        """Return everything the embeddings depend on, except for the photos and the engine.
 
         Raises
         ------
         BenchError
-            If the file of weights is not there.
+            If the weight file does not exist.
         """
         space: dict[str, str | int | float] = {
             "architecture": self.keras,
@@ -122,7 +123,7 @@ class Backbone(Extractor):
         return space | ({"gem_p": self.gem_p} if self.pooling is Pooling.gem else {})
 
     def weights_identity(self) -> str:
-        """What tells these weights from others: a file's digest, or where they come from."""
+        """Return an identifier of the weights: a file's digest, or their origin."""
         if self.weights == "imagenet":
             return self.imagenet_identity()
         if self.weights == "random":
@@ -131,7 +132,7 @@ class Backbone(Extractor):
         return file_digest(resolve_uri(self.weights))
 
     def imagenet_identity(self) -> str:
-        """What tells the ImageNet weights from others."""
+        """Return an identifier of the ImageNet weights."""
         return f"imagenet@{_keras_version()}"
 
     def build(self) -> Any:  # noqa: ANN401 - keras.Model, which this module does not import
@@ -140,38 +141,39 @@ class Backbone(Extractor):
         Returns
         -------
         keras.Model
-            float32 (batch, image_size, image_size, 3), RGB 0..255, to float32 (batch, dim).
+            Maps float32 (batch, image_size, image_size, 3), RGB 0..255, to float32 (batch, dim).
 
         Raises
         ------
         BenchError
-            If the weights cannot be had or do not fit, or `dim` is not what the network gives.
+            If the weights are unavailable or do not fit, or `dim` is not the network's output size.
         """
         import keras
 
         network = replace_pooling(self.bare(), self.pooling, p=self.gem_p)
         if network.output_shape[-1] != self.dim:
             raise BenchError(
-                f"model.dim={self.dim}, but {self.keras} gives {network.output_shape[-1]} numbers; "
+                f"model.dim={self.dim}, but {self.keras} has {network.output_shape[-1]} outputs; "
                 f"set model.dim={network.output_shape[-1]}"
             )
         pixels = keras.Input((self.image_size, self.image_size, 3), dtype="float32", name="pixels")
         return keras.Model(pixels, network(self.preprocess(pixels)), name=self.name)
 
     def bare(self) -> Any:  # noqa: ANN401 - keras.Model
-        """Build the bare network, as `network` does, with its weights in it.
+        """Build the bare network, as `network` does, and load its weights.
 
-        Clears Keras' session, so that it comes before all else that goes into a graph; keeps
-        Keras' policy of precision, and sets its random seed for `random` weights.
+        Clears Keras' session, so call it before building anything else. Preserves Keras' dtype
+        policy, and sets its random seed for `random` weights.
 
         Raises
         ------
         BenchError
-            If the weights cannot be had or do not fit.
+            If the weights are unavailable or do not fit.
         """
         import keras
 
-        # One process that builds many networks would keep them all. The session has the policy.
+        # Without this, a process that builds many networks holds them all in memory. The dtype
+        # policy is part of the session.
         policy = keras.config.dtype_policy()
         keras.utils.clear_session()
         keras.config.set_dtype_policy(policy)
@@ -183,15 +185,15 @@ class Backbone(Extractor):
         return network
 
     def network(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
-        """Build the bare network: preprocessed images to the global average of the last map."""
+        """Build the bare network: preprocessed images to the globally averaged last feature map."""
         return build_application(self.keras, self.image_size, pretrained=pretrained)
 
     def preprocess(self, pixels: Any) -> Any:  # noqa: ANN401 - a Keras tensor
-        """Bring RGB 0..255 to what the network was trained on."""
+        """Preprocess RGB 0..255 as the network was trained."""
         return preprocess(self.keras, pixels)
 
     def load(self, network: Any, path: Path) -> None:  # noqa: ANN401 - keras.Model
-        """Fill the bare network from a file; `BenchError` if it does not fit in every array."""
+        """Load the bare network's weights from a file; raise `BenchError` if any does not fit."""
         from outliers_bench.models.efficientnet import restore_imagenet_rescaling
         from outliers_bench.models.load_weights import load_weights
 
@@ -200,19 +202,19 @@ class Backbone(Extractor):
             restore_imagenet_rescaling(network)
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Build the network and bring it to the engine; see `Extractor.embedder`."""
+        """Build the network and prepare it for the engine; see `Extractor.embedder`."""
         from outliers_bench.engines.embed import network_embedder
 
         return network_embedder(self, engine, cache, sample)
 
 
 def file_digest(path: Path) -> str:
-    """BLAKE2b digest of a file's content, 32 hex digits."""
+    """Return the BLAKE2b digest of a file's content, 32 hex digits."""
     stat = path.stat()
     return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
 
 
-@memoised
+@memoize
 def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -223,18 +225,18 @@ def _keras_version() -> str:
 
 
 def check_weight_file(weights: str) -> None:
-    """Raise `BenchError` for a path that is no file of weights, by its name."""
+    """Raise `BenchError` if a path does not name a weight file."""
     path = resolve_uri(weights)
     if is_model_uri(weights) and path == Path(weights):
-        return  # to be fetched
+        return  # downloaded later
     if path.is_file():
         if path.suffix not in SUFFIXES:
             raise BenchError(
-                f"model.weights={weights}: weights are read from files named *.weights.h5, *.h5 "
-                f"or *.keras, not {path.suffix or 'without a suffix'}"
+                f"model.weights={weights}: weight files are named *.weights.h5, *.h5 or *.keras, "
+                f"not {path.suffix or 'without a suffix'}"
             )
         return
     close = get_close_matches(weights.lower(), ["imagenet", "random"], n=1)
     hint = f"did you mean {close[0]}? Otherwise give" if close else "give imagenet, random or"
-    found = "is not a file" if path.exists() else "there is no such file"
-    raise BenchError(f"model.weights={weights}: {found}; {hint} the path of a file of weights")
+    problem = "is not a file" if path.exists() else "there is no such file"
+    raise BenchError(f"model.weights={weights}: {problem}; {hint} the path of a weight file")

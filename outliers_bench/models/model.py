@@ -1,4 +1,4 @@
-"""What turns an image into a vector: the protocol behind most of the `model=` options."""
+"""Base classes of the `model=` options."""
 
 from __future__ import annotations
 
@@ -25,50 +25,50 @@ class Model:
     Parameters
     ----------
     name : str
-        What the model is called in tables.
+        Name of the model in tables.
     """
 
     name: str
 
     @property
     def embeds(self) -> bool:
-        """Whether a PCA, an index and a re-ranking have something to work on."""
+        """True if the model has embeddings for a reduction, an index and re-ranking."""
         return True
 
     @property
     def variant(self) -> str:
-        """What tells two uses of one model apart in tables."""
+        """Options that distinguish uses of one model in tables."""
         raise NotImplementedError
 
     @property
     def model_uris(self) -> tuple[str, ...]:
-        """Addresses in MLflow of weights that must be fetched before anything else."""
+        """MLflow URIs of weights, which must be downloaded before anything else."""
         weights = getattr(self, "weights", "")
         return (weights,) if isinstance(weights, str) and is_model_uri(weights) else ()
 
     @property
     def inert_options(self) -> tuple[str, ...]:
-        """Options that change no figure."""
+        """Options that have no effect on the scores."""
         return ()
 
     def dimensions_on(self, train: ImageSet) -> int | None:  # noqa: ARG002 - the same for all
-        """Length of the embeddings after learning from `train`; None where only that tells."""
+        """Return the length of embeddings learned from `train`; None if not known before."""
         length: int | None = getattr(self, "dimensions", None)
         return length
 
     def diagnostics(self, split: Split) -> dict[str, float]:  # noqa: ARG002 - nothing, as a rule
-        """Counts of what whoever reads the figures of a split should know."""
+        """Return counts that help to interpret the scores on a split."""
         return {}
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work; takes no more than milliseconds."""
+        """Raise `BenchError` for invalid options; takes milliseconds at most."""
         raise NotImplementedError
 
     def check_split(self, split: Split) -> None:
-        """Raise `BenchError` where the model cannot learn what it needs from a split."""
+        """Raise `BenchError` if the model cannot learn what it needs from a split."""
 
     def space(self) -> Space:
-        """Everything about the model that the numbers depend on: the key of the feature store."""
+        """Return everything the features depend on, which is their key in the feature store."""
         raise NotImplementedError
 
 
@@ -79,9 +79,9 @@ class Extractor(Model):
     Parameters
     ----------
     image_size : int
-        Side in pixels of the square that photos are squeezed to.
-    tta : TestTimeAugmentation
-        How often each photo is looked at; plain, once and as it is.
+        Side in pixels of the square that photos are resized to.
+    tta : Tta
+        Test-time augmentation; by default each photo is embedded once, as it is.
     """
 
     image_size: int
@@ -89,86 +89,88 @@ class Extractor(Model):
 
     @property
     def dimensions(self) -> int:
-        """Length of the vectors, known without building anything."""
+        """Length of the embeddings, known without building anything."""
         raise NotImplementedError
 
     @property
     def variant(self) -> str:
-        """The image size, and what is unusual."""
+        """Image size and non-default options."""
         return joined(f"{self.image_size}px", self.tta.label)
 
     def check_tta(self, smallest: int = 1) -> None:
-        """Raise `BenchError` for views that cannot be computed, or not averaged.
+        """Raise `BenchError` for views that cannot be computed or averaged.
 
         Parameters
         ----------
         smallest : int
-            Side in pixels that the model can take.
+            Smallest side in pixels that the model accepts.
         """
         self.tta.check(self.image_size)
         for scale, size in zip(self.tta.scales, self.tta.sizes(self.image_size), strict=True):
-            told = f"model.tta.scales: {scale:g} times {self.image_size} is {size:g} pixels"
+            scaled = f"model.tta.scales: {scale:g} times {self.image_size} is {size:g} pixels"
             if size < smallest:
-                raise BenchError(f"{told}, too few for {self.name}, which needs {smallest} or more")
+                raise BenchError(
+                    f"{scaled}, too few for {self.name}, which needs {smallest} or more"
+                )
             if size > LARGEST_SIDE:
-                raise BenchError(f"{told}, too many: at most {LARGEST_SIDE}")
+                raise BenchError(f"{scaled}, too many: at most {LARGEST_SIDE}")
             length = replace(self, image_size=size).dimensions
             if length != self.dimensions:
                 raise BenchError(
-                    f"{told}, of which {self.name} makes {length:,} numbers and not "
+                    f"{scaled}, for which {self.name} has vectors of length {length:,} instead of "
                     f"{self.dimensions:,}; only vectors of one length can be averaged"
                 )
 
     @property
     def side(self) -> int | None:
-        """Pixels that a decoded photo's sides must at least have; None: all that it has."""
+        """Minimum side in pixels to decode a photo at; None decodes it in full size."""
         return oversampled(self.image_size)
 
     def prepare(self, image: RGB) -> RGB:
-        """What is made of a decoded image before it is embedded; called in several threads."""
+        """Preprocess a decoded image for embedding; called in several threads."""
         return resize(image, self.image_size)
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Get ready to embed. The expensive part: builds, loads, converts.
+        """Prepare an embedder, which is expensive: builds, loads and converts the network.
 
         Parameters
         ----------
         engine : Engine
-            What computes.
+            Inference engine.
         cache : Path
-            Directory that keeps converted models between runs.
+            Directory that caches converted models.
         sample : callable
-            Gives a few images, resized, on which a fresh conversion is checked.
+            Returns a few resized images to check a new conversion on.
         """
         raise NotImplementedError
 
 
 class Describer(Protocol):
-    """What turns images into features that can be stored: an `Extractor`, or a detector."""
+    """Source of features that can be cached: an `Extractor` or a keypoint detector."""
 
     @property
     def name(self) -> str:
-        """What it is called while it is loading."""
+        """Name shown while it is loading."""
         ...
 
     @property
     def dimensions(self) -> int | None:
-        """Length of the vectors; None where each image has its own."""
+        """Length of the vectors; None if it differs by image."""
         ...
 
     @property
     def side(self) -> int | None:
-        """Pixels that a decoded image's sides must at least have; None: all that it has."""
+        """Minimum side in pixels to decode an image at; None decodes it in full size."""
         ...
 
     def space(self) -> Space:
-        """Everything that the numbers depend on."""
+        """Return everything the features depend on."""
         ...
 
     def prepare(self, image: RGB) -> RGB:
-        """What is made of a decoded image before it is described; called in several threads."""
+        """Preprocess a decoded image; called in several threads."""
         ...
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Get ready; see `Extractor.embedder`."""
+        """Prepare an embedder; see `Extractor.embedder`."""
         ...

@@ -1,4 +1,4 @@
-"""Where weights lie that are named by an address in MLflow and were fetched from there."""
+"""Local paths of weights that were downloaded from MLflow."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ _downloads: dict[str, Path] = {}
 
 
 def is_model_uri(weights: str) -> bool:
-    """Whether `weights` names a model in MLflow and not a file."""
+    """Check whether `weights` is the URI of a model in MLflow rather than a path."""
     return weights.startswith(MODEL_SCHEMES)
 
 
 def register_download(uri: str, path: Path) -> None:
-    """Take down where a model of MLflow has been put on this machine."""
+    """Record the local path of a model downloaded from MLflow."""
     _downloads[uri] = path
 
 
 def resolve_uri(weights: str) -> Path:
-    """The file that `weights` names.
+    """Return the local path of weights.
 
     Parameters
     ----------
     weights : str
-        A path, or an address in MLflow that `register_download` knows.
+        A path, or an MLflow URI passed to `register_download` before.
     """
     return _downloads.get(weights, Path(weights).expanduser())

@@ -1,4 +1,4 @@
-"""The baseline that every network must beat: the thumbnail itself is the embedding."""
+"""Baseline whose embedding is the thumbnail itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from outliers_bench.types import RGB, FloatArray
 
 @dataclass
 class Pixels(Extractor):
-    """RGB values of the thumbnail, 0..1, row by row.
+    """RGB values of the thumbnail as the embedding, 0..1, row by row.
 
     References
     ----------
@@ -26,22 +26,22 @@ class Pixels(Extractor):
 
     @property
     def dimensions(self) -> int:
-        """Length of the embedding: three numbers a pixel."""
+        """Length of the embedding: three values per pixel."""
         return 3 * self.image_size**2
 
     def check(self) -> None:
-        """Raise `BenchError` for a thumbnail without pixels, or views of several sizes."""
+        """Raise `BenchError` for an invalid image size or views of several sizes."""
         check_size(self.image_size)
         if self.image_size < 1:
             raise BenchError(f"model.image_size={self.image_size} must be 1 or more")
         self.check_tta()
 
     def space(self) -> dict[str, str | int | float]:
-        """Everything the embeddings depend on, but the photos."""
+        """Return everything the embeddings depend on, except for the photos."""
         return {"architecture": "pixels", "image_size": self.image_size}
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:  # noqa: ARG002 - nothing to build
-        """Get ready to embed, which takes nothing."""
+        """Return the embedding function, which needs no preparation."""
         return _embed
 
 

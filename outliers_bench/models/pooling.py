@@ -1,4 +1,4 @@
-"""From the last feature map to one vector: average, maximum, generalized mean, or all of it."""
+"""Pooling of the last feature map: average, maximum, generalized mean, or flattening."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ EPSILON = 1e-6
 
 
 class Pooling(Enum):
-    """How the last feature map becomes one vector; the values of `model.pooling`."""
+    """Pooling of the last feature map; the values of `model.pooling`."""
 
     avg = "avg"
     max = "max"
     gem = "gem"
-    flatten = "flatten"  # of networks that are trained: an embedding of 25,088 numbers or more
+    flatten = "flatten"  # for trained networks only: an embedding of 25,088 values or more
 
 
 def pool(feature_map: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN401 - a Keras tensor
@@ -27,9 +27,9 @@ def pool(feature_map: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN40
     feature_map : Keras tensor of float32, shape (batch, height, width, dim)
         Symbolic or eager.
     pooling : Pooling
-        `avg` and `max` are Keras' own global poolings, `flatten` every position side by side.
+        `avg` and `max` are Keras' global pooling layers; `flatten` concatenates all positions.
     p : float
-        GeM's exponent: 1 is the average of what is positive, infinity the maximum.
+        GeM's exponent: 1 is the average of the positive part, infinity the maximum.
 
     Returns
     -------
@@ -48,23 +48,23 @@ def pool(feature_map: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN40
     if pooling is Pooling.flatten:
         return keras.layers.Flatten(name="flatten")(feature_map)
     positive = keras.ops.maximum(feature_map, EPSILON)
-    # Divided by the largest first: x ** p itself leaves float32 at p of about 20.
+    # Divided by the largest value first, because x ** p overflows float32 at p of about 20.
     largest = keras.ops.max(positive, axis=(1, 2), keepdims=True)
     mean = keras.ops.mean(keras.ops.power(positive / largest, p), axis=(1, 2))
     return keras.ops.power(mean, 1 / p) * keras.ops.max(positive, axis=(1, 2))
 
 
 def replace_pooling(network: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN401 - a Keras model
-    """Exchange the global average at the end of a network for another pooling.
+    """Replace the global average pooling at the end of a network.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in a global average pooling and, as ConvNeXt does, perhaps a layer or two after it,
-        which keep their place and their weights. Before `flatten` they see the feature map: what
-        Keras calls the network without its top.
+        Ends in global average pooling, possibly followed by a layer or two, as in ConvNeXt. These
+        keep their position and weights. With `flatten` they come before the pooling and get the
+        feature map, as in Keras' network without its top.
     pooling : Pooling
-        What takes its place.
+        The new pooling.
     p : float
         GeM's exponent.
 
@@ -78,7 +78,7 @@ def replace_pooling(network: Any, pooling: Pooling, *, p: float) -> Any:  # noqa
     if pooling is Pooling.avg:
         return network
     layers = network.layers
-    # The last one: squeeze-and-excite blocks further in begin with a global average too.
+    # The last one, because squeeze-and-excite blocks start with global average pooling too.
     last = max(
         at
         for at, layer in enumerate(layers)

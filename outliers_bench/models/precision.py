@@ -1,4 +1,4 @@
-"""Which numbers the features are computed in: float32, or fewer bits."""
+"""Precision of feature computation: float32, bfloat16 or int8."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _F32: Space = {"precision": "f32"}
 
 
 def is_ready(describer: Describer, engine: Engine, cache: Path) -> bool:
-    """Whether there is nothing for `make_ready` to do; see there."""
+    """Check whether `make_ready` has nothing to do."""
     network = get_network(describer)
     if (
         network is None
@@ -39,20 +39,20 @@ def is_ready(describer: Describer, engine: Engine, cache: Path) -> bool:
 def make_ready(
     describer: Describer, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
 ) -> None:
-    """Quantize the describer's network for int8, unless that was done; nothing otherwise.
+    """Quantize a network if the precision is int8 and no quantized model is cached.
 
-    The feature key has a digest of the quantized model in it, which must be there first.
+    The feature key contains a digest of the quantized model, which must exist before.
 
     Parameters
     ----------
     describer : Describer
-        A model, or a detector.
+        A model or a keypoint detector.
     engine : Engine
-        What computes.
+        Inference engine.
     cache : Path
-        Directory of all that is kept.
+        Cache directory.
     sample : callable
-        Gives photos, prepared, to calibrate on; called once, if there is no quantized model.
+        Returns prepared photos to calibrate on; called once, if no quantized model is cached.
     """
     network = get_network(describer)
     if network is None or is_ready(describer, engine, cache):
@@ -63,19 +63,19 @@ def make_ready(
 
 
 def precision_space(describer: Describer, engine: Engine, cache: Path) -> Space:
-    """What the precision adds to a feature space.
+    """Return the part of a feature space that depends on the precision.
 
-    float32 is the same from every engine. bfloat16 is rounded at other places by each, and of
-    8 bits there is one kind for each set of photos that was calibrated on.
+    float32 features are the same with every engine. Engines round bfloat16 at different points,
+    and int8 features depend on the photos used for calibration.
 
     Parameters
     ----------
     describer : Describer
-        A model, or a detector; without a network it has but one precision.
+        A model or a keypoint detector; without a network, it has only one precision.
     engine : Engine
-        What computes.
+        Inference engine.
     cache : Path
-        Directory of all that is kept.
+        Cache directory.
     """
     network = get_network(describer)
     if network is None:
@@ -91,22 +91,22 @@ def precision_space(describer: Describer, engine: Engine, cache: Path) -> Space:
 
 
 def get_network(describer: object) -> Network | None:
-    """The network of a describer, or None where there is none."""
-    seen = getattr(describer, "extractor", describer)  # by a view
-    return cast("Network", seen) if hasattr(seen, "build") else None
+    """Return the network of a describer, or None if it has none."""
+    extractor = getattr(describer, "extractor", describer)  # the model of a view
+    return cast("Network", extractor) if hasattr(extractor, "build") else None
 
 
 def resolve_precision(model: Model, engine: Engine, cache: Path) -> Precision:
-    """What a model's features are computed in; of an ensemble, any of its networks'.
+    """Return the precision of a model's features; of an ensemble, that of its networks.
 
     Parameters
     ----------
     model : Model
         The `model=` option.
     engine : Engine
-        What was asked for.
+        The configured engine.
     cache : Path
-        Where it is kept whether there is a GPU.
+        Cache directory of GPU detection.
     """
     if any(_has_network(part) for part in _members(model)):
         return resolve_engine(engine, cache).precision
@@ -114,34 +114,35 @@ def resolve_precision(model: Model, engine: Engine, cache: Path) -> Precision:
 
 
 def precision_label(model: Model, engine: Engine, cache: Path) -> str:
-    """The precision as tables tell it: nothing for f32."""
+    """Return the precision for tables: empty for f32."""
     precision = resolve_precision(model, engine, cache)
     return "" if precision is Precision.f32 else precision.value
 
 
 def check_model(model: Model, engine: Engine) -> None:
-    """Refuse a precision for networks that are trained in the same run, or rank by classes.
+    """Check that the precision is supported by a model.
 
     Raises
     ------
     BenchError
+        If the model is trained in the same run, or ranks by class scores.
     """
     if engine.precision not in REDUCED:
         return
-    asked = f"engine.precision={engine.precision.value}"
+    option = f"engine.precision={engine.precision.value}"
     for part in _members(model):
         if not getattr(part, "ready", True):
             raise BenchError(
-                f"{asked}: {part.name} is trained in this run, on features in float32; train it "
-                "first, and give the run's network as model.weights=runs:/<run id>/model"
+                f"{option}: {part.name} is trained in this run, on float32 features; train it "
+                "first, then set model.weights=runs:/<run id>/model to the trained network"
             )
         if hasattr(part, "ready") and not part.embeds:
             raise BenchError(
-                f"{asked}: what it costs is measured on embeddings, and model.rank_by=class_scores "
-                "has none; take model.rank_by=embedding"
+                f"{option}: its cost is measured on embeddings, which model.rank_by=class_scores "
+                "does not have; use model.rank_by=embedding"
             )
     if not any(_has_network(part) for part in _members(model)):
-        _log.warning("%s changes nothing: model=%s has no network", asked, model.name)
+        _log.warning("%s has no effect: model=%s has no network", option, model.name)
 
 
 def _members(model: Model) -> tuple[Model, ...]:
@@ -150,5 +151,5 @@ def _members(model: Model) -> tuple[Model, ...]:
 
 
 def _has_network(model: Model) -> bool:
-    # A backbone, or a network that an earlier run has trained; what this run trains is float32.
+    # A backbone, or a network trained by an earlier run; those trained in this run use float32.
     return hasattr(model, "build") or bool(getattr(model, "ready", False))

@@ -1,4 +1,4 @@
-"""PyTorch files of plain tensors, read without PyTorch and without running anything in them."""
+"""Reader of PyTorch files of plain tensors, without PyTorch and without running their code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """What `torch._utils._rebuild_tensor_v2` is called with; made real once the bytes are read."""
+    """Arguments of `torch._utils._rebuild_tensor_v2`, used once the bytes are read."""
 
     storage: _Storage
     offset: int
@@ -48,7 +48,7 @@ class _Tensor:
 
 
 def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read a state dict: named tensors that `torch.save` wrote, in its format before PyTorch 1.6.
+    """Read a state dict written by `torch.save` in its format before PyTorch 1.6.
 
     Parameters
     ----------
@@ -58,13 +58,12 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     Returns
     -------
     dict of str to array
-        Copies, in the file's order.
+        Copies of the tensors by name, in the file's order.
 
     Raises
     ------
     BenchError
-        If the file asks for anything but the rebuilding of tensors, is damaged, or is something
-        else.
+        If the file is damaged, is not a PyTorch file, or contains anything but tensors.
     """
     try:
         with path.open("rb") as file:
@@ -98,28 +97,28 @@ def _read(file: BinaryIO, path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits ordered dictionaries, tensors and their storages."""
+    """Unpickler that allows ordered dictionaries, tensors and their storages only."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         super().__init__(file)
         self._path = path
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
-        """Give what stands for a global; anything unknown is refused before it is looked up."""
+        """Return the substitute of a global; an unknown one is refused before it is looked up."""
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        admitted: dict[tuple[str, str], Callable[..., Any]] = {
+        allowed: dict[tuple[str, str], Callable[..., Any]] = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
         }
-        if (module, name) not in admitted:
+        if (module, name) not in allowed:
             raise BenchError(
-                f"{self._path}: wants {module}.{name}, and only plain tensors are read; refused"
+                f"{self._path}: contains {module}.{name}; only plain tensors are supported"
             )
-        return admitted[module, name]
+        return allowed[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:  # noqa: ANN401
-        """Note a storage, whose bytes come after the pickles."""
+        """Return the description of a storage, whose bytes follow the pickles."""
         kind, dtype, key, _device, size, view = pid
         if kind != "storage" or dtype not in STORAGES.values() or view is not None:
             raise ValueError(f"unknown storage {pid}")
@@ -130,7 +129,7 @@ def _rebuild_tensor(
     storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> _Tensor:
     if not isinstance(storage, _Storage) or len(shape) != len(strides):
-        raise ValueError("a tensor without a storage, or with strides that do not fit its shape")
+        raise ValueError("a tensor without a storage, or with strides that do not match its shape")
     return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
@@ -139,7 +138,7 @@ def _read_storage(file: BinaryIO, storage: _Storage) -> npt.NDArray[Any]:
     if size != storage.size:
         raise ValueError(f"storage {storage.key} has {size} elements instead of {storage.size}")
     dtype = np.dtype(storage.dtype)
-    # frombuffer raises for fewer bytes than asked for; read never gives more than the file has.
+    # frombuffer raises if bytes are missing; read never returns more than the file has.
     return np.frombuffer(file.read(size * dtype.itemsize), dtype=dtype, count=size)
 
 
@@ -154,7 +153,7 @@ def _to_array(tensor: object, data: dict[str, npt.NDArray[Any]]) -> npt.NDArray[
     )
     if 0 not in tensor.shape and last >= flat.size:
         raise ValueError("a tensor that reaches beyond its storage")
-    # Stride 0 would let a few bytes stand for any amount of memory.
+    # With stride 0, a few bytes could expand to any amount of memory.
     if int(np.prod(tensor.shape, dtype=object)) > flat.size:
         raise ValueError("a tensor larger than its storage")
     strides = tuple(stride * flat.itemsize for stride in tensor.strides)

@@ -1,4 +1,4 @@
-"""Test-time views: a photo embedded mirrored, in several sizes, in cut-outs, and averaged."""
+"""Test-time augmentation: mean embedding of flipped, scaled and cropped views of a photo."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_labels import joined
 from outliers_bench.types import RGB
 
-CROP_SHARE = 0.875  # of each side is left by a cut; what ImageNet networks are evaluated with
+CROP_SHARE = 0.875  # side of a crop relative to the photo, as in ImageNet evaluation
 
 
 class Crops(Enum):
-    """Which squares are cut from a photo."""
+    """Squares that are cropped from a photo."""
 
-    none = "none"  # the photo as a whole
+    none = "none"  # the whole photo
     center = "center"
     five = "five"  # the corners and the center
 
 
 class Crop(Enum):
-    """Where a square is cut; its value is the share of the margin above and to the left."""
+    """Position of a crop; the value is the share of the margin above and to its left."""
 
     whole = None
     center = (0.5, 0.5)
@@ -43,16 +43,16 @@ _CROPS = {
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a photo.
+    """One augmented view of a photo.
 
     Parameters
     ----------
     size : int
-        Side in pixels of the square that the network sees.
+        Side of the network's input in pixels.
     crop : Crop
-        What of the photo is in it.
+        Part of the photo that is used.
     flip : bool
-        Whether left and right are exchanged.
+        Whether the view is flipped left to right.
     """
 
     size: int
@@ -65,15 +65,15 @@ class View:
 
     @property
     def resized_size(self) -> int:
-        """Side in pixels of the square that the whole photo is squeezed to."""
+        """Side in pixels of the square that the whole photo is resized to."""
         return self.size if self.crop is Crop.whole else round(self.size / CROP_SHARE)
 
     def crop_image(self, image: RGB) -> RGB:
-        """What is seen of a photo that has been squeezed.
+        """Crop and flip a resized photo.
 
         Parameters
         ----------
-        image : array of uint8, shape (squeezed, squeezed, 3)
+        image : array of uint8, shape (resized_size, resized_size, 3)
 
         Returns
         -------
@@ -87,19 +87,19 @@ class View:
 
 @dataclass
 class Tta:
-    """How often, and how, each photo is looked at; the embedding is the mean over all views.
+    """Test-time augmentation: the embedding is the mean over all views of a photo.
 
-    There is a view for every scale, every crop, and every mirroring of these.
+    There is one view for each combination of scale, crop and flip.
 
     Parameters
     ----------
     flip : bool
-        Whether a photo is embedded mirrored left to right too.
+        Whether to add views flipped left to right.
     scales : list of float
-        What `image_size` is multiplied with; rounded to whole pixels.
+        Factors of `image_size`; the sizes are rounded to whole pixels.
     crops : Crops
-        Squares cut from a photo that was squeezed to 1/0.875 of the size: the central one, or
-        that and the four in the corners. `none` takes the photo as a whole.
+        Squares cropped from the photo, resized to 1/0.875 of the size: the center, or the center
+        and the four corners. `none` uses the whole photo.
 
     References
     ----------
@@ -115,12 +115,12 @@ class Tta:
 
     @property
     def plain(self) -> bool:
-        """Whether photos are embedded once, as they are."""
+        """True if photos are embedded only once, as they are."""
         return self == Tta()
 
     @property
     def label(self) -> str:
-        """What is unusual; empty where nothing is."""
+        """Non-default options; empty if there are none."""
         scales = ",".join(f"{scale:g}" for scale in self.scales)
         return joined(
             "flip" if self.flip else "",
@@ -129,11 +129,11 @@ class Tta:
         )
 
     def sizes(self, image_size: int) -> list[int]:
-        """Sides in pixels that the network sees, in the order of `scales`."""
+        """Return the network's input sides in pixels, in the order of `scales`."""
         return [round(scale * image_size) for scale in self.scales]
 
     def of(self, image_size: int) -> list[View]:
-        """All views of photos; those of one size stand together."""
+        """Return all views; those of one size are adjacent."""
         return [
             View(size, crop, flip)
             for size in self.sizes(image_size)
@@ -142,21 +142,21 @@ class Tta:
         ]
 
     def check(self, image_size: int) -> None:
-        """Raise `BenchError` for scales that cannot be multiplied with, or come to the same.
+        """Raise `BenchError` for invalid scales, or two that give the same size.
 
         Parameters
         ----------
         image_size : int
             In pixels, at least 1.
         """
-        told = "model.tta.scales=[" + ",".join(f"{scale:g}" for scale in self.scales) + "]"
+        option = "model.tta.scales=[" + ",".join(f"{scale:g}" for scale in self.scales) + "]"
         if not self.scales:
-            raise BenchError(f"{told}: give at least one scale; [1.0] looks at each photo once")
+            raise BenchError(f"{option}: give at least one scale; [1.0] embeds each photo once")
         if not all(scale > 0 and math.isfinite(scale * image_size) for scale in self.scales):
-            raise BenchError(f"{told}: a scale is a number above 0")
+            raise BenchError(f"{option}: scales must be positive numbers")
         sizes = self.sizes(image_size)
-        twice = [size for size in sizes if sizes.count(size) > 1]
-        if twice:
+        repeated = [size for size in sizes if sizes.count(size) > 1]
+        if repeated:
             raise BenchError(
-                f"{told}: two scales come to the same {twice[0]} pixels, which would count twice"
+                f"{option}: two scales give the same {repeated[0]} pixels and would count twice"
             )

@@ -1,4 +1,4 @@
-"""Files of network weights, read as data: which array belongs to which layer."""
+"""Weight files of Keras, read as plain data: the arrays of each layer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ARCHIVED_WEIGHTS = "model.weights.h5"
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """One layer's arrays in a file.
+    """Arrays of one layer in a file.
 
     Parameters
     ----------
     name : str
-        The layer's path in a Keras 3 file (`conv2d_3`), its name in an older one.
+        The layer's path in a Keras 3 file (`conv2d_3`), or its name in an older file.
     arrays : list of h5py.Dataset
-        In the order Keras saves them; nothing is read before it is asked for.
+        In the order in which Keras saves them; read lazily.
     """
 
     name: str
@@ -39,15 +39,15 @@ class StoredLayer:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """The layers of a file that have weights.
+    """Layers with weights in a file.
 
     Parameters
     ----------
     layers : list of StoredLayer
-        In the network's order where `ordered`, in no particular order otherwise.
+        In the network's order if `ordered`, otherwise in no particular order.
     ordered : bool
-        Whether layers are found by their place (files up to Keras 2) rather than by their name
-        (Keras 3, which numbers the layers of each class).
+        Whether layers are matched by order (files up to Keras 2) rather than by name (Keras 3,
+        which numbers the layers of each class).
     """
 
     layers: list[StoredLayer]
@@ -56,16 +56,16 @@ class WeightFile:
 
 @contextmanager
 def open_weights(path: Path) -> Iterator[WeightFile]:
-    """Open a file of weights in any of Keras' formats, told apart by content.
+    """Open a weight file in any of Keras' formats, recognized by content.
 
-    Understood are `.weights.h5` (Keras 3), `.h5` weights as in Keras' own releases, whole models
-    in `.h5`, and whole models in `.keras`. Configurations in them, which can hold code, are not
-    looked at.
+    Supports `.weights.h5` (Keras 3), `.h5` weights as in Keras' own releases, whole models in
+    `.h5`, and whole models in `.keras`. Configurations in them, which can contain code, are not
+    read.
 
     Raises
     ------
     BenchError
-        If the file is damaged, or something else, or its arrays lie in other files.
+        If the file is damaged, is not a weight file, or refers to arrays in other files.
     """
     import h5py
 
@@ -75,7 +75,7 @@ def open_weights(path: Path) -> Iterator[WeightFile]:
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise BenchError(
             f"{path}: cannot be read as Keras weights ({' '.join(str(error).split())}); "
-            "is it damaged, or something else?"
+            "the file is damaged, or is not a weight file"
         ) from error
 
 
@@ -87,8 +87,10 @@ def _open_hdf5(path: Path) -> Iterator[Any]:
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(ARCHIVED_WEIGHTS)
         if entry.file_size > path.stat().st_size:
-            # Keras stores it uncompressed, so a larger one is a decompression bomb.
-            raise BenchError(f"{path}: {ARCHIVED_WEIGHTS} in it is compressed; refused")
+            # Keras stores it uncompressed, so a larger one may be a decompression bomb.
+            raise BenchError(
+                f"{path}: {ARCHIVED_WEIGHTS} in it is compressed, which is not allowed"
+            )
         yield io.BytesIO(archive.read(entry))
 
 
@@ -98,10 +100,12 @@ def _read_layers(file: Any, path: Path) -> WeightFile:  # noqa: ANN401 - h5py.Fi
     def collect(name: str, node: Any) -> None:  # noqa: ANN401
         if hasattr(node, "shape"):
             if node.external or node.is_virtual:
-                raise BenchError(f"{path}: the array {name} lies in another file; refused")
+                raise BenchError(
+                    f"{path}: the array {name} is in another file, which is not allowed"
+                )
             datasets[name] = node
 
-    # Visits hard links only: a soft or external one could lead out of the file.
+    # Visits hard links only, because a soft or external link could lead out of the file.
     file.visititems(collect)
     prefix = "model_weights/" if "model_weights" in file else ""
     root = file["model_weights"] if prefix else file
@@ -120,11 +124,11 @@ def _read_layers(file: Any, path: Path) -> WeightFile:  # noqa: ANN401 - h5py.Fi
         return WeightFile([layer for layer in layers if layer.arrays], ordered=True)
     if any(name.startswith("layers/") for name in datasets):
         return WeightFile(_keras3_layers(datasets), ordered=False)
-    raise BenchError(f"{path}: no layers in it; give weights or a model that Keras saved")
+    raise BenchError(f"{path}: contains no layers; give weights or a model saved by Keras")
 
 
 def _read_strings(group: Any, name: str) -> list[str]:  # noqa: ANN401 - h5py.Group
-    """A list of strings; a long one is kept in pieces `name0`, `name1`, ..."""
+    """Return a list of strings; HDF5 files store a long one as `name0`, `name1`, ..."""
     pieces = [name] if name in group.attrs else []
     while f"{name}{len(pieces)}" in group.attrs:
         pieces.append(f"{name}{len(pieces)}")
@@ -133,19 +137,19 @@ def _read_strings(group: Any, name: str) -> list[str]:  # noqa: ANN401 - h5py.Gr
 
 
 def _keras3_layers(datasets: dict[str, Any]) -> list[StoredLayer]:
-    found: dict[str, dict[int, Any]] = {}
+    layers: dict[str, dict[int, Any]] = {}
     for path, dataset in datasets.items():
-        owner, _, place = path.rpartition("/vars/")
-        # Besides layers there are the optimizer's and the metrics' states, and dropout's seeds.
-        ours = owner.startswith("layers/") and not owner.endswith("/seed_generator")
-        if ours and place.isdigit():
-            found.setdefault(owner, {})[int(place)] = dataset
+        owner, _, index = path.rpartition("/vars/")
+        # Files also contain the states of the optimizer and metrics, and dropout's seeds.
+        is_layer = owner.startswith("layers/") and not owner.endswith("/seed_generator")
+        if is_layer and index.isdigit():
+            layers.setdefault(owner, {})[int(index)] = dataset
     return [
         StoredLayer(_strip_wrapper(owner), [arrays[at] for at in sorted(arrays)])
-        for owner, arrays in found.items()
+        for owner, arrays in layers.items()
     ]
 
 
 def _strip_wrapper(owner: str) -> str:
-    """`layers/functional/layers/conv2d`, of a backbone within a model, to `conv2d`."""
+    """Turn `layers/functional/layers/conv2d`, of a backbone within a model, into `conv2d`."""
     return owner.removeprefix("layers/").removeprefix("functional/layers/")

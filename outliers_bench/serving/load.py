@@ -17,9 +17,9 @@ from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.recorded_config import config_of
 from outliers_bench.serving.saved_run import SavedRun, find_card
-from outliers_bench.tracking.lookup import KnownRun, check_recorded, download, known_run
-from outliers_bench.tracking.models import fetch_model
-from outliers_bench.tracking.recorder import Recorder, recorder
+from outliers_bench.tracking.lookup import KnownRun, check_store_exists, download_artifact, find_run
+from outliers_bench.tracking.models import download_model
+from outliers_bench.tracking.recorder import Recorder, get_recorder
 from outliers_bench.tracking.store import database_path, resolve_uri
 
 
@@ -31,7 +31,7 @@ def from_mlflow(run: str, *, uri: str, near: Path, given: bool) -> SavedRun:
     Parameters
     ----------
     run : str
-        See `known_run`.
+        See `find_run`.
     uri : str
         Tracking URI.
     near : Path
@@ -44,9 +44,9 @@ def from_mlflow(run: str, *, uri: str, near: Path, given: bool) -> SavedRun:
     BenchError
         If there is no such run, it has not finished, or its photos are not what they were.
     """
-    check_recorded(uri)
-    process = recorder(uri)
-    known = process.call(known_run, run)
+    check_store_exists(uri)
+    process = get_recorder(uri)
+    known = process.call(find_run, run)
     values = _values(known, process)
     # As a rule it was started where its database lies, from where relative paths count.
     database = database_path(uri)
@@ -68,7 +68,7 @@ def _rebuilt(
     """The card that the run would have left, if its photos are still what they were."""
     config = config_of({**values, "cache": {"dir": str(cache)}})
     for address in config.model.model_uris:
-        found = process.call(fetch_model, address, str(cache / "fetched"))
+        found = process.call(download_model, address, str(cache / "fetched"))
         register_download(address, Path(found))
     audited = splits.audited(config.data, seed=config.seed, cache=cache)
     # Without the photos that the method cannot read, as the run has found on its way.
@@ -90,7 +90,7 @@ def _values(known: KnownRun, process: Recorder) -> dict[str, Any]:
     import yaml
 
     with tempfile.TemporaryDirectory() as folder:
-        file = process.call(download, known.run_id, "config.yaml", folder)
+        file = process.call(download_artifact, known.run_id, "config.yaml", folder)
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:

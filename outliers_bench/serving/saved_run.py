@@ -22,7 +22,7 @@ from outliers_bench.serving.image_table import (
 )
 from outliers_bench.store.files import LONG_AGO, digest_of, keep, read, written
 from outliers_bench.tracking.lookup import LAST, SHORTEST
-from outliers_bench.tracking.params import as_mapping
+from outliers_bench.tracking.params import to_mapping
 from outliers_bench.types import ImageSet, Split
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SavedRun:
     folder : str
         The working directory, from which relative paths in the config count.
     config : dict
-        The resolved config as `as_mapping` gives it, but for the tracking.
+        The resolved config as `to_mapping` gives it, but for the tracking.
     fetched : dict of str to str
         Where models that are named by an address in MLflow lie on this machine.
     root : str or None
@@ -87,7 +87,7 @@ class SavedRun:
             data=split.name,
             finished=time.time(),
             folder=str(Path.cwd()),
-            config={k: v for k, v in as_mapping(config).items() if k != "tracking"},
+            config={k: v for k, v in to_mapping(config).items() if k != "tracking"},
             fetched={model: str(resolve_uri(model)) for model in config.model.model_uris},
             root=str(reader.root) if isinstance(reader, FileReader) else None,
             train=replace(split.train, reader=Undecoded()),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from outliers_bench.sweeps.mlflow_parent import finish_parent
 from outliers_bench.tracking import recorder_process
 from outliers_bench.tracking.lookup import search_runs
-from outliers_bench.tracking.process import TAG, is_gone, place
-from outliers_bench.tracking.runs import children, end_lost
+from outliers_bench.tracking.process import TAG, is_gone, process_namespace
+from outliers_bench.tracking.runs import child_runs, end_lost_run
 from outliers_bench.tracking.store import database_path
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def end_lost_runs(client: MlflowClient) -> list[str]:
         sweeps = [run.info.run_id for run in lost if run.data.tags.get("kind") == "sweep"]
         for run in lost:
             if run.info.run_id not in sweeps:
-                end_lost(client, run.info.run_id)
+                end_lost_run(client, run.info.run_id)
                 ended.append(run.info.run_id)
         for run_id in sweeps:
-            if all(child.info.status != "RUNNING" for child in children(client, run_id)):
+            if all(child.info.status != "RUNNING" for child in child_runs(client, run_id)):
                 finish_parent(client, run_id, "KILLED")
                 ended.append(run_id)
     except Exception as error:
@@ -61,7 +61,7 @@ def end_lost_runs(client: MlflowClient) -> list[str]:
 
 def _running_here(client: MlflowClient) -> Iterator[Run]:
     # As it begins the tag; MLflow's LIKE knows no escape, and `is_gone` looks again.
-    start = json.dumps({"host": place()["host"]})[:-1]
+    start = json.dumps({"host": process_namespace()["host"]})[:-1]
     if "'" in start:
         return
     query = f"attributes.status = 'RUNNING' and tags.`{TAG}` LIKE '{start}%'"

@@ -18,9 +18,9 @@ from outliers_bench.tracking import recorder_process
 from outliers_bench.tracking.runs import (
     _FOUND_TAG,
     add_tags,
-    children,
-    end_lost,
-    source_tags,
+    child_runs,
+    end_lost_run,
+    program_tags,
 )
 from outliers_bench.tracking.store import experiment_id
 
@@ -70,7 +70,7 @@ def start_parent(
         The run's id, for the jobs' environment variable `OUTLIERS_BENCH_PARENT_RUN`.
     """
     tags = {
-        **source_tags(),
+        **program_tags(),
         "kind": "sweep",
         "overrides": shlex.join(overrides),
         "objective": objective,
@@ -103,7 +103,7 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
 
     Counts what became of the jobs, copies the best child's scores where all were asked the same
     questions, and describes the children in a table; the whole table is the artifact
-    `children.csv`, and `leaderboard.html`, `.md` and `.csv` compare those that finished. Runs that
+    `child_runs.csv`, and `leaderboard.html`, `.md` and `.csv` compare those that finished. Runs that
     jobs found finished before (see `note_found`) count as if they were children. A child that still
     counts as running is marked KILLED: its job is over and did not live to say so.
 
@@ -121,12 +121,12 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     int
         How many jobs did not finish; those that were never begun are among them.
     """
-    own = children(client, parent_run_id)
+    own = child_runs(client, parent_run_id)
     lost = [run.info.run_id for run in own if run.info.status == "RUNNING"]
     for run_id in lost:
-        end_lost(client, run_id)
+        end_lost_run(client, run_id)
     if lost:
-        own = children(client, parent_run_id)
+        own = child_runs(client, parent_run_id)
     parent = client.get_run(parent_run_id)
     found = _found_ids(parent)
     before = _found(client, found, besides=own)
@@ -167,7 +167,7 @@ def discard_parent(client: MlflowClient, parent_run_id: str) -> bool:
     bool
         Whether it was; False where a job has left something in it.
     """
-    if children(client, parent_run_id):
+    if child_runs(client, parent_run_id):
         return False
     client.set_terminated(parent_run_id, "FAILED")
     client.delete_run(parent_run_id)
@@ -224,6 +224,6 @@ def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: Ranked) -
         _log.warning("the sweep's run has no leaderboard: %s", error)
 
 
-recorder_process.begins_work.append(start_parent)
+recorder_process.work_functions.append(start_parent)
 recorder_process.after_run.append(prepare_to_finish)
 recorder_process.at_exit.append(abandon)

@@ -26,7 +26,7 @@ from outliers_bench.sweeps.objective import objective_of
 from outliers_bench.sweeps.plugins import decide_direction, in_parallel, is_search, speak_plainly
 from outliers_bench.sweeps.space import Space, check
 from outliers_bench.tracking.backlog import backlog
-from outliers_bench.tracking.current_sweep import announce, failure, forget, parent_run
+from outliers_bench.tracking.current_sweep import set_current_sweep, start_error, clear_current_sweep, parent_run
 
 if TYPE_CHECKING:
     from outliers_bench.benchmark import Prepared
@@ -62,11 +62,11 @@ class ParentRun(Callback):
         if "optuna" in config.hydra.sweeper._target_:
             speak_plainly()
         from outliers_bench.sweeps.mlflow_parent import start_parent
-        from outliers_bench.tracking.recorder import recorder
+        from outliers_bench.tracking.recorder import get_recorder
 
         uri = str(config.tracking.uri)
         in_turn = not (in_parallel(config.hydra) or is_search(config.hydra))
-        parent = recorder(uri).submit(
+        parent = get_recorder(uri).submit(
             start_parent,
             config.tracking.experiment or _data_name(config),
             overrides=list(config.hydra.overrides.task),
@@ -75,7 +75,7 @@ class ParentRun(Callback):
             objective=config.objective,
             direction=decide_direction(config),
         )
-        announce(parent, to_other_processes=not in_turn)
+        set_current_sweep(parent, to_other_processes=not in_turn)
         ParentRun.uri = uri
         # A search waits for what each of its jobs has found anyway; workers end on their own.
         if in_turn:
@@ -127,11 +127,11 @@ def objective(prepared: Prepared) -> float:
         If the run has no such metric.
     """
     from outliers_bench.config.identity import identity
-    from outliers_bench.tracking.recorder import recorder
+    from outliers_bench.tracking.recorder import get_recorder
     from outliers_bench.tracking.runs import find_finished
 
     config, split = prepared.config, prepared.split
-    run = recorder(config.tracking.uri).call(
+    run = get_recorder(config.tracking.uri).call(
         find_finished, config.tracking.experiment or split.name, identity(config, split)
     )
     return objective_of({} if run is None else run.metrics, config.objective)
@@ -154,10 +154,10 @@ def recorded(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
         parent = parent_run()
         if parent is not None:
             from outliers_bench.tracking.failed_runs import record_failure
-            from outliers_bench.tracking.recorder import recorder
+            from outliers_bench.tracking.recorder import get_recorder
 
             tags = {"data": _data_name(cfg), **published.tags(cfg.published, overrides)}
-            recorder(str(cfg.tracking.uri)).call(
+            get_recorder(str(cfg.tracking.uri)).call(
                 record_failure, parent, overrides=overrides, error=error, tags=tags
             )
         raise
@@ -185,18 +185,18 @@ def finish(status: str | None = None) -> int | None:
     if ParentRun.uri is None:
         return None
     from outliers_bench.sweeps.mlflow_parent import discard_parent, finish_parent
-    from outliers_bench.tracking.recorder import recorder
+    from outliers_bench.tracking.recorder import get_recorder
 
     unrecorded = backlog.end()
     splits.end()
-    parent, broken = parent_run(), failure()
-    forget()
+    parent, broken = parent_run(), start_error()
+    clear_current_sweep()
     uri, ParentRun.uri = ParentRun.uri, None
     if broken is not None:  # it was told, and there is no run to end
         return None
-    if status == "FAILED" and recorder(uri).call(discard_parent, parent):
+    if status == "FAILED" and get_recorder(uri).call(discard_parent, parent):
         return None
-    return max(recorder(uri).call(finish_parent, parent, status), unrecorded)
+    return max(get_recorder(uri).call(finish_parent, parent, status), unrecorded)
 
 
 def _data_name(config: DictConfig) -> str:

@@ -21,10 +21,10 @@ from outliers_bench.models.precision import precision_label
 from outliers_bench.result import RunHandle
 from outliers_bench.tracking import provenance
 from outliers_bench.tracking.backlog import backlog
-from outliers_bench.tracking.datasets import datasets
-from outliers_bench.tracking.params import as_mapping, describe, family, flatten
-from outliers_bench.tracking.recorder import LAST_WORD, Recorder, recorder
-from outliers_bench.tracking.runs import Beginning, begin, end, failure_line, note
+from outliers_bench.tracking.datasets import split_datasets
+from outliers_bench.tracking.params import to_mapping, describe_method, model_family, flatten
+from outliers_bench.tracking.recorder import SHUTDOWN_TIMEOUT, Recorder, get_recorder
+from outliers_bench.tracking.runs import RunStart, create_run, end_run, failure_line, log_run
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class ActiveRun:
     """
 
     def __init__(
-        self, recorder: Recorder, begun: Future[RunHandle], overrides: Sequence[str]
+        self, get_recorder: Recorder, begun: Future[RunHandle], overrides: Sequence[str]
     ) -> None:
-        self._recorder = recorder
+        self._recorder = get_recorder
         self._begun = begun
         self.overrides = tuple(overrides)
         self._last: list[Future[None]] = []
-        self.pictured: list[str] = []
+        self.logged_pictures: list[str] = []
         """Names of the files that were noted under `pictures`."""
 
     def confirm(self) -> RunHandle:
@@ -70,14 +70,14 @@ class ActiveRun:
         """
         return self._begun.result()
 
-    def note(
+    def log(
         self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> None:
         """Take down what the run found; see `entries.note`."""
-        self.pictured += sorted(path.name for path in Path(artifacts, "pictures").glob("*"))
+        self.logged_pictures += sorted(path.name for path in Path(artifacts, "pictures").glob("*"))
         self._note(artifacts, tags, metrics).result()
 
-    def note_last(
+    def log_final(
         self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> None:
         """Take down what the run found in the end, and remove the folder `artifacts`.
@@ -91,14 +91,14 @@ class ActiveRun:
             raise
         noted.add_done_callback(lambda _: shutil.rmtree(artifacts, ignore_errors=True))
         self._last.append(noted)
-        if not backlog.open:
+        if not backlog.is_open:
             noted.result()
 
     def _note(
         self, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> Future[None]:
         run_id = self.confirm().run_id
-        return self._recorder.submit(note, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
+        return self._recorder.submit(log_run, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
 
     def submit(
         self,
@@ -116,14 +116,14 @@ class ActiveRun:
     def end(self, status: str, failure: str | None = None, *, timeout: float | None = None) -> None:
         """End the run; see `entries.end`. Raises `TimeoutError` after so many seconds."""
         run_id = self._begun.result(timeout).run_id
-        self._recorder.submit(end, run_id, status, failure).result(timeout)
+        self._recorder.submit(end_run, run_id, status, failure).result(timeout)
 
     def finish(self) -> None:
         """End the run as FINISHED, or in a sweep ask for that and leave it to the backlog."""
-        if not backlog.open:
+        if not backlog.is_open:
             self.end("FINISHED")
             return
-        ended = self._recorder.submit(end, self.confirm().run_id, "FINISHED")
+        ended = self._recorder.submit(end_run, self.confirm().run_id, "FINISHED")
         backlog.add(self.overrides, [*self._last, ended])
 
 
@@ -170,35 +170,35 @@ def start_run(
     BenchError
         What `open_client` raises.
     """
-    values = as_mapping(config)
+    values = to_mapping(config)
     tracking = values["tracking"]
     all_tags = _tags(config, split, identity, overrides) | dict(tags or {})
     all_tags["overrides"] = shlex.join(overrides)
-    beginning = Beginning(
+    beginning = RunStart(
         experiment=tracking["experiment"] or split.name,
-        name=run_name or str(describe(config)),
+        name=run_name or str(describe_method(config)),
         tags=all_tags,
         params=flatten(values),
         config=OmegaConf.to_yaml(OmegaConf.create(values)),
-        datasets=datasets(split, values["data"], address=config.data.address()),
+        datasets=split_datasets(split, values["data"], address=config.data.address()),
     )
-    process = recorder(tracking["uri"])
-    recording = ActiveRun(process, process.submit(begin, beginning, parent), overrides)
+    process = get_recorder(tracking["uri"])
+    recording = ActiveRun(process, process.submit(create_run, beginning, parent), overrides)
     try:
         with _sigterm_raises():
             yield recording
             recording.confirm()
     except (KeyboardInterrupt, SystemExit) as error:
-        _end_broken(recording, "KILLED", error)
+        _end_failed(recording, "KILLED", error)
         raise
     except BaseException as error:
-        _end_broken(recording, "FAILED", error)
+        _end_failed(recording, "FAILED", error)
         raise
     recording.finish()
 
 
 def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:
-    method = describe(config)
+    method = describe_method(config)
     row = config.published
     precision = precision_label(config.model, config.engine, config.cache.path)
     if row.table and (changes := published.changes(overrides, precision=precision)):
@@ -206,7 +206,7 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
         _log.warning("not recorded as %s: %s is none of its", told, " ".join(changes))
     return {
         "kind": "run",
-        "family": family(config.model),
+        "family": model_family(config.model),
         **published.tags(row, overrides, precision=precision),
         "data": split.name,
         "model": method.model,
@@ -222,10 +222,10 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
     }
 
 
-def _end_broken(recording: ActiveRun, status: str, error: BaseException) -> None:
+def _end_failed(recording: ActiveRun, status: str, error: BaseException) -> None:
     """End a run that has failed; what goes wrong in that must not hide why it failed."""
     try:
-        recording.end(status, failure_line(error), timeout=LAST_WORD)
+        recording.end(status, failure_line(error), timeout=SHUTDOWN_TIMEOUT)
     except TimeoutError:
         _log.warning("MLflow does not answer; the run ends as KILLED once it does")
     except Exception as trouble:

@@ -29,7 +29,7 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
         What a run found.
     folder : Path
         Exists; gets `ranking.parquet` and, where they have rows, `per_query.csv`,
-        `per_class.csv`, `left_out.csv` and `leaks.csv`.
+        `per_class.csv`, `excluded.csv` and `leaks.csv`.
     depth : int or None
         How many gallery images a query to keep in the ranking; None keeps all.
     """
@@ -39,7 +39,7 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
         _write_csv(folder / "per_class.csv", *_per_class(result.evaluation))
     if result.split.left_out:
         rows = [(item.name, item.kind, item.detail) for item in result.split.left_out]
-        _write_csv(folder / "left_out.csv", ("name", "kind", "detail"), rows)
+        _write_csv(folder / "excluded.csv", ("name", "kind", "detail"), rows)
     if result.leaks:
         _write_csv(folder / "leaks.csv", *_leaks(result.leaks))
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-AHEAD = 2  # runs that may wait; if the process is killed, they are lost with the one in hand
+MAX_PENDING = 2  # runs that may wait; if the process is killed, they are lost with the one in hand
 
 
 class Backlog:
@@ -26,13 +26,13 @@ class Backlog:
         return len(self._waiting)
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether a run may wait."""
         return self._most > 0
 
     def begin(self) -> None:
         """Let runs wait from here on."""
-        self._most, self._failed = AHEAD, 0
+        self._most, self._failed = MAX_PENDING, 0
 
     def add(self, overrides: Sequence[str], steps: Sequence[Future[None]]) -> None:
         """Have a run wait; if too many do, look at the first, which may take a while.

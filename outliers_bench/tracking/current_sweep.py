@@ -11,7 +11,7 @@ VARIABLE = "OUTLIERS_BENCH_PARENT_RUN"
 _begun: list[Future[str]] = []
 
 
-def announce(parent: Future[str], *, to_other_processes: bool) -> None:
+def set_current_sweep(parent: Future[str], *, to_other_processes: bool) -> None:
     """Have all runs from here on belong to a sweep.
 
     Parameters
@@ -37,12 +37,12 @@ def parent_run() -> Any:  # noqa: ANN401 - str, Future of str, or None
     return _begun[0] if _begun else os.environ.get(VARIABLE)
 
 
-def failure() -> BaseException | None:
+def start_error() -> BaseException | None:
     """Why the sweep's run could not be begun, as far as that is known."""
     return _begun[0].exception() if _begun and _begun[0].done() else None
 
 
-def forget() -> None:
+def clear_current_sweep() -> None:
     """The sweep is over."""
     _begun.clear()
     os.environ.pop(VARIABLE, None)

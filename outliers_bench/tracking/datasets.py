@@ -31,7 +31,7 @@ class Dataset:
     profile: str
 
 
-def datasets(
+def split_datasets(
     split: Split, data: Mapping[str, Any], *, address: str | None = None
 ) -> tuple[Dataset, ...]:
     """Train, query and gallery as datasets; empty parts are left out.

@@ -34,7 +34,7 @@ def describe_result(
     first = " · ".join(f"{metric} **{value}**" for metric, value in found if metric in _FIRST)
     parts = [
         first or "No labels, so nothing was scored.",
-        *([picture(_pictured(pictures), run_id)] if pictures else []),
+        *([image_link(_main_picture(pictures), run_id)] if pictures else []),
         f"{name} on {result.split.name}",
         *([table(("metric", "value"), found)] if found else []),
         table(("images", ""), [*readable.counts(result), *readable.audit(result)]),
@@ -43,17 +43,17 @@ def describe_result(
     if pictures:
         paths = ", ".join(f"`pictures/{name}`" for name in pictures)
         parts.append(f"All pictures, under Artifacts: {paths}")
-    parts.append(f"Again:\n\n{again(overrides)}")
+    parts.append(f"Again:\n\n{rerun_command(overrides)}")
     return "\n\n".join(parts)
 
 
-def again(overrides: Sequence[str]) -> str:
+def rerun_command(overrides: Sequence[str]) -> str:
     """The command that repeats a run, to copy; with `skip_finished` it would only find the run."""
     words = [word for word in overrides if not word.lstrip("+").startswith("skip_finished=")]
     return f"```\n{readable.command(words)}\n```"
 
 
-def picture(name: str, run_id: str) -> str:
+def image_link(name: str, run_id: str) -> str:
     """One of the run's pictures, as MLflow's UI shows it inside a description.
 
     The address counts from the UI's own page, so that it holds under any host and prefix.
@@ -61,6 +61,6 @@ def picture(name: str, run_id: str) -> str:
     return f"![{Path(name).stem}](get-artifact?path=pictures/{quote(name)}&run_uuid={run_id})"
 
 
-def _pictured(names: Sequence[str]) -> str:
+def _main_picture(names: Sequence[str]) -> str:
     """The picture that says most of a run."""
     return next((name for name in names if Path(name).stem == "typical"), names[0])

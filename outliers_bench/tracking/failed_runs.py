@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from outliers_bench.tracking.description import again
-from outliers_bench.tracking.runs import PARENT_TAG, failure_line, source_tags
+from outliers_bench.tracking.description import rerun_command
+from outliers_bench.tracking.runs import PARENT_TAG, failure_line, program_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,13 +46,13 @@ def record_failure(
     parent = client.get_run(parent_run_id)
     why = failure_line(error)
     all_tags = {
-        **source_tags(),
+        **program_tags(),
         **(tags or {}),
         "kind": "run",
         PARENT_TAG: parent_run_id,
         "overrides": shlex.join(overrides),
         "failure": why,
-        "mlflow.note.content": f"Not begun: {why}\n\n{again(overrides)}",
+        "mlflow.note.content": f"Not begun: {why}\n\n{rerun_command(overrides)}",
     }
     run = client.create_run(
         parent.info.experiment_id,

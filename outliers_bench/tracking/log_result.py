@@ -37,7 +37,7 @@ _LEFT_OUT = {
 }
 
 
-def metrics_of(result: Result) -> dict[str, float]:
+def collect_metrics(result: Result) -> dict[str, float]:
     """Every number of a result under its name in MLflow.
 
     Scores stand under their own names, stage timings as `seconds_<stage>`. `images_per_second` is
@@ -131,18 +131,18 @@ def log_result(
                 name=handle.name,
                 run_id=handle.run_id,
                 overrides=recording.overrides,
-                pictures=[*(f"{name}.jpg" for name in sheets), *recording.pictured],
+                pictures=[*(f"{name}.jpg" for name in sheets), *recording.logged_pictures],
             )
             # Photos found unreadable on the way are in no part any more; tables compare what was
             # scored.
             tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}
-            metrics = metrics_of(result)
+            metrics = collect_metrics(result)
             for each in encoded:
                 each.result()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    recording.note_last(artifacts=folder, tags=tags, metrics=metrics)
+    recording.log_final(artifacts=folder, tags=tags, metrics=metrics)
     return list(sheets)
 
 

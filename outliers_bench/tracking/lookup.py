@@ -46,7 +46,7 @@ class KnownRun:
     tags: Mapping[str, str]
 
 
-def check_recorded(uri: str) -> None:
+def check_store_exists(uri: str) -> None:
     """Refuse a store in which nothing can be recorded yet; opening it would make an empty one.
 
     Parameters
@@ -68,7 +68,7 @@ def check_recorded(uri: str) -> None:
         )
 
 
-def known_run(client: MlflowClient, run: str) -> KnownRun:
+def find_run(client: MlflowClient, run: str) -> KnownRun:
     """Find a finished run; to be called in the recorder.
 
     Parameters
@@ -86,19 +86,19 @@ def known_run(client: MlflowClient, run: str) -> KnownRun:
         or has not finished.
     """
     if run == LAST:
-        found = _finished(client, 1)
+        found = _finished_runs(client, 1)
     elif _ID.fullmatch(run):
         alike = search_runs(client, f"attributes.run_id LIKE '{run}%'", page=_NAMED + 1)
         found = list(islice(alike, _NAMED + 1))
     else:
         raise BenchError(
             f"run={run}: give a run's id, {SHORTEST} or more digits that it begins with, or "
-            f"{LAST}; {_there_is(client)}"
+            f"{LAST}; {_describe_newest(client)}"
         )
     if len(found) > 1:
-        raise BenchError(f"run={run}: several begin so ({_listed(found)}); give more digits")
+        raise BenchError(f"run={run}: several begin so ({_format_runs(found)}); give more digits")
     if not found:
-        raise BenchError(f"run={run}: no such run; {_there_is(client)}")
+        raise BenchError(f"run={run}: no such run; {_describe_newest(client)}")
     info, tags = found[0].info, found[0].data.tags
     name = info.run_name or info.run_id
     if tags.get("kind") == "sweep":
@@ -106,12 +106,12 @@ def known_run(client: MlflowClient, run: str) -> KnownRun:
     if info.status != "FINISHED":
         raise BenchError(
             f"run={run}: {name} is {info.status}, and only a finished run has a ranking; "
-            f"{_there_is(client)}"
+            f"{_describe_newest(client)}"
         )
     return KnownRun(info.run_id, name, dict(tags))
 
 
-def download(client: MlflowClient, run_id: str, path: str, folder: str | Path) -> Path:
+def download_artifact(client: MlflowClient, run_id: str, path: str, folder: str | Path) -> Path:
     """One artifact of a run as a file of this machine; to be called in the recorder.
 
     Parameters
@@ -155,21 +155,21 @@ def download(client: MlflowClient, run_id: str, path: str, folder: str | Path) -
         raise BenchError(f"run {run_id[:8]}: cannot fetch {path} from {uri} ({said})") from None
 
 
-def _finished(client: MlflowClient, n: int) -> list[Run]:
+def _finished_runs(client: MlflowClient, n: int) -> list[Run]:
     """The runs that finished last, that one first."""
     query = "tags.kind = 'run' and attributes.status = 'FINISHED'"
     return list(islice(search_runs(client, query, order="attributes.end_time DESC", page=n), n))
 
 
-def _there_is(client: MlflowClient) -> str:
-    newest = _finished(client, _NAMED)
+def _describe_newest(client: MlflowClient) -> str:
+    newest = _finished_runs(client, _NAMED)
     where = resolve_uri(client.tracking_uri)
     if not newest:
         return f"no run has finished in {where}; make one with: python -m outliers_bench"
-    return f"the last that finished in {where}: {_listed(newest)}"
+    return f"the last that finished in {where}: {_format_runs(newest)}"
 
 
-def _listed(runs: Sequence[Run]) -> str:
+def _format_runs(runs: Sequence[Run]) -> str:
     """Runs with as many digits of their ids as tell them apart."""
     ids = [run.info.run_id for run in runs]
     digits = next(n for n in range(8, 33) if n == 32 or len({each[:n] for each in ids}) == len(ids))

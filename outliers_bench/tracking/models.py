@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
-NAME = "model"  # of a run's model, where it has one
-RUNS = re.compile(r"runs:/([^/@\s]+)(?:/([^@\s'\"]+?))?/?")
+MODEL_NAME = "model"  # of a run's model, where it has one
+RUN_URI = re.compile(r"runs:/([^/@\s]+)(?:/([^@\s'\"]+?))?/?")
 _MODELS = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))?")
 _FORMS = (
     "runs:/<run id>/model, models:/<model id>, models:/<name>/<version> or models:/<name>@<alias>"
@@ -33,11 +33,11 @@ _FORMS = (
 
 def check_model_uri(uri: str) -> None:
     """Raise `BenchError` for what `is_model_uri` and no model can have as its URI; asks nobody."""
-    if not (RUNS.fullmatch(uri) or _MODELS.fullmatch(uri)):
+    if not (RUN_URI.fullmatch(uri) or _MODELS.fullmatch(uri)):
         raise BenchError(f"model.weights={uri}: no URI of a model; write {_FORMS}")
 
 
-def fetch_model(client: MlflowClient, uri: str, target: str) -> str:
+def download_model(client: MlflowClient, uri: str, target: str) -> str:
     """The `.keras` file of a model in MLflow; called in the recorder.
 
     Parameters
@@ -69,7 +69,7 @@ def fetch_model(client: MlflowClient, uri: str, target: str) -> str:
 
     check_model_uri(uri)
     location = _location(client, uri)
-    folder = local(location)
+    folder = local_folder(location)
     if folder is None:
         place = Path(target) / hashlib.sha256(location.encode()).hexdigest()[:16]
         place.mkdir(parents=True, exist_ok=True)
@@ -79,10 +79,10 @@ def fetch_model(client: MlflowClient, uri: str, target: str) -> str:
                 artifact_uri=location, dst_path=str(place), tracking_uri=client.tracking_uri
             )
         except MlflowException as error:
-            raise _unknown(client, uri, "no such model can be downloaded", error) from error
+            raise _not_found(client, uri, "no such model can be downloaded", error) from error
         folder = Path(downloaded)
     if not (folder / "MLmodel").is_file():
-        raise _unknown(client, uri, f"there is no model in {location}")
+        raise _not_found(client, uri, f"there is no model in {location}")
     flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")).get("flavors", {})
     if not {"keras", "tensorflow"} & set(flavors) or not (folder / WEIGHTS).is_file():
         kinds = ", ".join(sorted(set(flavors) - {"python_function"})) or "none"
@@ -100,9 +100,9 @@ def _location(client: MlflowClient, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        if match := RUNS.fullmatch(uri):
-            run_id, name = match[1], match[2] or NAME
-            logged = output(client, run_id, name)
+        if match := RUN_URI.fullmatch(uri):
+            run_id, name = match[1], match[2] or MODEL_NAME
+            logged = find_logged_model(client, run_id, name)
             if logged is None:  # as MLflow logged models before version 3
                 return f"{client.get_run(run_id).info.artifact_uri}/{name}"
         else:
@@ -114,7 +114,7 @@ def _location(client: MlflowClient, uri: str) -> str:
                 return _location(client, place) if is_model_uri(place) else place
             logged = client.get_logged_model(name)
     except MlflowException as error:
-        raise _unknown(client, uri, "MLflow knows no such run or model", error) from error
+        raise _not_found(client, uri, "MLflow knows no such run or model", error) from error
     if logged.status != LoggedModelStatus.READY:
         raise BenchError(
             f"model.weights={uri}: the model is {logged.status.value.lower()}, not complete: its "
@@ -123,17 +123,17 @@ def _location(client: MlflowClient, uri: str) -> str:
     return str(logged.artifact_location)
 
 
-def output(client: MlflowClient, run_id: str, name: str) -> LoggedModel | None:
+def find_logged_model(client: MlflowClient, run_id: str, name: str) -> LoggedModel | None:
     """The model of that name that a run has logged."""
     outputs = client.get_run(run_id).outputs
-    for output in outputs.model_outputs if outputs else ():
-        logged = client.get_logged_model(output.model_id)
+    for find_logged_model in outputs.model_outputs if outputs else ():
+        logged = client.get_logged_model(find_logged_model.model_id)
         if logged.name == name:
             return logged
     return None
 
 
-def local(location: str) -> Path | None:
+def local_folder(location: str) -> Path | None:
     """The folder a location is, if it is one of this machine."""
     parts = urlsplit(location)
     if not parts.scheme:
@@ -143,7 +143,7 @@ def local(location: str) -> Path | None:
     return None
 
 
-def _unknown(
+def _not_found(
     client: MlflowClient, uri: str, what: str, error: Exception | None = None
 ) -> BenchError:
     said = " ".join(str(error).split())[:200] if error else ""
@@ -226,18 +226,18 @@ def link_model(client: MlflowClient, run_id: str, uri: str) -> bool:
     from mlflow.entities import LoggedModelInput, LoggedModelStatus
     from mlflow.exceptions import MlflowException
 
-    match = RUNS.fullmatch(uri)
+    match = RUN_URI.fullmatch(uri)
     if match is None:
         return False
     try:
         if client.get_run(match[1]).info.lifecycle_stage == "deleted":
             return False
-        found = output(client, match[1], match[2])
+        found = find_logged_model(client, match[1], match[2])
     except MlflowException:
         return False
     if found is None or found.status != LoggedModelStatus.READY:
         return False
-    if (folder := local(found.artifact_location)) and not (folder / WEIGHTS).is_file():
+    if (folder := local_folder(found.artifact_location)) and not (folder / WEIGHTS).is_file():
         return False
     client.log_inputs(run_id, models=[LoggedModelInput(found.model_id)])
     return True

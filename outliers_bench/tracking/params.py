@@ -15,7 +15,7 @@ from outliers_bench.models.model import Model
 from outliers_bench.models.precision import precision_label
 from outliers_bench.runtime.option_labels import joined
 from outliers_bench.training.base import TrainedModel
-from outliers_bench.training.options import SHARED
+from outliers_bench.training.options import INHERITED_OPTIONS
 
 if TYPE_CHECKING:
     from outliers_bench.config.schema import Config
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 # Where a run is kept and how it is pictured says nothing about its numbers.
 # What models take over from the run stands in those that do.
-_BESIDE_THE_POINT = (
+_UNRELATED_OPTIONS = (
     *("cache", "tracking", "contact_sheets", "hydra", "published", "weights_dir"),
-    *SHARED[1:],
+    *INHERITED_OPTIONS[1:],
 )
 
 
@@ -64,7 +64,7 @@ class MethodLabel:
         return " · ".join(part for part in parts if part)
 
 
-def as_mapping(config: Config) -> dict[str, Any]:
+def to_mapping(config: Config) -> dict[str, Any]:
     """The config as nested plain values; enums by name, missing values as `???`.
 
     An ensemble's members are told as what they stand for, too.
@@ -99,7 +99,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """
     flat: dict[str, str] = {}
     for key, value in values.items():
-        if not prefix and key in _BESIDE_THE_POINT:
+        if not prefix and key in _UNRELATED_OPTIONS:
             continue
         if isinstance(value, Mapping):
             flat.update(flatten(value, f"{prefix}{key}."))
@@ -108,7 +108,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def describe(config: Config) -> MethodLabel:
+def describe_method(config: Config) -> MethodLabel:
     """Name the method of a config."""
     if isinstance(config.model, KeypointMatching):
         model = config.model
@@ -154,7 +154,7 @@ def _variant(config: Config) -> str:
     )
 
 
-def family(model: Model) -> str:
+def model_family(model: Model) -> str:
     """What kind of method a model is: keypoints, pretrained, trained, ensemble or baseline."""
     kinds: dict[str, tuple[type[Model], ...]] = {
         "ensemble": (Ensemble,),

@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 _INITIAL_PIDS = "pid:[4026531836]"  # Linux' namespace of process ids outside containers
-_CLOSE = 2.0  # seconds by which two readings of one process's start may differ
+_START_TOLERANCE = 2.0  # seconds by which two readings of one process's start may differ
 TAG = "process"
 _worker: int | None = None
 
 
-def works_for(pid: int) -> None:
+def set_worker(pid: int) -> None:
     """Say that what is recorded from here on is the work of another process.
 
     Parameters
@@ -43,8 +43,8 @@ def process_tag() -> str:
     # The start tells a process from a later one that was given its number.
     start = None
     with suppress(ProcessLookupError):  # it ended before it was asked for
-        start = _start(pid)
-    return json.dumps({**place(), "pid": pid, "start": start})
+        start = _start_time(pid)
+    return json.dumps({**process_namespace(), "pid": pid, "start": start})
 
 
 def is_gone(tag: str, *, local: bool = True) -> bool:
@@ -66,20 +66,20 @@ def is_gone(tag: str, *, local: bool = True) -> bool:
         start = None if start is None else float(start)
     except (ValueError, TypeError, KeyError):
         return False
-    here = place()
+    here = process_namespace()
     same = {key: told.get(key) == here[key] for key in here}
     if not (same["host"] and same["machine"]):
         return False
     if same["boot"] and same["pids"]:
         known = here["boot"] and here["pids"]
-        return bool(local or known) and not _lives(pid, start)
+        return bool(local or known) and not _is_alive(pid, start)
     # Machine ids may be baked into the images of containers, so that those of two machines have the
     # same. What ran beside no container before this machine's start is gone.
     outside = told.get("pids") == here["pids"] == _INITIAL_PIDS
     return bool(local and outside and here["machine"] and here["boot"] and told.get("boot"))
 
 
-def place() -> Mapping[str, str]:
+def process_namespace() -> Mapping[str, str]:
     """Which machine, which boot of it, and whose process ids these are; the host first."""
     machine = _read("/etc/machine-id")
     # systemd asks that the id itself be not told.
@@ -102,17 +102,17 @@ def _read(path: str) -> str:
         return ""
 
 
-def _lives(pid: int, start: float | None) -> bool:
+def _is_alive(pid: int, start: float | None) -> bool:
     """Whether the process with that number still is the one that began then, for all we can see."""
     try:
-        now = _start(pid)
+        now = _start_time(pid)
     except ProcessLookupError:
         return False
     # Of another user's process the start may be hidden.
-    return now is None or start is None or abs(now - start) <= _CLOSE
+    return now is None or start is None or abs(now - start) <= _START_TOLERANCE
 
 
-def _start(pid: int) -> float | None:
+def _start_time(pid: int) -> float | None:
     """When a process began, in seconds after the machine did; None where that is hidden.
 
     Raises

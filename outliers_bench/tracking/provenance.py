@@ -15,7 +15,7 @@ from pathlib import Path
 from outliers_bench.runtime.machine import cores
 
 # Distribution that provides it, by the name people know it under.
-_MAIN = {
+_MAIN_PACKAGES = {
     "outliers_bench": ("outliers-bench",),
     "keras": ("keras",),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
@@ -24,14 +24,14 @@ _MAIN = {
 }
 _PACKAGE = Path(__file__).resolve().parents[1]
 _GIT_TIMEOUT = 3.0  # seconds
-_GIT_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+_GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
 @cache
 def main_versions() -> dict[str, str]:
     """Versions of the packages that numbers depend on most; those not installed are left out."""
     found = {}
-    for name, distributions in _MAIN.items():
+    for name, distributions in _MAIN_PACKAGES.items():
         for distribution in distributions:
             try:
                 found[name] = metadata.version(distribution)
@@ -110,7 +110,7 @@ def git() -> dict[str, str]:
 
 def _git(*arguments: str) -> str | None:
     # Set by git where we run in one of its hooks, these would name another repository.
-    env = {name: value for name, value in os.environ.items() if name not in _GIT_PLACES}
+    env = {name: value for name, value in os.environ.items() if name not in _GIT_VARIABLES}
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(_PACKAGE), *arguments],  # noqa: S607

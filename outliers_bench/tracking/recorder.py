@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-LAST_WORD = 10.0  # seconds to wait for it at the end
+SHUTDOWN_TIMEOUT = 10.0  # seconds to wait for it at the end
 
 _RECORDERS: dict[str, Recorder] = {}  # by tracking URI
 _EXTENSIONS: list[str] = []
 _SPARE: list[Recorder] = []  # begun before the URI was known
 
 
-def begin(*extensions: str) -> None:
+def start_recorder(*extensions: str) -> None:
     """Start a process for the first store that will be asked for.
 
     Parameters
@@ -48,7 +48,7 @@ def begin(*extensions: str) -> None:
     _SPARE.append(Recorder())
 
 
-def recorder(uri: str) -> Recorder:
+def get_recorder(uri: str) -> Recorder:
     """The recorder of a tracking store, started if it is the first this process asks for.
 
     Parameters
@@ -154,17 +154,17 @@ class Recorder:
         if not self._opened:  # nothing was asked for: it may be killed while it is importing
             self._process.kill()
         self._errands.put(None)
-        self._talker.join(LAST_WORD)
+        self._talker.join(SHUTDOWN_TIMEOUT)
         # Where that was not enough, it ends by itself: its input ends with this process.
         if not self._talker.is_alive():
             with suppress(subprocess.TimeoutExpired):
-                self._process.communicate(timeout=LAST_WORD)
+                self._process.communicate(timeout=SHUTDOWN_TIMEOUT)
 
     def _talk(self) -> None:
         while (errand := self._errands.get()) is not None:
             future, message = errand
             try:
-                future.set_result(self._ask(_with_results(message)))
+                future.set_result(self._ask(_resolve_futures(message)))
             except Exception as error:
                 future.set_exception(error)
 
@@ -193,7 +193,7 @@ class Recorder:
         raise value
 
 
-def _with_results(message: Any) -> Any:  # noqa: ANN401 - what is pickled
+def _resolve_futures(message: Any) -> Any:  # noqa: ANN401 - what is pickled
     """What is asked, with the results of what was asked before; raises as that did."""
     if not callable(message[0]):
         return message

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 Hook = Callable[["MlflowClient"], object]
 
 # What `sweeps/`, a room above, adds when it is imported here.
-begins_work: list[Callable[..., object]] = [runs.begin]
+work_functions: list[Callable[..., object]] = [runs.create_run]
 after_first_begin: list[Hook] = []
 after_run: list[Hook] = []
-at_exit: list[Hook] = [runs.abandon]
+at_exit: list[Hook] = [runs.kill_open_runs]
 
-_POLITE = 19  # what the other process measures meanwhile must not suffer
+_NICENESS = 19  # what the other process measures meanwhile must not suffer
 
 
 def serve(worker: int, extensions: Sequence[str] = ()) -> None:
@@ -45,13 +45,13 @@ def serve(worker: int, extensions: Sequence[str] = ()) -> None:
     extensions : sequence of str
         Modules to import that add to the lists above.
     """
-    process.works_for(worker)
-    requests, answers = sys.stdin.buffer, _own_stdout()
+    process.set_worker(worker)
+    requests, answers = sys.stdin.buffer, _redirect_stdout()
     with suppress(OSError):  # killed meanwhile; what was asked before is done all the same
         answers.write(GREETING)
         answers.flush()
     with suppress(AttributeError, OSError):
-        os.nice(_POLITE)
+        os.nice(_NICENESS)
     _import_mlflow()
     for module in extensions:
         import_module(module)
@@ -69,12 +69,12 @@ def serve(worker: int, extensions: Sequence[str] = ()) -> None:
                 client = client or open_client(uri)
                 answer = pickle.dumps((True, function(client, *args, **kwargs)))
             except Exception as error:
-                answer = pickle.dumps((False, _portable(error)))
+                answer = pickle.dumps((False, _to_bench_error(error)))
             send(answers, answer)
-            if client and not looked and function in begins_work:
+            if client and not looked and function in work_functions:
                 looked = True
                 _call(after_first_begin, client)  # now that nobody waits for it
-            if client and function is runs.end:
+            if client and function is runs.end_run:
                 _call(after_run, client)  # the next job is at work and does not wait, either
     if client is not None:
         _call(at_exit, client)
@@ -102,7 +102,7 @@ def _import_mlflow() -> None:
     gc.freeze()  # what was imported stays: no need to look through it again
 
 
-def _own_stdout() -> BinaryIO:
+def _redirect_stdout() -> BinaryIO:
     """Keep standard output for answers; what libraries print goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     elsewhere = sys.stderr.fileno() if sys.stderr else os.open(os.devnull, os.O_WRONLY)
@@ -110,7 +110,7 @@ def _own_stdout() -> BinaryIO:
     return answers
 
 
-def _portable(error: Exception) -> BenchError:
+def _to_bench_error(error: Exception) -> BenchError:
     """An error that can be unpickled without MLflow; the rest of the story as its note."""
     if type(error) is BenchError:
         return error

@@ -37,7 +37,7 @@ _incomplete: dict[str, str] = {}  # why what such a run found could not be taken
 
 
 @dataclass(frozen=True)
-class Beginning:
+class RunStart:
     """What is known of a run before its work.
 
     Parameters
@@ -60,8 +60,8 @@ class Beginning:
     datasets: tuple[Dataset, ...]
 
 
-def begin(
-    client: MlflowClient, beginning: Beginning, parent_run_id: str | None = None
+def create_run(
+    client: MlflowClient, beginning: RunStart, parent_run_id: str | None = None
 ) -> RunHandle:
     """Begin a run with everything that is known before.
 
@@ -75,18 +75,18 @@ def begin(
         The sweep's run.
     """
     parent = {PARENT_TAG: parent_run_id} if parent_run_id else {}
-    tags = {**source_tags(), **beginning.tags, **parent}
+    tags = {**program_tags(), **beginning.tags, **parent}
     run = client.create_run(
         experiment_id(client, beginning.experiment),
         tags={name: value[:_LONGEST_TAG] for name, value in tags.items()},
         run_name=beginning.name,
     )
     _open.add(run.info.run_id)
-    system_metrics.watch(client.tracking_uri, run.info.run_id)
+    system_metrics.start_monitor(client.tracking_uri, run.info.run_id)
     try:
         _log_beginning(client, run.info.run_id, beginning)
     except BaseException as error:
-        end(client, run.info.run_id, "FAILED", failure_line(error))
+        end_run(client, run.info.run_id, "FAILED", failure_line(error))
         raise
     return RunHandle(
         uri=client.tracking_uri,
@@ -97,7 +97,7 @@ def begin(
     )
 
 
-def _log_beginning(client: MlflowClient, run_id: str, beginning: Beginning) -> None:
+def _log_beginning(client: MlflowClient, run_id: str, beginning: RunStart) -> None:
     from mlflow.entities import Param
 
     params = [Param(key, value[:_LONGEST_PARAM]) for key, value in beginning.params.items()]
@@ -113,7 +113,7 @@ def _log_beginning(client: MlflowClient, run_id: str, beginning: Beginning) -> N
     client.log_inputs(run_id, datasets=dataset_inputs(beginning.datasets))
 
 
-def note(
+def log_run(
     client: MlflowClient,
     run_id: str,
     *,
@@ -128,7 +128,7 @@ def note(
     client : MlflowClient
         From `open_client`.
     run_id : str
-        From `begin`.
+        From `create_run`.
     artifacts : str
         Folder whose files become the run's.
     tags, metrics : mapping
@@ -164,7 +164,7 @@ def log_epochs(
     client : MlflowClient
         From `open_client`.
     run_id : str
-        From `begin`.
+        From `create_run`.
     epochs : mapping of int to mapping of str to float
         By epoch, and by name. A figure that is no finite number is taken down as NaN: MLflow would
         make a huge number of an infinite one, and its chart useless.
@@ -181,11 +181,11 @@ def log_epochs(
         client.log_batch(run_id, metrics=metrics[start : start + _METRICS_AT_ONCE])
 
 
-def end(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
+def end_run(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
     """End a run as FINISHED, FAILED or KILLED, and say why it failed."""
-    system_metrics.leave(run_id)
+    system_metrics.stop_monitor(run_id)
     why = _incomplete.pop(run_id, None)
-    if status == "FINISHED" and why is not None:  # who asks did not wait for `note`
+    if status == "FINISHED" and why is not None:  # who asks did not wait for `log_run`
         status, failure = "FAILED", why
     if failure:  # first: whoever sees the status will look for the reason
         client.set_tag(run_id, "failure", failure)
@@ -198,16 +198,16 @@ def end(client: MlflowClient, run_id: str, status: str, failure: str | None = No
     _open.discard(run_id)
 
 
-def abandon(client: MlflowClient) -> None:
+def kill_open_runs(client: MlflowClient) -> None:
     """End the runs that were begun in this process and never ended, as KILLED."""
     for run_id in list(_open):
         with suppress(Exception):  # deleted meanwhile, or out of reach: the others may not be
-            end_lost(client, run_id)
+            end_lost_run(client, run_id)
 
 
-def end_lost(client: MlflowClient, run_id: str) -> None:
+def end_lost_run(client: MlflowClient, run_id: str) -> None:
     """End a run as KILLED whose process did not live to say how it went."""
-    end(client, run_id, "KILLED", CUT_SHORT)
+    end_run(client, run_id, "KILLED", CUT_SHORT)
 
 
 def find_finished(client: MlflowClient, experiment: str, identity: str) -> FinishedRun | None:
@@ -241,7 +241,7 @@ def failure_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TAG]
 
 
-def source_tags() -> dict[str, str]:
+def program_tags() -> dict[str, str]:
     """MLflow's own tags for who ran which program of which commit, and ours for the process."""
     return {**_program_tags(), process.TAG: process.process_tag()}
 
@@ -261,12 +261,12 @@ def _program_tags() -> dict[str, str]:
 _FOUND_TAG = "found."
 
 
-def children(client: MlflowClient, parent_run_id: str) -> list[Run]:
+def child_runs(client: MlflowClient, parent_run_id: str) -> list[Run]:
     """The runs of a sweep, oldest first, whatever experiments they stand in."""
     return list(search_runs(client, f"tags.`{PARENT_TAG}` = '{parent_run_id}'"))
 
 
-def note_found(client: MlflowClient, parent_run_id: str, run: FinishedRun) -> None:
+def tag_reused_run(client: MlflowClient, parent_run_id: str, run: FinishedRun) -> None:
     """Note in a sweep's run that a job found its work done by an earlier run.
 
     Parameters

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SQLITE = re.compile(r"^(sqlite(?:\+\w+)?):///([^?]*)(\?.*)?$")
 _NOT_LITERAL = re.compile(r"\?|%[0-9a-fA-F]{2}")  # in a URI, another thing than in a path
-_TO_DO = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
+_HINT = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
 _SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries would take minutes
 _ANSWER_TIMEOUT = 30  # seconds; a server that has just been started is slow
 
@@ -59,12 +59,12 @@ def check_uri(uri: str) -> None:
     """
     scheme = uri.split(":", 1)[0] if ":" in uri else ""
     if scheme in ("", "file") or len(scheme) == 1:
-        raise BenchError(f"tracking.uri={uri}: MLflow records no runs in plain folders; {_TO_DO}")
+        raise BenchError(f"tracking.uri={uri}: MLflow records no runs in plain folders; {_HINT}")
     if not scheme.startswith("sqlite"):
         return
     path = database_path(uri)
     if path is None:
-        raise BenchError(f"tracking.uri={uri} names no file; {_TO_DO}")
+        raise BenchError(f"tracking.uri={uri} names no file; {_HINT}")
     if found := _NOT_LITERAL.search(str(path)):
         raise BenchError(
             f"tracking.uri={uri}: MLflow cannot keep a database at {path}, for {found[0]} has a "
@@ -72,24 +72,24 @@ def check_uri(uri: str) -> None:
             "tracking.uri=sqlite:////<another folder>/mlflow.db"
         )
     if path.is_dir():
-        raise BenchError(f"tracking.uri={uri}: {path} is a folder, not a file; {_TO_DO}")
+        raise BenchError(f"tracking.uri={uri}: {path} is a folder, not a file; {_HINT}")
     if not path.parent.is_dir():
         raise BenchError(
-            f"tracking.uri={uri}: the folder {path.parent} does not exist; make it, or {_TO_DO}"
+            f"tracking.uri={uri}: the folder {path.parent} does not exist; make it, or {_HINT}"
         )
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise BenchError(f"tracking.uri={uri}: cannot write in the folder {path.parent}; {_TO_DO}")
+        raise BenchError(f"tracking.uri={uri}: cannot write in the folder {path.parent}; {_HINT}")
     if path.exists():
         _check_file(uri, path)
 
 
 def _check_file(uri: str, path: Path) -> None:
     if not os.access(path, os.R_OK | os.W_OK):
-        raise BenchError(f"tracking.uri={uri}: cannot read and write {path}; {_TO_DO}")
+        raise BenchError(f"tracking.uri={uri}: cannot read and write {path}; {_HINT}")
     with path.open("rb") as file:
         start = file.read(16)
     if start and start != b"SQLite format 3\0":
-        raise BenchError(f"tracking.uri={uri}: {path} is no SQLite database; {_TO_DO}")
+        raise BenchError(f"tracking.uri={uri}: {path} is no SQLite database; {_HINT}")
 
 
 def open_client(uri: str) -> MlflowClient:
@@ -120,7 +120,7 @@ def open_client(uri: str) -> MlflowClient:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     path = database_path(uri)
-    with _locked(path):
+    with _lock(path):
         try:
             if path is not None and path.exists():
                 _migrate_if_older(uri, path)
@@ -164,7 +164,7 @@ def _check_answers(client: MlflowClient, uri: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        with _impatient():
+        with _short_timeouts():
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, ValueError, TypeError, AttributeError) as error:
         raise BenchError(
@@ -175,7 +175,7 @@ def _check_answers(client: MlflowClient, uri: str) -> None:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _short_timeouts() -> Iterator[None]:
     """Let MLflow ask a server once and briefly; of itself it tries for minutes."""
     limits = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -213,7 +213,7 @@ def _migrate_if_older(uri: str, path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path | None) -> Iterator[None]:
+def _lock(path: Path | None) -> Iterator[None]:
     """Hold the lock file beside a SQLite database; nothing to hold for other stores."""
     try:
         import fcntl
@@ -226,7 +226,7 @@ def _locked(path: Path | None) -> Iterator[None]:
         file = Path(f"{path}.lock").open("a")  # noqa: SIM115 - closed below
     except OSError as error:  # what the folder's mode admits, the file system may refuse
         raise BenchError(
-            f"tracking.uri: cannot write {path}.lock ({error.strerror}); {_TO_DO}"
+            f"tracking.uri: cannot write {path}.lock ({error.strerror}); {_HINT}"
         ) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)

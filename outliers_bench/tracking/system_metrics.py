@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 # Not before: a run from stored features takes half of that, and its recorder has other things to
 # import meanwhile.
-_LASTING = 5.0  # seconds
+_START_DELAY = 5.0  # seconds
 _OFF = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 _INTERVAL = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 _log = logging.getLogger(__name__)
-_watches: dict[str, Watch] = {}
+_monitors: dict[str, Monitor] = {}
 
 
-class Watch:
+class Monitor:
     """A run that is being watched, once it has lasted.
 
     Parameters
@@ -62,7 +62,7 @@ class Watch:
             _log.warning("no system metrics of this run: %s", error)
 
 
-def watch(uri: str, run_id: str) -> None:
+def start_monitor(uri: str, run_id: str) -> None:
     """Log `system/...` metrics of a run from when it has lasted some seconds until it ends.
 
     How often, MLflow's `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` says (every 10 s of itself);
@@ -77,15 +77,15 @@ def watch(uri: str, run_id: str) -> None:
     if os.environ.get(_OFF, "true").strip().lower() in ("false", "0"):
         return
     try:
-        after = min(_LASTING, float(os.environ.get(_INTERVAL) or _LASTING))
+        after = min(_START_DELAY, float(os.environ.get(_INTERVAL) or _START_DELAY))
     except ValueError:
-        after = _LASTING
-    _watches[run_id] = Watch(uri, run_id, after=after)
+        after = _START_DELAY
+    _monitors[run_id] = Monitor(uri, run_id, after=after)
 
 
-def leave(run_id: str) -> None:
+def stop_monitor(run_id: str) -> None:
     """Stop watching a run, if it is watched."""
-    if found := _watches.pop(run_id, None):
+    if found := _monitors.pop(run_id, None):
         try:
             found.stop()
         except Exception as error:  # MLflow is out of reach; who ends the run will say so

@@ -19,7 +19,7 @@ from outliers_bench.reports.curves import training_curves
 from outliers_bench.result import RunHandle
 from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.keras_model import KerasModel
-from outliers_bench.tracking.models import NAME, link_model, log_model
+from outliers_bench.tracking.models import MODEL_NAME, link_model, log_model
 from outliers_bench.tracking.runs import log_epochs
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class MlflowTrainingLogger:
         uri = self._log_or_link(network, metrics=tuple(epochs.get(network.best_epoch, ())))
         with tempfile.TemporaryDirectory() as folder:
             self._write(network, Path(folder))
-            self._recording.note(
+            self._recording.log(
                 artifacts=folder,
                 tags={self._named("model_uri"): uri, self._named("trained_by"): uri.split("/")[1]},
                 metrics={
@@ -131,7 +131,7 @@ class MlflowTrainingLogger:
             step=network.best_epoch,
             metrics=metrics,
         )
-        name = f"{NAME}_{self._label}" if self._label else NAME
+        name = f"{MODEL_NAME}_{self._label}" if self._label else MODEL_NAME
         uri = self._recording.submit(log_model, name, model).result()
         beside = note.with_name(f"{LOGGED_BY}.{os.getpid()}")
         beside.write_text(f"{uri}\n{store}\n{digest}\n", encoding="utf-8")

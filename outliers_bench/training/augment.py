@@ -27,7 +27,7 @@ class Augment:
 
     @property
     def active(self) -> bool:
-        """Whether images are transformed."""
+        """True if images are transformed."""
         return False
 
     @property
@@ -86,7 +86,7 @@ class OriginalAugment(Augment):
 
     @property
     def active(self) -> bool:
-        """Whether images are transformed."""
+        """True if images are transformed."""
         ranges = (self.rotation_range, self.shear_range, self.zoom_range)
         return self.horizontal_flip or any(ranges)
 

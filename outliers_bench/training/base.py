@@ -82,7 +82,7 @@ class TrainedModel(TrainingOptions, Model):
 
     @property
     def embeds(self) -> bool:
-        """Whether the gallery is ranked by embeddings, so that reduction and index apply."""
+        """True if the gallery is ranked by embeddings, so that reduction and index apply."""
         return self.rank_by is RankBy.embedding
 
     @property
@@ -93,7 +93,7 @@ class TrainedModel(TrainingOptions, Model):
 
     @property
     def ready(self) -> bool:
-        """Whether `weights` name a trained network, which needs no training."""
+        """True if `weights` name a trained network, which needs no training."""
         return is_trained(self.weights)
 
     @property

@@ -75,7 +75,7 @@ class TrainingCallback:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs are done or the patience is exhausted."""
+        """True if all epochs are done or the patience is exhausted."""
         losses = [metrics["val_loss"] for metrics in self.epochs if "val_loss" in metrics]
         waited = len(losses) - 1 - losses.index(min(losses)) if losses else 0
         out_of_patience = self._options.patience is not None and waited >= self._options.patience

@@ -25,7 +25,7 @@ def build_compiled_network(option: TrainedModel, classes: int, *, width: int | N
     import keras
 
     on_gpu = resolve_kind(EngineKind.auto) is EngineKind.keras
-    before = keras.config.dtype_policy()
+    previous_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(resolve_precision(option))
     try:
         network = build_training_network(option, classes, width=width)

@@ -47,7 +47,7 @@ class TrainedExtractor(Extractor):
 
     @property
     def always_f32(self) -> bool:
-        """Whether embeddings are always float32, as those of a network trained in this run."""
+        """True if embeddings are always float32, as those of a network trained in this run."""
         return not self.option.ready
 
     def space(self) -> Space:

@@ -104,9 +104,7 @@ def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> Train
     keras.utils.clear_session()
     _set_determinism(tf, on=option.deterministic)
     classes, targets = binarize_labels(task.part)
-    training_rows, validation_rows = hold_out(
-        task.part, option.validation, seed=option.random_seed
-    )
+    training_rows, validation_rows = hold_out(task.part, option.validation, seed=option.random_seed)
     training = Examples(
         task.fetch,
         targets,

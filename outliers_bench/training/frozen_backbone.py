@@ -102,25 +102,25 @@ def apply_head(
     head: Any,  # noqa: ANN401 - keras.Model
     layer: Layer,
 ) -> Iterator[tuple[bytes, FloatArray]]:
-    """Digest and output of a layer of the head, shape (d,), for each image.
+    """Yield digest and output of a layer of the head, shape (d,), for each image.
 
     Parameters
     ----------
     features : Features
-        What the head sees.
+        The head's input.
     images : ImageSet
-        Whose.
+        The images to embed.
     head : keras.Model
-        `Kept.head`.
+        `InferenceNetwork.head`.
     layer : Layer
         `penultimate` or `logits`.
     """
-    place = (Layer.penultimate, Layer.logits).index(layer)
+    index = (Layer.penultimate, Layer.logits).index(layer)
     for block in _blocks(images):
-        seen = load_matrix(features, block)
-        # Always as many rows: a vector's last bits must not depend on how many are with it.
-        seen = np.pad(seen, ((0, _BLOCK - len(seen)), (0, 0)))
-        outputs = np.asarray(head(seen, training=False)[place])
+        inputs = load_matrix(features, block)
+        # Pad to a constant batch size, because the last bits of a vector depend on it.
+        inputs = np.pad(inputs, ((0, _BLOCK - len(inputs)), (0, 0)))
+        outputs = np.asarray(head(inputs, training=False)[index])
         yield from zip(block.digests, outputs[: len(block)], strict=True)
 
 

@@ -43,9 +43,7 @@ def last_layers(network: Any, keras_name: str) -> list[str]:  # noqa: ANN401 - k
         next((start for start in _cut_points(inputs, n) if sum(kernels[start:]) >= MIN_KERNELS), 0)
         for n in (1, 2)
     ]
-    small_enough = [
-        start for start in starts if sum(kernels[start:]) <= MAX_SHARE * sum(kernels)
-    ]
+    small_enough = [start for start in starts if sum(kernels[start:]) <= MAX_SHARE * sum(kernels)]
     return [
         operation.name
         for operation in reversed(operations[(small_enough or starts)[0] :])

@@ -15,7 +15,7 @@ from outliers_bench.store.features import Space
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.networks import (
     CNN_CHANNELS,
-    SMALLEST_SIDE,
+    MIN_SIDE,
     Trainable,
     cnn_vector_length,
 )
@@ -31,7 +31,7 @@ class CnnScratch(TrainedModel):
     @property
     def min_image_size(self) -> int:
         """Minimum side in pixels, which leaves one position after three poolings."""
-        return SMALLEST_SIDE
+        return MIN_SIDE
 
     def check(self) -> None:
         """See `TrainedModel.check`."""

@@ -1,4 +1,4 @@
-"""The networks that are trained, from pixels to what their classifying head sees."""
+"""Bodies of the networks that are trained: from pixels to the input of the classification head."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.pooling import replace_pooling
 from outliers_bench.training.last_layers import last_layers
 
-# The side at which each of the three blocks of `build_cnn_body` has something left to halve:
-# 22 - 2 = 20, 10 - 2 = 8, 4 - 2 = 2, and a feature map of one position.
-SMALLEST_SIDE = 22
+# The smallest side that the three blocks of `cnn_scratch` reduce to a feature map of one position:
+# 22 - 2 = 20, 10 - 2 = 8, 4 - 2 = 2.
+MIN_SIDE = 22
 _BLOCKS = (32, 64, 128)
 CNN_CHANNELS = _BLOCKS[-1]
-# Of the statistics that stand in for a batch's own outside of training. With Keras' 0.99 and fifty
-# steps an epoch they would describe the untrained network for ten epochs, and so would every
-# validation and embedding.
+# Momentum of batch normalization. With Keras' default of 0.99 and fifty steps per epoch, the moving
+# averages, which validation and embedding use, describe the untrained network for ten epochs.
 _MOMENTUM = 0.9
 
 
 class Trainable(Enum):
-    """Which layers of a backbone are trained; the values of `model.trainable`."""
+    """The layers of a backbone that are trained; the values of `model.trainable`."""
 
     head_only = "head_only"
     last_layers = "last_layers"
@@ -34,15 +33,15 @@ class Trainable(Enum):
 
 @dataclass(frozen=True)
 class Body:
-    """A network without its classifying head: Keras tensors of the graph under construction.
+    """A network without its classification head, as Keras tensors.
 
     Parameters
     ----------
     vector : Keras tensor, shape (batch, d)
-        What the classifying head sees: the last feature map flattened or pooled.
+        Input of the head: the last feature map, flattened or pooled.
     pooled : Keras tensor, shape (batch, channels)
-        The global average of the last feature map, with what a backbone has after it (ConvNeXt:
-        a layer normalization), which makes it the embedding of that backbone.
+        The embedding of the backbone: the global average of the last feature map, followed by the
+        layers that the backbone has after it (ConvNeXt: a layer normalization).
     """
 
     vector: Any
@@ -50,16 +49,16 @@ class Body:
 
 
 def build_cnn_body(pixels: Any) -> Body:  # noqa: ANN401 - a Keras tensor
-    """Lay out the convolutional network that learns from nothing.
+    """Build the convolutional network of `model=cnn_scratch`.
 
-    Three blocks of 32, 64 and 128 channels, each a 3x3 convolution that keeps the size, batch
-    normalization, a 3x3 convolution without padding and a maximum over 2x2; ReLU after each
+    It has three blocks of 32, 64 and 128 channels, each with a 3x3 convolution with padding, batch
+    normalization, a 3x3 convolution without padding and 2x2 max pooling; ReLU follows each
     convolution. With 98 classes at 128x128 it has 2,746,626 parameters.
 
     Parameters
     ----------
     pixels : Keras tensor of float32, shape (batch, side, side, 3)
-        RGB 0..255, of a side of `SMALLEST_SIDE` or more.
+        RGB 0..255, with a side of at least `MIN_SIDE`.
     """
     import keras
 
@@ -79,7 +78,7 @@ def build_cnn_body(pixels: Any) -> Body:  # noqa: ANN401 - a Keras tensor
 
 
 def cnn_vector_length(side: int) -> int:
-    """Length of `build_cnn_body`'s vector for images of a side."""
+    """Return the length of the vector of `build_cnn_body` for a given image side."""
     for _ in _BLOCKS:
         side = (side - 2) // 2
     return side * side * CNN_CHANNELS
@@ -92,18 +91,18 @@ def build_backbone_body(
     *,
     name: str | None = None,
 ) -> Body:
-    """Put a backbone, with its preprocessing before it, into a graph, as one nested model.
+    """Apply preprocessing and a backbone, as one nested model, to input pixels.
 
     Parameters
     ----------
     pixels : Keras tensor of float32, shape (batch, image_size, image_size, 3)
         RGB 0..255.
     network : keras.Model
-        `backbone.bare()`, whose layers and weights are shared, after `set_trainable`.
+        `backbone.bare()` after `set_trainable`; its layers and weights are shared.
     backbone : Backbone
-        Has the preprocessing that goes first, and the pooling that makes the vector.
+        Supplies the preprocessing and the pooling of the vector.
     name : str or None
-        What the nested model is called; None: as `network`.
+        Name of the nested model; None for the name of `network`.
     """
     import keras
 
@@ -120,10 +119,10 @@ def set_trainable(
     *,
     keras_name: str,
 ) -> None:
-    """Say which layers of a bare network are trained; the others compute as in inference.
+    """Select the layers of a bare network to train; the others run in inference mode.
 
-    A network that is not trained whole keeps its batch normalization as it is, with the scale and
-    the statistics it came with, and is without dropout from here on.
+    Unless all layers are trained, batch normalization keeps its scale and statistics, and dropout
+    is disabled permanently.
 
     Parameters
     ----------
@@ -132,14 +131,14 @@ def set_trainable(
     trainable : Trainable
         All layers, none or the named ones.
     names : sequence of str or None
-        The layers of `Trainable.last_layers`; None: see `last_layers.last_layers`.
+        The layers of `Trainable.last_layers`; None for those of `last_layers.last_layers`.
     keras_name : str
-        What the network is called in keras.applications.
+        Name of the network in keras.applications.
 
     Raises
     ------
     BenchError
-        For the name of a layer that is not there or has nothing to train.
+        If a named layer does not exist or has no trainable weights.
     """
     import keras
 
@@ -149,8 +148,8 @@ def set_trainable(
         _check_names(network, named)
     for layer in network.layers:
         layer.trainable = trainable is Trainable.all or layer.name in named
-        # `network(x, training=False)` would be the usual way, but Keras up to 3.15 lets the flag
-        # of the model around it win: https://github.com/keras-team/keras/pull/23364
+        # `network(x, training=False)` would be the usual way, but in Keras up to 3.15 the flag of
+        # the outer model overrides it: https://github.com/keras-team/keras/pull/23364
         if trainable is not Trainable.all and isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
 
@@ -158,15 +157,15 @@ def set_trainable(
 def _check_names(network: Any, names: set[str]) -> None:  # noqa: ANN401 - keras.Model
     import keras
 
-    never = (keras.layers.BatchNormalization, keras.layers.Normalization)
-    able = [
-        layer.name for layer in network.layers if layer.weights and not isinstance(layer, never)
+    frozen = (keras.layers.BatchNormalization, keras.layers.Normalization)
+    allowed = [
+        layer.name for layer in network.layers if layer.weights and not isinstance(layer, frozen)
     ]
-    for name in sorted(names.difference(able)):
+    for name in sorted(names.difference(allowed)):
         problem = (
-            "has nothing to train (batch normalization stays as it is beside frozen layers)"
+            "has nothing to train (batch normalization stays frozen with the other layers)"
             if any(layer.name == name for layer in network.layers)
             else f"{network.name} has no such layer"
         )
-        close = " or ".join(get_close_matches(name, able) or able[:-4:-1])
+        close = " or ".join(get_close_matches(name, allowed) or allowed[:-4:-1])
         raise BenchError(f"model.trainable_layers={name}: {problem}; did you mean {close}?")

@@ -1,4 +1,4 @@
-"""The options of how a network is trained; part of the `model=` options that are."""
+"""Training options, shared by the `model=` options that are trained."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from outliers_bench.errors import BenchError
 from outliers_bench.training.augment import Augment
 from outliers_bench.training.schedules import LrSchedule
 
-# What models take over from the run as their own.
-SHARED = ("seed", "deterministic", "lr_schedule", "augment")
+# Options of the run that models inherit.
+INHERITED_OPTIONS = ("seed", "deterministic", "lr_schedule", "augment")
 _MAX_LEARNING_RATE = 100.0
 
 
 class Optimizer(Enum):
-    """Who takes the steps; the values of `model.optimizer`."""
+    """The optimizer; the values of `model.optimizer`."""
 
     adam = "adam"
     adamw = "adamw"
@@ -25,21 +25,21 @@ class Optimizer(Enum):
 
 
 class Loss(Enum):
-    """What is made small; the values of `model.loss`."""
+    """The training loss; the values of `model.loss`."""
 
     cross_entropy = "cross_entropy"
     arcface = "arcface"
 
 
 class ClassWeights(Enum):
-    """How much an image of a class counts; the values of `model.class_weights`."""
+    """Weighting of classes in the loss; the values of `model.class_weights`."""
 
     none = "none"
-    balanced = "balanced"  # inversely to how many the class has
+    balanced = "balanced"  # inversely proportional to the number of images of the class
 
 
 class Precision(Enum):
-    """What the network computes in while it is trained; the values of `model.precision`."""
+    """Numeric precision of the training; the values of `model.precision`."""
 
     auto = "auto"  # mixed_float16 on a GPU, float32 otherwise
     float32 = "float32"
@@ -49,56 +49,55 @@ class Precision(Enum):
 
 @dataclass(kw_only=True)
 class TrainingOptions:
-    """How a network is trained.
+    """Options of the training.
 
     Parameters
     ----------
     epochs : int
         Passes over the train part.
     batch_size : int
-        Images a step; fewer where the train part has fewer.
+        Images per step; at most the size of the train part.
     optimizer : Optimizer
-        With Keras' defaults but for the rate; `sgd` has `momentum`.
+        With Keras' defaults, except the learning rate; `sgd` uses `momentum`.
     learning_rate : float
-        Before the schedule.
+        Base learning rate of the schedule.
     momentum : float
-        Of `sgd`.
+        Momentum of `sgd`.
     weight_decay : float
-        Decoupled, a step; 0 for none.
+        Decoupled weight decay per step; 0 for none.
     loss : Loss
-        `arcface` puts an angular margin between classes (Deng et al. 2019).
+        `arcface` adds an angular margin between classes (Deng et al. 2019).
     label_smoothing : float
-        Share of the label that is spread over all classes, 0 to below 1.
+        Fraction of the label that is spread over all classes, 0 to below 1.
     margin, scale : float
         ArcFace's margin in radians and the factor of its cosines.
     class_weights : ClassWeights
-        `balanced` gives every class the same say, however many images it has.
+        `balanced` gives all classes the same total weight.
     validation : float
-        Share of the train part that is held out to watch the training; 0 for none. A class of
-        one image stays in training.
+        Fraction of the train part that is held out for validation; 0 for none. A class of one
+        image stays in training.
     patience : int or None
-        Epochs without a better validation loss after which the training ends; None: never before
+        Epochs without a better validation loss after which training stops; None to train for all
         `epochs`.
     best_weights : bool
-        Whether the weights of the epoch with the best validation loss are kept, not the last.
+        Whether to use the weights of the epoch with the best validation loss instead of the last.
     precision : Precision
-        See there.
+        `auto` is mixed_float16 on a GPU and float32 otherwise.
     memory_gb : float
-        Decoded images, or features of a frozen backbone, are kept in memory where they fit into
-        that many gigabytes (10**9 bytes), and are decoded, or read from the store, again every
-        epoch otherwise.
+        Memory limit in gigabytes (10**9 bytes) for decoded images or features of a frozen
+        backbone. Beyond it, they are decoded or read from the store again in every epoch.
     store_features : bool
-        Whether what a frozen backbone gives is computed once and kept in the feature store.
+        Whether to compute the features of a frozen backbone once and store them.
     resume : bool
-        Whether a training that was interrupted goes on after its last whole epoch.
+        Whether to resume an interrupted training after its last complete epoch.
     deterministic : bool
-        Whether the same training gives the same bits again on this machine, which takes longer.
+        Whether repeated training gives bitwise identical results on this machine; slower.
     lr_schedule : LrSchedule
-        How the rate changes.
+        Schedule of the learning rate.
     augment : Augment
-        How the images are changed in training.
+        Random transformations of training images.
     random_seed : int
-        Decides first weights, the order of images and what is changed in them.
+        Seed of the initial weights, the order of images and their augmentation.
     """
 
     epochs: int = 10
@@ -125,11 +124,13 @@ class TrainingOptions:
     random_seed: int = 0
 
     def check_training(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
+        """Raise `BenchError` for invalid options."""
+        for name, minimum in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
             number = getattr(self, name)
-            if number is not None and number < least:
-                raise BenchError(f"model.{name}={number}: a whole number of at least {least}")
+            if number is not None and number < minimum:
+                raise BenchError(
+                    f"model.{name}={number}: expected an integer of at least {minimum}"
+                )
         ranges = {
             "learning_rate": (0.0, _MAX_LEARNING_RATE),
             "margin": (0.0, math.pi / 2),
@@ -142,23 +143,25 @@ class TrainingOptions:
                 ("margin", 0.0),
                 ("memory_gb", 0.0),
             ):
-                most = "" if math.isinf(high) else f", at most {high:g}"
-                raise BenchError(f"model.{name}={value}: a number above {low:g}{most}")
+                limit = "" if math.isinf(high) else f", at most {high:g}"
+                raise BenchError(f"model.{name}={value}: expected a number above {low:g}{limit}")
         for name in ("label_smoothing", "validation", "momentum", "weight_decay"):
             value = getattr(self, name)
             if not 0 <= value < 1:
-                raise BenchError(f"model.{name}={value}: a number from 0 to below 1")
+                raise BenchError(f"model.{name}={value}: expected a number from 0 to below 1")
         if self.patience is not None and not self.validation:
             raise BenchError(
-                f"model.patience={self.patience} looks at the validation loss, and "
-                "model.validation=0 leaves nothing to validate on"
+                f"model.patience={self.patience} needs a validation loss, but model.validation=0 "
+                "leaves no images for validation"
             )
         if not 0 <= self.random_seed < 2**32:
-            raise BenchError(f"model.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
+            raise BenchError(
+                f"model.random_seed={self.random_seed}: expected an integer from 0 to {2**32 - 1}"
+            )
         self.lr_schedule.check()
         if self.lr_schedule.warmup_epochs >= self.epochs:
             raise BenchError(
-                f"lr_schedule.warmup_epochs={self.lr_schedule.warmup_epochs} leaves none of "
-                f"model.epochs={self.epochs} for the rate it rises to; give fewer"
+                f"lr_schedule.warmup_epochs={self.lr_schedule.warmup_epochs} must be below "
+                f"model.epochs={self.epochs}"
             )
         self.augment.check()

@@ -1,4 +1,4 @@
-"""Finding out which images can be read, where nothing has to be computed of them yet."""
+"""Detection of unreadable images before any features are computed."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from outliers_bench.types import RGB
 
 
 class ReadabilityProbe:
-    """A `Describer` that only finds out which images can be read: features without numbers.
+    """A `Describer` with empty features, which only detects unreadable images.
 
     Parameters
     ----------
     name : str
-        What it is called while it is at work.
+        Name in status messages.
     """
 
     dimensions = None
-    side = None  # whoever reads decides: a training's own reader knows what it needs
+    side = None  # chosen by the reader of the training
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def space(self) -> Space:
-        """The same for all networks."""
+        """Return a feature space that all networks share."""
         return {"architecture": "readable"}
 
     def prepare(self, image: RGB) -> RGB:
-        """Nothing is made of an image."""
+        """Return the image unchanged."""
         return image
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:  # noqa: ARG002
-        """Get ready, which takes nothing."""
+        """Return an embedder of empty vectors."""
         return lambda images: ((key, np.empty(0, np.float32)) for key, _ in images)

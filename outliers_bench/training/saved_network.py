@@ -1,4 +1,4 @@
-"""Trained networks as files: what they say of themselves, beside what Keras keeps in them."""
+"""Metadata stored in the files of trained networks."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri, resolve_uri
 
-_ENTRY = "outliers_bench.json"  # in the archive that a `.keras` file is; Keras looks past it
-_MAX_BYTES = 2**24  # bytes
+_ENTRY = "outliers_bench.json"  # entry of the `.keras` zip archive, which Keras ignores
+_MAX_BYTES = 2**24
 
 
 @dataclass(frozen=True)
 class NetworkMetadata:
-    """What a trained network's file says of it.
+    """Metadata of a trained network.
 
     Parameters
     ----------
     options : mapping of str to object
-        What decides its layers; see `Trained.shape`.
+        The options that determine its layers; see `Trained.shape`.
     classes : tuple of str
-        What its outputs stand for, in order.
+        Class names in the order of its outputs.
     dimensions : mapping of str to int
-        Length of the output of each `Layer`, by its name.
+        Length of the output of each `Layer`, by name.
     """
 
     options: Mapping[str, Any]
@@ -36,37 +36,37 @@ class NetworkMetadata:
 
 
 def write_metadata(path: Path, saved: NetworkMetadata) -> None:
-    """Write into a `.keras` file what it holds."""
+    """Add metadata to a `.keras` file."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(_ENTRY, json.dumps(asdict(saved)))
 
 
 def read_metadata(path: Path) -> NetworkMetadata:
-    """What a file says that `write_metadata` has written to; read as data, without loading the network.
+    """Read the metadata of a `.keras` file, without loading the network.
 
     Raises
     ------
     BenchError
-        If it is no network that was trained here.
+        If the file is not a network trained by this package.
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(_ENTRY) as entry:
-            said = json.loads(entry.read(_MAX_BYTES))
+            content = json.loads(entry.read(_MAX_BYTES))
         return NetworkMetadata(
-            options=dict(said["options"]),
-            classes=tuple(map(str, said["classes"])),
-            dimensions={str(layer): int(n) for layer, n in said["dimensions"].items()},
+            options=dict(content["options"]),
+            classes=tuple(map(str, content["classes"])),
+            dimensions={str(layer): int(n) for layer, n in content["dimensions"].items()},
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise BenchError(
-            f"{path}: this is no network that was trained here ({type(error).__name__}: {error})"
+            f"{path}: not a network trained by this package ({type(error).__name__}: {error})"
         ) from error
 
 
 def is_trained(weights: str) -> bool:
-    """Whether `weights` names a network with its head, trained by this package.
+    """Check whether `weights` names a network, with its head, trained by this package.
 
-    An address in MLflow counts as one before it is fetched; a file is looked into, as data.
+    An MLflow URI counts as one before it is downloaded; a file is inspected without loading it.
     """
     path = resolve_uri(weights)
     if not path.is_file():

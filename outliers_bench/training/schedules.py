@@ -1,4 +1,4 @@
-"""The `lr_schedule=` options: what the learning rate is in each epoch."""
+"""The `lr_schedule=` options: the learning rate of each epoch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from outliers_bench.runtime.option_labels import name_and_unusual
 
 @dataclass
 class LrSchedule:
-    """Base of the `lr_schedule=` options; by itself, as `constant`, the rate stays as it is.
+    """Base of the `lr_schedule=` options; `constant` keeps the base learning rate.
 
     Parameters
     ----------
     name : str
-        What it is called in tables.
+        Name in tables.
     warmup_epochs : int
-        Epochs at the beginning, counted among all, in which the rate rises linearly: with w of
-        them, epoch e (from 0) has (e + 1) / (w + 1) of the base. The schedule begins after them.
+        Number of epochs at the beginning, included in the total, in which the rate rises linearly:
+        with w warm-up epochs, epoch e (from 0) has (e + 1) / (w + 1) of the base. The schedule
+        starts after them.
 
     References
     ----------
@@ -31,34 +32,35 @@ class LrSchedule:
 
     @property
     def label(self) -> str:
-        """What stands in tables: name and unusual options; empty for a plain constant rate."""
+        """Label in tables: the name and non-default options; empty for a constant rate."""
         return name_and_unusual(self, LrSchedule)
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         if self.warmup_epochs < 0:
             raise BenchError(
-                f"lr_schedule.warmup_epochs={self.warmup_epochs}: a whole number of at least 0"
+                f"lr_schedule.warmup_epochs={self.warmup_epochs}: expected an integer of at least 0"
             )
 
     def rate(self, base: float, epoch: int, epochs: int) -> float:
-        """The learning rate of an epoch.
+        """Return the learning rate of an epoch.
 
         Parameters
         ----------
         base : float
-            What `model.learning_rate` asks for.
+            The base rate, `model.learning_rate`.
         epoch : int
-            From 0.
+            Index of the epoch, from 0.
         epochs : int
-            How many there are, those of the warm-up among them.
+            Total number of epochs, including the warm-up.
         """
         if epoch < self.warmup_epochs:
             return base * (epoch + 1) / (self.warmup_epochs + 1)
-        return self.scheduled(base, epoch - self.warmup_epochs, epochs - self.warmup_epochs)
+        warmup = self.warmup_epochs
+        return self.rate_after_warmup(base, epoch - warmup, epochs - warmup)
 
-    def scheduled(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
-        """The same after the warm-up, whose epochs are not counted; epoch 0 has the base."""
+    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
+        """Return the learning rate of an epoch, counted from the end of the warm-up."""
         return base
 
 
@@ -67,20 +69,23 @@ class _Decaying(LrSchedule):
     decay: float = 0.85
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         super().check()
         if not 0 < self.decay <= 1:
-            raise BenchError(f"lr_schedule.decay={self.decay}: above 0, at most 1")
+            raise BenchError(
+                f"lr_schedule.decay={self.decay}: expected a number above 0, at most 1"
+            )
 
 
 @dataclass
 class OriginalSchedule(_Decaying):
-    """`lr_schedule=original`: epoch e multiplies the rate of the epoch before by decay**e.
+    """`lr_schedule=original`: epoch e multiplies the rate of the previous epoch by decay**e.
 
-    That is ``lr * 0.85 ** floor(epoch / 1)`` on the *current* rate, as a LearningRateScheduler
-    gets it. The powers add up, to ``base * decay ** (e * (e + 1) / 2)``, so the rate falls faster
-    than exponentially: with 0.85, the third epoch has 0.61 of the base, the sixth 0.09 and the
-    tenth 0.0007. `lr_schedule=exponential` multiplies by the decay itself each time.
+    That is ``lr * 0.85 ** floor(epoch / 1)`` applied to the *current* rate, as Keras'
+    LearningRateScheduler passes it. The exponents add up to
+    ``base * decay ** (e * (e + 1) / 2)``, so the rate decays faster than exponentially: with 0.85,
+    the third epoch has 0.61 of the base, the sixth 0.09 and the tenth 0.0007.
+    `lr_schedule=exponential` multiplies by the decay itself in each epoch.
 
     Parameters
     ----------
@@ -90,17 +95,17 @@ class OriginalSchedule(_Decaying):
 
     name: str = "original"
 
-    def scheduled(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
-        """See `LrSchedule.scheduled`."""
+    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
+        """See `LrSchedule.rate_after_warmup`."""
         rate = base
-        for past in range(1, epoch + 1):
-            rate = rate * self.decay**past
+        for each in range(1, epoch + 1):
+            rate = rate * self.decay**each
         return rate
 
 
 @dataclass
 class ExponentialSchedule(_Decaying):
-    """`lr_schedule=exponential`: every epoch has `decay` of the rate before, base * decay**e.
+    """`lr_schedule=exponential`: exponential decay, base * decay**e in epoch e.
 
     Parameters
     ----------
@@ -110,23 +115,23 @@ class ExponentialSchedule(_Decaying):
 
     name: str = "exponential"
 
-    def scheduled(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
-        """See `LrSchedule.scheduled`."""
+    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
+        """See `LrSchedule.rate_after_warmup`."""
         return base * self.decay**epoch
 
 
 @dataclass
 class CosineSchedule(LrSchedule):
-    """`lr_schedule=cosine`: half a cosine wave from the base down to `final` of it.
+    """`lr_schedule=cosine`: cosine decay from the base rate to a fraction `final` of it.
 
-    The rate is constant within an epoch. The end of the wave comes after the last epoch, so that
-    the last one still learns: of n epochs, e has the share
+    The rate is constant within an epoch. The decay ends after the last epoch, so that the last
+    epoch still has a rate above the final one: epoch e of n has the fraction
     ``final + (1 - final) * (1 + cos(pi * e / n)) / 2``.
 
     Parameters
     ----------
     final : float
-        Share of the base, from 0 to 1.
+        Final rate as a fraction of the base, from 0 to 1.
 
     References
     ----------
@@ -137,12 +142,12 @@ class CosineSchedule(LrSchedule):
     final: float = 0.0
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         super().check()
         if not 0 <= self.final <= 1:
-            raise BenchError(f"lr_schedule.final={self.final}: from 0 to 1")
+            raise BenchError(f"lr_schedule.final={self.final}: expected a number from 0 to 1")
 
-    def scheduled(self, base: float, epoch: int, epochs: int) -> float:
-        """See `LrSchedule.scheduled`."""
+    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:
+        """See `LrSchedule.rate_after_warmup`."""
         wave = (1 + math.cos(math.pi * epoch / epochs)) / 2
         return base * (self.final + (1 - self.final) * wave)

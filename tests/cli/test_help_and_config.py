@@ -114,7 +114,7 @@ def test_weights_dir_comes_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("OUTLIERS_BENCH_WEIGHTS", str(tmp_path))
     assert composed("model=pixels").weights_dir == str(tmp_path)
     monkeypatch.setenv("OUTLIERS_BENCH_WEIGHTS", str(tmp_path / "nowhere"))
-    with pytest.raises(BenchError, match="nowhere: no folder"):
+    with pytest.raises(BenchError, match="nowhere: cannot read this folder"):
         composed("model=pixels")
 
 

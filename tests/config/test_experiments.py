@@ -20,7 +20,7 @@ from outliers_bench.models import applications
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.pixels import Pixels
-from outliers_bench.tracking.params import family
+from outliers_bench.tracking.params import model_family
 from outliers_bench.tracking.runs import failure_line
 from outliers_bench.training.models import CnnScratch, Transfer
 from tests.toys import toy_split
@@ -270,7 +270,7 @@ def test_a_row_that_is_changed_is_that_row_no_more(override, beside):
     ],
 )
 def test_families(model, kind):
-    assert family(model) == kind
+    assert model_family(model) == kind
 
 
 def test_weights_that_cannot_be_had_are_told_from_other_failures(monkeypatch):

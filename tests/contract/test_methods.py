@@ -20,7 +20,7 @@ from outliers_bench.methods.build import build
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.tracking.params import describe
+from outliers_bench.tracking.params import describe_method
 from outliers_bench.types import Split
 from tests.results import make_result
 from tests.toys import ArrayReader, image_set
@@ -402,7 +402,7 @@ def test_labels_tell_methods_apart(tmp_path):
     for overrides in choices:
         with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
             seen.add(
-                str(describe(to_config(compose("config", [*overrides, f"cache.dir={tmp_path}"]))))
+                str(describe_method(to_config(compose("config", [*overrides, f"cache.dir={tmp_path}"]))))
             )
     assert len(seen) == len(choices)
     assert "sift 640px 500kp ratio=0.7 · keypoints · homography 100" in seen

@@ -42,17 +42,17 @@ def get(tmp_path):
 
 
 def ranges(server):
-    return [asked.headers.get("range") for asked in server.asked]
+    return [asked.headers.get("range") for asked in server.requests]
 
 
 def test_a_file_is_fetched_once_and_leaves_nothing_beside_it(tmp_path, get):
     with serving(lambda asked: in_parts(BODY, asked)) as server:
         assert get(remote_of(server))
         assert not get(remote_of(server))
-        assert server.asked[0].headers["accept-encoding"] == "identity"
+        assert server.requests[0].headers["accept-encoding"] == "identity"
     assert (tmp_path / "photos.zip").read_bytes() == BODY
     assert [path.name for path in tmp_path.iterdir()] == ["photos.zip"]
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_broken_connections_are_taken_up_where_they_broke(tmp_path, get):
@@ -63,25 +63,25 @@ def test_broken_connections_are_taken_up_where_they_broke(tmp_path, get):
         get(remote_of(server))
     assert (tmp_path / "photos.zip").read_bytes() == BODY
     assert ranges(server) == [None, *(f"bytes={50_000 * i}-" for i in range(1, 6))]
-    assert {asked.headers["if-range"] for asked in server.asked[1:]} == {'"1"'}
+    assert {asked.headers["if-range"] for asked in server.requests[1:]} == {'"1"'}
 
 
 def test_a_server_without_ranges_starts_anew(tmp_path, get):
     def answer(asked):
-        cut = 70_000 if len(server.asked) == 1 else None
+        cut = 70_000 if len(server.requests) == 1 else None
         return Reply(200, BODY, {"ETag": '"1"'}, stop_after=cut)
 
     with serving(answer) as server:
         get(remote_of(server))
     assert (tmp_path / "photos.zip").read_bytes() == BODY
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_a_file_that_changed_meanwhile_starts_anew(tmp_path, get):
     old = bytes(len(BODY))
 
     def answer(asked):
-        if len(server.asked) == 1:
+        if len(server.requests) == 1:
             return replace(in_parts(old, asked), stop_after=70_000)
         return in_parts(BODY, asked, etag='"2"')
 
@@ -93,7 +93,7 @@ def test_a_file_that_changed_meanwhile_starts_anew(tmp_path, get):
 
 def test_without_a_digest_or_a_name_for_the_content_nothing_is_taken_up(tmp_path, get):
     def answer(asked):
-        cut = 70_000 if len(server.asked) == 1 else None
+        cut = 70_000 if len(server.requests) == 1 else None
         return Reply(200, BODY, {"ETag": 'W/"1"'}, stop_after=cut)
 
     with serving(answer) as server:
@@ -104,7 +104,7 @@ def test_without_a_digest_or_a_name_for_the_content_nothing_is_taken_up(tmp_path
 
 def test_a_part_of_something_else_is_refused(get):
     def answer(asked):
-        if len(server.asked) == 1:
+        if len(server.requests) == 1:
             return replace(in_parts(BODY, asked), stop_after=70_000)
         return Reply(206, BODY, {"Content-Range": f"bytes 0-{len(BODY) - 1}/{len(BODY)}"})
 
@@ -120,7 +120,7 @@ def test_a_wrong_digest_is_told_and_tried_once_more(tmp_path, get, capsys):
             match=f"^{server.url}/photos.zip: what comes is not what was published: its sha256",
         ):
             get(remote_of(server))
-        assert len(server.asked) == 2
+        assert len(server.requests) == 2
     assert "removed, once more" in capsys.readouterr().err
     assert not (tmp_path / "photos.zip").exists()
     assert not (tmp_path / "photos.zip.part").exists()
@@ -158,7 +158,7 @@ def test_a_file_put_there_by_hand_is_checked_and_never_removed(tmp_path, get):
         assert (tmp_path / "photos.zip").read_bytes() == BODY[:-1]
         (tmp_path / "photos.zip").write_bytes(BODY)
         assert not get(remote_of(server))
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_unverified_takes_whatever_comes(tmp_path, get):
@@ -183,7 +183,7 @@ def test_unverified_takes_whatever_comes(tmp_path, get):
 def test_what_no_trying_mends_is_told_at_once(tmp_path, get, reply, said):
     with serving(lambda asked: reply) as server, pytest.raises(DownloadError, match=said):
         get(remote_of(server))
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert not (tmp_path / "photos.zip").exists()
 
 
@@ -194,7 +194,7 @@ def test_a_truncated_answer_without_a_length_is_noticed(get):
         pytest.raises(DownloadError, match="closed after 1,000 of 300,000 bytes"),
     ):
         get(remote_of(server))
-    assert len(server.asked) == fetching.TRIES
+    assert len(server.requests) == fetching.TRIES
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_errors_that_pass_are_waited_for(tmp_path, get):
     with serving(answer) as server:
         get(remote_of(server))
     assert (tmp_path / "photos.zip").read_bytes() == BODY
-    assert len(server.asked) == 5
+    assert len(server.requests) == 5
 
 
 def test_a_server_asks_for_a_pause_of_its_own(get, monkeypatch):
@@ -258,7 +258,7 @@ def test_redirects_are_followed_but_not_for_ever(tmp_path, get):
     with serving(lambda asked: Reply(302, headers={"Location": "/photos.zip"})) as server:
         with pytest.raises(DownloadError, match="redirected more than 10 times"):
             get(remote_of(server))
-        assert len(server.asked) == 11
+        assert len(server.requests) == 11
 
 
 def test_what_is_encrypted_stays_encrypted(get, monkeypatch):

@@ -51,7 +51,7 @@ def test_it_is_asked_for_in_the_pinned_version_and_once(at, tmp_path, capsys):
         at(server)
         split = load(tmp_path)
         assert load(tmp_path).fingerprint == split.fingerprint
-        (asked,) = server.asked
+        (asked,) = server.requests
     assert json.loads(asked.body) == {
         "ownerSlug": SET.partition("/")[0],
         "datasetSlug": SET.partition("/")[2],
@@ -72,12 +72,12 @@ def test_a_broken_connection_is_taken_up(at, tmp_path, monkeypatch):
 
     def answer(asked):
         reply = storage(asked)
-        return replace(reply, stop_after=10_000) if len(server.asked) == 1 else reply
+        return replace(reply, stop_after=10_000) if len(server.requests) == 1 else reply
 
     with serving(answer) as server:
         at(server)
         load(tmp_path)
-    assert server.asked[-1].headers["range"] == "bytes=10000-"
+    assert server.requests[-1].headers["range"] == "bytes=10000-"
 
 
 @pytest.mark.extra("kaggle")
@@ -104,7 +104,7 @@ def test_a_refusal_says_what_to_do(at, tmp_path, status):
         at(server)
         with pytest.raises(BenchError) as caught:
             load(tmp_path)
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
     said = str(caught.value)
     assert f"Kaggle refuses ({status})" in said
     assert "KAGGLE_API_TOKEN" in said
@@ -119,7 +119,7 @@ def test_a_server_in_trouble_is_asked_again(at, tmp_path):
     with serving(lambda asked: first.pop(0) if first else storage(asked)) as server:
         at(server)
         load(tmp_path)
-        assert len(server.asked) == 3
+        assert len(server.requests) == 3
 
 
 @pytest.mark.extra("kaggle")

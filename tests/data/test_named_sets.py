@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from outliers_bench.apps import datasets
+from outliers_bench.apps import split_datasets
 from outliers_bench.data.download import fetch as fetching
 from outliers_bench.data.download import unpack as unpacking
 from outliers_bench.data.named.caltech101 import ANIMALS
@@ -26,7 +26,7 @@ from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.policy import audit
 from outliers_bench.runtime import command_line
-from outliers_bench.tracking.datasets import datasets as in_mlflow
+from outliers_bench.tracking.datasets import split_datasets as in_mlflow
 from tests.cli import bench
 from tests.named_sets import IMAGES, MADE, Mirror, caltech101, cifar_records, written
 from tests.servers import serving
@@ -72,7 +72,7 @@ def test_from_a_mirror_to_a_split(name, tmp_path):
         source = NAMED[name](url=f"{server.url}/mirror", verify=False)
         split = source.load(seed=0, cache=tmp_path)
         again = source.load(seed=0, cache=tmp_path)
-        assert len(server.asked) == len(files)
+        assert len(server.requests) == len(files)
     assert size(split) == IMAGES[name]
     assert split.name == name
     assert again.fingerprint == split.fingerprint
@@ -102,7 +102,7 @@ def test_the_published_files_are_verified_and_shared(tmp_path, publish):
         split = kind().load(seed=0, cache=tmp_path)
         assert is_here(kind.about, tmp_path)
         animals = NAMED["caltech101_animals"]().load(seed=0, cache=tmp_path)
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
     assert split.gallery.classes == ("accordion", "cougar_face", "crab", "leopards")
     assert animals.gallery.classes == ("crab", "leopards")
 
@@ -113,7 +113,7 @@ def test_a_mirror_must_have_the_published_files(tmp_path, publish):
         kind = publish("caltech101", files, "http://127.0.0.1:9")
         with pytest.raises(BenchError) as caught:
             kind(url=server.url).load(seed=0, cache=tmp_path)
-        assert len(server.asked) == 2
+        assert len(server.requests) == 2
     said = str(caught.value)
     assert said.startswith(f"data=caltech101: {server.url}/caltech-101.zip: what comes is not what")
     assert "Leave out data.url= to fetch what is published, or give" in said
@@ -148,7 +148,7 @@ def test_too_little_room_is_told_before_anything_is_fetched(
         monkeypatch.setattr(kind, "about", replace(kind.about, size=10**18))
         with pytest.raises(BenchError, match=r"GB are needed in .* as cache\.dir=<folder>$"):
             kind().load(seed=0, cache=tmp_path)
-        assert server.asked == []
+        assert server.requests == []
         code, _, err = datasets_command("caltech101")
     assert code == 2
     assert err.endswith(" give another place as cache=<folder>\n")
@@ -174,7 +174,7 @@ def test_a_fault_while_unpacking_leaves_no_data_set(tmp_path, publish, monkeypat
                 kind().load(seed=0, cache=tmp_path)
         assert not is_here(kind.about, tmp_path)
         kind().load(seed=0, cache=tmp_path)
-        assert len(server.asked) == 1  # what was fetched is still there
+        assert len(server.requests) == 1  # what was fetched is still there
 
 
 def fetch_it(cache, url):
@@ -195,7 +195,7 @@ def test_two_processes_fetch_once(tmp_path):
         for process in both:
             process.join()
         assert [process.exitcode for process in both] == [0, 0]
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("name", ["oxford_pets", "cifar10", "fashion_mnist"])
@@ -385,7 +385,7 @@ def test_killed_while_it_fetches_it_goes_on(tmp_path):
         assert had < len(files[name])
         done = bench(*said, module="outliers_bench.datasets", cwd=tmp_path)
         assert done.code == 0, done.err
-        assert [asked.headers.get("range") for asked in server.asked] == [None, f"bytes={had}-"]
+        assert [asked.headers.get("range") for asked in server.requests] == [None, f"bytes={had}-"]
 
 
 @pytest.fixture
@@ -393,8 +393,8 @@ def datasets_command(tmp_path, capsys):
     def call(*words):
         words = (*words, f"cache={tmp_path}")
         code = command_line.main(
-            *(datasets.Options, datasets.work),
-            program=datasets.PROGRAM,
+            *(split_datasets.Options, split_datasets.work),
+            program=split_datasets.PROGRAM,
             loose="names",
             arguments=words,
         )

@@ -145,7 +145,7 @@ def test_a_model_that_there_is_no_room_for(tmp_path, error):
     def make(_):
         raise error
 
-    with pytest.raises(BenchError, match=r"cache\.dir=.*cannot be kept.*(No space|full)"):
+    with pytest.raises(BenchError, match=r"cache\.dir=.*cannot store a model.*(No space|full)"):
         store_model(model_path({"a": 1}, tmp_path), make)
     assert list((tmp_path / "models").iterdir()) == []
 

@@ -74,18 +74,18 @@ def images(count: int, broken: Iterable[int] = ()):
 
 
 def test_the_second_time_nothing_is_decoded_or_made_ready(tmp_path):
-    everything, model = images(50), Counting()
-    features(model, tmp_path).compute(everything)
-    assert sorted(model.seen) == sorted(everything.digests)
-    everything.reader.decoded.clear()
+    all_images, model = images(50), Counting()
+    features(model, tmp_path).compute(all_images)
+    assert sorted(model.seen) == sorted(all_images.digests)
+    all_images.reader.decoded.clear()
     meter = Meter()
     again = features(model, tmp_path, meter)
-    assert again.compute(everything) == {}
+    assert again.compute(all_images) == {}
     assert (model.made_ready, len(model.seen)) == (1, 50)
-    assert everything.reader.decoded == []
+    assert all_images.reader.decoded == []
     assert (meter.features_computed, meter.features_reused) == (0, 50)
-    expected = [everything.read(i) for i in range(50)]
-    got = again.load(everything)
+    expected = [all_images.read(i) for i in range(50)]
+    got = again.load(all_images)
     assert got.shape == (50, 3)
     assert got.dtype == np.float32
     assert np.allclose(got, [image.mean(axis=(0, 1)) for image in expected], atol=2)
@@ -102,11 +102,11 @@ def test_only_new_photos_are_computed(tmp_path):
 
 
 def test_rows_come_in_the_order_asked_for(tmp_path):
-    everything = images(20)
+    all_images = images(20)
     store = features(Counting(), tmp_path)
-    store.compute(everything)
+    store.compute(all_images)
     order = np.random.default_rng(0).permutation(20)
-    assert np.array_equal(store.load(everything.take(order)), store.load(everything)[order])
+    assert np.array_equal(store.load(all_images.take(order)), store.load(all_images)[order])
 
 
 def test_another_space_shares_nothing(tmp_path):
@@ -117,10 +117,10 @@ def test_another_space_shares_nothing(tmp_path):
 
 
 def test_damaged_images_are_named_counted_and_remembered(tmp_path):
-    everything, model = images(20, broken=[3, 17]), Counting()
+    all_images, model = images(20, broken=[3, 17]), Counting()
     for made_ready in (1, 1):
         meter = Meter()
-        left_out = features(model, tmp_path, meter).compute(everything)
+        left_out = features(model, tmp_path, meter).compute(all_images)
         assert {item.name for item in left_out.values()} == {"image-3", "image-17"}
         assert {item.kind for item in left_out.values()} == {"unreadable"}
         assert "broken on purpose" in left_out[digest("image-3")].detail
@@ -129,20 +129,20 @@ def test_damaged_images_are_named_counted_and_remembered(tmp_path):
 
 
 def test_images_that_cannot_be_opened_now_are_tried_again(tmp_path):
-    everything = images(6)
+    all_images = images(6)
 
     def locked(name):
         raise InaccessibleImageError(f"{name}: permission denied")
 
-    read = everything.reader.read
-    everything.reader.read = lambda name, digest, **_: (
+    read = all_images.reader.read
+    all_images.reader.read = lambda name, digest, **_: (
         locked(name) if name == "image-2" else read(name, digest)
     )
-    left_out = features(Counting(), tmp_path).compute(everything)
+    left_out = features(Counting(), tmp_path).compute(all_images)
     assert list(left_out) == [digest("image-2")]
-    everything.reader.read = read
+    all_images.reader.read = read
     model = Counting()
-    assert features(model, tmp_path).compute(everything) == {}
+    assert features(model, tmp_path).compute(all_images) == {}
     assert model.seen == [digest("image-2")]
 
 
@@ -165,17 +165,17 @@ def test_nothing_readable_at_all(tmp_path):
 )
 def test_how_large_photos_must_be_is_asked_of_the_source(tmp_path, describer, side):
     """The same for all that share a feature space: a backbone, and a frozen one under a head."""
-    everything, asked = images(1), []
-    everything.reader.read = lambda *_, side: asked.append(side) or np.zeros((40, 40, 3), np.uint8)
+    all_images, asked = images(1), []
+    all_images.reader.read = lambda *_, side: asked.append(side) or np.zeros((40, 40, 3), np.uint8)
     describer.embedder = lambda *_: lambda stream: ((key, np.zeros(3)) for key, _ in stream)
-    Features(describer, Engine(), tmp_path, Meter()).compute(everything)
+    Features(describer, Engine(), tmp_path, Meter()).compute(all_images)
     assert asked == [side]
 
 
 def test_pixels_kept_for_a_training_are_those_that_are_embedded():
-    everything, asked = images(1), []
-    everything.reader.read = lambda *_, side: asked.append(side) or np.zeros((9, 9, 3), np.uint8)
-    kept = CachingReader(everything.reader, lambda image: image, keep=True, side=24)
+    all_images, asked = images(1), []
+    all_images.reader.read = lambda *_, side: asked.append(side) or np.zeros((9, 9, 3), np.uint8)
+    kept = CachingReader(all_images.reader, lambda image: image, keep=True, side=24)
     kept.read("image-0", digest("image-0"))
     kept.read("image-0", digest("image-0"), side=96)
     assert asked == [24]
@@ -186,7 +186,7 @@ SLOW_RUN = """
     from pathlib import Path
     from outliers_bench.features import extract
     from outliers_bench.store import writer
-    from tests.features_kill import Slow, everything
+    from tests.features_kill import SlowModel, all_images
     writer.COMMIT_SECONDS = 0.05
     features = extract.Features(Slow(), extract.Engine(), Path(sys.argv[1]), extract.Meter())
     features.compute(everything())
@@ -194,7 +194,7 @@ SLOW_RUN = """
 
 
 def test_kill_in_the_middle_and_start_again(tmp_path):
-    from tests.features_kill import Slow, everything
+    from tests.features_kill import SlowModel, all_images
 
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SLOW_RUN), str(tmp_path / "killed")],
@@ -206,10 +206,10 @@ def test_kill_in_the_middle_and_start_again(tmp_path):
     process.wait()
 
     meter = Meter()
-    resumed = features(Slow(), tmp_path / "killed", meter)
-    resumed.compute(everything())
+    resumed = features(SlowModel(), tmp_path / "killed", meter)
+    resumed.compute(all_images())
     assert meter.features_reused >= 20, "what had been committed was kept"
     assert meter.features_computed == 200 - meter.features_reused > 0
-    undisturbed = features(Slow(), tmp_path / "whole")
-    undisturbed.compute(everything())
-    assert resumed.load(everything()).tobytes() == undisturbed.load(everything()).tobytes()
+    undisturbed = features(SlowModel(), tmp_path / "whole")
+    undisturbed.compute(all_images())
+    assert resumed.load(all_images()).tobytes() == undisturbed.load(all_images()).tobytes()

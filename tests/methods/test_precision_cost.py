@@ -22,7 +22,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.training.models import CnnScratch
 from outliers_bench.types import Split
 from tests.toys import ArrayReader, image_set, toy_split
-from tests.training_toys import colored
+from tests.training_toys import colored_images
 
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
 
@@ -143,7 +143,7 @@ def test_an_ensembles_twin_has_the_runs_own_of_what_is_float32(monkeypatch, on_g
 @pytest.mark.slow
 def test_an_ensemble_with_a_network_of_the_same_run_on_a_gpu(tmp_path, on_gpu):
     on_gpu(bfloat16=True)
-    photos = colored({"ant": 16, "bee": 16}, side=32)
+    photos = colored_images({"ant": 16, "bee": 16}, side=32)
     train, queries, gallery = (photos.take(range(at, 32, 4)) for at in (0, 1, 2))
     split = Split("toy", train, queries, gallery)
     trained = CnnScratch(name="cnn_scratch", image_size=32, epochs=1)

@@ -180,7 +180,7 @@ def test_random_weights_follow_the_seed() -> None:
 
 
 def test_a_wrong_dim_is_refused() -> None:
-    with pytest.raises(BenchError, match=r"model\.dim=7, but MobileNet gives 1024"):
+    with pytest.raises(BenchError, match=r"model\.dim=7, but MobileNet has 1024"):
         Backbone("n", SIZE, "MobileNet", 7, weights="random").build()
 
 

@@ -180,11 +180,11 @@ def test_a_deeper_network_of_the_same_kind_is_refused(tmp_path: Path) -> None:
         deep.save_weights(file) if suffix == ".weights.h5" else deep.save(file)
         network = chain(3)
         before = network.get_weights()
-        with pytest.raises(BenchError, match="1 of its layers have no place in shallow"):
+        with pytest.raises(BenchError, match=r"neither in shallow nor .* \(1\): "):
             load_weights(network, file, model="shallow")
         for ours, theirs in zip(network.get_weights(), before, strict=True):
             np.testing.assert_array_equal(ours, theirs)
-        with pytest.raises(BenchError, match="it has none for the layer"):
+        with pytest.raises(BenchError, match="the file has no arrays for the layer"):
             load_weights(chain(5), file, model="deeper")
 
 

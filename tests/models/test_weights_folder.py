@@ -15,7 +15,7 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.weights_folder import check_folder, imagenet_file
 from outliers_bench.runtime.option_labels import weights_label
 from outliers_bench.training.models import Transfer
-from outliers_bench.training.options import SHARED
+from outliers_bench.training.options import INHERITED_OPTIONS
 from tests.toys import toy_split
 
 # What Keras calls the files that it downloads, without and with a classification top.
@@ -154,7 +154,7 @@ def test_names_of_weights_that_newer_keras_writes(tmp_path):
 def completed(model, **options):
     register()
     config = Config(model=model, **options)
-    shared = {name: getattr(config, name) for name in SHARED}
+    shared = {name: getattr(config, name) for name in INHERITED_OPTIONS}
     resolve_names(model, shared=shared, weights_dir=config.weights_dir, conf=resource_dir("conf"))
     return config
 
@@ -193,6 +193,6 @@ def test_a_run_is_the_same_whichever_way_its_file_was_named(folder):
 def test_a_weights_dir_that_is_none(tmp_path):
     (tmp_path / "file").touch()
     for nowhere in (tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(BenchError, match=f"weights_dir={nowhere}: no folder"):
+        with pytest.raises(BenchError, match=f"weights_dir={nowhere}: cannot read this folder"):
             check_folder(nowhere)
     check_folder(tmp_path)

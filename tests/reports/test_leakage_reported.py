@@ -25,7 +25,7 @@ from outliers_bench.result import LeakageScores
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
-from outliers_bench.tracking.log_result import metrics_of
+from outliers_bench.tracking.log_result import collect_metrics
 from outliers_bench.training.models import CnnScratch
 from tests.results import make_result, make_split
 
@@ -78,7 +78,7 @@ def leaky():
 
 def test_every_number_stands_in_mlflow_under_a_legal_name():
     result = leaky()
-    metrics = metrics_of(result)
+    metrics = collect_metrics(result)
     for name, value in result.evaluation.metrics.items():
         assert metrics[f"without_leaks/{name}"] == metrics[name] == value
     assert metrics["ci95/without_leaks/hit_at_1_low"] == 0.125

@@ -10,7 +10,7 @@ from rich.console import Console
 from outliers_bench.evaluation import confidence_intervals
 from outliers_bench.reports.numbers import scores, size
 from outliers_bench.reports.terminal import metric_lines, show, show_finished
-from outliers_bench.tracking.log_result import metrics_of
+from outliers_bench.tracking.log_result import collect_metrics
 from outliers_bench.types import LeftOut
 from tests.results import make_result, make_split
 
@@ -108,7 +108,7 @@ def test_intervals_stand_under_what_has_cut_offs_and_beside_the_rest():
 
 def test_a_run_found_again_shows_the_intervals_that_were_recorded():
     result = with_intervals(make_result(make_split()))
-    recorded = metrics_of(result)
+    recorded = collect_metrics(result)
     names = [f"ci95/{name}_{end}" for name in result.evaluation.metrics for end in ("low", "high")]
     assert list(recorded)[-len(names) :] == names
     assert recorded["ci95/mrr_low"] == result.evaluation.intervals["mrr"][0]

@@ -14,7 +14,7 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
 from outliers_bench.serving.recorded_config import config_of, schema_of
-from outliers_bench.tracking.params import as_mapping
+from outliers_bench.tracking.params import to_mapping
 from tests.toys import toy_split
 
 PIXELS = "'pixels image_size=16'"
@@ -72,22 +72,22 @@ def test_every_choice_is_known_again_by_its_options(group, name):
 )
 def test_gives_the_config_that_was_recorded(overrides):
     config = composed(*overrides)
-    recorded = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.create(as_mapping(config))))
+    recorded = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.create(to_mapping(config))))
     again = config_of(recorded)
     assert again == config
-    assert as_mapping(again) == as_mapping(config)
+    assert to_mapping(again) == to_mapping(config)
     split = toy_split([0, 1], [0, 1])
     assert identity(again, split) == identity(config, split)
 
 
 def test_an_option_that_did_not_exist_yet_has_its_default():
-    values = as_mapping(composed(*PLAIN))
+    values = to_mapping(composed(*PLAIN))
     del values["index"]["ef_search"], values["model"]["tta"], values["objective"]
     assert config_of(values) == composed(*PLAIN)
 
 
 def test_an_option_that_is_gone_is_told():
-    values = as_mapping(composed(*PLAIN))
+    values = to_mapping(composed(*PLAIN))
     values["index"]["hyperdrive"] = 3
     with pytest.raises(BenchError, match=r"another version.*hyperdrive.*run it again"):
         config_of(values)

@@ -11,8 +11,8 @@ from outliers_bench.sweeps import mlflow_parent as sweeps
 from outliers_bench.sweeps.lost_runs import end_lost_runs
 from outliers_bench.sweeps.mlflow_parent import start_parent
 from outliers_bench.tracking import process
-from outliers_bench.tracking.process import is_gone, process_tag, works_for
-from outliers_bench.tracking.runs import end, end_lost
+from outliers_bench.tracking.process import is_gone, process_tag, set_worker
+from outliers_bench.tracking.runs import end_run, end_lost_run
 from outliers_bench.tracking.store import experiment_id
 
 _READ = process._read
@@ -26,9 +26,9 @@ def tag(**changes):
 def dead():
     """The tag of a process that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ended:
-        works_for(ended.pid)
+        set_worker(ended.pid)
         told = process_tag()
-        works_for(os.getpid())
+        set_worker(os.getpid())
         ended.communicate(b"\n")
     return told
 
@@ -67,8 +67,8 @@ HOST = {
     ],
 )
 def test_after_a_restart_only_what_surely_ran_here_is_gone(told, here, local, gone, monkeypatch):
-    monkeypatch.setattr(process, "place", lambda: HOST | here)
-    monkeypatch.setattr(process, "_lives", lambda pid, start: False)
+    monkeypatch.setattr(process, "process_namespace", lambda: HOST | here)
+    monkeypatch.setattr(process, "_is_alive", lambda pid, start: False)
     tag = json.dumps({**HOST, **told, "pid": 1, "start": 0.5})
     assert is_gone(tag, local=local) is gone
 
@@ -93,9 +93,9 @@ def test_another_users_process_lives_though_proc_hides_it(raised, gone, monkeypa
 
 def test_a_run_wrongly_taken_for_lost_is_finished_in_the_end(client):
     run = client.create_run(experiment_id(client, "lost")).info.run_id
-    end_lost(client, run)
+    end_lost_run(client, run)
     assert "failure" in client.get_run(run).data.tags
-    end(client, run, "FINISHED")
+    end_run(client, run, "FINISHED")
     assert client.get_run(run).info.status == "FINISHED"
     assert "failure" not in client.get_run(run).data.tags
 

@@ -16,7 +16,7 @@ from outliers_bench.sweeps.name import sweep_name
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.failed_runs import record_failure
 from outliers_bench.tracking.log_result import log_result
-from outliers_bench.tracking.runs import PARENT_TAG, children, find_finished, note_found
+from outliers_bench.tracking.runs import PARENT_TAG, child_runs, find_finished, tag_reused_run
 from tests.results import make_config, make_result, make_split
 
 
@@ -48,7 +48,7 @@ def test_a_sweep_sums_up_its_children(uri, client):
 
     finish_parent(client, parent)
 
-    assert len(children(client, parent)) == 4
+    assert len(child_runs(client, parent)) == 4
     assert client.get_run(failed).info.status == "FAILED"
     assert client.get_run(failed).data.tags["failure"] == f"BenchError: {error}"
     assert client.get_run(lost).info.status == "KILLED"
@@ -124,7 +124,7 @@ def test_jobs_that_were_found_finished_count(uri, client):
     parent = start_parent(client, "swept", overrides=["model=a,b,c"], n_jobs=4)
     child(uri, parent, seed=2, model="c")
     for run in [*found, found[0]]:  # two jobs may find the same
-        note_found(client, parent, run)
+        tag_reused_run(client, parent, run)
 
     finish_parent(client, parent)
 

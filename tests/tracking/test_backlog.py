@@ -11,7 +11,7 @@ from outliers_bench.tracking import active_run as run_module
 from outliers_bench.tracking import backlog as module
 from outliers_bench.tracking import provenance, runs
 from outliers_bench.tracking.active_run import ActiveRun
-from outliers_bench.tracking.backlog import AHEAD, Backlog
+from outliers_bench.tracking.backlog import MAX_PENDING, Backlog
 
 
 def done(error=None):
@@ -53,12 +53,12 @@ def recording(asked):
 def test_only_so_many_runs_wait_and_the_first_is_looked_at_first(capsys):
     waiting = Backlog()
     waiting.begin()
-    for number in range(AHEAD):
+    for number in range(MAX_PENDING):
         waiting.add([f"seed={number}"], [Future()])  # comes back although nothing is done
     waiting._waiting[0][1][0].set_exception(ValueError("the disk is full"))
     waiting.add(["seed=7"], [done()])
     assert capsys.readouterr().err == "error in seed=0: the disk is full\n"
-    assert len(waiting._waiting) == AHEAD
+    assert len(waiting._waiting) == MAX_PENDING
     for _, steps in waiting._waiting:
         if not steps[0].done():
             steps[0].set_result(None)
@@ -79,7 +79,7 @@ def test_in_a_sweep_a_job_does_not_wait_for_its_record(tmp_path, opened):
     folder.mkdir()
     asked = Asked()
     told = recording(asked)
-    told.note_last(artifacts=str(folder), tags={}, metrics={})
+    told.log_final(artifacts=str(folder), tags={}, metrics={})
     told.finish()
     assert asked.functions == ["note", "end"]
     assert folder.is_dir()  # the recorder has not read it yet
@@ -92,17 +92,17 @@ def test_in_a_sweep_a_job_does_not_wait_for_its_record(tmp_path, opened):
 @pytest.mark.usefixtures("opened")
 def test_the_folder_goes_though_it_could_not_be_taken_down(tmp_path):
     asked = Asked()
-    recording(asked).note_last(artifacts=str(tmp_path), tags={}, metrics={})
+    recording(asked).log_final(artifacts=str(tmp_path), tags={}, metrics={})
     asked.futures[0].set_exception(OSError("no space left"))
     assert not tmp_path.exists()
 
 
 def test_a_run_alone_waits_for_its_record(tmp_path, monkeypatch):
-    assert not module.backlog.open
+    assert not module.backlog.is_open
     asked = Asked()
     monkeypatch.setattr(asked, "submit", lambda *_, **__: done(ValueError("no space left")))
     with pytest.raises(ValueError, match="no space left"):
-        recording(asked).note_last(artifacts=str(tmp_path), tags={}, metrics={})
+        recording(asked).log_final(artifacts=str(tmp_path), tags={}, metrics={})
 
 
 class Client:
@@ -128,8 +128,8 @@ class Client:
 def test_a_run_whose_record_is_not_complete_is_never_finished():
     client = Client()
     with pytest.raises(OSError, match="no space left"):
-        runs.note(client, "17", artifacts="/found", tags={}, metrics={})
-    runs.end(client, "17", "FINISHED")
+        runs.log(client, "17", artifacts="/found", tags={}, metrics={})
+    runs.end_run(client, "17", "FINISHED")
     assert client.ended == {"17": "FAILED"}
     assert client.tags == {"failure": "OSError: no space left for found"}
 

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.tracking.lookup import check_recorded, download, known_run
+from outliers_bench.tracking.lookup import check_store_exists, download_artifact, find_run
 from outliers_bench.tracking.store import experiment_id, open_client
 from tests.boards import NAME
 
@@ -23,10 +23,10 @@ def ended(client, at, *, status="FINISHED", kind="run"):
 
 def test_by_its_id_or_a_beginning_of_it(client, runs):
     run_id = runs["b"]
-    found = known_run(client, run_id)
+    found = find_run(client, run_id)
     assert (found.run_id, found.name, found.tags["model"]) == (run_id, "b", "b")
     unique = next(n for n in range(4, 33) if sum(i[:n] == run_id[:n] for i in runs.values()) == 1)
-    assert known_run(client, run_id[: max(unique, 12)]) == found
+    assert find_run(client, run_id[: max(unique, 12)]) == found
 
 
 def test_last_is_the_one_that_finished_last_and_no_other_than_finished_is_given(
@@ -42,7 +42,7 @@ def test_last_is_the_one_that_finished_last_and_no_other_than_finished_is_given(
     deleted = ended(client, far + 3)
     client.delete_run(deleted)
     monkeypatch.setattr(client, "search_runs", mock := Mock(wraps=client.search_runs))
-    assert known_run(client, "last").run_id == last
+    assert find_run(client, "last").run_id == last
     # One run is asked for: a page of them, with all their numbers, takes seconds.
     assert [call.kwargs["max_results"] for call in mock.call_args_list] == [1]
     for other, told in (
@@ -51,18 +51,18 @@ def test_last_is_the_one_that_finished_last_and_no_other_than_finished_is_given(
         (sweep, "is a sweep; give one of its runs"),
     ):
         with pytest.raises(BenchError, match=told):
-            known_run(client, other)
+            find_run(client, other)
 
 
 @pytest.mark.parametrize("wrong", ["", "abc", "LAST", "zzzz", "%", "a' or 1=1", "0" * 33])
 def test_what_is_no_id_is_told_with_what_there_is(client, runs, wrong):
     with pytest.raises(BenchError, match=r"give a run's id, 4 or more digits.*there|that finished"):
-        known_run(client, wrong)
+        find_run(client, wrong)
 
 
 def test_an_unknown_one_and_one_of_several(client, runs, monkeypatch):
     with pytest.raises(BenchError, match=r"run=0000aaaa: no such run; the last that finished in"):
-        known_run(client, "0000aaaa")
+        find_run(client, "0000aaaa")
 
     def alike(_, query, **__):
         assert query == "attributes.run_id LIKE 'abcd%'"
@@ -70,18 +70,18 @@ def test_an_unknown_one_and_one_of_several(client, runs, monkeypatch):
 
     monkeypatch.setattr("outliers_bench.tracking.lookup.search_runs", alike)
     with pytest.raises(BenchError, match=rf"several begin so \({runs['a'][:8]}.* a on board, "):
-        known_run(client, "abcd")
+        find_run(client, "abcd")
 
 
 def test_an_artifact_is_read_where_it_lies(client, table_runs, tmp_path):
-    path = download(client, table_runs["best"], "per_query.csv", tmp_path)
+    path = download_artifact(client, table_runs["best"], "per_query.csv", tmp_path)
     assert path.read_text().startswith("query,hit_at_1")
     assert not list(tmp_path.iterdir())
     with pytest.raises(BenchError, match=r"has no ranking\.parquet \(looked for "):
-        download(client, table_runs["best"], "ranking.parquet", tmp_path)
+        download_artifact(client, table_runs["best"], "ranking.parquet", tmp_path)
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(BenchError, match=r"there is no .*none\.db; make one with"):
-        check_recorded(f"sqlite:///{tmp_path}/none.db")
+        check_store_exists(f"sqlite:///{tmp_path}/none.db")
     assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
-from outliers_bench.tracking.params import as_mapping
+from outliers_bench.tracking.params import to_mapping
 
 register()
 
@@ -29,7 +29,7 @@ def test_the_values_are_those_of_the_config(words) -> None:
         composed.data.path = "photos.csv"
     config = to_config(composed)
 
-    values = as_mapping(config)
+    values = to_mapping(config)
     resolved = values["model"].pop("resolved", None)
 
     twin = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)

@@ -12,13 +12,13 @@ import pytest
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking import runs
 from outliers_bench.tracking.active_run import start_run
-from outliers_bench.tracking.recorder import Recorder, recorder
+from outliers_bench.tracking.recorder import Recorder, get_recorder
 from outliers_bench.tracking.store import open_client
 from tests.results import make_config, make_split
 
 SWEEP = """
 import os, signal, sys, time
-from outliers_bench.tracking.recorder import recorder
+from outliers_bench.tracking.recorder import get_recorder
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.sweeps.mlflow_parent import start_parent
 from tests.results import make_config, make_split
@@ -35,7 +35,7 @@ def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(fresh_uri, caplog):
     def fail():
         with start_run(make_config(fresh_uri), make_split(), identity="hidden") as recording:
             recording.confirm()
-            os.kill(recorder(fresh_uri)._process.pid, signal.SIGKILL)
+            os.kill(get_recorder(fresh_uri)._process.pid, signal.SIGKILL)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -44,13 +44,13 @@ def test_trouble_in_ending_a_run_does_not_hide_why_it_failed(fresh_uri, caplog):
 
 
 def test_after_the_recorders_death_another_takes_over(fresh_uri):
-    first = recorder(fresh_uri)
-    assert recorder(fresh_uri) is first
+    first = get_recorder(fresh_uri)
+    assert get_recorder(fresh_uri) is first
     first._process.kill()
     first._process.wait()
     with start_run(make_config(fresh_uri), make_split(), identity="next") as recording:
         recording.confirm()
-    assert recorder(fresh_uri) is not first
+    assert get_recorder(fresh_uri) is not first
 
 
 def statuses(uri, *, wanted):
@@ -100,7 +100,7 @@ def test_a_process_that_vanishes_leaves_no_run_running(fresh_uri, action, code, 
 def test_an_interrupt_while_a_sweep_begins_leaves_nothing_running(fresh_uri):
     """Before anybody knows the parent run's id, so that nobody can end it by name."""
     code = f"""
-from outliers_bench.tracking.recorder import recorder
+from outliers_bench.tracking.recorder import get_recorder
 from outliers_bench.sweeps.mlflow_parent import start_parent
 recorder({fresh_uri!r}).submit(start_parent, "gone", overrides=["model=a,b"])
 raise KeyboardInterrupt
@@ -125,8 +125,8 @@ def test_what_stands_before_the_first_answer_is_passed_over(fresh_uri, tmp_path,
 @pytest.mark.slow
 def test_a_question_that_cannot_be_understood_ends_nothing(fresh_uri):
     with pytest.raises(Exception, match="pickle"):
-        recorder(fresh_uri).call(lambda client: client)
-    assert recorder(fresh_uri).call(runs.find_finished, "none", "none") is None
+        get_recorder(fresh_uri).call(lambda client: client)
+    assert get_recorder(fresh_uri).call(runs.find_finished, "none", "none") is None
 
 
 def test_an_unused_recorder_ends_at_once():
@@ -138,7 +138,7 @@ def test_an_unused_recorder_ends_at_once():
 
 
 def test_what_was_asked_before_stands_for_its_result(uri):
-    recording = recorder(uri)
+    recording = get_recorder(uri)
     first = recording.submit(_twice, "a")
     assert recording.call(_twice, first) == "aaaa"
     broken = recording.submit(_broken)

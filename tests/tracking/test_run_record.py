@@ -13,7 +13,7 @@ import yaml
 
 from outliers_bench.tracking import provenance, runs
 from outliers_bench.tracking.active_run import start_run
-from outliers_bench.tracking.log_result import log_result, metrics_of
+from outliers_bench.tracking.log_result import log_result, collect_metrics
 from outliers_bench.tracking.recorder import RecorderError
 from outliers_bench.types import LeftOut
 from tests.results import make_config, make_result, make_split
@@ -36,7 +36,7 @@ def recorded(uri, client):
 def test_a_finished_run_has_every_number_under_its_name(recorded):
     run, result, _ = recorded
     assert run.info.status == "FINISHED"
-    assert run.data.metrics == metrics_of(result)
+    assert run.data.metrics == collect_metrics(result)
     for name, value in result.evaluation.metrics.items():
         assert run.data.metrics[name] == value
     expected = {"dimensions": 16, "features_computed": 30, "seconds_embed": 1.5, "queries": 12}
@@ -46,12 +46,12 @@ def test_a_finished_run_has_every_number_under_its_name(recorded):
 
 def test_what_was_not_measured_is_absent():
     result = make_result(make_split(labeled=False), speed=None)
-    assert not {"images_per_second", "hit_at_1", "mrr"} & set(metrics_of(result))
+    assert not {"images_per_second", "hit_at_1", "mrr"} & set(collect_metrics(result))
 
 
 def test_what_was_left_out_is_counted_by_kind():
     left_out = (LeftOut("a.heic", "unsupported", "HEIC"),) * 2
-    metrics = metrics_of(make_result(replace(make_split(), left_out=left_out)))
+    metrics = collect_metrics(make_result(replace(make_split(), left_out=left_out)))
     assert (metrics["images_unsupported"], metrics["images_unreadable"]) == (2, 0)
 
 
@@ -112,7 +112,7 @@ def test_tables_and_pictures_are_artifacts(recorded):
         per_class = {row["class"]: row for row in csv.DictReader(file)}
     assert set(per_class) == set(result.evaluation.per_class)
     assert float(per_class["bee"]["mrr"]) == result.evaluation.per_class["bee"]["mrr"]
-    assert "x/bad.jpg,unreadable,truncated" in (folder / "left_out.csv").read_text()
+    assert "x/bad.jpg,unreadable,truncated" in (folder / "excluded.csv").read_text()
 
 
 def test_a_finished_run_is_found_by_its_identity(recorded, client):
@@ -168,9 +168,9 @@ def test_sigterm_ends_a_run_as_killed_and_is_given_back(uri, client):
 
 
 def test_a_run_that_fails_while_it_is_begun_ends_as_failed(client):
-    beginning = runs.Beginning("begun", "begun", {}, {}, "", datasets=("no dataset",))
+    beginning = runs.RunStart("begun", "begun", {}, {}, "", datasets=("no dataset",))
     with pytest.raises(AttributeError, match="no attribute 'name'"):
-        runs.begin(client, beginning)
+        runs.create_run(client, beginning)
     experiment = client.get_experiment_by_name("begun").experiment_id
     (begun,) = client.search_runs([experiment])
     assert begun.info.status == "FAILED"
@@ -180,7 +180,7 @@ def test_a_run_that_fails_while_it_is_begun_ends_as_failed(client):
 def test_what_mlflow_refuses_is_told_as_it_says_it(uri):
     def note_nonsense():
         with start_run(make_config(uri), make_split(), identity="refused") as recording:
-            recording.note(artifacts="/nowhere", tags={"x" * 10_000: "long"}, metrics={})
+            recording.log(artifacts="/nowhere", tags={"x" * 10_000: "long"}, metrics={})
 
     with pytest.raises(RecorderError, match="MLflow could not record this"):
         note_nonsense()

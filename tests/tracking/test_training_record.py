@@ -18,7 +18,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.training_observer import TrainedNetwork
 from outliers_bench.tracking import runs
 from outliers_bench.tracking.active_run import start_run
-from outliers_bench.tracking.models import check_model_uri, fetch_model, link_model
+from outliers_bench.tracking.models import check_model_uri, download_model, link_model
 from outliers_bench.tracking.recorder import RecorderError
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger, _logged_as
 from tests.results import make_config, make_split
@@ -281,7 +281,7 @@ def test_a_network_is_found_by_run_by_model_and_in_the_registry(trained, client,
         "models:/animals/1",
         "models:/animals@best",
     ):
-        assert fetch_model(client, uri, str(tmp_path)) == str(expected)
+        assert download_model(client, uri, str(tmp_path)) == str(expected)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -296,7 +296,7 @@ def test_a_malformed_address_is_refused_without_asking_mlflow(uri):
 
 def refused(client, uri, tmp_path):
     with pytest.raises(BenchError) as caught:
-        fetch_model(client, uri, str(tmp_path))
+        download_model(client, uri, str(tmp_path))
     said = str(caught.value)
     assert said.startswith(f"model.weights={uri}: ")
     assert "\n" not in said
@@ -349,13 +349,13 @@ def test_mlflow_and_keras_read_what_was_logged(uri, client, tmp_path):
         mlflow.set_tracking_uri(before)
     np.testing.assert_array_equal(loaded.predict(pixels, verbose=0), expected)
     np.testing.assert_array_equal(served.predict(pixels), expected)
-    again = keras.saving.load_model(fetch_model(client, address, str(tmp_path)))
+    again = keras.saving.load_model(download_model(client, address, str(tmp_path)))
     np.testing.assert_array_equal(again.predict(pixels, verbose=0), expected)
 
     # What MLflow would have written itself.
     theirs = tmp_path / "theirs"
     theirs.mkdir()
-    ours = Path(fetch_model(client, address, str(tmp_path))).parent.parent
+    ours = Path(download_model(client, address, str(tmp_path))).parent.parent
     model = Model.load(str(ours))
     mlflow.keras.save_model(
         keras_model,

@@ -6,7 +6,7 @@ import pytest
 from outliers_bench.errors import BenchError, UnreadableImageError
 from outliers_bench.training.dataset import CachingReader, Examples, image_fetcher
 from tests.toys import noise_images
-from tests.training_toys import colored
+from tests.training_toys import colored_images
 
 N, CLASSES = 23, 3
 TARGETS = np.eye(CLASSES, dtype=np.float32)[np.arange(N) % CLASSES]
@@ -74,7 +74,7 @@ def test_what_kept_a_batch_from_being_made_is_remembered():
 
 
 def test_images_come_in_the_order_of_the_rows():
-    part = colored({"ant": 9, "bee": 8})
+    part = colored_images({"ant": 9, "bee": 8})
     fetch = image_fetcher(part)
     rows = np.array([3, 16, 0, 3])
     assert np.array_equal(fetch(rows), np.stack([part.read(int(row)) for row in rows]))

@@ -22,14 +22,14 @@ from outliers_bench.training.schedules import OriginalSchedule
 from tests.toys import image_set
 from tests.training_toys import (
     WIDTH,
-    Seen,
+    RecordingObserver,
     cnn,
-    colored,
+    colored_images,
     head_task,
     same_weights,
-    small,
-    task_of,
-    weights_in,
+    small_transfer,
+    pixel_task,
+    read_weights,
 )
 
 COUNTS = {"ant": 9, "bee": 8, "cat": 7}
@@ -46,13 +46,13 @@ def _determinism_ends_here():
 
 def steady(**options):
     """A training that gives the same bits whenever it is done."""
-    return head_task(small(deterministic=True, **options), COUNTS)
+    return head_task(small_transfer(deterministic=True, **options), COUNTS)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    return train(steady(), folder, Seen())
+    return train(steady(), folder, RecordingObserver())
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def broken_off(tmp_path_factory):
     """The folder of a training that ended after the second of five epochs."""
     folder = tmp_path_factory.mktemp("broken_off")
     with pytest.raises(InterruptedError):
-        train(steady(), folder, Seen(stop_after=2))
+        train(steady(), folder, RecordingObserver(stop_after=2))
     return folder
 
 
@@ -68,7 +68,7 @@ def test_what_a_training_leaves_behind(undisturbed):
     folder = undisturbed.folder
     files = {path.name for path in folder.iterdir()}
     assert files == {"model.keras", "summary.txt", "example.npy", "training.json"}
-    assert undisturbed == load_finished(folder, small(), fresh=True)
+    assert undisturbed == load_finished(folder, small_transfer(), fresh=True)
     assert undisturbed.classes == ("ant", "bee", "cat")
     assert (undisturbed.name, undisturbed.image_size) == ("transfer", 22)
     example = np.load(folder / "example.npy", allow_pickle=False)
@@ -104,7 +104,7 @@ def test_what_is_kept_takes_pixels_and_gives_probabilities(undisturbed):
 def test_broken_off_and_broken_again_it_ends_as_if_undisturbed(undisturbed, broken_off, tmp_path):
     """Once between two epochs and once within the third."""
     folder = shutil.copytree(broken_off, tmp_path / "training")
-    assert load_finished(folder, small()) is None
+    assert load_finished(folder, small_transfer()) is None
     assert (folder / "checkpoint-2.weights.h5").exists()
     task = steady()
     reads: list = []
@@ -115,11 +115,11 @@ def test_broken_off_and_broken_again_it_ends_as_if_undisturbed(undisturbed, brok
             raise BenchError("the photo is gone")
         return task.fetch(rows)
 
-    watch = Seen()
+    watch = RecordingObserver()
     with pytest.raises(BenchError, match=r"^the photo is gone$"):
         train(replace(task, fetch=failing), folder, watch)
     assert watch.epochs == [1, 2]
-    watch = Seen()
+    watch = RecordingObserver()
     network = train(steady(), folder, watch)
     assert watch.epochs == [1, 2, 3, 4, 5], "each is told once, those before the interruption too"
     assert same_weights(folder, undisturbed.folder)
@@ -131,7 +131,7 @@ def test_broken_off_and_broken_again_it_ends_as_if_undisturbed(undisturbed, brok
 
 def first_epoch_again(folder, undisturbed, **options):
     """What a training tells of its first epoch, which must be that of any that begins anew."""
-    watch = Seen(stop_after=1)
+    watch = RecordingObserver(stop_after=1)
     with pytest.raises(InterruptedError):
         train(steady(**options), folder, watch)
     (state,) = (json.loads(path.read_text()) for path in folder.glob("state.json"))
@@ -165,18 +165,18 @@ def test_a_damaged_checkpoint_is_told_and_left(spoil, undisturbed, broken_off, t
 @pytest.mark.slow
 def test_a_network_of_pixels_with_augmentation_goes_on_to_the_same_bits(tmp_path):
     option = cnn(deterministic=True, augment=OriginalAugment())
-    task = task_of(option, colored(COUNTS))
-    whole = train(task, tmp_path / "whole", Seen())
+    task = pixel_task(option, colored_images(COUNTS))
+    whole = train(task, tmp_path / "whole", RecordingObserver())
     with pytest.raises(InterruptedError):
-        train(task, tmp_path / "broken", Seen(stop_after=3))
-    train(task, tmp_path / "broken", Seen())
+        train(task, tmp_path / "broken", RecordingObserver(stop_after=3))
+    train(task, tmp_path / "broken", RecordingObserver())
     assert same_weights(tmp_path / "broken", whole.folder)
     assert whole.epochs[-1]["loss"] < whole.epochs[0]["loss"]
 
 
 def head_of(folder):
     """Kernel and bias of the classifying layer of `cnn_scratch`."""
-    arrays = weights_in(folder).values()
+    arrays = read_weights(folder).values()
     (kernel,) = (array for array in arrays if array.ndim == 2)
     (bias,) = (array for array in arrays if array.shape == kernel.shape[1:])
     return kernel, bias
@@ -188,10 +188,10 @@ def test_it_ends_when_nothing_gets_better_and_keeps_the_best(tmp_path, monkeypat
     held = []
     dealt = fit.hold_out
     monkeypatch.setattr(fit, "hold_out", lambda *a, **k: held.append(dealt(*a, **k)) or held[-1])
-    option = small(epochs=30, patience=2, learning_rate=0.05)
+    option = small_transfer(epochs=30, patience=2, learning_rate=0.05)
     noise = np.random.default_rng(0).normal(0, 1, (24, 128)).astype(np.float32)
     task = replace(head_task(option, COUNTS), fetch=lambda rows: noise[rows])
-    network = train(task, tmp_path, Seen())
+    network = train(task, tmp_path, RecordingObserver())
     watched = [epoch["val_loss"] for epoch in network.epochs]
     assert len(watched) == network.best_epoch + 2 < 30
     assert network.best_epoch == 1 + int(np.argmin(watched))
@@ -209,9 +209,9 @@ def test_it_ends_when_nothing_gets_better_and_keeps_the_best(tmp_path, monkeypat
 @pytest.mark.slow
 def test_patience_also_ends_a_training_that_keeps_its_last_weights(tmp_path):
     noise = np.random.default_rng(0).normal(0, 1, (24, 128)).astype(np.float32)
-    option = small(epochs=20, patience=2, learning_rate=0.05, best_weights=False)
+    option = small_transfer(epochs=20, patience=2, learning_rate=0.05, best_weights=False)
     task = replace(head_task(option, COUNTS), fetch=lambda rows: noise[rows])
-    network = train(task, tmp_path, Seen())
+    network = train(task, tmp_path, RecordingObserver())
     watched = [epoch["val_loss"] for epoch in network.epochs]
     assert len(watched) == int(np.argmin(watched)) + 3 < 20
     assert network.best_epoch == len(watched), "the last weights are kept"
@@ -219,9 +219,9 @@ def test_patience_also_ends_a_training_that_keeps_its_last_weights(tmp_path):
 
 def test_two_classes_one_image_of_one_and_batches_larger_than_all(tmp_path):
     schedule = OriginalSchedule(decay=0.5)
-    option = small(batch_size=1000, epochs=3, lr_schedule=schedule)
+    option = small_transfer(batch_size=1000, epochs=3, lr_schedule=schedule)
     option.class_weights = ClassWeights.balanced
-    network = train(head_task(option, {"ant": 12, "bee": 1}), tmp_path, Seen())
+    network = train(head_task(option, {"ant": 12, "bee": 1}), tmp_path, RecordingObserver())
     assert network.classes == ("ant", "bee")
     rates = [epoch["learning_rate"] for epoch in network.epochs]
     assert rates == pytest.approx([0.001, 0.0005, 0.000125], rel=1e-6)
@@ -243,9 +243,9 @@ def test_what_is_kept_says_what_was_trained(loss, smoothing, tmp_path, monkeypat
         filled.append((kept, trainer))
 
     monkeypatch.setattr(fit, "fill", spied)
-    option = small(loss=loss, label_smoothing=smoothing, validation=0.0, scale=12.0, epochs=2)
+    option = small_transfer(loss=loss, label_smoothing=smoothing, validation=0.0, scale=12.0, epochs=2)
     task = head_task(option, COUNTS)
-    network = train(task, tmp_path, Seen())
+    network = train(task, tmp_path, RecordingObserver())
     assert network.best_epoch == 2
     assert not any(name.startswith("val_") for epoch in network.epochs for name in epoch)
     ((kept, trainer),) = filled
@@ -263,8 +263,8 @@ def test_what_is_kept_says_what_was_trained(loss, smoothing, tmp_path, monkeypat
 
 @pytest.mark.parametrize("value", [np.inf, pytest.param(np.nan, marks=pytest.mark.slow)])
 def test_a_loss_that_is_no_number_ends_the_training(value, tmp_path):
-    task = head_task(small(learning_rate=0.5, optimizer=Optimizer.sgd), COUNTS)
-    watch = Seen()
+    task = head_task(small_transfer(learning_rate=0.5, optimizer=Optimizer.sgd), COUNTS)
+    watch = RecordingObserver()
 
     def fetch(rows):
         return task.fetch(rows) * (value if len(watch.epochs) == 1 else 1)
@@ -275,17 +275,17 @@ def test_a_loss_that_is_no_number_ends_the_training(value, tmp_path):
     assert "model=transfer: the loss became" in str(caught.value)
     assert "smaller model.learning_rate than 0.5" in str(caught.value)
     assert watch.epochs == [1]
-    assert load_finished(tmp_path, small()) is None
+    assert load_finished(tmp_path, small_transfer()) is None
     assert (tmp_path / "checkpoint-1.weights.h5").exists(), "the good epoch is not lost"
 
 
 def test_a_validation_loss_that_is_no_number_is_none_either(tmp_path):
     """The only step of an epoch may leap too far, which only the validation sees."""
-    option = small(learning_rate=100.0, optimizer=Optimizer.sgd, batch_size=1000, epochs=1)
+    option = small_transfer(learning_rate=100.0, optimizer=Optimizer.sgd, batch_size=1000, epochs=1)
     task = head_task(option, COUNTS)
     with pytest.raises(BenchError, match=r"validation part, epoch 1.*model\.learning_rate"):
-        train(replace(task, fetch=lambda rows: task.fetch(rows) * 1e19), tmp_path, Seen())
-    assert load_finished(tmp_path, small()) is None
+        train(replace(task, fetch=lambda rows: task.fetch(rows) * 1e19), tmp_path, RecordingObserver())
+    assert load_finished(tmp_path, small_transfer()) is None
 
 
 def test_classes_are_sorted_by_name_whatever_their_numbers():
@@ -316,13 +316,13 @@ def test_balanced_weights_are_those_of_scikit_learn():
 def test_a_folder_that_holds_no_whole_training(tmp_path):
     for text in ("", "[]", "{}", '{"epochs": 3}', "\x00\xff"):
         (tmp_path / "training.json").write_text(text)
-        assert load_finished(tmp_path, small()) is None
-    assert load_finished(tmp_path / "nowhere", small()) is None
+        assert load_finished(tmp_path, small_transfer()) is None
+    assert load_finished(tmp_path / "nowhere", small_transfer()) is None
 
 
 @pytest.mark.parametrize("optimizer", Optimizer)
 def test_every_optimizer_takes_a_step(optimizer):
-    option = small(optimizer=optimizer)
+    option = small_transfer(optimizer=optimizer)
     network = build_compiled_network(option, 3, width=WIDTH)
     before = [np.array(weight) for weight in network.trainable_weights]
     vectors = np.random.default_rng(0).normal(0, 1, (8, WIDTH)).astype(np.float32)
@@ -335,7 +335,7 @@ def test_every_optimizer_takes_a_step(optimizer):
 def course_of(epochs, **options):
     """A course that has seen these epochs, of a training that may take 50."""
     course = TrainingCallback(
-        None, small(epochs=50, **options), None, None, None, show=lambda *_: None, name="toy"
+        None, small_transfer(epochs=50, **options), None, None, None, show=lambda *_: None, name="toy"
     )
     course.epochs = epochs
     return course
@@ -354,8 +354,8 @@ def test_patience_waits_for_a_validation_loss_and_ends_only_by_it():
 
 @pytest.mark.slow
 def test_patience_without_an_image_to_validate_on(tmp_path):
-    option = small(patience=1, epochs=4)
-    network = train(head_task(option, {"ant": 1, "bee": 1, "cat": 1}), tmp_path, Seen())
+    option = small_transfer(patience=1, epochs=4)
+    network = train(head_task(option, {"ant": 1, "bee": 1, "cat": 1}), tmp_path, RecordingObserver())
     assert (len(network.epochs), network.best_epoch) == (4, 4)
 
 
@@ -363,7 +363,7 @@ def test_patience_without_an_image_to_validate_on(tmp_path):
 def test_determinism_ends_with_the_training_that_asked_for_it(tmp_path):
     from tensorflow.python.framework import config
 
-    train(head_task(small(deterministic=True, epochs=1), COUNTS), tmp_path / "one", Seen())
+    train(head_task(small_transfer(deterministic=True, epochs=1), COUNTS), tmp_path / "one", RecordingObserver())
     assert config.is_op_determinism_enabled()
-    train(head_task(small(epochs=1), COUNTS), tmp_path / "other", Seen())
+    train(head_task(small_transfer(epochs=1), COUNTS), tmp_path / "other", RecordingObserver())
     assert not config.is_op_determinism_enabled()

@@ -20,7 +20,7 @@ from outliers_bench.training.options import Loss
 from outliers_bench.training.schedules import OriginalSchedule
 from outliers_bench.types import Split
 from tests.toys import image_set, toy_split
-from tests.training_toys import cnn, transfer
+from tests.training_toys import cnn, mobilenet_transfer
 
 WRONG = {
     "image_size=21": ({"image_size": 21}, r"model\.image_size=21 .*cnn_scratch.*22"),
@@ -80,7 +80,7 @@ def test_a_wrong_option_is_told_in_a_line(case):
 def test_a_wrong_option_of_a_transfer(case):
     options, expected = WRONG_TRANSFER[case]
     with pytest.raises(BenchError) as caught:
-        transfer(**options).check()
+        mobilenet_transfer(**options).check()
     one_line(caught.value, expected)
 
 
@@ -104,7 +104,7 @@ def test_the_edges_of_what_is_allowed():
         {"patience": 1, "label_smoothing": 0.99, "margin": math.pi / 2, "learning_rate": 100.0},
     ):
         cnn(**options).check()
-    transfer(hidden=1, trainable=Trainable.last_layers, trainable_layers=["conv_pw_13"]).check()
+    mobilenet_transfer(hidden=1, trainable=Trainable.last_layers, trainable_layers=["conv_pw_13"]).check()
 
 
 def test_the_original_is_what_comes_without_options(tmp_path):
@@ -126,11 +126,11 @@ def test_lengths_that_are_known_beforehand():
     assert cnn().dimensions_on(three) == 3
     assert cnn(embedding=Layer.backbone).dimensions_on(three) == 128
     assert cnn(embedding=Layer.penultimate, image_size=128).dimensions_on(three) == 25_088
-    assert transfer(embedding=Layer.backbone).dimensions_on(three) == 1024
-    assert transfer(embedding=Layer.penultimate).dimensions_on(three) is None
-    averaged = transfer(embedding=Layer.penultimate, pooling=Pooling.avg)
+    assert mobilenet_transfer(embedding=Layer.backbone).dimensions_on(three) == 1024
+    assert mobilenet_transfer(embedding=Layer.penultimate).dimensions_on(three) is None
+    averaged = mobilenet_transfer(embedding=Layer.penultimate, pooling=Pooling.avg)
     assert averaged.dimensions_on(three) == 1024
-    assert transfer(embedding=Layer.penultimate, hidden=7).dimensions_on(three) == 7
+    assert mobilenet_transfer(embedding=Layer.penultimate, hidden=7).dimensions_on(three) == 7
 
 
 def test_what_decides_the_weights_is_in_the_recipe_and_what_does_not_is_not():
@@ -144,7 +144,7 @@ def test_what_decides_the_weights_is_in_the_recipe_and_what_does_not_is_not():
     ):
         assert same.recipe() == plain
     others = [cnn(epochs=6), cnn(label_smoothing=0.1), cnn(random_seed=1), cnn(deterministic=True)]
-    others += [transfer(), transfer(backbone_seed=1), transfer(hidden=4), cnn(image_size=23)]
+    others += [mobilenet_transfer(), mobilenet_transfer(backbone_seed=1), mobilenet_transfer(hidden=4), cnn(image_size=23)]
     digests = {str(other.recipe()) for other in [cnn(), *others]}
     assert len(digests) == 1 + len(others)
 
@@ -193,9 +193,9 @@ def test_tables_tell_trainings_apart():
         cnn(loss=Loss.arcface),
         cnn(tta=Tta(flip=True)),
         cnn(learning_rate=0.01),
-        transfer(),
-        transfer(hidden=9),
-        transfer(trainable=Trainable.all),
+        mobilenet_transfer(),
+        mobilenet_transfer(hidden=9),
+        mobilenet_transfer(trainable=Trainable.all),
     )
     variants = [choice.variant for choice in choices]
     assert len(set(variants)) == len(choices), variants
@@ -203,11 +203,11 @@ def test_tables_tell_trainings_apart():
 
 
 def test_what_runs_frozen():
-    assert transfer().frozen_backbone is not None
+    assert mobilenet_transfer().frozen_backbone is not None
     assert CnnScratch().frozen_backbone is None
     for trainable in (Trainable.last_layers, Trainable.all):
-        assert transfer(trainable=trainable).frozen_backbone is None
-    assert transfer(augment=OriginalAugment()).frozen_backbone is None
-    assert transfer(augment=Augment()).frozen_backbone is not None
+        assert mobilenet_transfer(trainable=trainable).frozen_backbone is None
+    assert mobilenet_transfer(augment=OriginalAugment()).frozen_backbone is None
+    assert mobilenet_transfer(augment=Augment()).frozen_backbone is not None
     still = OriginalAugment(rotation_range=0, shear_range=0, zoom_range=0, horizontal_flip=False)
-    assert transfer(augment=still).frozen_backbone is not None
+    assert mobilenet_transfer(augment=still).frozen_backbone is not None

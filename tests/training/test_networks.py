@@ -11,7 +11,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.training.networks import (
-    SMALLEST_SIDE,
+    MIN_SIDE,
     Body,
     Trainable,
     build_backbone_body,
@@ -86,7 +86,7 @@ def test_the_network_from_scratch_is_the_original_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "features"), [(SMALLEST_SIDE, 128), (23, 128), (32, 512), (61, 3_200)]
+    ("side", "features"), [(MIN_SIDE, 128), (23, 128), (32, 512), (61, 3_200)]
 )
 def test_the_network_from_scratch_takes_other_sides(side: int, features: int) -> None:
     pixels = pixels_of(side)
@@ -95,9 +95,9 @@ def test_the_network_from_scratch_takes_other_sides(side: int, features: int) ->
 
 
 def test_the_network_from_scratch_needs_the_smallest_side() -> None:
-    assert build_cnn_body(pixels_of(SMALLEST_SIDE)).vector.shape[-1] > 0
+    assert build_cnn_body(pixels_of(MIN_SIDE)).vector.shape[-1] > 0
     try:
-        left = build_cnn_body(pixels_of(SMALLEST_SIDE - 1)).vector.shape[-1]
+        left = build_cnn_body(pixels_of(MIN_SIDE - 1)).vector.shape[-1]
     except ValueError as error:  # Keras 3.15 and later
         left = 0 if "zero or negative" in str(error) else error
     assert left == 0

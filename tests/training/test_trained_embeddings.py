@@ -22,20 +22,20 @@ from outliers_bench.training.saved_network import is_trained, read_metadata
 from outliers_bench.types import ImageSet
 from tests.toys import ArrayReader, digest
 from tests.training_toys import (
-    Seen,
+    RecordingObserver,
     cnn,
-    colored,
-    lite0,
-    pixels,
+    colored_images,
+    lite0_transfer,
+    pixel_transfer,
     same_weights,
-    small,
-    transfer,
-    weights_in,
+    small_transfer,
+    mobilenet_transfer,
+    read_weights,
 )
 
 COUNTS = {"ant": 9, "bee": 8, "cat": 7}
-TRAIN = colored(COUNTS, side=30)  # not the network's size
-ASKED = colored(COUNTS, seed=1, prefix="asked-", side=30)
+TRAIN = colored_images(COUNTS, side=30)  # not the network's size
+ASKED = colored_images(COUNTS, seed=1, prefix="asked-", side=30)
 
 
 class Toy:
@@ -55,7 +55,7 @@ class Toy:
 
 def learned(option, cache, toy=None, watch=None):
     """The vectors, the network, what was taken down, and the toy."""
-    toy, watch, meter = toy or Toy(), watch or Seen(), Meter()
+    toy, watch, meter = toy or Toy(), watch or RecordingObserver(), Meter()
     made = TrainedEmbeddings(option, Engine(), cache, meter)
     assert made.compute(toy.images, commit=lambda: None) == {}
     made.fit(toy.train, toy.images, watch)
@@ -65,7 +65,7 @@ def learned(option, cache, toy=None, watch=None):
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    made, watch, meter, toy = learned(pixels(), cache)
+    made, watch, meter, toy = learned(pixel_transfer(), cache)
     assert watch.confirmed, "asked before the training"
     decoded = sorted(toy.reader.decoded)
     assert decoded == sorted(toy.images.names), "what fits into memory is decoded once"
@@ -102,7 +102,7 @@ def test_embeddings_are_what_the_kept_network_gives(first):
 
 def test_the_second_time_nothing_is_trained_or_decoded(first):
     cache, logits, network, _, _ = first
-    made, watch, meter, toy = learned(pixels(), cache)
+    made, watch, meter, toy = learned(pixel_transfer(), cache)
     assert watch.epochs == [1, 2, 3, 4, 5], "told all the same"
     assert watch.networks == [replace(network, fresh=False)]
     assert not watch.confirmed
@@ -120,7 +120,7 @@ def test_the_order_of_files_and_their_names_decide_nothing(first):
         names=tuple(f"renamed-{row}" for row in rows),
         reader=ArrayReader({f"renamed-{row}": TRAIN.read(int(row)) for row in rows}),
     )
-    made, watch, _, toy = learned(pixels(), cache, Toy(renamed))
+    made, watch, _, toy = learned(pixel_transfer(), cache, Toy(renamed))
     assert [found.folder for found in watch.networks] == [network.folder]
     assert np.array_equal(made.load(toy.images)[: len(rows)], logits[rows])
 
@@ -140,10 +140,10 @@ def refusing(monkeypatch):
 def test_how_a_network_is_used_trains_none_anew(first, refusing):
     cache, _, network, _, _ = first
     for option in (
-        pixels(memory_gb=1.0),
-        pixels(resume=False),
-        pixels(embedding=Layer.penultimate),
-        pixels(embedding=Layer.backbone, tta=Tta(flip=True)),
+        pixel_transfer(memory_gb=1.0),
+        pixel_transfer(resume=False),
+        pixel_transfer(embedding=Layer.penultimate),
+        pixel_transfer(embedding=Layer.backbone, tta=Tta(flip=True)),
     ):
         made, watch, _, toy = learned(option, cache)
         assert [found.folder for found in watch.networks] == [network.folder]
@@ -157,14 +157,14 @@ def test_what_it_depends_on_trains_anew(first, refusing):
     labels[[0, -1]] = labels[[-1, 0]]
     classes = ("ant", "bee", "wolf", "dog")
     for option, train in (
-        (pixels(epochs=6), TRAIN),
-        (pixels(random_seed=1), TRAIN),
-        (pixels(augment=OriginalAugment()), TRAIN),
-        (pixels(), replace(TRAIN, labels=labels)),
-        (pixels(), replace(TRAIN, classes=classes)),
-        (pixels(), replace(TRAIN, digests=(digest("another photo"), *TRAIN.digests[1:]))),
-        (pixels(), TRAIN.take(range(len(TRAIN) - 1))),
-        (pixels(), replace(TRAIN, groups=tuple(str(i // 2) for i in range(len(TRAIN))))),
+        (pixel_transfer(epochs=6), TRAIN),
+        (pixel_transfer(random_seed=1), TRAIN),
+        (pixel_transfer(augment=OriginalAugment()), TRAIN),
+        (pixel_transfer(), replace(TRAIN, labels=labels)),
+        (pixel_transfer(), replace(TRAIN, classes=classes)),
+        (pixel_transfer(), replace(TRAIN, digests=(digest("another photo"), *TRAIN.digests[1:]))),
+        (pixel_transfer(), TRAIN.take(range(len(TRAIN) - 1))),
+        (pixel_transfer(), replace(TRAIN, groups=tuple(str(i // 2) for i in range(len(TRAIN))))),
     ):
         with pytest.raises(Trains):
             learned(option, cache, Toy(train))
@@ -177,8 +177,8 @@ def test_a_trained_network_is_used_as_it_is(first, refusing):
     about = read_metadata(file)
     assert about.classes == ("ant", "bee", "cat")
     assert about.dimensions == {"penultimate": 128, "backbone": 128, "logits": 3}
-    assert about.options == pixels().architecture_options()
-    option = pixels(weights=str(file))
+    assert about.options == pixel_transfer().architecture_options()
+    option = pixel_transfer(weights=str(file))
     assert option.ready
     option.check()
     made, watch, _, toy = learned(option, cache)
@@ -199,7 +199,7 @@ def test_a_file_that_was_not_trained_here(tmp_path):
 def test_beyond_memory_images_are_decoded_every_epoch_and_one_that_breaks_is_named(tmp_path):
     toy = Toy()
 
-    class Breaks(Seen):
+    class Breaks(RecordingObserver):
         def epoch(self, number, figures):
             super().epoch(number, figures)
             if number == 2:
@@ -207,7 +207,7 @@ def test_beyond_memory_images_are_decoded_every_epoch_and_one_that_breaks_is_nam
 
     watch = Breaks()
     with pytest.raises(BenchError, match=r"^bee-3: broken on purpose$"):
-        learned(pixels(memory_gb=0.0, validation=0.0), tmp_path, toy, watch)
+        learned(pixel_transfer(memory_gb=0.0, validation=0.0), tmp_path, toy, watch)
     assert watch.epochs == [1, 2]
     times = toy.reader.decoded.count("ant-0")
     assert 3 <= times <= 5, "once to look, then once an epoch"
@@ -217,7 +217,7 @@ def test_unreadable_images_are_told_before_the_training(tmp_path):
     toy = Toy()
     for name in ("ant-1", "asked-cat-2"):
         del toy.reader.arrays[name]
-    made = TrainedEmbeddings(pixels(), Engine(), tmp_path, Meter())
+    made = TrainedEmbeddings(pixel_transfer(), Engine(), tmp_path, Meter())
     found = made.compute(toy.images, commit=lambda: None)
     assert sorted(item.name for item in found.values()) == ["ant-1", "asked-cat-2"]
 
@@ -225,11 +225,11 @@ def test_unreadable_images_are_told_before_the_training(tmp_path):
 def test_a_part_in_which_one_class_is_left(tmp_path):
     """What was refused early can still come about, by images that cannot be read."""
     toy = Toy()
-    made = TrainedEmbeddings(pixels(), Engine(), tmp_path, Meter())
+    made = TrainedEmbeddings(pixel_transfer(), Engine(), tmp_path, Meter())
     made.compute(toy.images, commit=lambda: None)
     for rows in (range(9), ()):
         with pytest.raises(BenchError, match="not of two classes"):
-            made.fit(toy.train.take(rows), toy.images, Seen())
+            made.fit(toy.train.take(rows), toy.images, RecordingObserver())
 
 
 def test_damaged_remains_are_trained_again(first, refusing, tmp_path):
@@ -237,7 +237,7 @@ def test_damaged_remains_are_trained_again(first, refusing, tmp_path):
     folder = cache / "trained" / first[2].folder.name
     (folder / "training.json").write_text("{")
     with pytest.raises(Trains):
-        learned(pixels(), cache)
+        learned(pixel_transfer(), cache)
 
 
 def keras_parts(folder):
@@ -250,7 +250,7 @@ def keras_parts(folder):
 
 def head_weights(folder):
     """Arrays of the classifying layer alone."""
-    arrays = [array for array in weights_in(folder).values() if array.shape[-1:] == (3,)]
+    arrays = [array for array in read_weights(folder).values() if array.shape[-1:] == (3,)]
     return sorted((array for array in arrays if array.ndim < 4), key=np.ndim)
 
 
@@ -260,7 +260,7 @@ def test_the_shortcut_of_a_frozen_backbone_changes_nothing_but_the_time(pooling,
     options = {"pooling": pooling, "image_size": 32, "epochs": 8, "learning_rate": 0.002}
     networks, embeddings = [], []
     for number, stored in enumerate((True, False)):
-        option = lite0(store_features=stored, **options)
+        option = lite0_transfer(store_features=stored, **options)
         made, watch, _, toy = learned(option, tmp_path / str(number))
         networks.append(watch.networks[0])
         embeddings.append(made.load(toy.images))
@@ -282,13 +282,13 @@ def test_the_shortcut_of_a_frozen_backbone_changes_nothing_but_the_time(pooling,
 @pytest.mark.slow
 def test_a_frozen_backbone_runs_once_and_is_shared(tmp_path):
     """Another head, another layer and more photos take the backbone's features from the store."""
-    option = transfer(pooling=Pooling.avg)
+    option = mobilenet_transfer(pooling=Pooling.avg)
     _, watch, _, _ = learned(option, tmp_path)
     assert watch.networks[0].fresh
     for other in (
-        transfer(pooling=Pooling.avg, hidden=5),
-        transfer(pooling=Pooling.avg, hidden=5, embedding=Layer.penultimate),
-        transfer(pooling=Pooling.avg, learning_rate=0.1),
+        mobilenet_transfer(pooling=Pooling.avg, hidden=5),
+        mobilenet_transfer(pooling=Pooling.avg, hidden=5, embedding=Layer.penultimate),
+        mobilenet_transfer(pooling=Pooling.avg, learning_rate=0.1),
     ):
         made, _, _, toy = learned(other, tmp_path)
         assert set(toy.reader.decoded) <= {toy.images.names[0], *toy.train.names[:30]}
@@ -306,12 +306,12 @@ def test_a_backbone_that_learns_or_sees_changed_images_takes_no_shortcut(tmp_pat
 
     monkeypatch.setattr(vectors_module, "train", spied)
     for option in (
-        transfer(pooling=Pooling.avg),
-        transfer(pooling=Pooling.avg, store_features=False),
-        transfer(pooling=Pooling.avg, memory_gb=0.0),
-        transfer(pooling=Pooling.avg, trainable=Trainable.last_layers),
-        transfer(pooling=Pooling.avg, trainable=Trainable.all),
-        transfer(pooling=Pooling.avg, augment=OriginalAugment()),
+        mobilenet_transfer(pooling=Pooling.avg),
+        mobilenet_transfer(pooling=Pooling.avg, store_features=False),
+        mobilenet_transfer(pooling=Pooling.avg, memory_gb=0.0),
+        mobilenet_transfer(pooling=Pooling.avg, trainable=Trainable.last_layers),
+        mobilenet_transfer(pooling=Pooling.avg, trainable=Trainable.all),
+        mobilenet_transfer(pooling=Pooling.avg, augment=OriginalAugment()),
     ):
         with pytest.raises(Trains):
             learned(option, tmp_path)
@@ -324,8 +324,8 @@ def test_a_frozen_backbone_stays_as_it_was_and_one_that_is_trained_does_not(tmp_
 
     def learns(trainable, epochs):
         options = {"store_features": False, "validation": 0.0}
-        option = lite0(trainable=trainable, epochs=epochs, **options)
-        return weights_in(learned(option, tmp_path)[1].networks[0].folder)
+        option = lite0_transfer(trainable=trainable, epochs=epochs, **options)
+        return read_weights(learned(option, tmp_path)[1].networks[0].folder)
 
     frozen, longer = (learns(Trainable.head_only, epochs) for epochs in (1, 2))
     whole, last = learns(Trainable.all, 1), learns(Trainable.last_layers, 1)
@@ -343,7 +343,7 @@ def test_a_frozen_backbone_stays_as_it_was_and_one_that_is_trained_does_not(tmp_
 @pytest.mark.slow
 def test_what_the_backbone_gives_is_the_same_by_every_way(tmp_path):
     """Under the shortcut, without it, and as a backbone by itself."""
-    option = lite0(embedding=Layer.backbone, epochs=1, pooling=Pooling.flatten)
+    option = lite0_transfer(embedding=Layer.backbone, epochs=1, pooling=Pooling.flatten)
     short, _, _, toy = learned(option, tmp_path / "short")
     plain = learned(replaced(option, store_features=False), tmp_path / "plain")[0]
     alone = Features(replace(option.base, pooling=Pooling.avg), Engine(), tmp_path, Meter())
@@ -363,7 +363,7 @@ def replaced(option, **options):
 
 @pytest.mark.slow
 def test_memory_decides_how_stored_features_are_read_and_nothing_else(tmp_path):
-    option = small(deterministic=True, epochs=2)
+    option = small_transfer(deterministic=True, epochs=2)
     folders = []
     for number, memory in enumerate((2.0, 0.0)):
         made, watch, _, toy = learned(replaced(option, memory_gb=memory), tmp_path / str(number))
@@ -377,7 +377,7 @@ def test_memory_decides_how_stored_features_are_read_and_nothing_else(tmp_path):
 @pytest.fixture(scope="module")
 def kept_small(tmp_path_factory):
     cache = tmp_path_factory.mktemp("small")
-    return learned(small(epochs=1), cache)[1].networks[0].folder / "model.keras"
+    return learned(small_transfer(epochs=1), cache)[1].networks[0].folder / "model.keras"
 
 
 @pytest.mark.parametrize(
@@ -391,8 +391,8 @@ def kept_small(tmp_path_factory):
     ],
 )
 def test_a_network_of_other_options_is_refused_with_those_to_give(other, expected, kept_small):
-    small(weights=str(kept_small)).check()
-    option = small(weights=str(kept_small), **other)
+    small_transfer(weights=str(kept_small)).check()
+    option = small_transfer(weights=str(kept_small), **other)
     with pytest.raises(BenchError, match="was trained with other options; give ") as caught:
         option.check()
     assert str(caught.value).endswith(f"give {expected}")
@@ -404,10 +404,10 @@ def test_crops_of_a_network_from_pixels_are_those_of_its_file(first):
     """They are cut from larger photos than it was trained on."""
     cache, _, network, _, _ = first
     views = Tta(crops=Crops.five)
-    made, _, _, toy = learned(pixels(tta=views), cache)
+    made, _, _, toy = learned(pixel_transfer(tta=views), cache)
     crops = made.load(toy.images)
     again, watch, _, _ = learned(
-        pixels(tta=views, weights=str(network.folder / "model.keras")), cache.parent / "crops"
+        pixel_transfer(tta=views, weights=str(network.folder / "model.keras")), cache.parent / "crops"
     )
     assert not watch.networks
     assert np.array_equal(again.load(toy.images), crops)

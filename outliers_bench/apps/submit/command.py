@@ -32,8 +32,8 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.command_line import main as command
 from outliers_bench.runtime.progress import status
-from outliers_bench.tracking.lookup import KnownRun, download, known_run
-from outliers_bench.tracking.recorder import recorder
+from outliers_bench.tracking.lookup import KnownRun, download_artifact, find_run
+from outliers_bench.tracking.recorder import get_recorder
 
 SERVER_ERROR = 1
 _NAMED = 3  # queries that are not sent and named
@@ -98,13 +98,13 @@ def submit(options: Submit) -> int:
 
 def _read(options: Submit) -> tuple[KnownRun, Rankings, list[str]]:
     """The run, its rankings, and the queries that are not in them."""
-    tracking = recorder(options.uri)
+    tracking = get_recorder(options.uri)
     with tempfile.TemporaryDirectory() as fetched:
-        run = tracking.call(known_run, options.run)
-        path = tracking.call(download, run.run_id, "ranking.parquet", fetched)
+        run = tracking.call(find_run, options.run)
+        path = tracking.call(download_artifact, run.run_id, "ranking.parquet", fetched)
         rankings = read_rankings(path, n=options.n)
         try:
-            path = tracking.call(download, run.run_id, "left_out.csv", fetched)
+            path = tracking.call(download_artifact, run.run_id, "left_out.csv", fetched)
         except BenchError:  # nothing was left out
             return run, rankings, []
         return run, rankings, left_out_queries(path, rankings)
@@ -146,7 +146,7 @@ def _record(
     sent, said = files
     stamp = sent.stem.partition("-")[2]
     try:
-        recorder(options.uri).call(
+        get_recorder(options.uri).call(
             log_submission,
             run.run_id,
             files={

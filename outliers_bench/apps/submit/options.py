@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from outliers_bench.apps.submit.http_client import check_url
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.errors import BenchError
-from outliers_bench.tracking.lookup import check_recorded
+from outliers_bench.tracking.lookup import check_store_exists
 
 PROGRAM = "python -m outliers_bench.submit"
 TOKEN = "OUTLIERS_BENCH_TOKEN"  # noqa: S105 - where it stands, not what it is
@@ -98,7 +98,7 @@ class Submit:
         else:
             check_url(self.url)
         token_of(self.token)
-        check_recorded(self.uri)
+        check_store_exists(self.uri)
 
 
 def token_of(given: str | None) -> str | None:

@@ -56,7 +56,7 @@ def read_rankings(path: Path, *, n: int) -> dict[str, list[str]]:
 
 
 def left_out_queries(path: Path, rankings: Rankings) -> list[str]:
-    """The queries that a run has not ranked, and why, from its `left_out.csv`.
+    """The queries that a run has not ranked, and why, from its `excluded.csv`.
 
     Parameters
     ----------

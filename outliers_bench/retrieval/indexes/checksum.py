@@ -32,23 +32,23 @@ class ChecksumWriter:
 
 
 @contextmanager
-def open_for_writing(path: Path, said: Mapping[str, str]) -> Iterator[ChecksumWriter]:
-    """A file to write to, sealed when the block ends well.
+def open_for_writing(path: Path, header: Mapping[str, str]) -> Iterator[ChecksumWriter]:
+    """Open a file for writing; the checksum is added when the block ends without an error.
 
     Parameters
     ----------
     path : Path
-        What is there is overwritten.
+        An existing file is overwritten.
     header : mapping of str to str
-        What the file is of; `open_for_reading` wants the same.
+        Description of the content; `open_for_reading` requires the same.
     """
     with path.open("wb") as file:
         file.write(_MAGIC + bytes(_DIGEST_BYTES))
-        sealing = ChecksumWriter(file)
-        sealing.write(_line(said))
-        yield sealing
+        writer = ChecksumWriter(file)
+        writer.write(_header_line(header))
+        yield writer
         file.seek(len(_MAGIC))
-        file.write(sealing.seal())
+        file.write(writer.digest())
 
 
 @contextmanager

@@ -66,6 +66,6 @@ class ExactSearcher:
         return fill_missing(positions, -scores if metric == faiss.METRIC_L2 else scores)
 
     def save(self, path: Path) -> None:
-        """Write the vectors to one file, which `Exact.load` reads."""
+        """Write the vectors to a single file that `Exact.load` reads."""
         with open_for_writing(path, self._options.header) as file:
             np.save(file, self._gallery, allow_pickle=False)

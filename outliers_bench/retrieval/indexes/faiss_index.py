@@ -1,4 +1,4 @@
-"""What the indexes of faiss share: searching, files, threads."""
+"""Base of the faiss indexes: search, files, threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_THREADS = 4096
 
 @dataclass
 class FaissIndex(Index):
-    """Base of the indexes that faiss builds; all of them search by every metric."""
+    """Base of the faiss indexes, which support every metric."""
 
     @property
     def library(self) -> str:
@@ -32,7 +32,7 @@ class FaissIndex(Index):
 
     @property
     def faiss_metric(self) -> int:
-        """The metric as faiss calls it; of normalized vectors, the cosine is the inner product."""
+        """Metric of faiss; the cosine is the inner product of normalized vectors."""
         import faiss
 
         euclidean = self.metric is Metric.euclidean
@@ -40,54 +40,58 @@ class FaissIndex(Index):
 
     def build(self, gallery: FloatArray) -> Searcher:
         """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
-        return self._wrap(self._build_index(np.ascontiguousarray(gallery)))
+        return self._to_searcher(self._build_index(np.ascontiguousarray(gallery)))
 
     def load(self, path: Path) -> Searcher:
-        """Read what a searcher of this index has saved; see `Index.load`."""
+        """Read an index that a searcher has saved; see `Index.load`."""
         with open_for_reading(path, self.header) as file:
             try:
-                built = _read(file)
+                built = _read_index(file)
             except RuntimeError as error:
                 raise ValueError(f"{path} cannot be read by {self.library}: {error}") from error
-        return self._wrap(built)
+        return self._to_searcher(built)
 
     def _build_index(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
-        """Build faiss' own index."""
+        """Build the index object of faiss."""
         raise NotImplementedError
 
-    def _wrap(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
-        """Wrap faiss' index, with the options that only searching depends on."""
+    def _to_searcher(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
+        """Wrap the index object of faiss, after setting the search options."""
         return FaissSearcher(built, self.header)
 
 
 class FaissSearcher:
-    """An index that faiss has built.
+    """Searcher of a built faiss index.
 
     Parameters
     ----------
     built : faiss.Index
-        Its dimensions may be more than those of the vectors, which then end in zeros.
+        May have more dimensions than the vectors, which are then padded with zeros.
     header : dict of str to str
-        What it is, for its file.
+        Header of its file.
     """
 
-    def __init__(self, built: Any, said: dict[str, str]) -> None:  # noqa: ANN401 - faiss is untyped
+    def __init__(
+        self,
+        built: Any,  # noqa: ANN401 - faiss is untyped
+        header: dict[str, str],
+    ) -> None:
         self._index = built
-        self._said = said
+        self._header = header
 
     @property
     def nbytes(self) -> int:
-        """Size in memory: what would be written, and tables made from it when it is read."""
-        written = 0
+        """Size in memory, in bytes: that of the file and of tables computed on reading."""
+        file_bytes = 0
 
         def count(data: bytes) -> int:
-            nonlocal written
-            written += len(data)
+            nonlocal file_bytes
+            file_bytes += len(data)
             return len(data)
 
         self._write(count)
         tables = getattr(self._index, "precomputed_table", None)
-        return written + (4 * int(tables.size()) if tables is not None else 0)
+        return file_bytes + (4 * int(tables.size()) if tables is not None else 0)
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
         """Find the nearest gallery vectors; see `Searcher.search`."""
@@ -96,36 +100,36 @@ class FaissSearcher:
         limit_threads()
         padded = pad_dimensions(queries, self._index.d)
         scores, positions = self._index.search(padded, min(depth, self._index.ntotal))
-        distances = self._index.metric_type == faiss.METRIC_L2
-        return fill_missing(positions, -scores if distances else scores)
+        is_distance = self._index.metric_type == faiss.METRIC_L2
+        return fill_missing(positions, -scores if is_distance else scores)
 
     def save(self, path: Path) -> None:
         """Write to a single file that `FaissIndex.load` reads."""
-        with open_for_writing(path, self._said) as file:
+        with open_for_writing(path, self._header) as file:
             self._write(file.write)
 
     def _write(self, write: Callable[[bytes], int]) -> None:
-        faiss: Any = import_module("faiss")  # whose types leave out what reads and writes
+        faiss: Any = import_module("faiss")  # its type stubs lack the I/O functions
         faiss.write_index(self._index, faiss.PyCallbackIOWriter(write))
 
 
-def _read(file: IO[bytes]) -> Any:  # noqa: ANN401 - faiss is untyped
+def _read_index(file: IO[bytes]) -> Any:  # noqa: ANN401 - faiss is untyped
     faiss: Any = import_module("faiss")
     return faiss.read_index(faiss.PyCallbackIOReader(file.read))
 
 
 def pad_dimensions(vectors: FloatArray, d: int) -> FloatArray:
-    """Vectors of d dimensions, the added ones zero: no inner product or distance changes."""
+    """Pad vectors with zeros to d dimensions; inner products and distances do not change."""
     if vectors.shape[1] < d:
         return np.pad(vectors, ((0, 0), (0, d - vectors.shape[1])))
     return np.ascontiguousarray(vectors)
 
 
 def limit_threads() -> None:
-    """Let faiss use no more threads than this process has cores, in the thread that calls.
+    """Limit faiss, in the calling thread, to the number of cores of this process.
 
-    OpenMP counts the cores of the machine, or of the affinity, and not those of a quota; threads
-    beyond that wait for each other. It counts anew for each thread that begins a search.
+    OpenMP respects the CPU affinity but not a quota, and excess threads wait for each other. The
+    limit applies per thread, so it is set before each search.
     """
     import faiss
 
@@ -134,10 +138,10 @@ def limit_threads() -> None:
 
 @contextmanager
 def limit_build_threads(threads: int | None) -> Iterator[None]:
-    """Let libraries use so many threads inside the block; None: all."""
+    """Limit the threads of libraries inside the block; None: all cores."""
     from threadpoolctl import threadpool_limits
 
     limit_threads()
-    # Reaches faiss' own OpenMP as well as the BLAS below it.
+    # Applies to the OpenMP of faiss and to its BLAS.
     with threadpool_limits(threads):
         yield

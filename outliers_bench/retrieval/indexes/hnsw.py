@@ -1,4 +1,4 @@
-"""A graph of neighbors, walked from far to near: the fastest where its memory can be had."""
+"""HNSW index: a hierarchical graph of neighbors, the fastest if memory allows."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ MAX_LINKS = 512
 
 @dataclass
 class FaissHnsw(FaissIndex):
-    """`index=faiss_hnsw`: approximate, through a hierarchical graph over whole vectors.
+    """`index=faiss_hnsw`: approximate, by a hierarchical graph over uncompressed vectors.
 
     Parameters
     ----------
     m : int
-        Neighbors that a vector is linked to, twice as many in the lowest layer.
+        Links per vector; twice as many in the lowest layer.
     ef_construction : int
-        Candidates among which they are sought while the graph grows.
+        Candidates per vector while building.
     ef_search : int
-        Candidates that a query holds; more find more, and take longer.
+        Candidates per query. More increase recall and search time.
     build_threads : int or None
-        Of building; None takes all cores. With more than one, the graph differs from run to run.
+        Threads for building; None uses all cores. With more than one, the graph differs from run
+        to run.
 
     References
     ----------
@@ -49,7 +50,7 @@ class FaissHnsw(FaissIndex):
     search_options: ClassVar[tuple[str, ...]] = ("ef_search",)
 
     def check(self) -> None:
-        """Raise `BenchError` for numbers that no graph can have."""
+        """Raise `BenchError` for an option that is out of range."""
         check_range(2, MAX_LINKS, m=self.m)
         check_range(1, MAX_C_INT, ef_construction=self.ef_construction, ef_search=self.ef_search)
         check_range(1, MAX_THREADS, build_threads=self.build_threads)
@@ -63,6 +64,6 @@ class FaissHnsw(FaissIndex):
             graph.add(gallery)
         return graph
 
-    def _wrap(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
+    def _to_searcher(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
         built.hnsw.efSearch = self.ef_search
-        return super()._wrap(built)
+        return super()._to_searcher(built)

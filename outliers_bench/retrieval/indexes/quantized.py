@@ -1,4 +1,4 @@
-"""Vectors in a few bytes: less memory, for scores that are rounded."""
+"""Quantized indexes: less memory, in exchange for rounded scores."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from outliers_bench.retrieval.indexes.index import MAX_C_INT, check_range
 from outliers_bench.types import FloatArray
 
 MAX_SUBQUANTIZERS = 4096
-MAX_BITS = 12  # of a code, whose table has a row for every value it can take
-_LANES = 16  # faiss decodes so many dimensions at a time; others one by one, in thrice the time
-_PER_LIST = 39  # vectors that faiss wants for a centroid to mean something
+MAX_BITS = 12  # per code: its table has a row for every value
+_LANES = 16  # dimensions that faiss decodes together; the rest take three times as long
+_MIN_VECTORS_PER_LIST = 39  # minimum that faiss recommends for training a centroid
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class FaissSq8(FaissIndex):
-    """`index=faiss_sq8`: exhaustive, over vectors of a byte a dimension.
+    """`index=faiss_sq8`: exhaustive, over vectors quantized to one byte per dimension.
 
-    A byte spans what a dimension ranges over in the gallery.
+    A byte covers the range of its dimension in the gallery.
 
     References
     ----------
@@ -44,7 +44,7 @@ class FaissSq8(FaissIndex):
     def _build_index(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
         import faiss
 
-        vectors = pad_dimensions(gallery, _multiple(gallery.shape[1], _LANES))
+        vectors = pad_dimensions(gallery, _round_up(gallery.shape[1], _LANES))
         kind = faiss.ScalarQuantizer.QT_8bit
         codes = faiss.IndexScalarQuantizer(vectors.shape[1], kind, self.faiss_metric)
         codes.train(vectors)
@@ -54,22 +54,23 @@ class FaissSq8(FaissIndex):
 
 @dataclass
 class FaissIvfPq(FaissIndex):
-    """`index=faiss_ivfpq`: approximate, over codes in lists of which a query probes a few.
+    """`index=faiss_ivfpq`: approximate, over product-quantized codes in inverted lists.
 
     Parameters
     ----------
     nlist : int or None
-        Into which the gallery is parted by k-means; None takes four times the square root of its
-        size, and no more than leaves 39 vectors for each.
+        Number of inverted lists, the clusters of a k-means; None uses four times the square root
+        of the gallery's size, but at least 39 vectors per list.
     nprobe : int
-        Lists that a query looks into; more find more, and take longer.
+        Lists searched per query. More increase recall and search time.
     subquantizers : int
-        Sub-vectors that a vector is cut into, each coded by itself; no more than it has
-        dimensions. Where they do not divide those, zeros are added.
+        Sub-vectors that a vector is split into, each with its own code; at most the number of
+        dimensions. Vectors are padded with zeros if it does not divide that number.
     nbits : int
-        Of the code of a sub-vector; with 8, a vector takes as many bytes.
+        Bits per code; with 8, a vector takes `subquantizers` bytes.
     build_threads : int or None
-        Of building; None takes all cores. With more than one, it differs from run to run.
+        Threads for building; None uses all cores. With more than one, the index differs from run
+        to run.
 
     References
     ----------
@@ -88,7 +89,7 @@ class FaissIvfPq(FaissIndex):
     search_options: ClassVar[tuple[str, ...]] = ("nprobe",)
 
     def check(self) -> None:
-        """Raise `BenchError` for numbers of which nothing can be built."""
+        """Raise `BenchError` for an option that is out of range."""
         check_range(1, MAX_C_INT, nlist=self.nlist, nprobe=self.nprobe)
         check_range(1, MAX_SUBQUANTIZERS, subquantizers=self.subquantizers)
         check_range(1, MAX_THREADS, build_threads=self.build_threads)
@@ -100,37 +101,37 @@ class FaissIvfPq(FaissIndex):
 
         n, d = gallery.shape
         parts = min(self.subquantizers, d)
-        width = _multiple(d, parts)
+        width = _round_up(d, parts)
         lists, bits = self._learnable_sizes(n)
         coarse = faiss.IndexFlat(width, self.faiss_metric)
         index = faiss.IndexIVFPQ(coarse, width, lists, parts, bits, self.faiss_metric)
-        # With fewer vectors faiss would write a warning to standard error.
+        # With fewer vectors than that, faiss would print a warning to standard error.
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         vectors = pad_dimensions(gallery, width)
         with limit_build_threads(self.build_threads):
-            # A code of one bit is learned from two vectors, even where there is one.
+            # A code of one bit needs two vectors to train on.
             index.train(vectors if n > 1 else np.repeat(vectors, 2, axis=0))
             index.add(vectors)
         return index
 
-    def _wrap(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
+    def _to_searcher(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
         built.nprobe = min(self.nprobe, built.nlist)
-        return super()._wrap(built)
+        return super()._to_searcher(built)
 
     def _learnable_sizes(self, n: int) -> tuple[int, int]:
-        """Lists and bits that n vectors are enough to learn."""
-        usual = max(1, min(int(4 * n**0.5), n // _PER_LIST))
-        lists = min(self.nlist or usual, n)
+        """Limit the numbers of lists and bits to those that n vectors can train."""
+        default = max(1, min(int(4 * n**0.5), n // _MIN_VECTORS_PER_LIST))
+        lists = min(self.nlist or default, n)
         bits = min(self.nbits, max(1, n.bit_length() - 1))
-        for option, asked, had in (("nlist", self.nlist, lists), ("nbits", self.nbits, bits)):
-            if asked not in (None, had):
+        for option, requested, used in (("nlist", self.nlist, lists), ("nbits", self.nbits, bits)):
+            if requested not in (None, used):
                 _log.warning(
-                    "index.%s=%d is more than a gallery of %d can teach; taken as %d",
-                    *(option, asked, n, had),
+                    "index.%s=%d is too large for a gallery of %d; using %d",
+                    *(option, requested, n, used),
                 )
         return lists, bits
 
 
-def _multiple(d: int, of: int) -> int:
-    """The next multiple that is not below d."""
-    return -(-d // of) * of
+def _round_up(d: int, multiple: int) -> int:
+    """Round d up to a multiple."""
+    return -(-d // multiple) * multiple

@@ -1,4 +1,4 @@
-"""KD tree and ball tree: exact as well, and slower than exhaustive search in many dimensions."""
+"""KD tree and ball tree: exact, and slower than exhaustive search in many dimensions."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _KD_NODE_BYTES = 72  # SciPy's ckdtreenode: five numbers and four pointers
 
 @dataclass
 class Tree(Index):
-    """Base of the trees. Euclidean inside, so cosine is searched on normalized vectors.
+    """Base of the tree indexes, which use Euclidean distance; the cosine is searched by it too.
 
     Parameters
     ----------
     leaf_size : int
-        Vectors in a leaf, searched exhaustively.
+        Vectors per leaf, searched exhaustively.
     """
 
     leaf_size: int = 40
 
     def check(self) -> None:
-        """Raise `BenchError` for an inner product, which no tree can search, or an empty leaf."""
+        """Raise `BenchError` for an inner product, which trees do not support, or empty leaves."""
         if self.metric is Metric.inner_product:
             raise BenchError(
-                f"index={self.name} cannot search index.metric=inner_product, which is no "
+                f"index={self.name} does not support index.metric=inner_product, which is not a "
                 "distance; use index.metric=cosine or euclidean, or index=exact"
             )
         check_range(1, MAX_C_INT, leaf_size=self.leaf_size)
@@ -44,9 +44,9 @@ class Tree(Index):
         raise NotImplementedError
 
     def load(self, path: Path) -> TreeSearcher:
-        """Build anew over the vectors that were saved; see `Index.load`.
+        """Build the tree again from the saved vectors; see `Index.load`.
 
-        Both libraries write their trees as pickles only, and building takes seconds.
+        Both libraries can only pickle their trees, and building takes seconds.
         """
         with open_for_reading(path, self.header) as file:
             gallery: FloatArray = np.load(file, allow_pickle=False)
@@ -55,7 +55,7 @@ class Tree(Index):
 
 @dataclass
 class KdTree(Tree):
-    """SciPy's kd tree: searches in half the time of scikit-learn's, and imports in a tenth."""
+    """SciPy's KD tree: half the search time of scikit-learn's, and a tenth of the import time."""
 
     name: str = "kd_tree"
 
@@ -86,18 +86,18 @@ class BallTree(Tree):
 
 
 class TreeSearcher:
-    """A built tree.
+    """Searcher of a built tree.
 
     Parameters
     ----------
     tree : object
-        The library's.
+        Tree object of the library.
     options : Tree
-        What it was built by.
+        Options it was built with.
     gallery : array of float32, shape (n, d)
-        What it was built over.
+        Vectors it was built over.
     nbytes : int
-        Size in memory: the vectors, which trees keep in float64, and the nodes.
+        Size in memory, in bytes: the vectors, which trees store in float64, and the nodes.
     """
 
     def __init__(
@@ -123,30 +123,30 @@ class TreeSearcher:
         return positions.astype(np.int64), scores.astype(np.float32)
 
     def save(self, path: Path) -> None:
-        """Write the vectors to one file, which `Tree.load` reads."""
+        """Write the vectors to a single file that `Tree.load` reads."""
         with open_for_writing(path, self._options.header) as file:
             np.save(file, self._gallery, allow_pickle=False)
 
     def _nearest(
         self, points: FloatArray, depth: int
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-        """Distances and positions of the nearest, both of shape (n_points, depth)."""
+        """Find distances and positions of the nearest, both of shape (n_points, depth)."""
         raise NotImplementedError
 
 
 class KdSearcher(TreeSearcher):
-    """A built kd tree."""
+    """Searcher of a built KD tree."""
 
     def _nearest(
         self, points: FloatArray, depth: int
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-        # A list of ranks keeps both results two-dimensional for a depth of 1.
+        # With a list of ranks, both results are two-dimensional for a depth of 1 too.
         distances, positions = self._tree.query(points, range(1, depth + 1), workers=cores())
         return distances, positions
 
 
 class BallSearcher(TreeSearcher):
-    """A built ball tree."""
+    """Searcher of a built ball tree."""
 
     def _nearest(
         self, points: FloatArray, depth: int
@@ -156,10 +156,11 @@ class BallSearcher(TreeSearcher):
 
 
 def _points(vectors: FloatArray, metric: Metric, spare: int) -> FloatArray:
-    """Vectors as points; for cosine two more dimensions, in one of which zeros get length 1.
+    """Convert vectors to points; for the cosine, zero vectors become unit vectors.
 
-    A zero vector has cosine 0 with everything, but is nearer to unit vectors than they are to each
-    other. Pointing where no other vector does, it has cosine 0 and the distance that goes with it.
+    A zero vector has cosine 0 with every vector, but its distance to unit vectors is that of a
+    larger cosine. So two dimensions are added, and a zero vector points along the one numbered
+    `spare`, orthogonal to all others: its distances then correspond to a cosine of 0.
     """
     if metric is not Metric.cosine:
         return vectors

@@ -1,1 +1,1 @@
-"""Fewer dimensions before the search: PCA, learned whitening, random projection."""
+"""Dimensionality reduction: PCA, learned whitening, random projection."""

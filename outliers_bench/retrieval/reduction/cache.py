@@ -1,4 +1,4 @@
-"""Fitted reductions, kept: a sweep, over `pca.n` too, pays for its PCA once."""
+"""Cache of fitted reducers: a sweep, even over `pca.n`, fits its PCA once."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ def fit_or_load(
     load: Callable[[], FloatArray],
     cache: Path,
 ) -> Projection:
-    """Fit a reduction, or read it where it was fitted to the same vectors before.
+    """Fit a reducer, or read the fit to the same vectors from the cache.
 
     Parameters
     ----------
     reducer : Reducer
-        What to fit.
+        Reducer to fit.
     part : ImageSet
-        What to fit it on.
+        Images to fit it on.
     labels : array of int64, shape (m,), or None
-        Of the images in `part`.
+        Labels of the images in `part`.
     vectors_of : str
-        Identity of the feature space, and of whatever is done to its vectors before.
+        Identity of the feature space, including any processing of its vectors.
     load : callable
-        Gives the vectors of `part`, shape (m, d); called only if the fit is not there yet.
+        Returns the vectors of `part`, shape (m, d); called only if the fit is not cached.
     cache : Path
-        Directory of what is kept between runs.
+        Cache directory.
 
     Returns
     -------
     Projection
     """
     kind = type(reducer).__name__
-    said = {"reducer": kind, "of": vectors_of, "version": __version__}
+    key = {"reducer": kind, "of": vectors_of, "version": __version__}
     content = np.frombuffer(b"".join(part.digests), dtype=np.uint8)
-    seen = labels if reducer.needs_labels and labels is not None else np.empty(0, np.int64)
+    used_labels = labels if reducer.needs_labels and labels is not None else np.empty(0, np.int64)
 
-    def path_under(options: dict[str, object]) -> Path:
-        name = digest_of({**said, "options": options}, content, seen)
+    def path_of(options: dict[str, object]) -> Path:
+        name = digest_of({**key, "options": options}, content, used_labels)
         return cache / "reducers" / f"{kind.lower()}-{name}.npz"
 
     for options in reducer.cache_keys:
-        arrays = read(path_under(options))
+        arrays = read(path_of(options))
         if arrays is not None and reducer.is_valid(arrays):
             return reducer.to_projection(arrays)
-    learned = reducer.fit_arrays(load(), labels)
-    keep(path_under(learned.options), **learned.arrays)
-    return reducer.to_projection(learned.arrays)
+    fitted = reducer.fit_arrays(load(), labels)
+    keep(path_of(fitted.options), **fitted.arrays)
+    return reducer.to_projection(fitted.arrays)

@@ -1,4 +1,4 @@
-"""Leading eigenvectors of symmetric matrices, the same on every run."""
+"""Leading eigenvectors of symmetric matrices, deterministic."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ import numpy.typing as npt
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 
-# Sides of a matrix up to which eigh runs in one thread. Much of it waits for memory, so that two
-# gain little, and where another process keeps a core busy they lose several times over (2,048: 30 s
-# against 6 s): BLAS threads wait for the slowest.
-_FOR_ONE_THREAD = 4096
+# Matrix size up to which eigh runs in one thread. It is mostly limited by memory, so a second
+# thread gains little, and if another process occupies a core, it is several times slower (2,048:
+# 30 s instead of 6 s), since BLAS threads wait for the slowest.
+_SINGLE_THREAD_SIZE = 4096
 
 
 def leading_eigenvectors(
     square: Float64Array, n: int, metric: Float64Array | None = None
 ) -> tuple[Float64Array, Float64Array]:
-    """The n largest eigenvalues, and their vectors only: square @ v = value * metric @ v.
+    """Compute the n largest eigenvalues and their vectors: square @ v = value * metric @ v.
 
-    All of them take less time than half of them: 0.3 s of a core at 1,024, where 500 take 0.4 s
-    and 100 take 0.2 s; 4.0 s at 2,560, where 1,000 take 5.8 s, 500 take 2.9 s, 100 take 2.0 s.
+    Computing all takes less time than computing half of them: on one core 0.3 s at 1,024, where
+    500 take 0.4 s and 100 take 0.2 s; 4.0 s at 2,560, where 1,000 take 5.8 s, 500 take 2.9 s,
+    100 take 2.0 s.
 
     Parameters
     ----------
     square : array of float64, shape (d, d)
-        Symmetric, of which the lower triangle is looked at; overwritten.
+        Symmetric, only the lower triangle is used; overwritten.
     n : int
-        How many, at most d.
+        Number of eigenvalues, at most d.
     metric : array of float64, shape (d, d), or None
         Symmetric and positive definite; overwritten. None: the identity.
 
     Returns
     -------
     values : array of float64, shape (n,)
-        Falling.
+        In descending order.
     vectors : array of float64, shape (d, n)
         Columns v with v' @ metric @ v = 1.
     """
@@ -43,7 +44,7 @@ def leading_eigenvectors(
     from threadpoolctl import threadpool_limits
 
     size = len(square)
-    with threadpool_limits(1 if size <= _FOR_ONE_THREAD else None):
+    with threadpool_limits(1 if size <= _SINGLE_THREAD_SIZE else None):
         values, vectors = eigh(
             square,
             metric,
@@ -56,7 +57,7 @@ def leading_eigenvectors(
 
 
 def fix_signs(axes: Float64Array) -> Float64Array:
-    """Turn columns so that the largest entry of each is positive; eigenvectors have no sign.
+    """Flip columns so that the largest entry of each is positive, as eigenvectors have no sign.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Learned whitening: what photos of one class differ by is scaled away, what classes do is kept."""
+"""Learned whitening: scale down the variation within classes, retain that between classes."""
 
 from __future__ import annotations
 
@@ -21,27 +21,29 @@ from outliers_bench.types import FloatArray, IntArray
 
 @dataclass
 class LearnedWhitening(Reducer):
-    """Whiten the differences within matching pairs, then keep where non-matching ones vary most.
+    """Whiten differences of matching pairs, then retain the main axes of non-matching pairs.
 
-    With C_S and C_D the covariances of differences over all pairs of one class and of two,
+    With C_S and C_D the covariances of differences over all pairs of one class and of two classes,
     the projection is C_S^(-1/2) eig(C_S^(-1/2) C_D C_S^(-1/2)), applied to centered vectors.
 
     Parameters
     ----------
     n : int or None
-        Dimensions kept; None keeps all: the vectors', or as many as photos where those are fewer.
+        Number of dimensions; None retains all: those of the vectors, or the number of photos if
+        it is smaller.
     shrinkage : float
-        From 0 to 1: how far C_S is drawn to a multiple of the identity with the same trace. With
-        fewer matching differences than dimensions it is singular, and its inverse would blow up
-        directions in which the few known photos of a class happen to agree. 0 is the paper's.
+        From 0 to 1: weight of a multiple of the identity, with the same trace, that C_S is shrunk
+        toward. With fewer matching differences than dimensions, C_S is singular, and its inverse
+        would amplify directions in which the few photos of a class agree by chance. The paper
+        uses 0.
 
     References
     ----------
     F. Radenović, G. Tolias, O. Chum, "Fine-tuning CNN image retrieval with no human annotation",
-    TPAMI 2019, section 3.3, which draws pairs where we take all; after K. Mikolajczyk, J. Matas,
+    TPAMI 2019, section 3.3, which samples pairs (here: all pairs); after K. Mikolajczyk, J. Matas,
     "Improving descriptors for fast tree matching by optimal linear projection", ICCV 2007.
-    The shrinkage is that of O. Ledoit, M. Wolf, "A well-conditioned estimator for
-    large-dimensional covariance matrices", J. Multivariate Analysis 2004, with a given weight.
+    The shrinkage follows O. Ledoit, M. Wolf, "A well-conditioned estimator for
+    large-dimensional covariance matrices", J. Multivariate Analysis 2004, with a fixed weight.
     """
 
     shrinkage: float = 0.1
@@ -50,46 +52,46 @@ class LearnedWhitening(Reducer):
 
     @property
     def active(self) -> bool:
-        """Always: without `n`, all dimensions are whitened and kept."""
+        """Always True: without `n`, all dimensions are whitened."""
         return True
 
     @property
     def label(self) -> str:
-        """Name, number of dimensions, and an unusual shrinkage."""
-        kept = "" if self.n is None else str(self.n)
-        return joined("learned whitening", kept, *unusual(self, LearnedWhitening, ("n",)))
+        """Name, number of dimensions, and a non-default shrinkage."""
+        dimensions = "" if self.n is None else str(self.n)
+        return joined("learned whitening", dimensions, *unusual(self, LearnedWhitening, ("n",)))
 
     def check(self) -> None:
-        """Refuse no dimensions, and a shrinkage that is no share."""
+        """Raise `BenchError` for `n` below 1 or a shrinkage outside of 0 to 1."""
         if self.n is not None and self.n < 1:
             raise BenchError(f"reduce.n={self.n}: a number of dimensions is at least 1 (null: all)")
         if not 0 <= self.shrinkage <= 1:
-            raise BenchError(f"reduce.shrinkage={self.shrinkage}: from 0 to 1; usual is 0.1")
+            raise BenchError(f"reduce.shrinkage={self.shrinkage}: from 0 to 1; the default is 0.1")
 
     def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:
-        """Refuse more dimensions than the photos span; see `Reducer.check_fit`."""
-        most = min(n_fit, dimensions)
-        if self.n is not None and self.n > most:
+        """Raise `BenchError` for more dimensions than photos; see `Reducer.check_fit`."""
+        maximum = min(n_fit, dimensions)
+        if self.n is not None and self.n > maximum:
             raise BenchError(
                 f"reduce.n={self.n} is too large: learned_whitening is fitted on the {n_fit} "
-                f"{fitted_on} images and the features have {dimensions} dimensions, so at most "
-                f"{most}: give reduce.n={most} or less"
+                f"{fitted_on} images and the features have {dimensions} dimensions; "
+                f"use reduce.n={maximum} or less"
             )
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
-        """Find the projection from all pairs of labeled vectors.
+        """Fit the projection to all pairs of labeled vectors.
 
         Raises
         ------
         BenchError
-            If there are no two classes, or no class has two photos.
+            If there are fewer than two classes, or no class has two photos.
         """
         if labels is None:
             raise ValueError("learned whitening needs labels")
         self.check_labels(labels)
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         x = vectors.astype(np.float64) - mean
-        # Outside of the span of the photos no pair differs, so with few photos it is enough.
+        # No pair differs outside of the span of the photos, so few photos need no more dimensions.
         span = principal_axes(x, np.zeros(x.shape[1]), len(x))[1] if len(x) < x.shape[1] else None
         within, between = pair_covariances(x if span is None else x @ span, labels)
         axes = self._axes(within, between)
@@ -97,7 +99,10 @@ class LearnedWhitening(Reducer):
         return Projection(mean, np.ascontiguousarray(axes, dtype=np.float32))
 
     def check_labels(self, labels: IntArray) -> None:
-        """Refuse labels without matching or without other pairs; see `Reducer.check_labels`."""
+        """Raise `BenchError` if matching or non-matching pairs are missing.
+
+        See `Reducer.check_labels`.
+        """
         photos = np.bincount(labels)
         if (photos > 0).sum() < 2 or photos.max() < 2:
             raise BenchError(
@@ -107,11 +112,11 @@ class LearnedWhitening(Reducer):
             )
 
     def _axes(self, within: Float64Array, between: Float64Array) -> Float64Array:
-        """The leading generalized eigenvectors, which are the columns of the projection."""
+        """Compute the leading generalized eigenvectors, the columns of the projection."""
         size = len(within)
         target = np.trace(within) / size
-        # Where all photos of a class agree there is only rounding noise, which must not be blown
-        # up; where all photos agree, any positive number will do.
+        # Directions in which all photos of a class agree contain only rounding noise, which must
+        # not be amplified; if all photos agree, any positive number works.
         largest = max(np.diag(within).max(), np.diag(between).max())
         floor = largest * np.finfo(np.float32).eps or 1.0
         within = (1 - self.shrinkage) * within
@@ -120,18 +125,18 @@ class LearnedWhitening(Reducer):
 
 
 def pair_covariances(x: Float64Array, labels: IntArray) -> tuple[Float64Array, Float64Array]:
-    """Mean outer product of differences over all pairs of one class, and over all others.
+    """Compute mean outer products of differences over matching and over non-matching pairs.
 
-    In closed form: over all pairs of n vectors, (a - b)(a - b)' adds up to n times their scatter
-    about their mean. So each class gives its sum over matching pairs, the whole set that over
-    all, and the rest do not match.
+    In closed form: over all pairs of n vectors, (a - b)(a - b)' sums to n times their scatter
+    about their mean. So the scatter of each class gives the sum over matching pairs, that of the
+    entire set the sum over all pairs, and the difference is that over non-matching pairs.
 
     Parameters
     ----------
     x : array of float64, shape (m, d)
         Centered.
     labels : array of int64, shape (m,)
-        At least two classes, of which one has two vectors.
+        At least two classes, at least one of them with two vectors.
 
     Returns
     -------
@@ -141,8 +146,8 @@ def pair_covariances(x: Float64Array, labels: IntArray) -> tuple[Float64Array, F
     sums = np.zeros((len(classes), x.shape[1]))
     np.add.at(sums, of_class, x)
     weight = np.sqrt(photos.astype(np.float64))
-    apart = (x - (sums / photos[:, None])[of_class]) * weight[of_class, None]
-    matching = apart.T @ apart
+    deviations = (x - (sums / photos[:, None])[of_class]) * weight[of_class, None]
+    matching = deviations.T @ deviations
     centered = x - x.mean(axis=0)
     non_matching = len(x) * (centered.T @ centered) - matching
     pairs = float(photos @ (photos - 1)) / 2

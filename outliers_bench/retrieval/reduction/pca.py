@@ -12,17 +12,17 @@ from outliers_bench.retrieval.reduction.principal_axes import principal_axes
 from outliers_bench.retrieval.reduction.reducer import Arrays, FittedArrays, Projection, Reducer
 from outliers_bench.types import FloatArray, IntArray
 
-MAX_VALUES = 10 << 20  # of all axes together (40 MiB); with more, only those asked for are found
+MAX_VALUES = 10 << 20  # of all axes (40 MiB); beyond that, only the requested axes are computed
 
 
 @dataclass
 class Pca(Reducer):
-    """The `n` directions in which the vectors vary most.
+    """Project on the `n` directions of largest variance.
 
     Parameters
     ----------
     whiten : bool
-        Whether the components are scaled to unit variance.
+        Whether to scale the components to unit variance.
 
     References
     ----------
@@ -35,7 +35,7 @@ class Pca(Reducer):
 
     @property
     def active(self) -> bool:
-        """Whether there are components."""
+        """Whether a number of components is set."""
         return self.n is not None
 
     @property
@@ -45,45 +45,45 @@ class Pca(Reducer):
         return "" if self.n is None else f"PCA {self.n}{whitened}"
 
     def check(self) -> None:
-        """Refuse no components, and whitening without components."""
+        """Raise `BenchError` for `n` below 1, or for whitening without components."""
         if self.n is None and self.whiten:
-            raise BenchError("pca.whiten=true needs a number of components: give pca.n too")
+            raise BenchError("pca.whiten=true needs a number of components: set pca.n too")
         if self.n is not None and self.n < 1:
             raise BenchError(f"pca.n={self.n}: a number of components is at least 1 (null: no PCA)")
 
     def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:
-        """Refuse more components than the data can have; see `Reducer.check_fit`."""
-        most = min(n_fit, dimensions)
-        if self.n is not None and self.n > most:
+        """Raise `BenchError` for more components than the data have; see `Reducer.check_fit`."""
+        maximum = min(n_fit, dimensions)
+        if self.n is not None and self.n > maximum:
             raise BenchError(
                 f"pca.n={self.n} is too large: PCA is fitted on the {n_fit} {fitted_on} images "
-                f"and the features have {dimensions} dimensions, so at most {most}"
+                f"and the features have {dimensions} dimensions, so at most {maximum}"
             )
 
     @property
     def cache_keys(self) -> tuple[dict[str, object], ...]:
-        """One fit holds all components, or where those are too large, the `n` asked for."""
+        """Keys of a fit with all components, and of one with `n` if all are too large."""
         return {"components": "all"}, {"components": self.n}
 
     def fit_arrays(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:  # noqa: ARG002
-        """Find the principal axes, more than `n` where others may want them; see `Reducer.learn`.
+        """Compute all principal axes, or `n` if all are too large; see `Reducer.fit_arrays`.
 
-        Which ones are found does not depend on `n` then, so neither does what is made of them.
+        All axes are cached so that runs with another `n` can use them, with identical results.
         """
         if self.n is None:
             raise ValueError("a PCA needs a number of components")
-        most = min(vectors.shape)
-        all_of_them = most * vectors.shape[1] <= MAX_VALUES
+        maximum = min(vectors.shape)
+        fits_all = maximum * vectors.shape[1] <= MAX_VALUES
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-        variances, axes = principal_axes(vectors, mean, most if all_of_them else self.n)
-        shared, own = self.cache_keys
+        variances, axes = principal_axes(vectors, mean, maximum if fits_all else self.n)
+        key_of_all, key_of_n = self.cache_keys
         return FittedArrays(
-            shared if all_of_them else own,
+            key_of_all if fits_all else key_of_n,
             {"mean": mean, "axes": axes.astype(np.float32, order="C"), "variances": variances},
         )
 
     def is_valid(self, arrays: Arrays) -> bool:
-        """Whether they are means, axes and variances, and as many as are asked for."""
+        """Check whether arrays are a mean, axes and variances of at least `n` components."""
         variances = arrays.get("variances")
         return (
             self.n is not None
@@ -95,16 +95,16 @@ class Pca(Reducer):
         )
 
     def to_projection(self, arrays: Arrays) -> Projection:
-        """The first `n` of the axes, scaled if they are to be whitened."""
+        """Return the projection on the first `n` axes, scaled if `whiten` is set."""
         axes = arrays["axes"][:, : self.n]
         if self.whiten:
             deviations = np.sqrt(arrays["variances"][: self.n])
-            # A direction without variance holds only rounding noise, which must not be blown up.
-            # Where there is nothing but such directions, any positive number will do.
+            # A direction without variance contains only rounding noise, which must not be
+            # amplified. If there are only such directions, any positive number works.
             floor = deviations.max() * np.finfo(np.float32).eps or 1.0
             axes = axes / np.maximum(deviations, floor)
         return Projection(arrays["mean"], np.ascontiguousarray(axes, dtype=np.float32))
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
-        """Find the principal axes; labels are not looked at."""
+        """Fit the principal axes; labels are ignored."""
         return self.to_projection(self.fit_arrays(vectors, labels).arrays)

@@ -1,4 +1,4 @@
-"""Random projection: fewer dimensions for nothing, the yardstick of every learned reduction."""
+"""Random projection: a data-independent reduction, the baseline of learned reductions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from outliers_bench.types import FloatArray, IntArray
 
 @dataclass
 class RandomProjection(Reducer):
-    """Project on `n` directions drawn from a normal distribution; nothing is learned.
+    """Project on `n` directions drawn from a normal distribution, independent of the data.
 
-    Entries have variance 1/n, so that squared distances keep their size on average, with a
-    relative deviation of sqrt(2/n). Vectors are not centered: angles are kept, and so is a cosine.
+    Entries have variance 1/n, so squared distances are preserved on average, with a relative
+    deviation of sqrt(2/n). Vectors are not centered, so that angles, and cosines, are preserved.
 
     Parameters
     ----------
     n : int
-        Dimensions; there is no default.
+        Number of dimensions; required.
     random_seed : int
-        Decides the directions.
+        Seed of the directions.
 
     References
     ----------
@@ -37,7 +37,7 @@ class RandomProjection(Reducer):
 
     @property
     def active(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     @property
@@ -46,25 +46,25 @@ class RandomProjection(Reducer):
         return f"random projection {self.n}"
 
     def check(self) -> None:
-        """Refuse no dimensions."""
+        """Raise `BenchError` for `n` below 1 or unset, or a seed that is out of range."""
         if self.n is None or self.n < 1:
             raise BenchError(
-                f"reduce.n={'null' if self.n is None else self.n}: random_projection needs to know "
-                "how many dimensions, at least 1"
+                f"reduce.n={'null' if self.n is None else self.n}: random_projection needs a "
+                "number of dimensions, at least 1"
             )
         if not 0 <= self.random_seed < 2**32:
             raise BenchError(f"reduce.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
 
     def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:  # noqa: ARG002
-        """Refuse more dimensions than there are; see `Reducer.check_fit`."""
+        """Raise `BenchError` for more dimensions than features; see `Reducer.check_fit`."""
         if self.n is not None and self.n > dimensions:
             raise BenchError(
                 f"reduce.n={self.n} is too large: the features have {dimensions} dimensions, and "
-                "a random projection does not add any"
+                "a random projection cannot add any"
             )
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:  # noqa: ARG002
-        """Draw the directions; of the vectors, only the length counts."""
+        """Draw the directions; only the number of dimensions of the vectors is used."""
         if self.n is None:
             raise ValueError("a random projection needs a number of dimensions")
         d = vectors.shape[1]

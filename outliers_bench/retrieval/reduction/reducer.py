@@ -1,4 +1,4 @@
-"""What every reduction is: options that are fitted to vectors and give a projection."""
+"""Base of the reducers: options that are fitted to vectors and give a projection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from outliers_bench.types import FloatArray, IntArray
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
-_BLOCK_ROWS = 1024  # projected at a time, so that no second copy of all vectors is made
+_BLOCK_ROWS = 1024  # rows projected per block, to avoid a second copy of all vectors
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class FittedArrays:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A fitted reduction: (x - mean) @ axes, in float32.
+    """Fitted reduction: (x - mean) @ axes, in float32.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class Projection:
 
 @dataclass
 class Reducer:
-    """Base of the reductions; by itself, as `reduce=none`, it leaves vectors as they are.
+    """Base of the `reduce=` options; as `reduce=none`, it does not change vectors.
 
     Parameters
     ----------
     n : int or None
-        Dimensions kept.
+        Number of dimensions.
     """
 
     n: int | None = None
@@ -70,48 +70,48 @@ class Reducer:
 
     @property
     def active(self) -> bool:
-        """Whether anything is reduced."""
+        """Whether vectors are reduced."""
         return False
 
     @property
     def label(self) -> str:
-        """What stands in tables; empty where nothing is reduced."""
+        """Label in tables; empty if nothing is reduced."""
         return ""
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work on any data."""
+        """Raise `BenchError` for options that are invalid on any data."""
         if self.n is not None:
             raise BenchError(
-                f"reduce.n={self.n} has nothing to work on: choose reduce=learned_whitening or "
-                "random_projection, or give pca.n"
+                f"reduce.n={self.n} has no effect: use reduce=learned_whitening or "
+                "reduce=random_projection, or set pca.n"
             )
 
     def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:
-        """Raise `BenchError` for options that cannot work on these data.
+        """Raise `BenchError` for options that are invalid on these data.
 
         Parameters
         ----------
         n_fit : int
-            Vectors that there are to fit on.
+            Number of vectors to fit on.
         dimensions : int
-            Their length.
+            Number of dimensions of the vectors.
         fitted_on : str
-            Which part of the split they are: `train` or `gallery`.
+            Part of the split that they are from: `train` or `gallery`.
         """
 
     def check_labels(self, labels: IntArray) -> None:
-        """Raise `BenchError` for labels, shape (n_fit,), from which nothing can be learned."""
+        """Raise `BenchError` for labels, shape (n_fit,), that the reducer cannot be fitted to."""
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
-        """Fit to vectors of shape (m, d); `labels`, shape (m,), where there are any.
+        """Fit to vectors of shape (m, d), and labels, shape (m,), if available.
 
-        Train's, or the gallery's where there is no train part; never the queries'.
+        The vectors are those of the train part, or of the gallery without one; never of queries.
         """
         raise NotImplementedError
 
     @property
     def cache_keys(self) -> tuple[dict[str, object], ...]:
-        """Options that a fit depends on. Where there are several such sets, any may have one."""
+        """Options that a fit depends on; it may be cached under any of several keys."""
         return (asdict(self),)
 
     def fit_arrays(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:

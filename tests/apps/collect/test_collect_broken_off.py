@@ -16,7 +16,7 @@ from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.manifest import Manifest
 from tests.apps.collect.web import QUICK, images, photo, rows, until, write_list
 from tests.apps.collect.web import collect as command
-from tests.servers import Asked, Reply, serving
+from tests.servers import ReceivedRequest, Reply, serving
 
 IN_FLIGHT = 16  # concurrency, as it is if nothing is said
 
@@ -28,17 +28,17 @@ class Dropping:
         self.photos = {f"/{i}.jpg": photo(i) for i in range(n)}
         self.lock = threading.Lock()
         self.served: Counter[str] = Counter()
-        self.dropped = self.asked = 0
+        self.dropped = self.requests = 0
 
-    def __call__(self, asked: Asked) -> Reply | None:
+    def __call__(self, asked: ReceivedRequest) -> Reply | None:
         if asked.path == "/robots.txt":
             return Reply(404)
         with self.lock:
-            self.asked += 1
-            if self.asked % 10 == 0:
+            self.requests += 1
+            if self.requests % 10 == 0:
                 self.dropped += 1
                 return (
-                    None if self.asked % 20 else Reply(200, self.photos[asked.path], stop_after=99)
+                    None if self.requests % 20 else Reply(200, self.photos[asked.path], stop_after=99)
                 )
             self.served[asked.path] += 1
         return Reply(200, self.photos[asked.path])

@@ -14,7 +14,7 @@ from PIL import Image
 from outliers_bench.apps.collect.options import Collect
 from outliers_bench.apps.collect.url_list import Wanted
 from tests.apps.collect.web import QUICK, collect, images, photo, rows, until, write_list
-from tests.servers import Asked, Reply, serving
+from tests.servers import ReceivedRequest, Reply, serving
 
 LION = photo(1)
 HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
@@ -116,7 +116,7 @@ def crawled(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("collected")
     table = cwd / "zoo/collected.csv"
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ReceivedRequest) -> Reply:
         if asked.path in COPIES:  # the lion comes first
             until(lambda: "/lion.jpg" in {row["url"][-9:] for row in rows(table)})
         return ANSWERS.get(asked.path, Reply(404))
@@ -136,7 +136,7 @@ def crawled(tmp_path_factory):
             "kept": kept,
             "other": other,
             "asked": asked,
-            "agents": {each.headers["user-agent"] for each in server.asked},
+            "agents": {each.headers["user-agent"] for each in server.requests},
         }
 
 
@@ -189,11 +189,11 @@ def test_what_is_forbidden_is_not_asked_for(crawled) -> None:
 
 @pytest.mark.slow
 def test_only_what_may_pass_is_asked_for_again(crawled) -> None:
-    before = len(crawled["server"].asked)
+    before = len(crawled["server"].requests)
     assert collect(crawled["folder"].parent, *OPTIONS).code == 1
     tried = {path for path in crawled["server"].paths()[before:] if path != "/robots.txt"}
     assert tried == {"/breaks-off.jpg", "/ends.jpg", "/broken.jpg"}
-    before = len(crawled["server"].asked)
+    before = len(crawled["server"].requests)
     assert collect(crawled["folder"].parent, *OPTIONS, "again=true").code == 1
     tried = {path for path in crawled["server"].paths()[before:] if path != "/robots.txt"}
     assert {"/404.jpg", "/icon.png", "/login.jpg"} <= tried

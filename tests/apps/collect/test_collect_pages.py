@@ -95,7 +95,7 @@ def test_pages_are_gone_through_and_images_collected(tmp_path) -> None:
             (f"{server.url}/2.jpg", f"{server.url}/2.html", ""),
         }
         assert "/3.html" not in server.paths()
-        before = len(server.asked)
+        before = len(server.requests)
         assert collect(tmp_path, *options, "pages=9").code == 0  # in a circle
         pictures = [path for path in server.paths()[before:] if path.endswith("jpg")]
         assert pictures == ["/3.jpg"]

@@ -35,7 +35,7 @@ def test_json_is_sent_once(monkeypatch, tmp_path) -> None:
     with serving(lambda _: GOOD) as server:
         answer, told, waited = send(server.url)
     assert (answer.status, answer.body, told, waited) == (200, GOOD.body, [], [])
-    (asked,) = server.asked
+    (asked,) = server.requests
     assert (asked.method, asked.path, asked.body) == ("POST", "/retrieval/", b'{"x": 1}')
     assert asked.headers["content-type"] == "application/json"
     assert "authorization" not in asked.headers
@@ -44,7 +44,7 @@ def test_json_is_sent_once(monkeypatch, tmp_path) -> None:
 def test_the_token_goes_into_a_header() -> None:
     with serving(lambda _: GOOD) as server:
         send(server.url, token="s3cret")
-    assert server.asked[0].headers["authorization"] == "Bearer s3cret"
+    assert server.requests[0].headers["authorization"] == "Bearer s3cret"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_where_nothing_was_answered_it_is_sent_again(bad, why) -> None:
     with serving(lambda _: replies.pop(0)) as server:
         answer, told, waited = send(server.url)
     assert answer.body == GOOD.body
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
     assert waited == [1, 2]
     assert all(why in line for line in told)
     assert told[1].endswith("trying again in 2 s (2 of 3)")
@@ -84,7 +84,7 @@ def test_an_answer_is_not_asked_for_again(status) -> None:
     with serving(lambda _: Reply(status, b"no")) as server:
         answer, _, _ = send(server.url)
     assert answer.status == status
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_server_that_hangs_may_have_taken_it_so_it_is_not_sent_again() -> None:
@@ -93,7 +93,7 @@ def test_a_server_that_hangs_may_have_taken_it_so_it_is_not_sent_again() -> None
         pytest.raises(ServerError, match=r"not answered within 0\.2 s; it may have taken"),
     ):
         send(server.url, timeout=0.2)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_an_answer_that_drips_ends_with_the_time() -> None:
@@ -103,7 +103,7 @@ def test_an_answer_that_drips_ends_with_the_time() -> None:
         pytest.raises(ServerError, match=r"the answer was not complete after 0\.3 s"),
     ):
         send(server.url, timeout=0.3)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_an_answer_that_breaks_off() -> None:
@@ -112,7 +112,7 @@ def test_an_answer_that_breaks_off() -> None:
         pytest.raises(ServerError, match=r"answer \(200\) broke off after 5 bytes .*look there"),
     ):
         send(server.url)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_an_endless_answer_is_cut() -> None:
@@ -136,9 +136,9 @@ def test_a_redirect_that_keeps_the_post_is_followed_and_the_token_stays(status) 
     with serving(keeps) as server, serving(keeps) as other:
         answer, told, _ = send(server.url, token="s3cret")
         assert answer.body == GOOD.body
-        assert [asked.method for asked in server.asked] == ["POST", "POST"]
-        assert server.asked[1].body == b'{"x": 1}'
-        assert server.asked[1].headers["authorization"] == "Bearer s3cret"
+        assert [asked.method for asked in server.requests] == ["POST", "POST"]
+        assert server.requests[1].body == b'{"x": 1}'
+        assert server.requests[1].headers["authorization"] == "Bearer s3cret"
         assert "following" in told[0]
         assert "hidden" not in told[0]
 
@@ -147,7 +147,7 @@ def test_a_redirect_that_keeps_the_post_is_followed_and_the_token_stays(status) 
 
         with serving(away) as gone:
             send(gone.url, token="s3cret")
-        assert "authorization" not in other.asked[0].headers
+        assert "authorization" not in other.requests[0].headers
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
@@ -157,7 +157,7 @@ def test_a_redirect_that_would_lose_the_submission_is_explained(status) -> None:
         pytest.raises(BenchError, match=rf"redirects to {server.url}/results/ by {status}"),
     ):
         send(server.url)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_redirects_in_a_circle_and_to_nowhere() -> None:

@@ -84,7 +84,7 @@ def test_more_than_was_ranked_is_refused_and_so_is_a_damaged_file(tmp_path) -> N
 
 
 def test_queries_that_the_run_left_out_are_named(tmp_path) -> None:
-    table = tmp_path / "left_out.csv"
+    table = tmp_path / "excluded.csv"
     table.write_text(
         "name,kind,detail\n"
         "query/a.jpg,unreadable,elsewhere/a.jpg: is a JPEG cut short\n"

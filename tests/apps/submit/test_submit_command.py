@@ -108,7 +108,7 @@ def test_a_dry_run_is_what_is_sent(place) -> None:
         sent = submit(place, found["handout"], "n=2", f"url={server.url}/results/?key=hidden")
     assert sent.code == 0, sent.err
     assert "hidden" not in sent.out + sent.err
-    body = server.asked[0].body
+    body = server.requests[0].body
     assert body == (place / "look.json").read_bytes()
     content = json.loads(body)
     assert list(content) == ["groupname", "images"]
