@@ -1,5 +1,5 @@
-# Everything runs in .venv, which is made on first use from nothing but Python and an index.
-# The first Python that runs (a shim may not) and that TensorFlow has wheels for.
+# Everything runs in .venv, which is created on first use; only Python and a package index are needed.
+# The first Python that runs (a pyenv shim may not) and for which TensorFlow has wheels.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -7,11 +7,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-# Where runs are recorded, if not in mlflow.db here.
+# Tracking URI of the runs; default: mlflow.db in this folder.
 URI :=
 
-# Folder and address reach the shell by its environment, where neither it nor make reads code into
-# them, and Hydra, where they need it, in quotes, in which an apostrophe needs a backslash.
+# Folder and URI are passed to the shell in its environment, so that neither make nor the shell
+# expands them, and to Hydra in quotes if needed, with a backslash before each apostrophe.
 unexport DATA URI INTO
 export PHOTOS := $(value DATA)
 export STORE := $(value URI)
@@ -19,7 +19,7 @@ export CLONE := $(value INTO)
 QUOTED = $$(printf %s "$$$(1)" | sed "/[^A-Za-z0-9_.\/:-]/{s/'/\\\\'/g;s/.*/'&'/;}")
 
 TABLES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard experiments/*/*.yaml)))))
-# Photos are given already cut into query and gallery, or not.
+# A folder with query/ is already split into query and gallery.
 KIND    = $$(test -d "$$PHOTOS/query" && echo prepared || echo folder)
 ON      = $(if $(STORE),"tracking.uri=$(call QUOTED,STORE)") $(if $(PHOTOS),data=$(KIND) "data.root=$(call QUOTED,PHOTOS)")
 FROM    = $(if $(STORE),uri="$$STORE")
@@ -30,37 +30,37 @@ HAS_PYTHON = test -n "$(PYTHON)" || { \
 .DEFAULT_GOAL := help
 .PHONY: help install demo table test test-all fresh bench lint format leaderboard ui clean
 
-# Told at once, before anything is installed or run.
+# Checked first, before anything is installed or run.
 ifneq ($(filter table,$(MAKECMDGOALS)),)
 ifneq ($(words $(NAME)) $(filter $(TABLES),$(NAME)),1 $(NAME))
 $(error NAME=$(NAME): give the name of a published table, as in make table \
 	NAME=models_we_built DATA=photos; there is: $(TABLES))
 endif
 ifneq ($(findstring tracking.uri=,$(ARGS))$(findstring tracking=,$(ARGS)),)
-$(error ARGS=$(ARGS): runs and comparison must be in one place; give it as URI=<tracking URI>)
+$(error ARGS=$(ARGS): runs and leaderboard must use the same store; give it as URI=<tracking URI>)
 endif
 endif
 
-help: ## Print this
+help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(READY) ## Make .venv with everything in it
+install: $(READY) ## Create .venv with all packages
 
 $(READY): pyproject.toml
 	@$(HAS_PYTHON)
-	@echo "Installing into $(VENV): 1 GB to fetch, 3.6 GB on disk, some minutes."
+	@echo "Installing into $(VENV): 1 GB to download, 3.6 GB on disk, a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
-	@echo "Installed. Once in each shell, before commands other than make:  . $(VENV)/bin/activate"
+	@echo "Installed. In each shell, before commands other than make:  . $(VENV)/bin/activate"
 
-demo: $(READY) ## Run the offline default beside raw pixels, and compare the two
+demo: $(READY) ## Run the offline default and raw pixels, and compare the two
 	$(BIN)/python -m outliers_bench -m model=pixels,efficientnet_lite0 skip_finished=true
 	$(BIN)/python -m outliers_bench.leaderboard
 
-# 1 says that a row could not be run, as without its weights; the others are compared all the same.
-table: $(READY) ## Run every row of a published table: NAME=models_we_built DATA=folder of photos [URI=where to record]
+# Exit code 1: a row could not be run, such as one without weights; the others are compared anyway.
+table: $(READY) ## Run every row of a published table: NAME=models_we_built DATA=folder of photos [URI=tracking URI]
 	$(BIN)/python -m outliers_bench -m '+experiments/$(NAME)=glob(*)' skip_finished=true \
 		$(ON) $(ARGS) || test $$? -eq 1
 	$(BIN)/python -m outliers_bench.leaderboard $(FROM) table=$(NAME)
@@ -68,22 +68,23 @@ table: $(READY) ## Run every row of a published table: NAME=models_we_built DATA
 test: $(READY) ## Run the fast tests
 	$(BIN)/python -m pytest
 
-test-all: $(READY) ## Run the slow tests as well; OUTLIERS_BENCH_SHARED names the photos they use
+test-all: $(READY) ## Run all tests, including slow ones; OUTLIERS_BENCH_SHARED is the folder of their photos
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
-fresh: ## Type README's commands in a new clone with an empty home [PYTHON=python3.13] [INTO=folder]
+fresh: ## Run the README's commands in a new clone with an empty home [PYTHON=python3.13] [INTO=folder]
 	@$(HAS_PYTHON)
 	$(PYTHON) tests/fresh.py $(if $(CLONE),--into "$$CLONE")
 
-bench: $(READY) ## Measure speed beside other ways and the machine's limit; ARGS=--quick for a look, ARGS=--help for more
+bench: $(READY) ## Measure speed, compared with other libraries and the machine's limit; ARGS=--quick for a check, ARGS=--help for options
 	$(BIN)/python -m benchmarks $(ARGS)
 
-lint: $(READY) ## Check style and types
+lint: $(READY) ## Check style, types and the English
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m tests.prose
 
-format: $(READY) ## Bring the code into style
+format: $(READY) ## Format the code and fix its style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -93,5 +94,5 @@ leaderboard: $(READY) ## Compare the recorded runs; writes leaderboard.md, .csv 
 ui: $(READY) ## Open the MLflow UI on this machine only
 	$(BIN)/mlflow ui --backend-store-uri "$${STORE:-sqlite:///mlflow.db}" --host 127.0.0.1
 
-clean: ## Remove caches and builds; runs and features stay
+clean: ## Remove caches of tools and builds; runs and features are not touched
 	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,3 +1,3 @@
-"""What things cost: `python -m benchmarks` for speed, the other modules for one subject each."""
+"""Benchmarks of speed and memory: `python -m benchmarks`, and one module per other subject."""
 
-import outliers_bench  # noqa: F401 - says, outside the environment, which to take
+import outliers_bench  # noqa: F401 - outside the environment, reports which one to activate

@@ -1,4 +1,4 @@
-"""How fast it is, beside other ways and beside what the machine can do at all.
+"""Speed of this project, compared with other implementations and with the machine's limit.
 
 python -m benchmarks --photos photos --only embedding,search
 """
@@ -15,12 +15,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import facts
-from benchmarks.options import ECONOMY_PHOTOS, PHOTOS, QUICK_PHOTOS, SECTIONS, options
-from benchmarks.record import Record
+from benchmarks.machine import machine_info
+from benchmarks.options import PHOTOS, QUICK_PHOTOS, SECTIONS, SWEEP_PHOTOS, parse_options
 from benchmarks.report import terminal
-from benchmarks.speed.photos import every, gather, in_class_folders, jpegs
-from benchmarks.speed.setting import Setting, say
+from benchmarks.results_file import ResultsFile
+from benchmarks.speed.photos import has_class_folders, link_photos, list_all, list_jpegs
+from benchmarks.speed.settings import Settings, log
 
 PACKAGES = (
     *("outliers-bench", "numpy", "scipy", "scikit-learn", "faiss-cpu"),
@@ -28,73 +28,75 @@ PACKAGES = (
 )
 
 
-def prepared(given: argparse.Namespace, work: Path) -> Setting:
-    """Gather the photos in the folder where everything is written."""
-    source = given.photos
-    count = QUICK_PHOTOS if given.quick else PHOTOS
-    photos = gather(jpegs(source) if source else [], count, work / "photos")
-    root, whole = work / "photos", photos
-    if source and not given.quick:
-        root, whole = source, every(source)
-        if len(whole) > ECONOMY_PHOTOS or not in_class_folders(whole, source):
-            root = work / "economy-photos"
-            whole = gather(whole, ECONOMY_PHOTOS, root)
-    say(f"{len(photos):,} photos of {source.name if source else '300 x 200 pixels, drawn'}")
-    return Setting(
+def prepare(options: argparse.Namespace, work: Path) -> Settings:
+    """Link the photos into the working folder."""
+    source = options.photos
+    count = QUICK_PHOTOS if options.quick else PHOTOS
+    photos = link_photos(list_jpegs(source) if source else [], count, work / "photos")
+    root, root_photos = work / "photos", photos
+    if source and not options.quick:
+        root, root_photos = source, list_all(source)
+        if len(root_photos) > SWEEP_PHOTOS or not has_class_folders(root_photos, source):
+            root = work / "sweep-photos"
+            root_photos = link_photos(root_photos, SWEEP_PHOTOS, root)
+    log(f"{len(photos):,} photos of {source.name if source else '300 x 200 pixels, generated'}")
+    return Settings(
         work=work,
         photos=photos,
         root=root,
-        root_photos=len(whole),
-        repeats=given.repeats,
-        quick=given.quick,
-        torch=given.torch,
+        root_photos=len(root_photos),
+        repeats=options.repeats,
+        quick=options.quick,
+        torch=options.torch,
     )
 
 
-def section(name: str, setting: Setting) -> dict[str, Any]:
-    """What a section finds; why it failed, if it did, so that the others go on."""
+def run_section(name: str, settings: Settings) -> dict[str, Any]:
+    """Measure a section; return its result, or the reason why it failed."""
     start = time.perf_counter()
     try:
-        found = importlib.import_module(f"benchmarks.speed.{name}").measure(setting)
+        result = importlib.import_module(f"benchmarks.speed.{name}").measure(settings)
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        found = {"failed": f"{why} ({Path(place.filename).name}:{place.lineno})"}
-        say(f"{name} failed: {found['failed']}")
-    return {**found, "took_seconds": time.perf_counter() - start}
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        result = {"failed": f"{message} ({Path(frame.filename).name}:{frame.lineno})"}
+        log(f"{name} failed: {result['failed']}")
+    return {**result, "took_seconds": time.perf_counter() - start}
 
 
 def main() -> None:
-    """Measure, write the JSON after each section, and tell."""
-    given = options()
-    # A kill must end the children as Ctrl-C does.
+    """Measure, write the JSON after each section, and print the tables."""
+    options = parse_options()
+    # SIGTERM must end the child processes, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    machine = facts(*PACKAGES)
-    record = Record(
-        given.out,
+    machine = machine_info(*PACKAGES)
+    file = ResultsFile(
+        options.out,
         machine=machine,
         options={
-            "repeats": given.repeats,
-            "quick": given.quick,
-            "photos": given.photos and str(given.photos),
-            "torch": given.torch,
+            "repeats": options.repeats,
+            "quick": options.quick,
+            "photos": options.photos and str(options.photos),
+            "torch": options.torch,
         },
         order=SECTIONS,
-        merge=set(given.only) != set(SECTIONS),
+        merge=set(options.only) != set(SECTIONS),
     )
-    if record.starts:
-        say(record.starts)
+    if file.backup_message:
+        log(file.backup_message)
     try:
         with tempfile.TemporaryDirectory(prefix="speed-", ignore_cleanup_errors=True) as folder:
-            setting = prepared(given, Path(folder).resolve())
-            for name in dict.fromkeys(given.only):
-                record.add(name, section(name, setting) | {"load": machine["load"]})
+            settings = prepare(options, Path(folder).resolve())
+            for name in dict.fromkeys(options.only):
+                file.add(name, run_section(name, settings) | {"load": machine["load"]})
     except KeyboardInterrupt:
-        kept = f"{', '.join(record.new)}: in {given.out}" if record.new else "nothing was written"
-        print(f"interrupted; nothing is left running; {kept}", file=sys.stderr)
+        saved = "nothing was written"
+        if file.added:
+            saved = f"{', '.join(file.added)} saved in {options.out}"
+        print(f"interrupted; no process is left running; {saved}", file=sys.stderr)
         sys.exit(130)
-    say(f"\n{terminal(record.results)}\nwritten: {given.out}")
-    if any(record.results["results"][name].get("failed") for name in given.only):
+    log(f"\n{terminal(file.results)}\nwritten: {options.out}")
+    if any(file.results["results"][name].get("failed") for name in options.only):
         sys.exit(1)
 
 

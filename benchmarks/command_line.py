@@ -1,20 +1,20 @@
-"""A command line that tells a mistake in one line."""
+"""Command line that reports errors on one line."""
 
 from __future__ import annotations
 
 import argparse
 from typing import NoReturn
 
-from outliers_bench.runtime.invocation import as_called
+from outliers_bench.runtime.invocation import with_current_python
 
 
 class Parser(argparse.ArgumentParser):
-    """As argparse's, without the usage before every error."""
+    """`ArgumentParser` that does not print the usage before an error."""
 
     def error(self, message: str) -> NoReturn:
-        """Tell what is wrong and end with code 2."""
-        self.exit(2, as_called(f"{self.prog}: {message}\n"))
+        """Print the error and exit with code 2."""
+        self.exit(2, with_current_python(f"{self.prog}: {message}\n"))
 
     def format_help(self) -> str:
-        """As argparse's, with commands as they can be typed."""
-        return as_called(super().format_help())
+        """Format the help with commands as they can be typed here."""
+        return with_current_python(super().format_help())

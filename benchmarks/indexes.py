@@ -1,4 +1,4 @@
-"""Every index over the same synthetic vectors: building, size, time of a query, recall.
+"""Build time, size, query time and recall of every index on the same synthetic vectors.
 
 python -m benchmarks.indexes --n 200000 --d 500
 """
@@ -14,21 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from outliers_bench.retrieval.indexes.n_trees import BallTree, KdTree
 
-from benchmarks.machine import facts
+from benchmarks.machine import machine_info
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Index, Searcher
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
+from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
 
 DEPTH = 10
-TREE_QUERIES = 20  # a tree looks at almost everything in so many dimensions
+TREE_QUERIES = 20  # in so many dimensions a tree visits almost all vectors
 EF_SEARCH = (16, 32, 64, 128, 256)
 COLUMNS = ("index", "build s", "MiB", "queries", "ms single", "ms batch", "recall", "x exact")
 WIDTHS = (8, 8, 8, 10, 10, 8, 8)
@@ -36,7 +36,7 @@ WIDTHS = (8, 8, 8, 10, 10, 8, 8)
 
 @dataclass
 class Row:
-    """One line of the table; times of a query in milliseconds."""
+    """Row of the table; query times in milliseconds."""
 
     index: str
     build_seconds: float
@@ -49,30 +49,30 @@ class Row:
     times_exact: float = float("nan")
 
 
-def clustered(
+def clustered_vectors(
     n: int, d: int, n_query: int, *, clusters: int, spread: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gallery and queries around the same centers, of unit length.
+    """Draw a gallery and queries of unit length around the same cluster centers.
 
-    The noise around a center is `spread` times as long as the center, and falls off over the
-    dimensions, as in features after a PCA: were it equal in all of them, the neighbors in a
-    cluster would all be equally far.
+    The noise around a center is `spread` times as long as the center, and decreases over the
+    dimensions, as in features after PCA: with equal noise in all dimensions, the neighbors in a
+    cluster would all be equally far away.
     """
     rng = np.random.default_rng(seed)
     scale = (1 / np.sqrt(1 + np.arange(d))).astype(np.float32)
     centers = rng.standard_normal((clusters, d), dtype=np.float32) * scale
 
-    def some(count: int) -> np.ndarray:
+    def draw(count: int) -> np.ndarray:
         points = rng.standard_normal((count, d), dtype=np.float32)
         points *= scale * np.float32(spread)
         points += centers[rng.integers(0, clusters, count)]
         return l2_normalize(points)
 
-    return some(n), some(n_query)
+    return draw(n), draw(n_query)
 
 
 def variants(names: list[str], options: argparse.Namespace) -> Iterator[list[Index]]:
-    """Indexes to measure; those of a list are built once."""
+    """Yield lists of indexes to measure; those of a list share a build."""
     graph = FaissHnsw(
         m=options.m,
         ef_construction=options.ef_construction,
@@ -99,20 +99,20 @@ def variants(names: list[str], options: argparse.Namespace) -> Iterator[list[Ind
 
 
 def measure(index: Index, search: GallerySearch, queries: np.ndarray, *, singles: int) -> Row:
-    """Time the searcher of `search` alone, then its recall through all that a run does."""
+    """Time the searcher of `search` alone, then measure the recall of the search of a run."""
     searcher: Searcher = search.searcher
     if isinstance(index, (KdTree, BallTree)):
         queries, singles = queries[:TREE_QUERIES], min(singles, TREE_QUERIES)
-    searcher.search(queries[:2], DEPTH)  # threads and caches start up outside of what is timed
-    took = []
+    searcher.search(queries[:2], DEPTH)  # warm up threads and caches
+    single_ms = []
     for i in range(min(singles, len(queries))):
         start = time.perf_counter()
         searcher.search(queries[i : i + 1], DEPTH)
-        took.append(1000 * (time.perf_counter() - start))
+        single_ms.append(1000 * (time.perf_counter() - start))
     start = time.perf_counter()
     searcher.search(queries, DEPTH)
-    batch = 1000 * (time.perf_counter() - start) / len(queries)
-    low, median, high = np.percentile(took, [25, 50, 75])
+    batch_ms = 1000 * (time.perf_counter() - start) / len(queries)
+    low, median, high = np.percentile(single_ms, [25, 50, 75])
     recall = recall_at_10(search, queries)
     return Row(
         " ".join([index.name, *(f"{o}={getattr(index, o)}" for o in index.search_options)]),
@@ -121,20 +121,20 @@ def measure(index: Index, search: GallerySearch, queries: np.ndarray, *, singles
         len(queries),
         float(median),
         (float(low), float(high)),
-        batch,
+        batch_ms,
         1.0 if recall is None else recall,
     )
 
 
-def with_options(built: Searcher, index: Index, folder: Path) -> Searcher:
-    """The same built index, searched with other options, as it is read from its file."""
+def reload_with_options(searcher: Searcher, index: Index, folder: Path) -> Searcher:
+    """Load a built index from its file with the search options of `index`."""
     path = folder / f"{index.name}.index"
     if not path.exists():
-        built.save(path)
+        searcher.save(path)
     return index.load(path)
 
 
-def line(row: Row) -> str:
+def format_row(row: Row) -> str:
     return (
         f"{row.index:36} {row.build_seconds:8.1f} {row.bytes / 2**20:8.1f} {row.queries:8,}"
         f" {row.single_ms:10.3f} {row.batch_ms:10.3f} {row.recall_at_10:8.4f}"
@@ -147,10 +147,10 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200_000, help="vectors in the gallery")
     parser.add_argument("--d", type=int, default=500)
     parser.add_argument("--queries", type=int, default=1000, help="in a batch")
-    parser.add_argument("--singles", type=int, default=200, help="of them, asked one by one")
-    parser.add_argument("--indexes", nargs="*", default=[], help="their names; none: all")
-    parser.add_argument("--clusters", type=int, default=None, help="default: one for 40 vectors")
-    parser.add_argument("--spread", type=float, default=0.7, help="noise, by the centers' length")
+    parser.add_argument("--singles", type=int, default=200, help="searched one by one")
+    parser.add_argument("--indexes", nargs="*", default=[], help="names; default: all")
+    parser.add_argument("--clusters", type=int, default=None, help="default: one per 40 vectors")
+    parser.add_argument("--spread", type=float, default=0.7, help="noise relative to the center")
     parser.add_argument("--m", type=int, default=FaissHnsw.m)
     parser.add_argument("--ef-construction", type=int, default=FaissHnsw.ef_construction)
     parser.add_argument("--build-threads", type=int, default=1, help="0: all cores")
@@ -159,11 +159,10 @@ def main() -> None:
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
 
-    machine = facts(
-        "faiss-cpu", "annoy", "scipy", "scikit-learn", "numpy"
-    )  # with the load before there is ours
+    # First, so that the load is that of other programs.
+    machine = machine_info("faiss-cpu", "annoy", "scipy", "scikit-learn", "numpy")
     clusters = options.clusters or max(1, options.n // 40)
-    gallery, queries = clustered(
+    gallery, queries = clustered_vectors(
         *(options.n, options.d, options.queries),
         clusters=clusters,
         spread=options.spread,
@@ -175,28 +174,30 @@ def main() -> None:
         + " ".join(f"{c:>{w}}" for c, w in zip(COLUMNS[1:], WIDTHS, strict=True))
     )
     rows: list[Row] = []
-    # Exact search first: by its time the others are measured.
+    # Exact search first: the others are compared with its time.
     names = options.indexes and ["exact", *(n for n in options.indexes if n != "exact")]
     for group in variants(names, options):
         search = GallerySearch(gallery, index=group[0], order=np.arange(options.n), meter=Meter())
-        built = search.searcher
+        searcher = search.searcher
         for index in group:
             if len(group) > 1:
                 search.index = index
-                search.__dict__["searcher"] = with_options(built, index, options.out.parent)
+                search.__dict__["searcher"] = reload_with_options(
+                    searcher, index, options.out.parent
+                )
             row = measure(index, search, queries, singles=options.singles)
             row.times_exact = (rows[0] if rows else row).single_ms / row.single_ms
             rows.append(row)
-            print(line(row), flush=True)
+            print(format_row(row), flush=True)
         (options.out.parent / f"{group[0].name}.index").unlink(missing_ok=True)
-    given = {name: value for name, value in vars(options).items() if name != "out"}
+    recorded = {name: value for name, value in vars(options).items() if name != "out"}
     result = {
         "machine": machine,
-        "options": {**given, "clusters": clusters},
+        "options": {**recorded, "clusters": clusters},
         "rows": [vars(row) for row in rows],
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print("ms: of a query, the median of single ones, and in one batch; x exact: single queries")
+    print("ms per query: median of single queries, and in one batch; x exact: single queries")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Matching all pairs: a Python loop over OpenCV's matcher against ours, on real photos; memory.
+"""Matching of all pairs of photos: a loop over OpenCV's matcher and `match_tables`; memory.
 
 python -m benchmarks.keypoints --photos photos --queries 20 --repeats 3
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.machine import facts
+from benchmarks.machine import machine_info
 from outliers_bench.keypoints import match_tables as tables
 from outliers_bench.keypoints.keypoints import DESCRIPTORS, Keypoints
 from outliers_bench.keypoints.match_tables import match_tables
@@ -28,7 +28,7 @@ RATIO = 0.8
 
 
 class Photos(list):
-    """Keypoints of photos in memory, and the folder each lay in."""
+    """Keypoints of photos in memory, with the class folder of each photo."""
 
     labels: list[str]
 
@@ -36,8 +36,8 @@ class Photos(list):
         return [self[row] for row in rows]
 
 
-class Random:
-    """A table of random keypoints, made when asked for: nothing of it stays in memory."""
+class RandomTable:
+    """Table of random keypoints, generated on access and not held in memory."""
 
     def __init__(self, images: int, keypoints: int) -> None:
         self._images, self._keypoints = images, keypoints
@@ -61,35 +61,35 @@ def sift(files: Sequence[Path], *, keypoints: int, side: int) -> Photos:
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
         scale = min(1, side / max(image.shape))
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        found, values = cv2.SIFT_create(nfeatures=keypoints).detectAndCompute(image, None)
-        points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
-        values = np.zeros((0, 128)) if values is None else values
-        photos.append(Keypoints(points[:keypoints], values[:keypoints].astype(np.uint8)))
+        detected, descriptors = cv2.SIFT_create(nfeatures=keypoints).detectAndCompute(image, None)
+        points = np.array([point.pt for point in detected], np.float32).reshape(-1, 2)
+        descriptors = np.zeros((0, 128)) if descriptors is None else descriptors
+        photos.append(Keypoints(points[:keypoints], descriptors[:keypoints].astype(np.uint8)))
     return photos
 
 
-def plain(queries: Photos, gallery: Photos) -> np.ndarray:
-    """Matches of all pairs as the tutorials count them."""
+def match_in_loop(queries: Photos, gallery: Photos) -> np.ndarray:
+    """Count the matches of all pairs with OpenCV's brute-force matcher, as in its tutorials."""
     matcher = cv2.BFMatcher(cv2.NORM_L2)
-    theirs = [ROOTSIFT.vectors(image.descriptors) for image in gallery]
+    gallery_vectors = [ROOTSIFT.vectors(image.descriptors) for image in gallery]
     counts = np.zeros((len(queries), len(gallery)))
     for i, query in enumerate(queries):
-        mine = ROOTSIFT.vectors(query.descriptors)
-        for j, other in enumerate(theirs):
-            found = matcher.knnMatch(mine, other, k=2)
+        query_vectors = ROOTSIFT.vectors(query.descriptors)
+        for j, vectors in enumerate(gallery_vectors):
+            pairs = matcher.knnMatch(query_vectors, vectors, k=2)
             counts[i, j] = sum(
-                len(two) == 2 and two[0].distance < RATIO * two[1].distance for two in found
+                len(pair) == 2 and pair[0].distance < RATIO * pair[1].distance for pair in pairs
             )
     return counts
 
 
-def ours(queries: Photos, gallery: Photos) -> np.ndarray:
+def match_with_tables(queries: Photos, gallery: Photos) -> np.ndarray:
     indices, scores, _ = match_tables(
         queries,
         gallery,
         descriptor=ROOTSIFT,
         options=MatchOptions(ratio=RATIO),
-        keep=len(gallery),
+        depth=len(gallery),
         order=np.arange(len(gallery)),
     )
     counts = np.empty_like(scores)
@@ -98,44 +98,44 @@ def ours(queries: Photos, gallery: Photos) -> np.ndarray:
 
 
 def hit_at_1(counts: np.ndarray, queries: Photos, gallery: Photos) -> float:
-    """Share of queries whose best image is of their class; equal counts share the place."""
+    """Fraction of queries whose best match is of their class, averaged over ties."""
     same = np.array(queries.labels)[:, None] == np.array(gallery.labels)
     best = counts == counts.max(axis=1, keepdims=True)
     return float(((same & best).sum(axis=1) / best.sum(axis=1)).mean())
 
 
-def alternate(ways: dict[str, Callable[[], np.ndarray]], repeats: int) -> Iterator[tuple]:
-    """Seconds, seconds of all threads and result of each way, in turn, in changing order."""
+def alternate(matchers: dict[str, Callable[[], np.ndarray]], repeats: int) -> Iterator[tuple]:
+    """Yield name, seconds, CPU seconds and result of each matcher, in alternating order."""
     for repeat in range(repeats):
-        names = list(ways) if repeat % 2 == 0 else list(ways)[::-1]
+        names = list(matchers) if repeat % 2 == 0 else list(matchers)[::-1]
         for name in names:
-            start, busy = time.perf_counter(), time.process_time()
-            counts = ways[name]()
-            yield name, time.perf_counter() - start, time.process_time() - busy, counts
+            start, cpu_start = time.perf_counter(), time.process_time()
+            counts = matchers[name]()
+            yield name, time.perf_counter() - start, time.process_time() - cpu_start, counts
 
 
-def formula(keypoints: int, queries: int, keep: int) -> int:
-    """Bytes that `match_tables` says it needs at most, for images of so many keypoints."""
+def formula(keypoints: int, queries: int, depth: int) -> int:
+    """Return the documented upper bound of the memory of `match_tables`, in bytes."""
     vectors = 4 * keypoints * ROOTSIFT.dimensions
     block = tables.BLOCK_BYTES + tables.READ_IMAGES * vectors
     products = 4 * keypoints * max(tables.TILE_ROWS, keypoints)
-    return int(2.5 * block + cores() * (2 * products + vectors) + 16 * queries * keep)
+    return int(2.5 * block + cores() * (2 * products + vectors) + 16 * queries * depth)
 
 
-def memory(images: int, keypoints: int, queries: int) -> int:
-    """Bytes by which peak memory really grows while a gallery of random keypoints is matched."""
-    tables = Random(queries, keypoints), Random(images, keypoints)
-    match_tables(  # libraries and threads start up outside of what is measured
-        *(Random(2, 50), Random(2, 50)),
+def memory_growth(images: int, keypoints: int, queries: int) -> int:
+    """Measure the growth of peak memory while random keypoints are matched, in bytes."""
+    tables = RandomTable(queries, keypoints), RandomTable(images, keypoints)
+    match_tables(  # warm up libraries and threads
+        *(RandomTable(2, 50), RandomTable(2, 50)),
         descriptor=ROOTSIFT,
         options=MatchOptions(),
-        keep=1,
+        depth=1,
         order=np.arange(2),
     )
-    Meter()  # forgets the peak until now
+    Meter.start()  # resets the peak
     before = peak_memory()
     match_tables(
-        *tables, descriptor=ROOTSIFT, options=MatchOptions(), keep=100, order=np.arange(images)
+        *tables, descriptor=ROOTSIFT, options=MatchOptions(), depth=100, order=np.arange(images)
     )
     return peak_memory() - before
 
@@ -159,28 +159,33 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    def some(part: str, n: int) -> Photos:
+    def load(part: str, n: int) -> Photos:
         files = sorted((options.photos / part).rglob("*.jpg"))
         rows = np.linspace(0, len(files) - 1, min(n, len(files))).astype(int)
         return sift([files[i] for i in rows], keypoints=options.keypoints, side=options.side)
 
-    machine = facts("numpy", "opencv-contrib-python-headless")  # with the load before there is ours
-    grown = memory(options.memory_images, options.keypoints, queries=4)
-    claimed = formula(options.keypoints, 4, 100)
-    large = formula(options.keypoints, 20_000, 100)
+    # First, so that the load is that of other programs.
+    machine = machine_info("numpy", "opencv-contrib-python-headless")
+    growth = memory_growth(options.memory_images, options.keypoints, queries=4)
+    bound = formula(options.keypoints, 4, 100)
+    large_bound = formula(options.keypoints, 20_000, 100)
 
-    queries, gallery = some("query", options.queries), some("gallery", options.gallery)
-    ways = {"plain": lambda: plain(queries, gallery), "ours": lambda: ours(queries, gallery)}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    # Less disturbed by what else the machine does.
-    busy: dict[str, list[float]] = {name: [] for name in ways}
+    queries, gallery = load("query", options.queries), load("gallery", options.gallery)
+    matchers = {
+        "plain": lambda: match_in_loop(queries, gallery),
+        "ours": lambda: match_with_tables(queries, gallery),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in matchers}
+    # Less sensitive to other load than wall time.
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in matchers}
     counts = {}
-    for name, took, worked, found in alternate(ways, options.repeats):
-        seconds[name].append(took)
-        busy[name].append(worked)
-        counts[name] = found
+    for name, wall, cpu, matches in alternate(matchers, options.repeats):
+        seconds[name].append(wall)
+        cpu_seconds[name].append(cpu)
+        counts[name] = matches
     pairs = len(queries) * len(gallery)
-    median = {name: statistics.median(took) for name, took in seconds.items()}
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    median_cpu = {name: statistics.median(values) for name, values in cpu_seconds.items()}
     result = {
         "machine": machine,
         "photos": options.photos.name,
@@ -188,31 +193,31 @@ def main() -> None:
         "gallery": len(gallery),
         "keypoints": float(np.median([len(image) for image in gallery])),
         "seconds": seconds,
-        "processor_seconds": busy,
-        "pairs_per_second": {name: pairs / took for name, took in median.items()},
-        "times_faster": median["plain"] / median["ours"],
-        "times_less_processor": statistics.median(busy["plain"]) / statistics.median(busy["ours"]),
-        "hit_at_1": {name: hit_at_1(found, queries, gallery) for name, found in counts.items()},
+        "cpu_seconds": cpu_seconds,
+        "pairs_per_second": {name: pairs / wall for name, wall in median.items()},
+        "speedup": median["plain"] / median["ours"],
+        "cpu_ratio": median_cpu["plain"] / median_cpu["ours"],
+        "hit_at_1": {name: hit_at_1(matches, queries, gallery) for name, matches in counts.items()},
         "memory_bytes": {
-            f"measured_{options.memory_images}_images": grown,
-            "formula": claimed,
-            "formula_20000_queries_20000_images": large,
+            f"measured_{options.memory_images}_images": growth,
+            "formula": bound,
+            "formula_20000_queries_20000_images": large_bound,
         },
     }
     print(f"{len(queries)} x {len(gallery)} photos, {result['keypoints']:.0f} keypoints each")
-    for name in ways:
+    for name in matchers:
         print(
             f"{name:>6} {result['pairs_per_second'][name]:8,.0f} pairs/s"
             f"   hit@1 {result['hit_at_1'][name]:.3f}"
             f"   {min(seconds[name]):.2f}-{max(seconds[name]):.2f} s"
         )
     print(
-        f"{result['times_faster']:.1f} times as fast, with {result['times_less_processor']:.1f}"
-        f" times less processor time (medians of {options.repeats})"
+        f"{result['speedup']:.1f} times as fast, with {result['cpu_ratio']:.1f}"
+        f" times less CPU time (medians of {options.repeats})"
     )
     print(
-        f"memory: grew by {grown / 2**20:.0f} MiB with {options.memory_images:,} images, at most "
-        f"{claimed / 2**20:.0f} by formula; {large / 2**20:.0f} for 20,000 queries and images"
+        f"memory: grew by {growth / 2**20:.0f} MiB with {options.memory_images:,} images; bound "
+        f"{bound / 2**20:.0f} MiB, or {large_bound / 2**20:.0f} MiB for 20,000 queries and images"
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")

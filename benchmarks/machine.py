@@ -1,4 +1,4 @@
-"""What a benchmark ran on, to stand beside its figures."""
+"""Description of the machine, recorded with the results of a benchmark."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from outliers_bench.runtime.machine import cores
 ROOT = Path(__file__).parent.parent
 
 
-def facts(*packages: str) -> dict[str, object]:
-    """Processor, cores, memory, versions, load and commit; called before the work adds to the load.
+def machine_info(*packages: str) -> dict[str, object]:
+    """Return CPU, cores, memory, versions, load and commit.
+
+    Call it first, so that the load is that of other programs.
 
     Parameters
     ----------
     packages : str
-        Whose versions matter; those that are not installed are left out.
+        Packages whose versions are recorded; those that are not installed are omitted.
     """
     return {
         "processor": _processor(),
@@ -47,15 +49,15 @@ def _processor() -> str:
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in packages:
         with suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def _commit() -> str | None:
-    """Short hash of what is checked out, with a + where files differ from it; None without git."""
+    """Return the short hash of HEAD, with a + if tracked files are modified; None without git."""
     try:
         head = _git("rev-parse", "--short", "HEAD").decode().strip()
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
@@ -64,7 +66,7 @@ def _commit() -> str | None:
 
 
 def _changes() -> str | None:
-    """What tells two states of files that differ from the commit apart; None where none does."""
+    """Return a hash of the uncommitted changes; None without any."""
     with suppress(OSError, subprocess.CalledProcessError):
         if changes := _git("diff", "HEAD"):
             return hashlib.sha256(changes).hexdigest()[:12]

@@ -1,10 +1,10 @@
-"""Rank twelve configurations and compare every number with an earlier commit's, bit for bit.
+"""Compare the rankings and scores of twelve configurations with another commit, bit by bit.
 
 git worktree add ../before <commit>
 python -m benchmarks.same_rankings photos before.json --checkout ../before
 python -m benchmarks.same_rankings photos after.json --against before.json
 
-Only the command line and MLflow are used, so that both commits may be laid out differently.
+Only the command line and MLflow are used, so that the code of the commits may differ freely.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-# A method each, as on the command line. What is trained is trained in the same order of sums.
+# Options of each method. Trainings are deterministic, with the same order of summation.
 CONFIGURATIONS = {
     "pixels": ("model=pixels",),
     "mobilenet exact": ("model=mobilenet",),
@@ -43,12 +43,12 @@ COLUMNS = ("query", "rank", "gallery", "score")
 
 
 def measure(checkout: Path, photos: Path, options: tuple[str, ...], work: Path) -> dict[str, str]:
-    """The digest of one configuration's ranking, and its scores with all their bits."""
+    """Run a configuration; return the digest of its ranking, and its scores in hexadecimal."""
     store = f"sqlite:///{work / 'mlflow.db'}"
     command = [
         *(sys.executable, "-m", "outliers_bench", "data=folder", f"data.root={photos}", *options),
         *(f"tracking.uri={store}", "tracking.experiment=same", f"cache.dir={work / 'cache'}"),
-        # One batch size for both: none that a clock has chosen.
+        # The same batch size for both, instead of one chosen by timing.
         *("engine.batch_size=8",),
     ]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
@@ -72,30 +72,30 @@ def measure(checkout: Path, photos: Path, options: tuple[str, ...], work: Path) 
 
 
 def main() -> None:
-    """Measure, write, and compare if there is something to compare with."""
+    """Run all configurations, write the results, and compare them with those of another commit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="folder of class folders")
     parser.add_argument("out", type=Path, help="JSON file to write")
-    parser.add_argument("--checkout", type=Path, default=Path(), help="the commit to measure")
+    parser.add_argument("--checkout", type=Path, default=Path(), help="checkout to run")
     parser.add_argument("--against", type=Path, help="JSON file of another commit")
     arguments = parser.parse_args()
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, options in CONFIGURATIONS.items():
-            found[name] = measure(
+            results[name] = measure(
                 arguments.checkout.resolve(), arguments.photos.resolve(), options, Path(folder)
             )
-            print(f"{name}: {found[name]['ranking']}", flush=True)
-            arguments.out.write_text(json.dumps(found, indent=1))
+            print(f"{name}: {results[name]['ranking']}", flush=True)
+            arguments.out.write_text(json.dumps(results, indent=1))
     if arguments.against is None:
         return
     before = json.loads(arguments.against.read_text())
     print("\n| configuration | rows ranked | scores | ranking | equal |\n|---|---|---|---|---|")
-    for name, after in found.items():
+    for name, after in results.items():
         equal = "yes" if before.get(name) == after else "NO"
         digest = after["ranking"][:12]
         print(f"| {name} | {int(after['rows']):,} | {len(after) - 2} | `{digest}` | {equal} |")
-    sys.exit(int(found != before))
+    sys.exit(int(results != before))
 
 
 if __name__ == "__main__":

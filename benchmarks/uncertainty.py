@@ -1,4 +1,4 @@
-"""How often intervals of three kinds hold the true mean, how wide they are, and what they cost.
+"""Coverage, width and cost of three kinds of confidence intervals.
 
 python -m benchmarks.uncertainty --sets 2000
 """
@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from benchmarks.machine import facts
+from benchmarks.machine import machine_info
 from outliers_bench.evaluation.intervals import bootstrap
 from outliers_bench.evaluation.paired import compare_with_best
 from outliers_bench.runtime.machine import cores
 
 TAILS = (0.025, 0.975)
 HIT_RATES = (0.5, 0.7, 0.9, 0.97, 0.99)
-# Like average precision: share of queries at 0, share at 1, and the beta distribution between.
+# Like average precision: fraction of queries at 0, at 1, and a beta distribution in between.
 CONTINUOUS = {
     "hard": (0.35, 0.03, 1, 4),
     "middling": (0.1, 0.15, 2, 2),
@@ -32,7 +32,7 @@ CONTINUOUS = {
 def data_sets(
     n: int, sets: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Name, per-query values (n, sets), and the mean that they were drawn with."""
+    """Yield the name, the per-query values (n, sets) and the true mean of each distribution."""
     for p in HIT_RATES:
         yield f"hit {p}", (rng.random((n, sets)) < p).astype(float), p
     for name, (zeros, ones, a, b) in CONTINUOUS.items():
@@ -42,8 +42,8 @@ def data_sets(
         yield f"AP {name}", values, ones + (1 - zeros - ones) * a / (a + b)
 
 
-def resampled(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of the classic bootstrap, one set of resamples for all columns."""
+def bootstrap_means(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Compute the means of the classic bootstrap, with the same resamples for all columns."""
     n = len(values)
     counts = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
     return counts.astype(float) @ values / n
@@ -54,7 +54,7 @@ def percentile(_: np.ndarray, means: np.ndarray) -> np.ndarray:
 
 
 def bca(values: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Efron (1987): for a mean, the acceleration is skewness / (6 sqrt n)."""
+    """BCa interval of Efron (1987): for a mean, the acceleration is skewness / (6 sqrt n)."""
     n, resamples = len(values), len(means)
     mean = values.mean(axis=0)
     away = values - mean
@@ -78,42 +78,43 @@ def ours(values: np.ndarray, means: np.ndarray) -> np.ndarray:
 
 
 def coverage(sets: int, resamples: int) -> list[dict[str, object]]:
-    kinds = {"percentile": percentile, "BCa": bca, "ours": ours}
+    methods = {"percentile": percentile, "BCa": bca, "ours": ours}
     rng = np.random.default_rng(0)
     rows: list[dict[str, object]] = []
     print("coverage and mean width of the 95% interval")
-    print(f"{'queries':>8}  {'values':<12}" + "".join(f"{kind:>18}" for kind in kinds))
+    print(f"{'queries':>8}  {'values':<12}" + "".join(f"{method:>18}" for method in methods))
     for n in (50, 340, 2000):
         for name, values, true in data_sets(n, sets, rng):
-            means, cells = resampled(values, resamples, rng), []
-            for kind, interval in kinds.items():
+            means, cells = bootstrap_means(values, resamples, rng), []
+            for method, interval in methods.items():
                 low, high = interval(values, means)
-                held = float(((low <= true + 1e-12) & (true <= high + 1e-12)).mean())
+                covered = float(((low <= true + 1e-12) & (true <= high + 1e-12)).mean())
                 width = float((high - low).mean())
-                cells.append(f"{held:>9.3f} ({width:.4f})")
-                rows.append({"n": n, "values": name, "kind": kind, "held": held, "width": width})
+                cells.append(f"{covered:>9.3f} ({width:.4f})")
+                row = {"method": method, "coverage": covered, "width": width}
+                rows.append({"n": n, "values": name, **row})
             print(f"{n:>8,}  {name:<12}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
     return rows
 
 
 def equal_runs(sets: int) -> dict[int, float]:
-    """How often, among runs that are equally good, any is told from the best of them."""
+    """Measure the family-wise error rate: equally good runs reported as worse than the best."""
     rng = np.random.default_rng(1)
-    print("\nsets of equally good runs in which any is called worse than the best of them")
-    found = {}
+    print("\nfraction of sets of equally good runs in which any is reported as worse than the best")
+    rates = {}
     for runs in (2, 5, 10, 20):
-        told = 0
+        errors = 0
         for seed in range(sets):
             values = rng.normal(size=(1, 200)) + rng.normal(size=(runs, 200))
             best = int(values.mean(axis=1).argmax())
             compared = compare_with_best(values, best, seed=seed, permutations=2000)
-            told += not compared.tied.all()
-        found[runs] = told / sets
-        print(f"{runs:>8} runs {found[runs]:.3f}", flush=True)
-    return found
+            errors += not compared.tied.all()
+        rates[runs] = errors / sets
+        print(f"{runs:>8} runs {rates[runs]:.3f}", flush=True)
+    return rates
 
 
-def seconds(work: Callable[[], object]) -> float:
+def time_call(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -121,27 +122,27 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", type=int, default=2000, help="data sets that are made up")
+    parser.add_argument("--sets", type=int, default=2000, help="simulated data sets")
     parser.add_argument("--resamples", type=int, default=2000)
-    parser.add_argument("--queries", type=int, default=10_000, help="to take the time with")
+    parser.add_argument("--queries", type=int, default=10_000, help="queries of the timing")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "results" / "uncertainty.json"
     )
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     metrics, runs = rng.random((options.queries, 12)), rng.random((40, options.queries))
-    took = {
-        "intervals, 1,000 resamples": seconds(lambda: bootstrap(metrics, seed=0, resamples=1000)),
-        "intervals, as many as in a run": seconds(lambda: bootstrap(metrics, seed=0)),
-        "40 runs, 10,000 permutations": seconds(lambda: compare_with_best(runs, 0)),
+    seconds = {
+        "intervals, 1,000 resamples": time_call(lambda: bootstrap(metrics, seed=0, resamples=1000)),
+        "intervals, as many as in a run": time_call(lambda: bootstrap(metrics, seed=0)),
+        "40 runs, 10,000 permutations": time_call(lambda: compare_with_best(runs, 0)),
     }
     print(f"{options.queries:,} queries, 12 metrics, {cores()} cores")
-    for name, time_taken in took.items():
-        print(f"  {name:<32}{time_taken:>8.2f} s")
+    for name, value in seconds.items():
+        print(f"  {name:<32}{value:>8.2f} s")
     print()
     results = {
-        "machine": facts("numpy", "scipy"),
-        "seconds": took,
+        "machine": machine_info("numpy", "scipy"),
+        "seconds": seconds,
         "coverage": coverage(options.sets, options.resamples),
         "equal_runs": equal_runs(max(options.sets // 2, 1)),
     }

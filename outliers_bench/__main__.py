@@ -16,9 +16,9 @@ def main() -> None:
     if words and words[0].isalpha():
         sys.exit(run_command(words[0], words[1:]))
     if _requests_runs(words):
-        from outliers_bench.tracking import get_recorder
+        from outliers_bench.tracking.recorder import start_recorder
 
-        get_recorder.start_recorder("outliers_bench.sweeps.lost_runs")
+        start_recorder("outliers_bench.sweeps.lost_runs")
     # Importing Hydra takes half a second, in which the recorder starts.
     from outliers_bench.cli import main as cli
 

@@ -11,17 +11,17 @@ from outliers_bench.config import published
 from outliers_bench.config.identity import identity
 from outliers_bench.config.schema import Config
 from outliers_bench.data.source import check_unreadable
-from outliers_bench.duplicates.find import searched
+from outliers_bench.duplicates.find import is_cached
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.methods.build import build
 from outliers_bench.methods.method import Method
-from outliers_bench.methods.warn_unused import tell_untrained
+from outliers_bench.methods.warn_unused import warn_unused_training_options
 from outliers_bench.models.model_uris import register_download
 from outliers_bench.models.precision import precision_label
-from outliers_bench.reports.terminal import show, show_finished
+from outliers_bench.reports.terminal import show_run, show_finished
 from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
@@ -61,25 +61,25 @@ def prepare(config: Config) -> Prepared:
     """
     check_uri(config.tracking.uri)
     config.cache.check()
-    meter = Meter.begun()
+    meter = Meter.start()
     with meter.stage("load"):
-        given = splits.given(config.data, seed=config.seed, cache=config.cache.path)
+        given = splits.load_unaudited(config.data, seed=config.seed, cache=config.cache.path)
     for uri in config.model.model_uris:
         target = str(config.cache.path / "fetched")
         register_download(uri, Path(get_recorder(config.tracking.uri).call(download_model, uri, target)))
         config.model.check()
     method = build(config, meter)
-    tell_untrained(config)
+    warn_unused_training_options(config)
     check(config, given, method)  # before the audit, which decodes new photos
-    if database_path(config.tracking.uri) is None and not searched(
+    if database_path(config.tracking.uri) is None and not is_cached(
         given.images, cache=config.cache.path
     ):
         get_recorder(config.tracking.uri).call(bool)  # raises if no server answers
     with meter.stage("audit"):
-        audited = splits.audited(
-            config.data, seed=config.seed, cache=config.cache.path, given=given
+        audited = splits.load_audited(
+            config.data, seed=config.seed, cache=config.cache.path, unaudited=given
         )
-    if audited.dropped:
+    if audited.is_filtered:
         check(config, audited.split, method)
     return Prepared(config, audited, method, meter)
 
@@ -119,8 +119,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
     ) as recording:
         for uri in config.model.model_uris:
             recording.submit(link_model, uri)
-        images = audited.whole.images
-        total = len(images) + len(audited.whole.left_out)
+        images = audited.original.images
+        total = len(images) + len(audited.original.left_out)
         audited = audited.without(method.extract(images, commit=recording.confirm))
         split = audited.split
         check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
@@ -135,10 +135,10 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         costs = meter.costs(len(split.query))
         leakage_scores = score_leakage(config, method, audited, depth)
         result = Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores)
-        sheets = method.pictures(result) if config.contact_sheets.queries else {}
-        pictures = log_result(recording, result, config, more_sheets=sheets)
+        sheets = method.match_sheets(result) if config.contact_sheets.queries else {}
+        contact_sheets = log_result(recording, result, config, more_sheets=sheets)
         keep_card(config, split, recording.confirm())
-    show(result, recording.confirm(), pictures=pictures)
+    show_run(result, recording.confirm(), contact_sheets=contact_sheets)
     return result
 
 

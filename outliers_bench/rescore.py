@@ -12,7 +12,7 @@ from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.policy import AuditedSplit
-from outliers_bench.leakage.remove import clean
+from outliers_bench.leakage.remove import exclude_leaks
 from outliers_bench.methods.method import Method
 from outliers_bench.result import LeakageScores
 from outliers_bench.training.base import TrainedModel
@@ -45,9 +45,9 @@ def score_leakage(
     """
     if not audited.leaks or not audited.split.labeled:
         return None
-    other = audited.whole
-    if not audited.dropped:
-        cleaned = clean(audited.split, audited.leaks, learned=learns_from_labels(config))
+    other = audited.original
+    if not audited.is_filtered:
+        cleaned = exclude_leaks(audited.split, audited.leaks, learned=learns_from_labels(config))
         if cleaned is None:
             return None
         other = cleaned
@@ -59,12 +59,12 @@ def score_leakage(
     try:
         ranking = method.rank(other, depth(replace(config, k=cut_offs), other))
     except BenchError as error:  # the headline is not lost for it
-        _log.warning("no score %s leaks: %s", "with" if audited.dropped else "without", error)
+        _log.warning("no score %s leaks: %s", "with" if audited.is_filtered else "without", error)
         return None
     found = evaluate(ranking, other, k=cut_offs)
     intervals = confidence_intervals(found.per_query, seed=config.seed)
     name: Literal["with_leaks", "without_leaks"]
-    name = "with_leaks" if audited.dropped else "without_leaks"
+    name = "with_leaks" if audited.is_filtered else "without_leaks"
     return LeakageScores(name, replace(found, intervals=intervals))
 
 

@@ -1,4 +1,4 @@
-"""Made-up runs in MLflow, for what compares them."""
+"""Fabricated runs in MLflow for tests that compare runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NASTY = "<script>alert(1)</script>"
 
 
 def record(uri, client, *, model, hit, fingerprint="one", identity=None, fail=False):
-    """A run with made-up figures; what makes them is none of the leaderboard's business."""
+    """Record a run with fabricated scores, enough for a leaderboard."""
     tags = {"kind": "run", "data": NAME, "model": model, "reduction": "none", "index": "exact"}
     tags["variant"] = "8px"
     tags |= {
@@ -31,7 +31,7 @@ def record(uri, client, *, model, hit, fingerprint="one", identity=None, fail=Fa
 
 
 def detailed(client, model, hits, *, row=None, data=DETAILED, status="FINISHED", **more):
-    """A run that carries what a real one does; `hits` of the queries find their animal at once."""
+    """Record a run with everything that a real one has; `hits` queries have a correct first hit."""
     tags = {"kind": "run", "data": data, "model": model, "variant": "8px", "reduction": "none"}
     tags |= {"index": "exact", "similarity": "cosine", "overrides": f"model={model} 'pca.n=[1, 2]'"}
     if "failure" not in more:
@@ -42,21 +42,21 @@ def detailed(client, model, hits, *, row=None, data=DETAILED, status="FINISHED",
         experiment_id(client, data), tags=tags | more, run_name=f"{model} 8px · exact"
     )
     if hits is not None:
-        right = [int(query < hits) for query in range(QUERIES)]
-        numbers = {
+        correct = [int(query < hits) for query in range(QUERIES)]
+        metrics = {
             "hit_at_1": hits / QUERIES,
             "map_at_r": hits / 3 / QUERIES,
             "hit_at_5": 0.9 + hits / 999,
         }
-        numbers |= {f"ci95/{name}_low": value * 0.9 for name, value in numbers.items()}
-        numbers |= {
-            f"ci95/{name}_high": value * 1.07 for name, value in numbers.items() if name[0] != "c"
+        metrics |= {f"ci95/{name}_low": value * 0.9 for name, value in metrics.items()}
+        metrics |= {
+            f"ci95/{name}_high": value * 1.07 for name, value in metrics.items() if name[0] != "c"
         }
-        numbers |= {"images_per_second": 7 + hits / 7, "search_ms_per_query": 1 / (1 + hits)}
-        numbers |= {"index_bytes": 1000 * hits, "dimensions": 64, "queries": QUERIES}
-        for name, value in numbers.items():
+        metrics |= {"images_per_second": 7 + hits / 7, "search_ms_per_query": 1 / (1 + hits)}
+        metrics |= {"index_bytes": 1000 * hits, "dimensions": 64, "queries": QUERIES}
+        for name, value in metrics.items():
             client.log_metric(run.info.run_id, name, value)
-        lines = [f"{query}.jpg,{hit}" for query, hit in enumerate(right)]
+        lines = [f"{query}.jpg,{hit}" for query, hit in enumerate(correct)]
         client.log_text(run.info.run_id, "\n".join(["query,hit_at_1", *lines]), "per_query.csv")
         classes = [f"{NASTY},20,{hits / 7 / QUERIES}", f"NA,20,{hits / QUERIES}"]
         client.log_text(

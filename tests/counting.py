@@ -1,18 +1,18 @@
-"""Counting what is called: the regression guards that need no clock."""
+"""Counts of calls, for regression tests of speed that need no clock."""
 
 from typing import Any
 
 import pytest
 
 
-def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[tuple]:
-    """The arguments of each call of `owner.name` from here on, which goes on as before."""
+def count_calls(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[tuple]:
+    """Record the arguments of each call of `owner.name` from now on; the call is made as well."""
     calls: list[tuple] = []
     original = getattr(owner, name)
 
-    def counting(*args, **kwargs):
+    def record(*args, **kwargs):
         calls.append(args)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(owner, name, counting)
+    monkeypatch.setattr(owner, name, record)
     return calls

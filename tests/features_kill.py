@@ -1,4 +1,4 @@
-"""A model slow enough to be killed in the middle; used by test_extract in two processes."""
+"""A model slow enough to be killed while it embeds; test_extract uses it in two processes."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Small made-up data sets, laid out exactly as the real ones are handed out."""
+"""Small synthetic data sets with the layout of the real ones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PER_CLASS = 6
 
 
 def photo(*seed: int) -> bytes:
-    """A JPEG like no other."""
+    """Encode a JPEG with content determined by the seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), np.uint8)
     return cv2.imencode(".jpg", cv2.resize(pixels, (64, 48)))[1].tobytes()
 
 
-def tar(entries: Mapping[str, bytes]) -> bytes:
+def make_tar(entries: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
         for name, content in entries.items():
@@ -35,7 +35,7 @@ def tar(entries: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def zipped(entries: Mapping[str, bytes]) -> bytes:
+def make_zip(entries: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in entries.items():
@@ -44,10 +44,10 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
 
 
 def photos(pattern: str, classes: tuple[str, ...]) -> dict[str, bytes]:
-    """Photos of some classes under names that a pattern gives."""
+    """Return photos of some classes, by names from a pattern."""
     return {
-        pattern.format(label, number): photo(place, number)
-        for place, label in enumerate(classes)
+        pattern.format(label, number): photo(class_number, number)
+        for class_number, label in enumerate(classes)
         for number in range(1, PER_CLASS + 1)
     }
 
@@ -59,17 +59,17 @@ def caltech101() -> dict[str, bytes]:
     )
     inner["101_ObjectCategories/BACKGROUND_Google/tmp"] = b""
     entries = {
-        "caltech-101/101_ObjectCategories.tar.gz": tar(inner),
+        "caltech-101/101_ObjectCategories.tar.gz": make_tar(inner),
         "caltech-101/Annotations.tar": b"not needed",
         "caltech-101/show_annotation.m": b"% not needed",
         "__MACOSX/caltech-101/._show_annotation.m": b"",
     }
-    return {"caltech-101.zip": zipped(entries)}
+    return {"caltech-101.zip": make_zip(entries)}
 
 
 def oxford_pets() -> dict[str, bytes]:
     inner = photos("images/{}_{}.jpg", ("Abyssinian", "american_bulldog"))
-    inner["images/Abyssinian_7.jpg"] = photo(99)  # in no list
+    inner["images/Abyssinian_7.jpg"] = photo(99)  # not in a list
     lines = {
         name: f"{name} {1 + name.startswith('am')} 1 1"
         for name in (path[7:-4] for path in inner)
@@ -86,7 +86,7 @@ def oxford_pets() -> dict[str, bytes]:
         "annotations/trimaps/Abyssinian_1.png": b"not needed",
     }
     inner["images/Abyssinian_100.mat"] = b"not needed"
-    return {"images.tar.gz": tar(inner), "annotations.tar.gz": tar(annotations)}
+    return {"images.tar.gz": make_tar(inner), "annotations.tar.gz": make_tar(annotations)}
 
 
 def cifar_records(rows: int, *seed: int, classes: int = 4) -> bytes:
@@ -102,30 +102,30 @@ def cifar10(rows: int = 8) -> dict[str, bytes]:
     entries[f"{folder}/test_batch.bin"] = cifar_records(rows, 6)
     entries[f"{folder}/batches.meta.txt"] = b"airplane\nautomobile\n"
     entries[f"{folder}/readme.html"] = b"not needed"
-    return {"cifar-10-binary.tar.gz": tar(entries)}
+    return {"cifar-10-binary.tar.gz": make_tar(entries)}
 
 
-def idx(array: np.ndarray) -> bytes:
-    head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    return gzip.compress(head + array.astype(np.uint8).tobytes())
+def make_idx(array: np.ndarray) -> bytes:
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    return gzip.compress(header + array.astype(np.uint8).tobytes())
 
 
 def fashion_mnist() -> dict[str, bytes]:
     files = {}
-    for place, (part, rows) in enumerate({"train": 20, "t10k": 10}.items()):
-        pixels = np.random.default_rng(place).integers(0, 256, (rows, 28, 28))
-        files[f"{part}-images-idx3-ubyte.gz"] = idx(pixels)
-        files[f"{part}-labels-idx1-ubyte.gz"] = idx(np.arange(rows) % 3)
+    for seed, (part, rows) in enumerate({"train": 20, "t10k": 10}.items()):
+        pixels = np.random.default_rng(seed).integers(0, 256, (rows, 28, 28))
+        files[f"{part}-images-idx3-ubyte.gz"] = make_idx(pixels)
+        files[f"{part}-labels-idx1-ubyte.gz"] = make_idx(np.arange(rows) % 3)
     return files
 
 
 def animals90() -> dict[str, bytes]:
     entries = photos("animals/animals/{}/{:010x}.jpg", ("antelope", "badger", "zebra"))
     entries["name of the animals.txt"] = b"antelope\nbadger\nzebra"
-    return {"animal-image-dataset-90-different-animals.zip": zipped(entries)}
+    return {"animal-image-dataset-90-different-animals.zip": make_zip(entries)}
 
 
-MADE = {
+MAKERS = {
     "animals90": animals90,
     "caltech101": caltech101,
     "caltech101_animals": caltech101,
@@ -133,7 +133,7 @@ MADE = {
     "cifar10": cifar10,
     "fashion_mnist": fashion_mnist,
 }
-IMAGES = {
+N_IMAGES = {
     "animals90": 18,
     "caltech101": 24,
     "caltech101_animals": 12,
@@ -144,18 +144,18 @@ IMAGES = {
 
 
 class Mirror:
-    """Answers with the files of a data set."""
+    """Server handler that returns the files of a data set."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = files
 
-    def __call__(self, asked: ReceivedRequest) -> Reply:
-        body = self.files.get(urlsplit(asked.path).path.rpartition("/")[2])
-        return Reply(404) if body is None else in_parts(body, asked)
+    def __call__(self, request: ReceivedRequest) -> Reply:
+        body = self.files.get(urlsplit(request.path).path.rpartition("/")[2])
+        return Reply(404) if body is None else in_parts(body, request)
 
 
-def written(entries: Mapping[str, bytes], root: Path) -> Path:
-    """Entries as files below a folder."""
+def write_files(entries: Mapping[str, bytes], root: Path) -> Path:
+    """Write entries as files below a folder."""
     for name, content in entries.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

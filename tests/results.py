@@ -1,4 +1,4 @@
-"""Small finished benchmarks, made up, to record and to draw."""
+"""Small made-up results to record and draw."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLASSES = ("ant", "bee", "cat", "dog")
 
 
 class PlainReader:
-    """Every image is one color; counts what it decodes and cannot read names with 'broken'."""
+    """Reader of plain images that records their names; names with 'broken' are unreadable."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -42,18 +42,18 @@ def images(part, n, *, labeled, reader, salt):
 
 
 def make_split(name="toy", *, labeled=True, reader=None, salt=""):
-    made = {"labeled": labeled, "reader": reader or PlainReader(), "salt": salt}
+    options = {"labeled": labeled, "reader": reader or PlainReader(), "salt": salt}
     return Split(
         name=name,
-        train=images("train", 8, **made),
-        query=images("query", 12, **made),
-        gallery=images("gallery", 20, **made),
+        train=images("train", 8, **options),
+        query=images("query", 12, **options),
+        gallery=images("gallery", 20, **options),
         left_out=(LeftOut("x/bad.jpg", "unreadable", "truncated"),),
     )
 
 
 def make_result(split, *, seed=0, speed=50.0):
-    """A random ranking of the whole gallery, really evaluated."""
+    """Return a random ranking of the gallery and its evaluation."""
     rng = np.random.default_rng(seed)
     n_query, n_gallery = len(split.query), len(split.gallery)
     indices = np.stack([rng.permutation(n_gallery) for _ in range(n_query)]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""One MLflow database for all tests of the tracking, and empty ones for those that need it."""
+"""Fixtures of MLflow databases: one shared by all tests of tracking, and empty copies."""
 
 import shutil
 
@@ -21,13 +21,13 @@ def client(uri):
 
 @pytest.fixture
 def fresh_uri(made, tmp_path):
-    """A database of a test's own, as a copy."""
+    """URI of an empty database for one test."""
     return f"sqlite:///{shutil.copy(made, tmp_path / 'mlflow.db')}"
 
 
 @pytest.fixture(scope="session")
 def runs(uri, client):
-    """Ids of runs of two splits, with what no leaderboard counts beside them."""
+    """Ids of runs of two splits, next to runs that no leaderboard includes."""
     from outliers_bench.sweeps.mlflow_parent import start_parent
 
     ids = {
@@ -48,22 +48,22 @@ def runs(uri, client):
 
 @pytest.fixture(scope="session")
 def table_runs(uri, client):
-    """Ids of runs with figures query by query, most of them rows of a published table."""
+    """Ids of runs with scores by query, most of them rows of a published table."""
     failure = "WeightsUnavailableError: no ImageNet weights of VGG16"
     ids = {
         "best": detailed(client, "image_matching", 30, row="image_matching"),
         "near": detailed(client, "sift", 29, row="sift"),
         "far": detailed(client, "cnn_scratch", 10, row="cnn_scratch"),
-        "beside": detailed(client, NASTY, 20),
+        "unpublished": detailed(client, NASTY, 20),
     }
     detailed(client, "transfer_vgg16", None, row="transfer_vgg16", status="FAILED", failure="X: y")
     detailed(client, "transfer_vgg16", None, row="transfer_vgg16", status="FAILED", failure=failure)
-    elsewhere = {"split_fingerprint": "two"}
-    little = {"data": "else", "failure": "BenchError: too little memory"}
+    other_split = {"split_fingerprint": "two"}
+    no_split = {"data": "else", "failure": "BenchError: too little memory"}
     detailed(
         client, "x", None, row="transfer_mobilenet", status="FAILED", failure="ValueError: odd"
     )
     detailed(client, "x", None, row="transfer_resnet50", status="KILLED")
-    detailed(client, "x", None, row="transfer_resnet50v2", status="FAILED", **elsewhere)
-    detailed(client, "x", None, row="transfer_resnet50v2", status="FAILED", **little)
+    detailed(client, "x", None, row="transfer_resnet50v2", status="FAILED", **other_split)
+    detailed(client, "x", None, row="transfer_resnet50v2", status="FAILED", **no_split)
     return ids

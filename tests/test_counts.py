@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from outliers_bench.data.synthetic import Synthetic, write
+from outliers_bench.data.synthetic import Synthetic, write_images
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.quantize import SAMPLE
 from outliers_bench.features.extract import Features
@@ -197,7 +197,7 @@ SECOND_RUN = """
 
 
 def test_what_is_stored_needs_no_engine_and_no_decoder(tmp_path):
-    write(Synthetic(classes=3, individuals=2, images=4, size=32), tmp_path / "photos")
+    write_images(Synthetic(classes=3, individuals=2, images=4, size=32), tmp_path / "photos")
     command = [sys.executable, "-c", textwrap.dedent(SECOND_RUN)]
     folders = [str(tmp_path / "photos"), str(tmp_path / "cache")]
     subprocess.run([*command, *folders, "first"], check=True)

@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from outliers_bench.cli.commands import COMMANDS
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register
 from tests.fresh import blocks, commands
@@ -22,7 +23,7 @@ EXTRAS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"][
 TARGETS = re.findall(r"^([a-z-]+):.*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
 
 
-def typed(page: Path) -> list[str]:
+def commands_of(page: Path) -> list[str]:
     """Every command of a page, those within a line as well."""
     text = page.read_text()
     lines = [line for block in blocks(text.replace("\\\n", " ")) for line in block]
@@ -31,13 +32,13 @@ def typed(page: Path) -> list[str]:
     return lines
 
 
-def of_page(page: Path) -> str:
+def name_of(page: Path) -> str:
     return page.name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=of_page)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_command_names_is_there(page):
-    for command in typed(page):
+    for command in commands_of(page):
         words = shlex.split(command)
         match words:
             case ["make", target, *_]:
@@ -53,17 +54,17 @@ def test_what_a_command_names_is_there(page):
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=[pytest.mark.extra("sweep")] * ("hydra/" in str(typed(page))))
+        pytest.param(page, marks=[pytest.mark.extra("sweep")] * ("hydra/" in str(commands_of(page))))
         for page in PAGES
     ],
-    ids=of_page,
+    ids=name_of,
 )
 def test_every_option_of_a_run_composes(page):
     register()
     parser = OverridesParser.create()
-    for command in typed(page):
+    for command in commands_of(page):
         words = shlex.split(command)
-        if words[:3] != ["python", "-m", "outliers_bench"]:
+        if words[:3] != ["python", "-m", "outliers_bench"] or {*words[3:4]} & {*COMMANDS}:
             continue
         # Which files a pattern stands for is tried where each of them is composed.
         words = [word for word in words[3:] if not word.startswith("-") and "glob(" not in word]
@@ -78,8 +79,8 @@ def test_every_option_of_a_run_composes(page):
 
 
 def test_commands_are_found():
-    assert sum(len(typed(page)) for page in PAGES) > 100
-    assert "python -m benchmarks.indexes" in typed(REPOSITORY / "docs" / "retrieval.md")
+    assert sum(len(commands_of(page)) for page in PAGES) > 100
+    assert "python -m benchmarks.indexes" in commands_of(REPOSITORY / "docs" / "retrieval.md")
 
 
 def test_readme_begins_with_what_a_newcomer_types():

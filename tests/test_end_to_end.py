@@ -152,7 +152,7 @@ def test_keypoints_and_embeddings_in_one_sweep(desk):
         *("rerank=none", "tracking.experiment=keypoints"),
     )
     assert done.code == 0, done.err
-    assert "pca.n=4 changes nothing" in done.out
+    assert "pca.n=4 has no effect" in done.out
     found = [run for run in runs(desk, "tags.model = 'sift'") if run.data.tags["kind"] == "run"]
     assert len(found) == 2
     assert {run.data.tags["reduction"] for run in found} == {"none"}

@@ -1,4 +1,4 @@
-"""Small stand-ins that tests share."""
+"""Small data shared by tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import numpy as np
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.types import RGB, ImageSet, Split
 
-BARE = ("data=synthetic", "model=pixels")  # choices that need no extra, as the default does
+BARE = (
+    "data=synthetic",
+    "model=pixels",
+)  # choices that need no optional dependency, unlike the defaults
 
 
 @dataclass
 class ArrayReader:
-    """Images in memory; counts what is decoded. A name without an array is unreadable."""
+    """Reader of images in memory that records their names; others are unreadable."""
 
     arrays: dict[str, RGB]
     decoded: list[str] = field(default_factory=list)
@@ -48,7 +51,7 @@ def image_set(
 
 
 def toy_split(query: Sequence[int], gallery: Sequence[int], *, classes: int = 10) -> Split:
-    """A split with the given labels and no pixels."""
+    """Return a split with the given labels and without pixels."""
     names = [f"class-{i}" for i in range(classes)]
     reader = ArrayReader({})
 

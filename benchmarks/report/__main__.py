@@ -1,4 +1,4 @@
-"""Print the tables, or put them into pages that have markers for them.
+"""Print the tables, or write them into pages between markers.
 
 python -m benchmarks.report benchmarks/results/speed.json --into docs/speed.md README.md
 """
@@ -8,34 +8,34 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.command_line import Parser
-from benchmarks.record import read
-from benchmarks.report import lacking, markdown
-from benchmarks.report.pages import filled
+from benchmarks.report import find_problem, markdown
+from benchmarks.report.pages import fill_page
+from benchmarks.results_file import read_results
 
 
 def main(words: list[str] | None = None) -> None:
-    """Read, check, and only then write."""
+    """Read and check everything before writing the first page."""
     parser = Parser(
         prog="python -m benchmarks.report", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("results", type=Path, help="what python -m benchmarks has written")
+    parser.add_argument("results", type=Path, help="JSON file of python -m benchmarks")
     parser.add_argument(
         "--into", type=Path, nargs="+", default=[], metavar="PAGE", help="pages to fill"
     )
-    given = parser.parse_args(words)
+    options = parser.parse_args(words)
     try:
-        results = read(given.results)
+        results = read_results(options.results)
     except ValueError as error:
-        parser.error(f"{given.results}: {error}")
-    if not given.into:
+        parser.error(f"{options.results}: {error}")
+    if not options.into:
         print(markdown(results))
         return
-    if missing := lacking(results):
-        parser.error(f"{given.results}: {missing}")
+    if problem := find_problem(results):
+        parser.error(f"{options.results}: {problem}")
     texts = {}
-    for page in given.into:
+    for page in options.into:
         try:
-            texts[page] = filled(page.read_text(), results)
+            texts[page] = fill_page(page.read_text(), results)
         except OSError as error:
             parser.error(f"--into {page}: {(error.strerror or str(error)).lower()}")
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""How figures are written, and tables in Markdown."""
+"""Formatting of figures, and tables in Markdown."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from typing import Any
 Cells = Sequence[str]
 
 
-def value(row: dict[str, Any]) -> str:
-    """Median, and what it lies between."""
+def value_and_range(row: dict[str, Any]) -> str:
+    """Format the median, with the range if there are several values."""
     if "median" not in row:
         return "–"
-    low, middle, high = (number(row[name]) for name in ("low", "median", "high"))
-    return middle if len(row["values"]) == 1 else f"{middle} ({low}–{high})"
+    low, median, high = (three_digits(row[name]) for name in ("low", "median", "high"))
+    return median if len(row["values"]) == 1 else f"{median} ({low}–{high})"
 
 
-def number(figure: float) -> str:
-    """Three digits, no more."""
+def three_digits(figure: float) -> str:
+    """Format with three significant digits, and integers from 100 on."""
     if figure >= 99.95:
         return f"{figure:,.0f}"
     return f"{figure:#.3g}"
 
 
-def times(ratio: float | None) -> str:
-    """A ratio; empty where there is none."""
-    return "" if ratio is None else f"{number(ratio)} ×"
+def factor(ratio: float | None) -> str:
+    """Format a ratio as a factor; empty without one."""
+    return "" if ratio is None else f"{three_digits(ratio)} ×"
 
 
-def share(ratio: float | None) -> str:
-    """A ratio in per cent."""
+def percent(ratio: float | None) -> str:
+    """Format a ratio as a percentage."""
     return "–" if ratio is None else f"{ratio:.0%}"
 
 
-def in_unit(figure: float | None, unit: str) -> str:
-    """A goal's figure."""
+def goal_value(figure: float | None, unit: str) -> str:
+    """Format the value of a goal in its unit."""
     if figure is None:
         return "–"
     return {"x": f"{figure:.3g} ×", "%": f"{figure:.1%}", "s": f"{figure:.3g} s"}[unit]
 
 
-def said(row: dict[str, Any]) -> str:
-    """What a reader must know of a row, and why it failed."""
-    return "; ".join(filter(None, (row.get("note"), failed("", row))))
+def remarks(row: dict[str, Any]) -> str:
+    """Return the note of a row, and the reason of its failure."""
+    return "; ".join(filter(None, (row.get("note"), failure("", row))))
 
 
-def failed(name: str, row: dict[str, Any]) -> str:
-    """Why a row has no figures, or fewer; empty if it has all."""
+def failure(name: str, row: dict[str, Any]) -> str:
+    """Return the reason of missing values; empty if there are none."""
     return f"{name}{': ' if name else ''}{row['failed']}" if row.get("failed") else ""
 
 
 def table(head: Cells, rows: Iterable[Cells]) -> str:
-    """A table in Markdown."""
+    """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     escaped = ([str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines)
     return "\n".join(f"| {' | '.join(row)} |" for row in escaped)

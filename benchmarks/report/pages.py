@@ -1,47 +1,47 @@
-"""Pages with markers, between which figures stand that were measured."""
+"""Pages with markers, between which the tables of results are written."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from benchmarks.report.readme_rows import readme_rows
 from benchmarks.report.tables import markdown
-from benchmarks.report.telling import telling
 
-NEEDED = ("embedding", "economy", "search")
-CONTENTS = {"speed": markdown, "speed-rows": telling}
+REQUIRED = ("embedding", "sweep", "search")
+CONTENTS = {"speed": markdown, "speed-rows": readme_rows}
 
 
-def lacking(results: dict[str, Any]) -> str:
-    """Why results are not for pages that others read; nothing if they are."""
+def find_problem(results: dict[str, Any]) -> str:
+    """Return the reason not to publish the results; empty if there is none."""
     if results["options"]["quick"]:
-        return "is of a quick run, whose figures mean nothing"
-    found = results["results"]
-    if missing := [name for name in NEEDED if found.get(name, {"failed": "yes"}).get("failed")]:
-        return (
-            f"lacks {', '.join(missing)}; python -m benchmarks --only {','.join(missing)} adds that"
-        )
+        return "is of a quick run, whose figures are meaningless"
+    sections = results["results"]
+    missing = [n for n in REQUIRED if sections.get(n, {"failed": "missing"}).get("failed")]
+    if missing:
+        names = ",".join(missing)
+        return f"lacks {', '.join(missing)}; python -m benchmarks --only {names} adds it"
     return ""
 
 
-def filled(page: str, results: dict[str, Any]) -> str:
-    """A page with what was measured between whichever markers it has.
+def fill_page(page: str, results: dict[str, Any]) -> str:
+    """Write the tables of the results between the markers of a page.
 
     Raises
     ------
     ValueError
-        If it has none.
+        If the page has no markers.
     """
     names = [name for name in CONTENTS if f"<!-- {name} -->" in page]
     if not names:
         raise ValueError(f"has neither {' nor '.join(f'<!-- {name} -->' for name in CONTENTS)}")
     for name in names:
-        page = fill(page, name, CONTENTS[name](results))
+        page = replace_between_markers(page, name, CONTENTS[name](results))
     return page
 
 
-def fill(text: str, name: str, content: str) -> str:
-    """Put content between a text's markers `<!-- name -->` and `<!-- /name -->`.
+def replace_between_markers(text: str, name: str, content: str) -> str:
+    """Replace the text between the markers `<!-- name -->` and `<!-- /name -->`.
 
     Raises
     ------
@@ -51,4 +51,4 @@ def fill(text: str, name: str, content: str) -> str:
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not pattern.search(text):
         raise ValueError(f"no <!-- {name} --> ... <!-- /{name} --> in it")
-    return pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+    return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)

@@ -1,4 +1,4 @@
-"""The tables for a terminal: aligned, without Markdown's marks."""
+"""Tables for the terminal: aligned, without Markdown markup."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from benchmarks.report.tables import markdown
 
 
 def terminal(results: dict[str, Any]) -> str:
-    """Everything that was measured."""
+    """Format all results."""
     lines = markdown(results).replace("**", "").replace("`", "").splitlines()
-    return "\n".join(_aligned([_cells(line) if line.startswith("|") else line for line in lines]))
+    return "\n".join(_align([_cells(line) if line.startswith("|") else line for line in lines]))
 
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
-def _aligned(lines: list[str | list[str]]) -> Iterator[str]:
-    """Pad the cells of tables, which are lists, and leave out the lines under their heads."""
+def _align(lines: list[str | list[str]]) -> Iterator[str]:
+    """Pad the cells of tables, which are lists, and omit the separators below the headers."""
     table: list[list[str]] = []
     for line in [*lines, ""]:
         if isinstance(line, list):

@@ -1,1 +1,1 @@
-"""Ours beside the other ways, each in a process of its own; `python -m benchmarks` runs it."""
+"""Sections of `python -m benchmarks`; every method is measured in its own process."""

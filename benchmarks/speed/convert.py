@@ -1,4 +1,4 @@
-"""Convert a network, as the first run with it does, so that the others find it kept."""
+"""Conversion of a network, as in its first run, so that later runs find it in the cache."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from benchmarks.speed import product
 
-PICTURES = {"classes": 4, "individuals": 4, "images": 5}  # enough for a batch size to be chosen
+IMAGES = {"classes": 4, "individuals": 4, "images": 5}  # enough to choose a batch size
 
 
-def measured(*, model: str, cache: str, size: int = product.SIZE) -> dict[str, Any]:
-    """Embed 80 drawn pictures; the converted model's file, and how long all of it took."""
+def measure_in_child(*, model: str, cache: str, size: int = product.SIZE) -> dict[str, Any]:
+    """Embed 80 generated images; return the file of the converted model and the seconds."""
     from outliers_bench.data.synthetic import Synthetic
 
-    before = product.models(Path(cache))
+    before = product.converted_models(Path(cache))
     start = time.perf_counter()
     features, _ = product.features(model, Path(cache), size=size)
-    features.compute(Synthetic(**PICTURES, size=size).pictures())
-    took = time.perf_counter() - start
-    new = sorted(product.models(Path(cache)) - before)
+    features.compute(Synthetic(**IMAGES, size=size).all_images())
+    seconds = time.perf_counter() - start
+    new = sorted(product.converted_models(Path(cache)) - before)
     if len(new) != 1:
-        raise RuntimeError(f"{model}: converting kept {len(new)} new models, not one")
-    return {"model": str(new[0]), "seconds": took}
+        raise RuntimeError(f"{model}: {len(new)} new converted models instead of one")
+    return {"model": str(new[0]), "seconds": seconds}

@@ -1,4 +1,4 @@
-"""What was promised, and whether these figures keep it."""
+"""Performance goals, compared with the results."""
 
 from __future__ import annotations
 
@@ -6,109 +6,111 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.speed.rows import ratio
+from benchmarks.speed.rows import median_ratio
 
 
 @dataclass
 class Goal:
-    """One promise.
+    """Performance goal.
 
     Parameters
     ----------
-    what : str
-        The figure that is meant.
-    wanted : float
-        Its bound.
+    name : str
+        Quantity of the goal.
+    target : float
+        Bound on the quantity.
     at_least : bool
-        Whether the figure must reach the bound, or stay below it.
-    found : float or None
-        None where it could not be measured.
+        True for a lower bound, False for an upper bound.
+    measured : float or None
+        Measured value; None if there is none.
     unit : str
-        `x`, `%` (of a share from 0 to 1) or `s`.
+        `x`, `%` (of a fraction from 0 to 1) or `s`.
     """
 
-    what: str
-    wanted: float
+    name: str
+    target: float
     at_least: bool
-    found: float | None
+    measured: float | None
     unit: str
 
     @property
     def met(self) -> bool | None:
-        """Whether it is kept; None where it could not be measured."""
-        if self.found is None:
+        """True if the goal is met; None if it was not measured."""
+        if self.measured is None:
             return None
-        return self.found >= self.wanted if self.at_least else self.found <= self.wanted
+        if self.at_least:
+            return self.measured >= self.target
+        return self.measured <= self.target
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Convert to a dict for JSON."""
         return {**asdict(self), "met": self.met}
 
 
-def goals(results: dict[str, Any]) -> list[Goal]:
-    """The promises about the sections that were run.
+def list_goals(results: dict[str, Any]) -> list[Goal]:
+    """List the goals of the sections that were run.
 
     Parameters
     ----------
     results : dict
-        By section, as the sections' `measure` returns them.
+        Result of `measure` of each section.
     """
-    found: list[Goal] = []
-    for section, promises in PROMISES.items():
+    goals: list[Goal] = []
+    for section, section_goals in GOALS.items():
         if section in results and not results[section].get("failed"):
-            found += promises(results[section])
-    return found
+            goals += section_goals(results[section])
+    return goals
 
 
-def compared(rows: dict[str, Any], one: str, other: str) -> float | None:
-    """Ratio of two contenders' values; None where one of them has none."""
-    return ratio(*(rows.get(name, {}).get("values", ()) for name in (one, other)))
+def median_ratio_of(rows: dict[str, Any], one: str, other: str) -> float | None:
+    """Return the median ratio of two rows; None if one of them has no values."""
+    return median_ratio(*(rows.get(name, {}).get("values", ()) for name in (one, other)))
 
 
-def shares(economy: dict[str, Any]) -> tuple[float | None, float | None]:
-    """What variants cost of a first run: as a second command, and what they add to its own."""
-    rows = economy["rows"]
-    together = compared(rows, "together", "first")
-    return compared(rows, "variants", "first"), None if together is None else together - 1
+def variant_costs(sweep: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Return the time of the variants relative to a first run: as a second command, and added."""
+    rows = sweep["rows"]
+    together = median_ratio_of(rows, "together", "first")
+    return median_ratio_of(rows, "variants", "first"), None if together is None else together - 1
 
 
 def _embedding(section: dict[str, Any]) -> Iterator[Goal]:
     for model, rows in section["backbones"].items():
-        found = compared(rows, "ours", "limit")
-        yield Goal(f"{model}: ours, of the limit", 0.9, True, found, "x")
+        of_limit = median_ratio_of(rows, "ours", "limit")
+        yield Goal(f"{model}: rate relative to the limit", 0.9, True, of_limit, "x")
     if rows := section["backbones"].get("mobilenet"):
-        for other, wanted in (("notebook", 8), ("dataset", 2.5)):
-            found = compared(rows, "ours", other)
-            yield Goal(f"mobilenet: ours, of the {other} way", wanted, True, found, "x")
+        others = (("notebook", "Keras photo by photo", 8), ("dataset", "a Keras dataset", 2.5))
+        for other, label, target in others:
+            speedup = median_ratio_of(rows, "ours", other)
+            yield Goal(f"mobilenet: speedup over {label}", target, True, speedup, "x")
 
 
-def _economy(section: dict[str, Any]) -> Iterator[Goal]:
+def _sweep(section: dict[str, Any]) -> Iterator[Goal]:
     count = section["count"]
-    after, beside = shares(section)
-    what = f"{count} variants as a second command, of the first run"
-    yield Goal(what, 0.15, False, after, "%")
-    what = f"{count - 1} more variants in the first run's own command, of the first run"
-    yield Goal(what, 0.15, False, beside, "%")
-    rows = section["rows"]
-    stored = rows["stored"].get("median")
-    yield Goal("a stored run, interpreter start included", 5, False, stored, "s")
+    after, together = variant_costs(section)
+    name = f"{count} variants as a second command, relative to the first run"
+    yield Goal(name, 0.15, False, after, "%")
+    name = f"{count - 1} more variants in the command of the first run, relative to it"
+    yield Goal(name, 0.15, False, together, "%")
+    stored = section["rows"]["stored"].get("median")
+    yield Goal("a run on stored features, including interpreter start", 5, False, stored, "s")
 
 
 def _search(section: dict[str, Any]) -> Iterator[Goal]:
-    found = compared(section["rows"], "ours", "faiss")
-    yield Goal("exact search: ours, of faiss alone", 1.2, False, found, "x")
+    ratio = median_ratio_of(section["rows"], "ours", "faiss")
+    yield Goal("exact search: time relative to faiss alone", 1.2, False, ratio, "x")
 
 
 def _memory(section: dict[str, Any]) -> Iterator[Goal]:
-    for what in ("embedding", "command"):
-        found = compared(section["rows"], f"{what}, many", f"{what}, few")
-        counts = f"{section['many']:,} pictures, of {section['few']:,}"
-        yield Goal(f"peak memory of the {what}: {counts}", 1.1, False, found, "x")
+    for work in ("embedding", "command"):
+        ratio = median_ratio_of(section["rows"], f"{work}, many", f"{work}, few")
+        counts = f"{section['many']:,} images relative to {section['few']:,}"
+        yield Goal(f"peak memory of the {work}: {counts}", 1.1, False, ratio, "x")
 
 
-PROMISES = {
+GOALS = {
     "embedding": _embedding,
-    "economy": _economy,
+    "sweep": _sweep,
     "search": _search,
     "memory": _memory,
 }

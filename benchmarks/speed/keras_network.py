@@ -1,4 +1,4 @@
-"""A network of keras.applications as a tutorial builds it."""
+"""Networks of keras.applications, built as in the Keras tutorials."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from benchmarks.speed.product import BACKBONES
 MODULES = {"mobilenet": "mobilenet", "efficientnetb0": "efficientnet", "resnet50": "resnet50"}
 
 
-def built(model: str, size: int) -> tuple[Any, Callable[[Any], Any]]:
-    """The pooled network with random weights, and the function its images go through before."""
+def build_network(model: str, size: int) -> tuple[Any, Callable[[Any], Any]]:
+    """Build the pooled network with random weights; return it with its `preprocess_input`."""
     import keras
 
     module = importlib.import_module(f"keras.applications.{MODULES[model]}")

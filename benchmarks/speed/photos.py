@@ -1,4 +1,4 @@
-"""The photos that all contenders embed: a share of the user's, or generated ones."""
+"""Photos to embed: a sample of those of the user, or generated ones."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ from pathlib import Path
 
 import numpy as np
 
-# What every contender can read.
+# Formats that all libraries can read.
 SUFFIXES = {".jpg", ".jpeg"}
 CLASSES = 10
 WIDTH, HEIGHT = 300, 200
 
 
 def default_photos() -> Path | None:
-    """The photos in the folder that OUTLIERS_BENCH_SHARED names, if there is one."""
+    """Return the photos in the folder that OUTLIERS_BENCH_SHARED names; None if there are none."""
     shared = os.environ.get("OUTLIERS_BENCH_SHARED")
     folder = Path(shared or "") / "data" / "caltech101_animals"
     return folder.resolve() if shared and folder.is_dir() else None
 
 
-def jpegs(folder: Path) -> list[Path]:
-    """All JPEGs below a folder, sorted."""
+def list_jpegs(folder: Path) -> list[Path]:
+    """List all JPEGs below a folder, sorted."""
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
-def every(folder: Path) -> list[Path]:
-    """All images that `data=folder` finds below a folder, of whatever format, sorted."""
+def list_all(folder: Path) -> list[Path]:
+    """List all images that `data=folder` reads below a folder, of any format, sorted."""
     from outliers_bench.data.image_files import list_images
 
     return [folder / name for name in list_images(folder)[0]]
 
 
-def in_class_folders(images: Sequence[Path], folder: Path) -> bool:
-    """Whether `data=folder` takes these images as they lie: two classes, and none beside them."""
+def has_class_folders(images: Sequence[Path], folder: Path) -> bool:
+    """Check whether `data=folder` accepts the folder: two class folders, and no other images."""
     parts = [image.relative_to(folder).parts for image in images]
     classes = {names[0] for names in parts}
     prepared = {"query", "gallery"} <= classes <= {"train", "query", "gallery"}
     return all(len(names) > 1 for names in parts) and len(classes) > 1 and not prepared
 
 
-def gather(images: Sequence[Path], n: int, target: Path) -> list[Path]:
-    """Put n images into ten class folders, evenly taken, as links: they may be large.
+def link_photos(images: Sequence[Path], n: int, target: Path) -> list[Path]:
+    """Link n evenly spaced images into ten class folders.
 
     Parameters
     ----------
     images : sequence of Path
-        Absolute; none has JPEGs drawn.
+        Absolute paths; if empty, JPEGs are generated.
     n : int
-        All of them, where there are fewer.
+        Number of images; if there are fewer, all are linked.
     target : Path
 
     Returns
     -------
     list of Path
-        The images, `<class>/<number>.jpg`. Which class is no matter: it changes no time.
+        The links, `<class>/<number>.jpg`. The classes are arbitrary: they do not affect the times.
     """
-    taken = np.linspace(0, len(images) - 1, min(n, len(images))).astype(int)
-    chosen = [images[i] for i in taken]
+    rows = np.linspace(0, len(images) - 1, min(n, len(images))).astype(int)
+    chosen = [images[i] for i in rows]
     files = []
     for i in range(len(chosen) or n):
         suffix = chosen[i].suffix.lower() if chosen else ".jpg"
@@ -67,19 +67,19 @@ def gather(images: Sequence[Path], n: int, target: Path) -> list[Path]:
         if chosen:
             file.symlink_to(chosen[i])
         else:
-            file.write_bytes(drawn(i))
+            file.write_bytes(draw_jpeg(i))
         files.append(file)
     return files
 
 
-def drawn(seed: int) -> bytes:
-    """A JPEG of 300 x 200 pixels, coarse shapes under fine grain: about as large as a photo's."""
+def draw_jpeg(seed: int) -> bytes:
+    """Generate a JPEG of 300 x 200 pixels; coarse shapes and noise give it the size of a photo."""
     import cv2
 
     random = np.random.default_rng(seed)
     coarse = random.uniform(0, 255, (5, 8, 3)).astype(np.float32)
-    picture = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    picture += random.normal(0, 12, picture.shape)
-    _, encoded = cv2.imencode(".jpg", picture.clip(0, 255).astype(np.uint8))
+    image = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    image += random.normal(0, 12, image.shape)
+    _, encoded = cv2.imencode(".jpg", image.clip(0, 255).astype(np.uint8))
     data: bytes = encoded.tobytes()
     return data

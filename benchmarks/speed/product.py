@@ -1,4 +1,4 @@
-"""The one place where the benchmarks call our own functions, with as little as may be of them."""
+"""Calls into `outliers_bench`; the other modules of this package use it only through these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SIZE = 224
-# Three networks of different size: name of the option, class in Keras, length of the embedding.
+# Three networks of different size: name of the option, class in Keras, embedding dimensions.
 BACKBONES = {
     "mobilenet": ("MobileNet", 1024),
     "efficientnetb0": ("EfficientNetB0", 1280),
@@ -16,16 +16,16 @@ BACKBONES = {
 }
 
 
-def openvino() -> Any:
-    """OpenVINO without its telemetry."""
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
+    import import_openvino
 
-    return openvino
+    return import_openvino
 
 
 def backbone(model: str, *, size: int = SIZE) -> Any:
-    """A network with random weights, which take as long as others."""
+    """Return a network with random weights, which take as long as trained ones."""
     from outliers_bench.models.backbone import Backbone
 
     keras, dim = BACKBONES[model]
@@ -33,18 +33,18 @@ def backbone(model: str, *, size: int = SIZE) -> Any:
 
 
 def features(model: str, cache: Path, *, size: int = SIZE) -> tuple[Any, Any]:
-    """The features of such a network, and a meter."""
+    """Return the features of such a network, and their meter."""
     from outliers_bench.engines.options import Engine
     from outliers_bench.engines.protocols import EngineKind
     from outliers_bench.features.extract import Features
     from outliers_bench.runtime.meter import Meter
 
-    engine, meter = Engine(kind=EngineKind.openvino), Meter.begun()
+    engine, meter = Engine(kind=EngineKind.openvino), Meter.start()
     return Features(backbone(model, size=size), engine, cache, meter), meter
 
 
-def squares(model: str) -> Callable[[Path], Any]:
-    """What makes the network's image of a photo: decoded no larger than it needs, and resized."""
+def image_loader(model: str) -> Callable[[Path], Any]:
+    """Return a function that decodes a photo, no larger than needed, and resizes it."""
     from outliers_bench.data.decode import decode
 
     network = backbone(model)
@@ -53,14 +53,14 @@ def squares(model: str) -> Callable[[Path], Any]:
     )
 
 
-def models(cache: Path) -> set[Path]:
-    """The converted models that are kept."""
+def converted_models(cache: Path) -> set[Path]:
+    """Return the converted models in a cache."""
     return set((cache / "models").glob("*/*.xml"))
 
 
-def with_models(cache: Path, kept: Path) -> Path:
-    """An empty cache that shares the converted models of another."""
-    (kept / "models").mkdir(parents=True, exist_ok=True)
+def new_cache(cache: Path, source: Path) -> Path:
+    """Make an empty cache that shares the converted models of another one."""
+    (source / "models").mkdir(parents=True, exist_ok=True)
     cache.mkdir(parents=True)
-    (cache / "models").symlink_to(kept / "models", target_is_directory=True)
+    (cache / "models").symlink_to(source / "models", target_is_directory=True)
     return cache

@@ -1,4 +1,4 @@
-"""The figures of one contender, and the arithmetic between two of them."""
+"""Measurements of one method, and ratios between two methods."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 @dataclass
 class Row:
-    """What repeated measurements of one thing gave.
+    """Repeated measurements of one method.
 
     Parameters
     ----------
     unit : str
-        `photos/s`, `s`, `ms` (a query) or `MiB`.
+        `photos/s`, `s`, `ms` (per query) or `MiB`.
     values : list of float
-        One a repeat, in the order they were taken.
+        One per repeat, in order.
     note : str
-        What a reader must know: how many photos, what is left out of the time.
+        Conditions for the reader, such as the number of photos and what the time excludes.
     details : list of dict
-        What else each repeat told.
+        Further results of each repeat.
     failed : str
-        Why there are no values, or fewer.
+        Reason why values are missing.
     """
 
     unit: str
@@ -33,24 +33,24 @@ class Row:
     failed: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, with median, smallest and largest beside the values."""
-        told: dict[str, Any] = {}
+        """Convert to a dict for JSON, with median, smallest and largest value."""
+        summary: dict[str, Any] = {}
         if self.values:
-            told = {
+            summary = {
                 "median": statistics.median(self.values),
                 "low": min(self.values),
                 "high": max(self.values),
             }
-        return told | asdict(self)
+        return summary | asdict(self)
 
 
-def limit(compute: float, decode_seconds: float, cores: int) -> float:
-    """Photos a second when decoding and computing share the cores and nothing else costs time.
+def throughput_limit(compute: float, decode_seconds: float, cores: int) -> float:
+    """Compute the photos per second if only decoding and the network use the cores.
 
     Parameters
     ----------
     compute : float
-        Images a second of the network alone, on all cores.
+        Images per second of the network alone, on all cores.
     decode_seconds : float
         Time of one core to read, decode and resize a photo.
     cores : int
@@ -58,31 +58,31 @@ def limit(compute: float, decode_seconds: float, cores: int) -> float:
     return 1 / (1 / compute + decode_seconds / cores)
 
 
-def settle_limit(row: Row) -> None:
-    """Take the limit of each repeat at the batch size that is fastest by the median of all.
+def fix_batch_size(row: Row) -> None:
+    """Recompute the limit of each repeat at the batch size with the highest median rate.
 
-    The fastest of several in each repeat by itself would be the one that noise favors: more than
-    any of them can do.
+    The maximum over batch sizes in each repeat would be biased upward by noise.
 
     Parameters
     ----------
     row : Row
-        Its details have `rates` by batch size, `decode_seconds` and `cores`.
+        Row whose details have `rates` by batch size, `decode_seconds` and `cores`.
     """
     if not row.details:
         return
     sizes = row.details[0]["rates"]
     best = max(sizes, key=lambda size: statistics.median(d["rates"][size] for d in row.details))
-    for number, told in enumerate(row.details):
-        told |= {"batch": int(best), "compute": told["rates"][best]}
-        row.values[number] = limit(told["compute"], told["decode_seconds"], told["cores"])
+    for number, details in enumerate(row.details):
+        compute = details["rates"][best]
+        details |= {"batch": int(best), "compute": compute}
+        row.values[number] = throughput_limit(compute, details["decode_seconds"], details["cores"])
 
 
-def ratio(values: Sequence[float], others: Sequence[float]) -> float | None:
-    """Median of the ratios repeat by repeat: what disturbs a whole repeat cancels out.
+def median_ratio(values: Sequence[float], others: Sequence[float]) -> float | None:
+    """Return the median of the ratios per repeat, in which a slow repeat cancels out.
 
-    Where one of the two was repeated less often, the ratio of the medians. None without values,
-    and where one to divide by is zero, as a memory that could not be read.
+    With different numbers of repeats, the ratio of the medians. None without values, and if a
+    divisor is zero, as for a peak memory that could not be read.
     """
     if not values or not others:
         return None

@@ -1,4 +1,4 @@
-"""Nearest neighbors by scikit-learn, as the tutorials do it."""
+"""Nearest neighbors with scikit-learn, as in its tutorials."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import time
 from typing import Any
 
 
-def measured(*, algorithm: str, n: int, d: int, queries: int, depth: int) -> dict[str, Any]:
-    """Build over unit vectors, whose Euclidean ranking is that of the cosine, and search."""
+def measure_in_child(*, algorithm: str, n: int, d: int, queries: int, depth: int) -> dict[str, Any]:
+    """Build and search on unit vectors, whose Euclidean ranking equals that by cosine."""
     from sklearn.neighbors import NearestNeighbors
 
-    from benchmarks.indexes import clustered
+    from benchmarks.indexes import clustered_vectors
 
-    gallery, asked = clustered(n, d, queries, clusters=max(1, n // 40), spread=0.7, seed=0)
+    gallery, query = clustered_vectors(n, d, queries, clusters=max(1, n // 40), spread=0.7, seed=0)
     start = time.perf_counter()
     neighbors = NearestNeighbors(n_neighbors=depth, algorithm=algorithm, n_jobs=-1).fit(gallery)
-    built = time.perf_counter()
-    neighbors.kneighbors(asked)
-    return {"build_seconds": built - start, "seconds": time.perf_counter() - built}
+    search_start = time.perf_counter()
+    neighbors.kneighbors(query)
+    seconds = time.perf_counter() - search_start
+    return {"build_seconds": search_start - start, "seconds": seconds}

@@ -1,4 +1,4 @@
-"""Start-up: how long a first word takes, and what is imported for it."""
+"""Start-up time of commands, and the modules they import."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import sys
 from functools import partial
 from typing import Any
 
-from benchmarks.speed import apart
+from benchmarks.speed import child_process
 from benchmarks.speed.rows import Row
-from benchmarks.speed.setting import Setting, places, say, take
+from benchmarks.speed.settings import Settings, isolated_paths, log, measure_row
 
 HEAVY = ("tensorflow", "keras", "openvino", "mlflow", "pandas", "matplotlib", "sklearn", "cv2")
 BENCH = ("-m", "outliers_bench")
 
 
-def measure(setting: Setting) -> dict[str, Any]:
-    """`--help`, a misspelled option, a run on stored features; and TensorFlow alone beside them."""
-    say("start-up")
-    home = places(setting.work / "start-cache", setting.work / "start.db")
-    stored = [*BENCH, "data=synthetic", "model=pixels", "k=[1]", *home]
+def measure(settings: Settings) -> dict[str, Any]:
+    """Measure `--help`, a misspelled option, a run on stored features, and TensorFlow alone."""
+    log("start-up")
+    paths = isolated_paths(settings.work / "start-cache", settings.work / "start.db")
+    stored = [*BENCH, "data=synthetic", "model=pixels", "k=[1]", *paths]
     commands: dict[str, tuple[list[str], int]] = {
         "python": (["-c", "pass"], 0),
         "help": ([*BENCH, "--help"], 0),
@@ -30,34 +30,36 @@ def measure(setting: Setting) -> dict[str, Any]:
         "python": "an interpreter that does nothing",
         "help": "python -m outliers_bench --help",
         "mistake": "python -m outliers_bench modle=mobilenet",
-        "stored": "200 drawn pictures, raw pixels, all stored",
+        "stored": "200 generated images, raw pixels, features stored",
         "tensorflow": "import tensorflow, for comparison",
     }
     rows = {name: Row("s", note=notes[name]) for name in commands}
     try:
-        apart.run([sys.executable, *stored], cwd=setting.work)  # fills store and cache
-    except apart.ChildError as error:
+        child_process.run([sys.executable, *stored], cwd=settings.work)  # fills store and cache
+    except child_process.ChildError as error:
         rows["stored"].failed = str(error)
         del commands["stored"]
-    for repeat in range(setting.repeats):
+    for repeat in range(settings.repeats):
         for name in list(commands)[:: 1 if repeat % 2 == 0 else -1]:
-            take(rows[name], name, partial(_start, setting, *commands[name]))
-    told = {name: row.as_dict() for name, row in rows.items()}
+            measure_row(rows[name], name, partial(_start, settings, *commands[name]))
+    results = {name: row.as_dict() for name, row in rows.items()}
     for name, command in commands.items():
-        told[name]["imports"] = _imports(setting, *command)
-    return {"rows": told}
+        results[name]["imports"] = _imports(settings, *command)
+    return {"rows": results}
 
 
-def _start(setting: Setting, words: list[str], code: int) -> tuple[float, dict]:
-    done = apart.run([sys.executable, *words], cwd=setting.work, code=code)
+def _start(settings: Settings, arguments: list[str], code: int) -> tuple[float, dict]:
+    done = child_process.run([sys.executable, *arguments], cwd=settings.work, code=code)
     return done.seconds, {"cpu_seconds": done.cpu_seconds}
 
 
-def _imports(setting: Setting, words: list[str], code: int) -> dict[str, Any]:
-    """How many modules the process imports, and which of the heavy ones."""
+def _imports(settings: Settings, arguments: list[str], code: int) -> dict[str, Any]:
+    """Count the modules that the process imports, and list the heavy ones among them."""
     try:
-        done = apart.run([sys.executable, "-X", "importtime", *words], cwd=setting.work, code=code)
-    except apart.ChildError as error:
+        done = child_process.run(
+            [sys.executable, "-X", "importtime", *arguments], cwd=settings.work, code=code
+        )
+    except child_process.ChildError as error:
         return {"failed": str(error)}
     lines = [line for line in done.err.splitlines() if line.startswith("import time:")]
     names = {line.rpartition("|")[2].strip() for line in lines[1:]}

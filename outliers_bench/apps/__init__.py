@@ -1,1 +1,1 @@
-"""Commands beside the benchmark: photos to begin with, finished runs put to use."""
+"""Commands other than the benchmark: they provide photos for runs, or use finished runs."""

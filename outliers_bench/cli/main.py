@@ -25,10 +25,10 @@ from outliers_bench.config.hydra_speedups import spare_copies, spare_mode
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import CUT_OFF
-from outliers_bench.runtime.invocation import as_called
+from outliers_bench.runtime.command_line import BROKEN_PIPE
+from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.sweeps import parent as sweep
-from outliers_bench.sweeps.objective import check_known, check_objective
+from outliers_bench.sweeps.objective import check_metric_name, check_objective
 from outliers_bench.tracking import current_sweep
 from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.runs import failure_line
@@ -51,9 +51,9 @@ def job(cfg: DictConfig) -> float | None:
     overrides = sweep.job_overrides()
     needs_objective = sweep.wants_objective()
     try:
-        with sweep.recorded(cfg, overrides):
+        with sweep.record_early_failure(cfg, overrides):
             config = to_config(cfg)
-            check_known(config.objective, config.k)
+            check_metric_name(config.objective, config.k)
             if needs_objective:
                 check_objective(config.objective, config.k)
             # Late, so that a mistake in the options is reported without importing the libraries.
@@ -64,7 +64,7 @@ def job(cfg: DictConfig) -> float | None:
                 labeled = prepared.split.labeled
                 check_objective(config.objective, config.k, labeled=labeled)
         run(prepared, overrides=overrides)
-        return sweep.objective(prepared) if needs_objective else None
+        return sweep.job_objective(prepared) if needs_objective else None
     except Exception as error:
         if isinstance(broken := current_sweep.start_error(), BenchError):
             exit_with_error(broken)  # no run of the sweep can be recorded
@@ -79,7 +79,7 @@ def job(cfg: DictConfig) -> float | None:
 def _print_error(error: Exception, overrides: Sequence[str]) -> None:
     """Print why a job of a sweep failed."""
     message = str(error) if isinstance(error, BenchError) else "".join(format_exception(error))
-    print(f"error in {' '.join(overrides)}: {as_called(message.rstrip())}", file=sys.stderr)
+    print(f"error in {' '.join(overrides)}: {with_current_python(message.rstrip())}", file=sys.stderr)
 
 
 def main() -> None:
@@ -102,14 +102,14 @@ def main() -> None:
     spare_mode(sys.argv[1:])
     try:
         if is_requested(sys.argv[1:]):
-            print(as_called(page(resource_dir("conf"), resource_dir("experiments"), sys.argv[1:])))
+            print(with_current_python(page(resource_dir("conf"), resource_dir("experiments"), sys.argv[1:])))
         else:
             compose_and_run()
         if sweep.finish():
             exit_with_error(BenchError(_INCOMPLETE), UNFINISHED)
     except BrokenPipeError:  # `--help | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(CUT_OFF)
+        sys.exit(BROKEN_PIPE)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
         with suppress(KeyboardInterrupt):  # again: the recorder finishes by itself
@@ -121,7 +121,7 @@ def main() -> None:
         sweep.finish("KILLED")
         raise
     except Exception as error:
-        sweeping, swept = sweep.begun(), sweep.finish("FAILED") is not None
+        sweeping, swept = sweep.has_begun(), sweep.finish("FAILED") is not None
         if wants_traceback or not (sweeping or isinstance(error, _MISTAKES)):
             raise
         if swept or type(error).__name__ in _DEAD_WORKER:

@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from outliers_bench.config.renamed import refusal
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.invocation import as_called, install
+from outliers_bench.runtime.invocation import with_current_python, install_command
 
 USER_ERROR = 2
 # Details of OmegaConf's nodes mean nothing to the user.
@@ -40,7 +40,7 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         if (group, option) in OF_EXTRA:
-            return f"{group}={option} is not installed: {install('sweep')}"
+            return f"{group}={option} is not installed: {install_command('sweep')}"
         return f"{group}={option}: no such option{instead(option, error.options)}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -65,7 +65,7 @@ def exit_with_error(
 ) -> NoReturn:
     """Print an error on one line of standard error and exit."""
     message = str(error) if isinstance(error, BenchError) else explain(error)
-    print(f"error: {as_called(message)}", file=sys.stderr)
+    print(f"error: {with_current_python(message)}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -14,7 +14,7 @@ from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import Published, load_experiment
 from outliers_bench.config.renamed import refusal
 from outliers_bench.config.resolve import resolve_names
-from outliers_bench.data.image_files import cache_folder
+from outliers_bench.data.image_files import make_cache_dir
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
@@ -51,7 +51,7 @@ class Cache:
 
     def check(self) -> None:
         """Make the directory if necessary; raise `BenchError` if it cannot be written."""
-        cache_folder(self.dir, "cache.dir")
+        make_cache_dir(self.dir, "cache.dir")
 
 
 @dataclass

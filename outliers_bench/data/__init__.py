@@ -1,1 +1,1 @@
-"""From a source on disk to a `Split`; the only place that decodes images."""
+"""Data sources: image files on disk to a `Split`. Images are decoded here only."""

@@ -1,4 +1,4 @@
-"""Numpy arrays out of a pickle, and nothing else: a pickle may otherwise run any code."""
+"""Restricted unpickling of NumPy arrays; a general pickle can run arbitrary code."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 
-_ADMITTED: dict[tuple[str, str], Any] = {
-    # How numpy itself rebuilds an array; the module moved in numpy 2.
+_ALLOWED: dict[tuple[str, str], Any] = {
+    # NumPy rebuilds arrays with these names; the module moved in NumPy 2.
     ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy", "ndarray"): np.ndarray,
@@ -25,9 +25,9 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
         try:
-            return _ADMITTED[module, name]
+            return _ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+            raise pickle.UnpicklingError(f"it requires {module}.{name}") from None
 
 
 def read_array(file: Path) -> npt.NDArray[Any]:
@@ -36,7 +36,7 @@ def read_array(file: Path) -> npt.NDArray[Any]:
     Raises
     ------
     BenchError
-        If the file is missing or damaged, or holds anything but an array of numbers.
+        If the file is missing, damaged, or contains anything other than an array of numbers.
     """
     try:
         with gzip.open(file) as stream:
@@ -45,7 +45,7 @@ def read_array(file: Path) -> npt.NDArray[Any]:
         raise BenchError(f"{file} cannot be read: {error}") from None
     # A damaged pickle can fail in any of its operations.
     except Exception as error:
-        raise BenchError(f"{file} is refused, it is no pickle of a numpy array: {error}") from None
+        raise BenchError(f"{file} is refused: it is not a pickled NumPy array ({error})") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise BenchError(f"{file} is refused, it holds no array of numbers")
+        raise BenchError(f"{file} is refused: it does not contain an array of numbers")
     return array

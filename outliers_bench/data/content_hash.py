@@ -1,4 +1,4 @@
-"""The digest of an image's content, under which its features are stored."""
+"""Digest of an image's content, the key of its stored features."""
 
 from functools import partial
 from hashlib import blake2b

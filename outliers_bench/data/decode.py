@@ -1,4 +1,4 @@
-"""From the bytes of an image file to upright RGB pixels, and to the square a backbone takes."""
+"""Decode image files to upright RGB pixels and resize them to the input of a backbone."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from outliers_bench.errors import UnreadableImageError
 from outliers_bench.types import RGB
 
 OVERSAMPLING = 3
-"""Pixels a side that a JPEG decoded at a reduced size keeps for each that is made of them.
+"""Minimum ratio of a reduced JPEG's side to the side of the final square.
 
-Averaging so many hides how the size was reduced. Squeezed to 224 pixels, large photos differ from
-the same ones decoded whole by 0.2 of 255 on average, and what MobileNet makes of them by 2.5e-4
-(1 - cosine); those that are sharp to the last pixel by 0.6 to 1.5, and 4e-4 to 1.2e-3. With 2 it
-is twice as much.
+Averaging this many pixels hides how the size was reduced. Resized to 224 pixels, large photos
+differ from the same photos decoded at full size by 0.2 of 255 on average, and their MobileNet
+embeddings by 2.5e-4 (1 - cosine); photos that are sharp at the pixel level by 0.6 to 1.5, and 4e-4
+to 1.2e-3. A ratio of 2 doubles the differences.
 """
 
 DECODER = (
     f"opencv-{'.'.join(version('opencv-contrib-python-headless').split('.')[:2])} area/linear, "
     f"jpeg reduced to no less than {OVERSAMPLING}x"
 )
-"""What turns files into pixels. Part of the feature key, since another decoder gives others."""
+"""Name of the decoder. Part of the feature key, since another decoder gives other pixels."""
 
 
 def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | None = None) -> RGB:
-    """Decode one image file, whatever its extension says.
+    """Decode one image file; the format is detected from the content.
 
     JPEG, PNG, WebP, BMP, TIFF and the first frame of GIF; grayscale, palette, CMYK and 16-bit
-    images become 8-bit RGB, transparent ones are laid over white, EXIF orientation is applied.
-    Safe to call from several threads.
+    images become 8-bit RGB, transparency is composited over white, EXIF orientation is applied.
+    Thread-safe.
 
     Parameters
     ----------
     data : bytes
-        The whole file.
+        Complete contents of the file.
     name : str
-        What the image is called in an error.
+        Name of the image in error messages.
     max_pixels : int
-        Larger images are refused before they are decoded.
+        Maximum number of pixels; larger images are refused before decoding.
     side : int or None
-        Pixels that the image's sides must at least have; see `oversampled`. A larger JPEG is
-        decoded at a half, a quarter or an eighth of its size where that divides both sides, which
-        takes less time and memory. Every other format is decoded whole. None: at its own size.
+        Minimum length of the image's sides in pixels; see `oversampled_side`. A larger JPEG is
+        decoded at 1/2, 1/4, or 1/8 of its size if that divides both sides, which takes less time
+        and memory. Other formats are decoded at full size. None for full size.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | 
     Raises
     ------
     UnreadableImageError
-        If the data are empty, no image, cut short, damaged, or have too many pixels.
+        If the data are empty, not an image, truncated, damaged, or have too many pixels.
     """
     try:
         header = read_header(data)
@@ -82,22 +82,22 @@ def _in_color(buffer: npt.NDArray[np.uint8], header: Header, side: int | None) -
     cv2 = opencv()
     if side is not None and header.format == "JPEG":
         for scale in (8, 4, 2):
-            # Sizes that do not divide are rounded up, which would shift what is in the picture.
+            # Sizes that do not divide evenly are rounded up, which would shift the content.
             divides = header.width % scale == header.height % scale == 0
             if divides and min(header.width, header.height) >= side * scale:
-                # The flag for color says BGR; with the one for gray, that for RGB may stand.
+                # IMREAD_REDUCED_COLOR implies BGR; the gray flag can be combined with RGB.
                 reduced = getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{scale}")
                 return cv2.imdecode(buffer, reduced | cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
     return cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
 
 
-def oversampled(size: int) -> int:
-    """Pixels a side that `decode` must leave of a photo that is squeezed to `size` by `size`."""
+def oversampled_side(size: int) -> int:
+    """Return the `side` to give to `decode` for a photo that is resized to `size` by `size`."""
     return OVERSAMPLING * size
 
 
 def resize(image: RGB, size: int) -> RGB:
-    """Squeeze an image to a square, anti-aliased where it shrinks.
+    """Resize an image to a square, ignoring the aspect ratio; anti-aliased when it shrinks.
 
     Parameters
     ----------
@@ -108,12 +108,12 @@ def resize(image: RGB, size: int) -> RGB:
     Returns
     -------
     array of uint8, shape (size, size, 3)
-        The image itself where it already has that size.
+        The same array if it already has that size.
     """
     cv2 = opencv()
     height, width = image.shape[:2]
-    # Linear interpolation skips pixels when it shrinks, area averaging makes blocks when it
-    # enlarges; an image long in one direction only needs one after the other.
+    # Linear interpolation skips pixels when shrinking, and area averaging makes blocks when
+    # enlarging; an image that is long in one direction only needs both, one after the other.
     smaller = min(width, size), min(height, size)
     if smaller != (width, height):
         image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
@@ -123,13 +123,13 @@ def resize(image: RGB, size: int) -> RGB:
 
 
 def shrink(image: RGB, longest: int) -> RGB:
-    """Make an image small enough, its proportions kept; smaller ones stay as they are.
+    """Shrink an image to a maximum side, preserving the aspect ratio; small images are unchanged.
 
     Parameters
     ----------
     image : array of uint8, shape (height, width, 3)
     longest : int
-        Pixels that the longer side may have.
+        Maximum length of the longer side in pixels.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def shrink(image: RGB, longest: int) -> RGB:
 
 
 def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
-    """Decode with alpha, which OpenCV does only without orientation, and lay over white."""
+    """Decode with alpha and composite over white; OpenCV ignores orientation in this mode."""
     cv2 = opencv()
     image, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
     if image is None:
@@ -156,15 +156,15 @@ def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
         image = np.dstack([image] * 3 + [opaque * np.iinfo(image.dtype).max]).astype(image.dtype)
     if image.ndim == 2 or image.shape[2] != 4:
         return cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
-    # libtiff hands out 8-bit colors that are multiplied with their alpha already.
-    multiplied = header.format == "TIFF" and image.dtype == np.uint8
+    # libtiff returns 8-bit colors premultiplied with alpha.
+    premultiplied = header.format == "TIFF" and image.dtype == np.uint8
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     rgb, alpha = image[..., 2::-1], image[..., 3:]
     if alpha.min() < 255:
         weight = alpha.astype(np.uint32)
-        own = rgb.astype(np.uint32) * (255 if multiplied else weight)
-        rgb = ((own + 255 * (255 - weight) + 127) // 255).clip(max=255).astype(np.uint8)
+        foreground = rgb.astype(np.uint32) * (255 if premultiplied else weight)
+        rgb = ((foreground + 255 * (255 - weight) + 127) // 255).clip(max=255).astype(np.uint8)
     exif = [
         bytes(block)
         for kind, block in zip(kinds, blocks, strict=True)

@@ -1,4 +1,4 @@
-"""An image content stands once in a part, and under one label."""
+"""Remove exact duplicates within a part, and images that have conflicting labels."""
 
 from __future__ import annotations
 
@@ -9,44 +9,45 @@ from outliers_bench.types import ImageSet, LeftOut
 
 
 def deduplicate(parts: Sequence[ImageSet]) -> tuple[list[ImageSet], list[LeftOut]]:
-    """Take off exact copies within a part, and every copy of a content that bears two labels.
+    """Remove exact duplicates within a part, and every image whose content has two labels.
 
-    The first by group and name stays; names decide nothing else, so a renamed file changes no
-    split. What stands in two parts is left to the audit; see `data.leakage`.
+    The first duplicate by group and name stays. Names decide nothing else, so renaming a file
+    changes no split. Duplicates across parts are left to the audit; see `data.leakage`.
 
     Parameters
     ----------
     parts : sequence of ImageSet
-        The parts of one split, or one set that is still to be cut, with the same classes. A part
-        without labels stays complete: each of its images is to be ranked, whatever it shows.
+        The parts of one split, or one set that is not split yet, with the same classes. A part
+        without labels stays complete, since every image in it has to be ranked.
 
     Returns
     -------
     parts : list of ImageSet
-        The parts, without the images left out.
+        The parts without the excluded images.
     left_out : list of LeftOut
-        `duplicate` names the copy that was kept, `conflicting_labels` one with another label.
+        The excluded images. `duplicate` names the image that stays, `conflicting_labels` one with
+        another label.
     """
-    copies: dict[bytes, list[tuple[int, str, int]]] = defaultdict(list)
+    by_content: dict[bytes, list[tuple[int, str, int]]] = defaultdict(list)
     for number, part in enumerate(parts):
         for row, digest in enumerate(part.digests):
             group = "" if part.groups is None else part.groups[row]
-            copies[digest].append((number, group, row))
+            by_content[digest].append((number, group, row))
 
     left_out = []
     dropped: list[set[int]] = [set() for _ in parts]
-    for found in copies.values():
-        if len(found) == 1:
+    for duplicates in by_content.values():
+        if len(duplicates) == 1:
             continue
-        found.sort(key=lambda copy: (copy[0], copy[1], parts[copy[0]].names[copy[2]]))
+        duplicates.sort(key=lambda each: (each[0], each[1], parts[each[0]].names[each[2]]))
         by_label: dict[str | None, tuple[int, int]] = {}
-        for number, _, row in found:
+        for number, _, row in duplicates:
             by_label.setdefault(_label(parts[number], row), (number, row))
         by_label.pop(None, None)
         first: dict[int, int] = {}
-        for number, _, row in found:
+        for number, _, row in duplicates:
             first.setdefault(number, row)
-        for number, _, row in found:
+        for number, _, row in duplicates:
             part = parts[number]
             name, label = part.names[row], _label(part, row)
             if label is None:
@@ -58,14 +59,14 @@ def deduplicate(parts: Sequence[ImageSet]) -> tuple[list[ImageSet], list[LeftOut
                 detail = f"is {label!r} here and {other!r} as {twin}"
                 left_out.append(LeftOut(name, "conflicting_labels", detail))
             elif row != first[number]:
-                kept = part.names[first[number]]
-                left_out.append(LeftOut(name, "duplicate", f"same content as {kept}"))
+                original = part.names[first[number]]
+                left_out.append(LeftOut(name, "duplicate", f"same content as {original}"))
             else:
                 continue
             dropped[number].add(row)
     remaining = [
-        part.take([row for row in range(len(part)) if row not in gone]) if gone else part
-        for part, gone in zip(parts, dropped, strict=True)
+        part.take([row for row in range(len(part)) if row not in rows]) if rows else part
+        for part, rows in zip(parts, dropped, strict=True)
     ]
     return remaining, left_out
 

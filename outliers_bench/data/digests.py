@@ -1,4 +1,4 @@
-"""Content digests of files, remembered as long as the files do not change."""
+"""Content digests of files, cached until the files change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlite3 import SQLITE_CORRUPT, SQLITE_NOTADB
 from typing import TypeVar
 
 from outliers_bench.data.content_hash import content_hash
-from outliers_bench.data.image_files import reason
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import LeftOut
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _TRUSTED_AGE_NS = 2_000_000_000
 _BATCH = 500
-_A_TASK = 16  # files
+_FILES_PER_TASK = 16
 _DAMAGED = (SQLITE_CORRUPT, SQLITE_NOTADB)
 _TABLE = """
 CREATE TABLE IF NOT EXISTS digests_1 (
@@ -36,32 +36,32 @@ CREATE TABLE IF NOT EXISTS digests_1 (
 def digest_files(
     root: Path, names: Sequence[str], *, cache: Path
 ) -> tuple[dict[str, bytes], list[LeftOut]]:
-    """Digest what is in each file.
+    """Compute the content digest of each file.
 
     Parameters
     ----------
     root : Path
-        Where relative names start.
+        Base of relative names.
     names : sequence of str
         The files.
     cache : Path
-        `digests.sqlite` in it remembers the digests of files whose path, size, times and inode are
-        what they were; a file changed less than two seconds ago is read again next time, since
-        another change might leave the same times.
+        Directory of `digests.sqlite`, which caches the digests of files whose path, size, times,
+        and inode are unchanged. A file modified less than two seconds ago is read again next time,
+        since another change might leave the same times.
 
     Returns
     -------
     digests : dict of str to bytes
         BLAKE2b, 16 bytes, of each readable file.
     left_out : list of LeftOut
-        Files that are missing, empty, or may not be read.
+        Files that are missing, empty, or not readable.
     """
     start = root.absolute()
     paths = {name: os.path.join(start, name) for name in dict.fromkeys(names)}  # noqa: PTH118
     digests: dict[str, bytes] = {}
     left_out = []
-    with closing(_Memory(cache / "digests.sqlite")) as memory:
-        known = memory.recall(list(paths.values()))
+    with closing(_DigestCache(cache / "digests.sqlite")) as stored:
+        known = stored.get(list(paths.values()))
         changed = {}
         for name, path in paths.items():
             state, digest = known.get(path, ("", b""))
@@ -71,7 +71,7 @@ def digest_files(
                 changed[name] = path
         fresh = []
         with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
-            # Several a task: to hand one over takes as long as to hash it.
+            # Several files per task: submitting a task takes as long as hashing a file.
             results = chain.from_iterable(pool.map(_digests, _tasks(list(changed.values()))))
             for name, result in zip(
                 changed, track(results, stage="digest", total=len(changed)), strict=True
@@ -83,14 +83,14 @@ def digest_files(
                 if state:
                     fresh.append((paths[name], state, digests[name]))
                 if len(fresh) == _BATCH:
-                    memory.remember(fresh)
+                    stored.put(fresh)
                     fresh = []
-        memory.remember(fresh)
+        stored.put(fresh)
     return {name: digests[name] for name in paths if name in digests}, left_out
 
 
 def _state(path: str) -> str:
-    """What a file's directory entry says of it; changes when the file does. Empty if it is gone."""
+    """Return a signature that changes when the file does; empty if the file does not exist."""
     try:
         status = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat, and called per image
     except OSError:
@@ -103,8 +103,9 @@ def _signature(status: os.stat_result) -> str:
 
 
 def _tasks(paths: list[str]) -> list[list[str]]:
-    """Some paths at a time, in order."""
-    return [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
+    """Divide paths into tasks, in order."""
+    starts = range(0, len(paths), _FILES_PER_TASK)
+    return [paths[start : start + _FILES_PER_TASK] for start in starts]
 
 
 def _digests(paths: list[str]) -> list[tuple[str, bytes] | str]:
@@ -112,7 +113,7 @@ def _digests(paths: list[str]) -> list[tuple[str, bytes] | str]:
 
 
 def _digest(path: str) -> tuple[str, bytes] | str:
-    """State (empty if not to be trusted) and digest of a file, or why there is none."""
+    """Return the state (empty if not reliable) and digest of a file, or why there is none."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             before = os.fstat(file.fileno())
@@ -120,7 +121,7 @@ def _digest(path: str) -> tuple[str, bytes] | str:
             digest = hashlib.file_digest(file, content_hash)
             after = os.fstat(file.fileno())
     except OSError as error:
-        return reason(error)
+        return describe_os_error(error)
     if after.st_size == 0:
         return "is empty"
     old = started - after.st_mtime_ns > _TRUSTED_AGE_NS
@@ -128,19 +129,19 @@ def _digest(path: str) -> tuple[str, bytes] | str:
     return (_signature(after) if settled else "", digest.digest())
 
 
-class _Memory:
-    """Digests by path, in SQLite. Forgets rather than fails: it only ever saves time."""
+class _DigestCache:
+    """SQLite cache of digests by path. It only saves time, so errors are ignored."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._connection: sqlite3.Connection | None = None
 
-    def recall(self, paths: list[str]) -> dict[str, tuple[str, bytes]]:
-        """State and digest of the paths that are remembered."""
+    def get(self, paths: list[str]) -> dict[str, tuple[str, bytes]]:
+        """Return the state and digest of the paths that are cached."""
         return self._attempt(lambda connection: _select(connection, paths)) or {}
 
-    def remember(self, rows: list[tuple[str, str, bytes]]) -> None:
-        """Keep state and digest by path."""
+    def put(self, rows: list[tuple[str, str, bytes]]) -> None:
+        """Store state and digest by path."""
         if rows:
             self._attempt(lambda connection: _insert(connection, rows))
 
@@ -149,13 +150,13 @@ class _Memory:
             self._connection.close()
             self._connection = None
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Do something with the database; None if that cannot be. A damaged one is begun anew."""
+    def _attempt(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Run an action on the database; None if it fails. A damaged database is recreated."""
         for _ in range(2):
             try:
                 if self._connection is None:
                     self._connection = _open(self._file)
-                return work(self._connection)
+                return action(self._connection)
             except sqlite3.Error as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
                     return None

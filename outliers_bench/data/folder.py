@@ -1,4 +1,4 @@
-"""`data=folder`: a folder for each class, cut by us."""
+"""`data=folder`: one folder per class, split by the benchmark."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from outliers_bench.data.image_files import (
     list_images,
     unsupported_hint,
 )
-from outliers_bench.data.source import CutSource, folder_name
+from outliers_bench.data.source import LabeledSource, folder_name
 from outliers_bench.data.table import PARTS, Row, read_table
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, LeftOut
 
 
 @dataclass
-class ClassFolders(CutSource):
-    """Images in one folder for each class, at any depth below it.
+class ClassFolders(LabeledSource):
+    """Images in one folder per class, at any depth.
 
     Parameters
     ----------
     root : str
-        The folder that holds the class folders.
+        Folder that contains the class folders.
     """
 
     root: str = MISSING
 
-    def own_name(self) -> str:
-        """The folder's name; see `DataSource.own_name`."""
+    def default_name(self) -> str:
+        """Return the folder's name; see `DataSource.default_name`."""
         return folder_name(self.root)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
-        """Find the images; see `CutSource.collect`."""
+        """Find the images; see `LabeledSource.collect`."""
         root = existing_folder(self.root, "data.root")
         names, left_out = list_images(root)
         rows = [Row(name, name.partition("/")[0]) for name in names]
@@ -49,21 +49,21 @@ class ClassFolders(CutSource):
         loose = [row.name for row in rows if "/" not in row.name]
         if loose:
             raise BenchError(
-                f"data.root={self.root}: {len(loose)} images, {loose[0]} first, lie beside the "
+                f"data.root={self.root}: {len(loose)} images, {loose[0]} first, are next to the "
                 "class folders; move each into the folder of its class, or use data=prepared for "
                 "images without classes"
             )
         classes = {row.label for row in rows}
         if {"query", "gallery"} <= classes <= set(PARTS):
             raise BenchError(
-                f"data.root={self.root} holds query and gallery, a ready-made split; use "
+                f"data.root={self.root} contains query and gallery, a ready-made split; use "
                 "data=prepared"
             )
         if len(classes) == 1:
             (only,) = classes
             raise BenchError(
-                f"data.root={self.root} holds one class folder only, {only!r}, so every answer "
-                f"would be right; if the classes are inside it, use data.root={self.root}/{only}"
+                f"data.root={self.root} contains only one class folder, {only!r}, so every result "
+                f"would be relevant; if the classes are inside it, use data.root={self.root}/{only}"
                 f"{unsupported_hint(left_out)}"
             )
         table = read_table(

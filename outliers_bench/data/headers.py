@@ -1,7 +1,7 @@
-"""What an image file says of itself before it is decoded: format, size, transparency, whole or cut.
+"""Headers of image files, read before decoding: format, size, transparency, truncation.
 
-OpenCV has no call for this, decodes some files that are cut short, and lets libpng print to
-standard error; reading the few bytes here decides all three cheaply.
+OpenCV has no call for this, decodes some truncated files, and lets libpng print to standard error.
+Reading a few bytes here solves all three cheaply.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ SUPPORTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 
 
 class HeaderError(ValueError):
-    """The bytes are not an image, or end too early; the message says which."""
+    """Bytes that are not an image or end too early; the message says which."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The outside of an image file.
+    """Header of an image file.
 
     Parameters
     ----------
     format : str
-        `JPEG`, `PNG`, `WebP`, `BMP`, `GIF` or `TIFF`, by content.
+        `JPEG`, `PNG`, `WebP`, `BMP`, `GIF`, or `TIFF`, detected from the content.
     width, height : int
         Pixels as stored, before EXIF orientation.
     alpha : bool
@@ -31,10 +31,10 @@ class Header:
     transparent_gray : int or None
         The gray value that means transparent, at the file's bit depth (grayscale PNG only).
     bits : int
-        Bits a sample; filled in for PNG, 8 elsewhere.
+        Bits per sample; set for PNG, 8 for other formats.
     skip : tuple of int
-        Start and end of bytes better kept from the decoder: a color profile, which OpenCV does
-        not apply and libpng complains about on standard error. `(0, 0)` for none.
+        Start and end of bytes to hide from the decoder: a color profile, which OpenCV does not
+        apply and about which libpng prints warnings. `(0, 0)` for none.
     """
 
     format: str
@@ -47,12 +47,12 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """Tell the format by content and read its header.
+    """Detect the format from the content and read the header.
 
     Raises
     ------
     HeaderError
-        If the bytes are no supported image or end before the image does.
+        If the bytes are not a supported image or end before the image does.
     """
     if not data:
         raise HeaderError("is empty")
@@ -74,7 +74,7 @@ def read_header(data: bytes) -> Header:
 
 
 def _jpeg(data: bytes) -> Header:
-    """Walk the segments to the first scan: a thumbnail inside one has an end marker of its own."""
+    """Walk the segments to the first scan; a thumbnail in a segment has its own end marker."""
     width = height = 0
     at = 2
     while True:
@@ -139,7 +139,7 @@ def _webp(data: bytes) -> Header:
 
 def _gif(data: bytes) -> Header:
     width, height = struct.unpack_from("<HH", data, 6)
-    # Transparency stands frame by frame, and decoding with alpha is no dearer.
+    # Transparency is declared per frame, and decoding with alpha costs no more.
     return Header("GIF", width, height, alpha=True)
 
 
@@ -155,7 +155,7 @@ def _tiff(data: bytes) -> Header:
 
 
 def read_tags(data: bytes) -> dict[int, int]:
-    """First value of each SHORT or LONG tag in the first directory of a TIFF or EXIF block."""
+    """Return the first value of each SHORT or LONG tag in the first directory of TIFF or EXIF."""
     order = "<" if data.startswith(b"II") else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)

@@ -1,4 +1,4 @@
-"""Image files under a folder: which there are, what is in them, their pixels."""
+"""Image files in a folder: listing, reading, and paths given as options."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ EXTENSIONS = (
 
 # fmt: off
 UNSUPPORTED = (
-    # What phones and the web make.
+    # Phones and the web.
     ".avif", ".heic", ".heics", ".heif", ".hif", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".svg",
-    # Sensor data, as cameras keep it.
+    # Raw sensor data of cameras.
     ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".kdc", ".mrw", ".nef", ".nrw", ".orf",
     ".pef", ".raf", ".rw2", ".sr2", ".srw", ".x3f",
-    # Drawing programs, scanners, science.
+    # Graphics programs, scanners, science.
     ".exr", ".ico", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psb", ".psd",
     ".tga", ".xcf",
 )
 # fmt: on
-"""Extensions of images that are not decoded here: listed as left out, never passed over."""
+"""Extensions of images that cannot be decoded: reported as excluded, never skipped silently."""
 
 _LISTED = frozenset(EXTENSIONS + UNSUPPORTED)
 
 
 @dataclass(frozen=True)
 class FileReader:
-    """Decodes image files, named by their path relative to a root.
+    """Reader of image files, named by their path relative to a root.
 
     Parameters
     ----------
     root : Path
-        Where relative names start. An absolute name is taken as it is.
+        Base of relative names. Absolute names are used as they are.
     """
 
     root: Path
@@ -60,62 +60,62 @@ class FileReader:
         try:
             data = (self.root / name).read_bytes()
         except OSError as error:
-            raise InaccessibleImageError(f"{name}: {reason(error)}") from None
+            raise InaccessibleImageError(f"{name}: {describe_os_error(error)}") from None
         if digest is not None and content_hash(data).digest() != digest:
-            raise InaccessibleImageError(f"{name}: changed while the run was going")
+            raise InaccessibleImageError(f"{name}: changed during the run")
         return decode(data, name=name, side=side)
 
 
-def reason(error: OSError) -> str:
-    """Why a file cannot be opened, in a few words."""
+def describe_os_error(error: OSError) -> str:
+    """Describe in a few words why a file cannot be opened."""
     return (error.strerror or type(error).__name__).lower()
 
 
-def absolute(path: str | Path) -> Path:
-    """A path as the user gave it, absolute and with ~ resolved."""
+def absolute_path(path: str | Path) -> Path:
+    """Return a user's path as an absolute path with ~ expanded."""
     path = Path(path)
     try:
         return path.expanduser().absolute()
-    except RuntimeError:  # a ~ that is nobody's home
+    except RuntimeError:  # ~ with an unknown user name
         return path.absolute()
 
 
 def existing_folder(path: str | Path, option: str) -> Path:
-    """The folder an option names, absolute.
+    """Return the absolute path of the folder that an option names.
 
     Raises
     ------
     BenchError
-        If there is no such folder, or it is a file.
+        If the folder does not exist or is a file.
     """
-    folder = absolute(path)
+    folder = absolute_path(path)
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise BenchError(f"{option}={path} is a file; give the folder that holds the images")
+        raise BenchError(f"{option}={path} is a file; give the folder that contains the images")
     raise BenchError(f"{option}={path}: there is no such folder (looked for {folder})")
 
 
 def list_images(root: Path, part: str = "") -> tuple[list[str], list[LeftOut]]:
-    """The image files below a folder, by extension, at any depth.
+    """List the image files below a folder, by extension, at any depth.
 
-    Hidden files and folders, and what macOS and Windows leave in archives, are passed over. Links
-    are followed, except back into a folder that is being listed; one that leads nowhere is listed
-    if it is named like an image, to be counted as unreadable.
+    Hidden files and folders, and those that macOS and Windows leave in archives, are skipped.
+    Symbolic links are followed, except back into a folder that is being listed. A broken link with
+    the extension of an image is listed, and later counted as unreadable.
 
     Parameters
     ----------
     root : Path
-        Where names start.
+        Base of the names.
     part : str
-        The folder in it that is listed; all of it if empty.
+        Subfolder to list; everything if empty.
 
     Returns
     -------
     names : list of str
         Paths relative to `root`, with forward slashes, sorted.
     left_out : list of LeftOut
-        The images of a kind that is not read, sorted by name.
+        Images of unsupported formats, sorted by name.
 
     Raises
     ------
@@ -130,9 +130,9 @@ def list_images(root: Path, part: str = "") -> tuple[list[str], list[LeftOut]]:
             raise BenchError(
                 f"{root}: the file name {os.fsencode(name)!r} is not valid UTF-8; rename it"
             ) from None
-        kind = _extension(name)
-        if kind in UNSUPPORTED:
-            detail = f"{kind} is not read; convert it to JPEG"
+        extension = _extension(name)
+        if extension in UNSUPPORTED:
+            detail = f"{extension} is not supported; convert it to JPEG"
             left_out.append(LeftOut(name, "unsupported", detail))
         else:
             names.append(name)
@@ -140,32 +140,32 @@ def list_images(root: Path, part: str = "") -> tuple[list[str], list[LeftOut]]:
 
 
 def unsupported_hint(left_out: Sequence[LeftOut]) -> str:
-    """What to add where images are missed: that there are some of a kind that is not read."""
-    kinds = Counter(_extension(item.name) for item in left_out if item.kind == "unsupported")
-    if not kinds:
+    """Return a hint for error messages about missing images; empty without unsupported images."""
+    counts = Counter(_extension(item.name) for item in left_out if item.kind == "unsupported")
+    if not counts:
         return ""
-    counted = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-    return f"; there are {counted} files, which are not read here: convert them to JPEG"
+    listed = ", ".join(f"{n} {extension}" for extension, n in sorted(counts.items()))
+    return f"; there are {listed} files, which are not supported: convert them to JPEG"
 
 
 def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - called per image
 
 
-def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: Path, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[str]:
     try:
         status = folder.stat()
-        here = (status.st_dev, status.st_ino)
-        if here in above:
+        identity = (status.st_dev, status.st_ino)
+        if identity in parents:
             return
         entries = list(os.scandir(folder))
     except OSError as error:
-        raise BenchError(f"{folder} cannot be listed: {reason(error)}") from None
+        raise BenchError(f"{folder} cannot be listed: {describe_os_error(error)}") from None
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
         if _is_folder(entry):
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {here})
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", parents | {identity})
         elif _extension(entry.name) in _LISTED and _is_file(entry):
             yield prefix + entry.name
 
@@ -173,47 +173,49 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle
+    except OSError:  # a cycle of links
         return False
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file or a link that leads nowhere, but no pipe, which would block."""
+    """Check for a file or a broken link; a pipe would block."""
     try:
         return entry.is_file() or not Path(entry.path).exists()
     except OSError:
         return True
 
 
-def usual_cache(asked: str | None) -> Path:
-    """The folder of what is kept between runs: the one asked for, or everybody's."""
-    return absolute(asked or os.environ.get("OUTLIERS_BENCH_CACHE") or "~/.cache/outliers_bench")
+def resolve_cache_dir(value: str | None) -> Path:
+    """Return the cache directory: the option's value, or the default of this user."""
+    default = os.environ.get("OUTLIERS_BENCH_CACHE") or "~/.cache/outliers_bench"
+    return absolute_path(value or default)
 
 
-def cache_folder(asked: str | None, option: str = "cache") -> Path:
-    """The folder of what is kept between runs, made if need be.
+def make_cache_dir(value: str | None, option: str = "cache") -> Path:
+    """Return the cache directory, and create it if it does not exist.
 
     Parameters
     ----------
-    asked : str or None
-        What the option says; None takes the environment's OUTLIERS_BENCH_CACHE, or else
-        ~/.cache/outliers_bench.
+    value : str or None
+        Value of the option. None for the environment variable OUTLIERS_BENCH_CACHE, or
+        ~/.cache/outliers_bench if that is not set.
     option : str
-        What the option is called.
+        Name of the option in error messages.
 
     Raises
     ------
     BenchError
-        If it can neither be made nor written.
+        If the directory cannot be created or is not writable.
     """
-    cache = usual_cache(asked)
-    named = f"{option}={asked or cache}"
+    cache = resolve_cache_dir(value)
+    assignment = f"{option}={value or cache}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(
-            f"{named} cannot be made ({reason(error)}); choose another with {option}=<folder>"
+            f"{assignment} cannot be created ({describe_os_error(error)}); "
+            f"choose another with {option}=<folder>"
         ) from error
     if not os.access(cache, os.W_OK | os.X_OK):
-        raise BenchError(f"{named} cannot be written; choose another with {option}=<folder>")
+        raise BenchError(f"{assignment} cannot be written; choose another with {option}=<folder>")
     return cache

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.image_files import absolute, existing_folder
-from outliers_bench.data.source import CutSource, Grouping
+from outliers_bench.data.image_files import absolute_path, existing_folder
+from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.table import PARTS, Row, read_table, ready_made
+from outliers_bench.data.table import PARTS, Row, read_table, split_from_table
 from outliers_bench.errors import BenchError
 from outliers_bench.types import Split
 
@@ -18,50 +18,50 @@ _READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
 
 
 @dataclass
-class Manifest(CutSource):
-    """A table with the columns path, label and, if wanted, split and group.
+class Manifest(LabeledSource):
+    """A table with the columns path, label, and optionally split and group.
 
-    The options of `CutSource` are for a table without `split`.
+    The options of `LabeledSource` apply to a table without `split`.
 
     Parameters
     ----------
     path : str
-        The table, `.csv`, `.tsv` or `.parquet`. Its `split` column says train, query or gallery;
-        without one the images are cut by us. Images with the same `group` stay in one part. With a
-        `split` column, the labels of all query and gallery images may be empty: then they are
-        ranked but not scored.
+        The table: `.csv`, `.tsv`, or `.parquet`. The `split` column contains train, query, or
+        gallery; without it the benchmark splits the images. Images with the same `group` stay in
+        one part. With a `split` column, the labels of all query and gallery images may be empty:
+        the images are then ranked but not scored.
     root : str or None
-        Where relative image paths start; None for the table's folder.
+        Base of relative image paths; None for the table's folder.
     """
 
     path: str = MISSING
     root: str | None = None
 
-    def own_name(self) -> str:
-        """The file's name without its extension; see `DataSource.own_name`."""
+    def default_name(self) -> str:
+        """Return the file's name without its extension; see `DataSource.default_name`."""
         return "" if self.path == MISSING else Path(self.path).stem
 
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Read the table and the images it names; see `DataSource.load`."""
         self.check()
-        file = absolute(self.path)
+        file = absolute_path(self.path)
         columns = _read(file, self.path)
         root = file.parent if self.root is None else existing_folder(self.root, "data.root")
-        ready = "split" in columns
-        rows = _rows(columns, self.path)
-        if ready and self.protocol is Protocol.leave_one_out:
+        is_split = "split" in columns
+        rows = _check_rows(columns, self.path)
+        if is_split and self.protocol is Protocol.leave_one_out:
             raise BenchError(
                 f"{self.path} has a column split, which data.protocol=leave_one_out would ignore; "
-                "take the column out, or use data.protocol=query_gallery"
+                "remove the column, or use data.protocol=query_gallery"
             )
         table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
-        if ready:
-            return ready_made(table, name=self.title())
-        return self.cut(table.images(), table.left_out, seed=seed, group=group)
+        if is_split:
+            return split_from_table(table, name=self.title())
+        return self.make_split(table.images(), table.left_out, seed=seed, group=group)
 
 
 def _read(file: Path, given: str) -> dict[str, list[str]]:
-    """The table's columns, every cell as text, empty where there is none."""
+    """Read the table's columns, with every cell as text; a missing cell is empty."""
     import pandas as pd
 
     if not file.is_file():
@@ -71,7 +71,7 @@ def _read(file: Path, given: str) -> dict[str, list[str]]:
         raise BenchError(f"data.path={given}: give a table named .csv, .tsv or .parquet")
     try:
         if reader == "read_csv":
-            # "NA" and "007" are labels like any other.
+            # "NA" and "007" are ordinary labels.
             frame = pd.read_csv(
                 file,
                 sep="\t" if file.suffix.lower() == ".tsv" else ",",
@@ -80,7 +80,7 @@ def _read(file: Path, given: str) -> dict[str, list[str]]:
                 encoding="utf-8-sig",
             )
         else:
-            # Arrow's types keep whole numbers whole where a cell is empty.
+            # Arrow types preserve integers in columns with empty cells.
             frame = pd.read_parquet(file, dtype_backend="pyarrow")
     except (ValueError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -94,15 +94,15 @@ def _read(file: Path, given: str) -> dict[str, list[str]]:
         )
     if not len(frame):
         raise BenchError(f"data.path={given} has no rows")
-    wanted = [column for column in ("path", "label", "split", "group") if column in frame]
+    present = [column for column in ("path", "label", "split", "group") if column in frame]
     return {
         column: ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]
-        for column in wanted
+        for column in present
     }
 
 
-def _rows(columns: dict[str, list[str]], given: str) -> list[Row]:
-    """The rows, checked. Rows are counted from 1, the heading apart."""
+def _check_rows(columns: dict[str, list[str]], given: str) -> list[Row]:
+    """Check and return the rows. Rows are counted from 1, without the header."""
     paths, labels = columns["path"], columns["label"]
     parts = columns.get("split", [""] * len(paths))
     groups = columns.get("group", [""] * len(paths))
@@ -116,15 +116,15 @@ def _rows(columns: dict[str, list[str]], given: str) -> list[Row]:
             shown = ", ".join(f"{row} ({parts[row - 1]!r})" for row in wrong[:5])
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             raise BenchError(
-                f"{given}: split must be train, query or gallery; it is not in row {shown}{more}"
+                f"{given}: split must be train, query, or gallery; it is not in row {shown}{more}"
             )
-    searched = [label for label, part in zip(labels, parts, strict=True) if part in PARTS[1:]]
-    rank_only = bool(searched) and not any(searched)
+    ranked = [label for label, part in zip(labels, parts, strict=True) if part in PARTS[1:]]
+    rank_only = bool(ranked) and not any(ranked)
     for row, (label, part) in enumerate(zip(labels, parts, strict=True), 1):
         if not label and not (rank_only and part in PARTS[1:]):
             raise BenchError(
                 f"{given}: row {row} ({paths[row - 1]}) has no label; labels may be empty only "
-                "where the column split says query or gallery, and then for all of these"
+                "where the column split is query or gallery, and then for all of these rows"
             )
     _check_groups(groups, parts, given)
     return [
@@ -139,6 +139,6 @@ def _check_groups(groups: list[str], parts: list[str], given: str) -> None:
         if group and parts[first.setdefault(group, row)] != part:
             other = first[group]
             raise BenchError(
-                f"{given}: group {group!r} stands in {parts[other]} (row {other + 1}) and in "
-                f"{part} (row {row + 1}); a group belongs to one part"
+                f"{given}: group {group!r} is in {parts[other]} (row {other + 1}) and in "
+                f"{part} (row {row + 1}); a group belongs in one part"
             )

@@ -1,4 +1,4 @@
-"""Decoding ahead of the network: in threads, a bounded number of images and bytes."""
+"""Prefetching: decode in threads, ahead of the network, within a limit of images and bytes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from outliers_bench.errors import BenchError, InaccessibleImageError, Unreadable
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import RGB, ImageSet
 
-AHEAD = 256  # decoded images that may wait for the network, if its batches are no larger
-AHEAD_BYTES = 2**27  # and what they may take: large squares are many bytes
+AHEAD = 256  # maximum number of decoded images that wait for the network; more for large batches
+AHEAD_BYTES = 2**27  # maximum size of these images
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One image, or the reason why there is none."""
+    """One decoded image, or the error."""
 
     digest: bytes
     image: RGB | UnreadableImageError
@@ -29,27 +29,27 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes and resizes in threads, a bounded number of images ahead of whoever iterates.
+    """Iterable that decodes and resizes images in threads, a bounded number of images ahead.
 
-    Its threads live from the first image to the end of the iteration, or until it is closed.
+    The threads run from the first image until the iteration ends or is closed.
 
     Parameters
     ----------
     images : ImageSet
-        What is decoded, in this order.
+        Images to decode, in this order.
     prepare : callable
-        What is made of each decoded image; called in several threads.
+        Transformation of each decoded image; called in several threads.
     side : int or None
-        Pixels that a decoded image's sides must at least have; see `ImageReader.read`.
+        Minimum length of a decoded image's sides in pixels; see `ImageReader.read`.
 
     Attributes
     ----------
     ahead : int
-        How many decoded images may wait; may be set while it is at work.
+        Maximum number of decoded images that wait; can be changed during the iteration.
     inaccessible : dict of bytes to str
         Digest and reason of the images that could not be opened.
     seconds : float
-        Time spent decoding, summed over threads.
+        Decoding time, summed over the threads.
     """
 
     def __init__(
@@ -61,19 +61,19 @@ class Decoder:
         self._damaged: list[tuple[bytes, str]] = []
         self.ahead = AHEAD
         self._threads = cores()
-        self._largest = 0  # bytes of a prepared image, so far
+        self._largest = 0  # bytes of the largest prepared image so far
         self.inaccessible: dict[bytes, str] = {}
         self.seconds = 0.0
 
     def __iter__(self) -> Generator[tuple[bytes, RGB]]:
-        """Digest and prepared image of all that can be decoded, in the order of the set."""
-        # A thread each for OpenCV's parts of one image would fight with ours, one an image.
+        """Yield the digest and the prepared image of each readable image, in order."""
+        # OpenCV's threads within one image would compete with these, one per image.
         with one_opencv_thread(), ThreadPoolExecutor(self._threads, "decode") as pool:
             rows = iter(range(len(self._images)))
             ahead: deque[Future[Decoded]] = deque()
             try:
                 while True:
-                    more = islice(rows, max(0, self._room() - len(ahead)))
+                    more = islice(rows, max(0, self._max_pending() - len(ahead)))
                     ahead.extend(pool.submit(self._decode, row) for row in more)
                     if not ahead:
                         return
@@ -81,8 +81,8 @@ class Decoder:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def take_damaged(self) -> list[tuple[bytes, str]]:
-        """Digest and reason of the images found to be damaged since the last call."""
+    def pop_damaged(self) -> list[tuple[bytes, str]]:
+        """Return digest and reason of the images found to be damaged since the last call."""
         damaged, self._damaged = self._damaged, []
         return damaged
 
@@ -96,17 +96,17 @@ class Decoder:
             self._largest = max(self._largest, decoded.image.nbytes)
             yield decoded.digest, decoded.image
 
-    def _room(self) -> int:
-        """How many images may be under way or wait: as few as there are threads, if need be."""
+    def _max_pending(self) -> int:
+        """Return the maximum number of images in progress or waiting; at least one per thread."""
         if not self._largest:
-            return self._threads  # nobody knows yet how large they are
+            return self._threads  # their size is not known yet
         return max(self._threads, min(self.ahead, AHEAD_BYTES // self._largest))
 
     def _decode(self, row: int) -> Decoded:
         start = time.perf_counter()
         try:
-            whole = self._images.read(row, side=self._side)
-            image: RGB | UnreadableImageError = self._prepare(whole)
+            decoded = self._images.read(row, side=self._side)
+            image: RGB | UnreadableImageError = self._prepare(decoded)
         except UnreadableImageError as error:
             image = error
         return Decoded(self._images.digests[row], image, time.perf_counter() - start)
@@ -115,26 +115,26 @@ class Decoder:
 def first_readable(
     images: ImageSet, prepare: Callable[[RGB], RGB], count: int, *, side: int | None = None
 ) -> list[RGB]:
-    """The first images of a set that can be decoded, prepared; fewer than `count` if need be.
+    """Return the first readable images of a set, prepared; at most `count`.
 
-    At least one, and no more than fit into `AHEAD_BYTES`: as many whatever the machine.
+    At least one image, and no more than fit into `AHEAD_BYTES`: the same number on any machine.
 
     Raises
     ------
     BenchError
-        If none can be decoded.
+        If no image can be decoded.
     """
     sample: list[RGB] = []
-    room = AHEAD_BYTES
+    bytes_left = AHEAD_BYTES
     start, end = 0, 0
-    while len(sample) < count and room > 0 and end < len(images):
-        # No more than are wanted, unless some cannot be read.
+    while len(sample) < count and bytes_left > 0 and end < len(images):
+        # No more than needed, unless some are unreadable.
         start, end = end, min(len(images), end + count - len(sample))
         part = images.take(range(start, end))
         with closing(iter(Decoder(part, prepare, side=side))) as decoded:
             for _, image in decoded:
-                room -= image.nbytes
-                if sample and room < 0:
+                bytes_left -= image.nbytes
+                if sample and bytes_left < 0:
                     break
                 sample.append(image)
     if not sample:

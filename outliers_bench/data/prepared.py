@@ -1,4 +1,4 @@
-"""`data=prepared`: a split made by others, as folders train, query and gallery."""
+"""`data=prepared`: a ready-made split in the folders train, query, and gallery."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from omegaconf import MISSING
 
 from outliers_bench.data.image_files import existing_folder, list_images, unsupported_hint
 from outliers_bench.data.source import DataSource, Grouping, folder_name
-from outliers_bench.data.table import PARTS, Row, read_table, ready_made
+from outliers_bench.data.table import PARTS, Row, read_table, split_from_table
 from outliers_bench.errors import BenchError
 from outliers_bench.types import LeftOut, Split
 
 
 @dataclass
 class PreparedFolders(DataSource):
-    """Folders `query` and `gallery`, and `train` if there is one.
+    """Folders `query` and `gallery`, and optionally `train`.
 
-    Images in a folder for each class are labeled with it. The images of query and gallery may lie
-    without such folders, as in a competition: then they are ranked but not scored.
+    Images in class folders are labeled with the class. Query and gallery images may be without
+    class folders, as in a competition: they are then ranked but not scored.
 
     Parameters
     ----------
     root : str
-        The folder that holds the parts.
+        Folder that contains the parts.
     """
 
     root: str = MISSING
 
-    def own_name(self) -> str:
-        """The folder's name; see `DataSource.own_name`."""
+    def default_name(self) -> str:
+        """Return the folder's name; see `DataSource.default_name`."""
         return folder_name(self.root)
 
     def load(
         self,
         *,
-        seed: int,  # noqa: ARG002 - nothing is left to chance
+        seed: int,  # noqa: ARG002 - nothing is random
         cache: Path,
         group: Grouping | None = None,  # noqa: ARG002 - the parts are given
     ) -> Split:
@@ -46,13 +46,13 @@ class PreparedFolders(DataSource):
         rows: list[Row] = []
         left_out: list[LeftOut] = []
         for part in PARTS:
-            found, lost = self._rows(root, part)
-            rows += found
-            left_out += lost
+            part_rows, excluded = self._rows(root, part)
+            rows += part_rows
+            left_out += excluded
         table = read_table(
             rows, root=root, cache=cache, max_unreadable=self.max_unreadable, left_out=left_out
         )
-        return ready_made(table, name=self.title())
+        return split_from_table(table, name=self.title())
 
     def _rows(self, root: Path, part: str) -> tuple[list[Row], list[LeftOut]]:
         if not (root / part).is_dir():
@@ -60,7 +60,7 @@ class PreparedFolders(DataSource):
                 return [], []
             raise BenchError(
                 f"data.root={self.root}: there is no folder {part} in it; data=prepared needs "
-                "query and gallery (and takes train), data=folder cuts class folders itself"
+                "query and gallery (train is optional); data=folder splits class folders itself"
             )
         names, left_out = list_images(root, part)
         if not names and part != "train":
@@ -70,13 +70,13 @@ class PreparedFolders(DataSource):
         loose = [name for name in names if name.count("/") == 1]
         if loose and part == "train":
             raise BenchError(
-                f"data.root={self.root}: {loose[0]} lies in no class folder; images to learn "
-                "from need a folder for each class, train/<class>/"
+                f"data.root={self.root}: {loose[0]} is not in a class folder; training "
+                "images need one folder per class, train/<class>/"
             )
         if loose and len(loose) < len(names):
             raise BenchError(
                 f"data.root={self.root}: {part} has images in class folders and {len(loose)} "
-                f"beside them ({loose[0]}); give all of them a class folder, or none"
+                f"next to them ({loose[0]}); put all of them in class folders, or none"
             )
         rows = [Row(name, None if loose else name.split("/")[1], part) for name in names]
         return rows, left_out

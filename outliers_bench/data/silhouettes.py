@@ -1,4 +1,4 @@
-"""`data=silhouettes`: ten animals as 28x28 silhouettes, out of the pip package animal-mnist."""
+"""`data=silhouettes`: ten animals as 28x28 silhouettes, from the pip package animal-mnist."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from outliers_bench.data.array_pickle import read_array
 from outliers_bench.data.content_hash import content_hash
-from outliers_bench.data.source import CutSource
+from outliers_bench.data.source import LabeledSource
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.invocation import install
+from outliers_bench.runtime.invocation import install_command
 from outliers_bench.types import RGB, ImageSet, IntArray, LeftOut
 
 CLASSES = (
@@ -32,18 +32,18 @@ CLASSES = (
 
 
 @dataclass
-class Silhouettes(CutSource):
-    """White animals on black, about a thousand of each class, and 284 exact copies taken off."""
+class Silhouettes(LabeledSource):
+    """White animals on black, about a thousand per class, without 284 exact duplicates."""
 
-    def own_name(self) -> str:
-        """See `DataSource.own_name`."""
+    def default_name(self) -> str:
+        """See `DataSource.default_name`."""
         return "silhouettes"
 
     def collect(
         self,
-        cache: Path,  # noqa: ARG002 - it lies in the package
+        cache: Path,  # noqa: ARG002 - the images are in the package
     ) -> tuple[ImageSet, Sequence[LeftOut]]:
-        """Read the two arrays; see `CutSource.collect`."""
+        """Read the images and labels; see `LabeledSource.collect`."""
         pixels, labels = _arrays()
         images = ImageSet(
             names=tuple(f"{CLASSES[label]}/{row:04d}" for row, label in enumerate(labels)),
@@ -57,7 +57,7 @@ class Silhouettes(CutSource):
 
 @dataclass(frozen=True)
 class _ArrayReader:
-    """Reads grayscale images out of an array, named `<class>/<row>`."""
+    """Reader of grayscale images in an array, named `<class>/<row>`."""
 
     pixels: RGB
 
@@ -68,17 +68,19 @@ class _ArrayReader:
 
 @cache
 def _arrays() -> tuple[RGB, IntArray]:
-    # Found without being imported: its loader would bring TensorFlow along.
+    # Located without importing it: its loader imports TensorFlow.
     spec = find_spec("animal_mnist")
     if spec is None or not spec.submodule_search_locations:
-        raise BenchError(f"data=silhouettes needs the package animal-mnist: {install('demo')}")
+        raise BenchError(
+            f"data=silhouettes needs the package animal-mnist: {install_command('demo')}"
+        )
     folder = Path(spec.submodule_search_locations[0]) / "data" / "Animal_MNIST"
     pixels = read_array(folder / "animal_data_version_3.gz")
     labels = read_array(folder / "animal_label_version_3.gz")
-    fits = pixels.dtype == np.uint8 and pixels.ndim == 3 and labels.shape == pixels.shape[:1]
-    if not fits or labels.dtype.kind not in "iu":
+    is_valid = pixels.dtype == np.uint8 and pixels.ndim == 3 and labels.shape == pixels.shape[:1]
+    if not is_valid or labels.dtype.kind not in "iu":
         raise BenchError(
-            f"{folder} holds {pixels.dtype} {pixels.shape} and {labels.dtype} {labels.shape}, not "
-            f"images and their labels; install animal-mnist 0.4: {install('demo')}"
+            f"{folder} contains {pixels.dtype} {pixels.shape} and {labels.dtype} {labels.shape}, "
+            f"not images and their labels; install animal-mnist 0.4: {install_command('demo')}"
         )
     return pixels, labels.astype(np.int64)

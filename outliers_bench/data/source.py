@@ -1,4 +1,4 @@
-"""What every data source is: a config that can load a split."""
+"""Base of the data sources: configs that load a split."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.image_files import absolute
-from outliers_bench.data.split import Protocol, check_shares, cut
+from outliers_bench.data.image_files import absolute_path
+from outliers_bench.data.split import Protocol, check_shares, make_split
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, LeftOut, Split
 
@@ -19,16 +19,16 @@ Grouping = Callable[[ImageSet], ImageSet]
 
 
 class Leakage(Enum):
-    """What becomes of photos that stand in two parts of a split, exactly or nearly."""
+    """Handling of leakage: photos that are in two parts of a split, exactly or nearly."""
 
     report = "report"
-    """They stay, and are counted; the scores without them stand beside."""
+    """They stay and are counted; the scores without them are reported next to the others."""
     drop = "drop"
-    """They are taken out; the scores with them stand beside."""
+    """They are removed; the scores with them are reported next to the others."""
     group = "group"
-    """Photos that are nearly the same go to one part when the split is cut."""
+    """Near duplicates are put into the same part when the images are split."""
     error = "error"
-    """The run is refused."""
+    """The run ends with an error."""
 
 
 @dataclass
@@ -38,11 +38,11 @@ class DataSource:
     Parameters
     ----------
     name : str or None
-        The data set's name in MLflow and the leaderboard; None takes the folder's or file's own.
+        Name of the data set in MLflow and on the leaderboard; None for the folder's or file's name.
     max_unreadable : float
-        Largest share of images that may be unreadable before the run stops, 0 to 1.
+        Maximum share of unreadable images, 0 to 1; the run stops if more are unreadable.
     leakage : Leakage
-        What becomes of photos that stand in two parts, exactly or nearly.
+        Handling of photos that are in two parts, exactly or nearly.
     """
 
     name: str | None = None
@@ -50,54 +50,54 @@ class DataSource:
     leakage: Leakage = Leakage.report
 
     def title(self) -> str:
-        """The data set's name as it stands in MLflow; known without loading, and never fails."""
-        return self.name or self.own_name() or "data"
+        """Return the data set's name in MLflow; works without loading the data and never fails."""
+        return self.name or self.default_name() or "data"
 
-    def own_name(self) -> str:
-        """What the data set is called where the user gives no name; may be empty."""
+    def default_name(self) -> str:
+        """Return the data set's name if the user gives none; may be empty."""
         return ""
 
-    def address(self) -> str | None:
-        """Where on the web the photos come from; None where they lie on this machine."""
+    def source_url(self) -> str | None:
+        """Return the web address of the photos' origin; None for local photos."""
         return None
 
     def check(self) -> None:
-        """Raise `BenchError` if an option is out of range; touches no file."""
+        """Raise `BenchError` if an option is out of range; accesses no file."""
         if not 0 <= self.max_unreadable <= 1:
             raise BenchError(f"data.max_unreadable={self.max_unreadable}: give a share from 0 to 1")
 
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
-        """Find the images and cut them into train, query and gallery. Decodes nothing.
+        """Find the images and split them into train, query, and gallery. Decodes nothing.
 
         Parameters
         ----------
         seed : int
-            Decides which image goes where. The cut depends on content, never on file names.
+            Decides the part of each image. The split depends on content, never on file names.
         cache : Path
-            Directory for what need not be worked out again, such as digests of unchanged files.
+            Cache directory, for example for digests of unchanged files.
         group : callable or None
-            Puts photos that are nearly the same into one group, for `leakage=group`; see
-            `leakage.policy.load_split`, which gives it.
+            Puts near duplicates into one group, for `leakage=group`; given by
+            `leakage.policy.load_split`.
 
         Raises
         ------
         BenchError
-            If an option is out of range, or the source is missing, empty, or cannot be cut as
-            asked.
+            If an option is out of range, or the source is missing, empty, or cannot be split as
+            requested.
         """
         raise NotImplementedError
 
 
 @dataclass
-class CutSource(DataSource):
-    """A source of labeled images that are cut by us.
+class LabeledSource(DataSource):
+    """A source of labeled images that the benchmark splits.
 
     Parameters
     ----------
     train, query : float
-        Shares; see `cut`.
+        Shares; see `split.make_split`.
     protocol : Protocol
-        See `cut`.
+        See `split.make_split`.
     """
 
     train: float = 0.7
@@ -110,18 +110,18 @@ class CutSource(DataSource):
         check_shares(train=self.train, query=self.query)
         if self.leakage is Leakage.group and self.protocol is Protocol.leave_one_out:
             raise BenchError(
-                "data.leakage=group puts photos that are nearly the same into one part, and "
+                "data.leakage=group puts near duplicates into one part, and "
                 "data.protocol=leave_one_out has no parts; use data.leakage=drop"
             )
 
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
-        """Collect the images and cut them; see `DataSource.load`."""
+        """Collect the images and split them; see `DataSource.load`."""
         self.check()
         images, left_out = self.collect(cache)
-        return self.cut(images, left_out, seed=seed, group=group)
+        return self.make_split(images, left_out, seed=seed, group=group)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
-        """All readable images with their labels, and those that are none of them.
+        """Return all readable images with their labels, and the excluded ones.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class CutSource(DataSource):
         """
         raise NotImplementedError
 
-    def cut(
+    def make_split(
         self,
         images: ImageSet,
         left_out: Sequence[LeftOut],
@@ -138,12 +138,12 @@ class CutSource(DataSource):
         seed: int,
         group: Grouping | None = None,
     ) -> Split:
-        """Cut images as the options say; see `cut` and `Leakage`."""
+        """Split images as configured by the options; see `split.make_split` and `Leakage`."""
         if self.leakage is Leakage.group:
             if group is None:
                 raise ValueError("leakage=group needs a grouping; see leakage.policy.load_split")
             images = group(images)
-        return cut(
+        return make_split(
             images,
             name=self.title(),
             train=self.train,
@@ -155,32 +155,32 @@ class CutSource(DataSource):
 
 
 def folder_name(root: str) -> str:
-    """The name of the folder an option gives, links followed; empty where it is not given."""
+    """Return the name of an option's folder, with links resolved; empty without a value."""
     if root in ("", MISSING):
         return ""
     try:
-        return absolute(root).resolve().name
-    except (OSError, RuntimeError, ValueError):  # a link in a circle, a null character
+        return absolute_path(root).resolve().name
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, a null character
         return ""
 
 
 def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -> None:
-    """Stop a run that would go on without too many of its images.
+    """Stop a run if too many images are unreadable.
 
     Parameters
     ----------
     left_out : iterable of LeftOut
-        What is left out so far. Only the unreadable images count; those of a kind that is not read
-        are no part of the total either.
+        Excluded images. Only unreadable ones count; those of unsupported formats are not part of
+        the total either.
     total : int
-        Images in the source, those left out included.
+        Number of images in the source, including excluded ones.
     limit : float
-        Largest share of them that may be unreadable.
+        Maximum share of unreadable images.
 
     Raises
     ------
     BenchError
-        If more are unreadable; names the share that would do.
+        If more are unreadable; the message gives the share that is needed.
     """
     left_out = list(left_out)
     unreadable = [item for item in left_out if item.kind == "unreadable"]
@@ -191,10 +191,10 @@ def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -
         item.detail if item.detail.startswith(item.name) else f"{item.name}: {item.detail}"
         for item in unreadable[:3]
     )
-    enough = math.ceil(1000 * len(unreadable) / total) / 1000
-    allow = "" if enough == 1 else f", or allow more with data.max_unreadable={enough}"
+    needed = math.ceil(1000 * len(unreadable) / total) / 1000
+    allow = "" if needed == 1 else f", or allow more with data.max_unreadable={needed}"
     raise BenchError(
         f"{len(unreadable)} of {total} images ({len(unreadable) / total:.1%}) cannot be read, more "
-        f"than the {limit:.1%} allowed ({first}{'; ...' if len(unreadable) > 3 else ''}). Mend or "
-        f"remove them{allow}"
+        f"than the {limit:.1%} allowed ({first}{'; ...' if len(unreadable) > 3 else ''}). "
+        f"Repair or remove them{allow}"
     )

@@ -1,4 +1,4 @@
-"""Cutting labeled images into train, query and gallery: seeded, stratified, by content."""
+"""Splitting labeled images into train, query, and gallery: seeded, stratified, by content."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from outliers_bench.types import ImageSet, IntArray, LeftOut, Split
 
 
 class Protocol(Enum):
-    """What is a query, and what it is searched in."""
+    """Evaluation protocol: the queries, and the images that each is compared with."""
 
     query_gallery = "query_gallery"
-    """Each image is in one of train, query and gallery."""
+    """Each image is in one of train, query, and gallery."""
     leave_one_out = "leave_one_out"
-    """Each image is a query against all others; nothing is left to train on."""
+    """Each image is a query against all others; there are no training images."""
 
 
-def cut(
+def make_split(
     images: ImageSet,
     *,
     name: str,
@@ -34,104 +34,104 @@ def cut(
     seed: int,
     left_out: Sequence[LeftOut] = (),
 ) -> Split:
-    """Cut one labeled set into the parts of a split.
+    """Split one labeled set into train, query, and gallery.
 
-    Which image goes where depends on the seed and on what is in the images, so renaming or
-    reordering files changes nothing. Each class is cut by itself. A class of two images or more
-    gives at least one to query and one to gallery, if need be none to train. A class of one image
-    goes to train, or to the gallery if there is no train. Groups are cut like single images, each
-    with the class that most of its images have.
+    The part of an image depends on the seed and on the content of the images, so renaming or
+    reordering files changes nothing. Each class is split separately. A class of two or more images
+    has at least one in query and one in gallery, and none in train if necessary. A class of one
+    image goes to train, or to the gallery if there is no train. A group is treated like a single
+    image of the class that most of its images have.
 
     Parameters
     ----------
     images : ImageSet
-        With labels; exact copies are taken off here.
+        Labeled images; exact duplicates are removed here.
     name : str
-        The data set's name.
+        Name of the data set.
     train : float
-        Share of each class that goes to train, 0 to below 1; see `check_shares`.
+        Share of each class that goes to train, in [0, 1); see `check_shares`.
     query : float
-        Share of the rest that goes to query, between 0 and 1. The remainder is the gallery.
+        Share of the remaining images that goes to query, in (0, 1). The others are the gallery.
     protocol : Protocol
         `leave_one_out` ignores both shares.
     seed : int
-        Decides the order in which a class is dealt out.
+        Decides the order in which the images of a class are assigned.
     left_out : sequence of LeftOut
-        Images of the source that did not get this far.
+        Images of the source that are excluded already.
 
     Raises
     ------
     BenchError
-        If there are fewer than two classes or no class can be cut, or `leave_one_out` is asked for
-        images in groups.
+        If there are fewer than two classes, no class can be split, or `leave_one_out` is requested
+        for images in groups.
     """
     if images.labels is None:
-        raise BenchError(f"{name}: images without labels cannot be cut into query and gallery")
-    (images,), copies = deduplicate([images])
-    left_out = (*left_out, *copies)
+        raise BenchError(f"{name}: images without labels cannot be split into query and gallery")
+    (images,), duplicates = deduplicate([images])
+    left_out = (*left_out, *duplicates)
     check_classes(images, name=name)
     if protocol is Protocol.leave_one_out:
         if images.groups is not None:
             raise BenchError(
                 f"{name}: with leave_one_out the images of a group would find each other; use "
-                "data.protocol=query_gallery, or take the column group out"
+                "data.protocol=query_gallery, or remove the column group"
             )
         return Split(name, images.take([]), images, images, leave_one_out=True, left_out=left_out)
 
     rows: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
     for units in _units_by_class(images, seed).values():
-        for part, chosen in _deal(units, train=train, query=query).items():
+        for part, chosen in _assign(units, train=train, query=query).items():
             rows[part] += [row for unit in chosen for row in unit]
     if not rows["query"]:
         raise BenchError(
             f"{name}: no class has two images{'' if images.groups is None else ' in two groups'}, "
-            "one to ask for and one to find"
+            "one for query and one for gallery"
         )
     parts = {part: images.take(sorted(chosen)) for part, chosen in rows.items()}
     return Split(name, parts["train"], parts["query"], parts["gallery"], left_out=left_out)
 
 
 def hold_out(images: ImageSet, share: float, *, seed: int) -> tuple[IntArray, IntArray]:
-    """Cut labeled images once more: what is learned from, and what tells how well.
+    """Split labeled images into a training set and a held-out set.
 
-    Each class is cut by itself and keeps at least one image, or group, to learn from; which go
-    depends on the seed and on what is in the images.
+    Each class is split separately and retains at least one image, or group, for training; the
+    choice depends on the seed and on the content of the images.
 
     Parameters
     ----------
     images : ImageSet
-        With labels.
+        Labeled images.
     share : float
-        Share of each class that is held out, 0 to below 1. Where every class is too small for its
-        share to be an image, one is held out of the largest.
+        Share of each class to hold out, in [0, 1). If every class is too small for that, one image
+        or group of the largest class is held out.
     seed : int
-        Decides which.
+        Decides which images are held out.
 
     Returns
     -------
-    array of int64, shape (n_rest,), array of int64, shape (n_held,)
-        Rows in their order. Nothing is held out where no class has two images.
+    array of int64, shape (n_train,), array of int64, shape (n_held_out,)
+        Ascending rows. Nothing is held out if no class has two images.
     """
     units_by_class = list(_units_by_class(images, seed).values())
     counts = [
-        _count([len(unit) for unit in units], share, least=0, most=len(units) - 1)
+        _units_for_share([len(unit) for unit in units], share, least=0, most=len(units) - 1)
         for units in units_by_class
     ]
     if share > 0 and not any(counts):
         largest = max(range(len(counts)), key=lambda at: len(units_by_class[at]))
         counts[largest] = min(1, len(units_by_class[largest]) - 1)
-    held = {
+    held_out = {
         row
         for units, count in zip(units_by_class, counts, strict=True)
         for unit in units[:count]
         for row in unit
     }
-    rest = [row for row in range(len(images)) if row not in held]
-    return np.array(rest, np.int64), np.array(sorted(held), np.int64)
+    training = [row for row in range(len(images)) if row not in held_out]
+    return np.array(training, np.int64), np.array(sorted(held_out), np.int64)
 
 
 def check_shares(*, train: float, query: float) -> None:
-    """Refuse shares that leave a part empty; see `cut`."""
+    """Raise `BenchError` for shares that leave a part empty; see `make_split`."""
     if not 0 <= train < 1:
         raise BenchError(f"data.train={train}: the share of train is from 0 to below 1")
     if not 0 < query < 1:
@@ -142,19 +142,19 @@ def check_shares(*, train: float, query: float) -> None:
 
 
 def check_classes(images: ImageSet, *, name: str) -> None:
-    """Refuse images that are all of one class, or none at all."""
+    """Raise `BenchError` if there are no images, or all are of one class."""
     present = np.unique([] if images.labels is None else images.labels).tolist()
     if len(present) == 0:
-        raise BenchError(f"{name}: no images are left to work with")
+        raise BenchError(f"{name}: no images are left")
     if len(present) == 1:
         raise BenchError(
-            f"{name}: all images are of one class, {images.classes[present[0]]!r}, so every answer "
-            "would be right; at least two classes are needed"
+            f"{name}: all images are of one class, {images.classes[present[0]]!r}, so every result "
+            "would be relevant; at least two classes are needed"
         )
 
 
 def _units_by_class(images: ImageSet, seed: int) -> dict[int, list[list[int]]]:
-    """For each class, rows that must stay together, in an order that only content decides."""
+    """Return, for each class, rows that stay together, in an order that depends on content."""
     groups: Sequence[int | str] = images.groups or range(len(images))
     members: dict[int | str, list[int]] = defaultdict(list)
     for row, group in enumerate(groups):
@@ -166,7 +166,7 @@ def _units_by_class(images: ImageSet, seed: int) -> dict[int, list[list[int]]]:
         votes = Counter(labels[row] for row in unit)
         label = min(votes, key=lambda label: (-votes[label], label))
         units[label].append((_key(seed, [images.digests[row] for row in unit]), unit))
-    return {label: [unit for _, unit in sorted(found)] for label, found in sorted(units.items())}
+    return {label: [unit for _, unit in sorted(pairs)] for label, pairs in sorted(units.items())}
 
 
 def _key(seed: int, digests: list[bytes]) -> bytes:
@@ -174,31 +174,31 @@ def _key(seed: int, digests: list[bytes]) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _deal(units: list[list[int]], *, train: float, query: float) -> dict[str, list[list[int]]]:
-    """One class's units by part."""
+def _assign(units: list[list[int]], *, train: float, query: float) -> dict[str, list[list[int]]]:
+    """Assign the units of one class to the parts."""
     sizes = [len(unit) for unit in units]
     if len(units) == 1:
         return {"train" if train > 0 else "gallery": units}
-    to_train = _count(sizes, train, least=0, most=len(units) - 2)
-    to_query = _count(sizes[to_train:], query, least=1, most=len(units) - to_train - 1)
-    held_out = units[to_train:]
+    to_train = _units_for_share(sizes, train, least=0, most=len(units) - 2)
+    to_query = _units_for_share(sizes[to_train:], query, least=1, most=len(units) - to_train - 1)
+    remaining = units[to_train:]
     return {
         "train": units[:to_train],
-        "query": held_out[:to_query],
-        "gallery": held_out[to_query:],
+        "query": remaining[:to_query],
+        "gallery": remaining[to_query:],
     }
 
 
-def _count(sizes: list[int], share: float, *, least: int, most: int) -> int:
-    """How many units, from the first on, hold the share of the images most nearly.
+def _units_for_share(sizes: list[int], share: float, *, least: int, most: int) -> int:
+    """Return the number of first units whose size is closest to a share of the images.
 
     Halves are rounded up: a class of 3 with a share of 0.5 gives 2.
     """
-    wanted = share * sum(sizes)
-    best, best_miss, held = least, math.inf, sum(sizes[:least])
+    target = share * sum(sizes)
+    best, best_error, total = least, math.inf, sum(sizes[:least])
     for count in range(least, most + 1):
-        miss = abs(wanted - held)
-        if miss < best_miss + 1e-9:
-            best, best_miss = count, miss
-        held += sizes[count]
+        error = abs(target - total)
+        if error < best_error + 1e-9:
+            best, best_error = count, error
+        total += sizes[count]
     return best

@@ -1,4 +1,4 @@
-"""From rows (name, label, group, part) to image sets: what the sources made of files share."""
+"""Tables of image files with label, group, and part; shared by all sources of files."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Row:
     name : str
         Path relative to the source's root.
     label : str or None
-        What it shows.
+        Class of the image.
     part : str
-        `train`, `query` or `gallery`; empty where the split is ours to make.
+        `train`, `query`, or `gallery`; empty if the benchmark splits the images.
     group : str or None
-        What it must stay together with.
+        Images of one group stay in one part.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The readable rows of a source, with what is in them.
+    """The readable images of a source and their digests.
 
     Parameters
     ----------
     rows : tuple of Row
     digests : tuple of bytes
-        One for each row.
+        One per row.
     reader : FileReader
-        Shared by all parts.
+        Reader that all parts share.
     left_out : tuple of LeftOut
-        The images that are in no row, and why.
+        Excluded images, with the reason.
     """
 
     rows: tuple[Row, ...]
@@ -62,7 +62,7 @@ class Table:
     left_out: tuple[LeftOut, ...]
 
     def images(self, part: str = "") -> ImageSet:
-        """The images of one part, without labels where any of them has none."""
+        """Return the images of one part, without labels if any of them has none."""
         chosen = [i for i, row in enumerate(self.rows) if row.part == part]
         rows = [self.rows[i] for i in chosen]
         classes = tuple(sorted({row.label for row in self.rows if row.label is not None}))
@@ -75,7 +75,7 @@ class Table:
             labels=np.array(labels, dtype=np.int64) if len(labels) == len(rows) else None,
             classes=classes,
             reader=self.reader,
-            # An image in no group stays together with itself alone.
+            # An image without a group is a group of its own.
             groups=tuple(row.group or f"~{row.name}" for row in rows) if grouped else None,
         )
 
@@ -88,25 +88,25 @@ def read_table(
     max_unreadable: float,
     left_out: Sequence[LeftOut] = (),
 ) -> Table:
-    """Digest the files of a source.
+    """Compute the digests of the files of a source.
 
     Parameters
     ----------
     rows : sequence of Row
         The images.
     root : Path
-        Where their names start.
+        Base of their names.
     cache : Path
         See `digest_files`.
     max_unreadable : float
-        Largest share of them that may be unreadable.
+        Maximum share of unreadable images.
     left_out : sequence of LeftOut
-        Images of the source that did not get this far.
+        Images of the source that are excluded already.
 
     Raises
     ------
     BenchError
-        If more than the given share of them cannot be read.
+        If more images are unreadable.
     """
     digests, unreadable = digest_files(root, [row.name for row in rows], cache=cache)
     check_unreadable(unreadable, total=len(rows), limit=max_unreadable)
@@ -119,10 +119,10 @@ def read_table(
     )
 
 
-def ready_made(table: Table, *, name: str) -> Split:
-    """The split that the rows' own parts say.
+def split_from_table(table: Table, *, name: str) -> Split:
+    """Return the split that the parts of the rows define.
 
-    A content may stand in several parts, once in each of those that have labels; see `Leakage`.
+    The same content may be in several parts, but only once in a labeled part; see `Leakage`.
 
     Raises
     ------
@@ -141,10 +141,10 @@ def ready_made(table: Table, *, name: str) -> Split:
             f"{name}: {with_labels} has labels and {without} has none; label both to score the "
             "ranking, or neither to rank only"
         )
-    (query, gallery, train), copies = deduplicate([query, gallery, train])
+    (query, gallery, train), duplicates = deduplicate([query, gallery, train])
     if query.labels is not None:
         for part, images in (("query", query), ("gallery", gallery)):
             if len(images) == 0:
-                raise BenchError(f"{name}: every image in {part} bears two labels")
+                raise BenchError(f"{name}: every image in {part} has two labels")
         check_classes(gallery, name=f"{name}, gallery")
-    return Split(name, train, query, gallery, left_out=(*table.left_out, *copies))
+    return Split(name, train, query, gallery, left_out=(*table.left_out, *duplicates))

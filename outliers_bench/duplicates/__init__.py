@@ -1,1 +1,1 @@
-"""Which images are copies of each other, exactly or nearly."""
+"""Exact and near duplicates in a set of images."""

@@ -1,4 +1,4 @@
-"""Which images may be copies of each other: near by the coarse part of their thumbnails."""
+"""Candidate pairs of near duplicates: nearest neighbors by low frequencies of thumbnails."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray, IntArray
 
 CROPS = (1.0, 0.95, 0.9)
-"""Shares of an image's sides that the other may be a crop of: to 5% off each side."""
-_WAVES = 8  # a side; finer than that, a crop by a few hundredths shifts too much
-_WEIGHT = 0.8  # power of its number by which a wave counts
-_NEAREST = 8  # images that are looked at for each image and crop
-_LEAST = 0.75  # cosine; of 240 planted copies the worst had 0.95, real ones go down to this
-_BLOCK = 4096  # images that are asked for at once
+"""Shares of an image's sides that a crop of it may show: up to 5% less on each side."""
+_WAVES = 8  # per side; a small crop shifts higher frequencies too much
+_WEIGHT_POWER = 0.8  # exponent of the frequency in the weight of a wave
+_NEIGHBORS = 8  # per image and crop
+_MIN_COSINE = 0.75  # 240 planted duplicates had 0.95 or more, real ones go down to this
+_BLOCK = 4096  # images per search
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Pairs of thumbnails, each once.
+    """Pairs of thumbnails, without repetitions.
 
     Parameters
     ----------
     part, whole : array of int64, shape (n,)
         The two thumbnails; `part` may show a crop of `whole`.
     crop : array of float32, shape (n,)
-        The share of the sides of `whole` that fits best, of `CROPS`.
+        The value of `CROPS` that fits best.
     """
 
     part: IntArray
@@ -37,10 +37,10 @@ class Candidates:
     crop: FloatArray
 
 
-def candidates(gray: Gray) -> Candidates:
-    """The nearest thumbnails of each, by the cosine of their low frequencies.
+def find_candidates(gray: Gray) -> Candidates:
+    """Find the nearest thumbnails of each thumbnail, by the cosine of their low frequencies.
 
-    Memory grows with the number of thumbnails, never with its square.
+    Memory is linear in the number of thumbnails.
 
     Parameters
     ----------
@@ -53,58 +53,58 @@ def candidates(gray: Gray) -> Candidates:
     import faiss
 
     index = faiss.IndexFlatIP(_WAVES * _WAVES - 1)
-    index.add(describe(gray, 1.0))
-    found: list[tuple[IntArray, IntArray, FloatArray, FloatArray]] = []
+    index.add(compute_descriptors(gray, 1.0))
+    matches: list[tuple[IntArray, IntArray, FloatArray, FloatArray]] = []
     blocks = [(crop, start) for crop in CROPS for start in range(0, n, _BLOCK)]
     for crop, start in track(blocks, stage="search", total=len(blocks), unit="blocks"):
-        asked = describe(gray[start : start + _BLOCK], crop)
-        likeness, near = index.search(asked, min(n, _NEAREST + 1))
-        rows = np.arange(start, start + len(asked))[:, None]
-        at, rank = np.nonzero((likeness >= _LEAST) & (near != rows))
-        found.append(
+        queries = compute_descriptors(gray[start : start + _BLOCK], crop)
+        cosine, near = index.search(queries, min(n, _NEIGHBORS + 1))
+        rows = np.arange(start, start + len(queries))[:, None]
+        at, rank = np.nonzero((cosine >= _MIN_COSINE) & (near != rows))
+        matches.append(
             (
                 near[at, rank].astype(np.int64),
                 at + start,
                 np.full(len(at), crop, np.float32),
-                likeness[at, rank],
+                cosine[at, rank],
             )
         )
-    part, whole, crops, likeness = (np.concatenate(each) for each in zip(*found, strict=True))
-    # Of a pair found several ways, the crop under which the two are most alike.
+    part, whole, crops, cosine = (np.concatenate(each) for each in zip(*matches, strict=True))
+    # For a pair found several times, the crop with the highest cosine.
     low, high = np.minimum(part, whole), np.maximum(part, whole)
-    order = np.lexsort((-crops, -likeness, high, low))
+    order = np.lexsort((-crops, -cosine, high, low))
     first = np.ones(len(order), np.bool_)
     first[1:] = np.diff(low[order]).astype(bool) | np.diff(high[order]).astype(bool)
     chosen = order[first]
     return Candidates(part[chosen], whole[chosen], crops[chosen])
 
 
-def describe(gray: Gray, crop: float) -> FloatArray:
-    """Low frequencies of the middle of each thumbnail, of unit length.
+def compute_descriptors(gray: Gray, crop: float) -> FloatArray:
+    """Compute descriptors: unit vectors of the low frequencies in the center of each thumbnail.
 
-    A cosine transform as in a perceptual hash (Zauner, 2010), without its mean; frequencies are
-    weighted with their number to the power 0.8, as photos have less of the higher ones.
+    A cosine transform as in a perceptual hash (Zauner, 2010), without the mean; frequencies are
+    weighted by their number to the power 0.8, since photos have lower amplitudes at high ones.
 
     Parameters
     ----------
     gray : array of uint8, shape (n, SIDE, SIDE)
     crop : float
-        Share of the sides that is described, in the middle.
+        Share of the sides to describe, centered.
 
     Returns
     -------
     array of float32, shape (n, 63)
     """
-    basis = _cosines() @ _cropped(crop)
-    found: FloatArray = (basis @ gray.astype(np.float32) @ basis.T) * _weights()
-    flat = found.reshape(len(gray), -1)[:, 1:]
+    basis = _cosine_basis() @ _crop_matrix(crop)
+    spectrum: FloatArray = (basis @ gray.astype(np.float32) @ basis.T) * _weights()
+    flat = spectrum.reshape(len(gray), -1)[:, 1:]
     length = np.linalg.norm(flat, axis=1, keepdims=True)
-    described: FloatArray = np.ascontiguousarray(flat / np.maximum(length, 1e-6))
-    return described
+    descriptors: FloatArray = np.ascontiguousarray(flat / np.maximum(length, 1e-6))
+    return descriptors
 
 
-def _cosines() -> npt.NDArray[np.float32]:
-    """The first waves of the cosine transform (DCT-II), orthonormal, shape (_WAVES, SIDE)."""
+def _cosine_basis() -> npt.NDArray[np.float32]:
+    """Return the first waves of the orthonormal cosine transform (DCT-II), (_WAVES, SIDE)."""
     at = (np.arange(SIDE) + 0.5) / SIDE
     waves: npt.NDArray[np.float64] = np.cos(np.pi * np.arange(_WAVES)[:, None] * at) * np.sqrt(
         2 / SIDE
@@ -113,8 +113,8 @@ def _cosines() -> npt.NDArray[np.float32]:
     return waves.astype(np.float32)
 
 
-def _cropped(crop: float) -> npt.NDArray[np.float32]:
-    """The matrix that enlarges the middle of a row to the whole row, by linear interpolation."""
+def _crop_matrix(crop: float) -> npt.NDArray[np.float32]:
+    """Return the matrix that enlarges the center of a row to its full length, linearly."""
     at = (np.arange(SIDE) + 0.5 - SIDE / 2) * crop + SIDE / 2 - 0.5
     left = np.floor(at).astype(int)
     rows = np.arange(SIDE)
@@ -126,5 +126,5 @@ def _cropped(crop: float) -> npt.NDArray[np.float32]:
 
 def _weights() -> npt.NDArray[np.float32]:
     waves = np.arange(_WAVES, dtype=np.float32)
-    weights: npt.NDArray[np.float32] = np.hypot(waves[:, None], waves) ** np.float32(_WEIGHT)
+    weights: npt.NDArray[np.float32] = np.hypot(waves[:, None], waves) ** np.float32(_WEIGHT_POWER)
     return weights

@@ -1,10 +1,10 @@
-"""Finding exact and near duplicates in a set of images.
+"""Find exact and near duplicates in a set of images.
 
-Exact ones have the same content. Near ones are the same picture in another file: encoded again,
-resized, cropped by up to 5% of each side, a little lighter or darker; not mirrored, not turned.
-They are looked for in three steps, each of them for fewer pairs: the nearest neighbors by the low
-frequencies of thumbnails (`candidates`), thumbnails laid over each other, and photos decoded at 128
-pixels laid over each other (`verify`).
+Exact duplicates have the same content. Near duplicates are the same image in another file:
+re-encoded, resized, cropped by up to 5% of each side, slightly brighter or darker; not mirrored,
+not rotated. The search has three steps, each for fewer pairs: nearest neighbors by the low
+frequencies of thumbnails (`candidates`), aligned thumbnails, and aligned photos decoded at 128
+pixels (`verify`).
 """
 
 from __future__ import annotations
@@ -17,48 +17,48 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench.data.decode import DECODER
-from outliers_bench.duplicates.pairs import Pair, groups
+from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.store import files
 from outliers_bench.types import ImageSet
 
-__all__ = ["Found", "Pair", "find_pairs", "groups"]
+__all__ = ["Duplicates", "Pair", "find_pairs", "is_cached"]
 
 VERSION = 1
-"""Of the search; raise it when it finds other pairs."""
+"""Version of the search; increase it when the search finds other pairs."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search has found.
+class Duplicates:
+    """Result of a search for duplicates.
 
     Parameters
     ----------
     pairs : tuple of Pair
-        By first and second row. Of a content that stands in several rows, its first row is paired
-        with each of the others (exact) and with other pictures (near).
+        Sorted by first and second row. If several rows have the same content, the first of them is
+        paired with each of the others (exact), and with other images (near).
     unreadable : dict of int to str
-        Row and reason of the images that could not be decoded; exact copies are found among them.
-    unjudged : dict of int to str
+        Row and reason of the images that could not be decoded; their exact duplicates are found.
+    not_compared : dict of int to str
         Row and reason of the images that were compared by content only: too small or too flat.
     """
 
     pairs: tuple[Pair, ...]
     unreadable: dict[int, str] = field(default_factory=dict)
-    unjudged: dict[int, str] = field(default_factory=dict)
+    not_compared: dict[int, str] = field(default_factory=dict)
 
 
-def find_pairs(images: ImageSet, *, cache: Path, near: bool = True) -> Found:
-    """Find the images of a set that are copies of each other.
+def find_pairs(images: ImageSet, *, cache: Path, near: bool = True) -> Duplicates:
+    """Find the duplicates in a set of images.
 
     Parameters
     ----------
     images : ImageSet
-        May hold a content more than once. Labels do not matter.
+        The images; the same content may occur more than once. Labels are ignored.
     cache : Path
-        What was made of each content is kept there: a second call decodes nothing, and one on the
-        same images, in whatever order, looks nothing up but its result.
+        Cache directory for thumbnails, verdicts, and results: a second call decodes nothing, and a
+        call with the same images, in any order, reads the stored result.
     near : bool
-        Whether to look for more than exact copies, which needs no decoding.
+        Whether to search for near duplicates too; exact ones need no decoding.
 
     Raises
     ------
@@ -68,23 +68,27 @@ def find_pairs(images: ImageSet, *, cache: Path, near: bool = True) -> Found:
     rows: dict[bytes, list[int]] = defaultdict(list)
     for row, digest in enumerate(images.digests):
         rows[digest].append(row)
-    pairs = [Pair(same[0], other, "exact", 1.0) for same in rows.values() for other in same[1:]]
+    pairs = [
+        Pair(duplicates[0], other, "exact", 1.0)
+        for duplicates in rows.values()
+        for other in duplicates[1:]
+    ]
     if not near:
-        return Found(_ordered(pairs))
+        return Duplicates(_sort(pairs))
     contents = sorted(rows)
-    once = images.take([rows[digest][0] for digest in contents])
-    found = _near(once, cache)
-    for one, other, likeness in found.pairs:
+    unique = images.take([rows[digest][0] for digest in contents])
+    near_duplicates = _find_near(unique, cache)
+    for one, other, likeness in near_duplicates.pairs:
         first, second = sorted((rows[contents[one]][0], rows[contents[other]][0]))
         pairs.append(Pair(first, second, "near", likeness))
-    unreadable, unjudged = (
-        {row: why for at, why in said.items() for row in rows[contents[at]]}
-        for said in (found.unreadable, found.unjudged)
+    unreadable, not_compared = (
+        {row: reason for at, reason in reasons.items() for row in rows[contents[at]]}
+        for reasons in (near_duplicates.unreadable, near_duplicates.not_compared)
     )
-    return Found(_ordered(pairs), unreadable, unjudged)
+    return Duplicates(_sort(pairs), unreadable, not_compared)
 
 
-def _ordered(pairs: list[Pair]) -> tuple[Pair, ...]:
+def _sort(pairs: list[Pair]) -> tuple[Pair, ...]:
     return tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second)))
 
 
@@ -92,59 +96,59 @@ def _ordered(pairs: list[Pair]) -> tuple[Pair, ...]:
 class _Near:
     pairs: list[tuple[int, int, float]]
     unreadable: dict[int, str]
-    unjudged: dict[int, str]
+    not_compared: dict[int, str]
 
 
-def searched(images: ImageSet, *, cache: Path) -> bool:
-    """Whether these images have been searched for near duplicates, so that it takes no time."""
-    return _kept_at(sorted(set(images.digests)), cache).exists()
+def is_cached(images: ImageSet, *, cache: Path) -> bool:
+    """Check whether the near duplicates of these images are cached."""
+    return _cache_file(sorted(set(images.digests)), cache).exists()
 
 
-def _kept_at(contents: Sequence[bytes], cache: Path) -> Path:
-    said = {"version": VERSION, "decoder": DECODER}
-    digest = files.digest_of(said, np.frombuffer(b"".join(contents), np.uint8))
+def _cache_file(contents: Sequence[bytes], cache: Path) -> Path:
+    options = {"version": VERSION, "decoder": DECODER}
+    digest = files.digest_of(options, np.frombuffer(b"".join(contents), np.uint8))
     return cache / "duplicates" / f"{digest}.npz"
 
 
-def _near(images: ImageSet, cache: Path) -> _Near:
-    """The near pairs of different contents, in the order of their digests."""
-    path = _kept_at(images.digests, cache)
-    known = files.read(path)
-    if known is not None:
+def _find_near(images: ImageSet, cache: Path) -> _Near:
+    """Find the near duplicates among different contents, in the order of their digests."""
+    path = _cache_file(images.digests, cache)
+    stored = files.load_arrays(path)
+    if stored is not None:
         try:
-            return _unpacked(known)
-        except (KeyError, IndexError, ValueError, TypeError):  # not written by us
+            return _from_arrays(stored)
+        except (KeyError, IndexError, ValueError, TypeError):  # another program's file
             pass
-    from outliers_bench.duplicates.candidates import candidates
-    from outliers_bench.duplicates.thumbnails import thumbnails
-    from outliers_bench.duplicates.verify import verified
+    from outliers_bench.duplicates.candidates import find_candidates
+    from outliers_bench.duplicates.thumbnails import load_or_make_thumbnails
+    from outliers_bench.duplicates.verify import verify_candidates
 
-    small = thumbnails(images, cache)
-    pairs, complete = verified(images, small, candidates(small.gray), cache)
-    found = _Near(pairs, small.unreadable, small.unjudged)
-    if complete and not small.fleeting:
-        files.keep(path, **_packed(found))
-    return found
+    small = load_or_make_thumbnails(images, cache)
+    pairs, complete = verify_candidates(images, small, find_candidates(small.gray), cache)
+    near = _Near(pairs, small.unreadable, small.not_compared)
+    if complete and not small.has_inaccessible:
+        files.save_arrays(path, **_to_arrays(near))
+    return near
 
 
-def _packed(found: _Near) -> dict[str, np.ndarray]:
-    packed = {
-        "pairs": np.array([pair[:2] for pair in found.pairs], np.int64).reshape(-1, 2),
-        "likeness": np.array([pair[2] for pair in found.pairs], np.float64),
+def _to_arrays(near: _Near) -> dict[str, np.ndarray]:
+    arrays = {
+        "pairs": np.array([pair[:2] for pair in near.pairs], np.int64).reshape(-1, 2),
+        "likeness": np.array([pair[2] for pair in near.pairs], np.float64),
     }
-    for name, said in (("unreadable", found.unreadable), ("unjudged", found.unjudged)):
+    for name, reasons in (("unreadable", near.unreadable), ("unjudged", near.not_compared)):
         # Each reason once: there may be as many rows as images.
-        reasons, which = np.unique(np.array(list(said.values()), str), return_inverse=True)
-        packed |= {f"{name}_reasons": reasons, f"{name}_why": which}
-        packed[f"{name}_rows"] = np.array(list(said), np.int64)
-    return packed
+        unique, which = np.unique(np.array(list(reasons.values()), str), return_inverse=True)
+        arrays |= {f"{name}_reasons": unique, f"{name}_why": which}
+        arrays[f"{name}_rows"] = np.array(list(reasons), np.int64)
+    return arrays
 
 
-def _unpacked(known: dict[str, np.ndarray]) -> _Near:
-    pairs = zip(known["pairs"].tolist(), known["likeness"].tolist(), strict=True)
-    said = []
+def _from_arrays(arrays: dict[str, np.ndarray]) -> _Near:
+    pairs = zip(arrays["pairs"].tolist(), arrays["likeness"].tolist(), strict=True)
+    reasons_by_row = []
     for name in ("unreadable", "unjudged"):
-        reasons = known[f"{name}_reasons"].tolist()
-        rows, which = known[f"{name}_rows"].tolist(), known[f"{name}_why"].tolist()
-        said.append({row: reasons[why] for row, why in zip(rows, which, strict=True)})
-    return _Near([(one, other, how) for (one, other), how in pairs], *said)
+        reasons = arrays[f"{name}_reasons"].tolist()
+        rows, which = arrays[f"{name}_rows"].tolist(), arrays[f"{name}_why"].tolist()
+        reasons_by_row.append({row: reasons[n] for row, n in zip(rows, which, strict=True)})
+    return _Near([(one, other, likeness) for (one, other), likeness in pairs], *reasons_by_row)

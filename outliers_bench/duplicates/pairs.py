@@ -1,4 +1,4 @@
-"""What a search for duplicates gives: pairs, and the groups that they make."""
+"""Pairs of duplicates, and the groups that they form."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Kind: TypeAlias = Literal["exact", "near"]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows of an image set that show the same picture.
+    """Two rows of an image set with the same image.
 
     Parameters
     ----------
     first, second : int
         Rows, first < second.
     kind : {"exact", "near"}
-        The same content, or the same picture in another file.
+        The same content, or the same image in another file.
     likeness : float
-        Correlation of what the two have in common, to 1; of exact copies 1.
+        Correlation of the two images in their overlap, at most 1; 1 for exact duplicates.
     """
 
     first: int
@@ -30,19 +30,20 @@ class Pair:
     likeness: float
 
 
-def groups(pairs: Iterable[Pair], n: int) -> list[list[int]]:
-    """Rows that hang together by pairs.
+def group_rows(pairs: Iterable[Pair], n: int) -> list[list[int]]:
+    """Group rows that are connected by pairs.
 
     Parameters
     ----------
     pairs : iterable of Pair
+        The pairs.
     n : int
         Number of rows of the set.
 
     Returns
     -------
     list of list of int
-        Connected components of two or more rows, each ascending, by their first row.
+        Connected components of two or more rows, sorted.
 
     Examples
     --------

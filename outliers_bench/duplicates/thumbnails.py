@@ -1,4 +1,4 @@
-"""Small gray pictures by which images are compared first, kept by content."""
+"""Grayscale thumbnails for the first comparison of images, cached by content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.decode import DECODER, oversampled, resize
+from outliers_bench.data.decode import DECODER, oversampled_side, resize
 from outliers_bench.data.opencv import opencv
 from outliers_bench.data.prefetch import Decoder
 from outliers_bench.runtime.progress import track
@@ -22,9 +22,9 @@ from outliers_bench.types import RGB, FloatArray, ImageSet
 Gray = npt.NDArray[np.uint8]
 
 SIDE = 32
-"""Of a thumbnail, in pixels; images with a shorter side than this are not judged."""
-_LEAST_DETAIL = 0.5  # standard deviation of what a blur takes away, of 255
-_BLOCK = 4096  # thumbnails that are looked at together
+"""Side of a thumbnail in pixels; images with a shorter side are not compared."""
+_MIN_DETAIL = 0.5  # standard deviation of what a blur removes, of 255
+_BLOCK = 4096  # thumbnails processed together
 _SPACE: Space = {
     "architecture": "duplicate thumbnails",
     "version": 1,
@@ -40,33 +40,33 @@ class Thumbnails:
     Parameters
     ----------
     gray : array of uint8, shape (n, SIDE, SIDE)
-        Of the images that can be judged.
+        Thumbnails of the images that can be compared.
     rows : array of int64, shape (n,)
-        Which rows of the set they are.
+        Their rows in the set.
     unreadable : dict of int to str
         Row and reason of the images that could not be decoded.
-    unjudged : dict of int to str
+    not_compared : dict of int to str
         Row and reason of the images that are too small or too flat.
-    fleeting : bool
-        Whether some images could not be opened this time, which says nothing of the next.
+    has_inaccessible : bool
+        Whether some images could not be opened this time, but may be the next time.
     """
 
     gray: Gray
     rows: npt.NDArray[np.int64]
     unreadable: dict[int, str]
-    unjudged: dict[int, str]
-    fleeting: bool
+    not_compared: dict[int, str]
+    has_inaccessible: bool
 
 
-def thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
-    """Make the thumbnails of images, or find them in the cache.
+def load_or_make_thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
+    """Load the thumbnails of images from the cache, and make those that are missing.
 
     Parameters
     ----------
     images : ImageSet
-        Each content once.
+        Images with different contents.
     cache : Path
-        They lie in `features` there, like all that is made of an image's content.
+        Cache directory; thumbnails are in its folder `features`, like other results per image.
 
     Raises
     ------
@@ -78,58 +78,58 @@ def thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
     with open_store() as store:
         missing = images.without(store.known(images.digests))
         if len(missing):
-            decoder = Decoder(missing, _thumbnail, side=oversampled(SIDE))
+            decoder = Decoder(missing, _thumbnail, side=oversampled_side(SIDE))
             with (
                 closing(iter(decoder)) as decoded,
-                Writer(open_store, decoder.take_damaged, how="") as writer,
+                Writer(open_store, decoder.pop_damaged, how="") as writer,
             ):
                 for digest, image in track(decoded, stage="compare", total=len(missing)):
                     writer.add(digest, image.ravel())
             inaccessible = decoder.inaccessible
         reasons = store.unreadable(images.digests) | inaccessible
         known = store.get(images.digests)
-    return _sorted_out(images.digests, known, reasons, fleeting=bool(inaccessible))
+    return _select_comparable(images.digests, known, reasons, has_inaccessible=bool(inaccessible))
 
 
 def _thumbnail(image: RGB) -> RGB:
-    """The image as a gray square; nothing of one that is too small."""
+    """Return the image as a gray square; empty if it is too small."""
     if min(image.shape[:2]) < SIDE:
         return np.empty(0, np.uint8)
     return gray_square(image, SIDE)
 
 
 def gray_square(image: RGB, side: int) -> Gray:
-    """An image squeezed to a gray square of so many pixels a side."""
+    """Resize an image to a gray square; `side` in pixels."""
     cv2 = opencv()
     square: Gray = cv2.cvtColor(resize(image, side), cv2.COLOR_RGB2GRAY)
     return square
 
 
-def _sorted_out(
+def _select_comparable(
     digests: Sequence[bytes],
     known: Mapping[bytes, npt.NDArray[np.uint8]],
     reasons: Mapping[bytes, str],
     *,
-    fleeting: bool,
+    has_inaccessible: bool,
 ) -> Thumbnails:
     unreadable = {row: reasons[d] for row, d in enumerate(digests) if d in reasons}
     small = [row for row, d in enumerate(digests) if d in known and not known[d].size]
-    unjudged = dict.fromkeys(small, f"too small to judge: a side is below {SIDE} pixels")
-    rows = [row for row, d in enumerate(digests) if row not in unjudged and d in known]
+    not_compared = dict.fromkeys(small, f"too small to judge: a side is below {SIDE} pixels")
+    rows = [row for row, d in enumerate(digests) if row not in not_compared and d in known]
     gray = np.empty((len(rows), SIDE, SIDE), np.uint8)
     for at, row in enumerate(rows):
         gray[at] = known[digests[row]].reshape(SIDE, SIDE)
     flat = np.zeros(len(rows), np.bool_)
     for start in range(0, len(rows), _BLOCK):
-        some = slice(start, start + _BLOCK)
-        flat[some] = _detail(gray[some]) < _LEAST_DETAIL
+        block = slice(start, start + _BLOCK)
+        flat[block] = _detail(gray[block]) < _MIN_DETAIL
     at_rows = np.array(rows, np.int64)
-    unjudged |= dict.fromkeys(at_rows[flat].tolist(), "too flat to judge: hardly any detail")
-    return Thumbnails(gray[~flat], at_rows[~flat], unreadable, unjudged, fleeting)
+    not_compared |= dict.fromkeys(at_rows[flat].tolist(), "too flat to judge: hardly any detail")
+    return Thumbnails(gray[~flat], at_rows[~flat], unreadable, not_compared, has_inaccessible)
 
 
 def _detail(gray: Gray) -> FloatArray:
-    """How much of each thumbnail is finer than three pixels, shape (n,)."""
+    """Return the amount of detail finer than three pixels in each thumbnail, shape (n,)."""
     fine: FloatArray = gray.astype(np.float32)
     for axis in (1, 2):
         fine = fine - (np.roll(fine, 1, axis) + fine + np.roll(fine, -1, axis)) / np.float32(3)

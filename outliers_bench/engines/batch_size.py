@@ -53,69 +53,73 @@ def tune_batch_size(
     spare : float
         Seconds that measuring may take even if embedding the images takes less time.
     """
-    found = record.read()
-    if images < MIN_IMAGES and not found.batch:
+    measured = record.read()
+    if images < MIN_IMAGES and not measured.batch:
         return make(first)
     # The same in every run, because batch sizes that are not sound are cached.
-    begin = [batch for batch in reversed(candidates) if batch <= first]
-    base = next((batch for batch in begin if found.sound.get(batch, True)), begin[-1])
-    known = found.batch and base in found.images_per_second
-    best = TimedRunner(make, found.batch, size) if known else _first_sound(make, begin, size, found)
+    descending = [batch for batch in reversed(candidates) if batch <= first]
+    base = next((batch for batch in descending if measured.sound.get(batch, True)), descending[-1])
+    known = measured.batch and base in measured.images_per_second
+    best = (
+        TimedRunner(make, measured.batch, size)
+        if known
+        else _first_sound(make, descending, size, measured)
+    )
     start = perf_counter()
     if not known:
-        base, found.batch = best.batch, 0
-        found.images_per_second[base] = best.rate()
-    allowed = max(spare, TIME_SHARE * images / found.images_per_second[base])
-    if known and (found.complete or allowed <= found.seconds_allowed):
+        base, measured.batch = best.batch, 0
+        measured.images_per_second[base] = best.rate()
+    allowed = max(spare, TIME_SHARE * images / measured.images_per_second[base])
+    if known and (measured.complete or allowed <= measured.seconds_allowed):
         return best.runner
     if known:
         best.warm()
-    best = _climb(best, make, size, candidates, found, until=start + allowed)
-    found.batch, found.seconds_allowed = best.batch, allowed
-    record.write(found)
+    best = _climb(best, make, size, candidates, measured, until=start + allowed)
+    measured.batch, measured.seconds_allowed = best.batch, allowed
+    record.write(measured)
     return best.runner
 
 
 def check_batch_size(make: Callable[[int], R], batch: int, size: int, record: BatchSizeCache) -> R:
     """Return the runner for a given batch size; warn if its vectors depend on their neighbors."""
     runner = make(batch)
-    found = record.read()
-    if batch > 1 and batch not in found.sound:
-        found.sound[batch] = is_independent(runner, size)
-        record.write(found)
-    if not found.sound.get(batch, True):
+    measured = record.read()
+    if batch > 1 and batch not in measured.sound:
+        measured.sound[batch] = is_independent(runner, size)
+        record.write(measured)
+    if not measured.sound.get(batch, True):
         _warn_dependent(batch)
     return runner
 
 
 def _first_sound(
-    make: Callable[[int], R], begin: Sequence[int], size: int, found: Measurements
+    make: Callable[[int], R], descending: Sequence[int], size: int, measured: Measurements
 ) -> TimedRunner[R]:
-    """Return the first sound batch size; if none is, warn and return the last one."""
-    for batch in begin:
-        if (best := _warm_if_sound(make, batch, size, found)) is not None:
+    """Return a runner for the first sound batch size; if none is sound, warn and use the last."""
+    for batch in descending:
+        if (best := _warm_if_sound(make, batch, size, measured)) is not None:
             return best
-    _warn_dependent(begin[-1])
-    return TimedRunner(make, begin[-1], size)
+    _warn_dependent(descending[-1])
+    return TimedRunner(make, descending[-1], size)
 
 
 def _warm_if_sound(
-    make: Callable[[int], R], batch: int, size: int, found: Measurements
+    make: Callable[[int], R], batch: int, size: int, measured: Measurements
 ) -> TimedRunner[R] | None:
     """Return a warm runner, or None if it is not sound, which is tested if not known yet."""
-    if not found.sound.get(batch, True):
+    if not measured.sound.get(batch, True):
         return None
     start = perf_counter()
     try:
         timed = TimedRunner(make, batch, size)
-        if batch == 1 or batch in found.sound:
+        if batch == 1 or batch in measured.sound:
             timed.warm()
         else:
-            found.sound[batch] = is_independent(timed.runner, size)
+            measured.sound[batch] = is_independent(timed.runner, size)
             timed.mark_warm(since=start)
     except BenchError:  # does not fit into memory
-        found.sound[batch] = False
-    return timed if found.sound.get(batch, True) else None
+        measured.sound[batch] = False
+    return timed if measured.sound.get(batch, True) else None
 
 
 def _warn_dependent(batch: int) -> None:
@@ -131,20 +135,20 @@ def _climb(
     make: Callable[[int], R],
     size: int,
     candidates: Sequence[int],
-    found: Measurements,
+    measured: Measurements,
     *,
     until: float,
 ) -> TimedRunner[R]:
-    """Climb from the best batch size so far to one that is faster than its neighbors."""
-    rates = found.images_per_second
-    while options := _next_candidates(best.batch, candidates, found):
+    """Climb from the best batch size so far until no neighbor is faster."""
+    rates = measured.images_per_second
+    while options := _next_candidates(best.batch, candidates, measured):
         start = perf_counter()
         affordable = [b for b in options if start + best.estimate_seconds(b, rates) <= until]
         if not affordable:
-            found.complete = False
+            measured.complete = False
             return best
         batch = affordable[0]
-        if (other := _warm_if_sound(make, batch, size, found)) is None:
+        if (other := _warm_if_sound(make, batch, size, measured)) is None:
             continue
         expected = rates[best.batch]
         rounds = [(best.rate(expected), other.rate(expected)) for _ in range(ROUNDS)]
@@ -154,18 +158,18 @@ def _climb(
         smaller, larger = (best_rate, other_rate) if increasing else (other_rate, best_rate)
         if (larger > MIN_SPEEDUP * smaller) == increasing:
             best = other
-    found.complete = True
+    measured.complete = True
     return best
 
 
-def _next_candidates(best: int, candidates: Sequence[int], found: Measurements) -> list[int]:
+def _next_candidates(best: int, candidates: Sequence[int], measured: Measurements) -> list[int]:
     """Return the untried neighbors of the best batch size, larger ones first.
 
     The smallest is followed by the one two steps up: where small batches are slow, they are much
     slower.
     """
-    sound = [batch for batch in candidates if batch == best or found.sound.get(batch, True)]
+    sound = [batch for batch in candidates if batch == best or measured.sound.get(batch, True)]
     at = sound.index(best)
     positions = [at + 2, at + 1] if at == 0 else [at + 1, at - 1]
     neighbors = [sound[position] for position in positions if position < len(sound)]
-    return [batch for batch in neighbors if batch not in found.images_per_second]
+    return [batch for batch in neighbors if batch not in measured.images_per_second]

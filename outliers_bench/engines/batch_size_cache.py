@@ -69,12 +69,12 @@ class BatchSizeCache:
             )
         return Measurements()
 
-    def write(self, found: Measurements) -> None:
+    def write(self, measured: Measurements) -> None:
         """Store the measurements; if that fails, the next run measures again."""
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._file.with_suffix(f".{os.getpid()}")
-            content = {**self._read_file(), self._here: vars(found)}
+            content = {**self._read_file(), self._here: vars(measured)}
             temporary.write_text(json.dumps(content, indent=2) + "\n")
             temporary.replace(self._file)
 

@@ -35,10 +35,10 @@ def default_batch_size(size: int, *, on_gpu: bool) -> int:
 
     Examples
     --------
-    >>> batch_of(224, on_gpu=False), batch_of(224, on_gpu=True), batch_of(4096, on_gpu=True)
-    (32, 128, 1)
-    >>> batch_of(32, on_gpu=False)
-    32
+    >>> default_batch_size(224, on_gpu=False), default_batch_size(224, on_gpu=True)
+    (32, 128)
+    >>> default_batch_size(32, on_gpu=False), default_batch_size(4096, on_gpu=True)
+    (32, 1)
     """
     largest = _ON_GPU if on_gpu else _ON_CPU
     fitting = largest * _REFERENCE_SIDE**2 // size**2

@@ -39,8 +39,8 @@ def candidate_batch_sizes(size: int) -> list[int]:
 
     Examples
     --------
-    >>> candidates(224), candidates(1024), candidates(4096)
-    ([1, 2, 4, 8, 16], [1, 2, 4], [1])
+    >>> [candidate_batch_sizes(size) for size in (224, 1024, 4096)]
+    [[1, 2, 4, 8, 16], [1, 2, 4], [1]]
     """
     return [batch for batch in _BATCH_SIZES if batch == 1 or batch * size**2 <= _MAX_PIXELS]
 

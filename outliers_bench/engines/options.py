@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.invocation import install
+from outliers_bench.runtime.invocation import install_command
 
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
@@ -71,7 +71,9 @@ class Engine:
                 "engine.precision=bf16 with engine=keras"
             )
         if find_spec("nncf") is None:
-            raise BenchError(f"engine.precision=int8 needs the package nncf: {install('int8')}")
+            raise BenchError(
+                f"engine.precision=int8 needs the package nncf: {install_command('int8')}"
+            )
 
     def _check_bf16(self) -> None:
         from outliers_bench.engines.openvino_run import capabilities

@@ -1,1 +1,1 @@
-"""Several methods as one: their vectors side by side, or their rankings fused."""
+"""Ensembles: concatenated embeddings or fused rankings of several methods."""

@@ -1,4 +1,4 @@
-"""The embeddings of several models side by side."""
+"""Concatenated embeddings of several models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from outliers_bench.ensemble.options import Ensemble
-from outliers_bench.ensemble.tuning import relevance, tuned
+from outliers_bench.ensemble.tuning import relevance, tune_weights
 from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.search import tie_order
@@ -18,19 +18,19 @@ from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
 
 class ConcatenatedEmbeddings:
-    """Normalized embeddings side by side, each times the root of its member's weight.
+    """Concatenation of normalized embeddings, each scaled by the square root of its weight.
 
     The inner product of two of them is the weighted mean of the members' cosines, and so is their
-    cosine where every member finds something in both photos.
+    cosine if no member's embedding is zero for either photo.
 
     Parameters
     ----------
     options : Ensemble
-        The members' names and weights.
-    members : sequence of (Vectors, Meter)
-        Where their embeddings come from, and what takes down their costs.
+        Names and weights of the members.
+    members : sequence of (EmbeddingSource, Meter)
+        Source of each member's embeddings, and the meter that records its costs.
     meter : Meter
-        The run's.
+        Meter of the run.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ConcatenatedEmbeddings:
         self._weights = options.weights
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that every member's embeddings are stored; see `Features.compute`."""
+        """Compute and store every member's missing embeddings; see `Features.compute`."""
         unreadable: dict[bytes, LeftOut] = {}
         for vectors, own in self._members:
             unreadable |= vectors.compute(images, commit=commit)
@@ -50,23 +50,23 @@ class ConcatenatedEmbeddings:
         return unreadable
 
     def fit(
-        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+        self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
     ) -> None:
-        """Let the members learn from `part`, and tune the weights on its labels if asked to."""
+        """Fit the members to `part`, and tune the weights on its labels if they are `tuned`."""
         if self._weights is None:
             with self._meter.stage("tune"):
-                self._weights, reached = self._tuned(part)
-            self._meter.counts["map_at_r_tuning"] = reached
+                self._weights, map_at_r = self._tune(part)
+            self._meter.counts["map_at_r_tuning"] = map_at_r
         for label, (vectors, own) in zip(self._options.labels, self._members, strict=True):
-            vectors.fit(part, images, watch.named(label))
+            vectors.fit(part, images, observer.for_network(label))
             self._meter.absorb(own)
         for label, weight in zip(self._options.labels, self._weights, strict=True):
             self._meter.counts[f"weight_{label}"] = weight
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The embeddings, shape (n, sum of the members' d)."""
+        """Load the concatenated embeddings, shape (n, sum of the members' d)."""
         if self._weights is None:
-            raise ValueError("weights are known after learn")
+            raise ValueError("tuned weights are not known before fit")
         parts = []
         for (vectors, own), weight in zip(self._members, self._weights, strict=True):
             parts.append(l2_normalize(vectors.load(images)) * np.float32(np.sqrt(weight)))
@@ -74,18 +74,18 @@ class ConcatenatedEmbeddings:
         return np.hstack(parts)
 
     def blank(self, images: ImageSet) -> set[bytes]:
-        """Digests of the images that no member finds anything in."""
-        found = set(images.digests)
+        """Return the digests of images that are blank to every member."""
+        digests = set(images.digests)
         for vectors, own in self._members:
-            found &= vectors.blank(images)
+            digests &= vectors.blank(images)
             self._meter.absorb(own)
-        return found
+        return digests
 
     def identity(self) -> str:
-        """The members' and their weights."""
+        """Return the identities and weights of the members."""
         return json.dumps([[vectors.identity() for vectors, _ in self._members], self._weights])
 
-    def _tuned(self, part: ImageSet) -> tuple[list[float], float]:
+    def _tune(self, part: ImageSet) -> tuple[list[float], float]:
         options = self._options
         split = options.validation_split(part, "this data set")
         cosines = []
@@ -96,4 +96,4 @@ class ConcatenatedEmbeddings:
             )
             cosines.append((queries @ gallery.T).astype(np.float64))
         order = tie_order(split.gallery.digests, options.random_seed)
-        return tuned(cosines, relevance(split), order)
+        return tune_weights(cosines, relevance(split), order)

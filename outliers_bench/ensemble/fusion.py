@@ -1,4 +1,4 @@
-"""Fusing rankings: what each member says of a gallery item, weighted and added up."""
+"""Fusion of rankings: weighted sums of the members' contributions to each gallery item."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from outliers_bench.ensemble.options import Fusion
 from outliers_bench.types import FloatArray, IntArray, Ranking
 
 Contributions = npt.NDArray[np.float64]
-_BLOCK_ITEMS = 4_000_000  # contributions of one member that are looked at together
+_BLOCK_ITEMS = 4_000_000  # contributions of one member per block
 
 
 def contributions(
@@ -19,42 +19,42 @@ def contributions(
     fusion: Fusion,
     n: int,
     *,
-    reachable: int | None = None,
+    max_depth: int | None = None,
     rrf_k: float = 60.0,
     slope: float = 1.0,
 ) -> Contributions:
-    """What a member's ranking says of each gallery item.
+    """Compute the contribution of a member's ranking to each gallery item.
 
-    For the hit at rank r (from 1) with score s, of d hits with mean m, deviation v, lowest l and
-    highest h among the n gallery items that can be found:
+    For the hit at rank r (from 1) with score s, of d hits with mean m, standard deviation v,
+    lowest score l and highest score h, of n rankable gallery items:
 
     ========== ================= ==========================
-    fusion     a hit             an item that was not found
+    fusion     hit               item that is not ranked
     ========== ================= ==========================
-    zscore     (s - m) / v       that of the lowest hit
+    zscore     (s - m) / v       that of the last hit
     minmax     (s - l) / (h - l) 0
-    calibrated slope · s         that of the lowest hit
+    calibrated slope · s         that of the last hit
     rrf        1 / (rrf_k + r)   0
     borda      n - r + 1         (n - d + 1) / 2
     ========== ================= ==========================
 
-    Hits with the same score share the mean of their ranks. Where all hits have the same score, as
-    of a photo without keypoints, the member says nothing: 0 for every item.
+    Hits with the same score share the mean of their ranks. If all hits have the same score, as
+    for a photo without keypoints, the contribution is 0 for every item.
 
     Parameters
     ----------
     ranking : Ranking
-        Of `n_query` queries.
+        Ranking of `n_query` queries.
     fusion : Fusion
-        Any but `concat`.
+        Any except `concat`.
     n : int
         Size of the gallery.
-    reachable : int, optional
-        How many of it can be found, where that is not all.
+    max_depth : int, optional
+        Number of gallery items that can be ranked; by default, n.
     rrf_k : float
-        Of reciprocal rank fusion.
+        Constant of reciprocal rank fusion.
     slope : float
-        Of calibration; see `ensemble.calibrate`.
+        Slope of the calibration; see `ensemble.tuning.fit_slope`.
 
     Returns
     -------
@@ -66,39 +66,39 @@ def contributions(
     G. Cormack, C. Clarke, S. Büttcher, "Reciprocal Rank Fusion", SIGIR 2009.
     J. Aslam, M. Montague, "Models for Metasearch", SIGIR 2001 (Borda).
     """
-    depth, reachable = ranking.depth, reachable or n
+    depth, max_depth = ranking.depth, max_depth or n
     scores = ranking.scores.astype(np.float64)
     low, high = scores[:, -1:], scores[:, :1]
     missing: Contributions | float = 0.0
     if fusion is Fusion.rrf:
-        said = 1 / (rrf_k + _mean_ranks(scores))
+        of_hits = 1 / (rrf_k + _mean_ranks(scores))
     elif fusion is Fusion.borda:
-        said = reachable + 1 - _mean_ranks(scores)
-        missing = (reachable - depth + 1) / 2
+        of_hits = max_depth + 1 - _mean_ranks(scores)
+        missing = (max_depth - depth + 1) / 2
     elif fusion is Fusion.calibrated:
-        said = slope * scores
-        missing = said[:, -1:]
+        of_hits = slope * scores
+        missing = of_hits[:, -1:]
     else:
         center, spread = low, high - low
         if fusion is Fusion.zscore:
             center = scores.mean(axis=1, keepdims=True)
             spread = scores.std(axis=1, keepdims=True)
-        said = np.divide(scores - center, spread, out=np.zeros_like(scores), where=high > low)
-        missing = said[:, -1:]
-    everything = np.empty((len(scores), n))
-    everything[:] = missing
-    np.put_along_axis(everything, ranking.indices, said, axis=1)
+        of_hits = np.divide(scores - center, spread, out=np.zeros_like(scores), where=high > low)
+        missing = of_hits[:, -1:]
+    of_items = np.empty((len(scores), n))
+    of_items[:] = missing
+    np.put_along_axis(of_items, ranking.indices, of_hits, axis=1)
     if depth > 1:
-        everything[(high == low)[:, 0]] = 0
-    return everything
+        of_items[(high == low)[:, 0]] = 0
+    return of_items
 
 
 def _mean_ranks(scores: Contributions) -> Contributions:
-    """Ranks from 1 along rows of falling scores; equals share the mean of theirs."""
+    """Compute ranks from 1 along rows of descending scores; ties share their mean rank."""
     depth = scores.shape[1]
-    begins = np.ones(scores.shape, dtype=np.bool_)
-    begins[:, 1:] = scores[:, 1:] != scores[:, :-1]
-    groups = np.cumsum(begins.ravel()) - 1  # a row begins a group, so none spans two rows
+    is_first = np.ones(scores.shape, dtype=np.bool_)
+    is_first[:, 1:] = scores[:, 1:] != scores[:, :-1]
+    groups = np.cumsum(is_first.ravel()) - 1  # each row starts a group, so none spans two rows
     ranks = np.tile(np.arange(1, depth + 1, dtype=np.float64), len(scores))
     means = np.bincount(groups, ranks) / np.bincount(groups)
     return np.asarray(means[groups].reshape(scores.shape), dtype=np.float64)
@@ -115,26 +115,26 @@ def fuse(
     slopes: Sequence[float] | None = None,
     leave_one_out: bool = False,
 ) -> Ranking:
-    """Rank by the weighted sum of what all members say.
+    """Rank by the weighted sum of all members' contributions.
 
     Parameters
     ----------
     rankings : sequence of Ranking
-        Each member's, of the same queries; as deep as they like.
+        One per member, of the same queries; depths may differ.
     weights : sequence of float
-        One a member.
+        One per member.
     fusion : Fusion
-        Any but `concat`.
+        Any except `concat`.
     depth : int
-        Length of the ranking, at most n (n - 1 where `leave_one_out`).
+        Length of the ranking, at most n (n - 1 if `leave_one_out`).
     order : array of int64, shape (n,)
-        Permutation of the gallery: of equal sums, the one that comes first in it wins.
+        Permutation of the gallery: of equal sums, the item that is first in it ranks first.
     rrf_k : float
-        Of reciprocal rank fusion.
+        Constant of reciprocal rank fusion.
     slopes : sequence of float, optional
-        Of calibration, one a member.
+        Slopes of the calibration, one per member.
     leave_one_out : bool
-        Whether query i is gallery item i, to be left out of its own ranking.
+        Whether query i is gallery item i, excluded from its own ranking.
 
     Returns
     -------
@@ -151,26 +151,28 @@ def fuse(
                 Ranking(ranking.indices[rows], ranking.scores[rows]),
                 fusion,
                 n,
-                reachable=n - int(leave_one_out),
+                max_depth=n - int(leave_one_out),
                 rrf_k=rrf_k,
                 slope=slope,
             )
         if leave_one_out:
             total[np.arange(len(total)), np.arange(n_query)[rows]] = -np.inf
-        indices[rows], scores[rows] = best(total, depth, order)
+        indices[rows], scores[rows] = select_top(total, depth, order)
     return Ranking(indices, scores)
 
 
-def best(similarity: Contributions, depth: int, order: IntArray) -> tuple[IntArray, FloatArray]:
-    """The largest of each row, best first.
+def select_top(
+    similarity: Contributions, depth: int, order: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Select the largest values of each row, in descending order.
 
     Parameters
     ----------
     similarity : array of float64, shape (n_query, n)
     depth : int
-        How many.
+        Number of values to select.
     order : array of int64, shape (n,)
-        Of equals, the one that comes first in it wins.
+        Of equal values, the one that is first in it ranks first.
 
     Returns
     -------
@@ -179,12 +181,12 @@ def best(similarity: Contributions, depth: int, order: IntArray) -> tuple[IntArr
     """
     shuffled = similarity[:, order]
     n = shuffled.shape[1]
-    least = np.partition(shuffled, n - depth, axis=1)[:, n - depth]
-    places = np.empty((len(shuffled), depth), dtype=np.int64)
+    lowest = np.partition(shuffled, n - depth, axis=1)[:, n - depth]
+    positions = np.empty((len(shuffled), depth), dtype=np.int64)
     for row, values in enumerate(shuffled):
-        enough = np.flatnonzero(values >= least[row])
-        places[row] = enough[np.argsort(-values[enough], kind="stable")][:depth]
-    return order[places], np.take_along_axis(shuffled, places, axis=1).astype(np.float32)
+        candidates = np.flatnonzero(values >= lowest[row])
+        positions[row] = candidates[np.argsort(-values[candidates], kind="stable")][:depth]
+    return order[positions], np.take_along_axis(shuffled, positions, axis=1).astype(np.float32)
 
 
 def _blocks(n_query: int, n: int) -> Iterator[slice]:

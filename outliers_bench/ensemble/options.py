@@ -13,58 +13,58 @@ from typing import Any
 import numpy as np
 
 from outliers_bench.data.split import Protocol as SplitProtocol
-from outliers_bench.data.split import cut
+from outliers_bench.data.split import make_split
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Model
-from outliers_bench.runtime.option_labels import joined, unusual, weights_label
+from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.types import ImageSet, Split
 
-_FEWEST, _FEWEST_TO_TUNE_ON = 2, 20
+_MIN_MEMBERS, _MIN_TUNE_IMAGES = 2, 20
 _WITHOUT_LABELS = (
-    "use model.member_weights=equal and a model.fusion that learns nothing, such as zscore"
+    "use model.member_weights=equal and a model.fusion without training, such as zscore"
 )
 _OPTIONS = ("fusion_depth", "rrf_k", "tune_images")
 
 
 class Fusion(Enum):
-    """How members become one; the values of `model.fusion`."""
+    """Fusion of the members; the values of `model.fusion`."""
 
     concat = "concat"
-    """Normalized embeddings side by side: one index, whose cosine is the weighted mean of all."""
+    """Concatenated normalized embeddings: one index; its cosine is the weighted mean of all."""
     zscore = "zscore"
-    """Scores, for each query less their mean and divided by their deviation."""
+    """Scores, standardized per query: minus their mean, divided by their standard deviation."""
     minmax = "minmax"
-    """Scores, for each query from 0 to 1."""
+    """Scores, scaled to 0 to 1 per query."""
     calibrated = "calibrated"
-    """Log-odds that a hit with this score is right, learned on a part of train."""
+    """Log-odds that a hit with this score is relevant, fitted on a part of train."""
     rrf = "rrf"
     """Reciprocal rank fusion."""
     borda = "borda"
-    """Ranks as points."""
+    """Borda count: points by rank."""
 
 
 @dataclass
 class Ensemble(Model):
-    """Several methods as one.
+    """Ensemble of several methods.
 
     Parameters
     ----------
     members : list of str
-        Each the name of a `model=` option, with options of its own after it:
+        Each the name of a `model=` option, followed by its options:
         `mobilenet weights=mobilenet.h5`, `sift verify=none`.
     fusion : Fusion
-        How they become one.
+        Fusion of the members' embeddings or rankings.
     member_weights : str or list of float
-        `equal`, `tuned` for the best MAP@R on a part of train, or a number for each member.
+        `equal`, `tuned` for the best MAP@R on a part of train, or one number per member.
     fusion_depth : int
-        Hits of each member that are fused, where rankings are.
+        Number of hits per member that are fused, if rankings are.
     rrf_k : float
         Constant of reciprocal rank fusion.
     tune_images : int
-        Images of train, at most, that weights and calibration are learned on.
+        Maximum number of train images for tuning weights and calibration.
     random_seed : int
-        Decides which.
+        Seed of the choice of these images.
     """
 
     name: str = "ensemble"
@@ -78,7 +78,7 @@ class Ensemble(Model):
 
     @property
     def embeds(self) -> bool:
-        """Whether a PCA, an index and a re-ranking have something to work on."""
+        """True if any member computes embeddings, which reduction, index and re-ranking need."""
         return any(model.embeds for model in self.models)
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Ensemble(Model):
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The members as what they stand for."""
+        """Options of the members."""
         return self._models
 
     @models.setter
@@ -95,15 +95,15 @@ class Ensemble(Model):
 
     @property
     def labels(self) -> list[str]:
-        """A name for each member, fit for MLflow; with its place where one occurs twice."""
+        """Name of each member, valid in MLflow; numbered if names are not unique."""
         names = [re.sub(r"[^\w.-]", "_", model.name, flags=re.ASCII) for model in self.models]
         if len(set(names)) < len(names):
-            return [f"{name}_{place}" for place, name in enumerate(names, start=1)]
+            return [f"{name}_{number}" for number, name in enumerate(names, start=1)]
         return names
 
     @property
     def weights(self) -> list[float] | None:
-        """The members' weights, adding up to 1; None where they are to be tuned."""
+        """Member weights, with a sum of 1; None if they are tuned."""
         if self.member_weights == "tuned":
             return None
         given = [1.0] * len(self.members)
@@ -113,38 +113,39 @@ class Ensemble(Model):
 
     @property
     def learns(self) -> bool:
-        """Whether a labeled part of train is needed."""
+        """True if a labeled part of train is needed."""
         return self.weights is None or self.fusion is Fusion.calibrated
 
     @property
     def model_uris(self) -> tuple[str, ...]:
-        """Those of the members."""
+        """URIs of the members' models."""
         return tuple(uri for model in self.models for uri in model.model_uris)
 
     def dimensions_on(self, train: ImageSet) -> int | None:
-        """Length of all embeddings side by side; None where only learning tells."""
+        """Return the length of the concatenated embeddings; None if not known before fitting."""
         lengths = [model.dimensions_on(train) for model in self.models if model.embeds]
         return None if None in lengths else sum(length or 0 for length in lengths)
 
     def diagnostics(self, split: Split) -> dict[str, float]:
-        """What the members have to tell."""
+        """Collect the diagnostics of the members."""
         return {name: n for model in self.models for name, n in model.diagnostics(split).items()}
 
     @property
     def variant(self) -> str:
-        """The members, how they are fused, with which weights, and what is unusual."""
+        """Members, fusion, weights, and non-default options."""
         weights = ""
         if self.member_weights == "tuned":
             weights = "tuned"
         elif self.member_weights != "equal":
             weights = ":".join(f"{weight:g}" for weight in self.member_weights)
-        members = " + ".join(map(_told, self.members))
+        members = " + ".join(map(_short_name, self.members))
         ignored = [option for option in _OPTIONS if option not in self.what_matters(_OPTIONS)]
-        besides = ("name", "members", "fusion", "member_weights", "random_seed", *ignored)
-        return joined(members, self.fusion.value, weights, *unusual(self, Ensemble, besides))
+        excluded = ("name", "members", "fusion", "member_weights", "random_seed", *ignored)
+        options = non_default_options(self, Ensemble, excluded)
+        return join_nonempty(members, self.fusion.value, weights, *options)
 
     def what_matters(self, options: Sequence[str]) -> list[str]:
-        """Those of some options that can change a figure, the others being as they are."""
+        """Return those of the given options that affect results, given the other options."""
         idle = {
             "fusion_depth": self.fusion is Fusion.concat,
             "rrf_k": self.fusion is not Fusion.rrf,
@@ -154,10 +155,10 @@ class Ensemble(Model):
         return [option for option in options if not idle.get(option, False)]
 
     def check(self) -> None:
-        """Raise `BenchError` for members or options that cannot work."""
-        if len(self.members) < _FEWEST:
+        """Raise `BenchError` for invalid members or options."""
+        if len(self.members) < _MIN_MEMBERS:
             raise BenchError(
-                f"model.members={self.members}: an ensemble has at least two members, as in "
+                f"model.members={self.members}: an ensemble needs at least two members, as in "
                 "model.members=[mobilenet,sift]"
             )
         for member, model in zip(self.members, self.models, strict=True):
@@ -169,8 +170,8 @@ class Ensemble(Model):
                 raise BenchError(f"model.members, {member!r}: {error}") from error
             if self.fusion is Fusion.concat and not model.embeds:
                 raise BenchError(
-                    f"model.fusion=concat: {model.name} has no embedding to put beside others; "
-                    "fuse rankings, as with model.fusion=rrf, or take sift_vlad"
+                    f"model.fusion=concat: {model.name} has no embedding to concatenate; "
+                    "fuse rankings, as with model.fusion=rrf, or use sift_vlad"
                 )
         self._check_weights()
         if self.fusion_depth < 1:
@@ -178,10 +179,10 @@ class Ensemble(Model):
                 f"model.fusion_depth={self.fusion_depth}: at least 1 hit of each member is fused"
             )
         if not (math.isfinite(self.rrf_k) and self.rrf_k >= 0):
-            raise BenchError(f"model.rrf_k={self.rrf_k}: a number of at least 0; usual is 60")
-        if self.tune_images < _FEWEST_TO_TUNE_ON:
+            raise BenchError(f"model.rrf_k={self.rrf_k}: at least 0; the default is 60")
+        if self.tune_images < _MIN_TUNE_IMAGES:
             raise BenchError(
-                f"model.tune_images={self.tune_images}: at least {_FEWEST_TO_TUNE_ON} images"
+                f"model.tune_images={self.tune_images}: at least {_MIN_TUNE_IMAGES} images"
             )
 
     def _check_weights(self) -> None:
@@ -200,7 +201,7 @@ class Ensemble(Model):
             )
 
     def check_split(self, split: Split) -> None:
-        """Refuse to learn weights or calibration where train has no labels to learn from."""
+        """Raise `BenchError` if train has no labels to tune weights or calibration on."""
         for member, model in zip(self.members, self.models, strict=True):
             try:
                 model.check_split(split)
@@ -220,36 +221,37 @@ class Ensemble(Model):
             raise BenchError(f"{option}: {error}; {_WITHOUT_LABELS}") from error
 
     def validation_split(self, train: ImageSet, name: str) -> Split:
-        """Cut train once more: a part to learn weights on, and the rest, on which members learn.
+        """Split train again: a part to tune weights on, and the rest, to fit members on.
 
-        Where there are many classes of few photos, only some of the classes are cut.
+        With many classes of few photos, only some of the classes are split.
 
         Parameters
         ----------
         train : ImageSet
-            With labels.
+            Labeled images.
         name : str
-            The data set's name.
+            Name of the data set.
 
         Returns
         -------
         Split
-            Query and gallery, of about equal size, are the part; its train is the rest.
+            The part as query and gallery, of about equal size, and the rest as train.
 
         Raises
         ------
         BenchError
-            If no two classes have two images to spare.
+            If fewer than two classes have two images.
         """
-        most = min(self.tune_images, len(train) // 2)
-        share = most / max(len(train), 1)
+        limit = min(self.tune_images, len(train) // 2)
+        share = limit / max(len(train), 1)
         labels = np.empty(0, np.int64) if train.labels is None else train.labels
         counts = np.bincount(labels)
-        held = np.maximum(np.round(share * counts), 2)  # each gives a query and an answer
-        dealt = np.random.default_rng(self.random_seed).permutation(np.flatnonzero(counts >= 2))
-        chosen = dealt[: max(2, int(np.searchsorted(np.cumsum(held[dealt]), most, "right")))]
-        split = cut(
-            train.take(np.flatnonzero(np.isin(labels, chosen))),
+        held_out = np.maximum(np.round(share * counts), 2)  # each needs a query and a relevant one
+        shuffled = np.random.default_rng(self.random_seed).permutation(np.flatnonzero(counts >= 2))
+        total = np.cumsum(held_out[shuffled])
+        classes = shuffled[: max(2, int(np.searchsorted(total, limit, "right")))]
+        split = make_split(
+            train.take(np.flatnonzero(np.isin(labels, classes))),
             name=f"the train part of {name}",
             train=1 - share,
             query=0.5,
@@ -258,16 +260,16 @@ class Ensemble(Model):
         )
         rest = train.without(set(split.query.digests) | set(split.gallery.digests))
         if not len(rest):
-            raise BenchError(f"the train part of {name} has too few images to hold some out")
+            raise BenchError(f"the train part of {name} has too few images to hold out some")
         return replace(split, train=rest)
 
     def space(self) -> Space:
-        """Nothing is stored under an ensemble's own name: its members store theirs."""
+        """Return an empty key: features are stored by the members."""
         return {}
 
 
-def _told(member: str) -> str:
-    """A member for tables, as it was written; a file of weights by its name alone."""
+def _short_name(member: str) -> str:
+    """Shorten a member for tables: a weights file is shown by its name only."""
     name, *options = shlex.split(member)
     short = (
         f"weights={weights_label(option.removeprefix('weights='))}"
@@ -275,9 +277,9 @@ def _told(member: str) -> str:
         else option
         for option in options
     )
-    return joined(name, *short)
+    return join_nonempty(name, *short)
 
 
 def _is_weight(value: object) -> bool:
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return known and 0 <= value < math.inf  # type: ignore[operator]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value < math.inf  # type: ignore[operator]

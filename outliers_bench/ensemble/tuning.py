@@ -1,80 +1,83 @@
-"""What an ensemble learns from a part of train: its members' weights, and what a score is worth."""
+"""Tuning of an ensemble on a part of train: member weights and score calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import permutations
 
 import numpy as np
 
-from outliers_bench.ensemble.fusion import Contributions, best
+from outliers_bench.ensemble.fusion import Contributions, select_top
 from outliers_bench.evaluation import average_precision_at_r
 from outliers_bench.types import BoolArray, IntArray, Ranking, Split
 
-# Coarse to fine.
-_STEPS = (0.25, 0.1, 0.05)  # of the sum of all weights, that move from one member to another
+# Weight, of a total of 1, that is moved from one member to another: coarse to fine.
+_STEPS = (0.25, 0.1, 0.05)
 
 
 def relevance(split: Split) -> BoolArray:
-    """Whether each gallery image of a labeled split is right for each query, (n_query, n)."""
+    """Compute which gallery images of a labeled split are relevant, shape (n_query, n)."""
     if split.query.labels is None or split.gallery.labels is None:
-        raise ValueError("photos without labels say nothing about what is right")
+        raise ValueError("query and gallery must have labels")
     return np.equal.outer(split.query.labels, split.gallery.labels)
 
 
-def tuned(
+def tune_weights(
     members: Sequence[Contributions], relevant: BoolArray, order: IntArray
 ) -> tuple[list[float], float]:
-    """Weights with the best MAP@R that a pattern search finds.
+    """Tune member weights for MAP@R by pattern search.
 
-    Begins at equal weights or at the best member alone, whichever is better, and moves weight from
-    one member to another as long as that helps: on the photos that it looks at, what it ends with
-    is at least as good as every member and as equal weights.
+    The search starts at equal weights or at the best member alone, whichever is better, and moves
+    weight from one member to another as long as MAP@R increases. So on these photos the result is
+    at least as good as every member and as equal weights.
 
     Parameters
     ----------
     members : sequence of array of float64, shape (n_query, n)
-        What each member says of every gallery item.
+        Contributions of each member to every gallery item.
     relevant : array of bool, shape (n_query, n)
-        Whether a gallery item is right; at least one is.
+        True if a gallery item is relevant; at least one is.
     order : array of int64, shape (n,)
-        Of equal sums, the item that comes first in it wins.
+        Of equal sums, the item that is first in it ranks first.
 
     Returns
     -------
     weights : list of float
-        At least 0, adding up to 1.
+        At least 0, with a sum of 1.
     map_at_r : float
-        What they reach on these photos.
+        MAP@R of these weights on these photos.
     """
-    count, worth = len(members), _worth(members, relevant, order)
-    corners = [tuple(float(at == one) for at in range(count)) for one in range(count)]
-    found = max([(1 / count,) * count, *corners], key=worth)
+    count, map_at_r = len(members), _create_objective(members, relevant, order)
+    corners = [tuple(float(i == member) for i in range(count)) for member in range(count)]
+    weights = max([(1 / count,) * count, *corners], key=map_at_r)
     for step in _STEPS:
-        better = True
-        while better:
-            better = False
-            for giver, taker in permutations(range(count), 2):
-                tried = _moved(found, giver, taker, step)
-                if worth(tried) > worth(found):
-                    found, better = tried, True
-    return list(found), worth(found)
+        improved = True
+        while improved:
+            improved = False
+            for source, target in permutations(range(count), 2):
+                candidate = _move_weight(weights, source, target, step)
+                if map_at_r(candidate) > map_at_r(weights):
+                    weights, improved = candidate, True
+    return list(weights), map_at_r(weights)
 
 
-def slope(ranking: Ranking, relevant: BoolArray) -> float:
-    """How fast the log-odds that a hit is right grow with its score (Platt scaling).
+def fit_slope(ranking: Ranking, relevant: BoolArray) -> float:
+    """Fit the slope of the log-odds that a hit is relevant as a function of its score.
+
+    This is Platt scaling without the intercept, which does not change a ranking.
 
     Parameters
     ----------
     ranking : Ranking
-        Of the queries in `relevant`.
+        Ranking of the queries in `relevant`.
     relevant : array of bool, shape (n_query, n)
-        Whether a gallery item is right.
+        True if a gallery item is relevant.
 
     Returns
     -------
     float
-        At least 0: a member whose scores mislead says nothing.
+        At least 0: a member whose scores are negatively correlated is ignored.
 
     References
     ----------
@@ -83,38 +86,39 @@ def slope(ranking: Ranking, relevant: BoolArray) -> float:
     """
     from sklearn.linear_model import LogisticRegression
 
-    right = np.take_along_axis(relevant, ranking.indices, axis=1).ravel()
+    is_relevant = np.take_along_axis(relevant, ranking.indices, axis=1).ravel()
     scores = ranking.scores.astype(np.float64).ravel()
     spread = float(scores.std())
-    if spread == 0 or right.all() or not right.any():
+    if spread == 0 or is_relevant.all() or not is_relevant.any():
         return 0.0
-    # In units of their deviation, since the regression's penalty depends on the unit.
-    fit = LogisticRegression(C=1e6).fit((scores / spread)[:, None], right)
+    # Scaled to unit deviation, since the penalty of the regression depends on the scale.
+    fit = LogisticRegression(C=1e6).fit((scores / spread)[:, None], is_relevant)
     return max(float(fit.coef_[0, 0]) / spread, 0.0)
 
 
-def _moved(weights: tuple[float, ...], giver: int, taker: int, step: float) -> tuple[float, ...]:
-    given = min(step, weights[giver])
-    moved = list(weights)
-    moved[giver] -= given
-    moved[taker] += given
-    return tuple(round(weight, 9) for weight in moved)
+def _move_weight(
+    weights: tuple[float, ...], source: int, target: int, step: float
+) -> tuple[float, ...]:
+    amount = min(step, weights[source])
+    new_weights = list(weights)
+    new_weights[source] -= amount
+    new_weights[target] += amount
+    return tuple(round(weight, 9) for weight in new_weights)
 
 
-def _worth(
+def _create_objective(
     members: Sequence[Contributions], relevant: BoolArray, order: IntArray
 ) -> Callable[[tuple[float, ...]], float]:
-    """MAP@R as a function of the weights, which remembers what it was asked."""
+    """Create a cached function that computes MAP@R of given weights."""
     total = relevant.sum(axis=1)
     scored = np.flatnonzero(total)
     stack = np.stack([member[scored] for member in members])
-    known: dict[tuple[float, ...], float] = {}
 
-    def worth(weights: tuple[float, ...]) -> float:
-        if weights not in known:
-            indices, _ = best(np.tensordot(np.array(weights), stack, 1), int(total.max()), order)
-            right = np.take_along_axis(relevant[scored], indices, axis=1)
-            known[weights] = float(average_precision_at_r(right, total[scored]).mean())
-        return known[weights]
+    @cache
+    def map_at_r(weights: tuple[float, ...]) -> float:
+        similarity = np.tensordot(np.array(weights), stack, 1)
+        indices, _ = select_top(similarity, int(total.max()), order)
+        is_relevant = np.take_along_axis(relevant[scored], indices, axis=1)
+        return float(average_precision_at_r(is_relevant, total[scored]).mean())
 
-    return worth
+    return map_at_r

@@ -1,4 +1,4 @@
-"""What a ranking is worth: plain numpy, importable without TensorFlow, Hydra or MLflow."""
+"""Evaluation of rankings, in NumPy only: importable without TensorFlow, Hydra or MLflow."""
 
 from outliers_bench.evaluation.average_precision import average_precision_at_r
 from outliers_bench.evaluation.evaluate import count_relevant, evaluate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.evaluation.precision import within_r
+from outliers_bench.evaluation.precision import mask_beyond_r
 from outliers_bench.types import BoolArray, IntArray
 
 
@@ -15,12 +15,13 @@ def average_precision_at_r(relevant: BoolArray, total: IntArray) -> npt.NDArray[
     .. math:: \frac{1}{R} \sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)
 
     with P(i) the precision at rank i. Its mean over queries is MAP@R. Other tools divide by the
-    number found, or integrate by trapezoids, and give other figures for the same ranking.
+    number of relevant items retrieved, or use the trapezoidal rule, and so give other values for
+    the same ranking.
 
     Parameters
     ----------
     relevant : array of bool, shape (n_query, depth)
-        Whether the item at each rank is relevant, best rank first.
+        True if the item at that rank is relevant, best rank first.
     total : array of int64, shape (n_query,)
         R of each query, at least 1 and at most `depth`.
 
@@ -31,7 +32,7 @@ def average_precision_at_r(relevant: BoolArray, total: IntArray) -> npt.NDArray[
     Raises
     ------
     ValueError
-        If the ranking is not as deep as the largest R.
+        If the ranking is shallower than the largest R.
 
     References
     ----------
@@ -42,6 +43,6 @@ def average_precision_at_r(relevant: BoolArray, total: IntArray) -> npt.NDArray[
     >>> average_precision_at_r(np.array([[True, False, True, False]]), np.array([4])).round(3)
     array([0.417])
     """
-    counted = within_r(relevant, total)
-    precision = np.cumsum(counted, axis=1) / np.arange(1, relevant.shape[1] + 1)
-    return np.asarray((precision * counted).sum(axis=1) / total, dtype=np.float64)
+    hits = mask_beyond_r(relevant, total)
+    precision = np.cumsum(hits, axis=1) / np.arange(1, relevant.shape[1] + 1)
+    return np.asarray((precision * hits).sum(axis=1) / total, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""From a ranking and the labels to every metric, over all queries and class by class."""
+"""Computation of all metrics from a ranking and labels, overall and per class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from outliers_bench.types import ImageSet, IntArray, Ranking, Split
 
 
 def count_relevant(query: ImageSet, gallery: ImageSet, *, leave_one_out: bool) -> IntArray:
-    """How many gallery images carry each query's label, itself not counted.
+    """Count the relevant gallery images of each query, excluding the query itself.
 
     Returns
     -------
@@ -32,17 +32,17 @@ def count_relevant(query: ImageSet, gallery: ImageSet, *, leave_one_out: bool) -
 def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     """Score a ranking.
 
-    A query to which nothing in the gallery is relevant is left out of every metric and counted.
+    Queries without a relevant gallery image are excluded from every metric and counted.
 
     Parameters
     ----------
     ranking : Ranking
         Rows in the order of `split.query`, at least as deep as the largest number of relevant
-        images of a query, with the query itself left out where `split.leave_one_out`.
+        images of a query, with the query itself excluded if `split.leave_one_out`.
     split : Split
         Query and gallery, both labeled.
     k : sequence of int
-        Cut-offs of hit_at_k and precision_at_k.
+        Cutoffs of hit_at_k and precision_at_k.
 
     Returns
     -------
@@ -63,14 +63,14 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
             f"{split.name}: no query has a gallery image of its class, so nothing can be scored; "
             "query and gallery must share class names"
         )
-    assert query.labels is not None  # noqa: S101 - count_relevant has refused it
+    assert query.labels is not None  # noqa: S101 - count_relevant raises otherwise
     assert gallery.labels is not None  # noqa: S101
     labels, total = query.labels[scored], total[scored]
     relevant = gallery.labels[ranking.indices[scored]] == labels[:, None]
-    cut_offs = sorted(set(k))
+    cutoffs = sorted(set(k))
     per_query = {
-        **{f"hit_at_{cut}": hit_at_k(relevant, cut) for cut in cut_offs},
-        **{f"precision_at_{cut}": precision_at_k(relevant, cut) for cut in cut_offs},
+        **{f"hit_at_{cutoff}": hit_at_k(relevant, cutoff) for cutoff in cutoffs},
+        **{f"precision_at_{cutoff}": precision_at_k(relevant, cutoff) for cutoff in cutoffs},
         "map_at_r": average_precision_at_r(relevant, total),
         "r_precision": r_precision(relevant, total),
         "mrr": reciprocal_rank(relevant),
@@ -99,22 +99,22 @@ def _per_class(
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a ranking is worth.
+    """Metrics of a ranking.
 
     Parameters
     ----------
     metrics : dict of str to float
-        Mean over the scored queries, by MLflow-legal name (`hit_at_1`, `map_at_r`, ...).
+        Means over the scored queries, by name in MLflow (`hit_at_1`, `map_at_r`, ...).
     per_query : dict of str to array, shape (n_scored,)
-        The same metrics query by query, in the order of `scored`.
+        The same metrics per query, in the order of `scored`.
     scored : array of int64, shape (n_scored,)
         Positions of the queries that have at least one relevant gallery image.
     per_class : dict of str to dict of str to float
-        Class name to mean metrics over its scored queries, with their number as `queries`.
+        Mean metrics over the scored queries of each class, and their number as `queries`.
     queries_without_relevant : int
-        Queries left out because nothing in the gallery is relevant to them.
+        Number of queries excluded because they have no relevant gallery image.
     intervals : dict of str to tuple of float
-        Lower and upper end of the 95% interval of each metric, where it was computed.
+        Lower and upper bound of the 95% interval of each metric, if computed.
     """
 
     metrics: dict[str, float]

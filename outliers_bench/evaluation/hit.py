@@ -9,14 +9,14 @@ from outliers_bench.types import BoolArray
 
 
 def hit_at_k(relevant: BoolArray, k: int) -> npt.NDArray[np.float64]:
-    """Whether anything relevant stands among the first k.
+    """Check whether a relevant item is among the first k.
 
     Parameters
     ----------
     relevant : array of bool, shape (n_query, depth)
-        Whether the item at each rank is relevant, best rank first.
+        True if the item at that rank is relevant, best rank first.
     k : int
-        Cut-off. Beyond `depth` there is nothing to find.
+        Cutoff. Ranks beyond `depth` count as not relevant.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The names of the metrics in MLflow, and which direction is better."""
+"""Names of the metrics in MLflow, and their direction."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _COST = re.compile(
 
 
 def is_score(metric: str) -> bool:
-    """Whether a metric says how good a ranking is, from 0 to 1, and so needs labels."""
+    """Check whether a metric measures the quality of a ranking, from 0 to 1, by labels."""
     return _SCORE.fullmatch(metric) is not None
 
 
-def less_is_better(metric: str) -> bool:
-    """Whether a metric is a cost; of scores, speeds and recalls more is better."""
+def lower_is_better(metric: str) -> bool:
+    """Check whether a metric is a cost; scores, speeds and recall are better if higher."""
     return _COST.fullmatch(metric) is not None

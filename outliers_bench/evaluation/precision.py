@@ -1,4 +1,4 @@
-"""Precision at a cut-off: at k, and at R."""
+"""Precision at k, and at R."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from outliers_bench.types import BoolArray, IntArray
 
 
 def precision_at_k(relevant: BoolArray, k: int) -> npt.NDArray[np.float64]:
-    """Share of relevant items among the first k: always divided by k.
+    """Precision at k: the number of relevant items among the first k, divided by k.
 
     Parameters
     ----------
     relevant : array of bool, shape (n_query, depth)
-        Whether the item at each rank is relevant, best rank first.
+        True if the item at that rank is relevant, best rank first.
     k : int
-        Cut-off. Ranks beyond `depth` count as not relevant.
+        Cutoff. Ranks beyond `depth` count as not relevant.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def r_precision(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]
     Parameters
     ----------
     relevant : array of bool, shape (n_query, depth)
-        Whether the item at each rank is relevant, best rank first.
+        True if the item at that rank is relevant, best rank first.
     total : array of int64, shape (n_query,)
         R of each query, at least 1 and at most `depth`.
 
@@ -47,7 +47,7 @@ def r_precision(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]
     Raises
     ------
     ValueError
-        If the ranking is not as deep as the largest R.
+        If the ranking is shallower than the largest R.
 
     References
     ----------
@@ -58,17 +58,17 @@ def r_precision(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]
     >>> r_precision(np.array([[True, False, True, False]]), np.array([2]))
     array([0.5])
     """
-    found = np.cumsum(within_r(relevant, total), axis=1)[:, -1]
-    return found / total.astype(np.float64)
+    hits = np.cumsum(mask_beyond_r(relevant, total), axis=1)[:, -1]
+    return hits / total.astype(np.float64)
 
 
-def within_r(relevant: BoolArray, total: IntArray) -> BoolArray:
-    """`relevant` with everything beyond each query's rank R set to False.
+def mask_beyond_r(relevant: BoolArray, total: IntArray) -> BoolArray:
+    """Return `relevant` with all ranks beyond R of each query set to False.
 
     Raises
     ------
     ValueError
-        If a query has no relevant item or more than the ranking is deep.
+        If R of a query is below 1 or larger than the depth of the ranking.
     """
     depth = relevant.shape[1]
     if total.size and (total.min() < 1 or total.max() > depth):

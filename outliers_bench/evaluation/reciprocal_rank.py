@@ -1,4 +1,4 @@
-"""Reciprocal rank of the first right answer."""
+"""Reciprocal rank of the first relevant item."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def reciprocal_rank(relevant: BoolArray) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     relevant : array of bool, shape (n_query, depth)
-        Whether the item at each rank is relevant, best rank first.
+        True if the item at that rank is relevant, best rank first.
 
     Returns
     -------
     array of float64, shape (n_query,)
-        0 where nothing relevant stands within `depth`; its true value is below 1 / depth.
+        0 if there is no relevant item within `depth`; the true value is below 1 / depth then.
 
     Examples
     --------

@@ -191,7 +191,7 @@ class Features:
             facts: dict[str, float] = getattr(embedder, "facts", {})
             # Decode one batch while another is computed.
             decoder.ahead = max(AHEAD, 2 * int(facts.get("batch_size", 1)))
-            with Writer(self._store, decoder.take_damaged, how=self._how) as writer:
+            with Writer(self._store, decoder.pop_damaged, how=self._how) as writer:
                 for digest, vector in track(stream, stage=self._bar, total=len(missing)):
                     writer.add(digest, vector)
         self._meter.add("decode", decoder.seconds)

@@ -1,1 +1,1 @@
-"""Local features: keypoints and their descriptors, matched, verified, aggregated, drawn."""
+"""Local features: detection, matching, geometric verification and aggregation of keypoints."""

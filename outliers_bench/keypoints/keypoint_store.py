@@ -1,4 +1,4 @@
-"""Keypoints in the feature store: computed once an image, read when they are needed."""
+"""Keypoints in the feature store: computed once per image, read on demand."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from outliers_bench.keypoints.options import KeypointOptions
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ImageSet, IntArray, LeftOut
 
-HELD_BYTES = 64 * 2**20  # some 900 images of 500 keypoints: verifying asks for the same ones often
+CACHE_BYTES = 64 * 2**20  # about 900 images of 500 keypoints: verification reuses the same ones
 
 
 class StoredKeypoints:
-    """The keypoints of every image under one set of options.
+    """Stored keypoints of images for one set of options.
 
     Parameters
     ----------
     options : KeypointOptions
-        Which keypoints.
+        Options of the detection.
     cache : Path
         Directory of the feature store.
     meter : Meter
-        Takes down times and counts.
+        Records times and counts.
     """
 
     def __init__(self, options: KeypointOptions, cache: Path, meter: Meter) -> None:
@@ -38,47 +38,47 @@ class StoredKeypoints:
     def compute(
         self, images: ImageSet, *, commit: Callable[[], object] = lambda: None
     ) -> dict[bytes, LeftOut]:
-        """Find the keypoints of images that have none stored; see `Features.compute`."""
+        """Compute and store missing keypoints of images; see `Features.compute`."""
         return self._features.compute(images, commit=commit)
 
     def empty(self, images: ImageSet) -> set[bytes]:
-        """Digests of the images without any keypoint."""
+        """Return the digests of images without keypoints."""
         return self._features.empty(images)
 
     def nbytes(self, images: ImageSet) -> int:
-        """Size of the images' keypoints and descriptors."""
+        """Return the size of the images' keypoints and descriptors, in bytes."""
         return self._features.nbytes(images)
 
     def table(self, images: ImageSet) -> StoredTable:
-        """The keypoints of images that `compute` has seen, as a table in their order."""
+        """Return a table of the keypoints of images that `compute` has processed."""
         return StoredTable(self._features, images, self._width)
 
 
 class StoredTable:
-    """A `KeypointTable` that reads from the store, and holds on to what it has read last."""
+    """`KeypointTable` that reads from the store, with a cache of recently used images."""
 
     def __init__(self, features: Features, images: ImageSet, width: int) -> None:
         self._features = features
         self._images = images
         self._width = width
         self._recent: OrderedDict[bytes, Keypoints] = OrderedDict()
-        self._held = 0  # bytes
+        self._cached_bytes = 0
 
     def __len__(self) -> int:
         return len(self._images)
 
     def take(self, rows: Sequence[int] | IntArray) -> list[Keypoints]:
-        """The keypoints of the images at those positions, in that order."""
+        """Return the keypoints of the images at the given positions, in that order."""
         digests = [self._images.digests[row] for row in rows]
-        found = {digest: self._recent[digest] for digest in digests if digest in self._recent}
-        missing = [row for row in rows if self._images.digests[row] not in found]
+        keypoints = {digest: self._recent[digest] for digest in digests if digest in self._recent}
+        missing = [row for row in rows if self._images.digests[row] not in keypoints]
         if missing:
             stored = self._features.get(self._images.take(missing))
             for digest, packed in stored.items():
-                found[digest] = Keypoints.unpack(packed, self._width)
-                self._recent[digest] = found[digest]
-                self._held += packed.nbytes
-        while self._held > HELD_BYTES:
+                keypoints[digest] = Keypoints.unpack(packed, self._width)
+                self._recent[digest] = keypoints[digest]
+                self._cached_bytes += packed.nbytes
+        while self._cached_bytes > CACHE_BYTES:
             _, oldest = self._recent.popitem(last=False)
-            self._held -= oldest.points.nbytes + oldest.descriptors.nbytes
-        return [found[digest] for digest in digests]
+            self._cached_bytes -= oldest.points.nbytes + oldest.descriptors.nbytes
+        return [keypoints[digest] for digest in digests]

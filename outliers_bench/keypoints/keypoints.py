@@ -1,4 +1,4 @@
-"""The keypoints of an image, how they lie in the feature store, and how they are compared."""
+"""Keypoints of an image, their format in the feature store, and their descriptors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """Where an image's keypoints are, and what is there. An image may have none.
+    """Positions and descriptors of an image's keypoints, of which there may be none.
 
     Parameters
     ----------
     points : array of float32, shape (n, 2)
-        x and y in pixels of the image as it was described, that is, after shrinking.
+        x and y in pixels of the image after shrinking.
     descriptors : array of uint8, shape (n, bytes)
-        As OpenCV gives them: SIFT 128 numbers up to 255, ORB 32 bytes of bits, AKAZE 61.
+        Descriptors as in OpenCV: SIFT 128 numbers up to 255, ORB 32 bytes of bits, AKAZE 61.
 
     Raises
     ------
     ValueError
-        If the two have different lengths.
+        If the arrays differ in length.
     """
 
     points: FloatArray
@@ -42,34 +42,34 @@ class Keypoints:
         return len(self.points)
 
     def pack(self) -> Bytes:
-        """Everything as one row of bytes: points, then descriptors."""
+        """Pack points, then descriptors, into one row of bytes."""
         points = np.ascontiguousarray(self.points, dtype="<f4").view(np.uint8)
         return np.concatenate([points.ravel(), self.descriptors.ravel()])
 
     @classmethod
     def unpack(cls, packed: Bytes, width: int) -> Keypoints:
-        """What `pack` has packed, given the bytes of a descriptor."""
-        n, rest = divmod(packed.size, 8 + width)
-        if rest:
-            raise ValueError(f"{packed.size} bytes are no keypoints of {8 + width} bytes each")
+        """Unpack the bytes that `pack` returns, given the number of bytes per descriptor."""
+        n, remainder = divmod(packed.size, 8 + width)
+        if remainder:
+            raise ValueError(f"{packed.size} bytes are not keypoints of {8 + width} bytes each")
         points = packed[: 8 * n].view("<f4").reshape(n, 2)
         return cls(points, packed[8 * n :].reshape(n, width))
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A kind of descriptor: its size in the store, and the unit vectors that compare as it does.
+    """Type of descriptor: its size in the store, and its conversion to unit vectors.
 
-    With unit vectors a and b, similarity s = a . b lies in [-1, 1] and 1 - s grows with the
+    With unit vectors a and b, similarity s = a . b is in [-1, 1] and 1 - s increases with the
     distance: 1 - s is half the squared Euclidean distance of SIFT descriptors, and twice the share
-    of different bits of binary ones. So matrix products serve them all.
+    of different bits of binary ones. So matrix products compare all types.
 
     Parameters
     ----------
     name : str
         sift, rootsift, orb or akaze.
     nbytes : int
-        Bytes of a descriptor in the store.
+        Bytes per descriptor in the store.
     bits : int
         Number of bits of a binary descriptor, 0 for others.
     """
@@ -85,11 +85,11 @@ class Descriptor:
 
     @property
     def power(self) -> int:
-        """1 - s is proportional to the distance to this power: Lowe's ratio is taken to it, too."""
+        """Power of the distance that 1 - s is proportional to; also applied to Lowe's ratio."""
         return 1 if self.bits else 2
 
     def vectors(self, descriptors: Bytes) -> FloatArray:
-        """Unit vectors, shape (n, dimensions), of descriptors, shape (n, nbytes).
+        """Convert descriptors, shape (n, nbytes), to unit vectors, shape (n, dimensions).
 
         RootSIFT is the square root of the L1-normalized descriptor (Arandjelović and Zisserman,
         "Three things everyone should know to improve object retrieval", CVPR 2012).
@@ -119,10 +119,10 @@ DESCRIPTORS = {
 
 
 class KeypointTable(Protocol):
-    """The keypoints of many images, read when they are needed."""
+    """Keypoints of many images, read on demand."""
 
     def __len__(self) -> int: ...
 
     def take(self, rows: Sequence[int] | IntArray) -> list[Keypoints]:
-        """The keypoints of the images at those positions, in that order."""
+        """Return the keypoints of the images at the given positions, in that order."""
         ...

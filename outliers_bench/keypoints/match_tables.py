@@ -1,4 +1,4 @@
-"""How many keypoints match, for all pairs of two tables: in blocks, tiles and threads."""
+"""Keypoint matching of all pairs of two tables, in blocks, tiles and threads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from outliers_bench.keypoints.keypoints import Descriptor, Keypoints, KeypointTa
 from outliers_bench.keypoints.match import (
     Matches,
     find_matches,
-    padded,
+    padded_rows,
     self_product,
-    stacked,
-    whole,
+    stack,
+    to_integers,
 )
 from outliers_bench.keypoints.options import MatchOptions
 from outliers_bench.runtime.machine import cores
@@ -29,11 +29,11 @@ from outliers_bench.types import FloatArray, IntArray
 Doubles = npt.NDArray[np.float64]
 Pairs: TypeAlias = dict[int, npt.NDArray[np.int16]]  # by image: query row and gallery row
 Item = TypeVar("Item")
-Found = TypeVar("Found")
-BLOCK_BYTES = 64 * 2**20  # gallery vectors in float32 at a time
-READ_IMAGES = 32  # images read at a time
-TILE_ROWS = 4000  # gallery vectors in a matrix product: what comes out should stay in the cache
-SLIVER = 2.0**-20  # keeps the tie-breaker off its ends
+Output = TypeVar("Output")
+BLOCK_BYTES = 64 * 2**20  # gallery vectors in float32 per block
+READ_IMAGES = 32  # images per read
+TILE_ROWS = 4000  # gallery vectors per matrix product: the result should fit in the CPU cache
+TIE_MARGIN = 2.0**-20  # distance of the tie-breaker from 0 and 1
 
 
 def match_tables(
@@ -42,84 +42,84 @@ def match_tables(
     *,
     descriptor: Descriptor,
     options: MatchOptions,
-    keep: int,
+    depth: int,
     order: IntArray,
     leave_one_out: bool = False,
-    remember: int = 0,
-    at_least: int = 1,
+    pairs_depth: int = 0,
+    min_matches: int = 1,
 ) -> tuple[IntArray, Doubles, list[Pairs]]:
     """Count the matches of every query image with every gallery image; see `match_pair`.
 
-    The gallery is read once, in blocks, the queries once for each block. Next to each other lie in
-    memory, at most: two blocks of vectors (2 * `BLOCK_BYTES`, a quarter more for descriptors as
-    read); for each core the products of a query with a tile, 4 * n * max(`TILE_ROWS`, n) bytes
-    twice for n keypoints an image, and a query's vectors; the best, 16 * n_query * keep bytes; and
-    4 bytes a match that is remembered.
+    The gallery is read once, in blocks; the queries are read once per block. Peak memory: two
+    blocks of vectors (2 * `BLOCK_BYTES`, a quarter more for descriptors as read); per core, twice
+    the products of a query with a tile, 4 * n * max(`TILE_ROWS`, n) bytes for n keypoints per
+    image, and a query's vectors; the results, 16 * n_query * depth bytes; and 4 bytes per returned
+    match.
 
     Parameters
     ----------
     queries, gallery : KeypointTable
     descriptor : Descriptor
-        What both tables hold.
+        Descriptor of both tables.
     options : MatchOptions
-        `ratio` and `cross_check` are looked at.
-    keep : int
-        How many gallery images to return for each query.
+        Only `ratio` and `cross_check` are used.
+    depth : int
+        Number of gallery images to return per query.
     order : array of int64, shape (n_gallery,)
-        Permutation of the gallery: of equal scores, the one that comes first in it wins.
+        Permutation of the gallery: of equal scores, the item that is first in it ranks first.
     leave_one_out : bool
-        Whether query i is gallery item i, to be left out by identity.
-    remember : int
-        For how many of the best gallery images to return the matches themselves.
-    at_least : int
-        Matches of images with fewer than that are not remembered.
+        Whether query i is gallery item i, excluded by identity.
+    pairs_depth : int
+        Number of the best gallery images per query for which to return the matches themselves.
+    min_matches : int
+        Minimum number of matches of an image for which to return them.
 
     Returns
     -------
-    indices : array of int64, shape (n_query, keep)
+    indices : array of int64, shape (n_query, depth)
         Positions in the gallery, best first.
-    scores : array of float64, shape (n_query, keep)
-        Number of matches, plus something above 0 and below 1 to tell those with equally many
-        apart: the mean, over the query's keypoints, of the highest similarity. Exactly 0 where
-        one of the two images has no keypoints.
-    pairs : list of dict, one a query
-        Gallery position to what `match_pair` gives as pairs, as int16.
+    scores : array of float64, shape (n_query, depth)
+        Number of matches plus a tie-breaker between 0 and 1: the mean, over the query's keypoints,
+        of the highest similarity. Exactly 0 if one of the two images has no keypoints.
+    pairs : list of dict, one per query
+        Pairs as returned by `match_pair`, as int16, by gallery position.
     """
     from threadpoolctl import threadpool_limits
 
-    best = _Best(len(queries), keep, remember)
-    itself = np.argsort(order) if leave_one_out else None
+    best = _Best(len(queries), depth, pairs_depth)
+    own = np.argsort(order) if leave_one_out else None
 
     def pairs() -> Iterator[None]:
-        for i, start, scores, matches in in_threads(_count, tasks()):
-            if itself is not None and 0 <= itself[i] - start < len(scores):
-                scores[itself[i] - start] = -np.inf
+        for i, start, scores, matches in map_in_threads(_count_matches, tasks()):
+            if own is not None and 0 <= own[i] - start < len(scores):
+                scores[own[i] - start] = -np.inf
             best.merge(i, order[start : start + len(scores)], scores, matches)
             yield from repeat(None, len(scores))
 
     def tasks() -> Iterator[_Task]:
         for block in _blocks(gallery, order, descriptor):
-            for i, keypoints in enumerate(read(queries)):
-                yield _Task(i, keypoints, block, descriptor, options, at_least if remember else 0)
+            for i, keypoints in enumerate(read_images(queries)):
+                minimum = min_matches if pairs_depth else 0
+                yield _Task(i, keypoints, block, descriptor, options, minimum)
 
     total = len(queries) * len(order)
-    # The threads are over queries: those of BLAS would only stand in their way.
+    # Queries are processed in threads, so BLAS must not start its own.
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in track(pairs(), stage="match", total=total, unit="pairs"):
             pass
     return best.indices, best.scores, best.pairs
 
 
-def read(table: KeypointTable) -> Iterator[Keypoints]:
-    """The keypoints of one image after the other, some read in advance."""
+def read_images(table: KeypointTable) -> Iterator[Keypoints]:
+    """Yield the keypoints of each image, reading some images in advance."""
     for first in range(0, len(table), READ_IMAGES):
         yield from table.take(range(first, min(first + READ_IMAGES, len(table))))
 
 
-def in_threads(work: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
-    """Results of `work` on all items in their order, one thread a core, few items at a time."""
+def map_in_threads(work: Callable[[Item], Output], items: Iterable[Item]) -> Iterator[Output]:
+    """Yield results of `work` on items in their order, with one thread per core and few pending."""
     workers = cores()
-    pending: deque[Future[Found]] = deque()
+    pending: deque[Future[Output]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:
             pending.append(pool.submit(work, item))
@@ -131,11 +131,11 @@ def in_threads(work: Callable[[Item], Found], items: Iterable[Item]) -> Iterator
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Gallery images `start`, `start` + 1, ... in the given order, of like sizes in tiles."""
+    """Gallery images `start`, `start` + 1, ... in the given order, tiled by similar size."""
 
     start: int
     size: int
-    tiles: list[tuple[IntArray, FloatArray]]  # places in the block; shape (images, rows, d)
+    tiles: list[tuple[IntArray, FloatArray]]  # positions in the block; shape (images, rows, d)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,65 +145,69 @@ class _Task:
     block: _Block
     descriptor: Descriptor
     options: MatchOptions
-    at_least: int  # matches of an image that are worth returning; 0: none are
+    min_matches: int  # minimum number of matches of an image to return them; 0: return none
 
 
 class _Best:
-    """The best of what has been seen, for each query."""
+    """Best gallery images so far of each query."""
 
-    def __init__(self, n_query: int, keep: int, remember: int) -> None:
-        self.indices = np.full((n_query, keep), -1, dtype=np.int64)
-        self.scores = np.full((n_query, keep), -np.inf)
+    def __init__(self, n_query: int, depth: int, pairs_depth: int) -> None:
+        self.indices = np.full((n_query, depth), -1, dtype=np.int64)
+        self.scores = np.full((n_query, depth), -np.inf)
         self.pairs: list[Pairs] = [{} for _ in range(n_query)]
-        self._remember = remember
+        self._pairs_depth = pairs_depth
 
     def merge(self, i: int, indices: IntArray, scores: Doubles, matches: Pairs) -> None:
-        """Let more of the gallery compete for query i; of equals, those seen earlier win.
+        """Merge more gallery images into the best of query i; of ties, earlier ones rank first.
 
-        `matches` are by place in `indices`.
+        `matches` are by position in `indices`.
         """
-        keep = self.scores.shape[1]
+        depth = self.scores.shape[1]
         scores = np.concatenate([self.scores[i], scores])
-        winners = np.argsort(-scores, kind="stable")[:keep]
-        if self._remember:
-            known = self.pairs[i] | {int(indices[place]): m for place, m in matches.items()}
-            first = np.concatenate([self.indices[i], indices])[winners[: self._remember]].tolist()
-            self.pairs[i] = {index: known[index] for index in first if index in known}
-        self.indices[i] = np.concatenate([self.indices[i], indices])[winners]
-        self.scores[i] = scores[winners]
+        indices_so_far = np.concatenate([self.indices[i], indices])
+        best = np.argsort(-scores, kind="stable")[:depth]
+        if self._pairs_depth:
+            pairs = self.pairs[i] | {int(indices[at]): match for at, match in matches.items()}
+            first = indices_so_far[best[: self._pairs_depth]].tolist()
+            self.pairs[i] = {index: pairs[index] for index in first if index in pairs}
+        self.indices[i] = indices_so_far[best]
+        self.scores[i] = scores[best]
 
 
 def _blocks(table: KeypointTable, order: IntArray, descriptor: Descriptor) -> Iterator[_Block]:
-    most = BLOCK_BYTES // (4 * descriptor.dimensions)
+    max_rows = BLOCK_BYTES // (4 * descriptor.dimensions)
     start, images, rows = 0, list[Keypoints](), 0
     for first in range(0, len(order), READ_IMAGES):
         for image in table.take(order[first : first + READ_IMAGES]):
-            more = padded(len(image))
-            if images and rows + more > most:
-                yield _block(start, images, descriptor)
+            added = padded_rows(len(image))
+            if images and rows + added > max_rows:
+                yield _create_block(start, images, descriptor)
                 start, images, rows = start + len(images), [], 0
             images.append(image)
-            rows += more
+            rows += added
     if images:
-        yield _block(start, images, descriptor)
+        yield _create_block(start, images, descriptor)
 
 
-def _block(start: int, images: Sequence[Keypoints], descriptor: Descriptor) -> _Block:
+def _create_block(start: int, images: Sequence[Keypoints], descriptor: Descriptor) -> _Block:
     by_size = sorted(
-        (place for place, image in enumerate(images) if len(image)),
-        key=lambda place: len(images[place]),
+        (position for position, image in enumerate(images) if len(image)),
+        key=lambda position: len(images[position]),
     )
     groups: list[list[int]] = []
-    for place in by_size:
-        if groups and (len(groups[-1]) + 1) * padded(len(images[place])) <= TILE_ROWS:
-            groups[-1].append(place)
+    for position in by_size:
+        if groups and (len(groups[-1]) + 1) * padded_rows(len(images[position])) <= TILE_ROWS:
+            groups[-1].append(position)
         else:
-            groups.append([place])
+            groups.append([position])
     tiles = [
         (
             np.asarray(group),
-            stacked(
-                [whole(descriptor.vectors(images[i].descriptors), descriptor.power) for i in group]
+            stack(
+                [
+                    to_integers(descriptor.vectors(images[i].descriptors), descriptor.power)
+                    for i in group
+                ]
             ),
         )
         for group in groups
@@ -211,41 +215,43 @@ def _block(start: int, images: Sequence[Keypoints], descriptor: Descriptor) -> _
     return _Block(start, len(images), tiles)
 
 
-def _count(task: _Task) -> tuple[int, int, Doubles, Pairs]:
-    """Score a query with all images of a block: its number, the block's start, scores, matches."""
-    remembered: Pairs = {}
+def _count_matches(task: _Task) -> tuple[int, int, Doubles, Pairs]:
+    """Score a query with a block: return query number, start of the block, scores and pairs."""
+    pairs: Pairs = {}
     scores = np.zeros(task.block.size)
     n = len(task.keypoints)
     if not n:
-        return task.query, task.block.start, scores, remembered
+        return task.query, task.block.start, scores, pairs
     power = task.descriptor.power
-    query = whole(task.descriptor.vectors(task.keypoints.descriptors), power)
+    query = to_integers(task.descriptor.vectors(task.keypoints.descriptors), power)
     unit = self_product(task.descriptor.dimensions, power)
     largest = max((tile.shape[0] * tile.shape[1] for _, tile in task.block.tiles), default=0)
-    memory = np.empty((largest, n), dtype=np.float32)
-    for places, tile in task.block.tiles:
+    buffer = np.empty((largest, n), dtype=np.float32)
+    for positions, tile in task.block.tiles:
         images, rows, d = tile.shape
-        products = np.matmul(tile.reshape(-1, d), query.T, out=memory[: images * rows])
-        found, best = find_matches(
+        products = np.matmul(tile.reshape(-1, d), query.T, out=buffer[: images * rows])
+        matches, best = find_matches(
             products.reshape(images, rows, n),
             task.options.ratio**power,
             unit,
             cross_check=task.options.cross_check,
         )
-        matches = np.bincount(found.image, minlength=images)
-        likeness = best.sum(axis=1, dtype=np.float64) / (n * unit)
-        scores[places] = matches + np.clip(likeness, SLIVER, 1 - SLIVER)
-        if task.at_least:
-            remembered |= _by_image(found, places, matches, task.at_least)
-    return task.query, task.block.start, scores, remembered
+        counts = np.bincount(matches.image, minlength=images)
+        similarity = best.sum(axis=1, dtype=np.float64) / (n * unit)
+        scores[positions] = counts + np.clip(similarity, TIE_MARGIN, 1 - TIE_MARGIN)
+        if task.min_matches:
+            pairs |= _group_by_image(matches, positions, counts, task.min_matches)
+    return task.query, task.block.start, scores, pairs
 
 
-def _by_image(found: Matches, places: IntArray, matches: IntArray, at_least: int) -> Pairs:
-    """Matches by the place of the image, each sorted by query row, of those that have enough."""
-    order = np.lexsort((found.query, found.image))
-    pairs = np.stack([found.query[order], found.gallery[order]], axis=1).astype(np.int16)
-    ends = np.cumsum(matches)
+def _group_by_image(
+    matches: Matches, positions: IntArray, counts: IntArray, min_matches: int
+) -> Pairs:
+    """Group matches by position of the image, sorted by query row; drop images with too few."""
+    order = np.lexsort((matches.query, matches.image))
+    pairs = np.stack([matches.query[order], matches.gallery[order]], axis=1).astype(np.int16)
+    ends = np.cumsum(counts)
     return {
-        int(places[image]): pairs[ends[image] - matches[image] : ends[image]].copy()
-        for image in np.flatnonzero(matches >= at_least)
+        int(positions[image]): pairs[ends[image] - counts[image] : ends[image]].copy()
+        for image in np.flatnonzero(counts >= min_matches)
     }

@@ -1,4 +1,4 @@
-"""What can be chosen about keypoints, wherever they are used."""
+"""Options of keypoint detection and matching."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from enum import Enum
 from outliers_bench.errors import BenchError
 from outliers_bench.keypoints.keypoints import DESCRIPTORS, Descriptor
 
-MOST_KEYPOINTS = 10_000
-LARGEST_SIDE = 2048  # pixels; SIFT's pyramid takes 240 bytes a pixel, in each thread
+MAX_KEYPOINTS = 10_000
+MAX_SIDE = 2048  # pixels; SIFT's pyramid takes 240 bytes per pixel, in each thread
 
 
 class Detector(Enum):
-    """What finds and describes keypoints."""
+    """Keypoint detector and descriptor."""
 
     sift = "sift"
     orb = "orb"
@@ -21,7 +21,7 @@ class Detector(Enum):
 
 
 class Verify(Enum):
-    """Which geometry must agree: none, or a plane's in perspective, sheared, or only turned."""
+    """Geometric model for verification; a homography is the most general, a similarity least."""
 
     none = "none"
     homography = "homography"
@@ -31,18 +31,18 @@ class Verify(Enum):
 
 @dataclass
 class KeypointOptions:
-    """Which keypoints an image has.
+    """Options of keypoint detection.
 
     Parameters
     ----------
     detector : Detector
         SIFT (Lowe 2004), ORB (Rublee et al. 2011) or AKAZE (Alcantarilla et al. 2013).
     rootsift : bool
-        Whether SIFT descriptors are compared as RootSIFT; without effect on the others.
+        Whether to compare SIFT descriptors as RootSIFT; without effect on other detectors.
     max_keypoints : int
-        The strongest of an image that are kept.
+        Maximum number of keypoints per image, the strongest ones.
     longest_side : int
-        Larger images are shrunk to this many pixels; smaller ones stay as they are.
+        Longest side in pixels that larger images are shrunk to; smaller ones are not enlarged.
     """
 
     detector: Detector = Detector.sift
@@ -52,39 +52,39 @@ class KeypointOptions:
 
     @property
     def descriptor(self) -> Descriptor:
-        """The kind of descriptor."""
+        """Type of descriptor."""
         root = self.rootsift and self.detector is Detector.sift
         return DESCRIPTORS["rootsift" if root else self.detector.value]
 
     def check_keypoints(self, group: str) -> None:
-        """Raise `BenchError` for numbers that cannot work; `group` is where the options stand."""
-        for name, value, most in (
-            ("max_keypoints", self.max_keypoints, MOST_KEYPOINTS),
-            ("longest_side", self.longest_side, LARGEST_SIDE),
+        """Raise `BenchError` for invalid values; `group` is the config group of the options."""
+        for name, value, maximum in (
+            ("max_keypoints", self.max_keypoints, MAX_KEYPOINTS),
+            ("longest_side", self.longest_side, MAX_SIDE),
         ):
-            if not 1 <= value <= most:
-                raise BenchError(f"{group}.{name}={value}: from 1 to {most:,}")
+            if not 1 <= value <= maximum:
+                raise BenchError(f"{group}.{name}={value}: from 1 to {maximum:,}")
 
 
 @dataclass
 class MatchOptions:
-    """When two images' keypoints match, and how that orders a gallery.
+    """Options of keypoint matching and verification.
 
     Parameters
     ----------
     ratio : float
-        Lowe's ratio test: the nearest descriptor must be closer than this share of the second
-        nearest's distance; 1 lets every nearest one pass.
+        Lowe's ratio test: maximum ratio of the distances to the nearest and the second nearest
+        descriptor; 1 disables the test.
     cross_check : bool
-        Whether the match must also be the nearest one seen from the other image.
+        Whether matches must be mutual nearest neighbors.
     verify : Verify
-        The geometry that matches must agree on; the score is the number that do.
+        Geometric model that matches must agree on; the score is the number of inliers.
     reproj_threshold : float
-        Pixels by which an agreeing match may miss its place.
+        Maximum reprojection error of an inlier, in pixels.
     min_inliers : int
-        Fewer agreeing matches than this count as none: chance finds some in any two images.
+        Minimum number of inliers; fewer count as none, since any two images have some by chance.
     shortlist : int or None
-        How many images, those with the most matches, are verified; null: all.
+        Number of images per query that are verified, those with the most matches; null: all.
     """
 
     ratio: float = 0.8
@@ -95,7 +95,7 @@ class MatchOptions:
     shortlist: int | None = 100
 
     def check_matching(self, group: str) -> None:
-        """Raise `BenchError` for numbers that cannot work; `group` is where the options stand."""
+        """Raise `BenchError` for invalid values; `group` is the config group of the options."""
         if not 0 < self.ratio <= 1:
             raise BenchError(f"{group}.ratio={self.ratio}: more than 0 and at most 1")
         if not 0 < self.reproj_threshold < float("inf"):

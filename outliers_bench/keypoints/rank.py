@@ -1,4 +1,4 @@
-"""Rankings by matching keypoints, and rankings of others put in order by them."""
+"""Ranking and re-ranking by matching keypoints."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.match_tables import (
     Doubles,
     Pairs,
-    in_threads,
+    map_in_threads,
     match_tables,
-    read,
+    read_images,
 )
 from outliers_bench.keypoints.options import MatchOptions, Verify
-from outliers_bench.keypoints.verify import MINIMUM, inliers
+from outliers_bench.keypoints.verify import MINIMUM, find_inliers
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import IntArray, Ranking
 
-SLICE = 64  # gallery images that a query is verified against at a time, for memory
+IMAGES_PER_TASK = 64  # gallery images per verification task of a query, which limits memory
 
 
 def rank_by_keypoints(
@@ -39,52 +39,54 @@ def rank_by_keypoints(
     leave_one_out: bool = False,
     meter: Meter | None = None,
 ) -> Ranking:
-    """Rank the gallery for every query by inliers, then matches, then likeness.
+    """Rank the gallery for every query by inliers, then matches, then similarity.
 
     The score is the number of inliers, plus (matches + tie) / (n + 1) for a query with n keypoints,
     which is below 1: see `match_tables` for the tie-breaker. Images after the shortlist have no
-    inliers. Without verification the score is matches + tie. A score is 0 only where one of the
-    two images has no keypoints, so such gallery images come last.
+    inliers. Without verification the score is matches + tie. A score is 0 only if one of the two
+    images has no keypoints, so such gallery images rank last.
 
     Parameters
     ----------
     queries, gallery : KeypointTable
     descriptor : Descriptor
-        What both tables hold.
+        Descriptor of both tables.
     options : MatchOptions
     depth : int
-        Length of the ranking, at most n_gallery (n_gallery - 1 where `leave_one_out`).
+        Length of the ranking, at most n_gallery (n_gallery - 1 if `leave_one_out`).
     order : array of int64, shape (n_gallery,)
-        Permutation of the gallery: of equal scores, the one that comes first in it wins.
+        Permutation of the gallery: of equal scores, the item that is first in it ranks first.
     leave_one_out : bool
-        Whether query i is gallery item i, to be left out of its own ranking by identity.
+        Whether query i is gallery item i, excluded from its own ranking by identity.
     meter : Meter, optional
-        Takes down the time of matching and verifying, and of both as searching.
+        Records the time of matching, of verification, and of both as search.
 
     Returns
     -------
     Ranking
     """
     meter = meter or Meter()
-    most = len(gallery) - int(leave_one_out)
-    verified = options.verify is not Verify.none
-    shortlist = min(most, options.shortlist or most) if verified else 0
+    max_depth = len(gallery) - int(leave_one_out)
+    is_verified = options.verify is not Verify.none
+    shortlist = min(max_depth, options.shortlist or max_depth) if is_verified else 0
     with meter.stage("search"):
         with meter.stage("match"):
-            indices, scores, known = match_tables(
+            indices, scores, matches = match_tables(
                 queries,
                 gallery,
                 descriptor=descriptor,
                 options=options,
-                keep=max(shortlist, depth),
+                depth=max(shortlist, depth),
                 order=order,
                 leave_one_out=leave_one_out,
-                remember=shortlist,
-                at_least=_fewest(options) if verified else 0,
+                pairs_depth=shortlist,
+                min_matches=_min_matches(options) if is_verified else 0,
             )
-        if verified:
+        if is_verified:
             with meter.stage("verify"):
-                sizes = np.fromiter(map(len, read(queries)), dtype=np.int64, count=len(queries))
+                sizes = np.fromiter(
+                    map(len, read_images(queries)), dtype=np.int64, count=len(queries)
+                )
                 scores /= sizes[:, None] + 1
                 scores[:, :shortlist] += _count_inliers(
                     queries,
@@ -92,9 +94,9 @@ def rank_by_keypoints(
                     indices[:, :shortlist],
                     descriptor=descriptor,
                     options=options,
-                    known=known,
+                    matches=matches,
                 )
-    return _sorted(indices, scores, depth)
+    return _sort(indices, scores, depth)
 
 
 def rerank_by_keypoints(
@@ -105,36 +107,36 @@ def rerank_by_keypoints(
     descriptor: Descriptor,
     options: MatchOptions,
 ) -> Ranking:
-    """Put the first images of each row in order by inliers; equally many leave the order as it is.
+    """Re-rank the first images of each row by inliers; ties retain their order.
 
-    The score is the number of inliers plus the image's own similarity, squeezed from whatever
-    scale it has into [0, 1): arctan(s) / pi + 1 / 2. What follows the shortlist has no inliers.
+    The score is the number of inliers plus the image's original similarity, mapped from any scale
+    to [0, 1): arctan(s) / pi + 1 / 2. Images after the shortlist have no inliers.
 
     Parameters
     ----------
     ranking : Ranking
-        By whatever method.
+        Ranking by any method.
     queries, gallery : KeypointTable
-        The ranking's rows, and the images that its indices mean.
+        Keypoints of the ranking's queries and gallery.
     descriptor : Descriptor
-        What both tables hold.
+        Descriptor of both tables.
     options : MatchOptions
-        `shortlist` says how many are put in order; `verify` must not be none.
+        `shortlist` is the number of images that are re-ranked; `verify` must not be none.
 
     Returns
     -------
     Ranking
-        As deep as the old one.
+        Ranking of the same depth.
     """
     shortlist = min(ranking.depth, options.shortlist or ranking.depth)
     similarities = ranking.scores.astype(np.float64)
     scores = np.clip(np.arctan(similarities) / np.pi + 0.5, 0, 1 - 2.0**-20)
-    scores = np.minimum.accumulate(scores, axis=1)  # should rounding have made one rise
+    scores = np.minimum.accumulate(scores, axis=1)  # rounding may have made a score rise
     first = ranking.indices[:, :shortlist]
     scores[:, :shortlist] += _count_inliers(
         queries, gallery, first, descriptor=descriptor, options=options
     )
-    return _sorted(ranking.indices, scores, ranking.depth)
+    return _sort(ranking.indices, scores, ranking.depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,51 +154,53 @@ def _count_inliers(
     *,
     descriptor: Descriptor,
     options: MatchOptions,
-    known: list[Pairs] | None = None,
+    matches: list[Pairs] | None = None,
 ) -> Doubles:
-    """Inliers of each query with each image of its shortlist; 0 where they are too few.
+    """Count inliers of each query with each image of its shortlist; 0 if there are too few.
 
-    Where matches are `known`, images that are missing there have too few for any to count.
+    If `matches` are given, images that are missing there have too few.
     """
     from threadpoolctl import threadpool_limits
 
-    found = np.zeros(shortlist.shape)
-    total = shortlist.size if known is None else sum(map(len, known))
+    inliers = np.zeros(shortlist.shape)
+    total = shortlist.size if matches is None else sum(map(len, matches))
 
     def tasks() -> Iterator[_Task]:
-        for row, query in enumerate(read(queries)):
+        for row, query in enumerate(read_images(queries)):
             images = shortlist[row].tolist()
-            wanted = [c for c, i in enumerate(images) if known is None or i in known[row]]
-            for start in range(0, len(wanted), SLICE):
-                columns = wanted[start : start + SLICE]
+            verified = [c for c, i in enumerate(images) if matches is None or i in matches[row]]
+            for start in range(0, len(verified), IMAGES_PER_TASK):
+                columns = verified[start : start + IMAGES_PER_TASK]
                 yield _Task(row, columns, query, gallery.take(shortlist[row, columns]))
 
     def verify(task: _Task) -> tuple[_Task, list[int]]:
-        matches: Sequence[npt.NDArray[np.integer]]
-        if known is not None:
-            matches = [known[task.row][i] for i in shortlist[task.row, task.columns].tolist()]
+        of_images: Sequence[npt.NDArray[np.integer]]
+        if matches is not None:
+            of_images = [matches[task.row][i] for i in shortlist[task.row, task.columns].tolist()]
         else:
-            matches = _matches(task, descriptor, options)
-        pairs = zip(task.gallery, matches, strict=True)
-        return task, [_inliers(task.query, image, found, options) for image, found in pairs]
+            of_images = _match(task, descriptor, options)
+        return task, [
+            _count_pair_inliers(task.query, image, of_image, options)
+            for image, of_image in zip(task.gallery, of_images, strict=True)
+        ]
 
     def pairs() -> Iterator[None]:
-        for task, counts in in_threads(verify, tasks()):
-            found[task.row, task.columns] = counts
+        for task, counts in map_in_threads(verify, tasks()):
+            inliers[task.row, task.columns] = counts
             yield from repeat(None, len(counts))
 
     with threadpool_limits(limits=1, user_api="blas"), one_opencv_thread():
         for _ in track(pairs(), stage="verify", total=total, unit="pairs"):
             pass
-    return found
+    return inliers
 
 
-def _fewest(options: MatchOptions) -> int:
-    """Matches that a pair needs, to have inliers that count."""
+def _min_matches(options: MatchOptions) -> int:
+    """Return the minimum number of matches of a pair for its inliers to count."""
     return max(options.min_inliers, MINIMUM[options.verify])
 
 
-def _matches(
+def _match(
     task: _Task, descriptor: Descriptor, options: MatchOptions
 ) -> list[npt.NDArray[np.integer]]:
     query = descriptor.vectors(task.query.descriptors)
@@ -204,26 +208,26 @@ def _matches(
     return [match_pair(query, v, options=options, power=descriptor.power)[0] for v in vectors]
 
 
-def _inliers(
+def _count_pair_inliers(
     query: Keypoints,
     gallery: Keypoints,
     matches: npt.NDArray[np.integer],
     options: MatchOptions,
 ) -> int:
-    if len(matches) < _fewest(options):
+    if len(matches) < _min_matches(options):
         return 0
-    agree, _ = inliers(
+    is_inlier, _ = find_inliers(
         query.points[matches[:, 0]],
         gallery.points[matches[:, 1]],
         options.verify,
         options.reproj_threshold,
     )
-    count = int(agree.sum())
+    count = int(is_inlier.sum())
     return count if count >= options.min_inliers else 0
 
 
-def _sorted(indices: IntArray, scores: Doubles, depth: int) -> Ranking:
-    """The best of each row, best first; equal scores stay in order."""
+def _sort(indices: IntArray, scores: Doubles, depth: int) -> Ranking:
+    """Sort each row by descending score and truncate it; ties retain their order."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
     return Ranking(
         np.take_along_axis(indices, best, axis=1),

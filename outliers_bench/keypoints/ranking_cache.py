@@ -1,4 +1,4 @@
-"""Rankings by keypoints, kept: matching takes minutes, and an ensemble asks for it again."""
+"""Cache of rankings by keypoints: matching takes minutes, and ensembles reuse rankings."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ import numpy as np
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.store.files import digest_of, keep, read
+from outliers_bench.store.files import digest_of, load_arrays, save_arrays
 from outliers_bench.types import IntArray, Ranking, Split
 from outliers_bench.version import __version__
 
-DEPTH = 1000  # hits of each query that are kept
-MOST = 1000  # rankings that are kept: each search with a photo keeps one, too
+MIN_DEPTH = 1000  # minimum number of cached hits per query
+MAX_RANKINGS = 1000  # cached rankings; each search by a photo adds one
 
 
 def rank_or_load(
-    make: Callable[[int], Ranking],
+    rank: Callable[[int], Ranking],
     *,
-    said: Mapping[str, object],
+    key: Mapping[str, object],
     split: Split,
     order: IntArray,
     depth: int,
     cache: Path,
     meter: Meter,
 ) -> Ranking:
-    """Rank, or read the ranking where the same was made before.
+    """Rank, or read the same ranking from the cache.
 
     Parameters
     ----------
-    make : callable
-        Ranks to a given depth and takes down its time in `meter`.
-    said : mapping of str to object
+    rank : callable
+        Ranks to a given depth, and records its time in `meter`.
+    key : mapping of str to object
         All options that the ranking depends on.
     split : Split
-        What is ranked.
+        Queries and gallery.
     order : array of int64, shape (n,)
-        How ties are settled.
+        Permutation of the gallery that breaks ties.
     depth : int
-        How deep a ranking is wanted.
+        Depth of the ranking.
     cache : Path
-        Directory of what is kept between runs.
+        Cache directory.
     meter : Meter
-        Where a ranking is read, gets the times that making it took: they are what it costs.
+        Records the original times if a ranking is read, since they are its cost.
 
     Returns
     -------
@@ -56,37 +56,37 @@ def rank_or_load(
         np.frombuffer(b"".join(part.digests), dtype=np.uint8)
         for part in (split.query, split.gallery)
     ]
-    # The times that are kept with it are this machine's.
-    here = {"version": __version__, "opencv": opencv().__version__, "host": platform.node()}
-    name = digest_of({**said, "leave_one_out": split.leave_one_out, **here}, *content, order)
+    # The host is included because times are cached too.
+    software = {"version": __version__, "opencv": opencv().__version__, "host": platform.node()}
+    name = digest_of({**key, "leave_one_out": split.leave_one_out, **software}, *content, order)
     path = cache / "rankings" / f"keypoints-{name}.npz"
-    known = _read(path, depth, len(split.query), meter)
-    if known is None:
+    ranking = _read(path, depth, len(split.query), meter)
+    if ranking is None:
         before = dict(meter.seconds)
-        # All pairs are matched for any depth.
-        known = make(min(max(depth, DEPTH), len(split.gallery) - int(split.leave_one_out)))
-        spent = {stage: t - before.get(stage, 0.0) for stage, t in meter.seconds.items()}
-        keep(
+        # A deeper ranking takes no longer: all pairs are matched for any depth.
+        ranking = rank(min(max(depth, MIN_DEPTH), len(split.gallery) - int(split.leave_one_out)))
+        elapsed = {stage: t - before.get(stage, 0.0) for stage, t in meter.seconds.items()}
+        save_arrays(
             path,
-            indices=known.indices.astype(np.int32),
-            scores=known.scores,
-            stages=np.array(list(spent), dtype=np.str_),
-            seconds=np.array(list(spent.values())),
+            indices=ranking.indices.astype(np.int32),
+            scores=ranking.scores,
+            stages=np.array(list(elapsed), dtype=np.str_),
+            seconds=np.array(list(elapsed.values())),
         )
         _remove_oldest(path.parent)
-    return Ranking(known.indices[:, :depth], known.scores[:, :depth])
+    return Ranking(ranking.indices[:, :depth], ranking.scores[:, :depth])
 
 
 def _remove_oldest(folder: Path) -> None:
-    """Of more than `MOST` rankings keep those that were made last."""
-    with suppress(OSError):  # another process may be at it
+    """Remove the oldest rankings if there are more than `MAX_RANKINGS`."""
+    with suppress(OSError):  # another process may remove them at the same time
         by_age = sorted(folder.glob("keypoints-*.npz"), key=lambda path: path.stat().st_mtime)
-        for path in by_age[:-MOST]:
+        for path in by_age[:-MAX_RANKINGS]:
             path.unlink(missing_ok=True)
 
 
 def _read(path: Path, depth: int, n_query: int, meter: Meter) -> Ranking | None:
-    arrays = read(path)
+    arrays = load_arrays(path)
     if arrays is None:
         return None
     ranking = Ranking(arrays["indices"].astype(np.int64), arrays["scores"].astype(np.float32))

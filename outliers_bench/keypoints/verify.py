@@ -1,4 +1,4 @@
-"""Which matches agree on one geometry."""
+"""Geometric verification of keypoint matches."""
 
 from __future__ import annotations
 
@@ -13,53 +13,54 @@ from outliers_bench.types import BoolArray, FloatArray
 
 Transform = npt.NDArray[np.float64]
 
-# Matches that determine the geometry: these always agree.
+# Number of matches that determine the geometry, so that they always agree with it.
 MINIMUM = {Verify.homography: 4, Verify.affine: 3, Verify.similarity: 2}
-MOST_TRIALS = 2000
+MAX_TRIALS = 2000
 CONFIDENCE = 0.995
-LARGEST_SCALE = 10.0  # lengths; a geometry that shrinks or grows things more has collapsed
+MAX_SCALE = 10.0  # of lengths; a geometry that scales more is degenerate
 
 
-def inliers(
+def find_inliers(
     query_points: FloatArray, gallery_points: FloatArray, verify: Verify, threshold: float
 ) -> tuple[BoolArray, Transform | None]:
-    """Find the geometry that most matches agree on, and those that do.
+    """Find the geometry that most matches agree on, and its inliers.
 
-    Homographies come from MAGSAC++ (Barath et al., CVPR 2020), the others from RANSAC (Fischler
-    and Bolles, 1981), all with OpenCV's fixed seed: the same matches give the same answer, in any
-    thread. An agreeing match misses its place by `threshold` at most, and around it the geometry
-    neither mirrors nor scales by more than `LARGEST_SCALE`.
+    Homographies are estimated by MAGSAC++ (Barath et al., CVPR 2020), the others by RANSAC
+    (Fischler and Bolles, 1981), with OpenCV's fixed seed: the same matches give the same result in
+    any thread. The reprojection error of an inlier is at most `threshold`, and at an inlier the
+    geometry neither mirrors nor scales by more than `MAX_SCALE`.
 
     Parameters
     ----------
     query_points, gallery_points : array of float32, shape (m, 2)
-        Where matching keypoints are.
+        Positions of matching keypoints.
     verify : Verify
-        Anything but none.
+        Any except none.
     threshold : float
-        Pixels of the gallery image.
+        Maximum reprojection error in pixels of the gallery image.
 
     Returns
     -------
-    agree : array of bool, shape (m,)
-        All False where there are fewer matches than the geometry needs, or where those that agree
-        lie on fewer different places than that.
+    is_inlier : array of bool, shape (m,)
+        All False if there are fewer matches than the geometry needs, or if the inliers have fewer
+        distinct positions than that.
     transform : array of float64, shape (3, 3) or (2, 3), or None
-        From query to gallery; None where no match agrees.
+        From query to gallery; None if there are no inliers.
     """
-    nothing = np.zeros(len(query_points), dtype=bool)
+    no_inliers = np.zeros(len(query_points), dtype=bool)
     minimum = MINIMUM[verify]
     if len(query_points) < minimum:
-        return nothing, None
+        return no_inliers, None
     transform = _estimate(query_points, gallery_points, verify, threshold)
     if transform is None:
-        return nothing, None
-    agree = _agree(query_points, gallery_points, transform, threshold)
-    if agree.sum() < minimum or any(
-        len(np.unique(points[agree], axis=0)) < minimum for points in (query_points, gallery_points)
+        return no_inliers, None
+    is_inlier = _inlier_mask(query_points, gallery_points, transform, threshold)
+    if is_inlier.sum() < minimum or any(
+        len(np.unique(points[is_inlier], axis=0)) < minimum
+        for points in (query_points, gallery_points)
     ):
-        return nothing, None
-    return agree, transform
+        return no_inliers, None
+    return is_inlier, transform
 
 
 def _estimate(
@@ -67,32 +68,32 @@ def _estimate(
 ) -> Transform | None:
     common: dict[str, Any] = {
         "ransacReprojThreshold": threshold,
-        "maxIters": MOST_TRIALS,
+        "maxIters": MAX_TRIALS,
         "confidence": CONFIDENCE,
     }
     cv2 = opencv()
     if verify is Verify.homography:
-        found = cv2.findHomography(query_points, gallery_points, cv2.USAC_MAGSAC, **common)
+        result = cv2.findHomography(query_points, gallery_points, cv2.USAC_MAGSAC, **common)
     elif verify is Verify.affine:
-        found = cv2.estimateAffine2D(query_points, gallery_points, **common)
+        result = cv2.estimateAffine2D(query_points, gallery_points, **common)
     else:
-        found = cv2.estimateAffinePartial2D(query_points, gallery_points, **common)
-    transform: Transform | None = found[0]
+        result = cv2.estimateAffinePartial2D(query_points, gallery_points, **common)
+    transform: Transform | None = result[0]
     return transform
 
 
-def _agree(
+def _inlier_mask(
     query_points: FloatArray, gallery_points: FloatArray, transform: Transform, threshold: float
 ) -> BoolArray:
     matrix = np.eye(3)
     matrix[: len(transform)] = transform
-    # Of what is not finite every comparison is false: nothing agrees.
+    # Comparisons of non-finite values are False, so they are not inliers.
     with np.errstate(all="ignore"):
         points = np.column_stack([query_points, np.ones(len(query_points))]) @ matrix.T
         depth = points[:, 2]
-        misses = np.square(points[:, :2] / depth[:, None] - gallery_points).sum(axis=1)
-        # By how much areas grow there; below 0 where the other side of the plane would be seen.
-        area = np.linalg.det(matrix) / depth**3
-    upright = (area >= LARGEST_SCALE**-2) & (area <= LARGEST_SCALE**2)
-    agree: BoolArray = upright & (misses <= threshold**2)
-    return agree
+        squared_errors = np.square(points[:, :2] / depth[:, None] - gallery_points).sum(axis=1)
+        # Local scale of areas; negative if the plane is mirrored.
+        area_scale = np.linalg.det(matrix) / depth**3
+    is_plausible = (area_scale >= MAX_SCALE**-2) & (area_scale <= MAX_SCALE**2)
+    is_inlier: BoolArray = is_plausible & (squared_errors <= threshold**2)
+    return is_inlier

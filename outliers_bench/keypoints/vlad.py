@@ -1,4 +1,4 @@
-"""An image's keypoint descriptors as one vector: VLAD, and the visual words it is made with."""
+"""VLAD: aggregation of an image's descriptors to one vector by a vocabulary of visual words."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from outliers_bench.keypoints.keypoints import Bytes, Descriptor, Keypoints, Key
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import FloatArray
 
-PER_WORD = 256  # descriptors a word is learned from; with more, k-means gains nothing
+SAMPLES_PER_WORD = 256  # training descriptors per word; k-means does not benefit from more
 _ITERATIONS = 25
-_BLOCK = 256  # images read at once: some 20 MB at 500 keypoints
-# Mean residuals shorter than this, beside vectors of length 1, are what float32 rounds away.
+_BLOCK = 256  # images per read: about 20 MB at 500 keypoints
+# Mean residuals of unit vectors that are shorter than this are rounding errors of float32.
 _ROUNDING = 1e-6
 
 
 def learn_vocabulary(
     images: KeypointTable, *, descriptor: Descriptor, words: int, seed: int
 ) -> FloatArray:
-    """Visual words: the centers that k-means finds among the images' descriptors.
+    """Learn visual words, the centers of k-means on the images' descriptors.
 
-    The result depends on the images and the seed only, not on the order of the images or the
+    The result depends only on the images and the seed, not on the order of the images or the
     number of threads.
 
     Parameters
     ----------
     images : KeypointTable
-        What the words are learned from: train, or the gallery where there is no train part; never
-        queries. Every image is read once, in blocks.
+        Training images: the train part, or the gallery without one; never queries. Every image is
+        read once, in blocks.
     descriptor : Descriptor
-        How descriptors are compared.
+        Type of the descriptors.
     words : int
-        How many; k-means sees at most `PER_WORD` times as many descriptors.
+        Number of words; k-means uses at most `SAMPLES_PER_WORD` times as many descriptors.
     seed : int
-        Decides which descriptors are drawn, and where k-means starts.
+        Seed of the sample of descriptors and of k-means.
 
     Returns
     -------
@@ -48,16 +48,16 @@ def learn_vocabulary(
     Raises
     ------
     BenchError
-        If the images have fewer descriptors than there are to be words.
+        If the images have fewer descriptors than `words`.
     """
     import faiss
     from threadpoolctl import threadpool_limits
 
-    sample = _sample(images, PER_WORD * words, descriptor.nbytes, seed)
+    sample = _sample(images, SAMPLES_PER_WORD * words, descriptor.nbytes, seed)
     if not len(sample):
         raise BenchError(
-            f"none of the {len(images)} images that model.words are learned from has a keypoint: "
-            "they are too small or too plain for it; use another model"
+            f"none of the {len(images)} images that model.words are learned from has keypoints: "
+            "they are too small or have too little texture; use another model"
         )
     if len(sample) < words:
         raise BenchError(
@@ -69,43 +69,43 @@ def learn_vocabulary(
         words,
         niter=_ITERATIONS,
         seed=seed % 2**31,  # faiss takes a C int
-        min_points_per_centroid=1,  # with fewer, faiss would write a warning to standard error
-        max_points_per_centroid=PER_WORD,
+        min_points_per_centroid=1,  # otherwise faiss would print a warning to standard error
+        max_points_per_centroid=SAMPLES_PER_WORD,
     )
-    # Sums are rounded as the threads share them out, so there is one.
+    # One thread, since rounding of sums depends on the number of threads.
     with threadpool_limits(1):
         kmeans.train(descriptor.vectors(sample))
     return np.asarray(kmeans.centroids, dtype=np.float32)
 
 
 def encode(keypoints: Keypoints, vocabulary: FloatArray, *, descriptor: Descriptor) -> FloatArray:
-    """VLAD: for each word, how the descriptors nearest to it differ from it, summed.
+    """Compute the VLAD vector of an image: sums of residuals to the nearest words.
 
     For a word c and the descriptors x nearest to it, v_c = sum(x - c). Then, in this order:
 
-    1. signed square root of every number, sign(v) sqrt(|v|), which discounts bursts (power
+    1. signed square root of every value, sign(v) sqrt(|v|), which discounts bursts (power
        normalization: Perronnin et al. 2010, used for VLAD by Jégou and Chum 2012);
     2. each v_c to unit length (intra-normalization: Arandjelović and Zisserman 2013);
-    3. the whole to unit length.
+    3. the entire vector to unit length.
 
-    Jégou and Chum take the root of the raw sums; Arandjelović and Zisserman, who do without it,
-    want every word that was seen to weigh the same in the end. Only this order gives both, and it
-    is VLFeat's.
+    Jégou and Chum take the root of the raw sums; Arandjelović and Zisserman omit it, but give
+    every word that occurs the same final weight. Only this order, which is that of VLFeat,
+    satisfies both.
 
     Parameters
     ----------
     keypoints : Keypoints
-        Of one image.
+        Keypoints of one image.
     vocabulary : array of float32, shape (words, descriptor.dimensions)
-        What `learn_vocabulary` has found.
+        Result of `learn_vocabulary`.
     descriptor : Descriptor
-        The one the vocabulary was learned with.
+        The one used for `learn_vocabulary`.
 
     Returns
     -------
     array of float32, shape (words * descriptor.dimensions,)
-        Word by word, of length 1; words that no descriptor is nearest to are zero. All zero for
-        an image without keypoints, or with none that differs from its word.
+        Concatenated by word, of unit length; words without descriptors are zero. All zero for an
+        image without keypoints, or if all descriptors are equal to their word.
 
     References
     ----------
@@ -121,44 +121,44 @@ def encode(keypoints: Keypoints, vocabulary: FloatArray, *, descriptor: Descript
     if len(keypoints) == 0:
         return encoded.ravel()
     vectors = descriptor.vectors(keypoints.descriptors)
-    # Of |x - c|^2, |x|^2 is the same for every word.
-    nearness = vectors @ vocabulary.T - np.square(vocabulary).sum(axis=1) / 2
-    nearest = nearness.argmax(axis=1)
+    # |x|^2, a term of |x - c|^2, is the same for every word and omitted.
+    proximity = vectors @ vocabulary.T - np.square(vocabulary).sum(axis=1) / 2
+    nearest = proximity.argmax(axis=1)
     order = nearest.argsort(kind="stable")
     words, starts, counts = np.unique(nearest[order], return_index=True, return_counts=True)
-    # Subtracted one by one: a descriptor that is its word leaves exactly nothing.
+    # Subtracted before summing: the residual of a descriptor equal to its word is exactly 0.
     residuals = vectors[order] - vocabulary[nearest[order]]
     sums = np.add.reduceat(residuals, starts, axis=0)
     lengths = np.sqrt(np.square(sums).sum(axis=1))
     sums[lengths <= _ROUNDING * counts] = 0
     rooted = np.copysign(np.sqrt(np.abs(sums)), sums)
-    encoded[words] = _unit(rooted)
-    return _unit(encoded.reshape(1, -1)).ravel()
+    encoded[words] = _normalize_rows(rooted)
+    return _normalize_rows(encoded.reshape(1, -1)).ravel()
 
 
-def _unit(rows: FloatArray) -> FloatArray:
-    """Rows scaled to length 1; rows of zeros stay."""
+def _normalize_rows(rows: FloatArray) -> FloatArray:
+    """Scale rows to unit length; rows of zeros do not change."""
     lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
     unit: FloatArray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return unit
 
 
-def _sample(images: KeypointTable, most: int, nbytes: int, seed: int) -> Bytes:
-    """Descriptors drawn evenly from all, shape (at most `most`, nbytes), in an order by chance.
+def _sample(images: KeypointTable, size: int, nbytes: int, seed: int) -> Bytes:
+    """Draw a uniform random sample of descriptors, shape (at most `size`, nbytes), shuffled.
 
-    Each descriptor draws a lot and the lowest are kept. An image's lots depend on the seed and on
-    its keypoints, not on where it stands.
+    Each descriptor draws a random number, and the lowest are sampled. An image's numbers depend on
+    the seed and its keypoints, not on its position.
     """
-    lots: npt.NDArray[np.float64] = np.empty(0)
-    kept: Bytes = np.empty((0, nbytes), dtype=np.uint8)
+    priorities: npt.NDArray[np.float64] = np.empty(0)
+    sample: Bytes = np.empty((0, nbytes), dtype=np.uint8)
     blocks = -(-len(images) // _BLOCK)
     for block in track(_blocks(images), stage="words", total=blocks, unit="blocks"):
-        drawn = [_lots(keypoints, seed) for keypoints in block]
-        lots = np.concatenate([lots, *drawn])
-        kept = np.concatenate([kept, *(keypoints.descriptors for keypoints in block)])
-        lowest = lots.argsort(kind="stable")[:most]
-        lots, kept = lots[lowest], kept[lowest]
-    return kept
+        drawn = [_draw_priorities(keypoints, seed) for keypoints in block]
+        priorities = np.concatenate([priorities, *drawn])
+        sample = np.concatenate([sample, *(keypoints.descriptors for keypoints in block)])
+        lowest = priorities.argsort(kind="stable")[:size]
+        priorities, sample = priorities[lowest], sample[lowest]
+    return sample
 
 
 def _blocks(images: KeypointTable) -> Iterator[list[Keypoints]]:
@@ -166,6 +166,6 @@ def _blocks(images: KeypointTable) -> Iterator[list[Keypoints]]:
         yield images.take(range(start, min(start + _BLOCK, len(images))))
 
 
-def _lots(keypoints: Keypoints, seed: int) -> npt.NDArray[np.float64]:
+def _draw_priorities(keypoints: Keypoints, seed: int) -> npt.NDArray[np.float64]:
     content = hashlib.blake2b(keypoints.pack().tobytes(), digest_size=16).digest()
     return np.random.default_rng([seed, int.from_bytes(content)]).random(len(keypoints))

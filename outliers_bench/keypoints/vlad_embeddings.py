@@ -1,4 +1,4 @@
-"""VLAD vectors of photos: a vocabulary learned where it may be, vectors kept in the store."""
+"""VLAD vectors of photos: learn a vocabulary, and store the vectors in the feature store."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObse
 from outliers_bench.store.features import FeatureStore, Space, file_stem
 from outliers_bench.types import FloatArray, ImageSet, LeftOut
 
-_AT_ONCE = 256  # images encoded between commits
+_BLOCK = 256  # images encoded between commits
 
 
 class VladEmbeddings:
-    """The VLAD vectors of a data set.
+    """VLAD vectors of a data set.
 
-    A vocabulary depends on the photos it was learned on, so that they are part of the key under
-    which vectors are stored: another split learns another.
+    A vocabulary depends on the photos it is learned on, so they are part of the key of stored
+    vectors: another split has another vocabulary.
 
     Parameters
     ----------
     model : Vlad
-        Which keypoints, how many words.
+        Options of the keypoints and the vocabulary.
     cache : Path
         Directory of the feature store.
     meter : Meter
-        Takes down times and counts.
+        Records times and counts.
     """
 
     def __init__(self, model: Vlad, cache: Path, meter: Meter) -> None:
@@ -47,20 +47,23 @@ class VladEmbeddings:
         self._learned_from = ""
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that the keypoints of all images are stored; see `Features.compute`."""
+        """Compute and store missing keypoints of images; see `Features.compute`."""
         return self._keypoints.compute(images, commit=commit)
 
     def fit(
-        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+        self,
+        part: ImageSet,
+        images: ImageSet,
+        observer: TrainingObserver = NULL_OBSERVER,  # noqa: ARG002 - k-means has no epochs
     ) -> None:
         """Learn a vocabulary from `part` and aggregate all `images`, unless both are stored.
 
         Raises
         ------
         BenchError
-            If `part` has fewer descriptors than there are words.
+            If `part` has fewer descriptors than words.
         """
-        # By content: the order of files, which comes with their names, decides nothing.
+        # Sorted by content, so that the result does not depend on file names.
         part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))
         content = hashlib.blake2b(b"".join(part.digests), digest_size=16)
         self._learned_from = content.hexdigest()
@@ -75,33 +78,33 @@ class VladEmbeddings:
                 seed=self._model.random_seed,
             )
             table = self._keypoints.table(missing)
-            starts = range(0, len(missing), _AT_ONCE)
+            starts = range(0, len(missing), _BLOCK)
             for start in track(starts, stage="vlad", total=len(starts), unit="blocks"):
-                rows = range(start, min(start + _AT_ONCE, len(missing)))
+                rows = range(start, min(start + _BLOCK, len(missing)))
                 vectors = (
                     encode(keypoints, vocabulary, descriptor=self._model.descriptor)
                     for keypoints in table.take(rows)
                 )
-                with threadpool_limits(1):  # products of a few hundred rows gain nothing by more
+                with threadpool_limits(1):  # more threads are no faster for a few hundred rows
                     store.add(zip((missing.digests[row] for row in rows), vectors, strict=True))
 
     def blank(self, images: ImageSet) -> set[bytes]:
-        """Digests of the images without keypoints, whose vector is zero; counted."""
+        """Return the digests of images without keypoints, whose vector is zero, and count them."""
         empty = self._keypoints.empty(images)
         self._meter.counts["images_without_keypoints"] = len(empty)
         return empty
 
     def load(self, images: ImageSet) -> FloatArray:
-        """The vectors of images that `fit` has seen, shape (n, words * d)."""
+        """Load the vectors of images passed to `fit`, shape (n, words * d)."""
         with self._store() as store, self._meter.stage("read"):
-            found = store.get(images.digests)
+            vectors = store.get(images.digests)
         matrix = np.empty((len(images), self._model.dimensions), dtype=np.float32)
         for row, digest in enumerate(images.digests):
-            matrix[row] = found[digest]
+            matrix[row] = vectors[digest]
         return matrix
 
     def identity(self) -> str:
-        """What tells these vectors from all others; `fit` decides it."""
+        """Return the identity of the feature space, which `fit` determines."""
         return file_stem(self._space())
 
     def _store(self) -> FeatureStore:

@@ -1,8 +1,8 @@
-"""The leaderboard: recorded runs side by side, published figures beside measured ones."""
+"""Leaderboard of recorded runs, with published figures next to measured ones."""
 
 from outliers_bench.leaderboard.boards import Board, Row
-from outliers_bench.leaderboard.columns import cells
-from outliers_bench.leaderboard.read import boards_of, read_boards
+from outliers_bench.leaderboard.columns import format_table
+from outliers_bench.leaderboard.read import build_boards, read_boards
 from outliers_bench.leaderboard.terminal import show_boards
 from outliers_bench.leaderboard.write import FORMATS, write_boards
 
@@ -10,8 +10,8 @@ __all__ = [
     "FORMATS",
     "Board",
     "Row",
-    "boards_of",
-    "cells",
+    "build_boards",
+    "format_table",
     "read_boards",
     "show_boards",
     "write_boards",

@@ -1,4 +1,4 @@
-"""The tables that runs carry as artifacts, whether they lie in a folder or on a server."""
+"""Tables among the artifacts of runs, read from a folder or from a server."""
 
 from __future__ import annotations
 
@@ -21,71 +21,73 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 T = TypeVar("T")
-_AT_ONCE = 8  # downloads
+_MAX_DOWNLOADS = 8  # at once
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """What each query scored: their names, ordered, and as many numbers."""
+class QueryScores:
+    """Scores of the queries of a run: sorted names and a score for each."""
 
     names: tuple[str, ...]
     values: npt.NDArray[np.float64]
 
 
-def per_query(client: MlflowClient, runs: Sequence[Run], metric: str) -> dict[str, Scores]:
-    """What each query scored in each run.
+def read_query_scores(
+    client: MlflowClient, runs: Sequence[Run], metric: str
+) -> dict[str, QueryScores]:
+    """Read the score of each query in each run.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     runs : sequence of Run
-        Finished ones.
+        Finished runs.
     metric : str
-        The column to read.
+        Column to read.
 
     Returns
     -------
     dict of str to Scores
-        By run id. Runs without the file, without the column, or with a name twice are absent.
+        Scores by run id. Runs without the file or the column, or with a repeated name, are absent.
     """
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # runs on one split share their names
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # runs on the same split share their names
 
-    def read(path: Path) -> Scores | None:
-        rows = _rows(path, "query", [metric])
+    def read(path: Path) -> QueryScores | None:
+        rows = _read_rows(path, "query", [metric])
         if rows is None or len({name for name, _ in rows}) < len(rows):
             return None
         rows.sort()
         names = tuple(name for name, _ in rows)
         values = np.array([value for _, (value,) in rows], dtype=np.float64)
-        return Scores(known.setdefault(names, names), values)
+        return QueryScores(known.setdefault(names, names), values)
 
     return _read_all(client, runs, "per_query.csv", read)
 
 
-def per_class(
+def read_class_scores(
     client: MlflowClient, runs: Sequence[Run], metric: str
 ) -> dict[str, dict[str, tuple[float, float]]]:
-    """The columns `metric` and `queries` by class, of each run that has them; see `per_query`."""
+    """Read the columns `metric` and `queries` by class of each run that has them."""
 
     def read(path: Path) -> dict[str, tuple[float, float]] | None:
-        rows = _rows(path, "class", [metric, "queries"])
+        rows = _read_rows(path, "class", [metric, "queries"])
         return None if rows is None else {name: (value, n) for name, (value, n) in rows}
 
     return _read_all(client, runs, "per_class.csv", read)
 
 
-def _rows(
+def _read_rows(
     path: Path, key: str, columns: Sequence[str]
 ) -> list[tuple[str, tuple[float, ...]]] | None:
-    """Names with their numbers; not by pandas, which takes half a second to import."""
+    """Read names and numbers from a CSV file; not with pandas, which takes 0.5 s to import."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
             header = next(rows)
-            name, places = header.index(key), [header.index(column) for column in columns]
-            return [(row[name], tuple(float(row[at]) for at in places)) for row in rows if row]
-    # Not there, empty, without such a column, or cut short.
+            name, positions = header.index(key), [header.index(column) for column in columns]
+            return [(row[name], tuple(float(row[at]) for at in positions)) for row in rows if row]
+    # Missing, empty, without the column, or truncated.
     except (OSError, StopIteration, ValueError, IndexError, csv.Error):
         return None
 
@@ -93,16 +95,18 @@ def _rows(
 def _read_all(
     client: MlflowClient, runs: Sequence[Run], name: str, read: Callable[[Path], T | None]
 ) -> dict[str, T]:
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
-        fetched = pool.map(lambda run: _fetch(client, run, name, Path(folder)), runs)
-        found: Mapping[str, T | None] = {
+    """Read a file of each run, by run id; runs whose file is missing or invalid are absent."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_MAX_DOWNLOADS) as pool:
+        paths = pool.map(lambda run: _fetch(client, run, name, Path(folder)), runs)
+        tables: Mapping[str, T | None] = {
             run.info.run_id: None if path is None else read(path)
-            for run, path in zip(runs, fetched, strict=True)
+            for run, path in zip(runs, paths, strict=True)
         }
-    return {run_id: table for run_id, table in found.items() if table is not None}
+    return {run_id: table for run_id, table in tables.items() if table is not None}
 
 
 def _fetch(client: MlflowClient, run: Run, name: str, folder: Path) -> Path | None:
+    """Return the local path of an artifact, downloading it if necessary; None if that fails."""
     parts = urlsplit(run.info.artifact_uri)
     if parts.scheme in ("", "file"):
         return Path(url2pathname(parts.path)) / name

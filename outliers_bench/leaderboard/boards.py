@@ -1,4 +1,4 @@
-"""What a leaderboard is made of: rows, and boards of rows that were asked the same questions."""
+"""Boards of a leaderboard: rows of runs that were scored on the same split."""
 
 from __future__ import annotations
 
@@ -17,37 +17,36 @@ FINISHED = "finished"
 
 @dataclass(frozen=True)
 class Row:
-    """One method's newest finished run, or a row of a published table that has none.
+    """Newest finished run of a method, or a row of a published table without a finished run.
 
     Parameters
     ----------
     rank : int or None
-        1 for the best; equals share theirs. None for what was not measured.
+        Rank by the metric, from 1; equal figures share a rank. None if nothing was measured.
     name, run_id, experiment_id, fingerprint : str
-        The run's name and ids, and the digest of the split it was scored on; empty without a run.
+        Name and ids of the run, and the digest of its split; empty without a run.
     method : dict of str to str
         Model, its variant, PCA, index, metric and re-ranking, by tag; and as `settings` what else
         tells the run from those that are alike in all of these, such as `seed=1`.
     metrics : dict of str to float
-        Every metric of the run that is a finite number, as MLflow has it; none where it did not
-        finish.
+        Metrics of the run with finite values, as in MLflow; empty if it did not finish.
     tags : mapping of str to str
-        Every tag of the run.
+        Tags of the run.
     started : int
-        When the run began, in milliseconds since 1970; 0 without a run.
+        Start time of the run in milliseconds since 1970; 0 without a run.
     status : str
-        `finished`, or in a few words why there are no figures.
+        `finished`, or a short reason why there are no figures.
     reason : str
-        What the run failed of, in full.
+        Full error message of a failed run.
     published : Published or None
-        The published figures of this row.
+        Published figures of this row.
     difference, p : float or None
-        Mean difference to the best run on the same queries, and its p-value after Holm; None
-        where the two were not compared.
+        Mean difference to the best run on the same queries, and its p-value, adjusted by Holm's
+        method; None if the two were not compared.
     p_at_most : bool
         Whether the p-value is only an upper bound.
     tied : bool or None
-        Whether the run cannot be told from the best; None where they were not compared.
+        Whether the difference to the best run is not significant; None if they were not compared.
     """
 
     rank: int | None
@@ -68,40 +67,40 @@ class Row:
     tied: bool | None = None
 
     @property
-    def measured(self) -> bool:
-        """Whether the row has figures."""
+    def is_measured(self) -> bool:
+        """True if the row has measured figures."""
         return self.rank is not None
 
     def interval(self, metric: str) -> tuple[float, float] | None:
-        """The 95% interval of a metric, or None where the run carries none."""
+        """Return the 95% interval of a metric; None if the run has none."""
         low, high = (self.metrics.get(f"ci95/{metric}_{end}") for end in ("low", "high"))
         return None if low is None or high is None else (low, high)
 
 
 @dataclass(frozen=True)
 class Board:
-    """The runs on one split, best first, then the rows of the table that were not measured.
+    """Runs on the same split, best first, then rows of the table without measured figures.
 
     Parameters
     ----------
     data, fingerprint : str
-        The data set's name and the digest of the split.
+        Name of the data set and digest of the split.
     queries, gallery : int
-        How many images are asked, and searched.
+        Numbers of queries and of gallery images.
     leave_one_out : bool
-        Whether these are the same images, each asked against all others.
+        Whether queries and gallery are the same images, each query searched among the others.
     rows : tuple of Row
-        Best first.
+        Rows, best first.
     table : str
-        The published table whose rows these are; empty for all runs.
+        Name of the published table; empty for a board of all runs.
     not_compared : str
-        Why some runs, or all, were not compared with the best; empty where all were.
+        Reason why runs were not compared with the best; empty if all were.
     class_metric : str
-        What `per_class` holds.
+        Metric of `per_class`.
     per_class : mapping of str to mapping of str to float
-        By run id and class, the mean over the queries of that class; of the best runs only.
+        Mean over the queries of each class, by run id and class; of the best runs only.
     class_queries : mapping of str to int
-        How many queries each class has.
+        Number of queries of each class.
     """
 
     data: str
@@ -117,52 +116,53 @@ class Board:
     class_queries: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def measured(self) -> tuple[Row, ...]:
-        """The rows with figures, best first."""
-        return tuple(row for row in self.rows if row.measured)
+    def measured_rows(self) -> tuple[Row, ...]:
+        """Rows with measured figures, best first."""
+        return tuple(row for row in self.rows if row.is_measured)
 
     @property
-    def best(self) -> tuple[Row, ...]:
-        """The rows with the best figure."""
-        return tuple(row for row in self.measured if row.rank == 1)
+    def best_rows(self) -> tuple[Row, ...]:
+        """Rows with the best figure."""
+        return tuple(row for row in self.measured_rows if row.rank == 1)
 
     @property
-    def tied(self) -> tuple[Row, ...]:
-        """The rows with another figure than the best that cannot be told from it."""
-        return tuple(row for row in self.measured if row.tied and row.rank != 1)
+    def tied_rows(self) -> tuple[Row, ...]:
+        """Rows whose figure is lower than the best, but not significantly."""
+        return tuple(row for row in self.measured_rows if row.tied and row.rank != 1)
 
 
-def method_of(tags: Mapping[str, str], settings: str = "") -> dict[str, str]:
-    """The method of a run with these tags; see `Row`."""
+def method_from_tags(tags: Mapping[str, str], settings: str = "") -> dict[str, str]:
+    """Return the method of a run from its tags; see `Row`."""
     return {**{name: tags.get(name, "") for name in TAGS}, "settings": settings}
 
 
-def label(row: Row) -> str:
-    """A method in a few words: the run's name, or what was published under which title."""
+def row_label(row: Row) -> str:
+    """Return a short label: the name of the run, or the title of the published row."""
     if row.name:
         return " · ".join(part for part in (row.name, row.method.get("settings")) if part)
     return "" if row.published is None else row.published.title or row.published.row or ""
 
 
 def short_labels(rows: Sequence[Row]) -> list[str]:
-    """What tells each row from the others: the model alone if it can, else all that differs.
+    """Return labels with only the parts in which the rows differ.
 
-    What a model's variant says is left out where the rest tells the rows apart.
+    The model alone is used if that makes the labels unique; the variant is omitted if the other
+    parts do.
     """
     differing = [name for name in METHOD if len({row.method.get(name, "") for row in rows}) > 1]
-    told = _labels(rows, differing or ["model"])
-    without = [name for name in differing if name != "variant"]
-    for fewer in (["model"], without):
-        labels = _labels(rows, fewer) if set(fewer) <= set(differing) and fewer else []
-        if len(set(labels)) == len(set(told)):
+    full = _join_parts(rows, differing or ["model"])
+    without_variant = [name for name in differing if name != "variant"]
+    for fewer in (["model"], without_variant):
+        labels = _join_parts(rows, fewer) if set(fewer) <= set(differing) and fewer else []
+        if len(set(labels)) == len(set(full)):
             return labels
-    return told
+    return full
 
 
-def _labels(rows: Sequence[Row], used: Sequence[str]) -> list[str]:
-    parts = ([_part(name, row.method.get(name, "")) for name in used] for row in rows)
-    said = (" · ".join(part for part in of_row if part) for of_row in parts)
-    return [words or label(row) for words, row in zip(said, rows, strict=True)]
+def _join_parts(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    parts = ([_part(name, row.method.get(name, "")) for name in names] for row in rows)
+    labels = (" · ".join(part for part in row_parts if part) for row_parts in parts)
+    return [label or row_label(row) for label, row in zip(labels, rows, strict=True)]
 
 
 def _part(name: str, value: str) -> str:

@@ -1,4 +1,4 @@
-"""`python -m outliers_bench leaderboard`: the finished runs in MLflow, ranked."""
+"""Command `python -m outliers_bench leaderboard`, which ranks the finished runs in MLflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILE_WIDTH = 200  # columns
 class Leaderboard:
     """Rank the finished runs in MLflow, one table for each split of the data.
 
-    On the terminal and as leaderboard.md, leaderboard.csv and leaderboard.html.
+    Shown on the terminal and written to leaderboard.md, leaderboard.csv and leaderboard.html.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ class Leaderboard:
     data : str or None
         Only the runs on this data set.
     table : str or None
-        Only the rows of this published table, those without a finished run as well.
+        Only the rows of this published table, including those without a finished run.
     metric : str
         Metric to rank by.
     format : list of str
-        Any of terminal, md, csv, html, with commas between them; all for all four.
+        Any of terminal, md, csv, html, separated by commas; all for all four.
     out : str
         Folder to write the files to.
     ui : str or None
-        Address of the MLflow UI that links to runs lead to; null is http://127.0.0.1:5000, where
+        Address of the MLflow UI for links to runs; null is http://127.0.0.1:5000, where
         `make ui` serves, or the tracking server.
     """
 
@@ -62,15 +62,15 @@ def show(options: Leaderboard) -> None:
     Raises
     ------
     BenchError
-        If an option is out of range or the store has no such runs.
+        If an option is invalid or the store has no such runs.
     """
     for entry in fields(options):
         value = getattr(options, entry.name)
         if isinstance(value, str) and not value.strip():
-            raise BenchError(f"{entry.name}= is empty; leave it out to have the default")
+            raise BenchError(f"{entry.name}= is empty; omit it to use the default")
     out = Path(options.out).expanduser()
     if not out.is_dir():
-        raise BenchError(f"out={options.out}: no such folder; make it first")
+        raise BenchError(f"out={options.out}: no such folder; create it first")
     from rich.console import Console
 
     from outliers_bench.leaderboard import read_boards, show_boards, write_boards
@@ -83,18 +83,19 @@ def show(options: Leaderboard) -> None:
     if options.ui is not None:
         ui = options.ui
     check_ui(ui)
-    boards, left_out = read_boards(
+    boards, excluded = read_boards(
         options.uri,
         metric=options.metric,
         experiment=options.experiment,
         data=options.data,
         table=options.table,
     )
-    # A file or a pipe has no width to fit into.
+    # A file or a pipe has no width.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     if "terminal" in formats:
         show_boards(boards, metric=options.metric, console=console)
-    for what, n in left_out.items():
-        console.print(f"Left out: {n:,} finished run{'' if n == 1 else 's'} without {what}.")
+    for missing, n in excluded.items():
+        runs = "run" if n == 1 else "runs"
+        console.print(f"Excluded: {n:,} finished {runs} without {missing}.")
     for path in write_boards(boards, out, metric=options.metric, formats=formats, ui=ui):
         console.print(f"Written: {path}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The runs in MLflow that a leaderboard is asked for, and their figures."""
+"""Search for the runs of a leaderboard in MLflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.config import renamed
 from outliers_bench.errors import BenchError
-from outliers_bench.leaderboard.published_rows import Figures
+from outliers_bench.leaderboard.published_rows import PublishedFigures
 from outliers_bench.tracking.lookup import search_runs
 
 if TYPE_CHECKING:
@@ -22,22 +22,22 @@ _NEWEST_FIRST = "attributes.start_time DESC"
 
 
 @dataclass(frozen=True)
-class Found:
-    """The runs that a question matches, newest first: finished ones once an identity."""
+class MatchedRuns:
+    """Matching runs, newest first; of finished runs with the same identity only the newest."""
 
     finished: list[Run]
     others: list[Run]
 
 
-def find(
+def find_runs(
     client: MlflowClient,
-    figures: Figures,
+    figures: PublishedFigures,
     *,
     experiment: str | None,
     data: str | None,
     runs: Sequence[Run] | None,
-) -> Found:
-    """Look for the runs; the parameters are those of `read_boards`.
+) -> MatchedRuns:
+    """Find the runs of a leaderboard; see `read_boards` for the parameters.
 
     Raises
     ------
@@ -49,35 +49,35 @@ def find(
         known = client.get_experiment_by_name(experiment)
         if known is None:
             names = ", ".join(other.name for other in client.search_experiments())
-            raise BenchError(f"no experiment {experiment}; there is {names}")
+            raise BenchError(f"no experiment {experiment}; available: {names}")
         experiments = [known.experiment_id]
-    # A run that was refused before its photos were known says nothing of them.
-    every = [
+    # A run that was refused before its data was loaded has no tag `data`.
+    matching = [
         run
         for run in _candidates(client, experiments, runs)
         if data is None or run.data.tags.get("data", data) == data
     ]
     newest: dict[str, Run] = {}
-    for run in every:
+    for run in matching:
         if run.info.status == "FINISHED" and (data is None or "data" in run.data.tags):
-            newest.setdefault(identity(run), run)
-    figures.learn(every, identity)
-    others = [run for run in every if run.info.status != "FINISHED"]
-    return Found(
-        [run for run in newest.values() if figures.wants(identity(run))],
-        [run for run in others if figures.wants_tagged(run)],
+            newest.setdefault(run_identity(run), run)
+    figures.add_runs(matching, run_identity)
+    others = [run for run in matching if run.info.status != "FINISHED"]
+    return MatchedRuns(
+        [run for run in newest.values() if figures.includes(run_identity(run))],
+        [run for run in others if figures.has_row_of(run)],
     )
 
 
 def _candidates(
     client: MlflowClient, experiments: Sequence[str] | None, runs: Sequence[Run] | None
 ) -> Iterable[Run]:
-    """Runs, not sweeps, newest first."""
+    """Return the runs, but not the parent runs of sweeps, newest first."""
     if runs is None:
-        found = search_runs(
+        stored = search_runs(
             client, "tags.kind = 'run'", experiments=experiments, order=_NEWEST_FIRST
         )
-        return map(with_current_names, found)
+        return map(with_current_names, stored)
     return sorted(
         (
             run
@@ -91,7 +91,7 @@ def _candidates(
 
 
 def with_current_names(run: Run) -> Run:
-    """Return a run of an earlier version under today's names of tags, metrics and options."""
+    """Return a run of an earlier version with the current names of tags, metrics and options."""
     from mlflow.entities import Metric, Param, Run, RunData, RunTag
 
     tags, params = run.data.tags, run.data.params
@@ -100,7 +100,7 @@ def with_current_names(run: Run) -> Run:
     tags = renamed.update_names(tags, renamed.TAGS)
     tags |= {
         "overrides": renamed.update_overrides(tags.get("overrides", "")),
-        # A number alone was a PCA.
+        # A bare number was a PCA.
         "reduction": re.sub(r"^(L2 )?(?=\d)", r"\1PCA ", tags.get("reduction", "")),
     }
     metrics = renamed.update_names(run.data.metrics, renamed.METRICS)
@@ -113,18 +113,18 @@ def with_current_names(run: Run) -> Run:
     return Run(run.info, data, run.inputs, run.outputs)
 
 
-def identity(run: Run) -> str:
-    """What runs share that must give the same figures."""
+def run_identity(run: Run) -> str:
+    """Return the identity of a run; runs with the same identity have the same figures."""
     return str(run.data.tags.get("identity") or run.info.run_id)
 
 
-def split_of(run: Run) -> str:
-    """The fingerprint of the split that a run was scored on; empty where it does not tell."""
+def split_fingerprint(run: Run) -> str:
+    """Return the fingerprint of the split that a run was scored on; empty if it has none."""
     return str(run.data.tags.get("split_fingerprint", ""))
 
 
-def numbers(run: Run) -> dict[str, float]:
-    """A run's metrics that are finite numbers; as infinity, MLflow keeps the largest there is."""
+def finite_metrics(run: Run) -> dict[str, float]:
+    """Return the finite metrics of a run; MLflow stores infinity as the largest float."""
     return {
         name: value
         for name, value in run.data.metrics.items()

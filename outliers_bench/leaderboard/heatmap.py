@@ -1,4 +1,4 @@
-"""How well the best methods do on each class, as colored cells."""
+"""Heat map of the scores of the best methods on each class."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from outliers_bench.leaderboard.boards import Board, short_labels
 
-# Orange over near-white to blue: told apart without red-green vision, and dark at neither end.
+# Orange through near-white to blue: distinct with color vision deficiency, and dark at neither end.
 _RAMP = ((200, 82, 20), (253, 190, 133), (247, 247, 245), (146, 190, 224), (24, 96, 168))
 
 
 @dataclass(frozen=True)
 class Shade:
-    """A cell: its value, the color behind it and that of its number."""
+    """Cell of a heat map: value, background color and text color."""
 
     value: float
     background: str
@@ -21,16 +21,16 @@ class Shade:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Classes by methods, the hardest class first.
+    """Heat map of classes by methods, the hardest class first.
 
     Parameters
     ----------
     metric : str
-        What the cells hold.
+        Metric of the cells.
     methods : list of tuple of (str, str)
         Rank and label of each column.
     classes : list of tuple of (str, int or None, list of Shade or None)
-        Name, number of queries, and a cell for each column.
+        Name, number of queries and cells of each row.
     """
 
     metric: str
@@ -38,9 +38,9 @@ class HeatMap:
     classes: list[tuple[str, int | None, list[Shade | None]]]
 
 
-def heat_map(board: Board) -> HeatMap | None:
-    """The classes of a board; None where no run says anything of classes."""
-    rows = {row.run_id: row for row in board.measured if row.run_id in board.per_class}
+def build_heat_map(board: Board) -> HeatMap | None:
+    """Build the heat map of a board; None if no run has scores by class."""
+    rows = {row.run_id: row for row in board.measured_rows if row.run_id in board.per_class}
     if not rows:
         return None
     columns = [board.per_class[run_id] for run_id in rows]
@@ -64,15 +64,17 @@ def heat_map(board: Board) -> HeatMap | None:
 
 
 def shade(value: float) -> Shade:
-    """The colors for a value between 0 and 1."""
-    place = min(max(value, 0.0), 1.0) * (len(_RAMP) - 1)
-    lower = min(int(place), len(_RAMP) - 2)
-    part = place - lower
-    color = [round(a + (b - a) * part) for a, b in zip(_RAMP[lower], _RAMP[lower + 1], strict=True)]
-    # Relative luminance (WCAG 2); at 0.179 black and white stand out alike.
+    """Return the colors for a value between 0 and 1."""
+    position = min(max(value, 0.0), 1.0) * (len(_RAMP) - 1)
+    lower = min(int(position), len(_RAMP) - 2)
+    weight = position - lower
+    color = [
+        round(a + (b - a) * weight) for a, b in zip(_RAMP[lower], _RAMP[lower + 1], strict=True)
+    ]
+    # Relative luminance (WCAG 2); at 0.179 black and white have the same contrast.
     luminance = sum(
-        weight * (part / 255) ** 2.2
-        for weight, part in zip((0.2126, 0.7152, 0.0722), color, strict=True)
+        share * (channel / 255) ** 2.2
+        for share, channel in zip((0.2126, 0.7152, 0.0722), color, strict=True)
     )
     ink = "#000" if luminance > 0.179 else "#fff"
     return Shade(value, "#{:02x}{:02x}{:02x}".format(*color), ink)

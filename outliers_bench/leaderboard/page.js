@@ -1,6 +1,6 @@
 
 "use strict";
-// Sorting by a click on a heading; what has no value stays below, whichever way.
+// Sort by a click on a heading; cells without a value are last in either direction.
 for (const table of document.querySelectorAll("table.runs")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
@@ -19,7 +19,7 @@ for (const table of document.querySelectorAll("table.runs")) {
       if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);
       return sign * (numeric ? x - y : x.localeCompare(y, undefined, { numeric: true }));
     };
-    body.append(...[...ranked].sort(order));  // equals stay in the order of their ranks
+    body.append(...[...ranked].sort(order));  // ties remain in the order of their ranks
   }));
 }
 for (const box of document.querySelectorAll(".command")) {
@@ -32,7 +32,7 @@ for (const box of document.querySelectorAll(".command")) {
       button.textContent = "Copied";
     } catch {
       getSelection().selectAllChildren(text);
-      button.textContent = "Selected; now copy it";
+      button.textContent = "Selected, now copy";
     }
     setTimeout(() => { button.textContent = "Copy"; }, 3000);
   });

@@ -14,10 +14,10 @@ from outliers_bench.evaluation.metric_names import is_score
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.leaderboard import pareto, provenance, sentences
 from outliers_bench.leaderboard.boards import METHOD, Board, Row
-from outliers_bench.leaderboard.columns import Column, columns
-from outliers_bench.leaderboard.heatmap import HeatMap, heat_map
-from outliers_bench.reports import numbers as readable
-from outliers_bench.reports.html import template
+from outliers_bench.leaderboard.columns import Column, select_columns
+from outliers_bench.leaderboard.heatmap import HeatMap, build_heat_map
+from outliers_bench.reports import numbers
+from outliers_bench.reports.html import load_template
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class _Cell:
-    """What stands in a cell, in full precision where it is a number."""
+    """Cell of a table; `value` is in full precision."""
 
     key: str
     text: str
@@ -42,7 +42,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Section:
-    """A board as the template takes it."""
+    """Variables of a board for the template."""
 
     board: Board
     title: str
@@ -60,18 +60,17 @@ class _Section:
 
 
 def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
-    """Write the page.
+    """Render the page.
 
-    Nothing in it is loaded from anywhere: style, script and drawings are part of it, and its
-    content security policy admits nothing else. Numbers are those of the boards; each cell carries
-    the full value as `data-value`.
+    The page loads nothing: style, script and plots are inlined, and its content security policy
+    allows nothing else. Each cell has its full value as `data-value`.
 
     Parameters
     ----------
     boards : sequence of Board
         From `read_boards`.
     metric : str
-        What they are ranked by.
+        Metric of the ranking.
     ui : str
         Address of the MLflow UI, for the links to runs.
     """
@@ -79,8 +78,8 @@ def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
 
     script = (HERE / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return template(HERE).render(
-        heading=readable.title(metric),
+    return load_template(HERE).render(
+        heading=numbers.metric_title(metric),
         metric=metric,
         sections=[_section(board, metric, ui) for board in boards],
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
@@ -93,12 +92,14 @@ def render(boards: Sequence[Board], *, metric: str, ui: str) -> str:
 def _section(board: Board, metric: str, ui: str) -> _Section:
     from markupsafe import Markup
 
-    # Intervals stand below their scores, and a method's parts below its model.
-    inside = {"interval", *METHOD} - {"model"}
-    every = columns(board, metric)
-    shown = [column for column in every if column.key not in inside]
+    # Intervals are below their scores, and the other parts of a method below its model.
+    merged = {"interval", *METHOD} - {"model"}
+    all_columns = select_columns(board, metric)
+    shown = [column for column in all_columns if column.key not in merged]
     accuracy = metric if is_score(metric) else "hit_at_1"
-    drawn = [pareto.plot(board.measured, metric=accuracy, cost=cost) for cost in pareto.COSTS]
+    plots = [
+        pareto.plot_cost(board.measured_rows, metric=accuracy, cost=cost) for cost in pareto.COSTS
+    ]
     return _Section(
         board=board,
         title=sentences.title(board),
@@ -106,12 +107,12 @@ def _section(board: Board, metric: str, ui: str) -> _Section:
         columns=shown,
         rows=[(row, [_cell(column, row, ui) for column in shown]) for row in board.rows],
         name_key="published" if board.table else "model",
-        notes=sentences.legend(board, [column.key for column in every]),
-        accuracy=readable.title(accuracy),
-        # Escaped where they are drawn: names stand in them.
-        plots=[Markup(svg) for svg in drawn if svg],  # noqa: S704
-        heat=heat_map(board),
-        command=sentences.command(board.measured[0]) if board.measured else "",
+        notes=sentences.legend(board, [column.key for column in all_columns]),
+        accuracy=numbers.metric_title(accuracy),
+        # The labels in them are escaped when they are drawn.
+        plots=[Markup(svg) for svg in plots if svg],  # noqa: S704
+        heat=build_heat_map(board),
+        command=sentences.repeat_command(board.measured_rows[0]) if board.measured_rows else "",
         facts=[(name, values) for name, values in provenance.facts(board) if values],
         warnings=provenance.warnings(board),
     )
@@ -130,15 +131,15 @@ def _cell(column: Column, row: Row, ui: str) -> _Cell:
         value=column.value(row),
         numeric=column.numeric,
         interval=interval,
-        interval_text="" if interval is None else "–".join(map(readable.score, interval)),
+        interval_text="" if interval is None else "–".join(map(numbers.format_score, interval)),
         link=_link(row, ui) if column.key == "run" and row.run_id else "",
         hint=hint,
-        below=_parts(row) if column.key == "model" else "",
+        below=_method_details(row) if column.key == "model" else "",
     )
 
 
-def _parts(row: Row) -> str:
-    """What else the method is, besides its model."""
+def _method_details(row: Row) -> str:
+    """Return the parts of the method other than its model."""
     parts = {name: row.method.get(name, "") for name in METHOD if name != "model"}
     return " · ".join(part for part in parts.values() if part and part != "none")
 

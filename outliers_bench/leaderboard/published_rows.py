@@ -1,4 +1,4 @@
-"""Published figures: which runs they belong to, and the rows of a table that have no run."""
+"""Published figures: the runs they belong to, and the rows of a table without a run."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from outliers_bench.errors import BenchError
-from outliers_bench.leaderboard.boards import FINISHED, Board, Row, method_of
+from outliers_bench.leaderboard.boards import FINISHED, Board, Row, method_from_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from outliers_bench.config.published import Published
 
-PUBLISHED_TAG = "published."  # and a table; its value is the row
+PUBLISHED_TAG = "published."  # followed by a table; the value is the row
 NO_WEIGHTS = "weights not available"
-_REASON = 90  # characters of why a run failed
+_MAX_REASON = 90  # characters of an error message
 
 
-class Figures:
-    """What was published, and which runs it belongs to.
+class PublishedFigures:
+    """Published figures and the runs they belong to.
 
     Parameters
     ----------
     table : str or None
-        The table that was asked for; None takes figures from wherever a run has them.
+        The requested table; None uses the figures of any table that a run belongs to.
 
     Raises
     ------
@@ -35,64 +35,63 @@ class Figures:
     def __init__(self, table: str | None) -> None:
         self.table = table
         self._rows_of: dict[str, tuple[Published, ...]] = {}
-        self._named: dict[str, dict[str, list[str]]] = {}  # identity, table: names of rows
+        self._row_names: dict[str, dict[str, list[str]]] = {}  # row names by identity and table
         if table is not None:
             from outliers_bench.config.published import read_table, tables
 
             if table not in tables():
-                raise BenchError(f"no published table {table}; there is {', '.join(tables())}")
+                raise BenchError(f"no published table {table}; available: {', '.join(tables())}")
             self._rows_of[table] = read_table(table)
 
     @property
     def rows(self) -> tuple[Published, ...]:
-        """All rows of the table that was asked for, as published."""
+        """All rows of the requested table."""
         return self._rows_of.get(self.table or "", ())
 
-    def learn(self, runs: Iterable[Run], identity: Callable[[Run], str]) -> None:
-        """Note which rows runs say they are.
+    def add_runs(self, runs: Iterable[Run], identity: Callable[[Run], str]) -> None:
+        """Collect the rows that runs are tagged with.
 
-        What an older run of the same identity was started as, the newest is too: its figures are
-        the same.
+        Runs with the same identity have the same figures, so the rows of one are rows of all.
         """
         for run in runs:
-            for table, names in _named(run).items():
-                known = self._named.setdefault(identity(run), {}).setdefault(table, [])
-                known += [name for name in names if name not in known]
+            for table, names in _tagged_rows(run).items():
+                rows = self._row_names.setdefault(identity(run), {}).setdefault(table, [])
+                rows += [name for name in names if name not in rows]
 
-    def wants(self, identity: str) -> bool:
-        """Whether a run of that identity belongs on the boards."""
-        return self.table is None or self.table in self._named.get(identity, {})
+    def includes(self, identity: str) -> bool:
+        """Check whether a run of this identity belongs on the boards."""
+        return self.table is None or self.table in self._row_names.get(identity, {})
 
-    def wants_tagged(self, run: Run) -> bool:
-        """Whether this very run says that it is a row of the table that was asked for."""
-        return self.table is not None and self.table in _named(run)
+    def has_row_of(self, run: Run) -> bool:
+        """Check whether the run itself is tagged with a row of the requested table."""
+        return self.table is not None and self.table in _tagged_rows(run)
 
     def row_names(self, run: Run) -> list[str]:
-        """Which rows of the table that was asked for this very run says it is."""
-        return _named(run).get(self.table or "", [])
+        """Return the rows of the requested table that the run itself is tagged with."""
+        return _tagged_rows(run).get(self.table or "", [])
 
-    def of(self, identity: str) -> list[Published | None]:
-        """The published figures of a run: one for each row of the table asked for, else one."""
-        named = self._named.get(identity, {})
+    def of_identity(self, identity: str) -> list[Published | None]:
+        """Return published figures of a run: of each of its rows in the requested table, or one."""
+        row_names = self._row_names.get(identity, {})
         if self.table is not None:
             rows = {row.row: row for row in self.rows}
-            return [rows.get(name) for name in named.get(self.table, [])]
-        for table, names in sorted(named.items()):
-            for row in self._known(table):
+            return [rows.get(name) for name in row_names.get(self.table, [])]
+        for table, names in sorted(row_names.items()):
+            for row in self._read_table(table):
                 if row.row in names:
                     return [row]
         return [None]
 
-    def _known(self, table: str) -> tuple[Published, ...]:
+    def _read_table(self, table: str) -> tuple[Published, ...]:
         if table not in self._rows_of:
             from outliers_bench.config.published import read_table, tables
 
-            # A run may be a row of a table that this version of the package no longer has.
+            # The table of an older run may no longer be part of the package.
             self._rows_of[table] = read_table(table) if table in tables() else ()
         return self._rows_of[table]
 
 
-def _named(run: Run) -> dict[str, list[str]]:
+def _tagged_rows(run: Run) -> dict[str, list[str]]:
     return {
         tag.removeprefix(PUBLISHED_TAG): value.split(",")
         for tag, value in run.data.tags.items()
@@ -100,54 +99,54 @@ def _named(run: Run) -> dict[str, list[str]]:
     }
 
 
-def unmeasured(
-    board: Board, runs: Sequence[Run], figures: Figures, *, places: Collection[str]
+def find_unmeasured(
+    board: Board, runs: Sequence[Run], figures: PublishedFigures, *, experiments: Collection[str]
 ) -> list[Row]:
-    """The rows of the table without a figure on this board, in the published order.
+    """Return the rows of the table that were not measured on this board, in published order.
 
     Parameters
     ----------
     board : Board
-        With what was measured.
+        Board of the measured rows.
     runs : sequence of Run
-        Runs of the table without a figure, newest first.
+        Runs of the table without figures, newest first.
     figures : Figures
-        What was published.
-    places : collection of str
-        Experiments of the board's runs; a run that was refused before its data was known counts
-        where it stands in one of them.
+        Published figures.
+    experiments : collection of str
+        Ids of the experiments of the board's runs; a run that was refused before its data was
+        loaded counts if it is in one of them.
     """
-    there = {row.published.row for row in board.rows if row.published is not None}
-    here = [run for run in runs if _belongs(run, board, places)]
-    made = []
+    measured = {row.published.row for row in board.rows if row.published is not None}
+    candidates = [run for run in runs if _is_on_board(run, board, experiments)]
+    rows = []
     for published in figures.rows:
-        if published.row in there:
+        if published.row in measured:
             continue
-        run = next((run for run in here if published.row in figures.row_names(run)), None)
-        made.append(_without_run(published) if run is None else _of(run, published))
-    return made
+        run = next((run for run in candidates if published.row in figures.row_names(run)), None)
+        rows.append(_row_without_run(published) if run is None else _row_of(run, published))
+    return rows
 
 
-def _belongs(run: Run, board: Board, places: Collection[str]) -> bool:
+def _is_on_board(run: Run, board: Board, experiments: Collection[str]) -> bool:
     tags = run.data.tags
     if "data" not in tags:
-        return run.info.experiment_id in places
-    alike = tags.get("split_fingerprint") in (None, "", board.fingerprint)
-    return tags["data"] == board.data and (alike or not board.fingerprint)
+        return run.info.experiment_id in experiments
+    same_split = tags.get("split_fingerprint") in (None, "", board.fingerprint)
+    return tags["data"] == board.data and (same_split or not board.fingerprint)
 
 
-def _without_run(published: Published) -> Row:
-    return Row(None, "", "", "", method_of({}), {}, status="not run", published=published)
+def _row_without_run(published: Published) -> Row:
+    return Row(None, "", "", "", method_from_tags({}), {}, status="not run", published=published)
 
 
-def _of(run: Run, published: Published) -> Row:
-    status, reason = _status(run)
+def _row_of(run: Run, published: Published) -> Row:
+    status, reason = _describe_status(run)
     return Row(
         rank=None,
         name=run.info.run_name or run.info.run_id,
         run_id=run.info.run_id,
         fingerprint=run.data.tags.get("split_fingerprint", ""),
-        method=method_of(run.data.tags),
+        method=method_from_tags(run.data.tags),
         metrics={},
         experiment_id=str(run.info.experiment_id),
         tags=dict(run.data.tags),
@@ -158,16 +157,17 @@ def _of(run: Run, published: Published) -> Row:
     )
 
 
-def _status(run: Run) -> tuple[str, str]:
+def _describe_status(run: Run) -> tuple[str, str]:
+    """Return a short reason why a run has no figures, and its full error message."""
     reason = " ".join(run.data.tags.get("failure", "").split())
     status = str(run.info.status)
     if status == "FAILED" and reason.startswith("WeightsUnavailableError"):
         return NO_WEIGHTS, reason
     if status == "FAILED":
-        told = reason.removeprefix("BenchError: ") or "for no reason it could tell"
-        return f"failed: {told[:_REASON]}{'…' if len(told) > _REASON else ''}", reason
+        text = reason.removeprefix("BenchError: ") or "unknown reason"
+        return f"failed: {text[:_MAX_REASON]}{'…' if len(text) > _MAX_REASON else ''}", reason
     if status == "FINISHED":
-        known = run.data.tags.get("split_fingerprint")
-        missing = "the metric ranked by" if known else "the fingerprint of its split"
+        fingerprint = run.data.tags.get("split_fingerprint")
+        missing = "the metric of the ranking" if fingerprint else "the fingerprint of its split"
         return f"{FINISHED}, without {missing}", reason
     return status.lower(), reason

@@ -1,4 +1,4 @@
-"""What a board says in words: what it is about, who is best, who is tied, what is missing."""
+"""Sentences about a board: title, best run, ties, leakage and legend."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from collections.abc import Collection
 
 from outliers_bench.evaluation.metric_names import is_score
 from outliers_bench.evaluation.paired import ALPHA
-from outliers_bench.leaderboard.boards import Board, Row, label, short_labels
-from outliers_bench.leaderboard.columns import LEAKS, TIED, heading, number, range_text
-from outliers_bench.reports import numbers as readable
+from outliers_bench.leaderboard.boards import Board, Row, row_label, short_labels
+from outliers_bench.leaderboard.columns import (
+    LEAKAGE_SCORES,
+    TIED_MARK,
+    format_metric,
+    format_range,
+    heading,
+)
+from outliers_bench.reports import numbers
 
-_NAMED = 4  # methods that are named in a sentence
-_LONGEST_TAG = 5000  # characters; MLflow has no longer ones, and the recorder cuts them
+_MAX_NAMES = 4  # of methods in a sentence
+_MAX_TAG = 5000  # characters; longer tags are truncated for MLflow
 
 
 def title(board: Board) -> str:
-    """What a table is about: the data, how many images, which split."""
+    """Return the title of a table: data, numbers of images and split."""
     table = f"{board.table} on " if board.table else ""
-    if not board.fingerprint and not board.measured:
+    if not board.fingerprint and not board.measured_rows:
         return f"{table}{board.data or 'unknown data'}: nothing measured"
     counts = f"{board.queries:,} queries, {board.gallery:,} gallery images"
     if board.leave_one_out:
@@ -27,104 +33,104 @@ def title(board: Board) -> str:
 
 
 def best(board: Board, metric: str) -> list[str]:
-    """Sentences about the best row: its figure, its interval, and who is tied with it."""
-    if not board.measured:
+    """Return sentences about the best row: its figure, interval and ties."""
+    if not board.measured_rows:
         return ["No run of these rows has finished on this data."]
-    first, *equals = {row.run_id: row for row in board.best}.values()
+    first, *equals = {row.run_id: row for row in board.best_rows}.values()
     interval = first.interval(metric)
-    said = f"Best: {label(first)}, {heading(metric)} {number(metric, first.metrics[metric])}"
-    said += "" if interval is None else f" (95% interval {range_text(metric, interval)})"
-    sentences = [f"{said}."]
+    score = format_metric(metric, first.metrics[metric])
+    text = f"Best: {row_label(first)}, {heading(metric)} {score}"
+    text += "" if interval is None else f" (95% interval {format_range(metric, interval)})"
+    sentences = [f"{text}."]
     if equals:
-        sentences.append(f"Equal best: {_named(board, equals)}.")
-    others = [row for row in board.measured if row.rank != 1]
-    if board.tied:
-        sentences.append(f"Tied with {'them' if equals else 'it'}: {_named(board, board.tied)}.")
+        sentences.append(f"Equal best: {_join_labels(board, equals)}.")
+    others = [row for row in board.measured_rows if row.rank != 1]
+    if board.tied_rows:
+        sentences.append(
+            f"Tied with {'them' if equals else 'it'}: {_join_labels(board, board.tied_rows)}."
+        )
     elif any(row.p is not None for row in others):
-        they = "They are better than every other run" if equals else "It is better than every run"
-        sentences.append(f"{they} that was compared.")
-    sentences += leaks(board, metric)
-    return [*sentences, *(line for line in (board.not_compared, comparison(board, metric)) if line)]
+        subject = "They are better" if equals else "It is better"
+        sentences.append(f"{subject} than every other run that was compared.")
+    sentences += describe_leakage(board, metric)
+    notes = (board.not_compared, why_not_compared(board, metric))
+    return [*sentences, *(note for note in notes if note)]
 
 
-def leaks(board: Board, metric: str) -> list[str]:
-    """Sentences about photos that stand, or stood, in two parts; none where there are none.
-
-    Of a board whose first run would not be first on the same photos without them, that is said.
-    """
-    found = [readable.leaks(_counts(row)) for row in board.measured]
-    told = [f"{text}." for text in dict.fromkeys(found) if text]
-    for key, words in LEAKS.items():
-        beside = f"{key}/{metric}"
-        values = {row.run_id: row.metrics.get(beside) for row in board.measured}
+def describe_leakage(board: Board, metric: str) -> list[str]:
+    """Return sentences about photos in two parts, and about another best run without them."""
+    texts = [numbers.describe_leakage(_leakage_counts(row)) for row in board.measured_rows]
+    sentences = [f"{text}." for text in dict.fromkeys(texts) if text]
+    for key, words in LEAKAGE_SCORES.items():
+        name = f"{key}/{metric}"
+        values = {row.run_id: row.metrics.get(name) for row in board.measured_rows}
         most = max((value for value in values.values() if value is not None), default=None)
-        if most is not None and all((values[row.run_id] or 0) < most for row in board.best):
-            first = next(row for row in board.measured if values[row.run_id] == most)
-            told.append(
-                f"The best {words}: {label(first)}, {heading(metric)} {number(metric, most)}."
-            )
-    return told
+        if most is not None and all((values[row.run_id] or 0) < most for row in board.best_rows):
+            first = next(row for row in board.measured_rows if values[row.run_id] == most)
+            score = f"{heading(metric)} {format_metric(metric, most)}"
+            sentences.append(f"Best {words}: {row_label(first)}, {score}.")
+    return sentences
 
 
-def _counts(row: Row) -> dict[str, float]:
-    """What an audit has counted, without scores."""
+def _leakage_counts(row: Row) -> dict[str, float]:
+    """Return the counts of a leakage audit, without scores."""
     return {name: n for name, n in row.metrics.items() if name.startswith("leaks_")}
 
 
-def _named(board: Board, rows: Collection[Row]) -> str:
-    """Rows by what tells them from the others on the board."""
-    labels = zip(board.measured, short_labels(board.measured), strict=True)
-    named = list(dict.fromkeys(text for row, text in labels if row in rows))
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    return "; ".join(named[:_NAMED]) + more
+def _join_labels(board: Board, rows: Collection[Row]) -> str:
+    """Join the labels of rows, which have only the parts that differ on the board."""
+    labels = zip(board.measured_rows, short_labels(board.measured_rows), strict=True)
+    names = list(dict.fromkeys(text for row, text in labels if row in rows))
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return "; ".join(names[:_MAX_NAMES]) + more
 
 
 def legend(board: Board, shown: Collection[str]) -> dict[str, str]:
-    """What marks and columns mean, by column, of the columns that are shown."""
+    """Return the meanings of marks and columns, by column, for the columns shown."""
     lines = {}
     if "interval" in shown:
         lines["interval"] = "95%: bootstrap interval over the queries."
-    if board.tied:
+    if board.tied_rows:
         lines["p"] = (
-            f"{TIED} tied with the best: a paired permutation test on the same queries does not "
-            f"tell them apart (p ≥ {ALPHA} after Holm)."
+            f"{TIED_MARK} tied with the best: no significant difference in a paired permutation "
+            f"test on the same queries (p ≥ {ALPHA} after Holm)."
         )
     if "without_leaks" in shown:
         lines["without_leaks"] = (
-            "without leaks: the same run, scored again without the photos that stand in two parts, "
-            "exactly or nearly."
+            "without leakage: the same run, rescored without exact and near duplicates across "
+            "parts."
         )
     if "with_leaks" in shown:
         lines["with_leaks"] = (
-            "with leaks: the same run, scored again with the photos that were dropped because they "
-            "stood in two parts."
+            "with leakage: the same run, rescored with the photos that were dropped as duplicates "
+            "across parts."
         )
     if any(key.startswith("published_") for key in shown):
         lines["published"] = (
-            "pub@k: what the original published as top-k, on other photos and under another "
-            "definition, so not to be compared digit by digit."
+            "pub@k: published by the original as top-k, on other photos and with another "
+            "definition, so not directly comparable."
         )
     return lines
 
 
-def comparison(board: Board, metric: str) -> str:
-    """Why a board ranked by this has no comparison; empty where it has one."""
-    if is_score(metric) or len(board.measured) < 2:
+def why_not_compared(board: Board, metric: str) -> str:
+    """Return why a board with this metric has no comparison; empty if it has one."""
+    if is_score(metric) or len(board.measured_rows) < 2:
         return ""
-    return f"Not compared with the best: {heading(metric)} has no figures query by query."
+    return f"Not compared with the best: {heading(metric)} has no figures per query."
 
 
-def command(row: Row) -> str:
-    """The command line that computes a run anew; empty where it is not known in full."""
+def repeat_command(row: Row) -> str:
+    """Return the command line that repeats a run; empty if it is not known in full."""
     overrides = row.tags.get("overrides")
-    if overrides is None or len(overrides) >= _LONGEST_TAG:
+    if overrides is None or len(overrides) >= _MAX_TAG:
         return ""
     try:
         words = shlex.split(overrides)
-    except ValueError:  # not written by a run of ours
+    except ValueError:  # not written by this package
         return ""
-    # With it, the run would be found finished and not computed.
-    return readable.command([word for word in words if _key(word) != "skip_finished"])
+    # With `skip_finished` the run would not be computed again.
+    return numbers.repeat_command([word for word in words if _key(word) != "skip_finished"])
 
 
 def _key(override: str) -> str:

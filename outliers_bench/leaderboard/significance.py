@@ -1,4 +1,4 @@
-"""Which runs of a board can be told from its best one, on the same queries."""
+"""Significance of the differences to the best run of a board, on the same queries."""
 
 from __future__ import annotations
 
@@ -9,58 +9,62 @@ from typing import TYPE_CHECKING
 from outliers_bench.leaderboard.boards import Row
 
 if TYPE_CHECKING:
-    from outliers_bench.leaderboard.artifacts import Scores
+    from outliers_bench.leaderboard.artifacts import QueryScores
 
 
-def with_significance(rows: Sequence[Row], values: Mapping[str, Scores]) -> tuple[list[Row], str]:
-    """Compare every run with the first, query by query.
+def add_significance(
+    rows: Sequence[Row], values: Mapping[str, QueryScores]
+) -> tuple[list[Row], str]:
+    """Compare each run with the first, query by query.
 
     Parameters
     ----------
     rows : sequence of Row
-        Measured ones, the best first.
+        Measured rows, the best first.
     values : mapping of str to Scores
-        By run id, what each query scored; see `artifacts.per_query`.
+        Scores of the queries by run id; see `artifacts.per_query`.
 
     Returns
     -------
     rows : list of Row
-        The same with `difference`, `p` and `tied` where the run was compared.
+        The same rows, with `difference`, `p` and `tied` if the run was compared.
     not_compared : str
-        Which were not, and why; empty if all were.
+        Reason why runs were not compared; empty if all were.
     """
     import numpy as np
 
     from outliers_bench.evaluation.paired import compare_with_best
 
-    # NaN stands in a run's file where something went wrong with it.
-    values = {run_id: told for run_id, told in values.items() if np.isfinite(told.values).all()}
+    # A file with NaN is from a run in which something went wrong.
+    values = {
+        run_id: scores for run_id, scores in values.items() if np.isfinite(scores.values).all()
+    }
     best = values.get(rows[0].run_id)
     if best is None:
-        return list(rows), "Nothing was compared: the best run has no figures query by query."
+        return list(rows), "Nothing was compared: the best run has no figures per query."
     if not best.names:
         return list(rows), "Nothing was compared: no query was scored."
-    # A run may stand in two rows of a table; it is one run to the test.
-    asked = list(dict.fromkeys(row.run_id for row in rows if row.run_id in values))
-    alike = [run_id for run_id in asked if values[run_id].names == best.names]
-    found = compare_with_best(np.stack([values[run_id].values for run_id in alike]), 0)
-    at = {run_id: position for position, run_id in enumerate(alike)}
+    # A run in two rows of a table is a single run in the test.
+    with_scores = list(dict.fromkeys(row.run_id for row in rows if row.run_id in values))
+    same_queries = [run_id for run_id in with_scores if values[run_id].names == best.names]
+    result = compare_with_best(np.stack([values[run_id].values for run_id in same_queries]), 0)
+    position = {run_id: i for i, run_id in enumerate(same_queries)}
     compared = [
         row
-        if row.run_id not in at
+        if row.run_id not in position
         else replace(
             row,
-            difference=float(found.difference[at[row.run_id]]),
-            p=float(found.adjusted[at[row.run_id]]),
-            p_at_most=bool(found.at_most[at[row.run_id]]),
-            tied=bool(found.tied[at[row.run_id]]),
+            difference=float(result.difference[position[row.run_id]]),
+            p=float(result.adjusted[position[row.run_id]]),
+            p_at_most=bool(result.at_most[position[row.run_id]]),
+            tied=bool(result.tied[position[row.run_id]]),
         )
         for row in rows
     ]
     ids = {row.run_id for row in rows}
     reasons = [
-        (len(asked) - len(alike), "other queries than the best run"),
-        (len(ids) - len(asked), "no figures query by query"),
+        (len(with_scores) - len(same_queries), "other queries than the best run"),
+        (len(ids) - len(with_scores), "no figures per query"),
     ]
-    told = ", ".join(f"{n} with {why}" for n, why in reasons if n)
-    return compared, f"Not compared with the best: {told}." if told else ""
+    text = ", ".join(f"{n} with {reason}" for n, reason in reasons if n)
+    return compared, f"Not compared with the best: {text}." if text else ""

@@ -1,4 +1,4 @@
-"""A drawing as a part of an HTML page: lines, dots and text as SVG."""
+"""SVG drawings of lines, dots and text, to be inlined into an HTML page."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from outliers_bench.leaderboard.text_width import SIZE
 
 
 class Drawing:
-    """An `<svg>` element; what is drawn later covers what was drawn before.
+    """An `<svg>` element, to which shapes are added from back to front.
 
-    Colors are whatever CSS takes, such as `var(--ink)`: the page's style sheet gives them their
-    values, so that dark mode reaches the drawing.
+    Colors are CSS values such as `var(--ink)`, which the style sheet of the page defines, so that
+    drawings follow dark mode.
 
     Parameters
     ----------
     width, height : float
-        In points.
+        Size in points.
     alt : str
-        What is read out in the drawing's place.
+        Alternative text.
     """
 
     def __init__(self, width: float, height: float, alt: str) -> None:
@@ -35,22 +35,22 @@ class Drawing:
 
     def line(
         self,
-        places: Iterable[tuple[float, float]],
+        points: Iterable[tuple[float, float]],
         color: str,
         width: float = 1.0,
         *,
         opacity: float = 1.0,
     ) -> None:
-        """Draw a line from place to place."""
-        path = " L ".join(f"{_number(x)} {_number(y)}" for x, y in places)
+        """Draw a line through points."""
+        path = " L ".join(f"{_number(x)} {_number(y)}" for x, y in points)
         style = f"stroke: {color}; stroke-width: {_number(width)}"
         if opacity < 1:
             style += f"; stroke-opacity: {_number(opacity)}"
         ET.SubElement(self._root, "path", {"d": f"M {path}", "style": style})
 
-    def dot(self, place: tuple[float, float], color: str, edge: str, *, title: str) -> None:
-        """Draw a dot that tells its title where one points at it."""
-        x, y = map(_number, place)
+    def dot(self, center: tuple[float, float], color: str, edge: str, *, title: str) -> None:
+        """Draw a dot with a tooltip."""
+        x, y = map(_number, center)
         style = f"fill: {color}; stroke: {edge}"
         dot = ET.SubElement(self._root, "circle", {"cx": x, "cy": y, "r": "3", "style": style})
         ET.SubElement(dot, "title").text = title
@@ -58,14 +58,14 @@ class Drawing:
     def text(
         self,
         text: str,
-        place: tuple[float, float],
+        position: tuple[float, float],
         color: str,
         *,
         anchor: str = "start",
         upward: bool = False,
     ) -> None:
-        """Write a text that starts, ends or has its middle at a place, which is on its line."""
-        x, y = map(_number, place)
+        """Draw text whose baseline starts, ends or is centered at a position."""
+        x, y = map(_number, position)
         attributes = {"x": x, "y": y, "style": f"fill: {color}", "text-anchor": anchor}
         if upward:
             attributes["transform"] = f"rotate(-90 {x} {y})"
@@ -76,5 +76,5 @@ class Drawing:
 
 
 def _number(value: float) -> str:
-    """To a hundredth of a point, which nobody sees."""
+    """Format a number with two decimals at most."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

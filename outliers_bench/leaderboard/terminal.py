@@ -1,4 +1,4 @@
-"""Boards on a terminal, whatever its width."""
+"""Boards as tables on the terminal, fitted to its width."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.leaderboard import sentences
 from outliers_bench.leaderboard.boards import Board
-from outliers_bench.leaderboard.columns import Column, columns
+from outliers_bench.leaderboard.columns import Column, select_columns
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Columns that may be folded, and how narrow before others are left out; an ensemble's variant
-# names all of its members.
-_FOLDED = {
+# Minimum widths of columns that may be folded before others are dropped. The variant of an
+# ensemble lists all of its members.
+_FOLDABLE = {
     "published": 14,
     "model": 18,
     "settings": 14,
@@ -23,9 +23,9 @@ _FOLDED = {
     "rerank": 14,
     "reduction": 14,
 }
-_APART = 3  # between two columns
-_MOST_WIDE = 40
-_LEAST_NEEDED = (
+_COLUMN_GAP = 3
+_MAX_FOLDABLE = 40  # width of a foldable column
+_DROP_ORDER = (  # widths important first
     "index_bytes",
     "dimensions",
     "published_10",
@@ -56,62 +56,66 @@ _LEAST_NEEDED = (
 
 
 def show_boards(boards: Sequence[Board], *, metric: str, console: Console) -> None:
-    """Print every table; on a narrow terminal without the columns that matter least.
+    """Print boards as tables; on a narrow terminal without the widths important columns.
 
     Parameters
     ----------
     boards : sequence of Board
         From `read_boards`.
     metric : str
-        What they are ranked by.
+        Metric of the ranking.
     console : Console
-        Where to; its width decides what is shown.
+        Console to print to; its width determines the columns shown.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     for board in boards:
-        # On a published table the rows are known by their published names.
-        kept = {"rank", metric, "published" if board.table else "model"}
-        every = columns(board, metric)
-        widths = _widths(every, board, console.width, kept=kept)
-        shown = [column for column in every if column.key in widths]
-        # Names are the user's: to rich, [bold] in one would be markup.
-        made = Table(title=Text(sentences.title(board)), title_justify="left", box=box.SIMPLE_HEAD)
-        made.pad_edge = False
+        # The rows of a published table are identified by their published names.
+        required = {"rank", metric, "published" if board.table else "model"}
+        available = select_columns(board, metric)
+        widths = _fit_columns(available, board, console.width, required=required)
+        shown = [column for column in available if column.key in widths]
+        # `Text`, as rich would parse [bold] in a name as markup.
+        table = Table(title=Text(sentences.title(board)), title_justify="left", box=box.SIMPLE_HEAD)
+        table.pad_edge = False
         for column in shown:
-            made.add_column(
+            table.add_column(
                 column.heading,
                 justify="right" if column.numeric else "left",
-                no_wrap=column.key not in _FOLDED,
+                no_wrap=column.key not in _FOLDABLE,
                 overflow="fold",
                 width=widths[column.key],
             )
         for row in board.rows:
-            made.add_row(*(Text(column.text(row)) for column in shown))
-        console.print(made)
+            table.add_row(*(Text(column.text(row)) for column in shown))
+        console.print(table)
         legend = sentences.legend(board, [column.key for column in shown])
         for line in (*sentences.best(board, metric), *legend.values()):
             console.print(Text(line))
 
 
-def _widths(
-    columns: Sequence[Column], board: Board, width: int, *, kept: Collection[str]
+def _fit_columns(
+    columns: Sequence[Column], board: Board, width: int, *, required: Collection[str]
 ) -> dict[str, int]:
-    """The columns that fit side by side, those of `kept` in any case, and how wide they are."""
-    full, least = {}, {}
+    """Return the widths of the columns that fit, always with those of `required`."""
+    full, widths = {}, {}
     for column in columns:
         texts = (column.heading, *(column.text(row) for row in board.rows))
         full[column.key] = max(map(len, texts))
-        least[column.key] = min(full[column.key], _FOLDED.get(column.key, width))
-    for key in _LEAST_NEEDED:
-        if key in least and key not in kept and sum(least.values()) + _APART * len(least) > width:
-            del least[key]
-    spare = width - sum(least.values()) - _APART * len(least)
-    for key in _FOLDED:  # what matters most unfolds first
-        if key in least and spare > 0:
-            more = min(spare, min(full[key], _MOST_WIDE) - least[key])
-            least[key] += more
+        widths[column.key] = min(full[column.key], _FOLDABLE.get(column.key, width))
+    for key in _DROP_ORDER:
+        if (
+            key in widths
+            and key not in required
+            and sum(widths.values()) + _COLUMN_GAP * len(widths) > width
+        ):
+            del widths[key]
+    spare = width - sum(widths.values()) - _COLUMN_GAP * len(widths)
+    for key in _FOLDABLE:  # the most important unfolds first
+        if key in widths and spare > 0:
+            more = min(spare, min(full[key], _MAX_FOLDABLE) - widths[key])
+            widths[key] += more
             spare -= more
-    return least
+    return widths

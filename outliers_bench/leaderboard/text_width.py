@@ -1,13 +1,13 @@
-"""How wide text is in a drawing, without a font: the page's reader chooses that."""
+"""Approximate width of text in a drawing; its font is chosen by the browser."""
 
 from __future__ import annotations
 
 import unicodedata
 
-SIZE = 9.0  # of letters, in points
-ABOVE, BELOW = 0.76 * SIZE, 0.24 * SIZE  # what letters take above and below their line
+SIZE = 9.0  # font size in points
+ABOVE, BELOW = 0.76 * SIZE, 0.24 * SIZE  # height of letters above and below the baseline
 
-# Of DejaVu Sans, which is wider than what most machines have, in thousandths of the size.
+# Widths of DejaVu Sans, which is wider than most fonts, in thousandths of the font size.
 _WIDTHS = {
     300: "'ijlIJ",
     340: " ,./:;\\|·",
@@ -25,12 +25,12 @@ _OTHER, _WIDE = 640, 1000
 
 
 def text_width(text: str) -> float:
-    """How many points a text takes, to about a twentieth."""
+    """Return the width of a text in points, to within about 5%."""
     return sum(map(_letter_width, text)) * SIZE / 1000
 
 
 def _letter_width(letter: str) -> int:
-    known = _WIDTH.get(letter)
-    if known is not None:
-        return known
+    width = _WIDTH.get(letter)
+    if width is not None:
+        return width
     return _WIDE if unicodedata.east_asian_width(letter) in "WF" else _OTHER

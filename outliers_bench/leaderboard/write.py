@@ -1,4 +1,4 @@
-"""Boards as files: Markdown to be read, CSV in full precision, one HTML page."""
+"""Boards as files: Markdown, CSV in full precision, and an HTML page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from outliers_bench.errors import BenchError
 from outliers_bench.leaderboard import provenance, sentences
 from outliers_bench.leaderboard.boards import METHOD, SCORES, Board, Row
-from outliers_bench.leaderboard.columns import LEAKS, columns
-from outliers_bench.reports import numbers as readable
+from outliers_bench.leaderboard.columns import LEAKAGE_SCORES, select_columns
+from outliers_bench.reports import numbers
 from outliers_bench.reports.markdown import table as markdown_table
 
 FORMATS = ("terminal", "md", "csv", "html")
@@ -36,32 +36,32 @@ _PUBLISHED = ("table", "row", "title", "top_1", "top_3", "top_5", "top_10", "not
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Refuse a format that there is not.
+    """Check the names of formats.
 
     Raises
     ------
     BenchError
-        Naming it and those there are.
+        If a format is unknown; names those available.
     """
     for name in formats:
         if name not in FORMATS:
-            raise BenchError(f"no format {name}; there is {', '.join(FORMATS)}")
+            raise BenchError(f"no format {name}; available: {', '.join(FORMATS)}")
 
 
 def check_ui(ui: str) -> None:
-    """Refuse an address that no browser could open.
+    """Check that an address is a URL for a browser.
 
     Raises
     ------
     BenchError
-        Naming it.
+        If it is not.
     """
     try:
         parts = urlsplit(ui)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:  # a bracket that is not closed
-        known = False
-    if not known:
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # an unclosed bracket
+        is_valid = False
+    if not is_valid:
         raise BenchError(f"ui={ui}: no web address; give one such as {UI}")
 
 
@@ -80,35 +80,35 @@ def write_boards(
     boards : sequence of Board
         From `read_boards`.
     folder : Path
-        Where to; exists.
+        Existing folder to write to.
     metric : str
-        What the boards are ranked by.
+        Metric of the ranking.
     formats : sequence of str
-        Which of them; `terminal` is no file.
+        Formats to write; `terminal` is ignored.
     ui : str
-        Address of the MLflow UI that links to runs lead to.
+        Address of the MLflow UI, for the links to runs.
 
     Returns
     -------
     list of Path
-        The files.
+        Paths of the files.
 
     Raises
     ------
     BenchError
-        If there is no such format, `ui` is no web address, or a file cannot be written.
+        If a format is unknown, `ui` is not a web address, or a file cannot be written.
     """
     check_formats(formats)
     check_ui(ui)
-    made: dict[str, Callable[[], str]] = {
+    writers: dict[str, Callable[[], str]] = {
         "md": lambda: _markdown(boards, metric),
         "csv": lambda: _csv(boards, metric),
         "html": lambda: _html(boards, metric, ui),
     }
     written = []
-    for ending, text in made.items():
-        if ending in formats:
-            written.append(folder / f"leaderboard.{ending}")
+    for suffix, text in writers.items():
+        if suffix in formats:
+            written.append(folder / f"leaderboard.{suffix}")
             _write(written[-1], text())
     return written
 
@@ -121,51 +121,51 @@ def _write(path: Path, text: str) -> None:
 
 
 def _html(boards: Sequence[Board], metric: str, ui: str) -> str:
-    # Only here: the other formats need no Jinja2.
+    # Imported late, as the other formats do not need Jinja2.
     from outliers_bench.leaderboard.page import render
 
     return render(boards, metric=metric, ui=ui)
 
 
 def _markdown(boards: Sequence[Board], metric: str) -> str:
-    parts = [f"# Leaderboard, by {readable.title(metric)}"]
+    parts = [f"# Leaderboard, by {numbers.metric_title(metric)}"]
     for board in boards:
-        # The ranked metric's interval has a column of its own on the terminal; here every score
-        # has its interval beside it.
-        shown = [column for column in columns(board, metric) if column.key != "interval"]
+        # On the terminal the interval of the ranked metric has its own column; here each score is
+        # followed by its interval.
+        shown = [column for column in select_columns(board, metric) if column.key != "interval"]
         rows = []
         for row in board.rows:
             cells = []
             for column in shown:
                 text, interval = column.text(row), column.interval(row)
                 if interval is not None:
-                    low, high = map(readable.score, interval)
+                    low, high = map(numbers.format_score, interval)
                     text += f" ({low}–{high})"
-                cells.append(_plain(text))
+                cells.append(_escape_markdown(text))
             rows.append(cells)
-        parts += [f"## {_plain(sentences.title(board))}"]
-        parts += [_plain(" ".join(sentences.best(board, metric)))]
+        parts += [f"## {_escape_markdown(sentences.title(board))}"]
+        parts += [_escape_markdown(" ".join(sentences.best(board, metric)))]
         parts += [markdown_table([column.heading for column in shown], rows)]
-        legend = sentences.legend(board, [column.key for column in columns(board, metric)])
-        parts += map(_plain, legend.values())
-        if board.measured:
-            if command := sentences.command(board.measured[0]):
-                parts += [f"The best again:\n\n{_fenced(command)}"]
-            told = [f"{name}: {'; '.join(found)}" for name, found in provenance.facts(board)]
-            parts += [_plain(f"{' · '.join(told)}")]
-        parts += [f"**{_plain(line)}**" for line in provenance.warnings(board)]
+        legend = sentences.legend(board, [column.key for column in select_columns(board, metric)])
+        parts += map(_escape_markdown, legend.values())
+        if board.measured_rows:
+            if command := sentences.repeat_command(board.measured_rows[0]):
+                parts += [f"Repeat the best run:\n\n{_fenced(command)}"]
+            facts = [f"{name}: {'; '.join(values)}" for name, values in provenance.facts(board)]
+            parts += [_escape_markdown(" · ".join(facts))]
+        parts += [f"**{_escape_markdown(line)}**" for line in provenance.warnings(board)]
     return "\n\n".join(parts) + "\n"
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: names are the user's, and may look like anything."""
-    # Within a word an underscore says nothing, and transfer_mobilenet is to be found as it is.
+def _escape_markdown(text: str) -> str:
+    """Escape text for Markdown, as names of users may have any characters."""
+    # An underscore within a word is no markup, and names should be searchable.
     escaped = re.sub(r"[\\`*\[\]~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", " ".join(text.split()))
     return html.escape(escaped, quote=False)
 
 
 def _fenced(text: str) -> str:
-    """Text as a block of code, between fences that do not occur in it."""
+    """Return text as a code block, with a fence that does not occur in it."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
@@ -173,15 +173,15 @@ def _fenced(text: str) -> str:
 
 def _csv(boards: Sequence[Board], metric: str) -> str:
     scores = list(dict.fromkeys((metric, *SCORES)))
-    beside = [
+    rescored = [
         name
-        for name in (f"{leaks}/{score}" for leaks in LEAKS for score in scores)
+        for name in (f"{prefix}/{score}" for prefix in LEAKAGE_SCORES for score in scores)
         if any(name in row.metrics for board in boards for row in board.rows)
     ]
-    numbers = list(dict.fromkeys((*scores, *beside, *_NUMBERS)))
+    metrics = list(dict.fromkeys((*scores, *rescored, *_NUMBERS)))
     intervals = [
         name
-        for name in numbers
+        for name in metrics
         if any(row.interval(name) for board in boards for row in board.rows)
     ]
     ends = [f"ci95/{name}_{end}" for name in intervals for end in ("low", "high")]
@@ -189,7 +189,7 @@ def _csv(boards: Sequence[Board], metric: str) -> str:
     writer = csv.writer(text)
     writer.writerow(
         ["data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason"]
-        + [*numbers, *ends, "difference", "p", "tied"]
+        + [*metrics, *ends, "difference", "p", "tied"]
         + [f"published_{name}" for name in _PUBLISHED]
         + ["run_id"]
     )
@@ -199,7 +199,7 @@ def _csv(boards: Sequence[Board], metric: str) -> str:
                 [board.data, board.fingerprint, _blank(row.rank), row.name]
                 + [row.method.get(name, "") for name in METHOD]
                 + [row.status, row.reason]
-                + [_blank(row.metrics.get(name)) for name in (*numbers, *ends)]
+                + [_blank(row.metrics.get(name)) for name in (*metrics, *ends)]
                 + [_blank(row.difference), _blank(row.p), _blank(row.tied)]
                 + _published(row)
                 + [row.run_id]

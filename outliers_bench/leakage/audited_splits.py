@@ -1,4 +1,4 @@
-"""The split of a sweep: its jobs are compared on the same photos, found, cut and audited once."""
+"""Splits shared by the jobs of a sweep: loaded, split, and audited once."""
 
 from __future__ import annotations
 
@@ -10,66 +10,70 @@ from outliers_bench.types import Split
 
 
 class SharedSplits:
-    """Loads splits, and while a sweep goes on gives the last one to whoever asks for the same.
+    """Loader of splits that returns the last split again for the same request during a sweep.
 
-    A job that begins an hour after the first then does not see the photos that were added
-    meanwhile, with which its figures could not be compared.
+    A job that starts an hour after the first one then does not see photos that were added in the
+    meantime, which would make its metrics incomparable.
     """
 
     def __init__(self) -> None:
         self._sharing = False
-        self._given: tuple[str, Split] | None = None
-        self._last: tuple[str, AuditedSplit] | None = None
+        self._unaudited: tuple[str, Split] | None = None
+        self._audited: tuple[str, AuditedSplit] | None = None
 
     def begin(self) -> None:
-        """Share from here on; what was loaded before is forgotten."""
-        self._sharing, self._given, self._last = True, None, None
+        """Start sharing; earlier splits are forgotten."""
+        self._sharing, self._unaudited, self._audited = True, None, None
 
     def end(self) -> None:
-        """Load anew from here on."""
-        self._sharing, self._given, self._last = False, None, None
+        """Stop sharing; later calls load again."""
+        self._sharing, self._unaudited, self._audited = False, None, None
 
     def load(self, source: DataSource, *, seed: int, cache: Path) -> Split:
-        """The split of a source, as it is ranked; see `audited`."""
-        return self.audited(source, seed=seed, cache=cache).split
+        """Return the split of a source to rank; see `load_audited`."""
+        return self.load_audited(source, seed=seed, cache=cache).split
 
-    def given(self, source: DataSource, *, seed: int, cache: Path) -> Split:
-        """The split of a source before its audit, which may decode; see `DataSource.load`."""
-        asked = _asked(source, seed)
-        if self._given is not None and self._given[0] == asked:
-            return self._given[1]
+    def load_unaudited(self, source: DataSource, *, seed: int, cache: Path) -> Split:
+        """Return the split of a source before its audit; see `DataSource.load`."""
+        key = _key(source, seed)
+        if self._unaudited is not None and self._unaudited[0] == key:
+            return self._unaudited[1]
         split = load_split(source, seed=seed, cache=cache)
         if self._sharing:
-            self._given = asked, split
+            self._unaudited = key, split
         return split
 
-    def audited(
-        self, source: DataSource, *, seed: int, cache: Path, given: Split | None = None
+    def load_audited(
+        self, source: DataSource, *, seed: int, cache: Path, unaudited: Split | None = None
     ) -> AuditedSplit:
-        """The split of a source and what leaks in it; see `audit`.
+        """Return the split of a source with the leakage in it; see `audit`.
 
         Parameters
         ----------
         source : DataSource
+            The data source.
         seed : int
+            See `DataSource.load`.
         cache : Path
             See `DataSource.load`.
-        given : Split or None
-            What `given` has given; None loads it.
+        unaudited : Split or None
+            Split returned by `load_unaudited`; None to load it.
         """
-        asked = _asked(source, seed)
-        if self._last is not None and self._last[0] == asked:
-            return self._last[1]
-        split = self.given(source, seed=seed, cache=cache) if given is None else given
+        key = _key(source, seed)
+        if self._audited is not None and self._audited[0] == key:
+            return self._audited[1]
+        split = unaudited
+        if split is None:
+            split = self.load_unaudited(source, seed=seed, cache=cache)
         audited = audit(split, source.leakage, cache=cache)
         if self._sharing:
-            self._last = asked, audited
+            self._audited = key, audited
         return audited
 
 
-def _asked(source: DataSource, seed: int) -> str:
+def _key(source: DataSource, seed: int) -> str:
     return f"{source!r} {seed}"
 
 
 splits = SharedSplits()
-"""Those of this process."""
+"""The shared splits of this process."""

@@ -1,4 +1,4 @@
-"""What becomes of photos that stand in two parts of a split: `data.leakage`."""
+"""Handling of leakage, photos that are in two parts of a split: `data.leakage`."""
 
 from __future__ import annotations
 
@@ -12,46 +12,48 @@ from outliers_bench.leakage.find import Leaks, find_leaks
 from outliers_bench.leakage.remove import drop_leaks
 from outliers_bench.types import ImageSet, LeftOut, Split
 
-_NAMED = 3  # pairs that an error names
+_SHOWN = 3  # pairs in an error message
 
 
 @dataclass(frozen=True, eq=False)
 class AuditedSplit:
-    """A split, and what was found in it.
+    """A split and the leakage found in it.
 
     Parameters
     ----------
     split : Split
-        What is ranked and scored.
+        The split to rank and score.
     leaks : Leaks
-        What stands, or stood, in two parts.
-    whole : Split
-        The photos as they were given: `split` itself unless leaks were dropped.
+        Photos that are, or were, in two parts.
+    original : Split
+        The split before duplicates were dropped; `split` itself if none were.
     """
 
     split: Split
     leaks: Leaks
-    whole: Split
+    original: Split
 
     @property
-    def dropped(self) -> bool:
-        """Whether the split is without its leaks."""
-        return self.whole is not self.split
+    def is_filtered(self) -> bool:
+        """Duplicates across parts were dropped from the split."""
+        return self.original is not self.split
 
     def without(self, unreadable: dict[bytes, LeftOut]) -> AuditedSplit:
-        """The same without images that could not be read."""
+        """Return the audited split without unreadable images."""
         split = self.split.without(unreadable)
-        whole = self.whole.without(unreadable) if self.dropped else split
-        return replace(self, split=split, whole=whole)
+        original = self.original.without(unreadable) if self.is_filtered else split
+        return replace(self, split=split, original=original)
 
 
 def load_split(source: DataSource, *, seed: int, cache: Path) -> Split:
-    """Load a split, near duplicates in one part where `data.leakage=group` asks for it.
+    """Load a split; with `data.leakage=group`, near duplicates are in the same part.
 
     Parameters
     ----------
     source : DataSource
+        The data source.
     seed : int
+        See `DataSource.load`.
     cache : Path
         See `DataSource.load`.
     """
@@ -59,22 +61,23 @@ def load_split(source: DataSource, *, seed: int, cache: Path) -> Split:
 
 
 def audit(split: Split, leakage: Leakage, *, cache: Path) -> AuditedSplit:
-    """Look for leaks, and do about them what was asked for.
+    """Find leakage and handle it as requested.
 
     Parameters
     ----------
     split : Split
-        As it was loaded.
+        The split as loaded.
     leakage : Leakage
-        With `group` the split has been cut in groups, so that none should be left.
+        Requested handling. With `group` the images were split by groups, so that there should be no
+        leakage.
     cache : Path
         See `find_leaks`.
 
     Raises
     ------
     BenchError
-        If there are leaks and `error` was asked for, or `group` of a ready-made split; or if
-        nothing is left of a part.
+        If there is leakage and `error` is requested, or `group` for a ready-made split; or if a
+        part would be empty.
     """
     leaks = find_leaks(split, cache=cache)
     if not leaks or leakage is Leakage.report:
@@ -83,61 +86,65 @@ def audit(split: Split, leakage: Leakage, *, cache: Path) -> AuditedSplit:
         return AuditedSplit(drop_leaks(split, leaks), leaks, split)
     if leakage is Leakage.group:
         raise BenchError(
-            f"{split.name}: data.leakage=group cuts photos that are nearly the same into one part, "
-            f"but this split is ready-made and has {describe_leaks(leaks)}: {_first(leaks)}; use "
+            f"{split.name}: data.leakage=group puts near duplicates into one part, but this "
+            f"split is ready-made and has {describe_leaks(leaks)}: {_list_first(leaks)}; use "
             "data.leakage=drop or data.leakage=report"
         )
     raise BenchError(
-        f"{split.name}: {describe_leaks(leaks)}: {_first(leaks)}; take them out, or use data.leakage=drop or "
-        "data.leakage=report"
+        f"{split.name}: {describe_leaks(leaks)}: {_list_first(leaks)}; remove them, or use "
+        "data.leakage=drop or data.leakage=report"
     )
 
 
 def describe_leaks(leaks: Leaks) -> str:
-    """How many leaks there are, in words."""
-    return describe_pair_counts(leaks.number("exact"), leaks.number("near"), within=leaks.within)
+    """Describe the number of pairs found by an audit."""
+    return describe_pair_counts(
+        leaks.count("exact"), leaks.count("near"), within=leaks.is_within_set
+    )
 
 
 def describe_pair_counts(exact: float, near: float, *, within: bool = False) -> str:
-    """How many pairs of copies stand in two parts, or `within` one set, in words.
+    """Describe the number of pairs of duplicates across parts, or `within` one set.
 
     Examples
     --------
-    >>> counted(20, 21), counted(0, 1)
-    ('41 pairs of copies across parts (20 exact, 21 near)', '1 pair of copies across parts (near)')
+    >>> describe_pair_counts(20, 21)
+    '41 pairs of duplicates across parts (20 exact, 21 near)'
+    >>> describe_pair_counts(0, 1)
+    '1 pair of duplicates across parts (near)'
     """
     n = exact + near
     kinds = f"{exact:,.0f} exact, {near:,.0f} near" if exact and near else "exact"
     kinds = kinds if exact else "near"
     where = "within the set" if within else "across parts"
-    return f"{n:,.0f} pair{'' if n == 1 else 's'} of copies {where} ({kinds})"
+    return f"{n:,.0f} pair{'' if n == 1 else 's'} of duplicates {where} ({kinds})"
 
 
-def _first(leaks: Leaks) -> str:
-    told = []
-    for pair in leaks.pairs[:_NAMED]:
+def _list_first(leaks: Leaks) -> str:
+    listed = []
+    for pair in leaks.pairs[:_SHOWN]:
         one, other = (
             f"{leaks.images.names[row]} ({leaks.parts[row]})" for row in (pair.first, pair.second)
         )
-        told.append(f"{one} and {other}")
-    more = len(leaks) - _NAMED
-    return "; ".join(told) + (f"; and {more:,} more" if more > 0 else "")
+        listed.append(f"{one} and {other}")
+    more = len(leaks) - _SHOWN
+    return "; ".join(listed) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def group_near_duplicates(images: ImageSet, *, cache: Path) -> ImageSet:
-    """The images with those in one group that are nearly the same.
+    """Return the images with near duplicates in the same group.
 
-    Groups that the user gave stay together with what is nearly the same as one of them.
+    Groups given by the user stay together, with the near duplicates of their images.
 
     Parameters
     ----------
     images : ImageSet
-        Before the cut.
+        The images before the split.
     cache : Path
         See `duplicates.find.find_pairs`.
     """
     from outliers_bench.duplicates.find import find_pairs
-    from outliers_bench.duplicates.pairs import Pair, groups
+    from outliers_bench.duplicates.pairs import Pair, group_rows
 
     pairs = list(find_pairs(images, cache=cache).pairs)
     first: dict[str, int] = {}
@@ -146,10 +153,10 @@ def group_near_duplicates(images: ImageSet, *, cache: Path) -> ImageSet:
             pairs.append(Pair(first[group], row, "exact", 1.0))
     if not pairs:
         return images
-    # Named by content, so that a renamed file changes no split.
-    named = [digest.hex() for digest in images.digests]
-    for rows in groups(pairs, len(images)):
-        smallest = min(named[row] for row in rows)
+    # Named by content, so that renaming a file changes no split.
+    group_names = [digest.hex() for digest in images.digests]
+    for rows in group_rows(pairs, len(images)):
+        smallest = min(group_names[row] for row in rows)
         for row in rows:
-            named[row] = smallest
-    return replace(images, groups=tuple(named))
+            group_names[row] = smallest
+    return replace(images, groups=tuple(group_names))

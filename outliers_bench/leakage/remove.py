@@ -1,4 +1,4 @@
-"""Splits without photos that stand in two parts: dropped before the run, or struck out after it."""
+"""Remove leakage from a split, before the run or for a second score."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from outliers_bench.types import ImageSet, LeftOut, Split
 
 
 def drop_leaks(split: Split, leaks: Leaks) -> Split:
-    """The split with each picture in one part only.
+    """Drop duplicates across parts, so that each image is in one part only.
 
-    It stays in query first, then in the gallery, then in train. A part without labels stays
-    complete: each of its images is to be ranked. With leave-one-out one of each picture stays, by
-    content.
+    An image stays in query first, then in the gallery, then in train. A part without labels stays
+    complete, since every image in it has to be ranked. With leave-one-out one image of each group
+    of duplicates stays, chosen by content.
 
     Raises
     ------
     BenchError
-        If nothing is left of the gallery.
+        If the gallery would be empty.
     """
     left_out: list[LeftOut] = []
     if split.leave_one_out:
-        once = _once(split.gallery, leaks, left_out)
-        also = split.images.without(set(once.digests))
-        left = (*split.left_out, *left_out)
-        return replace(split, query=once, gallery=once, left_out=left, also=also)
-    seen: dict[bytes, tuple[bytes, str]] = {}  # by what it stands for: content, name
+        unique = _without_duplicates(split.gallery, leaks, left_out)
+        also = split.images.without(set(unique.digests))
+        all_left_out = (*split.left_out, *left_out)
+        return replace(split, query=unique, gallery=unique, left_out=all_left_out, also=also)
+    seen: dict[bytes, tuple[bytes, str]] = {}  # by representative: content, name
     parts: list[ImageSet] = []
     for images in (split.query, split.gallery, split.train):
-        kept = []
+        rows = []
         for row, digest in enumerate(images.digests):
-            first = seen.get(leaks.stands_for(digest))
+            first = seen.get(leaks.representative(digest))
             if first is None or images.labels is None:
-                kept.append(row)
+                rows.append(row)
             else:
-                left_out.append(_copy(images.names[row], first, digest))
-        parts.append(images.take(kept))
-        for row in kept:
+                left_out.append(_duplicate(images.names[row], first, digest))
+        parts.append(images.take(rows))
+        for row in rows:
             digest = images.digests[row]
-            seen.setdefault(leaks.stands_for(digest), (digest, images.names[row]))
+            seen.setdefault(leaks.representative(digest), (digest, images.names[row]))
     query, gallery, train = parts
     if not len(gallery):
         raise BenchError(
-            f"{split.name}: with data.leakage=drop nothing is left of the gallery: each of its "
+            f"{split.name}: with data.leakage=drop the gallery would be empty: each of its "
             "photos is a query too, exactly or nearly"
         )
     return replace(
@@ -57,56 +57,57 @@ def drop_leaks(split: Split, leaks: Leaks) -> Split:
     )
 
 
-def clean(split: Split, leaks: Leaks, *, learned: bool) -> Split | None:
-    """What a method that has learned already can be asked without leaks.
+def exclude_leaks(split: Split, leaks: Leaks, *, learned: bool) -> Split | None:
+    """Exclude leakage from the evaluation of a method that is fitted already.
 
-    Gallery photos that are a query too are struck out, for all queries. A query that is in train
-    too is left out where the method has learned from the labels there.
+    Gallery photos that are queries too are excluded, for all queries. Queries that are in train too
+    are excluded if the method has learned from the labels of train.
 
     Parameters
     ----------
     split : Split
-        With its leaks.
+        The split with its leakage.
     leaks : Leaks
+        The leakage in it.
     learned : bool
         Whether the method has learned from the labels of train.
 
     Returns
     -------
     Split or None
-        None where nothing is left to ask or to find.
+        None if there are no queries or no gallery left.
     """
     if split.leave_one_out:
-        once = _once(split.gallery, leaks, [])
-        return replace(split, query=once, gallery=once)
-    asked = {leaks.stands_for(digest) for digest in split.query.digests}
-    learned_from = {leaks.stands_for(digest) for digest in split.train.digests}
-    gallery = _others(split.gallery, asked, leaks)
-    query = _others(split.query, learned_from, leaks) if learned else split.query
+        unique = _without_duplicates(split.gallery, leaks, [])
+        return replace(split, query=unique, gallery=unique)
+    queries = {leaks.representative(digest) for digest in split.query.digests}
+    learned_from = {leaks.representative(digest) for digest in split.train.digests}
+    gallery = _exclude(split.gallery, queries, leaks)
+    query = _exclude(split.query, learned_from, leaks) if learned else split.query
     if not len(query) or not len(gallery):
         return None
     return replace(split, query=query, gallery=gallery)
 
 
-def _others(images: ImageSet, taken: set[bytes], leaks: Leaks) -> ImageSet:
-    rows = [row for row, d in enumerate(images.digests) if leaks.stands_for(d) not in taken]
+def _exclude(images: ImageSet, excluded: set[bytes], leaks: Leaks) -> ImageSet:
+    rows = [row for row, d in enumerate(images.digests) if leaks.representative(d) not in excluded]
     return images.take(rows)
 
 
-def _once(images: ImageSet, leaks: Leaks, left_out: list[LeftOut]) -> ImageSet:
-    """One of each picture, the one with the smallest digest, so that names decide nothing."""
+def _without_duplicates(images: ImageSet, leaks: Leaks, left_out: list[LeftOut]) -> ImageSet:
+    """Return one image per group of duplicates: the smallest digest, independent of names."""
     first: dict[bytes, tuple[bytes, str]] = {}
     for digest, name in sorted(zip(images.digests, images.names, strict=True)):
-        first.setdefault(leaks.stands_for(digest), (digest, name))
-    kept = []
+        first.setdefault(leaks.representative(digest), (digest, name))
+    rows = []
     for row, (digest, name) in enumerate(zip(images.digests, images.names, strict=True)):
-        if first[leaks.stands_for(digest)] == (digest, name):
-            kept.append(row)
+        if first[leaks.representative(digest)] == (digest, name):
+            rows.append(row)
         else:
-            left_out.append(_copy(name, first[leaks.stands_for(digest)], digest))
-    return images.take(kept)
+            left_out.append(_duplicate(name, first[leaks.representative(digest)], digest))
+    return images.take(rows)
 
 
-def _copy(name: str, first: tuple[bytes, str], digest: bytes) -> LeftOut:
+def _duplicate(name: str, first: tuple[bytes, str], digest: bytes) -> LeftOut:
     how = "same content as" if first[0] == digest else "nearly the same as"
     return LeftOut(name, "duplicate", f"{how} {first[1]}")

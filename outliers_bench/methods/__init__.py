@@ -1,1 +1,1 @@
-"""Ways to rank a gallery. One protocol: extract, fit, rank."""
+"""Retrieval methods with one protocol: extract, fit, rank."""

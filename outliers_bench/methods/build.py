@@ -1,4 +1,4 @@
-"""From a config to the method it asks for."""
+"""Construction of the method that a config describes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from outliers_bench.features.view_average import build_features
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
-from outliers_bench.methods.precision_cost import Computed
+from outliers_bench.methods.precision_cost import ComputedEmbeddings
 from outliers_bench.models.model import Extractor, Model
 from outliers_bench.models.precision import resolve_precision
 from outliers_bench.retrieval.indexes.exact import Exact
@@ -28,26 +28,26 @@ from outliers_bench.training.base import RankBy, TrainedModel
 
 
 def build(config: Config, meter: Meter, *, member: str = "") -> Method:
-    """The method that a config asks for.
+    """Build the method that a config describes.
 
     Parameters
     ----------
     config : Config
-        The whole run.
+        Config of the run.
     meter : Meter
-        Takes down times, counts and sizes.
+        Records times, counts and sizes.
     member : str
-        Which member of an ensemble it is, if it is one.
+        Label of the ensemble member; empty for a method that is not part of an ensemble.
     """
     model = config.model
     if isinstance(model, Ensemble) and model.fusion is not Fusion.concat:
         from outliers_bench.methods.ensemble import FusedRankings
 
-        makes = [
-            partial(build, _config_of(part, config), member=label)
+        factories = [
+            partial(build, _member_config(part, config), member=label)
             for part, label in zip(model.models, model.labels, strict=True)
         ]
-        return FusedRankings(config, model, makes, meter)
+        return FusedRankings(config, model, factories, meter)
     if isinstance(model, TrainedModel) and model.rank_by is RankBy.class_scores:
         from outliers_bench.methods.class_scores import ClassScores
 
@@ -57,18 +57,19 @@ def build(config: Config, meter: Meter, *, member: str = "") -> Method:
 
         return MatchKeypoints(config, model, meter)
     if isinstance(model, Ensemble):
-        members = [(vectors_of(part, config, own := Meter()), own) for part in model.models]
-        vectors = _concatenated(model, members, meter)
+        members = [(build_embeddings(part, config, own := Meter()), own) for part in model.models]
+        vectors = _concatenate(model, members, meter)
     else:
         members = []
-        vectors = vectors_of(model, config, meter)
-    lower = _is_lower(model, config)
-    in_f32 = partial(_vectors_in_f32, model, members, config, meter) if lower else None
-    return Embedding(config, vectors, meter, in_f32=in_f32, member=member)
+        vectors = build_embeddings(model, config, meter)
+    f32_embeddings = None
+    if _is_below_f32(model, config):
+        f32_embeddings = partial(_build_f32_embeddings, model, members, config, meter)
+    return Embedding(config, vectors, meter, f32_embeddings=f32_embeddings, member=member)
 
 
-def vectors_of(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
-    """Where the embeddings of a model come from."""
+def build_embeddings(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
+    """Build the embedding source of a model."""
     cache = config.cache.path
     if isinstance(model, TrainedModel):
         from outliers_bench.training.embeddings import TrainedEmbeddings
@@ -83,7 +84,7 @@ def vectors_of(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
     raise BenchError(f"model={model.name} has no embedding")
 
 
-def _concatenated(
+def _concatenate(
     model: Ensemble, members: Sequence[tuple[EmbeddingSource, Meter]], meter: Meter
 ) -> EmbeddingSource:
     from outliers_bench.ensemble.concatenated import ConcatenatedEmbeddings
@@ -91,36 +92,35 @@ def _concatenated(
     return ConcatenatedEmbeddings(model, members, meter)
 
 
-def _vectors_in_f32(
+def _build_f32_embeddings(
     model: Model, members: Sequence[tuple[EmbeddingSource, Meter]], config: Config, meter: Meter
 ) -> EmbeddingSource:
-    """The same embeddings in float32.
+    """Build the same embeddings in float32.
 
-    Of an ensemble with the weights that the run has learned, and with the run's own embeddings of
-    the members that are float32 in any case: one that the run has trained learns only once.
+    For an ensemble, with the weights learned by the run, and reusing the run's embeddings of the
+    members that are float32 already, so that no member is trained twice.
     """
-    engine = replace(config.engine, precision=Precision.f32)
-    in_f32 = replace(config, engine=engine)
+    f32_config = replace(config, engine=replace(config.engine, precision=Precision.f32))
     if not isinstance(model, Ensemble):
-        return vectors_of(model, in_f32, Meter())
+        return build_embeddings(model, f32_config, Meter())
     if model.weights is None:
         model = copy.copy(model)
         model.member_weights = [meter.counts[f"weight_{label}"] for label in model.labels]
-    twins = [
-        (vectors_of(part, in_f32, again := Meter()), again)
-        if _is_lower(part, config)
-        else (Computed(vectors), own)
+    f32_members = [
+        (build_embeddings(part, f32_config, f32_meter := Meter()), f32_meter)
+        if _is_below_f32(part, config)
+        else (ComputedEmbeddings(vectors), own)
         for part, (vectors, own) in zip(model.models, members, strict=True)
     ]
-    return _concatenated(model, twins, Meter())
+    return _concatenate(model, f32_members, Meter())
 
 
-def _is_lower(model: Model, config: Config) -> bool:
+def _is_below_f32(model: Model, config: Config) -> bool:
     return resolve_precision(model, config.engine, config.cache.path) is not Precision.f32
 
 
-def _config_of(member: Model, config: Config) -> Config:
-    """The run of one member of an ensemble: what works on embeddings is only for those."""
+def _member_config(member: Model, config: Config) -> Config:
+    """Return the config of an ensemble member; embedding options apply only to embedding models."""
     if member.embeds:
         return replace(config, model=member)
     return replace(

@@ -1,4 +1,4 @@
-"""Ranking by classification: what a query is taken for decides, not what it looks like."""
+"""Ranking by classification scores instead of embedding similarity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
-from outliers_bench.methods.warn_unused import tell_idle
+from outliers_bench.methods.warn_unused import warn_unused_embedding_options
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
@@ -24,53 +24,53 @@ if TYPE_CHECKING:
 
 
 class ClassScores:
-    """Rank the gallery by the probability of the class that the query most probably is.
+    """Rank the gallery by the probability of the class predicted for the query.
 
-    What a classifier can do for retrieval: all queries that are taken for one class get the same
-    ranking, and of a class that was not trained nothing is known.
+    A baseline for retrieval by a classifier: all queries with the same predicted class get the same
+    ranking, and classes missing from the train part are never predicted.
 
     Parameters
     ----------
     config : Config
         Engine, cache and seed.
-    model : Trained
-        The network.
+    model : TrainedModel
+        Classification network.
     meter : Meter
-        Takes down times, counts and sizes.
+        Records times, counts and sizes.
     """
 
     def __init__(self, config: Config, model: TrainedModel, meter: Meter) -> None:
         self._config = config
         self._model = model
         self._meter = meter
-        by_class = copy.copy(model)  # not by replace: it knows its backbone
-        by_class.embedding = Layer.logits
-        self._logits = TrainedEmbeddings(by_class, config.engine, config.cache.path, meter)
+        classifier = copy.copy(model)  # replace() would lose the backbone it has resolved
+        classifier.embedding = Layer.logits
+        self._logits = TrainedEmbeddings(classifier, config.engine, config.cache.path, meter)
 
     def check(self, split: Split) -> None:
-        """Refuse a split without anything to learn, and a re-ranking; tell of idle options."""
+        """Reject splits that cannot be trained on, and re-ranking; warn of unused options."""
         self._model.check_split(split)
         if not self._model.tta.plain:
             raise BenchError(
                 "model.rank_by=class_scores ranks by probabilities, which are not averaged over "
-                "model.tta; leave the views out, or take model.rank_by=embedding"
+                "the views of model.tta; remove model.tta, or use model.rank_by=embedding"
             )
         if self._config.rerank.label:
             raise BenchError(
                 f"rerank={self._config.rerank.name} re-ranks embeddings, and with "
-                "model.rank_by=class_scores there are none; leave one of them out"
+                "model.rank_by=class_scores there are none; remove one of the two options"
             )
-        tell_idle(self._config, because="ranks by class scores, not embeddings")
+        warn_unused_embedding_options(self._config, reason="ranks by class scores, not embeddings")
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that what the training needs is there; see `Method.extract`."""
+        """Compute and store the inputs of the training; see `Method.extract`."""
         return self._logits.compute(images, commit=commit)
 
-    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
+    def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
         """Train the network; see `Method.fit`."""
-        self._model.check_split(split)  # again: unreadable images may have shrunk it
+        self._model.check_split(split)  # again, without the unreadable images
         with self._meter.stage("fit"):
-            self._logits.fit(split.train, split.images, watch)
+            self._logits.fit(split.train, split.images, observer)
         self._meter.counts |= self._model.diagnostics(split)
 
     def rank(self, split: Split, depth: int) -> Ranking:
@@ -81,36 +81,35 @@ class ClassScores:
         self._meter.index_bytes = gallery.nbytes
         order = tie_order(split.gallery.digests, self._config.seed)
         with self._meter.stage("search"):
-            taken_for = queries.argmax(axis=1)
+            predicted = queries.argmax(axis=1)
             indices = np.empty((len(queries), depth), np.int64)
-            for kind in np.unique(taken_for):
-                asking = np.flatnonzero(taken_for == kind)
-                ranked = order[np.argsort(-gallery[order, kind], kind="stable")]
-                indices[asking] = (
-                    _without_itself(ranked, asking, depth)
-                    if split.leave_one_out
-                    else ranked[:depth]
+            for class_index in np.unique(predicted):
+                rows = np.flatnonzero(predicted == class_index)
+                ranked = order[np.argsort(-gallery[order, class_index], kind="stable")]
+                indices[rows] = (
+                    _exclude_query(ranked, rows, depth) if split.leave_one_out else ranked[:depth]
                 )
-            return Ranking(indices, gallery[indices, taken_for[:, None]])
+            return Ranking(indices, gallery[indices, predicted[:, None]])
 
-    def pictures(self, result: Result) -> dict[str, Image]:  # noqa: ARG002
-        """None of its own."""
+    def match_sheets(self, result: Result) -> dict[str, Image]:  # noqa: ARG002
+        """Return no sheets."""
         return {}
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:
-    """Logarithms of the classes' probabilities, shape (n, classes).
+    """Compute log probabilities from logits, shape (n, classes).
 
-    Probabilities themselves would round to 1 where a network is sure, and tie.
+    The probabilities of a confident network would round to 1 and tie.
     """
-    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    others = np.exp(below)
-    others[np.arange(len(below)), below.argmax(axis=1)] = 0  # the largest is 1, and lost in it
-    below -= np.log1p(others.sum(axis=1, keepdims=True))
-    found: FloatArray = below.astype(np.float32)
-    return found
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    others = np.exp(shifted)
+    # The largest is 1; added to it, the others would be lost.
+    others[np.arange(len(shifted)), shifted.argmax(axis=1)] = 0
+    shifted -= np.log1p(others.sum(axis=1, keepdims=True))
+    log_probabilities: FloatArray = shifted.astype(np.float32)
+    return log_probabilities
 
 
-def _without_itself(ranked: IntArray, asking: IntArray, depth: int) -> IntArray:
-    """The first of one ranking for each of several items, without the item itself."""
-    return np.stack([ranked[ranked != item][:depth] for item in asking])
+def _exclude_query(ranked: IntArray, queries: IntArray, depth: int) -> IntArray:
+    """Return the first `depth` items of a ranking for each query, without the query itself."""
+    return np.stack([ranked[ranked != query][:depth] for query in queries])

@@ -1,4 +1,4 @@
-"""Global embeddings: a vector an image, reduced, searched by an index, looked at again."""
+"""Ranking by global embeddings: one vector per image, reduced, searched, re-ranked."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ if TYPE_CHECKING:
     from outliers_bench.methods.spatial import SpatialRerank
 
 _log = logging.getLogger(__name__)
-ALIKE = 0.5  # mean cosine with float32's embeddings below which something has gone wrong
+MIN_COSINE = 0.5  # a lower mean cosine with the float32 embeddings is an error of the conversion
 
 
 class Embedding:
-    """Rank by similarity of embeddings.
+    """Rank the gallery by the similarity of embeddings.
 
     Parameters
     ----------
     config : Config
         Reduction, index, re-ranking, cache and seed.
-    vectors : Vectors
+    vectors : EmbeddingSource
         The embeddings.
     meter : Meter
-        Takes down times, counts and sizes.
-    in_f32 : callable, optional
-        Gives the same embeddings in float32, where the run's are not: what that costs is measured.
+        Records times, counts and sizes.
+    f32_embeddings : callable, optional
+        Returns the same embeddings in float32, if those of the run have a lower precision; its
+        cost in accuracy is then measured.
     member : str
-        Which member of an ensemble it is, if it is one.
+        Label of the ensemble member; empty for a method that is not part of an ensemble.
     """
 
     def __init__(
@@ -54,15 +55,15 @@ class Embedding:
         vectors: EmbeddingSource,
         meter: Meter,
         *,
-        in_f32: Callable[[], EmbeddingSource] | None = None,
+        f32_embeddings: Callable[[], EmbeddingSource] | None = None,
         member: str = "",
     ) -> None:
-        self._in_f32 = in_f32
+        self._f32_embeddings = f32_embeddings
         self._member = member
         self._config = config
         self._vectors = vectors
         self._meter = meter
-        self._length: int | None = None  # of the vectors, where only learning tells
+        self._dimensions: int | None = None  # if known only after fitting
         self._projection: Projection | None = None
         self._spatial: SpatialRerank | None = None
         if isinstance(config.rerank, Spatial):
@@ -71,7 +72,7 @@ class Embedding:
             self._spatial = SpatialRerank(config.rerank, config.cache.path, meter)
 
     def check(self, split: Split) -> None:
-        """Refuse a reduction that this split cannot fit."""
+        """Reject a model, re-ranking or reduction that does not fit the split."""
         config = self._config
         config.model.check_split(split)
         config.rerank.check_search(config.index, leave_one_out=split.leave_one_out)
@@ -83,43 +84,43 @@ class Embedding:
             )
         reducer.check_fit(
             n_fit=len(part),
-            dimensions=self._length or config.model.dimensions_on(split.train) or len(part),
+            dimensions=self._dimensions or config.model.dimensions_on(split.train) or len(part),
             fitted_on="gallery" if part is split.gallery else "train",
         )
         if part.labels is not None and reducer.needs_labels:
             reducer.check_labels(part.labels)
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that the features of all images are stored; see `Method.extract`."""
+        """Compute and store the features of all images; see `Method.extract`."""
         unreadable = self._vectors.compute(images, commit=commit)
         if self._spatial is not None:
             unreadable |= self._spatial.extract(images, commit=commit)
         return unreadable
 
-    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
-        """Learn what the vectors need, and fit the reduction, if one is asked for."""
+    def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
+        """Train the model and fit the reduction, if there are any; see `Method.fit`."""
         part, config = fitting_part(split), self._config
-        config.model.check_split(split)  # again: unreadable images may have shrunk it
+        config.model.check_split(split)  # again, without the unreadable images
         with self._meter.stage("fit"):
-            self._vectors.fit(part, split.images, watch)
+            self._vectors.fit(part, split.images, observer)
             self._meter.counts |= config.model.diagnostics(split)
             if config.reducer.active:
                 if config.model.dimensions_on(split.train) is None:
-                    self._length = self._vectors.load(part.take([0])).shape[1]
+                    self._dimensions = self._vectors.load(part.take([0])).shape[1]
                 self.check(split)
                 self._projection = fit_or_load(
                     config.reducer,
                     part,
                     labels=part.labels,
                     vectors_of=f"{self._vectors.identity()} l2={config.l2.before_reduction}",
-                    load=lambda: self._loaded(part),
+                    load=lambda: self._load_normalized(part),
                     cache=config.cache.path,
                 )
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
-        gallery = self._reduced(split.gallery)
-        queries = gallery if split.leave_one_out else self._reduced(split.query)
+        gallery = self._load_reduced(split.gallery)
+        queries = gallery if split.leave_one_out else self._load_reduced(split.query)
         self._meter.dimensions = gallery.shape[1]
         order = tie_order(split.gallery.digests, self._config.seed)
         search = GallerySearch(
@@ -131,36 +132,37 @@ class Embedding:
             meter=self._meter,
         )
         blank = self._vectors.blank(split.query_and_gallery)
-        asked, images = (
+        blank_queries, blank_gallery = (
             np.array([digest in blank for digest in part.digests])
             for part in (split.query, split.gallery)
         )
-        # Blank images will be moved behind all others, so that many more are fetched.
-        looked_at = self._config.rerank.depth
-        deep = search.max_depth if looked_at is None else max(depth, looked_at) + int(images.sum())
-        deep = min(deep, search.max_depth)
-        ranking = self._config.rerank.rank(search, queries, deep)
-        self._meter.recall_at_10 = recall_at_10(search, queries, depth=deep)
+        # Blank images are moved behind all others below, so that as many more are retrieved.
+        shortlist = self._config.rerank.depth
+        search_depth = search.max_depth
+        if shortlist is not None:
+            search_depth = min(max(depth, shortlist) + int(blank_gallery.sum()), search_depth)
+        ranking = self._config.rerank.rank(search, queries, search_depth)
+        self._meter.recall_at_10 = recall_at_10(search, queries, depth=search_depth)
         if blank:
             ranking = put_blanks_last(
-                ranking, asked, images, order, leave_one_out=split.leave_one_out
+                ranking, blank_queries, blank_gallery, order, leave_one_out=split.leave_one_out
             )
         if self._spatial is not None:
             ranking = self._spatial.rerank(ranking, split)
         self._compare_with_f32(split)
-        # Copied, so that what is deeper is given back.
+        # Copied, so that the memory of the deeper ranking is freed.
         return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
-    def pictures(self, result: Result) -> dict[str, Image]:
-        """The matches of a spatial re-ranking; nothing otherwise."""
+    def match_sheets(self, result: Result) -> dict[str, Image]:
+        """Draw the matches of a spatial re-ranking; see `Method.match_sheets`."""
         if self._spatial is None:
             return {}
         sheets = self._config.contact_sheets
-        return self._spatial.pictures(result, queries=sheets.queries, seed=self._config.seed)
+        return self._spatial.match_sheets(result, queries=sheets.queries, seed=self._config.seed)
 
     def _compare_with_f32(self, split: Split) -> None:
-        """Take down what the precision costs, where it costs something."""
-        if self._in_f32 is None:
+        """Measure and record the cost of a precision below float32."""
+        if self._f32_embeddings is None:
             return
         from outliers_bench.methods.precision_cost import precision_cost
 
@@ -168,31 +170,31 @@ class Embedding:
             cost = precision_cost(
                 split,
                 self._vectors,
-                self._in_f32(),
-                reduced=self._projected,
+                self._f32_embeddings(),
+                reduce=self._reduce,
                 metric=self._config.index.metric,
                 seed=self._config.seed,
                 label=self._member,
             )
         self._meter.counts |= cost
-        agreement = min((cost[name] for name in cost if name.endswith("cosine_mean")), default=1.0)
-        if agreement < ALIKE:
+        cosine = min((cost[name] for name in cost if name.endswith("cosine_mean")), default=1.0)
+        if cosine < MIN_COSINE:
             _log.warning(
-                "%s: its embeddings have a mean cosine of %.2f with float32's, so that the figures "
-                "say little of the model; take engine.precision=f32",
+                "%s: its embeddings have a mean cosine of %.2f with the float32 embeddings, so "
+                "that the scores say little about the model; use engine.precision=f32",
                 self._member or self._config.model.name,
-                agreement,
+                cosine,
             )
 
-    def _loaded(self, images: ImageSet) -> FloatArray:
+    def _load_normalized(self, images: ImageSet) -> FloatArray:
         vectors = self._vectors.load(images)
         return l2_normalize(vectors) if self._config.l2.before_reduction else vectors
 
-    def _reduced(self, images: ImageSet) -> FloatArray:
-        return self._projected(self._vectors.load(images))
+    def _load_reduced(self, images: ImageSet) -> FloatArray:
+        return self._reduce(self._vectors.load(images))
 
-    def _projected(self, vectors: FloatArray) -> FloatArray:
-        """What is searched of embeddings as they are stored."""
+    def _reduce(self, vectors: FloatArray) -> FloatArray:
+        """Normalize and project stored embeddings for the search."""
         if self._config.l2.before_reduction:
             vectors = l2_normalize(vectors)
         if self._projection is not None:
@@ -201,5 +203,5 @@ class Embedding:
 
 
 def fitting_part(split: Split) -> ImageSet:
-    """What may be learned from: train, or the gallery where there is none; never the queries."""
+    """Return the images to fit on: train, or the gallery if there is none; never the queries."""
     return split.train if len(split.train) else split.gallery

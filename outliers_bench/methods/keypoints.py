@@ -1,4 +1,4 @@
-"""Keypoint matching: the gallery image that shares the most keypoints, rightly placed, is first."""
+"""Ranking by the number of geometrically verified keypoint matches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from outliers_bench.config.schema import Config
 from outliers_bench.data.decode import DECODER
 from outliers_bench.errors import BenchError
+from outliers_bench.keypoints.draw_matches import match_sheets
 from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import KeypointMatching
-from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rank_by_keypoints
 from outliers_bench.keypoints.ranking_cache import rank_or_load
-from outliers_bench.methods.warn_unused import tell_idle
+from outliers_bench.methods.warn_unused import warn_unused_embedding_options
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
@@ -29,16 +29,16 @@ _log = logging.getLogger(__name__)
 
 
 class MatchKeypoints:
-    """Rank by keypoints; nothing is learned, and there is no index to build.
+    """Rank the gallery by matched keypoints; nothing is learned, and no index is built.
 
     Parameters
     ----------
     config : Config
         Cache and seed.
     model : KeypointMatching
-        Which keypoints, and when they match.
+        Options of the keypoints and of their matching.
     meter : Meter
-        Takes down times, counts and sizes.
+        Records times, counts and sizes.
     """
 
     def __init__(self, config: Config, model: KeypointMatching, meter: Meter) -> None:
@@ -47,21 +47,21 @@ class MatchKeypoints:
         self._meter = meter
         self._keypoints = StoredKeypoints(model, config.cache.path, meter)
 
-    def check(self, split: Split) -> None:  # noqa: ARG002 - any split will do
-        """Refuse a re-ranking, and tell of options that change nothing."""
+    def check(self, split: Split) -> None:  # noqa: ARG002
+        """Reject re-ranking, and warn of unused options."""
         if self._config.rerank.label:
             raise BenchError(
                 f"rerank={self._config.rerank.name} re-ranks embeddings; model={self._model.name} "
                 "verifies its own shortlist: see model.verify and model.shortlist"
             )
-        tell_idle(self._config)
+        warn_unused_embedding_options(self._config)
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that the keypoints of all images are stored; see `Method.extract`."""
+        """Detect and store the keypoints of all images; see `Method.extract`."""
         return self._keypoints.compute(images, commit=commit)
 
-    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
-        """Nothing is learned."""
+    def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
+        """Do nothing: nothing is learned."""
 
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
@@ -70,8 +70,8 @@ class MatchKeypoints:
         self._meter.counts["images_without_keypoints"] = len(empty)
         if 2 * len(empty) > len(split.query_and_gallery):
             _log.warning(
-                "%d of %d photos have no keypoints, so that chance decides: "
-                "they may be too small or too plain for model=%s",
+                "%d of %d photos have no keypoints and are ranked at random: "
+                "they may be too small or too uniform for model=%s",
                 len(empty),
                 len(split.query_and_gallery),
                 self._model.name,
@@ -80,21 +80,21 @@ class MatchKeypoints:
         self._meter.index_bytes = self._keypoints.nbytes(split.gallery)
         order = tie_order(split.gallery.digests, self._config.seed)
 
-        def ranked(deep: int) -> Ranking:
+        def rank(rank_depth: int) -> Ranking:
             return rank_by_keypoints(
                 gallery if split.leave_one_out else self._keypoints.table(split.query),
                 gallery,
                 descriptor=self._model.descriptor,
                 options=self._model,
-                depth=deep,
+                depth=rank_depth,
                 order=order,
                 leave_one_out=split.leave_one_out,
                 meter=self._meter,
             )
 
         return rank_or_load(
-            ranked,
-            said={**_plain(self._model), **self._model.space(), "decoder": DECODER},
+            rank,
+            key={**_to_dict(self._model), **self._model.space(), "decoder": DECODER},
             split=split,
             order=order,
             depth=depth,
@@ -102,8 +102,8 @@ class MatchKeypoints:
             meter=self._meter,
         )
 
-    def pictures(self, result: Result) -> dict[str, Image]:
-        """Queries beside their best match, with the keypoints that agree."""
+    def match_sheets(self, result: Result) -> dict[str, Image]:
+        """Draw queries next to their best match, with the verified keypoint matches."""
         return match_sheets(
             result,
             self._keypoints,
@@ -114,5 +114,5 @@ class MatchKeypoints:
         )
 
 
-def _plain(model: KeypointMatching) -> dict[str, object]:
+def _to_dict(model: KeypointMatching) -> dict[str, object]:
     return {key: getattr(value, "value", value) for key, value in asdict(model).items()}

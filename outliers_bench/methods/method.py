@@ -1,4 +1,4 @@
-"""What every method is: it extracts what it needs, learns, and ranks."""
+"""Protocol of a retrieval method: check, extract, fit, rank."""
 
 from __future__ import annotations
 
@@ -14,50 +14,51 @@ if TYPE_CHECKING:
 
 
 class Method(Protocol):
-    """A way to rank a gallery. Called in this order: check, extract, fit, rank."""
+    """Retrieval method. Called in this order: check, extract, fit, rank."""
 
     def check(self, split: Split) -> None:
-        """Refuse what cannot work on this split, before any image is decoded.
+        """Check the options against the split, before any image is decoded.
 
         Raises
         ------
         BenchError
+            If the method cannot work on this split.
         """
         ...
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that the features of all images are stored.
+        """Compute and store the features of all images that are not stored yet.
 
         Parameters
         ----------
         images : ImageSet
-            All that will be looked at.
+            All images that will be ranked or fitted on.
         commit : callable
-            To be called before anything that takes long: the last moment to refuse a run.
+            Called before the first long computation; raises if the run cannot be recorded.
 
         Returns
         -------
         dict of bytes to LeftOut
-            Content digest of each image that cannot be decoded, and why.
+            Content digest of each image that cannot be decoded, and the reason.
         """
         ...
 
-    def fit(self, split: Split, watch: TrainingObserver = NULL_OBSERVER) -> None:
-        """Learn from the train part, or from the gallery where there is none.
+    def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
+        """Fit to the train part, or to the gallery if there is none.
 
         Parameters
         ----------
         split : Split
-            Without the images that `extract` could not read.
-        watch : Watcher
-            Is told how a training goes.
+            Split without the images that `extract` could not read.
+        observer : TrainingObserver
+            Receives the metrics of a training.
         """
         ...
 
     def rank(self, split: Split, depth: int) -> Ranking:
-        """Rank the gallery for every query, `depth` items each."""
+        """Rank the first `depth` gallery images for every query."""
         ...
 
-    def pictures(self, result: Result) -> dict[str, Image]:
-        """Sheets that show how it came to its ranking, by name; there need be none."""
+    def match_sheets(self, result: Result) -> dict[str, Image]:
+        """Draw sheets of matched keypoints, by name; empty for methods without keypoints."""
         ...

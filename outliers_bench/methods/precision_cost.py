@@ -1,4 +1,4 @@
-"""What a precision below float32 costs: the same photos, ranked by both."""
+"""Cost of a precision below float32: the same photos ranked in both precisions."""
 
 from __future__ import annotations
 
@@ -19,60 +19,60 @@ from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObse
 from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Split
 
 PREFIX = "f32_cost/"
-BLOCK = 4096  # rows that are compared at a time
-SAMPLE = 200  # photos, where float32's features of all are not there anyway
+BLOCK = 4096  # rows compared at a time
+SAMPLE = 200  # photos to compare if not all float32 features are stored
 
 
 def precision_cost(
     split: Split,
     vectors: EmbeddingSource,
-    whole: EmbeddingSource,
+    reference: EmbeddingSource,
     *,
-    reduced: Callable[[FloatArray], FloatArray],
+    reduce: Callable[[FloatArray], FloatArray],
     metric: Metric,
     seed: int,
     label: str = "",
 ) -> dict[str, float]:
-    """Compare embeddings with float32's of the same photos.
+    """Compare embeddings with the float32 embeddings of the same photos.
 
-    On all queries against the whole gallery where float32's features of a plain network are
-    stored; otherwise, and with views or several models, on a sample of about `SAMPLE` photos, whose
-    features are computed and stored. Ranked by an exact search, without re-ranking: a small gallery
-    is no measure of those.
+    Compares all queries and the full gallery if the float32 features of a single network without
+    test-time augmentation are stored; otherwise a sample of about `SAMPLE` photos, whose features
+    are computed and stored. The ranking is by exact search without re-ranking: a small gallery says
+    little about approximate search or re-ranking.
 
     Parameters
     ----------
     split : Split
-        Without unreadable images.
-    vectors : Vectors
-        Which `compute` and `fit` have made ready.
-    whole : Vectors
-        The same in float32, ready but for `compute`.
-    reduced : callable
-        What the run does to embeddings, shape (n, d), before they are searched.
+        Split without unreadable images.
+    vectors : EmbeddingSource
+        Embeddings of the run, after `compute` and `fit`.
+    reference : EmbeddingSource
+        The same in float32, fitted; `compute` is called here.
+    reduce : callable
+        Normalization and reduction of the run, applied to embeddings of shape (n, d).
     metric : Metric
-        By which they are.
+        Similarity of the search.
     seed : int
-        Decides the order of ties.
+        Seed of the order of ties.
     label : str
-        Which member of an ensemble it is: stands in the names, before the last part.
+        Label of an ensemble member, part of the returned names.
 
     Returns
     -------
     dict of str to float
-        `f32_cost/images`, how many were compared; `f32_cost/cosine_mean` and `_min`, of an
-        image's two embeddings; with labels `f32_cost/hit_at_1` and `map_at_r`, float32's score
-        less this one's. Empty without images.
+        `f32_cost/images`, the number of images compared; `f32_cost/cosine_mean` and `_min`,
+        between the two embeddings of an image; with labels `f32_cost/hit_at_1` and `map_at_r`, the
+        score of float32 minus that of the run. Empty without images.
     """
-    stored = isinstance(whole, Features) and not len(whole.missing(split.query_and_gallery))
-    part = split if stored else sampled(split)
-    unreadable = whole.compute(part.query_and_gallery, commit=lambda: None)
+    stored = isinstance(reference, Features) and not len(reference.missing(split.query_and_gallery))
+    part = split if stored else sample_split(split)
+    unreadable = reference.compute(part.query_and_gallery, commit=lambda: None)
     part = part.without(unreadable)
     images = part.query_and_gallery
-    if not len(images):  # all have become unreadable
+    if not len(images):  # all became unreadable in the meantime
         return {}
-    found = [source.load(images) for source in (vectors, whole)]
-    cosines = _cosines(*found)
+    matrices = [source.load(images) for source in (vectors, reference)]
+    cosines = _cosines(*matrices)
     cost = {
         "images": float(len(images)),
         "cosine_mean": float(cosines.mean()),
@@ -83,82 +83,84 @@ def precision_cost(
         depth = max(1, int(relevant.max()))
 
         def scores(matrix: FloatArray) -> dict[str, float]:
-            def load(some: ImageSet) -> FloatArray:
-                return reduced(matrix[[row_of[digest] for digest in some.digests]])
+            def load(subset: ImageSet) -> FloatArray:
+                return reduce(matrix[[row_of[digest] for digest in subset.digests]])
 
             return _scores(part, load, metric, seed, depth=depth)
 
-        ours, theirs = scores(found.pop(0)), scores(found.pop(0))
+        # Popped, so that each matrix is freed as soon as it has been reduced.
+        run_scores, f32_scores = scores(matrices.pop(0)), scores(matrices.pop(0))
         for name in ("hit_at_1", "map_at_r"):
-            cost[name] = theirs[name] - ours[name]
+            cost[name] = f32_scores[name] - run_scores[name]
     prefix = f"{PREFIX}{label}/" if label else PREFIX
     return {f"{prefix}{name}": value for name, value in cost.items()}
 
 
-class Computed:
-    """Embeddings that the run has computed, to be compared with: nothing is left to do.
+class ComputedEmbeddings:
+    """Embedding source whose embeddings the run has already computed and fitted.
 
     Parameters
     ----------
-    vectors : Vectors
-        Of the run.
+    vectors : EmbeddingSource
+        Embeddings of the run.
     """
 
     def __init__(self, vectors: EmbeddingSource) -> None:
         self.load, self.identity, self.blank = vectors.load, vectors.identity, vectors.blank
 
     def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:  # noqa: ARG002
-        """All of it is stored; see `EmbeddingSource.compute`."""
+        """Do nothing: all embeddings are stored."""
         return {}
 
     def fit(
-        self, part: ImageSet, images: ImageSet, watch: TrainingObserver = NULL_OBSERVER
+        self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
     ) -> None:
-        """What there was to learn was learned."""
+        """Do nothing: the run has fitted them."""
 
 
-def sampled(split: Split, size: int = SAMPLE) -> Split:
-    """A part of query and gallery, chosen by content.
+def sample_split(split: Split, size: int = SAMPLE) -> Split:
+    """Sample queries and gallery images by content digest.
 
-    With labels, each query that is taken brings an image along that is to be found, so that there
-    is something to score; the rest of the gallery is filled up by content alone.
+    With labels, each sampled query comes with one relevant gallery image, so that it can be scored;
+    the rest of the gallery is filled up by content digest alone.
     """
-    gallery = _by_content(split.gallery)
-    asked: list[int] = []
-    taken: dict[int, None] = {}  # rows of the gallery, in the order in which they were chosen
-    for row in _by_content(split.query):
-        if len(asked) + len(taken) >= size * 2 // 3:
+    gallery = _shuffle_by_content(split.gallery)
+    query_rows: list[int] = []
+    gallery_rows: dict[int, None] = {}  # an ordered set
+    for row in _shuffle_by_content(split.query):
+        if len(query_rows) + len(gallery_rows) >= size * 2 // 3:
             break
-        found = _first_relevant(split, row, gallery)
-        if split.labeled and found is None:
+        relevant = _first_relevant(split, row, gallery)
+        if split.labeled and relevant is None:
             continue
         if split.leave_one_out:
-            taken.setdefault(row)
+            gallery_rows.setdefault(row)
         else:
-            asked.append(row)
-        if found is not None:
-            taken.setdefault(found)
-    for row in gallery[: size - len(asked)]:
-        if len(asked) + len(taken) >= size:
+            query_rows.append(row)
+        if relevant is not None:
+            gallery_rows.setdefault(relevant)
+    for row in gallery[: size - len(query_rows)]:
+        if len(query_rows) + len(gallery_rows) >= size:
             break
-        taken.setdefault(row)
-    part = split.gallery.take(sorted(taken))
-    query = part if split.leave_one_out else split.query.take(sorted(asked))
+        gallery_rows.setdefault(row)
+    part = split.gallery.take(sorted(gallery_rows))
+    query = part if split.leave_one_out else split.query.take(sorted(query_rows))
     return replace(split, train=split.train.take([]), query=query, gallery=part)
 
 
-def _by_content(images: ImageSet) -> list[int]:
-    # Hashed again: by their own order the first are those that an int8 network was calibrated on.
-    again = [hashlib.blake2b(digest, person=b"precision").digest() for digest in images.digests]
-    return sorted(range(len(images)), key=again.__getitem__)
+def _shuffle_by_content(images: ImageSet) -> list[int]:
+    # Hashed again: in digest order, the first are those that an int8 network was calibrated on.
+    keys = [hashlib.blake2b(digest, person=b"precision").digest() for digest in images.digests]
+    return sorted(range(len(images)), key=keys.__getitem__)
 
 
 def _first_relevant(split: Split, row: int, gallery: list[int]) -> int | None:
-    asked, labels = split.query.labels, split.gallery.labels
-    if asked is None or labels is None:
+    query_labels, gallery_labels = split.query.labels, split.gallery.labels
+    if query_labels is None or gallery_labels is None:
         return None
     for other in gallery:
-        if labels[other] == asked[row] and not (split.leave_one_out and other == row):
+        same = gallery_labels[other] == query_labels[row]
+        if same and not (split.leave_one_out and other == row):
             return other
     return None
 
@@ -168,7 +170,7 @@ def _relevant(split: Split) -> IntArray:
 
 
 def _cosines(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Of each row with the same row of the other; in blocks, as float64 takes twice the room."""
+    """Cosine of each row with the same row of the other; in blocks, to save float64 memory."""
     blocks = range(0, len(one), BLOCK)
     return np.concatenate(
         [

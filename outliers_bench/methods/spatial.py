@@ -1,4 +1,4 @@
-"""Geometry as a second look: the first hits of any embedding, re-ordered by their keypoints."""
+"""Spatial re-ranking: the shortlist of any embedding, re-ranked by verified keypoints."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from outliers_bench.keypoints.draw_matches import match_sheets
 from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import Spatial
-from outliers_bench.keypoints.pictures import match_sheets
 from outliers_bench.keypoints.rank import rerank_by_keypoints
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class SpatialRerank:
-    """Re-order a shortlist by verified keypoints.
+    """Re-rank a shortlist by verified keypoints.
 
     Parameters
     ----------
     options : Spatial
-        Which keypoints, when they match, how many hits.
+        Options of the keypoints, their matching, and the shortlist.
     cache : Path
         Directory of the feature store.
     meter : Meter
-        The run's; keypoints are counted apart from its embeddings.
+        Meter of the run; keypoints are counted separately from its embeddings.
     """
 
     def __init__(self, options: Spatial, cache: Path, meter: Meter) -> None:
@@ -38,7 +38,7 @@ class SpatialRerank:
         self._keypoints = StoredKeypoints(options, cache, self._own)
 
     def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
-        """Make sure that the keypoints of all images are stored; see `Method.extract`."""
+        """Detect and store the keypoints of all images; see `Method.extract`."""
         unreadable = self._keypoints.compute(images, commit=commit)
         for stage, seconds in self._own.seconds.items():
             self._meter.add(stage, seconds)
@@ -49,12 +49,12 @@ class SpatialRerank:
         return unreadable
 
     def rerank(self, ranking: Ranking, split: Split) -> Ranking:
-        """Re-order the shortlist of every query."""
+        """Re-rank the shortlist of every query."""
         gallery = self._keypoints.table(split.gallery)
         empty = self._keypoints.empty(split.query_and_gallery)
         self._meter.counts["rerank_images_without_keypoints"] = len(empty)
         queries = gallery if split.leave_one_out else self._keypoints.table(split.query)
-        # A part of searching: a query has its answer only after it.
+        # Counted as search: the results of a query are complete only after it.
         with self._meter.stage("search"), self._meter.stage("rerank"):
             return rerank_by_keypoints(
                 ranking,
@@ -64,8 +64,8 @@ class SpatialRerank:
                 options=self._options,
             )
 
-    def pictures(self, result: Result, *, queries: int, seed: int) -> dict[str, Image]:
-        """Queries beside their best match, with the keypoints that agree."""
+    def match_sheets(self, result: Result, *, queries: int, seed: int) -> dict[str, Image]:
+        """Draw queries next to their best match, with the verified keypoint matches."""
         return match_sheets(
             result,
             self._keypoints,

@@ -1,4 +1,4 @@
-"""Options that change nothing, told rather than ignored."""
+"""Warnings about options that have no effect."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from outliers_bench.training.base import TrainedModel
 _log = logging.getLogger(__name__)
 
 
-def tell_untrained(config: Config) -> None:
-    """Tell of options for a training where nothing is trained."""
+def warn_unused_training_options(config: Config) -> None:
+    """Warn about training options if nothing is trained."""
     models = config.model.models if isinstance(config.model, Ensemble) else (config.model,)
     if any(isinstance(model, TrainedModel) and not model.ready for model in models):
         return
-    idle = {
+    unused = {
         f"lr_schedule={config.lr_schedule.name}": bool(config.lr_schedule.label),
         f"augment={config.augment.name}": config.augment.active,
         "deterministic=true": config.deterministic,
     }
-    for option in (option for option, given in idle.items() if given):
-        _log.warning("%s changes nothing: model=%s is not trained", option, config.model.name)
+    for option in (option for option, given in unused.items() if given):
+        _log.warning("%s has no effect: model=%s is not trained", option, config.model.name)
 
 
-def tell_idle(config: Config, *, because: str = "compares keypoints, not embeddings") -> None:
-    """Tell of options that change nothing where there are no embeddings.
+def warn_unused_embedding_options(
+    config: Config, *, reason: str = "compares keypoints, not embeddings"
+) -> None:
+    """Warn about embedding options if the model has no embeddings.
 
     Parameters
     ----------
     config : Config
-        What was asked for.
-    because : str
-        What the model does instead.
+        Config of the run.
+    reason : str
+        Rest of the message: what the model does instead.
     """
-    index = config.index
-    idle = {
+    index, l2 = config.index, config.l2
+    unused = {
         f"pca.n={config.pca.n}": config.pca.n is not None,
         f"reduce={config.reduce.name}": config.reduce.active,
-        f"l2.before_reduction={str(config.l2.before_reduction).lower()}": config.l2.before_reduction,
-        f"l2.after_reduction={str(config.l2.after_reduction).lower()}": config.l2.after_reduction,
+        f"l2.before_reduction={str(l2.before_reduction).lower()}": l2.before_reduction,
+        f"l2.after_reduction={str(l2.after_reduction).lower()}": l2.after_reduction,
         f"index={index.name}": index.name != "exact",
         f"index.metric={index.metric.name}": index.metric is not Metric.cosine,
         f"rerank={config.rerank.name}": bool(config.rerank.label),
     }
-    for option in (option for option, given in idle.items() if given):
-        _log.warning("%s changes nothing: model=%s %s", option, config.model.name, because)
+    for option in (option for option, given in unused.items() if given):
+        _log.warning("%s has no effect: model=%s %s", option, config.model.name, reason)

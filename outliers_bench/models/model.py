@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from outliers_bench.data.decode import oversampled, resize
+from outliers_bench.data.decode import oversampled_side, resize
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import LARGEST_SIDE, Embedder
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri
 from outliers_bench.models.tta import Tta
-from outliers_bench.runtime.option_labels import joined
+from outliers_bench.runtime.option_labels import join_nonempty
 from outliers_bench.store.features import Space
 from outliers_bench.types import RGB, ImageSet, Split
 
@@ -95,7 +95,7 @@ class Extractor(Model):
     @property
     def variant(self) -> str:
         """Image size and non-default options."""
-        return joined(f"{self.image_size}px", self.tta.label)
+        return join_nonempty(f"{self.image_size}px", self.tta.label)
 
     def check_tta(self, smallest: int = 1) -> None:
         """Raise `BenchError` for views that cannot be computed or averaged.
@@ -124,7 +124,7 @@ class Extractor(Model):
     @property
     def side(self) -> int | None:
         """Minimum side in pixels to decode a photo at; None decodes it in full size."""
-        return oversampled(self.image_size)
+        return oversampled_side(self.image_size)
 
     def prepare(self, image: RGB) -> RGB:
         """Preprocess a decoded image for embedding; called in several threads."""

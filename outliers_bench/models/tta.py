@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.option_labels import joined
+from outliers_bench.runtime.option_labels import join_nonempty
 from outliers_bench.types import RGB
 
 CROP_SHARE = 0.875  # side of a crop relative to the photo, as in ImageNet evaluation
@@ -61,7 +61,7 @@ class View:
 
     def __str__(self) -> str:
         crop = "" if self.crop is Crop.whole else self.crop.name.replace("_", " ")
-        return joined(f"{self.size}px", crop, "flip" if self.flip else "")
+        return join_nonempty(f"{self.size}px", crop, "flip" if self.flip else "")
 
     @property
     def resized_size(self) -> int:
@@ -122,7 +122,7 @@ class Tta:
     def label(self) -> str:
         """Non-default options; empty if there are none."""
         scales = ",".join(f"{scale:g}" for scale in self.scales)
-        return joined(
+        return join_nonempty(
             "flip" if self.flip else "",
             "" if self.scales == Tta().scales else f"scales={scales}",
             "" if self.crops is Crops.none else f"crops={self.crops.value}",

@@ -1,1 +1,1 @@
-"""Leaderboard and pictures."""
+"""Reports of a run: terminal, number formats, contact sheets, match sheets and curves."""

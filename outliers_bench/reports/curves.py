@@ -1,4 +1,4 @@
-"""How a training went, as a picture: loss, accuracy and learning rate against epochs."""
+"""Training curves: loss, accuracy and learning rate against epochs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from PIL.Image import Image
 
-# Okabe and Ito's blue, vermilion and bluish green: told apart without red-green vision.
+# Okabe and Ito's blue, vermilion and bluish green: distinct with color vision deficiency.
 _TRAINING, _VALIDATION, _RATE = "#0072B2", "#D55E00", "#009E73"
 _INK, _FAINT, _GRID = "#1C2128", "#69717A", "#E3E6EA"
 _INCHES, _DPI = (11.0, 9.0), 110
-_TICKS = 12  # epochs that are named below, at most
-_EACH_MARKED = 30  # epochs up to which every one has its dot
-_LABEL_GAP = 0.065  # of the panel's height, between the names of lines
-_LOG_LOSS, _LOG_RATE = 50.0, 12.0  # largest through smallest, from which a linear axis hides most
+_TICKS = 12  # of the epoch axis, at most
+_MAX_MARKERS = 30  # number of epochs up to which each has a marker
+_LABEL_GAP = 0.065  # between the labels of lines, as a fraction of the panel's height
+_LOG_LOSS, _LOG_RATE = 50.0, 12.0  # ratio of largest to smallest value above which axes are log
 _LINES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "loss": (
         ("loss", "training", _TRAINING, "-"),
@@ -36,29 +36,30 @@ _LINES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
 }
 
 
-def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, title: str) -> Image:
-    """Draw loss, accuracy and learning rate of a training against its epochs.
+def plot_training_curves(
+    epochs: Sequence[Mapping[str, float]], best_epoch: int, title: str
+) -> Image:
+    """Plot loss, accuracy and learning rate of a training against its epochs.
 
-    Accuracies have the whole axis from 0 to 1, so that two pictures can be compared. Losses and
-    rates that span orders of magnitude have a logarithmic axis, which its label says. A value that
-    is no finite number leaves a gap, and a cross on the upper edge says where.
+    The accuracy axis is from 0 to 1, so that two plots can be compared. Losses and rates that span
+    orders of magnitude have a logarithmic axis, as its label says. A value that is not finite
+    leaves a gap, and a cross on the upper edge marks the epoch.
 
     Parameters
     ----------
     epochs : sequence of mapping of str to float
-        What was measured in each epoch, the first first, as `TrainedNetwork.epochs` has it; what
-        is absent is not drawn.
+        Figures of each epoch in order, as in `TrainedNetwork.epochs`; missing ones are not drawn.
     best_epoch : int
-        The epoch, counted from 1, whose weights were kept.
+        The epoch, counted from 1, whose weights were saved.
     title : str
-        What was trained.
+        Name of the trained model.
 
     Returns
     -------
     PIL.Image.Image
         RGB, 1210 x 990 pixels.
     """
-    # Not pyplot: it keeps its figures and chooses a window system.
+    # Not pyplot, which keeps figures alive and selects a GUI backend.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
@@ -69,17 +70,17 @@ def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, titl
         3, 1, sharex=True, gridspec_kw={"height_ratios": [4, 4, 2], "hspace": 0.14}
     )
     figure.subplots_adjust(left=0.085, right=0.83, top=0.875, bottom=0.07)
-    head: dict[str, Any] = {"x": 0.085, "ha": "left", "parse_math": False}
-    figure.text(y=0.95, s=title, fontsize=15, fontweight="bold", color=_INK, **head)
-    figure.text(y=0.92, s=_in_words(epochs, best_epoch), fontsize=10.5, color=_FAINT, **head)
+    heading: dict[str, Any] = {"x": 0.085, "ha": "left", "parse_math": False}
+    figure.text(y=0.95, s=title, fontsize=15, fontweight="bold", color=_INK, **heading)
+    figure.text(y=0.92, s=_subtitle(epochs, best_epoch), fontsize=10.5, color=_FAINT, **heading)
     for axes, (name, lines) in zip(panels, _LINES.items(), strict=True):
         _style(axes, name, len(epochs))
         if best_epoch:
             axes.axvline(best_epoch, color=_FAINT, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-        _draw(axes, name, {line: _series(epochs, line[0]) for line in lines}, best_epoch)
+        _draw_lines(axes, name, {line: _series(epochs, line[0]) for line in lines}, best_epoch)
     if best_epoch:
         above: dict[str, Any] = {"transform": panels[0].get_xaxis_transform(), "ha": "center"}
-        panels[0].text(best_epoch, 1.03, "weights kept", color=_FAINT, fontsize=9.5, **above)
+        panels[0].text(best_epoch, 1.03, "saved weights", color=_FAINT, fontsize=9.5, **above)
     panels[-1].set_xlabel("epoch", color=_INK, fontsize=10.5)
     figure.align_ylabels(panels)
     canvas.draw()  # type: ignore[no-untyped-call]
@@ -87,31 +88,31 @@ def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, titl
     return Image.fromarray(pixels).convert("RGB")
 
 
-def _in_words(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> str:
-    words = f"{len(epochs)} epoch{'' if len(epochs) == 1 else 's'}"
+def _subtitle(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> str:
+    text = f"{len(epochs)} epoch{'' if len(epochs) == 1 else 's'}"
     if not 1 <= best_epoch <= len(epochs):
-        return words
+        return text
     best = epochs[best_epoch - 1]
-    named = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+    titles = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
     if "val_loss" not in best:
-        named = {"loss": "training loss", "accuracy": "training accuracy"}
-    found = [f"{said} {best[name]:.3f}" for name, said in named.items() if name in best]
-    return f"{words}; weights kept of epoch {best_epoch}: " + ", ".join(found)
+        titles = {"loss": "training loss", "accuracy": "training accuracy"}
+    figures = [f"{title} {best[name]:.3f}" for name, title in titles.items() if name in best]
+    return f"{text}; weights saved of epoch {best_epoch}: " + ", ".join(figures)
 
 
 def _series(epochs: Sequence[Mapping[str, float]], name: str) -> list[float | None]:
-    """A figure of every epoch: None where it was not measured, NaN where it is no finite number."""
-    found = [epoch.get(name) for epoch in epochs]
+    """Return a figure of each epoch: None if it was not measured, NaN if it is not finite."""
+    values = [epoch.get(name) for epoch in epochs]
     return [
         None if value is None else float(value) if math.isfinite(value) else math.nan
-        for value in found
+        for value in values
     ]
 
 
 def _style(axes: Axes, name: str, n_epochs: int) -> None:
     axes.set_ylabel(name, color=_INK, fontsize=10.5)
     axes.set_xlim(*((0.5, 1.5) if n_epochs < 2 else (1 - 0.02 * n_epochs, 1.02 * n_epochs)))
-    step = next(step for step in _steps() if n_epochs <= step * _TICKS)
+    step = next(step for step in _round_numbers() if n_epochs <= step * _TICKS)
     axes.set_xticks([1, *range(step if step > 1 else 2, n_epochs + 1, step)])
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -121,11 +122,11 @@ def _style(axes: Axes, name: str, n_epochs: int) -> None:
         spine.set_color(_FAINT)
 
 
-def _steps() -> Iterator[int]:
+def _round_numbers() -> Iterator[int]:
     return (factor * 10**power for power in count() for factor in (1, 2, 5))
 
 
-def _draw(
+def _draw_lines(
     axes: Axes,
     name: str,
     lines: Mapping[tuple[str, str, str, str], Sequence[float | None]],
@@ -133,7 +134,7 @@ def _draw(
 ) -> None:
     measured = {line: values for line, values in lines.items() if _finite(values)}
     _scale(axes, name, [value for values in measured.values() for value in _finite(values)])
-    named: list[tuple[float, str, str]] = []
+    labels: list[tuple[float, str, str]] = []
     for (_, label, color, dashes), values in measured.items():
         numbers = [math.nan if value is None else value for value in values]
         axes.plot(
@@ -143,7 +144,7 @@ def _draw(
             color=color,
             linewidth=1.8 if dashes == "-" else 1.3,
             # A point between two gaps has no line to show it.
-            marker="o" if len(numbers) <= _EACH_MARKED else _lonely(numbers),
+            marker="o" if len(numbers) <= _MAX_MARKERS else _point_marker(numbers),
             markersize=3.5,
             clip_on=False,
             zorder=3,
@@ -161,9 +162,9 @@ def _draw(
                 zorder=4,
             )
         last = _finite(values)[-1]
-        named.append((_height(axes, last), f"{label}  {_short(name, last)}", color))
-    _name_lines(axes, named)
-    broken = sorted(
+        labels.append((_height(axes, last), f"{label}  {_format(name, last)}", color))
+    _label_lines(axes, labels)
+    not_finite = sorted(
         {
             number
             for values in lines.values()
@@ -171,21 +172,22 @@ def _draw(
             if value is not None and math.isnan(value)
         }
     )
-    if broken:
+    if not_finite:
         above = axes.get_xaxis_transform()
-        axes.plot(broken, [1.0] * len(broken), "x", color=_INK, transform=above, clip_on=False)
-        axes.text(1.015, 1.0, "×  no finite number", color=_INK, **_beside(axes))
+        crosses = [1.0] * len(not_finite)
+        axes.plot(not_finite, crosses, "x", color=_INK, transform=above, clip_on=False)
+        axes.text(1.015, 1.0, "×  not finite", color=_INK, **_label_style(axes))
     if not measured:
         axes.set_yticks([])
-        said = "not a finite number in any epoch" if broken else "not measured"
-        axes.text(0.5, 0.5, said, color=_FAINT, transform=axes.transAxes, ha="center", va="center")
+        text = "not finite in any epoch" if not_finite else "not measured"
+        axes.text(0.5, 0.5, text, color=_FAINT, transform=axes.transAxes, ha="center", va="center")
 
 
 def _finite(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
-def _lonely(numbers: Sequence[float]) -> str:
+def _point_marker(numbers: Sequence[float]) -> str:
     gaps = any(math.isnan(number) for number in numbers)
     return "." if gaps else ""
 
@@ -211,32 +213,32 @@ def _scale(axes: Axes, name: str, values: Sequence[float]) -> None:
 
 
 def _height(axes: Axes, value: float) -> float:
-    """Where a value stands in its panel, as a share of the height from below."""
+    """Return the height of a value in its panel, from 0 at the bottom to 1 at the top."""
     low, high = axes.get_ylim()
     if axes.get_yscale() == "log":
         low, high, value = math.log(low), math.log(high), math.log(value)
     return (value - low) / (high - low)
 
 
-def _short(name: str, value: float) -> str:
+def _format(name: str, value: float) -> str:
     if name == "accuracy":
         return f"{value:.3f}"
     return f"{value:.2e}" if 0 < value < 1e-3 else f"{value:.3g}"
 
 
-def _name_lines(axes: Axes, named: Sequence[tuple[float, str, str]]) -> None:
-    """Write each line's name where it ends; names that would overlap are moved apart."""
-    apart = sorted(named)
-    heights = [height for height, _, _ in apart]
+def _label_lines(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Label each line at its end; labels that would overlap are moved apart."""
+    ordered = sorted(labels)
+    heights = [height for height, _, _ in ordered]
     for i in range(1, len(heights)):
         heights[i] = max(heights[i], heights[i - 1] + _LABEL_GAP)
     ceiling = 1.0
     for i in reversed(range(len(heights))):
         heights[i] = min(heights[i], ceiling)
         ceiling = heights[i] - _LABEL_GAP
-    for height, (_, label, color) in zip(heights, apart, strict=True):
-        axes.text(1.015, height, label, color=color, **_beside(axes))
+    for height, (_, label, color) in zip(heights, ordered, strict=True):
+        axes.text(1.015, height, label, color=color, **_label_style(axes))
 
 
-def _beside(axes: Axes) -> dict[str, Any]:
+def _label_style(axes: Axes) -> dict[str, Any]:
     return {"transform": axes.transAxes, "va": "center", "fontsize": 9.5, "clip_on": False}

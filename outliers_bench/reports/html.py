@@ -1,4 +1,4 @@
-"""Pages of HTML: what stands in them is escaped, whoever named it."""
+"""Templates of HTML pages, with autoescaping."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ if TYPE_CHECKING:
 
 
 @cache
-def template(folder: Path) -> Template:
-    """The `page.html.j2` of a folder, compiled, which takes longer than to fill it in.
+def load_template(folder: Path) -> Template:
+    """Compile the `page.html.j2` of a folder; cached, as that takes longer than to render it.
+
+    Values are escaped unless they are `Markup`; a missing variable raises
+    `jinja2.UndefinedError`.
 
     Parameters
     ----------
     folder : Path
-        Holds it. What is given to the template is escaped unless it is `Markup`, and a name that
-        is not given raises `jinja2.UndefinedError`.
+        Folder of the template.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

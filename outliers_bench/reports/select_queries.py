@@ -1,4 +1,4 @@
-"""Which queries to show: some of the best, the typical and the worst, drawn with a seed."""
+"""Random selection of queries to show: some of the best, the typical and the worst."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.result import Result
 from outliers_bench.types import FloatArray, IntArray
 
-_MEASURES = ("map_at_r", "mrr")
+_METRICS = ("map_at_r", "mrr")
 
 
 @dataclass(frozen=True)
-class Pick:
-    """A query to show: its position, and how well it went where that is known."""
+class SelectedQuery:
+    """A query to show: its row, and its quality if there are labels."""
 
     row: int
     quality: float | None
 
 
-def quality_name(result: Result) -> str:
-    """The metric that orders queries from worst to best; empty without labels."""
+def quality_metric(result: Result) -> str:
+    """Return the metric that orders queries from worst to best; empty without labels."""
     if result.evaluation is None:
         return ""
     names = result.evaluation.per_query
-    return next((name for name in _MEASURES if name in names), next(iter(names)))
+    return next((name for name in _METRICS if name in names), next(iter(names)))
 
 
-def pick_queries(result: Result, *, queries: int, seed: int) -> dict[str, list[Pick]]:
-    """Choose queries to show.
+def select_queries(result: Result, *, queries: int, seed: int) -> dict[str, list[SelectedQuery]]:
+    """Select queries to show.
 
     Parameters
     ----------
     result : Result
-        What a run found.
+        Result of a run.
     queries : int
-        How many for each list.
+        Number of queries in each list.
     seed : int
-        Decides which.
+        Seed of the selection.
 
     Returns
     -------
     dict of str to list of Pick
         `best` from the top tenth of the scored queries, `typical` from the tenth around the
-        median, `worst` from the bottom tenth, best first, of different classes where there are
-        enough; or `sample` from all queries where nothing was scored.
+        median, `worst` from the bottom tenth; each best first, and of different classes if there
+        are enough. Without labels `sample`, from all queries.
     """
     rng = np.random.default_rng(seed)
     labels = result.split.query.labels
     if result.evaluation is None:
-        everyone = np.arange(len(result.split.query), dtype=np.int64)
-        rows = _of_different_classes(everyone, None, queries, rng)
-        return {"sample": [Pick(int(row), None) for row in sorted(rows)]}
-    ordered, quality = _best_first(result.evaluation, quality_name(result), rng)
+        pool = np.arange(len(result.split.query), dtype=np.int64)
+        rows = _draw_across_classes(pool, None, queries, rng)
+        return {"sample": [SelectedQuery(int(row), None) for row in sorted(rows)]}
+    ordered, quality = _sort_best_first(result.evaluation, quality_metric(result), rng)
     n = len(ordered)
     share = min(n, max(math.ceil(n / 10), queries))
     middle = (n - share) // 2
@@ -64,29 +64,29 @@ def pick_queries(result: Result, *, queries: int, seed: int) -> dict[str, list[P
         "typical": slice(middle, middle + share),
         "worst": slice(n - share, n),
     }
-    picks = {}
-    for name, where in pools.items():
-        values = dict(zip(ordered[where].tolist(), quality[where].tolist(), strict=True))
-        rows = _of_different_classes(ordered[where], labels, queries, rng)
+    selected = {}
+    for name, part in pools.items():
+        values = dict(zip(ordered[part].tolist(), quality[part].tolist(), strict=True))
+        rows = _draw_across_classes(ordered[part], labels, queries, rng)
         best_first = sorted(rows, key=lambda row: (-values[row], row))
-        picks[name] = [Pick(row, values[row]) for row in best_first]
-    return picks
+        selected[name] = [SelectedQuery(row, values[row]) for row in best_first]
+    return selected
 
 
-def _best_first(
-    evaluation: Evaluation, measure: str, rng: np.random.Generator
+def _sort_best_first(
+    evaluation: Evaluation, metric: str, rng: np.random.Generator
 ) -> tuple[IntArray, FloatArray]:
-    """Scored queries and their quality; equals in random order, as files come by class."""
-    quality = evaluation.per_query[measure]
+    """Return scored queries and their quality; ties in random order, as rows are in class order."""
+    quality = evaluation.per_query[metric]
     second = evaluation.per_query.get("mrr", quality)
     order = np.lexsort((rng.random(len(quality)), -second, -quality))
     return evaluation.scored[order], quality[order].astype(np.float32)
 
 
-def _of_different_classes(
+def _draw_across_classes(
     pool: IntArray, labels: IntArray | None, n: int, rng: np.random.Generator
 ) -> list[int]:
-    """Draw up to `n` of the pool, a class a second time only once each had its turn."""
+    """Draw up to `n` of the pool; a class is repeated only after each has been drawn once."""
     shuffled = rng.permutation(pool)
     if labels is None:
         return [int(row) for row in shuffled[:n]]

@@ -1,6 +1,6 @@
-"""What contact sheets are made of: small photos and lines of text, kept for the next sheet.
+"""Tiles of contact sheets: small photos and lines of text, cached for the next sheet.
 
-Pixels here are blue, green, red: the order in which OpenCV encodes them.
+Pixels are in BGR order, in which OpenCV encodes them.
 """
 
 from __future__ import annotations
@@ -25,59 +25,59 @@ if TYPE_CHECKING:
 BGR = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # red, green, blue
 
-TILE = 150  # pixels a side, frame included
+TILE = 150  # side in pixels, with the frame
 FRAME = 5
 INSIDE = TILE - 2 * FRAME
-LINE = 17  # pixels from one line of a caption to the next
+LINE = 17  # height in pixels of a line of a caption
 PAPER = (255, 255, 255)
-SHARP_FROM = 3.0  # enlarged more than this, pixels are shown as they are, not smeared
-_SIZE = 14  # of a caption's letters, in pixels
+SHARP_FROM = 3.0  # scale above which pixels are enlarged without interpolation
+_SIZE = 14  # font size of a caption, in pixels
 _EDGE = 2  # pixels of paper on either side of a caption
-_LINES = 2048  # of at most 8 kB
-_CELLS = 1024  # of at most 1 kB
-_PHOTOS = 512  # of at most 59 kB: those of more than two runs with pictures as they are by default
+_LINES = 2048  # of at most 8 kB each
+_CELLS = 1024  # of at most 1 kB each
+_PHOTOS = 512  # of at most 59 kB each: more than two runs have on their sheets by default
 
-_photos: dict[bytes, BGR] = {}  # by the digest of what they were made of, last used last
+_photos: dict[bytes, BGR] = {}  # by image digest, least recently used first
 _lock = Lock()
 
 
-def kept_photo(part: ImageSet, row: int) -> BGR | None:
-    """What `photo` would give, if it stood on one of the last sheets."""
+def cached_photo(part: ImageSet, row: int) -> BGR | None:
+    """Return the tile of an image if it is cached, else None."""
     digest = part.digests[row]
     with _lock:
-        known = _photos.pop(digest, None)
-        if known is not None:
-            _photos[digest] = known
-        return known
+        tile = _photos.pop(digest, None)
+        if tile is not None:
+            _photos[digest] = tile
+        return tile
 
 
-def photo(part: ImageSet, row: int) -> BGR | None:
-    """One image, whole, its proportions kept, as large as a frame holds; None if unreadable.
+def read_photo(part: ImageSet, row: int) -> BGR | None:
+    """Read an image, scaled to fit into a frame; None if it is unreadable.
 
-    The variants of a sweep picture many of the same photos, so the last ones are kept.
+    The runs of a sweep show many of the same photos, so the most recent tiles are cached.
     """
-    known = kept_photo(part, row)
-    if known is not None:
-        return known
+    cached = cached_photo(part, row)
+    if cached is not None:
+        return cached
     try:
-        made = bgr(_fitted(part.read(row, side=TILE)))
+        tile = to_bgr(_fit(part.read(row, side=TILE)))
     except (UnreadableImageError, OSError):
         return None
     with _lock:
-        _photos[part.digests[row]] = made
+        _photos[part.digests[row]] = tile
         while len(_photos) > _PHOTOS:
             del _photos[next(iter(_photos))]
-    return made
+    return tile
 
 
-def bgr(image: RGB | Image) -> BGR:
-    """Red and blue exchanged."""
-    turned: BGR = opencv().cvtColor(np.asarray(image), opencv().COLOR_RGB2BGR)
-    return turned
+def to_bgr(image: RGB | Image) -> BGR:
+    """Convert an image from RGB to BGR."""
+    converted: BGR = opencv().cvtColor(np.asarray(image), opencv().COLOR_RGB2BGR)
+    return converted
 
 
-def _fitted(image: RGB) -> RGB:
-    # Area averaging is what Pillow's filters come to where an image shrinks, many times faster.
+def _fit(image: RGB) -> RGB:
+    # Area averaging is close to Pillow's filters when an image shrinks, and many times faster.
     from outliers_bench.data.decode import shrink
 
     if max(image.shape[:2]) >= INSIDE:
@@ -86,64 +86,64 @@ def _fitted(image: RGB) -> RGB:
 
     scale = INSIDE / max(image.shape[:2])
     method = Image.Resampling.NEAREST if scale > SHARP_FROM else Image.Resampling.LANCZOS
-    high, wide = (max(1, round(side * scale)) for side in image.shape[:2])
-    enlarged = Image.fromarray(np.ascontiguousarray(image)).resize((wide, high), method)
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    enlarged = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), method)
     return np.asarray(enlarged)
 
 
 @lru_cache(_LINES)
-def line(text: str, ink: Color, paper: Color) -> BGR:
-    """A line of a caption, as wide as a tile, its middle left out where it is too long."""
+def text_line(text: str, ink: Color, paper: Color) -> BGR:
+    """Draw a line of a caption, as wide as a tile; a long text loses its middle."""
     from PIL import Image, ImageDraw
 
     strip = Image.new("RGB", (TILE, LINE), paper)
     ImageDraw.Draw(strip).text(
-        (_EDGE, 0), shortened(text, TILE - 2 * _EDGE), fill=ink, font=font(_SIZE)
+        (_EDGE, 0), shorten(text, TILE - 2 * _EDGE), fill=ink, font=font(_SIZE)
     )
-    return bgr(strip)
+    return to_bgr(strip)
 
 
-def numbers(text: str, ink: Color, paper: Color) -> BGR:
-    """What `line` makes of digits, no wider than needed, and many times faster.
+def number_line(text: str, ink: Color, paper: Color) -> BGR:
+    """Draw a number as `text_line` does, but no wider than needed and many times faster.
 
-    Scores are hardly ever the same twice, so that keeping lines would not help.
+    Scores are rarely equal, so caching whole lines would not help; single characters are cached.
     """
-    margin = _after(" ", " ", ink, paper)[:, :_EDGE]
-    cells = [_after(before, each, ink, paper) for before, each in pairwise(f" {text} ")]
+    margin = _character(" ", " ", ink, paper)[:, :_EDGE]
+    cells = [_character(before, each, ink, paper) for before, each in pairwise(f" {text} ")]
     strip = np.concatenate([margin, *cells], axis=1)
-    return strip if strip.shape[1] <= TILE else line(text, ink, paper)
+    return strip if strip.shape[1] <= TILE else text_line(text, ink, paper)
 
 
 @lru_cache(_CELLS)
-def _after(before: str, char: str, ink: Color, paper: Color) -> BGR:
-    """A character with what the one before it leaves there, and nothing of the next."""
+def _character(before: str, char: str, ink: Color, paper: Color) -> BGR:
+    """Draw a character that follows another, without the one that comes next."""
     from PIL import Image, ImageDraw
 
     start, end = (round(font(_SIZE).getlength(text)) for text in (before, before + char))
     cell = Image.new("RGB", (end - start, LINE), paper)
     ImageDraw.Draw(cell).text((-start, 0), before + char, fill=ink, font=font(_SIZE))
-    return bgr(cell)
+    return to_bgr(cell)
 
 
-def shortened(text: str, width: int, *, size: int = _SIZE) -> str:
-    """The text, its middle left out where it is wider than so many pixels."""
+def shorten(text: str, width: int, *, size: int = _SIZE) -> str:
+    """Replace the middle of a text by an ellipsis if it is wider than `width` pixels."""
     text = " ".join(text.split())
-    wide = font(size).getlength
-    if wide(text) <= width:
+    length = font(size).getlength
+    if length(text) <= width:
         return text
 
-    def short(left_out: int) -> str:
-        kept = len(text) - left_out
-        return f"{text[: (kept + 1) // 2]}...{text[len(text) - kept // 2 :]}"
+    def remove(n: int) -> str:
+        rest = len(text) - n
+        return f"{text[: (rest + 1) // 2]}...{text[len(text) - rest // 2 :]}"
 
-    ways = range(1, max(len(text) - 1, 1))
-    least = bisect_left(ways, True, key=lambda left_out: wide(short(left_out)) <= width)
-    return short(ways[least]) if least < len(ways) else text[:2]
+    options = range(1, max(len(text) - 1, 1))
+    fewest = bisect_left(options, True, key=lambda n: length(remove(n)) <= width)
+    return remove(options[fewest]) if fewest < len(options) else text[:2]
 
 
 @cache
 def font(size: int) -> FreeTypeFont | ImageFont:
-    """The font of that many pixels, without depending on the machine's."""
+    """Load Pillow's own font at a size in pixels, which is the same on every machine."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -14,7 +14,7 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.ties import drop_self, pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
-from outliers_bench.store.files import digest_of, keep, read
+from outliers_bench.store.files import digest_of, load_arrays, save_arrays
 from outliers_bench.types import FloatArray, IntArray
 from outliers_bench.version import __version__
 
@@ -94,7 +94,7 @@ def build_or_load_graph(search: GallerySearch, k: int) -> NeighborGraph:
         if graph is None:
             graph = _build_graph(search, k)
             positions = graph.positions.astype(np.int32)
-            keep(path, positions=positions, similarities=graph.similarities)
+            save_arrays(path, positions=positions, similarities=graph.similarities)
         return graph
 
 
@@ -141,7 +141,7 @@ def _compare_with_all(
 
 
 def _read(path: Path, shape: tuple[int, int]) -> NeighborGraph | None:
-    arrays = read(path)
+    arrays = load_arrays(path)
     if arrays is None or {"positions", "similarities"} - arrays.keys():
         return None
     positions, similarities = arrays["positions"], arrays["similarities"]

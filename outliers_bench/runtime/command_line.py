@@ -1,7 +1,7 @@
-"""Commands beside a run: `option=value` as in Hydra, without its files; light, for fast answers.
+"""Command lines of the commands other than a run: `option=value` as in Hydra, without its files.
 
-A command is a dataclass. Its fields are the options, its docstring's first line says what it
-does, the `Parameters` section what each option means, and `--help` prints just that.
+A command is a dataclass. Its fields are the options, its docstring describes the command, and the
+`Parameters` section each option; `--help` prints both. Imports little, so that commands start fast.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.invocation import as_called
+from outliers_bench.runtime.invocation import with_current_python
 
 T = TypeVar("T")
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-CUT_OFF = 141  # 128 + SIGPIPE
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 _OPTION = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -33,121 +33,128 @@ def main(
     work: Callable[[T], int | None],
     *,
     program: str,
-    loose: str | None = None,
+    positional: str | None = None,
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Read a command line, do the work, and tell mistakes on one line.
+    """Parse a command line and run the command; report user errors on one line.
 
     Parameters
     ----------
     options : type
-        A dataclass; what has the default `MISSING` must be given.
+        A dataclass. Fields whose default is `MISSING` are required.
     work : callable
-        Gets the options. Returns the exit code, or None for 0.
+        Takes the options and returns the exit code, or None for 0.
     program : str
-        How the command is called, such as `python -m outliers_bench.search`.
-    loose : str or None
-        Name of a field, a list of str, that takes the words without `=`.
+        Command as it is typed, such as `python -m outliers_bench.search`.
+    positional : str or None
+        Name of the field, a list of str, that collects the arguments without `=`.
     arguments : sequence of str or None
-        The command line; None takes the process' own.
+        Command line; None for that of the process.
 
     Returns
     -------
     int
-        Exit code: that of the work, 2 for a mistake that the user can mend, 130 after Ctrl-C, 141
-        where nobody reads the output any more.
+        Exit code: that of the work, 2 for an error that the user can fix, 130 after Ctrl-C, 141
+        if standard output has been closed.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if any(word in ("-h", "--help") for word in words):
-            print(as_called(page(options, program=program, loose=loose)), flush=True)
+            print(
+                with_current_python(help_page(options, program=program, positional=positional)),
+                flush=True,
+            )
             return 0
-        return work(read(options, words, program=program, loose=loose)) or 0
+        return work(parse(options, words, program=program, positional=positional)) or 0
     except BenchError as error:
-        print(f"error: {as_called(str(error))}", file=sys.stderr)
+        print(f"error: {with_current_python(str(error))}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from there", file=sys.stderr)
+        print("interrupted; the same command continues from there", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `| head` has seen enough; the exit would flush once more
+    except BrokenPipeError:  # as with `| head`; without this, the exit would flush once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CUT_OFF
+        return BROKEN_PIPE
 
 
-def read(options: type[T], words: Sequence[str], *, program: str, loose: str | None = None) -> T:
-    """The options that a command line gives; see `main`.
+def parse(
+    options: type[T], words: Sequence[str], *, program: str, positional: str | None = None
+) -> T:
+    """Parse the options of a command line; see `main`.
 
     Raises
     ------
     BenchError
         If an option is unknown, given twice, of the wrong type, or missing.
     """
-    known = [entry.name for entry in fields(_checked(options))]
+    known = [entry.name for entry in fields(_require_dataclass(options))]
     values: dict[str, str] = {}
-    others: list[str] = []
+    positionals: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
-        if loose is not None and not (_OPTION.match(word) and name in known):
-            if word.startswith("-") or (_OPTION.match(word) and not _is_a_place(word)):
-                raise BenchError(_unknown(word, known, program))
-            others.append(word)
+        if positional is not None and not (_OPTION.match(word) and name in known):
+            if word.startswith("-") or (_OPTION.match(word) and not _is_path_or_url(word)):
+                raise BenchError(_unknown_option(word, known, program))
+            positionals.append(word)
         elif not equals or name not in known:
-            raise BenchError(_unknown(word, known, program))
+            raise BenchError(_unknown_option(word, known, program))
         elif name in values:
             raise BenchError(f"{name} is given twice: {name}={values[name]} and {word}")
         else:
             values[name] = value
     config = OmegaConf.structured(options)
-    kinds = get_type_hints(options)
+    types = get_type_hints(options)
     for name, value in values.items():
         try:
-            OmegaConf.update(config, name, _value(kinds[name], value))
+            OmegaConf.update(config, name, _parse_value(types[name], value))
         except OmegaConfBaseException as error:
-            said = str(error).splitlines()[0]
-            raise BenchError(f"{name}={value}: {said}") from None
-    if loose is not None and others:
-        config[loose] = [*config[loose], *others]
+            message = str(error).splitlines()[0]
+            raise BenchError(f"{name}={value}: {message}") from None
+    if positional is not None and positionals:
+        config[positional] = [*config[positional], *positionals]
     for name in known:
         if OmegaConf.is_missing(config, name):
             raise BenchError(f"{name} is missing: give it as {name}=<value>; see {program} --help")
     return OmegaConf.to_object(config)  # type: ignore[return-value]
 
 
-def page(options: type[Any], *, program: str, loose: str | None = None) -> str:
-    """The help page of a command: what its docstring says, and the defaults."""
-    about, told = _told(_checked(options))
+def help_page(options: type[Any], *, program: str, positional: str | None = None) -> str:
+    """Format the help page of a command: its docstring and the defaults."""
+    description, help_of = _parse_docstring(_require_dataclass(options))
     entries = fields(options)
     required = [entry for entry in entries if entry.default == MISSING]
-    call = [program, *(f"{entry.name}=..." for entry in required if entry.name != loose)]
-    lines = [f"usage: {' '.join(call)}{f' {loose.upper()}...' if loose else ''} [option=value ...]"]
-    lines += ["", about, "", "options:"]
+    call = [program, *(f"{entry.name}=..." for entry in required if entry.name != positional)]
+    if positional:
+        call.append(f"{positional.upper()}...")
+    lines = [f"usage: {' '.join(call)} [option=value ...]"]
+    lines += ["", description, "", "options:"]
     config = OmegaConf.structured(options)
     for entry in entries:
         missing = OmegaConf.is_missing(config, entry.name)
-        default = "" if missing else _shown(config[entry.name])
+        default = "" if missing else _format_value(config[entry.name])
         head = f"  {entry.name}" + ("" if missing else f"={default}")
         text = textwrap.fill(
-            told.get(entry.name, ""), 98, initial_indent=" " * 6, subsequent_indent=" " * 6
+            help_of.get(entry.name, ""), 98, initial_indent=" " * 6, subsequent_indent=" " * 6
         )
         lines += [head, text]
     return "\n".join(lines)
 
 
-def _checked(options: type[Any]) -> Any:  # noqa: ANN401 - a dataclass' type
+def _require_dataclass(options: type[Any]) -> Any:  # noqa: ANN401 - type of a dataclass
     if not is_dataclass(options):
-        raise TypeError(f"{options.__name__} is no dataclass")
+        raise TypeError(f"{options.__name__} is not a dataclass")
     return options
 
 
-def _value(kind: object, text: str) -> object:
-    """Text as OmegaConf is to see it: a field of text takes it as it is, others as YAML."""
+def _parse_value(type_hint: object, text: str) -> object:
+    """Parse a value as YAML, except for fields of type str, which take the text unchanged."""
     import yaml
 
     if text == "null":
         return None
-    if kind in (str, str | None):  # 0012 and 1e5 may be names
+    if type_hint in (str, str | None):  # 0012 and 1e5 may be names
         return text
-    if get_origin(kind) is list and not text.startswith("["):  # a=b,c as well as a=[b,c]
+    if get_origin(type_hint) is list and not text.startswith("["):  # a=b,c as well as a=[b,c]
         return text.split(",") if text else []
     try:
         return yaml.safe_load(text)
@@ -155,7 +162,7 @@ def _value(kind: object, text: str) -> object:
         return text
 
 
-def _unknown(word: str, known: Sequence[str], program: str) -> str:
+def _unknown_option(word: str, known: Sequence[str], program: str) -> str:
     from difflib import get_close_matches
 
     name = word.partition("=")[0].lstrip("-")
@@ -166,33 +173,33 @@ def _unknown(word: str, known: Sequence[str], program: str) -> str:
     return f"{word}: no such option{hint} (there is: {', '.join(known)}; see {program} --help)"
 
 
-def _is_a_place(word: str) -> bool:
-    """Whether a word with `=` in it may be a file or an address all the same."""
+def _is_path_or_url(word: str) -> bool:
+    """Check whether an argument that contains `=` is a path or a URL rather than an option."""
     from pathlib import Path
 
     return "/" in word.partition("=")[0] or Path(word).exists()
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    name = getattr(value, "name", None)  # of an enum
+    name = getattr(value, "name", None)  # enum
     return str(value) if name is None else str(name)
 
 
-def _told(options: type[Any]) -> tuple[str, dict[str, str]]:
-    """What a numpydoc docstring says of the whole, and of each parameter, in one line each."""
+def _parse_docstring(options: type[Any]) -> tuple[str, dict[str, str]]:
+    """Split a numpydoc docstring into its description and one line of help per parameter."""
     text = inspect.cleandoc(options.__doc__ or "")
-    about, _, rest = text.partition("\nParameters\n")
+    description, _, rest = text.partition("\nParameters\n")
     body = rest.partition("\n\n")[0] if "\n\n" in rest else rest
-    told: dict[str, list[str]] = {}
+    help_lines: dict[str, list[str]] = {}
     name = ""
     for line in body.splitlines()[1:]:
         if line and not line.startswith(" "):
             name = line.partition(" :")[0].strip()
-            told[name] = []
+            help_lines[name] = []
         elif line.strip() and name:
-            told[name].append(line.strip())
-    return about.strip(), {key: " ".join(lines) for key, lines in told.items()}
+            help_lines[name].append(line.strip())
+    return description.strip(), {key: " ".join(lines) for key, lines in help_lines.items()}

@@ -1,4 +1,4 @@
-"""Commands in what is printed: as they can be typed in the shell this program was started from."""
+"""Commands in printed messages, as they can be typed in the shell of the user."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from pathlib import Path
 from typing import NoReturn
 
 _CHECKOUT = Path(__file__).parents[2]
-_VENV = _CHECKOUT / ".venv"  # as `make install` makes it
+_VENV = _CHECKOUT / ".venv"  # made by `make install`
 
 
-def as_called(text: str) -> str:
-    """Put the Python that the user called in place of `python -m`.
+def with_current_python(text: str) -> str:
+    """Replace the Python in each `python -m` by the one that runs this process.
 
-    Without an activated environment there is no `python`, or another one.
+    Without an activated environment, `python` is missing or a different one.
 
     Parameters
     ----------
     text : str
-        Messages with commands in them, each beginning with `python -m`.
+        Message with commands that begin with `python -m`.
 
     Returns
     -------
     str
-        With `.venv/bin/python -m` in them, for example.
+        Message with commands that begin with `.venv/bin/python -m`, for example.
     """
     python = shlex.quote((sys.orig_argv or [sys.executable])[0])
     return re.sub(r"\bpython -m (?=\w)", lambda _: f"{python} -m ", text)
 
 
-def install(extra: str) -> str:
-    r"""The command that installs what an extra adds, whatever folder it is typed in.
+def install_command(extra: str) -> str:
+    r"""Return the command that installs the packages of an extra, from any working directory.
 
     Parameters
     ----------
     extra : str
-        Its name in pyproject.toml.
+        Name of the extra in pyproject.toml.
 
     Returns
     -------
     str
-        Names the packages, such as `python -m pip install 'annoy>=1.17'`: this project is on no
-        index, and its checkout may be elsewhere.
+        Command that lists the packages, such as `python -m pip install 'annoy>=1.17'`: this project
+        is not on a package index, and its checkout may be in another folder.
     """
-    wanted = requirements(extra) or ["-e", f"{_CHECKOUT}[{extra}]"]
-    return f"python -m pip install {shlex.join(wanted)}"
+    packages = requirements(extra) or ["-e", f"{_CHECKOUT}[{extra}]"]
+    return f"python -m pip install {shlex.join(packages)}"
 
 
 def requirements(extra: str) -> list[str]:
-    """List the packages of an extra, such as `annoy>=1.17`; none in a tree never installed."""
+    """List the packages of an extra, such as `annoy>=1.17`; none if this one is not installed."""
     try:
         lines = requires("outliers-bench") or []
     except PackageNotFoundError:
         return []
     of_extra = re.compile(rf"(.+?)\s*;\s*extra == ['\"]{extra}['\"]")
-    return [found[1] for line in lines if (found := of_extra.fullmatch(line))]
+    return [match[1] for line in lines if (match := of_extra.fullmatch(line))]
 
 
-def open_store(uri: str) -> str:
-    """The command or address that shows a tracking store in MLflow's pages.
+def ui_command(uri: str) -> str:
+    """Return the command that opens a tracking store in the MLflow UI, or the URL of a server.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def open_store(uri: str) -> str:
     """
     if uri.startswith(("http://", "https://")):
         return uri
-    # Of another environment, make would begin by installing.
+    # In any other environment, make would first install this one.
     if uri == f"sqlite:///{_CHECKOUT / 'mlflow.db'}" and (
         Path.cwd() == _CHECKOUT and Path(sys.prefix) == _VENV
     ):
@@ -79,24 +79,24 @@ def open_store(uri: str) -> str:
 
 
 def exit_outside_environment(missing: list[str]) -> NoReturn:
-    """Say that this Python is not the environment that was installed into.
+    """Report that this Python lacks required packages, and how to activate one that has them.
 
     Parameters
     ----------
     missing : list of str
-        Modules that it lacks.
+        Modules that this Python lacks.
 
     Raises
     ------
     SystemExit
-        With code 2 and one line on standard error, where a module is started by `python -m`.
+        With code 2 and one line on standard error, under `python -m`.
     ImportError
-        With that line, anywhere else.
+        With the same line, everywhere else.
     """
     inside = Path.cwd() == _CHECKOUT
     activate = shlex.quote(str(_VENV / "bin" / "activate"))
     steps = ". .venv/bin/activate" if inside else f". {activate}"
-    if not (_VENV / ".ready").exists():  # the last that `make install` writes
+    if not (_VENV / ".ready").exists():  # written at the end of `make install`
         make = "make" if inside else f"make -C {shlex.quote(str(_CHECKOUT))}"
         steps = f"{make} install, then {steps}"
     line = (

@@ -1,4 +1,4 @@
-"""What a run takes: wall time by stage, peak memory, sizes."""
+"""Costs of a run: wall time per stage, peak memory, sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass
 class Meter:
-    """Takes down the costs of one run while it goes on; see `Costs` for the meaning."""
+    """Accumulator of the costs of a run in progress; see `Costs` for the fields."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     dimensions: int = 0
@@ -26,14 +26,14 @@ class Meter:
     counts: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def begun(cls) -> Meter:
-        """A meter for a run that begins now: peak memory counts from here."""
+    def start(cls) -> Meter:
+        """Return a new meter and reset the peak memory of the process."""
         _reset_peak_memory()
         return cls()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the wall time of a block to a stage."""
+        """Add the wall time of a `with` block to a stage."""
         start = time.perf_counter()
         try:
             yield
@@ -45,9 +45,10 @@ class Meter:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def absorb(self, part: Meter) -> None:
-        """Add what a part of the run has taken down; the part's meter begins anew.
+        """Add the costs of a part of the run, and reset the meter of the part.
 
-        A photo goes through every part, so that times a photo add up. Of recalls the worst counts.
+        Every photo goes through every part, so that times per photo are summed. The recall is the
+        lowest of the parts.
         """
         for stage, seconds in part.seconds.items():
             self.add(stage, seconds)
@@ -56,8 +57,8 @@ class Meter:
             first = not (self.features_computed or self.features_reused)
             rates = [part.images_per_second, *([] if first else [self.images_per_second])]
             known = [rate for rate in rates if rate]
-            whole = len(known) == len(rates)
-            self.images_per_second = 1 / sum(1 / rate for rate in known) if whole else None
+            all_known = len(known) == len(rates)
+            self.images_per_second = 1 / sum(1 / rate for rate in known) if all_known else None
             self.features_computed += part.features_computed
             self.features_reused += part.features_reused
         self.index_bytes += part.index_bytes
@@ -66,11 +67,11 @@ class Meter:
         recalls = [r for r in (self.recall_at_10, part.recall_at_10) if r is not None]
         self.recall_at_10 = min(recalls, default=None)
         for name, count in part.counts.items():
-            self.counts[name] = max(self.counts.get(name, 0), count)  # of the same photos
+            self.counts[name] = max(self.counts.get(name, 0), count)  # the photos are the same
         vars(part).update(vars(Meter()))
 
     def costs(self, n_query: int) -> Costs:
-        """Everything taken down so far, for a run with `n_query` queries."""
+        """Return the costs so far, for a run with `n_query` queries."""
         return Costs(
             dimensions=self.dimensions,
             features_computed=self.features_computed,
@@ -87,7 +88,7 @@ class Meter:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in bytes, since a `Meter` was last begun on Linux."""
+    """Return the peak resident memory of this process in bytes; on Linux since `Meter.start`."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -97,42 +98,42 @@ def peak_memory() -> int:
 
 
 def _reset_peak_memory() -> None:
-    # The jobs of a sweep share a process; without this, one would report another's peak.
-    # Where this is not Linux, or not allowed, the peak is that of the whole process.
+    # The jobs of a sweep share a process; without this, a job would report the peak of an earlier
+    # one, as it does where this is not allowed, or not on Linux.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """What a run took.
+    """Costs of a run.
 
     Parameters
     ----------
     dimensions : int
         Length of the vectors that were searched.
     features_computed, features_reused : int
-        Images embedded by this run, and images whose features came from the store; added up over
-        views and members where there are several.
+        Images embedded by this run, and images whose features came from the store; summed over
+        views and ensemble members.
     images_per_second : float or None
-        Decode to stored feature, over the images really computed for this feature space, by this
-        run or by the earlier one that filled the store. None where nobody measured it.
+        Rate from decoding to the stored feature, over the images actually computed for this
+        feature space, by this run or by the earlier one that filled the store; None if unknown.
     search_ms_per_query : float
-        Wall time of searching the index, a query.
+        Wall time of the index search, in milliseconds per query.
     index_bytes : int
         Size of the index in memory.
     peak_memory_bytes : int
         Peak resident memory of the process during this run.
     seconds : dict of str to float
-        Wall time by stage: load, audit, embed or detect, fit, index, search, evaluate; `decode` is
-        the time spent decoding, summed over threads, and lies within `embed` or `detect`.
+        Wall time per stage: load, audit, embed or detect, fit, index, search, evaluate; `decode`
+        is the time spent decoding, summed over threads, and part of `embed` or `detect`.
     index_build_seconds : float or None
-        Wall time of building the index, by this run or by the earlier one that kept it.
+        Wall time of building the index, by this run or by the earlier one that cached it.
     recall_at_10 : float or None
-        Share of the ten that exact search finds which the index finds as well; None where the
+        Fraction of the ten nearest neighbors of an exact search that the index finds; None if the
         search is exhaustive or there is no index.
     counts : dict of str to float
-        What only some methods count, such as `images_without_keypoints`.
+        Values that only some methods record, such as `images_without_keypoints`.
     """
 
     dimensions: int

@@ -1,4 +1,4 @@
-"""How options are told in tables: the unusual ones, as they stand on the command line."""
+"""Labels of options in tables: those that differ from their defaults, as `name=value`."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from pathlib import Path
 from typing import Any
 
 
-def unusual(options: object, defaults: type, besides: Sequence[str] = ()) -> list[str]:
-    """Options that differ from their defaults, as `name=value`.
+def non_default_options(options: object, defaults: type, exclude: Sequence[str] = ()) -> list[str]:
+    """List the options that differ from their defaults, as `name=value`.
 
     Parameters
     ----------
     options : dataclass
-        What was chosen.
+        The options.
     defaults : type of dataclass
-        Which options to look at, and what is usual; can be made without arguments.
-    besides : sequence of str
-        Options that are not told.
+        Type whose fields are compared, and whose defaults they are compared with.
+    exclude : sequence of str
+        Names of options to omit.
     """
-    usual, told = defaults(), []
+    default, labels = defaults(), []
     for option in fields(defaults):
         value = getattr(options, option.name)
-        if option.name not in besides and value != getattr(usual, option.name):
-            told.append(f"{option.name}={_plain(value)}")
-    return told
+        if option.name not in exclude and value != getattr(default, option.name):
+            labels.append(f"{option.name}={_format_value(value)}")
+    return labels
 
 
-def name_and_unusual(options: Any, plain: type) -> str:  # noqa: ANN401 - a dataclass
-    """The name of what was chosen and its unusual options; empty for the plain base by itself.
+def name_and_non_defaults(options: Any, plain: type) -> str:  # noqa: ANN401 - a dataclass
+    """Return the name of a choice and its non-default options; empty for the base with defaults.
 
     Parameters
     ----------
     options : dataclass
-        What was chosen; has a `name`.
+        The choice; has a `name`.
     plain : type of dataclass
-        The base of its group, which needs no word.
+        Base of the config group, which has no effect and no label.
     """
-    told = unusual(options, type(options), ("name",))
-    return "" if type(options) is plain and not told else joined(options.name, *told)
+    labels = non_default_options(options, type(options), ("name",))
+    return "" if type(options) is plain and not labels else join_nonempty(options.name, *labels)
 
 
-def joined(*parts: str) -> str:
-    """Those parts that are not empty, with spaces between."""
+def join_nonempty(*parts: str) -> str:
+    """Join the parts that are not empty with spaces."""
     return " ".join(part for part in parts if part)
 
 
 def weights_label(path: str) -> str:
-    """A file of weights by its name, without folders and suffixes; a model in MLflow by its id."""
-    if found := re.match(r"(?:runs|models):/+([^/@]+)", path):
-        return found[1][:8]
+    """Return the name of a weight file without folders and suffixes, or an MLflow model's id."""
+    if match := re.match(r"(?:runs|models):/+([^/@]+)", path):
+        return match[1][:8]
     name = Path(path).name
-    if name == "model.keras":  # as all trained networks are called
+    if name == "model.keras":  # the file name of every trained network
         name = Path(path).parent.name
     for suffix in (".h5", ".keras", ".weights"):
         name = name.removesuffix(suffix)
     return name
 
 
-def _plain(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     return f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -1,4 +1,4 @@
-"""Progress bars on standard error; silent where that is not a terminal."""
+"""Progress bars on standard error; silent if that is not a terminal."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -> Iterator[T]:
-    """Pass items through and show how many have gone by, how fast, and how long it will take.
+    """Yield items and show their number, the rate and the remaining time.
 
     Parameters
     ----------
     items : iterable
-        What to pass through.
+        Items to yield.
     stage : str
-        The bar's name.
+        Name of the bar.
     total : int
-        How many items are expected.
+        Expected number of items.
     unit : str
-        What is counted, for the rate.
+        Unit of the rate.
     """
-    if total <= 1:  # one step is no progress, and rich takes a tenth of a second to import
+    if total <= 1:  # nothing to show, and rich takes a tenth of a second to import
         yield from items
         return
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:  # nobody to see a bar, and its thread takes milliseconds to start
+    if not console.is_terminal:  # the thread of a bar takes milliseconds to start
         yield from items
         return
     from rich.progress import (
@@ -61,7 +61,7 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
 
 @contextmanager
 def status(text: str) -> Iterator[None]:
-    """Show that something is going on whose length nobody knows."""
+    """Show a spinner next to a text, for work of unknown duration."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -73,15 +73,17 @@ def status(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def counted(total: int | None, *, unit: str = "steps") -> Iterator[Callable[[int, str], None]]:
-    """A bar that is moved by hand: yields a function of how many are done and what is going on.
+def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable[[int, str], None]]:
+    """Show a bar that the caller updates; yield its update function.
+
+    The function takes the number of finished steps and a description of the current one.
 
     Parameters
     ----------
     total : int or None
-        How many there are; None where nobody knows.
+        Number of steps; None if unknown.
     unit : str
-        What is counted, for the rate.
+        Unit of the count.
     """
     from rich.console import Console
     from rich.progress import (

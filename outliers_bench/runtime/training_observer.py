@@ -1,4 +1,4 @@
-"""Who is told how a training goes, while it goes."""
+"""Observers of a training, notified while it runs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A training that has come to its end, be it in this run or in an earlier one.
+    """Result of a finished training, of this run or an earlier one.
 
     Parameters
     ----------
     folder : Path
-        Holds `model.keras` (float32 pixels 0..255, shape (n, side, side, 3), to class
+        Folder of `model.keras` (float32 pixels 0..255, shape (n, side, side, 3), to class
         probabilities), `summary.txt` and `training.json`.
     name : str
-        What the model is called.
+        Name of the model.
     epochs : tuple of mapping of str to float
-        What was measured in each epoch, the first first: `loss`, `accuracy`, `top_5_accuracy`,
-        the same with `val_` before it where there is a validation part, `learning_rate`,
-        `seconds`.
+        Metrics of each epoch, in order: `loss`, `accuracy`, `top_5_accuracy`, each also with the
+        prefix `val_` if there is a validation part, `learning_rate`, `seconds`.
     best_epoch : int
-        The epoch, counted from 1, whose weights were kept.
+        Epoch, counted from 1, whose weights are in `model.keras`.
     classes : tuple of str
-        What the outputs of `model.keras` stand for, in order.
+        Class of each output of `model.keras`, in order.
     image_size : int
-        Side in pixels of its input.
+        Side of the input in pixels.
     fresh : bool
-        Whether this run has trained it.
+        Whether this run trained it.
     """
 
     folder: Path
@@ -43,39 +42,39 @@ class TrainedNetwork:
 
 
 class TrainingObserver(Protocol):
-    """Who is told how a training goes."""
+    """Callbacks of a training."""
 
     def confirm(self) -> object:
-        """Called before anything that takes long: the last moment to refuse a run."""
+        """Wait until the run is known to be valid; called before the first long computation."""
         ...
 
-    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
-        """An epoch, counted from 1, has ended; must not keep the training waiting."""
+    def on_epoch_end(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Handle the metrics of an epoch, counted from 1; must not block the training."""
         ...
 
-    def trained(self, network: TrainedNetwork) -> None:
-        """The training has ended; its files may be taken from the folder now."""
+    def on_train_end(self, network: TrainedNetwork) -> None:
+        """Handle the end of the training; the files of the network are complete."""
         ...
 
-    def named(self, label: str) -> TrainingObserver:
-        """A watcher for one of several networks of a run, whose figures are told apart by label."""
+    def for_network(self, label: str) -> TrainingObserver:
+        """Return an observer for one of several networks of a run; its metrics carry the label."""
         ...
 
 
 class NullObserver:
-    """A `TrainingObserver` that looks away."""
+    """A `TrainingObserver` that does nothing."""
 
     def confirm(self) -> None:
-        """Nothing is refused."""
+        """Return at once."""
 
-    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
-        """Nothing is taken down."""
+    def on_epoch_end(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Ignore the metrics."""
 
-    def trained(self, network: TrainedNetwork) -> None:
-        """Nothing is taken."""
+    def on_train_end(self, network: TrainedNetwork) -> None:
+        """Ignore the network."""
 
-    def named(self, label: str) -> NullObserver:  # noqa: ARG002 - nobody is told
-        """The same nobody."""
+    def for_network(self, label: str) -> NullObserver:  # noqa: ARG002
+        """Return itself."""
         return self
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.data.image_files import usual_cache
+from outliers_bench.data.image_files import resolve_cache_dir
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.methods.build import build
@@ -70,10 +70,10 @@ def _rebuilt(
     for address in config.model.model_uris:
         found = process.call(download_model, address, str(cache / "fetched"))
         register_download(address, Path(found))
-    audited = splits.audited(config.data, seed=config.seed, cache=cache)
+    audited = splits.load_audited(config.data, seed=config.seed, cache=cache)
     # Without the photos that the method cannot read, as the run has found on its way.
     method = build(config, Meter())
-    damaged = method.extract(audited.whole.images, commit=lambda: None)
+    damaged = method.extract(audited.original.images, commit=lambda: None)
     split = audited.without(damaged).split
     then = known.tags.get("split_fingerprint", "unknown")
     if split.fingerprint != then:
@@ -119,7 +119,7 @@ def open_run(run: str, *, uri: str, cache: str | None) -> tuple[SavedRun, Path]:
     BenchError
         If there is no such run, or it cannot be searched any more.
     """
-    near = usual_cache(cache)
+    near = resolve_cache_dir(cache)
     if cache is not None and not near.is_dir():
         raise BenchError(f"cache={cache}: there is no such folder")
     card = find_card(near, run, uri=resolve_uri(uri))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.data.digests import digest_files
-from outliers_bench.data.image_files import FileReader, absolute, list_images, unsupported_hint
+from outliers_bench.data.image_files import FileReader, absolute_path, list_images, unsupported_hint
 from outliers_bench.errors import BenchError
 from outliers_bench.types import RGB, ImageReader, ImageSet
 
@@ -76,7 +76,7 @@ def list_queries(words: Sequence[str], *, but: Path | None = None) -> tuple[Path
         raise BenchError("name a photo to search for, or a folder of them")
     paths: dict[Path, None] = {}
     for word in words:
-        place = Path(os.path.normpath(absolute(word)))
+        place = Path(os.path.normpath(absolute_path(word)))
         try:
             str(place).encode()
         except UnicodeEncodeError:

@@ -20,7 +20,7 @@ from outliers_bench.serving.image_table import (
     part_of,
     texts_to_bytes,
 )
-from outliers_bench.store.files import LONG_AGO, digest_of, keep, read, written
+from outliers_bench.store.files import ABANDONED_AFTER, digest_of, save_arrays, load_arrays, write_atomically
 from outliers_bench.tracking.lookup import LAST, SHORTEST
 from outliers_bench.tracking.params import to_mapping
 from outliers_bench.types import ImageSet, Split
@@ -113,8 +113,8 @@ class SavedRun:
             photos = digest_of({"format": _FORMAT}, *(arrays[name] for name in sorted(arrays)))
             said = {key: value for key, value in vars(self).items() if key not in _PARTS}
             if not (file := _photos_file(folder, photos)).exists():
-                keep(file, **arrays)
-            with written(folder / f"{self.run_id}-{photos}.json") as aside:
+                save_arrays(file, **arrays)
+            with write_atomically(folder / f"{self.run_id}-{photos}.json") as aside:
                 aside.write_text(json.dumps({"format": _FORMAT, **said}), encoding="utf-8")
             _remove_oldest(folder)
         except (OSError, ValueError) as error:  # of a text that cannot be encoded
@@ -163,7 +163,7 @@ def find_card(cache: Path, run: str, *, uri: str) -> SavedRun | None:
 
 def _read(path: Path) -> SavedRun | None:
     said = _said(path)
-    arrays = read(_photos_file(path.parent, path.stem.rpartition("-")[2]))
+    arrays = load_arrays(_photos_file(path.parent, path.stem.rpartition("-")[2]))
     if arrays is None or said.pop("format", None) != _FORMAT:
         return None
     try:
@@ -196,6 +196,6 @@ def _remove_oldest(folder: Path) -> None:
     wanted = {path.stem.rpartition("-")[2] for path in folder.glob("*.json")}
     for path in (folder / "photos").glob("*.npz"):
         # A young one may be of a card that another process is about to write.
-        old = time.time() - path.stat().st_mtime > LONG_AGO
+        old = time.time() - path.stat().st_mtime > ABANDONED_AFTER
         if path.stem not in wanted and old:
             path.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Files that outlive a run: atomic writes and stored features."""
+"""Persistent files: atomic writes, cached arrays, and the feature store."""

@@ -1,4 +1,4 @@
-"""The feature store: every vector ever computed, by image content, in one SQLite file a space."""
+"""Feature store: all computed vectors by image content, in one SQLite file per feature space."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ CREATE TABLE IF NOT EXISTS rates (how TEXT NOT NULL, images INTEGER NOT NULL, se
 """
 VERSION = 1
 BUSY_SECONDS = 60.0
-LOOK_UP = 500  # SQLite admits 999 parameters in its oldest builds
+LOOKUP_BATCH = 500  # the oldest builds of SQLite allow 999 parameters
 
 
 class FeatureStore:
-    """Vectors of one feature space, found by the digest of the image they came from.
+    """Vectors of one feature space, by the digest of the image content.
 
-    A space is everything the numbers depend on: weights, architecture, preprocessing, image size,
-    pooling, decoder, numeric class. What is committed is whole: a killed process loses at most
-    the batch in hand, and two processes may write at once.
+    A space comprises everything that the vectors depend on: weights, architecture, preprocessing,
+    image size, pooling, decoder, numeric class. Writes are transactions: a killed process loses at
+    most the current batch, and two processes can write at the same time.
 
     Parameters
     ----------
     directory : Path
-        Where the files of all spaces lie; made if need be.
+        Directory of the files of all spaces; created if it does not exist.
     space : mapping of str to str, int or float
-        The space. Its digest is part of the file's name.
+        The feature space. Its digest is part of the file name.
     dimensions : int or None
-        Length of the vectors; None where each image has its own.
+        Length of the vectors; None if it differs per image.
     dtype : str
-        Of the numbers, as they lie in the file.
+        Data type of the stored numbers.
 
     Raises
     ------
@@ -68,14 +68,14 @@ class FeatureStore:
             directory.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
             self._db.execute("PRAGMA synchronous=NORMAL")
-            # Whoever only reads writes nothing, and so never waits for one that does.
+            # Readers write nothing here, and so never wait for a writer.
             if self._db.execute("PRAGMA user_version").fetchone() != (VERSION,):
                 self._set_up(space)
-        except sqlite3.OperationalError as error:  # locked, or no room: the file may be sound
+        except sqlite3.OperationalError as error:  # locked, or disk full: the file may be intact
             raise self._unusable(error, "try again, or choose another cache.dir") from error
         except sqlite3.DatabaseError as error:
-            way_out = "delete the file to have its features computed anew"
-            raise self._unusable(error, way_out) from error
+            advice = "delete the file to recompute its features"
+            raise self._unusable(error, advice) from error
         except OSError as error:
             raise BenchError(
                 f"cache.dir={directory.parent} cannot be written ({error.strerror}); "
@@ -94,11 +94,11 @@ class FeatureStore:
         self._db.close()
 
     def get(self, digests: Sequence[bytes]) -> dict[bytes, Vector]:
-        """The stored vectors, shape (d,) each, of those digests that have one."""
+        """Return the stored vectors, shape (d,) each, of the digests that have one."""
         return dict(self._vectors(digests))
 
     def matrix(self, digests: Sequence[bytes]) -> FloatArray:
-        """The vectors of digests that all have one, without a second copy of them in memory.
+        """Return the vectors of digests that all have one, without a second copy in memory.
 
         Returns
         -------
@@ -106,11 +106,11 @@ class FeatureStore:
             Rows in the order of `digests`.
         """
         rows = np.empty((len(digests), self._dimensions or 0), dtype=np.float32)
-        for start in range(0, len(digests), LOOK_UP):
-            some = digests[start : start + LOOK_UP]
-            found = self.get(some)
-            for row, digest in enumerate(some, start):
-                rows[row] = found[digest]
+        for start in range(0, len(digests), LOOKUP_BATCH):
+            batch = digests[start : start + LOOKUP_BATCH]
+            vectors = self.get(batch)
+            for row, digest in enumerate(batch, start):
+                rows[row] = vectors[digest]
         return rows
 
     def _vectors(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, Vector]]:
@@ -119,29 +119,29 @@ class FeatureStore:
             vector = np.frombuffer(blob, dtype=self._dtype)
             if expected and vector.shape != (expected,):
                 raise BenchError(
-                    f"the feature store {self.path} holds vectors of another length than "
-                    f"{expected}; delete the file to have its features computed anew"
+                    f"the feature store {self.path} contains vectors of another length than "
+                    f"{expected}; delete the file to recompute its features"
                 )
             yield digest, vector
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Those digests that need no work: stored, or known to be unreadable."""
+        """Return the digests that need no computation: stored, or known to be unreadable."""
         return {row[0] for row in self._look_up("SELECT digest FROM features", digests)} | {
             row[0] for row in self._look_up("SELECT digest FROM unreadable", digests)
         }
 
     def empty(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Those digests whose vector is stored and has no number in it."""
+        """Return the digests whose stored vector is empty."""
         select = "SELECT digest, length(vector) FROM features"
         return {digest for digest, size in self._look_up(select, digests) if not size}
 
     def nbytes(self, digests: Sequence[bytes]) -> int:
-        """Size of the vectors of those digests, together."""
+        """Return the total size of the vectors of these digests."""
         rows = self._look_up("SELECT length(vector) FROM features", digests)
         return sum(size for (size,) in rows)
 
     def unreadable(self, digests: Sequence[bytes]) -> dict[bytes, str]:
-        """Those digests whose image cannot be decoded, and why."""
+        """Return the digests whose image cannot be decoded, with the reason."""
         rows = self._look_up("SELECT digest, reason FROM unreadable", digests)
         return {digest: str(reason) for digest, reason in rows}
 
@@ -153,23 +153,23 @@ class FeatureStore:
         seconds: float = 0.0,
         how: str = "",
     ) -> None:
-        """Store vectors, and reasons why others have none, in one transaction.
+        """Store vectors and unreadable images in one transaction.
 
         Parameters
         ----------
         vectors : iterable of (bytes, array, shape (d,))
-            What another process has stored meanwhile stays as it is.
+            Vectors that another process has stored in the meantime are not replaced.
         unreadable : iterable of (bytes, str)
             Digest and reason.
         seconds : float
-            Wall time that these vectors took, for `images_per_second`.
+            Wall time of the computation, for `images_per_second`.
         how : str
-            What computed them: rates of different engines or machines are kept apart.
+            Engine and machine of the computation; their rates are separate.
 
         Raises
         ------
         BenchError
-            If there is no room for them, or another process holds the file for a minute.
+            If the disk is full, or another process locks the file for a minute.
         """
         vectors = list(vectors)
         rows = ((digest, vector.astype(self._dtype).tobytes()) for digest, vector in vectors)
@@ -179,16 +179,16 @@ class FeatureStore:
                 self._db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", unreadable)
                 self._db.execute("INSERT INTO rates VALUES (?, ?, ?)", (how, len(vectors), seconds))
         except sqlite3.DatabaseError as error:
-            raise self._unusable(error, "what was stored before is kept; start again") from error
+            raise self._unusable(error, "earlier features are stored; start again") from error
 
     def images_per_second(self, how: str = "") -> float | None:
-        """Rate at which vectors of this space were computed that way; None if none were."""
+        """Return the rate of computing vectors of this space with `how`; None without any."""
         query = "SELECT SUM(images), SUM(seconds) FROM rates WHERE how = ?"
         images, seconds = self._db.execute(query, (how,)).fetchone()
         return images / seconds if images and seconds else None
 
     def _set_up(self, space: Mapping[str, str | int | float]) -> None:
-        # WAL lets others read while one writes, and survives the death of the process.
+        # WAL allows reading during a write, and survives a killed process.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(SCHEMA)
         rows = [(key, json.dumps(value)) for key, value in space.items()]
@@ -196,18 +196,18 @@ class FeatureStore:
             self._db.executemany("INSERT OR IGNORE INTO space VALUES (?, ?)", rows)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
 
-    def _unusable(self, error: sqlite3.Error, way_out: str) -> BenchError:
-        return BenchError(f"the feature store {self.path} cannot be used ({error}); {way_out}")
+    def _unusable(self, error: sqlite3.Error, advice: str) -> BenchError:
+        return BenchError(f"the feature store {self.path} cannot be used ({error}); {advice}")
 
     def _look_up(self, select: str, digests: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
-        for start in range(0, len(digests), LOOK_UP):
-            some = digests[start : start + LOOK_UP]
-            marks = ",".join("?" * len(some))
-            yield from self._db.execute(f"{select} WHERE digest IN ({marks})", some)
+        for start in range(0, len(digests), LOOKUP_BATCH):
+            batch = digests[start : start + LOOKUP_BATCH]
+            marks = ",".join("?" * len(batch))
+            yield from self._db.execute(f"{select} WHERE digest IN ({marks})", batch)
 
 
 def file_stem(space: Mapping[str, str | int | float]) -> str:
-    """A file name for a space: something to recognize it by, and its digest."""
+    """Return the file name of a space, without extension: its architecture and digest."""
     digest = hashlib.blake2b(json.dumps(space, sort_keys=True).encode(), digest_size=8).hexdigest()
     readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{space.get('architecture', '')}").strip("-").lower()
     return f"{readable}-{digest}"

@@ -1,4 +1,4 @@
-"""Things made once and kept on disk: named by what they were made of, never left half written."""
+"""Cached results on disk: named by a digest of their inputs, written atomically."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-LONG_AGO = 24 * 3600  # seconds after which what was being written has been given up
+ABANDONED_AFTER = 24 * 3600  # seconds; older temporary files are left by killed processes
 _log = logging.getLogger(__name__)
 
 
-def digest_of(said: Mapping[str, object], *arrays: npt.NDArray[np.generic]) -> str:
-    """A name for what is made of these options and these numbers.
+def digest_of(options: Mapping[str, object], *arrays: npt.NDArray[np.generic]) -> str:
+    """Return a digest of options and arrays, as the name of a result computed from them.
 
     Parameters
     ----------
-    said : mapping of str to object
-        Everything else that it depends on; JSON can write it.
+    options : mapping of str to object
+        Everything else that the result depends on; serializable to JSON.
     *arrays : array
-        Numbers it is made of; shape and type count too.
+        Input arrays; shape and dtype count too.
 
     Returns
     -------
     str
         32 hex digits.
     """
-    digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16)
+    digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=16)
     for array in arrays:
         digest.update(f"\n{array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data)
@@ -43,46 +43,46 @@ def digest_of(said: Mapping[str, object], *arrays: npt.NDArray[np.generic]) -> s
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A place to write to, which becomes `path` in one step when the block ends well.
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path, which replaces `path` atomically if the block succeeds.
 
-    A kill leaves the old file or none, and of two processes the last one wins with a whole file.
+    A killed process leaves the old file or none; with two processes, the last complete file wins.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    # Not by tempfile, whose files nobody else may read: a cache may be shared.
-    aside = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
+    # Not tempfile, whose files other users cannot read: a cache may be shared.
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
     try:
-        yield aside
-        aside.replace(path)
+        yield temporary
+        temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def keep(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Write arrays to a file that `read` reads, in one step; warn where that cannot be done."""
+def save_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write arrays to a file for `load_arrays`, atomically; log a warning if that fails."""
     try:
-        with written(path) as aside, aside.open("wb") as file:
+        with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
     except OSError as error:
-        _log.warning("%s could not be kept: %s; the run goes on", path, error.strerror)
+        _log.warning("%s could not be written: %s; the run continues", path, error.strerror)
 
 
-def read(path: Path) -> dict[str, npt.NDArray[Any]] | None:
-    """The arrays that `keep` has written; None where the file is not there or is damaged."""
+def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
+    """Load the arrays written by `save_arrays`; None if the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
     except Exception:
-        # Bytes at random make NumPy and zipfile raise nearly anything, down to TypeError and
+        # For random bytes, NumPy and zipfile raise almost any exception, including TypeError and
         # NotImplementedError.
         return None
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what writers of this file left behind that were killed long ago, and nothing else."""
-    random = "[0-9a-f]" * 16  # as `written` names them: there may be hidden files of others
+    """Remove temporary files of this path that were left by killed processes."""
+    random = "[0-9a-f]" * 16  # the names given by `write_atomically`; other hidden files stay
     for leftover in path.parent.glob(f".{escape(path.stem)}-{random}{escape(path.suffix)}"):
         with suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > LONG_AGO:
+            if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER:
                 leftover.unlink()

@@ -1,4 +1,4 @@
-"""Storing features beside the work that makes them, in a thread with a connection of its own."""
+"""Storing features in a background thread with its own connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from outliers_bench.store.features import FeatureStore, Vector
 
-COMMIT_SECONDS = 1.0  # what a kill can cost
-COMMIT_BYTES = 2**25  # sooner where vectors are large, so that they do not heap up in memory
-WAITING = 2  # batches that may wait while the file is busy
+COMMIT_SECONDS = 1.0  # work that a killed process can lose
+COMMIT_BYTES = 2**25  # earlier commits for large vectors, to limit memory
+MAX_QUEUED_BATCHES = 2  # batches that wait while the file is locked
 
 
 class Batch(NamedTuple):
-    """What is stored in one transaction; see `FeatureStore.add`."""
+    """Vectors and unreadable images of one transaction; see `FeatureStore.add`."""
 
     vectors: list[tuple[bytes, Vector]]
     unreadable: list[tuple[bytes, str]]
@@ -25,18 +25,18 @@ class Batch(NamedTuple):
 
 
 class Writer:
-    """Stores vectors as they come, a transaction a second.
+    """Context manager that stores vectors as they come, in one transaction per second.
 
-    However it is left, what was added is stored and its thread has ended.
+    On exit, also after an exception, all added vectors are stored and the thread has ended.
 
     Parameters
     ----------
     store : callable
-        Opens the store; called in the thread, since SQLite's connections are not to be shared.
+        Opens the store; called in the thread, since SQLite connections cannot be shared.
     damaged : callable
-        Gives digest and reason of the images found to be unreadable since the last call.
+        Returns digest and reason of the images found to be unreadable since the last call.
     how : str
-        What computes; see `FeatureStore.add`.
+        Engine and machine; see `FeatureStore.add`.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Writer:
         self._store = store
         self._damaged = damaged
         self._how = how
-        self._queue: Queue[Batch | None] = Queue(WAITING)
+        self._queue: Queue[Batch | None] = Queue(MAX_QUEUED_BATCHES)
         self._error: BaseException | None = None
-        # A daemon: whoever interrupts even the last commit must not wait for a locked file.
+        # A daemon, so that interrupting the last commit does not wait for a locked file.
         self._thread = Thread(target=self._run, name="store", daemon=True)
 
     def __enter__(self) -> Writer:
@@ -62,19 +62,19 @@ class Writer:
         return self
 
     def add(self, digest: bytes, vector: Vector) -> None:
-        """Store one vector, soon.
+        """Add one vector to the next transaction.
 
         Raises
         ------
         BenchError
-            If an earlier one could not be stored; see `FeatureStore.add`.
+            If an earlier vector could not be stored; see `FeatureStore.add`.
         """
         self._vectors.append((digest, vector))
         self._nbytes += vector.nbytes
         if self._error is not None:
             raise self._error
         if self._nbytes >= COMMIT_BYTES or time.perf_counter() - self._since >= COMMIT_SECONDS:
-            self._hand_over()
+            self._submit_batch()
 
     def __exit__(
         self,
@@ -82,17 +82,17 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._hand_over()
+        self._submit_batch()
         self._queue.put(None)
         self._thread.join()
         if self._error is not None and error is None:
             raise self._error
 
-    def _hand_over(self) -> None:
+    def _submit_batch(self) -> None:
         seconds = time.perf_counter() - self._since
         self._queue.put(Batch(self._vectors, self._damaged(), seconds))
         self._vectors, self._nbytes = [], 0
-        # Begins after the wait for a place in the queue: it is no time that vectors take.
+        # After the wait for the queue, which is not time of the computation.
         self._since = time.perf_counter()
 
     def _run(self) -> None:
@@ -103,5 +103,5 @@ class Writer:
                     store.add(vectors, unreadable, seconds=seconds, how=self._how)
         except BaseException as error:
             self._error = error
-            for _ in batches:  # nobody must wait for a place in the queue
+            for _ in batches:  # drain the queue, so that no one waits for it
                 continue

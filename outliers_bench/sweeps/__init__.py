@@ -1,1 +1,1 @@
-"""Many runs from one command: what is varied, what is looked for, and the run that sums it up."""
+"""Sweeps: search spaces, objectives, and the parent run that summarizes the jobs."""

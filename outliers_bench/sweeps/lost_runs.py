@@ -1,4 +1,4 @@
-"""Runs whose process is gone and that nobody was left to end: found, and ended as KILLED."""
+"""Lost runs, whose process ended without ending them; they are ended as KILLED."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 
 def end_lost_runs(client: MlflowClient) -> list[str]:
-    """End as KILLED what counts as running in a store though its process is gone.
+    """End as KILLED the runs that are RUNNING in a store although their process is gone.
 
-    Runs whose recorder still lives are ended by it; this is for those that were killed together
-    with it, or with the machine. Runs of other hosts and of live processes are left alone, and so
-    is a sweep with a job that still runs. What goes wrong is logged and harms nobody.
+    A recorder that is still alive ends its own runs; this is for runs whose recorder was killed as
+    well, or whose machine went down. Runs of other hosts and of live processes are not changed,
+    nor is a sweep with a job that is still running. Errors are logged, not raised.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def end_lost_runs(client: MlflowClient) -> list[str]:
     Returns
     -------
     list of str
-        Ids of the runs that were ended, sweeps last.
+        Ids of the ended runs, with sweeps last.
     """
     ended = []
     try:
@@ -55,12 +55,13 @@ def end_lost_runs(client: MlflowClient) -> list[str]:
                 finish_parent(client, run_id, "KILLED")
                 ended.append(run_id)
     except Exception as error:
-        _log.warning("runs that were killed earlier may still count as running: %s", error)
+        _log.warning("lost runs may still be RUNNING: %s", error)
     return ended
 
 
 def _running_here(client: MlflowClient) -> Iterator[Run]:
-    # As it begins the tag; MLflow's LIKE knows no escape, and `is_gone` looks again.
+    """Yield the runs of this host that are RUNNING."""
+    # The beginning of the tag; MLflow's LIKE has no escapes, and `is_gone` checks again.
     start = json.dumps({"host": process_namespace()["host"]})[:-1]
     if "'" in start:
         return

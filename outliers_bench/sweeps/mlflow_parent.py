@@ -1,4 +1,4 @@
-"""A sweep in MLflow: one parent run, a child a job, and what became of them."""
+"""Parent run of a sweep in MLflow, with a child run for each job."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.reports import numbers as readable
+from outliers_bench.reports import numbers
 from outliers_bench.sweeps.name import sweep_name
-from outliers_bench.sweeps.summary import Ranked, Tally, praise, rows_table, whole_csv
+from outliers_bench.sweeps.summary import RankedRuns, Tally, describe_best, runs_csv, runs_table
 from outliers_bench.tracking import recorder_process
 from outliers_bench.tracking.runs import (
-    _FOUND_TAG,
+    REUSED_TAG,
     add_tags,
     child_runs,
     end_lost_run,
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_ROWS = 20  # MLflow cuts a description at 8,000 characters
+_MAX_ROWS = 20  # in the description, which MLflow truncates at 8,000 characters
 _TABLE = "children.csv"
 
 _log = logging.getLogger(__name__)
-_open: set[str] = set()  # ids of the sweeps begun in this process and not ended
+_open: set[str] = set()  # ids of the parent runs started in this process and not ended
 
 
 def start_parent(
@@ -45,29 +45,29 @@ def start_parent(
     objective: str = "hit_at_1",
     direction: str = "maximize",
 ) -> str:
-    """Make the database and the experiment before any job does, and begin the sweep's run.
+    """Start the parent run of a sweep; also creates the database before any job does.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     experiment : str
-        The experiment's name.
+        Name of the experiment.
     overrides : sequence of str
-        What stood on the command line; names the run.
+        Overrides on the command line; the run is named after them.
     n_jobs : int or None
-        How many jobs there will be, where that is known.
+        Number of jobs, if it is known.
     swept : sequence of str
-        What is swept without standing on the command line, as `key=values`.
+        Swept options that are not on the command line, as `key=values`.
     objective : str
-        The metric that the best run is best in.
+        Metric that the sweep optimizes.
     direction : str
         `maximize` or `minimize`.
 
     Returns
     -------
     str
-        The run's id, for the jobs' environment variable `OUTLIERS_BENCH_PARENT_RUN`.
+        Run id, for the environment variable of the jobs, `OUTLIERS_BENCH_PARENT_RUN`.
     """
     tags = {
         **program_tags(),
@@ -76,7 +76,7 @@ def start_parent(
         "objective": objective,
         "direction": direction,
         **({} if n_jobs is None else {"n_jobs": str(n_jobs)}),
-        "mlflow.note.content": f"Running: `{readable.command(['-m', *overrides])}`",
+        "mlflow.note.content": f"Running: `{numbers.repeat_command(['-m', *overrides])}`",
     }
     run = client.create_run(
         experiment_id(client, experiment),
@@ -88,24 +88,24 @@ def start_parent(
 
 
 def prepare_to_finish(client: MlflowClient) -> None:  # noqa: ARG001
-    """Compile the page that the end of a sweep writes, while its jobs go on."""
+    """Compile the template of the leaderboard while the jobs of a sweep are running."""
     if not _open:
         return
-    with suppress(Exception):  # then `finish_parent` will say what is wrong
+    with suppress(Exception):  # `finish_parent` will report it
         from outliers_bench.leaderboard.page import HERE
-        from outliers_bench.reports.html import template
+        from outliers_bench.reports.html import load_template
 
-        template(HERE)
+        load_template(HERE)
 
 
 def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None = None) -> int:
-    """Sum a sweep up in its parent run and end it.
+    """Summarize a sweep in its parent run and end it.
 
-    Counts what became of the jobs, copies the best child's scores where all were asked the same
-    questions, and describes the children in a table; the whole table is the artifact
-    `child_runs.csv`, and `leaderboard.html`, `.md` and `.csv` compare those that finished. Runs that
-    jobs found finished before (see `note_found`) count as if they were children. A child that still
-    counts as running is marked KILLED: its job is over and did not live to say so.
+    Counts finished and failed jobs, copies the scores of the best child if all were scored on the
+    same split, and describes the children in a table; the full table is the artifact
+    `children.csv`, and `leaderboard.html`, `.md` and `.csv` compare the finished ones. Earlier runs
+    that jobs reused count as children. A child that is still RUNNING is ended as KILLED, as its job
+    is over.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     parent_run_id : str
         From `start_parent`.
     status : str or None
-        FINISHED, FAILED or KILLED; None says FAILED if any job did not finish.
+        FINISHED, FAILED or KILLED; None means FAILED if any job did not finish, else FINISHED.
 
     Returns
     -------
     int
-        How many jobs did not finish; those that were never begun are among them.
+        Number of jobs that did not finish, including those not started.
     """
     own = child_runs(client, parent_run_id)
     lost = [run.info.run_id for run in own if run.info.status == "RUNNING"]
@@ -128,12 +128,12 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
     if lost:
         own = child_runs(client, parent_run_id)
     parent = client.get_run(parent_run_id)
-    found = _found_ids(parent)
-    before = _found(client, found, besides=own)
-    ranked = Ranked.by(parent.data.tags, [*before, *own])
-    tally = Tally.of(parent.data.tags, own, n_found=len(found))
+    reused_ids = _reused_ids(parent)
+    reused = _reused_runs(client, reused_ids, own=own)
+    ranked = RankedRuns.from_tags(parent.data.tags, [*reused, *own])
+    tally = Tally.count(parent.data.tags, own, n_reused=len(reused_ids))
     tags = {"n_finished": str(tally.finished), "n_failed": str(tally.failed)}
-    repeat = readable.command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
+    repeat = numbers.repeat_command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
     best = ranked.best()
     if best is not None:
         _log_best(client, parent_run_id, best, ranked)
@@ -142,16 +142,20 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
             "best_run_id": best.info.run_id,
             "best_parameters": shlex.join(ranked.parameters(best)),
         }
-    more = len(ranked.runs) - _ROWS
+    more = len(ranked.runs) - _MAX_ROWS
     parts = [
-        tally.told(),
-        *([] if best is None else [praise(best, ranked)]),
-        f"Again:\n\n```\n{repeat}\n```",
-        rows_table(ranked.runs[:_ROWS], ranked.shown),
-        *([f"... and {more} more: `{_TABLE}`, under Artifacts, has all"] if more > 0 else []),
+        tally.message(),
+        *([] if best is None else [describe_best(best, ranked)]),
+        f"Repeat:\n\n```\n{repeat}\n```",
+        runs_table(ranked.runs[:_MAX_ROWS], ranked.shown),
+        *(
+            [f"... and {more} more: `{_TABLE}`, under Artifacts, has all of them"]
+            if more > 0
+            else []
+        ),
     ]
     add_tags(client, parent_run_id, {**tags, "mlflow.note.content": "\n\n".join(parts)})
-    client.log_text(parent_run_id, whole_csv(ranked.runs, parent_run_id, ranked.shown), _TABLE)
+    client.log_text(parent_run_id, runs_csv(ranked.runs, parent_run_id, ranked.shown), _TABLE)
     if tally.finished:
         _log_leaderboard(client, parent_run_id, ranked)
     client.set_terminated(parent_run_id, status or ("FAILED" if tally.unfinished else "FINISHED"))
@@ -160,12 +164,12 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
 
 
 def discard_parent(client: MlflowClient, parent_run_id: str) -> bool:
-    """Take a sweep's run back that was refused before any of its jobs began.
+    """Delete the parent run of a sweep that was refused before its first job.
 
     Returns
     -------
     bool
-        Whether it was; False where a job has left something in it.
+        False if a job has already recorded a run; then nothing is deleted.
     """
     if child_runs(client, parent_run_id):
         return False
@@ -175,55 +179,55 @@ def discard_parent(client: MlflowClient, parent_run_id: str) -> bool:
     return True
 
 
-def abandon(client: MlflowClient) -> None:
-    """Sum up and end, as KILLED, the sweeps that were begun in this process and never ended."""
+def kill_open_sweeps(client: MlflowClient) -> None:
+    """Summarize the sweeps started in this process but not ended, and end them as KILLED."""
     for parent_run_id in list(_open):
-        with suppress(Exception):  # deleted meanwhile, or out of reach: the others may not be
+        with suppress(Exception):  # one may be deleted or unreachable, the others not
             finish_parent(client, parent_run_id, "KILLED")
 
 
-def _found_ids(parent: Run) -> list[str]:
-    """Ids of the runs that `note_found` noted, one for each job."""
-    tags = (tag for tag in parent.data.tags if tag.startswith(_FOUND_TAG))
-    return [tag.removeprefix(_FOUND_TAG).partition(".")[0] for tag in tags]
+def _reused_ids(parent: Run) -> list[str]:
+    """Return the id of the earlier run for each job that reused one."""
+    tags = (tag for tag in parent.data.tags if tag.startswith(REUSED_TAG))
+    return [tag.removeprefix(REUSED_TAG).partition(".")[0] for tag in tags]
 
 
-def _found(client: MlflowClient, ids: Sequence[str], *, besides: Sequence[Run]) -> list[Run]:
-    """The runs of those ids, each once, without those that are the sweep's own."""
+def _reused_runs(client: MlflowClient, ids: Sequence[str], *, own: Sequence[Run]) -> list[Run]:
+    """Return the runs with these ids, without duplicates and without the sweep's own runs."""
     from mlflow.exceptions import MlflowException
 
-    own = {run.info.run_id for run in besides}
-    found = []
+    own_ids = {run.info.run_id for run in own}
+    reused = []
     for run_id in dict.fromkeys(ids):
-        if run_id in own:
+        if run_id in own_ids:
             continue
-        with suppress(MlflowException):  # deleted for good since
-            found.append(client.get_run(run_id))
-    return found
+        with suppress(MlflowException):  # deleted permanently
+            reused.append(client.get_run(run_id))
+    return reused
 
 
-def _log_best(client: MlflowClient, parent_run_id: str, best: Run, ranked: Ranked) -> None:
+def _log_best(client: MlflowClient, parent_run_id: str, best: Run, ranked: RankedRuns) -> None:
     from mlflow.entities import Metric
 
-    now, metrics = int(time.time() * 1000), best.data.metrics
-    shown = [Metric(name, metrics[name], now, 0) for name in ranked.shown if name in metrics]
+    timestamp, metrics = int(time.time() * 1000), best.data.metrics
+    shown = [Metric(name, metrics[name], timestamp, 0) for name in ranked.shown if name in metrics]
     client.log_batch(parent_run_id, metrics=shown)
 
 
-def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: Ranked) -> None:
-    """The leaderboard of these runs alone, as artifacts; a sweep without one is a sweep as well."""
+def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: RankedRuns) -> None:
+    """Log the leaderboard of these runs as artifacts; failures are logged, not raised."""
     metric = ranked.objective
     try:
-        from outliers_bench.leaderboard import boards_of, write_boards
+        from outliers_bench.leaderboard import build_boards, write_boards
 
-        boards, _ = boards_of(client, ranked.runs, metric=metric)
+        boards, _ = build_boards(client, ranked.runs, metric=metric)
         with tempfile.TemporaryDirectory() as folder:
             write_boards(boards, Path(folder), metric=metric, formats=("html", "md", "csv"))
             client.log_artifacts(parent_run_id, folder)
     except Exception as error:
-        _log.warning("the sweep's run has no leaderboard: %s", error)
+        _log.warning("no leaderboard was recorded for the sweep: %s", error)
 
 
 recorder_process.work_functions.append(start_parent)
 recorder_process.after_run.append(prepare_to_finish)
-recorder_process.at_exit.append(abandon)
+recorder_process.at_exit.append(kill_open_sweeps)

@@ -1,4 +1,4 @@
-"""The one number of a run that a sweep looks for the best value of."""
+"""Objective of a sweep: the metric that it optimizes."""
 
 from __future__ import annotations
 
@@ -11,82 +11,82 @@ from outliers_bench.evaluation.metric_names import is_score
 
 _CUT_OFF = re.compile(r"(hit|precision)_at_(\d+)")
 _INTERVAL = re.compile(r"ci95/(\w+)_(low|high)")
-_USUAL = (
+_COMMON = (
     *("map_at_r", "r_precision", "mrr", "images_per_second", "search_ms_per_query"),
     *("recall_at_10", "index_bytes", "index_build_seconds", "peak_memory_bytes", "dimensions"),
 )
-# What only some runs have: trainings, ensembles, keypoints, and how long which stage took.
+# Metrics of some runs: training, ensembles, keypoints, and seconds per stage.
 _OTHERS = re.compile(
     r"queries|(gallery|train)_images|images_un\w+|images_(duplicate|conflicting_labels)"
     r"|queries_(unanswerable|of_unseen_classes)|(features|keypoints)_(computed|reused)"
-    r"|(rerank_)?images_without_keypoints|training_(seconds|kept)|best_val_accuracy"
+    r"|(rerank_)?images_without_keypoints|training_seconds|training_kept|best_val_accuracy"
     r"|(\w+_)?((val_)?(loss|accuracy|top_5_accuracy)|learning_rate|epoch_seconds|epochs|best_epoch)"
     r"|seconds_\w+|map_at_r_tuning|(weight|slope)_.+"
 )
 _COST = "such as objective=search_ms_per_query"
 
 
-def check_known(metric: str, k: Sequence[int]) -> None:
-    """Refuse what is the name of no metric of any run.
+def check_metric_name(metric: str, k: Sequence[int]) -> None:
+    """Check that a name is one of a metric.
 
     Parameters
     ----------
     metric : str
-        Its name in MLflow.
+        Name in MLflow.
     k : sequence of int
-        The run's cut-offs; they decide which names are proposed instead.
+        Cut-offs of the run, for the names to suggest.
 
     Raises
     ------
     BenchError
-        If there is no such metric; names the nearest.
+        If there is no such metric; suggests similar names.
     """
     plain = _of_interval(metric)
-    if is_score(plain) or (plain == metric and (metric in _USUAL or _OTHERS.fullmatch(metric))):
+    if is_score(plain) or (plain == metric and (metric in _COMMON or _OTHERS.fullmatch(metric))):
         return
-    cut = [f"{name}_at_{cut_off}" for name in ("hit", "precision") for cut_off in k]
-    raise BenchError(f"objective={metric}: no metric of a run{instead(metric, [*cut, *_USUAL])}")
+    names = [f"{name}_at_{cut_off}" for name in ("hit", "precision") for cut_off in k]
+    raise BenchError(f"objective={metric}: no metric of a run{instead(metric, [*names, *_COMMON])}")
 
 
 def check_objective(metric: str, k: Sequence[int], *, labeled: bool = True) -> None:
-    """Refuse an objective that a run will not measure, as far as that is known before the work.
+    """Check that a run will measure an objective, as far as that is known beforehand.
 
     Parameters
     ----------
     metric : str
-        Its name in MLflow.
+        Name in MLflow.
     k : sequence of int
-        The run's cut-offs.
+        Cut-offs of the run.
     labeled : bool
         Whether query and gallery have labels.
 
     Raises
     ------
     BenchError
-        If it is no metric, a score at another cut-off, or a score where there are no labels.
+        If it is not a metric, has another cut-off, or is a score and there are no labels.
     """
-    check_known(metric, k)
+    check_metric_name(metric, k)
     plain = _of_interval(metric)
-    found = _CUT_OFF.fullmatch(plain)
-    if found and int(found[2]) not in k:
+    match = _CUT_OFF.fullmatch(plain)
+    if match and int(match[2]) not in k:
         raise BenchError(
-            f"objective={metric}: {found[2]} is not among the cut-offs k={list(k)}; add it to k, "
-            "or take another objective"
+            f"objective={metric}: {match[2]} is not among the cut-offs k={list(k)}; add it to k, "
+            "or choose another objective"
         )
     if is_score(plain) and not labeled:
         raise BenchError(
-            f"objective={metric}: query and gallery have no labels, so nothing is scored; give "
-            f"labels, or take a cost, {_COST}"
+            f"objective={metric}: query and gallery have no labels, so there are no scores; "
+            f"add labels, or choose a cost, {_COST}"
         )
 
 
 def objective_of(metrics: Mapping[str, float], metric: str) -> float:
-    """The value of the objective among the metrics of a finished run.
+    """Return the value of the objective among the metrics of a finished run.
 
     Raises
     ------
     BenchError
-        If the run has no such metric; names those it has.
+        If the run has no such metric; lists those it has.
     """
     if metric not in metrics:
         known = ", ".join(name for name in metrics if "/" not in name)
@@ -95,6 +95,6 @@ def objective_of(metrics: Mapping[str, float], metric: str) -> float:
 
 
 def _of_interval(metric: str) -> str:
-    """The score whose 95% interval a metric is an end of; else the metric itself."""
-    found = _INTERVAL.fullmatch(metric)
-    return found[1] if found else metric
+    """Return the score of which a metric is the end of a 95% interval; else the metric itself."""
+    match = _INTERVAL.fullmatch(metric)
+    return match[1] if match else metric

@@ -1,4 +1,4 @@
-"""The parent run of a sweep: begun before the first job, summed up after the last."""
+"""Parent run of a sweep, started before the first job and summarized after the last."""
 
 from __future__ import annotations
 
@@ -23,66 +23,78 @@ from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.sweeps.objective import objective_of
-from outliers_bench.sweeps.plugins import decide_direction, in_parallel, is_search, speak_plainly
-from outliers_bench.sweeps.space import Space, check
+from outliers_bench.sweeps.plugins import (
+    configure_optuna_logging,
+    decide_direction,
+    in_parallel,
+    is_search,
+)
+from outliers_bench.sweeps.space import Space, check_sweep
 from outliers_bench.tracking.backlog import backlog
-from outliers_bench.tracking.current_sweep import set_current_sweep, start_error, clear_current_sweep, parent_run
+from outliers_bench.tracking.current_sweep import (
+    clear_current_sweep,
+    parent_run,
+    set_current_sweep,
+    start_error,
+)
 
 if TYPE_CHECKING:
     from outliers_bench.benchmark import Prepared
 
 _MODE = "hydra.mode="
-_NO_BARS = "TTY_COMPATIBLE"  # what rich asks before it draws what moves
+_NO_BARS = "TTY_COMPATIBLE"  # variable that rich checks before it draws progress bars
 
 
 class ParentRun(Callback):
-    """Hydra callback that begins the parent run and tells the jobs, by environment, its id.
+    """Hydra callback that starts the parent run and passes its id to the jobs.
 
-    It also makes the database, which several jobs starting at once must not race for, and refuses
-    a sweep none of whose jobs could find its photos.
+    It also creates the database, to avoid a race between parallel jobs, and refuses a sweep none of
+    whose jobs could run.
     """
 
-    uri: ClassVar[str | None] = None  # where the parent run is, in the process that began it
+    uri: ClassVar[str | None] = (
+        None  # tracking URI of the parent run, in the process that started it
+    )
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:  # noqa: ARG002
-        """Begin the parent run."""
+        """Start the parent run."""
         try:
-            self._begin(config)
+            self._start(config)
         except (BenchError, HydraException, OmegaConfBaseException) as error:
-            exit_with_error(error)  # of a mere exception Hydra would warn, and go on
+            exit_with_error(error)  # Hydra would log an exception as a warning and continue
 
-    def _begin(self, config: DictConfig) -> None:
+    def _start(self, config: DictConfig) -> None:
         splits.begin()
-        space = Space.of(config)
-        check(config, space)
+        space = Space.from_config(config)
+        check_sweep(config, space)
         if in_parallel(config.hydra):
-            os.environ[_NO_BARS] = "0"  # those of parallel jobs would draw over each other
+            os.environ[_NO_BARS] = "0"  # those of parallel jobs would overwrite each other
         else:
             compose_once(GlobalHydra.instance().config_loader())
         if "optuna" in config.hydra.sweeper._target_:
-            speak_plainly()
+            configure_optuna_logging()
         from outliers_bench.sweeps.mlflow_parent import start_parent
         from outliers_bench.tracking.recorder import get_recorder
 
         uri = str(config.tracking.uri)
-        in_turn = not (in_parallel(config.hydra) or is_search(config.hydra))
+        is_sequential = not (in_parallel(config.hydra) or is_search(config.hydra))
         parent = get_recorder(uri).submit(
             start_parent,
             config.tracking.experiment or _data_name(config),
             overrides=list(config.hydra.overrides.task),
             n_jobs=space.n_jobs,
-            swept=space.beside,
+            swept=space.sweeper_params,
             objective=config.objective,
             direction=decide_direction(config),
         )
-        set_current_sweep(parent, to_other_processes=not in_turn)
+        set_current_sweep(parent, to_other_processes=not is_sequential)
         ParentRun.uri = uri
-        # A search waits for what each of its jobs has found anyway; workers end on their own.
-        if in_turn:
+        # A search waits for the result of each job anyway; workers end on their own.
+        if is_sequential:
             backlog.begin()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:  # noqa: ARG002
-        """Keep Hydra from telling a failed job's overrides again: the job itself has told them."""
+        """Keep Hydra from printing the overrides of a failed job, as the job has printed them."""
         job_return.__class__ = _QuietReturn
 
 
@@ -99,27 +111,27 @@ class _QuietReturn(JobReturn):
 
 
 def job_overrides() -> list[str]:
-    """What has to stand on the command line for the job that runs here, alone."""
+    """Return the overrides that repeat the current job alone."""
     hydra = HydraConfig.get()
-    told = list(hydra.overrides.task)
-    # Where a file asks for the sweep, the same words would begin it anew.
+    overrides = list(hydra.overrides.task)
+    # If an experiment file sets the mode, the same overrides would start the sweep again.
     by_file = not any(word.startswith(_MODE) for word in hydra.overrides.hydra)
     sweeps = hydra.mode is RunMode.MULTIRUN and by_file
-    return [*told, f"{_MODE}{RunMode.RUN.name}"] if sweeps else told
+    return [*overrides, f"{_MODE}{RunMode.RUN.name}"] if sweeps else overrides
 
 
 def wants_objective() -> bool:
-    """Whether the job that runs here is asked for its objective."""
+    """Check whether the current job has to return its objective."""
     return is_search(HydraConfig.get())
 
 
-def objective(prepared: Prepared) -> float:
-    """What a job returns to the sweeper: the objective of its run, or of the one found done.
+def job_objective(prepared: Prepared) -> float:
+    """Return the objective of a job to the sweeper, from its own or a reused run.
 
     Parameters
     ----------
     prepared : Prepared
-        What was run.
+        The prepared run.
 
     Raises
     ------
@@ -138,15 +150,15 @@ def objective(prepared: Prepared) -> float:
 
 
 @contextmanager
-def recorded(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
-    """Record a job of a sweep that fails before its own run has begun, as a FAILED child.
+def record_early_failure(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
+    """Record a job of a sweep that fails before its run has started as a FAILED child.
 
     Parameters
     ----------
     cfg : DictConfig
-        The job's config as composed.
+        Composed config of the job.
     overrides : sequence of str
-        The job's overrides.
+        Overrides of the job.
     """
     try:
         yield
@@ -163,24 +175,24 @@ def recorded(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def begun() -> bool:
-    """Whether this process has begun a sweep and not ended it."""
+def has_begun() -> bool:
+    """Check whether this process has started a sweep and not ended it."""
     return ParentRun.uri is not None
 
 
 def finish(status: str | None = None) -> int | None:
-    """End the parent run, if this process has begun one.
+    """End the parent run, if this process has started one.
 
     Parameters
     ----------
     status : str or None
-        FINISHED, FAILED or KILLED; None lets the children decide.
+        FINISHED, FAILED or KILLED; None derives it from the children.
 
     Returns
     -------
     int or None
-        How many jobs did not finish; None where there was no sweep, or one that was refused before
-        its first job: that leaves no run behind.
+        Number of jobs that did not finish; None without a sweep, or if it was refused before its
+        first job, which leaves no run.
     """
     if ParentRun.uri is None:
         return None
@@ -189,10 +201,10 @@ def finish(status: str | None = None) -> int | None:
 
     unrecorded = backlog.end()
     splits.end()
-    parent, broken = parent_run(), start_error()
+    parent, error = parent_run(), start_error()
     clear_current_sweep()
     uri, ParentRun.uri = ParentRun.uri, None
-    if broken is not None:  # it was told, and there is no run to end
+    if error is not None:  # it was reported, and there is no run to end
         return None
     if status == "FAILED" and get_recorder(uri).call(discard_parent, parent):
         return None
@@ -200,9 +212,9 @@ def finish(status: str | None = None) -> int | None:
 
 
 def _data_name(config: DictConfig) -> str:
-    """The data set's name, as far as it is known before any job has loaded it."""
+    """Return the name of the data set, as far as it is known before it is loaded."""
     try:
         source = OmegaConf.to_object(config.data)
-    except OmegaConfBaseException:  # it is among the swept options
+    except OmegaConfBaseException:  # it is swept
         return "sweep"
     return source.title() if isinstance(source, DataSource) else "sweep"

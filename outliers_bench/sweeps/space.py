@@ -1,4 +1,4 @@
-"""What a sweep varies, and what none of its jobs could do."""
+"""Search space of a sweep, and checks before its first job."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.models.weights_folder import check_folder
-from outliers_bench.sweeps.objective import check_known, check_objective
+from outliers_bench.sweeps.objective import check_metric_name, check_objective
 from outliers_bench.sweeps.plugins import check_plugins, check_storage, is_search
 
 
 @dataclass(frozen=True)
 class Space:
-    """What a sweep varies.
+    """Search space of a sweep.
 
     Parameters
     ----------
     keys : tuple of str
-        Options and groups that get several values.
+        Options and groups with several values.
     given : tuple of str
-        Those that get one, on the command line.
-    beside : tuple of str
-        What the sweeper's own params vary, as `key=values`.
+        Options and groups with one value on the command line.
+    sweeper_params : tuple of str
+        Options that the params of the sweeper vary, as `key=values`.
     n_jobs : int or None
-        How many jobs that makes, if it is known before.
+        Number of jobs, if it is known.
     """
 
     keys: tuple[str, ...]
     given: tuple[str, ...]
-    beside: tuple[str, ...]
+    sweeper_params: tuple[str, ...]
     n_jobs: int | None
 
     @classmethod
-    def of(cls, config: DictConfig) -> Space:
-        """What a composed config with Hydra's own part in it sweeps.
+    def from_config(cls, config: DictConfig) -> Space:
+        """Return the search space of a composed config that includes the node `hydra`.
 
         Raises
         ------
         BenchError
-            If something is to be varied over no values.
+            If an option has an empty set of values.
         """
         loader = GlobalHydra.instance().config_loader()
         sweeper = config.hydra.sweeper
@@ -61,23 +61,25 @@ class Space:
         own, typed = (
             parser.parse_overrides(list(words)) for words in (params, config.hydra.overrides.task)
         )
-        # The command line has the last word over what the sweeper would vary by itself.
+        # The command line has priority over the params of the sweeper.
         by_key = {override.get_key_element(): override for override in (*own, *typed)}
         swept = [override for override in by_key.values() if override.is_sweep_override()]
         sizes = [_size(override, config, loader) for override in swept]
         return cls(
             keys=tuple(override.key_or_group for override in swept),
             given=tuple(o.key_or_group for o in typed if not o.is_sweep_override()),
-            beside=tuple(str(o.input_line) for o in own if o in swept),
+            sweeper_params=tuple(str(o.input_line) for o in own if o in swept),
             n_jobs=_n_jobs(sizes, sweeper),
         )
 
-    def leaves(self, group: str) -> bool:
-        """Whether every job has the same of a group of options, as far as can be told."""
-        own = any(key == group or key.startswith((f"{group}.", f"{group}/")) for key in self.keys)
-        # An experiment may say anything, but the command line has the last word.
-        elsewhere = any(key.startswith("experiments") for key in self.keys)
-        return not own and (group in self.given or not elsewhere)
+    def is_constant(self, group: str) -> bool:
+        """Check whether all jobs have the same values of a group, as far as that is known."""
+        is_swept = any(
+            key == group or key.startswith((f"{group}.", f"{group}/")) for key in self.keys
+        )
+        # An experiment may set any option, but the command line has priority.
+        by_experiment = any(key.startswith("experiments") for key in self.keys)
+        return not is_swept and (group in self.given or not by_experiment)
 
 
 def _n_jobs(sizes: Sequence[int | None], sweeper: DictConfig) -> int | None:
@@ -91,7 +93,7 @@ def _n_jobs(sizes: Sequence[int | None], sweeper: DictConfig) -> int | None:
 
 
 def _size(override: Override, config: DictConfig, loader: ConfigLoader) -> int | None:
-    """How many values an override stands for; None for an interval. Refuses those with none."""
+    """Return the number of values of an override, None for an interval; refuse an empty set."""
     if not override.is_discrete_sweep():
         return None
     size = sum(1 for _ in override.sweep_iterator())
@@ -101,39 +103,35 @@ def _size(override: Override, config: DictConfig, loader: ConfigLoader) -> int |
     options = loader.get_group_options(key)
     if options:
         raise BenchError(
-            f"{override.input_line}: none of {key} matches (there is: {_all(options)})"
+            f"{override.input_line}: none of {key} matches (there is: {', '.join(options)})"
         )
     if key.startswith("experiments"):
-        near = instead(key.removeprefix("experiments/"), published.tables())
-        raise BenchError(f"{override.input_line}: no such table{near}")
+        hint = instead(key.removeprefix("experiments/"), published.tables())
+        raise BenchError(f"{override.input_line}: no such table{hint}")
     if str(override.value_type).endswith("GLOB_CHOICE_SWEEP"):
         groups = [str(name) for name in config if name != "hydra"]
         raise BenchError(f"{override.input_line}: no such group{instead(key, groups)}")
-    raise BenchError(f"{override.input_line}: no value to run with")
+    raise BenchError(f"{override.input_line}: no value")
 
 
-def _all(options: Sequence[str]) -> str:
-    return ", ".join(options)
-
-
-def check(config: DictConfig, space: Space) -> None:
-    """Refuse what no job of the sweep could do, before there is anything to record.
+def check_sweep(config: DictConfig, space: Space) -> None:
+    """Check what would make all jobs of a sweep fail, before anything is recorded.
 
     Raises
     ------
     BenchError
-        If the sweep itself cannot be run, the photos cannot be found or cut, or the objective is
-        none of the metrics.
+        If the options of the sweep are invalid, the photos cannot be found or split, or the
+        objective is not a metric.
     """
     from outliers_bench.tracking.store import check_uri
 
     check_plugins(config.hydra)
-    if space.leaves("tracking"):
+    if space.is_constant("tracking"):
         check_uri(str(config.tracking.uri))
     _check_objective(config, space)
-    if space.leaves("weights_dir") and config.weights_dir is not None:
+    if space.is_constant("weights_dir") and config.weights_dir is not None:
         check_folder(Path(config.weights_dir))
-    if space.leaves("data"):
+    if space.is_constant("data"):
         _check_data(config, space)
     check_storage(config.hydra)
 
@@ -141,11 +139,11 @@ def check(config: DictConfig, space: Space) -> None:
 def _check_objective(config: DictConfig, space: Space) -> None:
     search = is_search(config.hydra)
     if search and "objective" in space.keys:
-        raise BenchError("objective: a search looks for the best of one objective; give one alone")
-    if not space.leaves("objective"):
+        raise BenchError("objective: a search optimizes one objective; give a single metric")
+    if not space.is_constant("objective"):
         return
-    check_known(config.objective, list(config.k))
-    if (search or "objective" in space.given) and space.leaves("k"):
+    check_metric_name(config.objective, list(config.k))
+    if (search or "objective" in space.given) and space.is_constant("k"):
         check_objective(config.objective, list(config.k))
 
 
@@ -161,5 +159,5 @@ def _check_data(config: DictConfig, space: Space) -> None:
         raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
     if isinstance(source, DataSource):
         split = splits.load(source, seed=int(config.seed), cache=cache.path)
-        if is_search(config.hydra) and space.leaves("objective") and space.leaves("k"):
+        if is_search(config.hydra) and space.is_constant("objective") and space.is_constant("k"):
             check_objective(config.objective, list(config.k), labeled=split.labeled)

@@ -1,4 +1,4 @@
-"""The runs of a sweep side by side: best first, as a table, as CSV, and the best one praised."""
+"""Summary of the runs of a sweep: ranking, counts, Markdown table and CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outliers_bench.evaluation.metric_names import is_score
-from outliers_bench.reports import numbers as readable
+from outliers_bench.reports import numbers
 from outliers_bench.reports.markdown import table
 from outliers_bench.tracking.runs import PARENT_TAG
 
@@ -20,43 +20,43 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _SHOWN = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
-_REASON = 120  # characters of why a run failed
+_MAX_REASON = 120  # characters of an error message
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """The runs of a sweep by its objective, best first, and the metrics to show of them.
+class RankedRuns:
+    """Runs of a sweep ranked by its objective, and the metrics to show.
 
     Parameters
     ----------
     runs : sequence of Run
-        Those without a score last, in the order they ran.
+        Runs, best first; those without a value are last, in the order they ran.
     objective : str
-        The metric that the best is best in.
+        Metric of the ranking.
     """
 
     runs: Sequence[Run]
     objective: str
 
     @classmethod
-    def by(cls, tags: Mapping[str, str], runs: Sequence[Run]) -> Ranked:
-        """Order runs as the tags `objective` and `direction` of their sweep say."""
+    def from_tags(cls, tags: Mapping[str, str], runs: Sequence[Run]) -> RankedRuns:
+        """Rank runs by the tags `objective` and `direction` of their sweep."""
         objective = tags.get("objective", "hit_at_1")
         sign = 1 if tags.get("direction") == "minimize" else -1
 
-        def place(run: Run) -> float:  # those without a score last, in the order they ran
+        def sort_key(run: Run) -> float:
             score = run.data.metrics.get(objective, math.nan)
             return math.inf if math.isnan(score) else sign * score
 
-        return cls(sorted(runs, key=place), objective)
+        return cls(sorted(runs, key=sort_key), objective)
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The objective and the usual scores."""
+        """Names of the metrics to show: the objective and common scores."""
         return tuple(dict.fromkeys([self.objective, *_SHOWN]))
 
     def best(self) -> Run | None:
-        """The best finished run, if all were asked the same questions."""
+        """Return the best finished run; None if the runs were scored on different splits."""
         scored = [
             run
             for run in self.runs
@@ -66,54 +66,54 @@ class Ranked:
         return scored[0] if len(splits) == 1 else None
 
     def parameters(self, run: Run) -> list[str]:
-        """The overrides that tell a run from the others; all of its own where nothing does."""
-        said = [_overrides(other) for other in self.runs]
+        """Return the overrides of a run that others do not have; all overrides if they have all."""
+        all_overrides = [_overrides(other) for other in self.runs]
         own = _overrides(run)
-        return [word for word in own if not all(word in other for other in said)] or own
+        return [word for word in own if not all(word in other for other in all_overrides)] or own
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the jobs of a sweep, in numbers.
+    """Numbers of finished and failed jobs of a sweep.
 
     Parameters
     ----------
     finished, failed : int
-        Jobs that came to their end, well or not.
-    found : int
-        Those of the finished that found their work done by an earlier run.
-    not_begun : int
-        Jobs that never came to have a run.
+        Finished and failed jobs.
+    reused : int
+        Finished jobs that reused an earlier run.
+    not_started : int
+        Jobs without a run.
     """
 
     finished: int
     failed: int
-    found: int
-    not_begun: int
+    reused: int
+    not_started: int
 
     @classmethod
-    def of(cls, tags: Mapping[str, str], own: Sequence[Run], *, n_found: int) -> Tally:
-        """Count the runs of a sweep; its tag `n_jobs` says how many there should be."""
+    def count(cls, tags: Mapping[str, str], own: Sequence[Run], *, n_reused: int) -> Tally:
+        """Count the runs of a sweep; its tag `n_jobs` is the expected number."""
         done = sum(run.info.status == "FINISHED" for run in own)
-        told = int(tags.get("n_jobs", 0))
+        n_jobs = int(tags.get("n_jobs", 0))
         return cls(
-            finished=done + n_found,
+            finished=done + n_reused,
             failed=len(own) - done,
-            found=n_found,
-            not_begun=max(0, told - len(own) - n_found),
+            reused=n_reused,
+            not_started=max(0, n_jobs - len(own) - n_reused),
         )
 
     @property
     def unfinished(self) -> int:
-        """Jobs that did not finish, whether they began or not."""
-        return self.failed + self.not_begun
+        """Number of jobs that failed or did not start."""
+        return self.failed + self.not_started
 
-    def told(self) -> str:
-        """In words, such as `1 of 6 jobs finished, 1 failed, 4 not begun`."""
-        earlier = f" ({self.found} of them before)" if self.found else ""
+    def message(self) -> str:
+        """Return a message such as `1 of 6 jobs finished, 1 failed, 4 not started`."""
+        earlier = f" ({self.reused} by earlier runs)" if self.reused else ""
         parts = [f"{self.finished} of {self.finished + self.unfinished} jobs finished{earlier}"]
         parts += [f"{self.failed} failed"] if self.failed else []
-        parts += [f"{self.not_begun} not begun"] if self.not_begun else []
+        parts += [f"{self.not_started} not started"] if self.not_started else []
         return ", ".join(parts)
 
 
@@ -121,24 +121,24 @@ def _overrides(run: Run) -> list[str]:
     return shlex.split(run.data.tags.get("overrides", ""))
 
 
-def rows_table(runs: Sequence[Run], shown: Sequence[str]) -> str:
-    """Runs as a Markdown table: names, scores, what became of them; the page cuts wide ones."""
+def runs_table(runs: Sequence[Run], shown: Sequence[str]) -> str:
+    """Return a Markdown table of runs: name, scores, data and status."""
     rows = []
     for run in runs:
         metrics, tags = run.data.metrics, run.data.tags
-        scores = [_said(name, metrics[name]) if name in metrics else "" for name in shown]
+        scores = [_format_metric(name, metrics[name]) if name in metrics else "" for name in shown]
         failure = re.sub(r"^(BenchError|WeightsUnavailableError): ", "", tags.get("failure", ""))
-        outcome = failure[:_REASON] or run.info.status.lower()
+        outcome = failure[:_MAX_REASON] or run.info.status.lower()
         rows.append([run.info.run_name, *scores, tags.get("data", ""), outcome])
-    return table(["run", *map(readable.title, shown), "data", "status"], rows)
+    return table(["run", *map(numbers.metric_title, shown), "data", "status"], rows)
 
 
-def _said(metric: str, value: float) -> str:
-    return readable.score(value) if is_score(metric) else readable.rate(value)
+def _format_metric(metric: str, value: float) -> str:
+    return numbers.format_score(value) if is_score(metric) else numbers.format_rate(value)
 
 
-def whole_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> str:
-    """Every run with every metric, in full precision."""
+def runs_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> str:
+    """Return a CSV table of runs with all metrics, in full precision."""
     metrics = list(dict.fromkeys([*shown, *(name for run in runs for name in run.data.metrics)]))
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -146,15 +146,15 @@ def whole_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> 
     for run in runs:
         tags = run.data.tags
         before = "" if tags.get(PARENT_TAG) == parent_run_id else "yes"
-        told = [tags.get(name, "") for name in ("data", "overrides", "failure")]
-        numbers = [run.data.metrics.get(name, "") for name in metrics]
+        texts = [tags.get(name, "") for name in ("data", "overrides", "failure")]
+        values = [run.data.metrics.get(name, "") for name in metrics]
         start = [run.info.run_id, run.info.run_name, run.info.status.lower(), before]
-        writer.writerow([*start, *told, *numbers])
+        writer.writerow([*start, *texts, *values])
     return text.getvalue()
 
 
-def praise(best: Run, ranked: Ranked) -> str:
-    """The best run in a sentence of Markdown."""
-    score = _said(ranked.objective, best.data.metrics[ranked.objective])
-    praise = f"Best: **{best.info.run_name}**, {readable.title(ranked.objective)} **{score}**"
-    return f"{praise}, with `{' '.join(ranked.parameters(best)) or 'the defaults'}`"
+def describe_best(best: Run, ranked: RankedRuns) -> str:
+    """Return a Markdown sentence about the best run."""
+    score = _format_metric(ranked.objective, best.data.metrics[ranked.objective])
+    text = f"Best: **{best.info.run_name}**, {numbers.metric_title(ranked.objective)} **{score}**"
+    return f"{text}, with `{' '.join(ranked.parameters(best)) or 'the defaults'}`"

@@ -1,1 +1,1 @@
-"""Everything that speaks to MLflow."""
+"""MLflow tracking: recording of runs, and lookup of recorded runs and models."""

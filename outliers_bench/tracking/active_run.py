@@ -1,4 +1,4 @@
-"""One run in MLflow: begun with everything that is known before, ended with how it went."""
+"""The MLflow run that is currently recorded, from its start to its final status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from outliers_bench.result import RunHandle
 from outliers_bench.tracking import provenance
 from outliers_bench.tracking.backlog import backlog
 from outliers_bench.tracking.datasets import split_datasets
-from outliers_bench.tracking.params import to_mapping, describe_method, model_family, flatten
+from outliers_bench.tracking.params import describe_method, flatten, model_family, to_mapping
 from outliers_bench.tracking.recorder import SHUTDOWN_TIMEOUT, Recorder, get_recorder
 from outliers_bench.tracking.runs import RunStart, create_run, end_run, failure_line, log_run
 from outliers_bench.types import Split
@@ -43,62 +43,62 @@ class ActiveRun:
     Parameters
     ----------
     recorder : Recorder
-        Where it is recorded.
-    begun : Future of RunHandle
-        The run, once it has begun.
+        The process that records it.
+    handle : Future of RunHandle
+        The run, once it is created in MLflow.
     overrides : sequence of str
-        What stood on the command line.
+        Arguments of the command line.
     """
 
     def __init__(
-        self, get_recorder: Recorder, begun: Future[RunHandle], overrides: Sequence[str]
+        self, recorder: Recorder, handle: Future[RunHandle], overrides: Sequence[str]
     ) -> None:
-        self._recorder = get_recorder
-        self._begun = begun
+        self._recorder = recorder
+        self._handle = handle
         self.overrides = tuple(overrides)
-        self._last: list[Future[None]] = []
+        self._pending: list[Future[None]] = []
         self.logged_pictures: list[str] = []
-        """Names of the files that were noted under `pictures`."""
+        """Names of the files logged under `pictures`."""
 
     def confirm(self) -> RunHandle:
-        """Wait until the run has begun.
+        """Wait until the run is created in MLflow.
 
         Raises
         ------
         BenchError
-            If nothing can be recorded there.
+            If it cannot be recorded.
         """
-        return self._begun.result()
+        return self._handle.result()
 
-    def log(
-        self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
-    ) -> None:
-        """Take down what the run found; see `entries.note`."""
+    def log(self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+        """Log artifacts, tags and metrics; see `runs.log_run`."""
         self.logged_pictures += sorted(path.name for path in Path(artifacts, "pictures").glob("*"))
-        self._note(artifacts, tags, metrics).result()
+        self._submit_log(artifacts, tags, metrics).result()
 
     def log_final(
         self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> None:
-        """Take down what the run found in the end, and remove the folder `artifacts`.
+        """Log the results of the run and remove the folder `artifacts`.
 
-        In a sweep the next job may begin meanwhile; see `Backlog`.
+        In a sweep, the next job may start meanwhile; see `Backlog`.
         """
         try:
-            noted = self._note(artifacts, tags, metrics)
+            logged = self._submit_log(artifacts, tags, metrics)
         except BaseException:
             shutil.rmtree(artifacts, ignore_errors=True)
             raise
-        noted.add_done_callback(lambda _: shutil.rmtree(artifacts, ignore_errors=True))
-        self._last.append(noted)
+        logged.add_done_callback(lambda _: shutil.rmtree(artifacts, ignore_errors=True))
+        self._pending.append(logged)
         if not backlog.is_open:
-            noted.result()
+            logged.result()
 
-    def _note(
+    def _submit_log(
         self, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> Future[None]:
         run_id = self.confirm().run_id
-        return self._recorder.submit(log_run, run_id, artifacts=artifacts, tags=tags, metrics=metrics)
+        return self._recorder.submit(
+            log_run, run_id, artifacts=artifacts, tags=tags, metrics=metrics
+        )
 
     def submit(
         self,
@@ -106,25 +106,25 @@ class ActiveRun:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Future[T]:
-        """Have a function called in the recorder with the client and the run's id, in turn.
+        """Queue a call in the recorder with the client and the run's id as first arguments.
 
-        Waits only for the run to have begun; see `Recorder.submit`.
+        Waits only until the run is created; see `Recorder.submit`.
         """
         run_id = self.confirm().run_id
         return self._recorder.submit(function, run_id, *args, **kwargs)
 
     def end(self, status: str, failure: str | None = None, *, timeout: float | None = None) -> None:
-        """End the run; see `entries.end`. Raises `TimeoutError` after so many seconds."""
-        run_id = self._begun.result(timeout).run_id
+        """End the run; see `runs.end_run`. Raises `TimeoutError` after `timeout` seconds."""
+        run_id = self._handle.result(timeout).run_id
         self._recorder.submit(end_run, run_id, status, failure).result(timeout)
 
     def finish(self) -> None:
-        """End the run as FINISHED, or in a sweep ask for that and leave it to the backlog."""
+        """End the run as FINISHED; in a sweep, do not wait but add it to the backlog."""
         if not backlog.is_open:
             self.end("FINISHED")
             return
         ended = self._recorder.submit(end_run, self.confirm().run_id, "FINISHED")
-        backlog.add(self.overrides, [*self._last, ended])
+        backlog.add(self.overrides, [*self._pending, ended])
 
 
 @contextmanager
@@ -138,63 +138,63 @@ def start_run(
     overrides: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[ActiveRun]:
-    """Record a run from here to the end of the `with` block.
+    """Record a run until the end of the `with` block.
 
-    Does not wait for MLflow: what takes long should `confirm` first that it will be recorded.
-    Ends FINISHED, or FAILED with the exception's type and message in the tag `failure`, or KILLED
-    after Ctrl-C, SIGTERM, and where this process vanishes. Whatever was raised is raised again.
+    Does not wait for MLflow: call `confirm` before long work. The run ends as FINISHED, as FAILED
+    with the exception's type and message in the tag `failure`, or as KILLED after Ctrl-C, SIGTERM,
+    or if this process disappears. Exceptions are raised again.
 
     Parameters
     ----------
     config : Config
-        The resolved config; says where to record.
+        The resolved config, which has the tracking URI.
     split : Split
-        What the run is about.
+        The data set of the run.
     identity : str
-        Digest of everything the numbers depend on; see `find_finished`.
+        Digest of everything the scores depend on; see `find_finished`.
     run_name : str or None
         Name in the UI; None describes the method.
     parent : str, Future of str, or None
-        The id of the sweep's run; see `parent_run`.
+        Id of the sweep's parent run; see `parent_run`.
     overrides : sequence of str
-        What stood on the command line, to say how the run can be repeated.
+        Arguments of the command line, recorded so that the run can be repeated.
     tags : mapping of str to str, optional
-        More tags.
+        Additional tags.
 
     Yields
     ------
-    Recording
+    ActiveRun
 
     Raises
     ------
     BenchError
-        What `open_client` raises.
+        As `open_client`.
     """
     values = to_mapping(config)
     tracking = values["tracking"]
     all_tags = _tags(config, split, identity, overrides) | dict(tags or {})
     all_tags["overrides"] = shlex.join(overrides)
-    beginning = RunStart(
+    start = RunStart(
         experiment=tracking["experiment"] or split.name,
         name=run_name or str(describe_method(config)),
         tags=all_tags,
         params=flatten(values),
         config=OmegaConf.to_yaml(OmegaConf.create(values)),
-        datasets=split_datasets(split, values["data"], address=config.data.address()),
+        datasets=split_datasets(split, values["data"], address=config.data.source_url()),
     )
-    process = get_recorder(tracking["uri"])
-    recording = ActiveRun(process, process.submit(create_run, beginning, parent), overrides)
+    recorder = get_recorder(tracking["uri"])
+    run = ActiveRun(recorder, recorder.submit(create_run, start, parent), overrides)
     try:
-        with _sigterm_raises():
-            yield recording
-            recording.confirm()
+        with _raise_on_sigterm():
+            yield run
+            run.confirm()
     except (KeyboardInterrupt, SystemExit) as error:
-        _end_failed(recording, "KILLED", error)
+        _end_failed(run, "KILLED", error)
         raise
     except BaseException as error:
-        _end_failed(recording, "FAILED", error)
+        _end_failed(run, "FAILED", error)
         raise
-    recording.finish()
+    run.finish()
 
 
 def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:
@@ -202,8 +202,8 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
     row = config.published
     precision = precision_label(config.model, config.engine, config.cache.path)
     if row.table and (changes := published.changes(overrides, precision=precision)):
-        told = f"the row {row.row} of {row.table}"
-        _log.warning("not recorded as %s: %s is none of its", told, " ".join(changes))
+        published_row = f"the row {row.row} of {row.table}"
+        _log.warning("not recorded as %s, which differs in %s", published_row, " ".join(changes))
     return {
         "kind": "run",
         "family": model_family(config.model),
@@ -222,20 +222,20 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
     }
 
 
-def _end_failed(recording: ActiveRun, status: str, error: BaseException) -> None:
-    """End a run that has failed; what goes wrong in that must not hide why it failed."""
+def _end_failed(run: ActiveRun, status: str, error: BaseException) -> None:
+    """End a run that failed, without hiding its error behind one of MLflow."""
     try:
-        recording.end(status, failure_line(error), timeout=SHUTDOWN_TIMEOUT)
+        run.end(status, failure_line(error), timeout=SHUTDOWN_TIMEOUT)
     except TimeoutError:
-        _log.warning("MLflow does not answer; the run ends as KILLED once it does")
-    except Exception as trouble:
-        if trouble is not error:  # else: it could not be begun
-            _log.warning("MLflow could not be told that a run is %s: %s", status, trouble)
+        _log.warning("MLflow is not responding; the run ends as KILLED once it responds")
+    except Exception as tracking_error:
+        if tracking_error is not error:  # otherwise the run was never created
+            _log.warning("could not end the run as %s in MLflow: %s", status, tracking_error)
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack; leave it to a launcher that handles it already."""
+def _raise_on_sigterm() -> Iterator[None]:
+    """Raise SystemExit on SIGTERM, unless a launcher already handles the signal."""
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise SystemExit(128 + signum)

@@ -1,4 +1,4 @@
-"""A result as files: the ranking, what each query scored, each class, what was left out."""
+"""Result tables of a run: ranking, scores by query and class, excluded photos, leakage."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
     Parameters
     ----------
     result : Result
-        What a run found.
+        Result of a run.
     folder : Path
-        Exists; gets `ranking.parquet` and, where they have rows, `per_query.csv`,
+        Existing folder; gets `ranking.parquet` and, if they have rows, `per_query.csv`,
         `per_class.csv`, `excluded.csv` and `leaks.csv`.
     depth : int or None
-        How many gallery images a query to keep in the ranking; None keeps all.
+        Number of gallery images per query in the ranking; None writes all.
     """
     write_ranking(result, folder / "ranking.parquet", depth=depth)
     if result.evaluation is not None:
@@ -50,18 +50,18 @@ def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> No
     Parameters
     ----------
     result : Result
-        What a run found.
+        Result of a run.
     path : Path
         The Parquet file to write; names are dictionary-encoded.
     depth : int or None
-        How many gallery images a query to keep; None keeps all.
+        Number of gallery images per query; None writes all.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     indices = result.ranking.indices[:, :depth]
-    n_query, kept = indices.shape
-    rows = np.repeat(np.arange(n_query, dtype=np.int64), kept)
+    n_query, n_rank = indices.shape
+    rows = np.repeat(np.arange(n_query, dtype=np.int64), n_rank)
 
     def names(positions: IntArray, part: ImageSet) -> pa.DictionaryArray:
         return pa.DictionaryArray.from_arrays(
@@ -70,7 +70,7 @@ def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> No
 
     columns = {
         "query": names(rows, result.split.query),
-        "rank": _column(np.tile(np.arange(1, kept + 1, dtype=np.int32), n_query)),
+        "rank": _column(np.tile(np.arange(1, n_rank + 1, dtype=np.int32), n_query)),
         "gallery": names(indices, result.split.gallery),
         "score": _column(result.ranking.scores[:, :depth]),
     }
@@ -84,7 +84,7 @@ def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> No
 def _column(
     values: npt.NDArray[Any], kind: pa.DataType | None = None, n: int | None = None
 ) -> pa.Array:
-    """Numbers as an Arrow array; `pa.array` would import pandas to ask if they are a Series."""
+    """Convert numbers to an Arrow array; `pa.array` imports pandas to check for a Series."""
     import pyarrow as pa
 
     kind = pa.from_numpy_dtype(values.dtype) if kind is None else kind
@@ -93,7 +93,7 @@ def _column(
 
 
 def _texts(values: Sequence[str]) -> pa.Array:
-    """Texts as an Arrow array, without pandas as well."""
+    """Convert strings to an Arrow array, also without pandas."""
     import pyarrow as pa
 
     encoded = [value.encode(errors="backslashreplace") for value in values]
@@ -131,7 +131,7 @@ def _class_names(part: ImageSet, rows: IntArray) -> list[str]:
 
 
 def _per_class(evaluation: Evaluation) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
-    """One row a class, its number of queries first; the hardest class on top."""
+    """Build one row per class, starting with its number of queries; the hardest class is first."""
     metrics = [name for name in evaluation.metrics if name != "queries"]
     order = "map_at_r" if "map_at_r" in metrics else metrics[0]
     ordered = sorted(evaluation.per_class.items(), key=lambda pair: (pair[1][order], pair[0]))

@@ -1,4 +1,4 @@
-"""Runs that are over and not yet taken down: in a sweep the next job begins meanwhile."""
+"""Backlog of a sweep: runs that are done but not yet recorded while the next job runs."""
 
 from __future__ import annotations
 
@@ -8,67 +8,67 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-MAX_PENDING = 2  # runs that may wait; if the process is killed, they are lost with the one in hand
+MAX_PENDING = 2  # runs; if the process is killed, they are lost together with the current one
 
 
 class Backlog:
-    """What a sweep has asked its recorder to take down, and not yet looked at how that went.
+    """Runs whose recording was requested but not yet checked.
 
-    Closed, as it is to begin with, nothing may wait in it.
+    It is closed at first; then every run waits until it is recorded.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[str, list[Future[None]]]] = deque()
-        self._most = 0
+        self._pending: deque[tuple[str, list[Future[None]]]] = deque()
+        self._limit = 0
         self._failed = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._pending)
 
     @property
     def is_open(self) -> bool:
-        """Whether a run may wait."""
-        return self._most > 0
+        """True if runs may be added without waiting for them."""
+        return self._limit > 0
 
     def begin(self) -> None:
-        """Let runs wait from here on."""
-        self._most, self._failed = MAX_PENDING, 0
+        """Open the backlog."""
+        self._limit, self._failed = MAX_PENDING, 0
 
     def add(self, overrides: Sequence[str], steps: Sequence[Future[None]]) -> None:
-        """Have a run wait; if too many do, look at the first, which may take a while.
+        """Add a run; if there are too many, wait for the oldest, which may take a while.
 
         Parameters
         ----------
         overrides : sequence of str
-            The run's, to name it if something goes wrong.
+            Overrides of the run, which name it in error messages.
         steps : sequence of Future
-            What was asked for, in order.
+            Requested calls, in order.
         """
-        self._waiting.append((shlex.join(overrides), list(steps)))
-        while len(self._waiting) > self._most:
-            self._look()
+        self._pending.append((shlex.join(overrides), list(steps)))
+        while len(self._pending) > self._limit:
+            self._wait_for_first()
 
     def end(self) -> int:
-        """Wait for all; nothing may wait any more.
+        """Wait for all runs and close the backlog.
 
         Returns
         -------
         int
-            How many runs could not be taken down since `begin`; each was told as it was found.
+            Number of runs that could not be recorded since `begin`; each has been reported.
         """
-        while self._waiting:
-            self._look()
-        self._most = 0
+        while self._pending:
+            self._wait_for_first()
+        self._limit = 0
         return self._failed
 
-    def _look(self) -> None:
-        name, steps = self._waiting[0]
+    def _wait_for_first(self) -> None:
+        name, steps = self._pending[0]
         errors = [error for step in steps if (error := step.exception()) is not None]
-        self._waiting.popleft()  # only now: an interrupted wait must not forget it
+        self._pending.popleft()  # after the wait, so that an interrupt does not lose the run
         if errors:
             self._failed += 1
             print(f"error in {name}: {errors[0]}", file=sys.stderr)
 
 
 backlog = Backlog()
-"""That of this process."""
+"""The backlog of this process."""

@@ -1,4 +1,4 @@
-"""Which sweep the runs of this process belong to."""
+"""The sweep that the runs of this process belong to."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from typing import Any
 
 VARIABLE = "OUTLIERS_BENCH_PARENT_RUN"
 
-_begun: list[Future[str]] = []
+_parent: list[Future[str]] = []
 
 
 def set_current_sweep(parent: Future[str], *, to_other_processes: bool) -> None:
-    """Have all runs from here on belong to a sweep.
+    """Make all following runs part of a sweep.
 
     Parameters
     ----------
     parent : Future of str
-        The id of its run, once the recorder has begun it.
+        Id of the sweep's parent run, once the recorder has created it.
     to_other_processes : bool
-        Whether jobs run in processes begun from here, which are told by the environment. It is
-        waited for then.
+        Whether jobs run in child processes, which get the id from the environment. If so, waits
+        for the parent run.
 
     Raises
     ------
     BenchError
-        If it is waited for and could not be begun.
+        If the parent run is waited for and cannot be created.
     """
     if to_other_processes:
         os.environ[VARIABLE] = parent.result()
-    _begun[:] = [parent]
+    _parent[:] = [parent]
 
 
 def parent_run() -> Any:  # noqa: ANN401 - str, Future of str, or None
-    """The id of the sweep's run, to be handed to a recorder, which waits for it; None for none."""
-    return _begun[0] if _begun else os.environ.get(VARIABLE)
+    """Return the id of the sweep's parent run, or its future for the recorder; None if no sweep."""
+    return _parent[0] if _parent else os.environ.get(VARIABLE)
 
 
 def start_error() -> BaseException | None:
-    """Why the sweep's run could not be begun, as far as that is known."""
-    return _begun[0].exception() if _begun and _begun[0].done() else None
+    """Return the error that prevented the parent run, if it is known already."""
+    return _parent[0].exception() if _parent and _parent[0].done() else None
 
 
 def clear_current_sweep() -> None:
-    """The sweep is over."""
-    _begun.clear()
+    """End the sweep."""
+    _parent.clear()
     os.environ.pop(VARIABLE, None)

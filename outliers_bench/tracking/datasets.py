@@ -1,4 +1,4 @@
-"""The parts of a split as MLflow datasets, for the UI's Datasets column."""
+"""Parts of a split as MLflow datasets, for the Datasets column of the UI."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _DIGEST_LENGTH = 8  # as MLflow's own
 
 @dataclass(frozen=True)
 class Dataset:
-    """A part of a split: its name in MLflow, digest, role, and JSON of source and counts.
+    """Part of a split: its name in MLflow, digest, role, and JSON of source and counts.
 
-    The source's type, `local` or `http`, is MLflow's, and decides what its JSON must hold.
+    The source type, `local` or `http`, is MLflow's and determines the content of the JSON.
     """
 
     name: str
@@ -34,25 +34,25 @@ class Dataset:
 def split_datasets(
     split: Split, data: Mapping[str, Any], *, address: str | None = None
 ) -> tuple[Dataset, ...]:
-    """Train, query and gallery as datasets; empty parts are left out.
+    """Return train, query and gallery as datasets, without empty parts.
 
     Parameters
     ----------
     split : Split
-        The data; its fingerprint is the datasets' digest.
+        The data set; its fingerprint is the digest of the datasets.
     data : mapping
-        The config's `data` group; its `root` or `path` is the source.
+        The `data` group of the config; its `root` or `path` is the source.
     address : str or None
-        Where on the web they come from; the source, where it is given.
+        URL of the data set, used as the source if given.
     """
-    place = data.get("root") or data.get("path")
-    source = {"uri": str(Path(place).expanduser().absolute()) if place else split.name}
+    path = data.get("root") or data.get("path")
+    source = {"uri": str(Path(path).expanduser().absolute()) if path else split.name}
     kind = "local"
     if address is not None:
         kind, source = "http", {"url": address}
     parts = {"train": split.train, "query": split.query, "gallery": split.gallery}
     if split.leave_one_out:
-        del parts["gallery"]  # the queries themselves
+        del parts["gallery"]  # the same images as the queries
     return tuple(
         Dataset(
             name=f"{split.name}-{role}",
@@ -67,8 +67,8 @@ def split_datasets(
     )
 
 
-def dataset_inputs(found: Iterable[Dataset]) -> list[DatasetInput]:
-    """Datasets as MLflow's inputs of a run."""
+def dataset_inputs(parts: Iterable[Dataset]) -> list[DatasetInput]:
+    """Convert datasets to inputs of an MLflow run."""
     from mlflow import entities
 
     return [
@@ -82,7 +82,7 @@ def dataset_inputs(found: Iterable[Dataset]) -> list[DatasetInput]:
             ),
             [entities.InputTag("mlflow.data.context", dataset.role)],
         )
-        for dataset in found
+        for dataset in parts
     ]
 
 

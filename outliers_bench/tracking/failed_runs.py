@@ -1,4 +1,4 @@
-"""A job of a sweep that failed before its run began: a run all the same, which says why."""
+"""Recording of sweep jobs that failed before their run was created."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ def record_failure(
     error: BaseException,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Record a job that failed before its run began: a FAILED child that says why.
+    """Record a job that failed before its run was created, as a FAILED child with the reason.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     parent_run_id : str
-        The sweep's run.
+        Id of the sweep's parent run.
     overrides : sequence of str
-        The job's overrides; they name the run.
+        Overrides of the job, which become the run's name.
     error : BaseException
-        What stopped it.
+        Error that stopped the job.
     tags : mapping of str to str, optional
-        What is known of it all the same.
+        Additional tags.
 
     Returns
     -------
     str
-        The id of the run.
+        Id of the run.
     """
     parent = client.get_run(parent_run_id)
-    why = failure_line(error)
+    reason = failure_line(error)
     all_tags = {
         **program_tags(),
         **(tags or {}),
         "kind": "run",
         PARENT_TAG: parent_run_id,
         "overrides": shlex.join(overrides),
-        "failure": why,
-        "mlflow.note.content": f"Not begun: {why}\n\n{rerun_command(overrides)}",
+        "failure": reason,
+        "mlflow.note.content": f"Not started: {reason}\n\n{rerun_command(overrides)}",
     }
     run = client.create_run(
         parent.info.experiment_id,

@@ -1,7 +1,7 @@
-"""A trained network as a folder in MLflow's model format, written without Keras.
+"""Writer of trained networks in MLflow's model format, without Keras.
 
-`mlflow.keras.save_model` would load TensorFlow and the network only to write again the file that is
-there already. The layout is the one it writes, and `mlflow.keras.load_model` reads.
+`mlflow.keras.save_model` would load TensorFlow and the network only to write the existing file
+again. The layout is the one that it writes and `mlflow.keras.load_model` reads.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from pathlib import Path
 
 import numpy as np
 
-WEIGHTS = "data/model.keras"  # where the network lies in the folder
+WEIGHTS = "data/model.keras"  # path of the network in the model folder
 
 
 @dataclass(frozen=True)
 class KerasModel:
-    """A network that is to be logged in MLflow.
+    """A network to log in MLflow.
 
     Parameters
     ----------
     file : str
-        The `.keras` file; float32 pixels 0..255, shape (n, side, side, 3), to class probabilities.
+        The `.keras` file; maps float32 pixels 0..255, shape (n, side, side, 3), to class
+        probabilities.
     title : str
-        What the model is called by people.
+        Display name of the model.
     classes : tuple of str
-        What its outputs stand for, in order.
+        Classes of its outputs, in order.
     image_size : int
-        Side in pixels of its input.
+        Side of its input in pixels.
     example : str or None
-        A `.npy` file, float32 of shape (1, side, side, 3).
+        A `.npy` file with an input example, float32, shape (1, side, side, 3).
     step : int
-        The epoch its weights are of.
+        Epoch of its weights.
     metrics : tuple of str
-        Names of the run's metrics that speak of this model.
+        Names of the run's metrics that belong to this model.
     """
 
     file: str
@@ -52,16 +53,16 @@ class KerasModel:
 
 
 def write_model_folder(model: KerasModel, folder: Path, *, run_id: str, model_id: str) -> None:
-    """Fill an empty folder with what `mlflow.keras.load_model` reads.
+    """Write a model folder that `mlflow.keras.load_model` can read.
 
     Parameters
     ----------
     model : KerasModel
-        What to write. Its file is linked to, where links are possible: it may be large.
+        The network. Its file may be large and is linked rather than copied, if possible.
     folder : Path
-        Exists, and is empty.
+        Existing, empty folder.
     run_id, model_id : str
-        What MLflow calls the run and the model.
+        Ids of the run and the model in MLflow.
     """
     import yaml
 
@@ -83,7 +84,7 @@ def write_model_folder(model: KerasModel, folder: Path, *, run_id: str, model_id
         "dependencies": ["-r requirements.txt"],
     }
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment, sort_keys=False))
-    about: dict[str, object] = {
+    metadata: dict[str, object] = {
         "artifact_path": f"models:/{model_id}",
         "flavors": {
             "keras": {
@@ -114,16 +115,16 @@ def write_model_folder(model: KerasModel, folder: Path, *, run_id: str, model_id
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
     if model.example is not None:
-        about["saved_input_example_info"] = _write_example(Path(model.example), folder)
-    about["model_size_bytes"] = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    (folder / "MLmodel").write_text(yaml.safe_dump(about), encoding="utf-8")
+        metadata["saved_input_example_info"] = _write_example(Path(model.example), folder)
+    metadata["model_size_bytes"] = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    (folder / "MLmodel").write_text(yaml.safe_dump(metadata), encoding="utf-8")
 
 
-def _link(file: Path, place: Path) -> None:
+def _link(file: Path, target: Path) -> None:
     try:
-        place.symlink_to(file.absolute())
-    except OSError:  # Windows without the right to
-        shutil.copyfile(file, place)
+        target.symlink_to(file.absolute())
+    except OSError:  # on Windows, links need a permission
+        shutil.copyfile(file, target)
 
 
 def _signature(model: KerasModel) -> dict[str, str | None]:
@@ -141,7 +142,7 @@ def _signature(model: KerasModel) -> dict[str, str | None]:
 
 
 def _write_example(file: Path, folder: Path) -> dict[str, str]:
-    # Two decimals of a pixel's 255 are enough, and a third of the bytes.
+    # Two decimals are enough for pixels of 0..255, and take a third of the bytes.
     example = np.round(np.load(file).astype(np.float64), 2).tolist()
     (folder / "input_example.json").write_text(json.dumps(example))
     (folder / "serving_input_example.json").write_text(json.dumps({"inputs": example}))

@@ -1,4 +1,4 @@
-"""What a run found, into MLflow: metrics, tables, pictures, and a description to read."""
+"""Logging of a run's result in MLflow: metrics, tables, pictures, and a description."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.data.opencv import opencv
-from outliers_bench.reports.contact_sheet import contact_sheets
-from outliers_bench.reports.leakage_sheet import leaks_sheet
+from outliers_bench.reports.contact_sheet import draw_contact_sheets
+from outliers_bench.reports.leakage_sheet import draw_leakage_sheet
 from outliers_bench.result import Result
 from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.artifacts import write_tables
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from outliers_bench.config.schema import Config
 
-_RANKING_DEPTH = 300  # gallery images a query that are kept in ranking.parquet
-_ENCODERS = 4  # sheets that are encoded at once
-_QUALITY = 90  # of a picture's JPEG
-_LEFT_OUT = {
+_RANKING_DEPTH = 300  # gallery images per query in ranking.parquet
+_ENCODERS = 4  # threads that encode contact sheets
+_QUALITY = 90  # JPEG quality of pictures
+_EXCLUDED = {
     "unreadable": "images_unreadable",
     "unsupported": "images_unsupported",
     "duplicate": "images_duplicate",
@@ -38,14 +38,14 @@ _LEFT_OUT = {
 
 
 def collect_metrics(result: Result) -> dict[str, float]:
-    """Every number of a result under its name in MLflow.
+    """Return all numbers of a result by their names in MLflow.
 
-    Scores stand under their own names, stage timings as `seconds_<stage>`. `images_per_second` is
-    the rate at which the features of this model were computed with this engine, by this run or an
-    earlier one. What is not known (scores without labels, a rate that nobody measured) is absent.
-    Photos that stand in two parts are counted as `leaks_...`, and where there are some, the scores
-    without them, or with them where they were dropped, are `without_leaks/<metric>` and
-    `with_leaks/<metric>`. The ends of the 95% intervals, `ci95/<metric>_low` and `_high`, stand
+    Scores have their own names, stage timings are `seconds_<stage>`. `images_per_second` is the
+    rate at which the features of this model were computed with this engine, by this run or an
+    earlier one. Unknown values (scores without labels, a rate that was not measured) are absent.
+    Photos that are in two parts are counted as `leaks_...`. If there are any, the scores without
+    them are `without_leaks/<metric>`, or, if they were removed, the scores with them are
+    `with_leaks/<metric>`. The bounds of the 95% intervals, `ci95/<metric>_low` and `_high`, are
     last.
     """
     costs, split = result.costs, result.split
@@ -56,7 +56,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
         scores = {**scores, **result.leakage_scores.metrics}
         intervals |= result.leakage_scores.intervals
     numbers: dict[str, float | None] = {
-        **scores,  # first, as MLflow's pages keep the order
+        **scores,  # first, because MLflow's pages preserve the order
         **({} if result.leaks is None else result.leaks.counts()),
         "images_per_second": costs.images_per_second,
         "search_ms_per_query": costs.search_ms_per_query,
@@ -70,7 +70,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
         "queries": len(split.query),
         "gallery_images": len(split.gallery),
         "train_images": len(split.train),
-        **{name: left_out[kind] for kind, name in _LEFT_OUT.items()},
+        **{name: left_out[kind] for kind, name in _EXCLUDED.items()},
         **costs.counts,
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }
@@ -82,41 +82,41 @@ def collect_metrics(result: Result) -> dict[str, float]:
 
 
 def log_result(
-    recording: ActiveRun,
+    run: ActiveRun,
     result: Result,
     config: Config,
     *,
     more_sheets: Mapping[str, Image] | None = None,
 ) -> list[str]:
-    """Record what a run found: metrics, tables, pictures, description.
+    """Log the result of a run: metrics, tables, pictures, description.
 
     Parameters
     ----------
-    recording : Recording
+    run : ActiveRun
         From `start_run`.
     result : Result
         Split, ranking, scores, costs.
     config : Config
-        Says how many queries to picture, and with which seed.
+        Has the number of queries on contact sheets, and the seed.
     more_sheets : mapping of str to PIL.Image.Image, optional
-        The method's own pictures by name.
+        Additional pictures of the method by name.
 
     Returns
     -------
     list of str
-        Names of the contact sheets among the run's artifacts; empty where none were drawn.
+        Names of the contact sheets in the run's artifacts; empty if none were drawn.
     """
     shown = config.contact_sheets
     sheets: dict[str, RGB | Image] = {
-        **contact_sheets(result, queries=shown.queries, depth=shown.depth, seed=config.seed),
+        **draw_contact_sheets(result, queries=shown.queries, depth=shown.depth, seed=config.seed),
         **(more_sheets or {}),
     }
     if result.leaks and shown.queries:
-        leaking = leaks_sheet(result.leaks, name=result.split.name)
+        leaking = draw_leakage_sheet(result.leaks, name=result.split.name)
         sheets |= {} if leaking is None else {"leaks": leaking}
     folder = tempfile.mkdtemp()
     try:
-        # The pictures are encoded while the rest is written.
+        # Pictures are encoded while the tables are written.
         with ThreadPoolExecutor(_ENCODERS) as pool:
             if sheets:
                 (Path(folder) / "pictures").mkdir()
@@ -125,34 +125,34 @@ def log_result(
                 for name, sheet in sheets.items()
             ]
             write_tables(result, Path(folder), depth=_RANKING_DEPTH)
-            handle = recording.confirm()
+            handle = run.confirm()
             note = describe_result(
                 result,
                 name=handle.name,
                 run_id=handle.run_id,
-                overrides=recording.overrides,
-                pictures=[*(f"{name}.jpg" for name in sheets), *recording.logged_pictures],
+                overrides=run.overrides,
+                pictures=[*(f"{name}.jpg" for name in sheets), *run.logged_pictures],
             )
-            # Photos found unreadable on the way are in no part any more; tables compare what was
-            # scored.
+            # Logged again, because photos found unreadable during the run are no longer in the
+            # split.
             tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}
             metrics = collect_metrics(result)
-            for each in encoded:
-                each.result()
+            for future in encoded:
+                future.result()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    recording.log_final(artifacts=folder, tags=tags, metrics=metrics)
+    run.log_final(artifacts=folder, tags=tags, metrics=metrics)
     return list(sheets)
 
 
 def _save(sheet: RGB | Image, path: Path) -> None:
-    """Write a picture as JPEG, while other threads run: Pillow's encoder would make them wait."""
+    """Write a picture as JPEG with OpenCV, because Pillow's encoder blocks other threads."""
     cv2 = opencv()
-    # Of a contact sheet this is no copy.
+    # Does not copy a contact sheet.
     pixels = np.ascontiguousarray(np.asarray(sheet)[..., ::-1])
     encoded, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not encoded:
         high, wide = pixels.shape[:2]
-        raise OSError(f"{path.name}: {wide:,} x {high:,} pixels are too many for a JPEG")
+        raise OSError(f"{path.name}: {wide:,} x {high:,} pixels are too large for a JPEG")
     path.write_bytes(data)

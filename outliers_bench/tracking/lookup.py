@@ -1,4 +1,4 @@
-"""A run that was recorded earlier, by its id or a beginning of it; and what it left behind."""
+"""Lookup of recorded runs by id or unique prefix, and of their artifacts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
 LAST = "last"
-SHORTEST = 4  # digits of an id that may stand for it
+SHORTEST = 4  # digits of an id's prefix
 _ID = re.compile(rf"[0-9a-f]{{{SHORTEST},32}}")
-_NAMED = 5  # runs that a message names
+_PAGE = 1000  # runs or experiments per request
+_LISTED = 5  # runs listed in an error message
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,9 @@ class KnownRun:
     Parameters
     ----------
     run_id, name : str
-        As MLflow shows them.
+        Id and name in MLflow.
     tags : mapping of str to str
-        By name.
+        Tags by name.
     """
 
     run_id: str
@@ -47,7 +44,7 @@ class KnownRun:
 
 
 def check_store_exists(uri: str) -> None:
-    """Refuse a store in which nothing can be recorded yet; opening it would make an empty one.
+    """Check that a store exists, because opening a missing database would create an empty one.
 
     Parameters
     ----------
@@ -57,49 +54,51 @@ def check_store_exists(uri: str) -> None:
     Raises
     ------
     BenchError
-        If it cannot be a store, or names a SQLite file that is not there.
+        If the URI is not valid, or names a SQLite file that does not exist.
     """
     check_uri(uri)
     path = database_path(uri)
     if path is not None and not path.exists():
         raise BenchError(
-            f"no runs yet: there is no {path}; make one with: python -m outliers_bench, or say "
-            "where they are with uri=sqlite:///<file>"
+            f"no runs yet: there is no {path}; start one with: python -m outliers_bench, or give "
+            "the location of your runs with uri=sqlite:///<file>"
         )
 
 
 def find_run(client: MlflowClient, run: str) -> KnownRun:
-    """Find a finished run; to be called in the recorder.
+    """Find a finished run; called in the recorder.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     run : str
-        Its id, a beginning of the id that no other run shares (four digits or more), or `last`
-        for the one that finished last, sweeps' own runs not counted.
+        Its id, a unique prefix of the id (four digits or more), or `last` for the run that
+        finished last, other than parent runs of sweeps.
 
     Raises
     ------
     BenchError
-        If no run or several are meant, or it was deleted; says which there are. If it is a sweep,
-        or has not finished.
+        If no run or more than one matches, or it was deleted (the message lists candidates), or
+        if it is a sweep or has not finished.
     """
     if run == LAST:
-        found = _finished_runs(client, 1)
+        matches = _finished_runs(client, 1)
     elif _ID.fullmatch(run):
-        alike = search_runs(client, f"attributes.run_id LIKE '{run}%'", page=_NAMED + 1)
-        found = list(islice(alike, _NAMED + 1))
+        same_prefix = search_runs(client, f"attributes.run_id LIKE '{run}%'", page=_LISTED + 1)
+        matches = list(islice(same_prefix, _LISTED + 1))
     else:
         raise BenchError(
-            f"run={run}: give a run's id, {SHORTEST} or more digits that it begins with, or "
-            f"{LAST}; {_describe_newest(client)}"
+            f"run={run}: give a run's id, its first {SHORTEST} or more digits, or {LAST}; "
+            f"{_describe_newest(client)}"
         )
-    if len(found) > 1:
-        raise BenchError(f"run={run}: several begin so ({_format_runs(found)}); give more digits")
-    if not found:
+    if len(matches) > 1:
+        raise BenchError(
+            f"run={run}: matches several runs ({_format_runs(matches)}); give more digits"
+        )
+    if not matches:
         raise BenchError(f"run={run}: no such run; {_describe_newest(client)}")
-    info, tags = found[0].info, found[0].data.tags
+    info, tags = matches[0].info, matches[0].data.tags
     name = info.run_name or info.run_id
     if tags.get("kind") == "sweep":
         raise BenchError(f"run={run}: {name} is a sweep; give one of its runs, or {LAST}")
@@ -112,28 +111,28 @@ def find_run(client: MlflowClient, run: str) -> KnownRun:
 
 
 def download_artifact(client: MlflowClient, run_id: str, path: str, folder: str | Path) -> Path:
-    """One artifact of a run as a file of this machine; to be called in the recorder.
+    """Return an artifact of a run as a local file; called in the recorder.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     run_id : str
-        The run.
+        Id of the run.
     path : str
-        The artifact, such as `ranking.parquet`.
+        Path of the artifact, such as `ranking.parquet`.
     folder : str or Path
-        Exists; the file is put there, unless it lies on this machine already.
+        Existing folder to download to, if the file is not on this machine.
 
     Returns
     -------
     Path
-        The file, which may be the store's own: to be read, not written.
+        The file. It may be the store's own, so do not write to it.
 
     Raises
     ------
     BenchError
-        If the run has no such artifact, or it cannot be fetched.
+        If the run has no such artifact, or it cannot be downloaded.
     """
     from mlflow.exceptions import MlflowException
 
@@ -143,44 +142,43 @@ def download_artifact(client: MlflowClient, run_id: str, path: str, folder: str 
         local = Path(url2pathname(parts.path)) / path
         if not local.is_file():
             raise BenchError(
-                f"run {run_id[:8]} has no {path} (looked for {local}); if its artifacts were "
-                "moved, put them back, else run it again"
+                f"run {run_id[:8]} has no {path} (expected {local}); if its artifacts were moved, "
+                "move them back, otherwise run it again"
             )
         return local
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         return Path(client.download_artifacts(run_id, path, str(folder)))
     except (MlflowException, OSError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise BenchError(f"run {run_id[:8]}: cannot fetch {path} from {uri} ({said})") from None
+        message = " ".join(str(error).split())[:200]
+        raise BenchError(
+            f"run {run_id[:8]}: cannot download {path} from {uri} ({message})"
+        ) from None
 
 
 def _finished_runs(client: MlflowClient, n: int) -> list[Run]:
-    """The runs that finished last, that one first."""
+    """Return the runs that finished last, newest first."""
     query = "tags.kind = 'run' and attributes.status = 'FINISHED'"
     return list(islice(search_runs(client, query, order="attributes.end_time DESC", page=n), n))
 
 
 def _describe_newest(client: MlflowClient) -> str:
-    newest = _finished_runs(client, _NAMED)
-    where = resolve_uri(client.tracking_uri)
+    newest = _finished_runs(client, _LISTED)
+    store = resolve_uri(client.tracking_uri)
     if not newest:
-        return f"no run has finished in {where}; make one with: python -m outliers_bench"
-    return f"the last that finished in {where}: {_format_runs(newest)}"
+        return f"no run has finished in {store}; start one with: python -m outliers_bench"
+    return f"the last runs that finished in {store}: {_format_runs(newest)}"
 
 
 def _format_runs(runs: Sequence[Run]) -> str:
-    """Runs with as many digits of their ids as tell them apart."""
+    """List runs, with enough digits of their ids to distinguish them."""
     ids = [run.info.run_id for run in runs]
-    digits = next(n for n in range(8, 33) if n == 32 or len({each[:n] for each in ids}) == len(ids))
-    shown = [
+    digits = next(n for n in range(8, 33) if n == 32 or len({i[:n] for i in ids}) == len(ids))
+    items = [
         f"{run.info.run_id[:digits]} {run.info.run_name} on {run.data.tags.get('data', '?')}"
-        for run in runs[:_NAMED]
+        for run in runs[:_LISTED]
     ]
-    return ", ".join(shown) + (", ..." if len(runs) > _NAMED else "")
-
-
-_PAGE = 1000
+    return ", ".join(items) + (", ..." if len(runs) > _LISTED else "")
 
 
 def search_runs(
@@ -191,7 +189,7 @@ def search_runs(
     order: str = "attributes.start_time ASC",
     page: int = _PAGE,
 ) -> Iterator[Run]:
-    """Go through the runs that match.
+    """Iterate over the runs that match a query.
 
     Parameters
     ----------
@@ -200,31 +198,31 @@ def search_runs(
     query : str
         MLflow's filter string.
     experiments : sequence of str or None
-        Ids of the experiments to look in; None looks in all.
+        Ids of the experiments to search; None searches all.
     order : str
         MLflow's order-by clause.
     page : int
-        How many to ask for at a time: where only a few are wanted, so many.
+        Number of runs per request; small if only a few are needed.
     """
     if experiments is None:
         experiments = _all_experiments(client)
     token = None
     while experiments:
-        found = client.search_runs(
+        runs = client.search_runs(
             list(experiments), query, max_results=page, order_by=[order], page_token=token
         )
-        yield from found
-        token = found.token
+        yield from runs
+        token = runs.token
         if not token:
             return
 
 
 def _all_experiments(client: MlflowClient) -> list[str]:
-    found: list[str] = []
+    ids: list[str] = []
     token = None
     while True:
         page = client.search_experiments(max_results=_PAGE, page_token=token)
-        found.extend(experiment.experiment_id for experiment in page)
+        ids.extend(experiment.experiment_id for experiment in page)
         token = page.token
         if not token:
-            return found
+            return ids

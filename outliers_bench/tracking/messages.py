@@ -1,11 +1,11 @@
-"""What goes between the recorder and the process it records for: pickles behind their length."""
+"""Messages between the recorder process and its client: length-prefixed pickles."""
 
 from __future__ import annotations
 
 import struct
 from typing import BinaryIO
 
-GREETING = b"the recorder is ready\n"  # whatever stands before it on the pipe is not ours
+GREETING = b"the recorder is ready\n"  # anything before it on the pipe comes from other code
 _LENGTH = struct.Struct(">Q")
 
 
@@ -16,7 +16,7 @@ def send(pipe: BinaryIO, message: bytes) -> None:
 
 
 def receive(pipe: BinaryIO) -> bytes | None:
-    """Read a whole message; None where the other side has ended, be it in the middle of one."""
+    """Read a whole message; None if the other process has ended, even in the middle of one."""
     head = pipe.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

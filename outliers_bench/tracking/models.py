@@ -1,4 +1,4 @@
-"""Trained networks in MLflow, found again by their URI."""
+"""Trained networks in MLflow: logging, linking, and download by URI."""
 
 from __future__ import annotations
 
@@ -18,39 +18,36 @@ from outliers_bench.tracking.keras_model import WEIGHTS, KerasModel, write_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
-MODEL_NAME = "model"  # of a run's model, where it has one
+MODEL_NAME = "model"  # name of a run's only model
+_LONGEST_PARAM = 5000  # characters
 RUN_URI = re.compile(r"runs:/([^/@\s]+)(?:/([^@\s'\"]+?))?/?")
-_MODELS = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))?")
+_MODELS_URI = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))?")
 _FORMS = (
     "runs:/<run id>/model, models:/<model id>, models:/<name>/<version> or models:/<name>@<alias>"
 )
 
 
 def check_model_uri(uri: str) -> None:
-    """Raise `BenchError` for what `is_model_uri` and no model can have as its URI; asks nobody."""
-    if not (RUN_URI.fullmatch(uri) or _MODELS.fullmatch(uri)):
-        raise BenchError(f"model.weights={uri}: no URI of a model; write {_FORMS}")
+    """Raise `BenchError` if a model URI is malformed; does not access MLflow."""
+    if not (RUN_URI.fullmatch(uri) or _MODELS_URI.fullmatch(uri)):
+        raise BenchError(f"model.weights={uri}: not the URI of a model; use {_FORMS}")
 
 
 def download_model(client: MlflowClient, uri: str, target: str) -> str:
-    """The `.keras` file of a model in MLflow; called in the recorder.
+    """Return the `.keras` file of a model in MLflow; called in the recorder.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     uri : str
-        `runs:/<run id>/<name>`, where the name is `model` if it is left out;
-        `models:/<model id>`; of the model registry, `models:/<name>/<version>` and
-        `models:/<name>@<alias>`.
+        `runs:/<run id>/<name>`, where the name defaults to `model`; `models:/<model id>`; or, in
+        the model registry, `models:/<name>/<version>` and `models:/<name>@<alias>`.
     target : str
-        Folder to download to, made where it is missing; each model has a place of its own in it.
-        Where the artifacts lie in a folder of this machine, they are left there.
+        Folder to download to, created if missing; each model gets a subfolder. Artifacts that are
+        in a local folder are not copied.
 
     Returns
     -------
@@ -60,8 +57,8 @@ def download_model(client: MlflowClient, uri: str, target: str) -> str:
     Raises
     ------
     BenchError
-        If the URI is malformed, MLflow knows no such run or model, the model is incomplete, its
-        files are gone, or it is no Keras model.
+        If the URI is malformed, MLflow has no such run or model, the model is incomplete, its
+        files are missing, or it is not a Keras model.
     """
     import yaml
     from mlflow.artifacts import download_artifacts
@@ -71,15 +68,15 @@ def download_model(client: MlflowClient, uri: str, target: str) -> str:
     location = _location(client, uri)
     folder = local_folder(location)
     if folder is None:
-        place = Path(target) / hashlib.sha256(location.encode()).hexdigest()[:16]
-        place.mkdir(parents=True, exist_ok=True)
+        destination = Path(target) / hashlib.sha256(location.encode()).hexdigest()[:16]
+        destination.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         try:
             downloaded = download_artifacts(
-                artifact_uri=location, dst_path=str(place), tracking_uri=client.tracking_uri
+                artifact_uri=location, dst_path=str(destination), tracking_uri=client.tracking_uri
             )
         except MlflowException as error:
-            raise _not_found(client, uri, "no such model can be downloaded", error) from error
+            raise _not_found(client, uri, "this model cannot be downloaded", error) from error
         folder = Path(downloaded)
     if not (folder / "MLmodel").is_file():
         raise _not_found(client, uri, f"there is no model in {location}")
@@ -87,15 +84,15 @@ def download_model(client: MlflowClient, uri: str, target: str) -> str:
     if not {"keras", "tensorflow"} & set(flavors) or not (folder / WEIGHTS).is_file():
         kinds = ", ".join(sorted(set(flavors) - {"python_function"})) or "none"
         raise BenchError(
-            f"model.weights={uri}: that is no Keras model (its flavors: {kinds}; {WEIGHTS} is "
-            f"{'' if (folder / WEIGHTS).is_file() else 'not '}there); name one that "
-            "model=cnn_scratch or model=transfer has trained, or mlflow.keras.log_model logged"
+            f"model.weights={uri}: not a Keras model (its flavors: {kinds}; {WEIGHTS} "
+            f"{'exists' if (folder / WEIGHTS).is_file() else 'is missing'}); give a model trained "
+            "by model=cnn_scratch or model=transfer, or logged by mlflow.keras.log_model"
         )
     return str(folder / WEIGHTS)
 
 
 def _location(client: MlflowClient, uri: str) -> str:
-    """Where the artifacts of a model lie."""
+    """Return the location of a model's artifacts."""
     from mlflow.entities import LoggedModelStatus
     from mlflow.exceptions import MlflowException
 
@@ -106,25 +103,25 @@ def _location(client: MlflowClient, uri: str) -> str:
             if logged is None:  # as MLflow logged models before version 3
                 return f"{client.get_run(run_id).info.artifact_uri}/{name}"
         else:
-            name, number, alias = _MODELS.fullmatch(uri).groups()  # type: ignore[union-attr]
+            name, number, alias = _MODELS_URI.fullmatch(uri).groups()  # type: ignore[union-attr]
             if alias:
                 number = client.get_model_version_by_alias(name, alias).version
             if number:
-                place = client.get_model_version_download_uri(name, number)
-                return _location(client, place) if is_model_uri(place) else place
+                source = client.get_model_version_download_uri(name, number)
+                return _location(client, source) if is_model_uri(source) else source
             logged = client.get_logged_model(name)
     except MlflowException as error:
-        raise _not_found(client, uri, "MLflow knows no such run or model", error) from error
+        raise _not_found(client, uri, "there is no such run or model", error) from error
     if logged.status != LoggedModelStatus.READY:
         raise BenchError(
-            f"model.weights={uri}: the model is {logged.status.value.lower()}, not complete: its "
-            "run was cut short; train it again, or name another"
+            f"model.weights={uri}: the model is {logged.status.value.lower()}, not complete, "
+            "because its run was interrupted; train it again, or give another model"
         )
     return str(logged.artifact_location)
 
 
 def find_logged_model(client: MlflowClient, run_id: str, name: str) -> LoggedModel | None:
-    """The model of that name that a run has logged."""
+    """Return the model that a run logged under a name."""
     outputs = client.get_run(run_id).outputs
     for find_logged_model in outputs.model_outputs if outputs else ():
         logged = client.get_logged_model(find_logged_model.model_id)
@@ -134,7 +131,7 @@ def find_logged_model(client: MlflowClient, run_id: str, name: str) -> LoggedMod
 
 
 def local_folder(location: str) -> Path | None:
-    """The folder a location is, if it is one of this machine."""
+    """Return the path of a location if it is a local folder."""
     parts = urlsplit(location)
     if not parts.scheme:
         return Path(location)
@@ -144,33 +141,30 @@ def local_folder(location: str) -> Path | None:
 
 
 def _not_found(
-    client: MlflowClient, uri: str, what: str, error: Exception | None = None
+    client: MlflowClient, uri: str, problem: str, error: Exception | None = None
 ) -> BenchError:
-    said = " ".join(str(error).split())[:200] if error else ""
+    message = " ".join(str(error).split())[:200] if error else ""
     return BenchError(
-        f"model.weights={uri}: {what} in tracking.uri={client.tracking_uri}; look for a run with "
-        f"a model in the MLflow UI, or name the tracking.uri it was recorded in, and write {_FORMS}"
-        + (f" (MLflow says: {said})" if said else "")
+        f"model.weights={uri}: {problem} in tracking.uri={client.tracking_uri}; find a run with a "
+        f"model in the MLflow UI, or set the tracking.uri that it was recorded in, and use {_FORMS}"
+        + (f" (MLflow's message: {message})" if message else "")
     )
 
 
-_LONGEST_PARAM = 5000
-
-
 def log_model(client: MlflowClient, run_id: str, name: str, model: KerasModel) -> str:
-    """Log a network as the run's model, and return its URI; called in the recorder.
+    """Log a network as the run's model and return its URI; called in the recorder.
 
-    Nobody sees it as ready, nor as the run's, before all of it is there. If that fails, it is
-    deleted again.
+    The model becomes ready, and an output of the run, only when it is complete. If logging fails,
+    it is deleted.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     run_id, name : str
-        The model will be `runs:/<run_id>/<name>`.
+        The model's URI is `runs:/<run_id>/<name>`.
     model : KerasModel
-        What is logged.
+        The network to log.
     """
     from mlflow.entities import LoggedModelOutput
 
@@ -197,29 +191,29 @@ def log_model(client: MlflowClient, run_id: str, name: str, model: KerasModel) -
 
 
 def _copy_metrics(client: MlflowClient, run_id: str, model_id: str, model: KerasModel) -> None:
-    """Say of the model what the run says of its epoch, as `mlflow.keras.log_model` does."""
+    """Copy the run's metrics of the model's epoch to the model, as `mlflow.keras.log_model`."""
     from mlflow.entities import Metric
 
-    # With the run's own time: MLflow would add another point to its curve.
-    found = [
+    # With the timestamps of the run; otherwise MLflow would add another point to its curve.
+    metrics = [
         Metric(known.key, known.value, known.timestamp, known.step, model_id=model_id)
         for name in model.metrics
         for known in client.get_metric_history(run_id, name)
         if known.step == model.step
     ]
-    if found:
-        client.log_batch(run_id, metrics=found)
+    if metrics:
+        client.log_batch(run_id, metrics=metrics)
 
 
 def link_model(client: MlflowClient, run_id: str, uri: str) -> bool:
-    """Enter a model of an earlier run as one that this run uses; False where it is gone.
+    """Link a model of an earlier run as an input of this run; return False if it is gone.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     run_id : str
-        The run that uses it.
+        Id of the run that uses it.
     uri : str
         From `log_model`.
     """
@@ -232,12 +226,12 @@ def link_model(client: MlflowClient, run_id: str, uri: str) -> bool:
     try:
         if client.get_run(match[1]).info.lifecycle_stage == "deleted":
             return False
-        found = find_logged_model(client, match[1], match[2])
+        logged = find_logged_model(client, match[1], match[2])
     except MlflowException:
         return False
-    if found is None or found.status != LoggedModelStatus.READY:
+    if logged is None or logged.status != LoggedModelStatus.READY:
         return False
-    if (folder := local_folder(found.artifact_location)) and not (folder / WEIGHTS).is_file():
+    if (folder := local_folder(logged.artifact_location)) and not (folder / WEIGHTS).is_file():
         return False
-    client.log_inputs(run_id, models=[LoggedModelInput(found.model_id)])
+    client.log_inputs(run_id, models=[LoggedModelInput(logged.model_id)])
     return True

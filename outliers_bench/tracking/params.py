@@ -1,4 +1,4 @@
-"""A run's config as flat text, and the few words that say which method it is."""
+"""MLflow params of a config, and labels that describe its method."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from outliers_bench.keypoints.options import Verify
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Model
 from outliers_bench.models.precision import precision_label
-from outliers_bench.runtime.option_labels import joined
+from outliers_bench.runtime.option_labels import join_nonempty
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.options import INHERITED_OPTIONS
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from outliers_bench.config.schema import Config
 
 
-# Where a run is kept and how it is pictured says nothing about its numbers.
-# What models take over from the run stands in those that do.
+# Storage and contact sheets do not affect the scores. Options that models inherit from the run are
+# among the params of the models.
 _UNRELATED_OPTIONS = (
     *("cache", "tracking", "contact_sheets", "hydra", "published", "weights_dir"),
     *INHERITED_OPTIONS[1:],
@@ -31,18 +31,18 @@ _UNRELATED_OPTIONS = (
 
 @dataclass(frozen=True)
 class MethodLabel:
-    """Which method a run measured.
+    """Label of a run's method.
 
     Parameters
     ----------
     model, index, similarity : str
-        As the config names them.
+        Names from the config.
     variant : str
-        Image size, and what else is unusual about the model.
+        Image size and non-default options of the model.
     reduction : str
-        What reduces the vectors, a PCA by its number of components alone; `none` without.
+        Dimensionality reduction, of a PCA only the number of components; `none` without.
     rerank : str
-        The re-ranking and its depth; empty without.
+        Re-ranking and its depth; empty without.
     """
 
     model: str
@@ -65,9 +65,9 @@ class MethodLabel:
 
 
 def to_mapping(config: Config) -> dict[str, Any]:
-    """The config as nested plain values; enums by name, missing values as `???`.
+    """Convert a config to nested plain values, with enums by name and missing values as `???`.
 
-    An ensemble's members are told as what they stand for, too.
+    Members of an ensemble are included in resolved form, too.
     """
     values: dict[str, Any] = _plain(config)
     if isinstance(config.model, Ensemble):
@@ -79,7 +79,7 @@ def to_mapping(config: Config) -> dict[str, Any]:
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401
-    """As `OmegaConf.to_container` of it would be, in a fiftieth of the time: a sweep has many."""
+    """Return the same as `OmegaConf.to_container` in a fiftieth of the time, for sweeps."""
     if is_dataclass(value):
         return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
     if isinstance(value, Mapping):
@@ -90,7 +90,7 @@ def _plain(value: object) -> Any:  # noqa: ANN401
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested values as `group.option` to text, without the groups that do not change numbers.
+    """Flatten nested values to text by `group.option`, without groups that do not affect scores.
 
     Examples
     --------
@@ -109,17 +109,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def describe_method(config: Config) -> MethodLabel:
-    """Name the method of a config."""
+    """Return the label of a config's method."""
     if isinstance(config.model, KeypointMatching):
         model = config.model
-        how = "matches" if model.verify is Verify.none else model.verify.value
+        similarity = "matches" if model.verify is Verify.none else model.verify.value
         shortlist = "" if model.verify is Verify.none else f" {model.shortlist or 'all'}"
         return MethodLabel(
             model.name,
             model.variant,
             reduction="none",
             index="keypoints",
-            similarity=how + shortlist,
+            similarity=similarity + shortlist,
         )
     if isinstance(config.model, TrainedModel) and not config.model.embeds:
         return MethodLabel(
@@ -148,14 +148,14 @@ def describe_method(config: Config) -> MethodLabel:
 
 
 def _variant(config: Config) -> str:
-    """The model's, and the precision where it is not float32."""
-    return joined(
+    """Return the model's variant, with the precision if it is not float32."""
+    return join_nonempty(
         config.model.variant, precision_label(config.model, config.engine, config.cache.path)
     )
 
 
 def model_family(model: Model) -> str:
-    """What kind of method a model is: keypoints, pretrained, trained, ensemble or baseline."""
+    """Return the family of a model: keypoints, pretrained, trained, ensemble or baseline."""
     kinds: dict[str, tuple[type[Model], ...]] = {
         "ensemble": (Ensemble,),
         "keypoints": (KeypointMatching, Vlad),
@@ -164,7 +164,7 @@ def model_family(model: Model) -> str:
     }
     if isinstance(model, Backbone) and model.weights == "random":
         return "baseline"
-    return next((name for name, of in kinds.items() if isinstance(model, of)), "baseline")
+    return next((name for name, types in kinds.items() if isinstance(model, types)), "baseline")
 
 
 def _reduction(config: Config) -> str:

@@ -1,4 +1,4 @@
-"""Which process does a run's work, and whether it still lives."""
+"""Identity of the process that works on a run, and a check whether it is still alive."""
 
 from __future__ import annotations
 
@@ -11,82 +11,81 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-_INITIAL_PIDS = "pid:[4026531836]"  # Linux' namespace of process ids outside containers
-_START_TOLERANCE = 2.0  # seconds by which two readings of one process's start may differ
+_INITIAL_PIDS = "pid:[4026531836]"  # Linux' PID namespace outside containers
+_START_TOLERANCE = 2.0  # seconds between two readings of one process's start time
 TAG = "process"
 _worker: int | None = None
 
 
 def set_worker(pid: int) -> None:
-    """Say that what is recorded from here on is the work of another process.
+    """Set the process that does the work recorded by this one.
 
     Parameters
     ----------
     pid : int
-        The process that started this one.
+        Id of the process that started this one.
     """
     global _worker  # noqa: PLW0603
     _worker = pid
 
 
 def process_tag() -> str:
-    """The process that does the work recorded here, so that another can tell if it still lives.
+    """Return a tag that identifies the working process, so that others can check if it is alive.
 
     Returns
     -------
     str
-        JSON of `host`, `machine`, `boot`, `pids` (the namespace of process ids; each empty where
-        the system tells none), `pid`, and `start` in seconds after the machine's own
-        (null where that is hidden).
+        JSON of `host`, `machine`, `boot` and `pids` (the PID namespace), each empty if the system
+        does not provide it; `pid`; and `start`, in seconds after the machine's (null if hidden).
     """
     pid = _worker or os.getpid()
-    # The start tells a process from a later one that was given its number.
+    # The start time distinguishes a process from a later one with the same id.
     start = None
-    with suppress(ProcessLookupError):  # it ended before it was asked for
+    with suppress(ProcessLookupError):  # it has ended already
         start = _start_time(pid)
     return json.dumps({**process_namespace(), "pid": pid, "start": start})
 
 
 def is_gone(tag: str, *, local: bool = True) -> bool:
-    """Whether the process of a tag ran on this machine and does so no more.
+    """Check whether the process of a tag ran on this machine and has ended.
 
-    False wherever that cannot be known: on another host, in another container, without a tag.
+    Returns False if that cannot be known: on another host, in another container, without a tag.
 
     Parameters
     ----------
     tag : str
         From `process_tag`.
     local : bool
-        Whether the tag was found in a file of this machine. In a store that others share, machines
-        of one image may bear the same name and id; then only the same boot tells this one.
+        Whether the tag comes from a file on this machine. In a shared store, machines of one image
+        may have the same name and id; then only the boot id identifies this one.
     """
     try:
-        told = json.loads(tag)
-        pid, start = int(told["pid"]), told["start"]
+        recorded = json.loads(tag)
+        pid, start = int(recorded["pid"]), recorded["start"]
         start = None if start is None else float(start)
     except (ValueError, TypeError, KeyError):
         return False
     here = process_namespace()
-    same = {key: told.get(key) == here[key] for key in here}
+    same = {key: recorded.get(key) == here[key] for key in here}
     if not (same["host"] and same["machine"]):
         return False
     if same["boot"] and same["pids"]:
         known = here["boot"] and here["pids"]
         return bool(local or known) and not _is_alive(pid, start)
-    # Machine ids may be baked into the images of containers, so that those of two machines have the
-    # same. What ran beside no container before this machine's start is gone.
-    outside = told.get("pids") == here["pids"] == _INITIAL_PIDS
-    return bool(local and outside and here["machine"] and here["boot"] and told.get("boot"))
+    # Container images may contain a machine id, which containers on different machines then share.
+    # A process outside containers that started before this boot is gone.
+    outside = recorded.get("pids") == here["pids"] == _INITIAL_PIDS
+    return bool(local and outside and here["machine"] and here["boot"] and recorded.get("boot"))
 
 
 def process_namespace() -> Mapping[str, str]:
-    """Which machine, which boot of it, and whose process ids these are; the host first."""
+    """Return host, machine, boot and PID namespace of this process, the host first."""
     machine = _read("/etc/machine-id")
-    # systemd asks that the id itself be not told.
+    # systemd asks not to publish the id itself.
     digest = hashlib.blake2b(machine.encode(), digest_size=6, key=b"outliers_bench").hexdigest()
     pids = ""
     with suppress(OSError, AttributeError, NotImplementedError):
-        pids = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - it leads to no file
+        pids = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - the target is not a file
     return {
         "host": platform.node(),
         "machine": digest if machine else "",
@@ -103,34 +102,34 @@ def _read(path: str) -> str:
 
 
 def _is_alive(pid: int, start: float | None) -> bool:
-    """Whether the process with that number still is the one that began then, for all we can see."""
+    """Check whether a process with this id and start time is alive, as far as can be seen."""
     try:
-        now = _start_time(pid)
+        current = _start_time(pid)
     except ProcessLookupError:
         return False
-    # Of another user's process the start may be hidden.
-    return now is None or start is None or abs(now - start) <= _START_TOLERANCE
+    # The start time of another user's process may be hidden.
+    return current is None or start is None or abs(current - start) <= _START_TOLERANCE
 
 
 def _start_time(pid: int) -> float | None:
-    """When a process began, in seconds after the machine did; None where that is hidden.
+    """Return the start time of a process in seconds after the machine's; None if hidden.
 
     Raises
     ------
     ProcessLookupError
-        If there is no such process, or one that has ended and that nobody has asked for.
+        If there is no such process, or only a zombie.
     """
     if not sys.platform.startswith("linux"):
         return _start_by_psutil(pid)
-    # In ticks of a clock that nobody sets; the program's name may have spaces and brackets.
-    said = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    if not said:
-        with suppress(PermissionError):  # mounted with hidepid, /proc shows one's own alone
+    # In ticks of a monotonic clock; the program's name may contain spaces and parentheses.
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    if not fields:
+        with suppress(PermissionError):  # with hidepid, /proc shows the user's own processes only
             os.kill(pid, 0)
         return None
-    if said[0] in "ZX":
+    if fields[0] in "ZX":
         raise ProcessLookupError(pid)
-    return round(int(said[19]) / os.sysconf("SC_CLK_TCK"), 2)
+    return round(int(fields[19]) / os.sysconf("SC_CLK_TCK"), 2)
 
 
 def _start_by_psutil(pid: int) -> float | None:

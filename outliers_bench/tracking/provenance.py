@@ -1,4 +1,4 @@
-"""What a run was made with: package versions, the code's commit, the machine."""
+"""Provenance of a run: package versions, commit of the code, machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from outliers_bench.runtime.machine import cores
 
-# Distribution that provides it, by the name people know it under.
+# Distributions that provide a package, by the package's common name.
 _MAIN_PACKAGES = {
     "outliers_bench": ("outliers-bench",),
     "keras": ("keras",),
@@ -29,38 +29,38 @@ _GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 @cache
 def main_versions() -> dict[str, str]:
-    """Versions of the packages that numbers depend on most; those not installed are left out."""
-    found = {}
+    """Return the versions of the installed packages that scores depend on most."""
+    versions = {}
     for name, distributions in _MAIN_PACKAGES.items():
         for distribution in distributions:
             try:
-                found[name] = metadata.version(distribution)
+                versions[name] = metadata.version(distribution)
                 break
             except metadata.PackageNotFoundError:
                 continue
-    return found
+    return versions
 
 
-@cache  # some hundred files to read, and what is imported already does not change any more
+@cache  # reads a few hundred files, and imported packages do not change any more
 def all_versions() -> dict[str, str]:
-    """Version of every installed distribution, by name, in order."""
+    """Return the version of every installed distribution, sorted by name."""
     pairs = {_name_and_version(distribution) for distribution in metadata.distributions()}
     return dict(sorted(pairs, key=lambda pair: pair[0].lower()))
 
 
 def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
-    """As the head of its file of metadata says: parsed whole, all of them take half a second."""
+    """Read the headers of a metadata file only; parsing all files takes half a second."""
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
     head = text.partition("\n\n")[0]
-    said = dict(re.findall(r"^(Name|Version):[ \t]*(.*?)\s*$", head, re.MULTILINE))
-    if said.keys() >= {"Name", "Version"}:
-        return said["Name"], said["Version"]
+    headers = dict(re.findall(r"^(Name|Version):[ \t]*(.*?)\s*$", head, re.MULTILINE))
+    if headers.keys() >= {"Name", "Version"}:
+        return headers["Name"], headers["Version"]
     return distribution.metadata["Name"] or "", distribution.version
 
 
 @cache
 def machine() -> dict[str, str]:
-    """CPU model, cores this process may use, memory, Python and platform."""
+    """Return the CPU model, cores available to this process, memory, Python and platform."""
     return {
         "cpu": _cpu_model(),
         "cores": str(cores()),
@@ -89,9 +89,9 @@ def _memory() -> str:
 
 
 def git() -> dict[str, str]:
-    """MLflow's tags for the commit of this package's code, and whether the code differs from it.
+    """Return MLflow's tags for the commit of this package, and whether the code differs from it.
 
-    Empty where the package is installed rather than part of a checkout, and where git is missing.
+    Empty if the package is installed rather than part of a checkout, or if git is missing.
     """
     if _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return {}
@@ -109,7 +109,7 @@ def git() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str | None:
-    # Set by git where we run in one of its hooks, these would name another repository.
+    # Inside a git hook, these variables may point to another repository.
     env = {name: value for name, value in os.environ.items() if name not in _GIT_VARIABLES}
     try:
         done = subprocess.run(  # noqa: S603
@@ -127,7 +127,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def user() -> str:
-    """Who runs this, or `unknown`: a container's user may have no name."""
+    """Return the user name, or `unknown`, because the user of a container may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -135,6 +135,6 @@ def user() -> str:
 
 
 def command() -> str:
-    """The program that runs, for MLflow's Source column."""
+    """Return the name of the running program, for MLflow's Source column."""
     program = Path(sys.argv[0] or "outliers_bench")
     return program.parent.name if program.name == "__main__.py" else program.name

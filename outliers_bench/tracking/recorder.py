@@ -1,9 +1,8 @@
-"""MLflow in a process of its own, so that its import takes place beside the work.
+"""MLflow in a separate process, so that it is imported in parallel with the work.
 
-Importing MLflow and its database layer takes three seconds, longer than a whole run whose features
-are stored. Threads would not help, since imports hold the interpreter's lock. A process does: it
-starts first, is ready when there is something to record, and outlives a run that is killed just
-long enough to say so in MLflow.
+Importing MLflow and its database layer takes three seconds, longer than a whole run with cached
+features. Threads would not help, because imports hold the GIL. The process starts first, is ready
+when there is something to record, and outlives a killed run just long enough to end it in MLflow.
 """
 
 from __future__ import annotations
@@ -29,27 +28,27 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SHUTDOWN_TIMEOUT = 10.0  # seconds to wait for it at the end
+SHUTDOWN_TIMEOUT = 10.0  # seconds to wait for the process at the end
 
 _RECORDERS: dict[str, Recorder] = {}  # by tracking URI
 _EXTENSIONS: list[str] = []
-_SPARE: list[Recorder] = []  # begun before the URI was known
+_SPARE: list[Recorder] = []  # started before the URI was known
 
 
 def start_recorder(*extensions: str) -> None:
-    """Start a process for the first store that will be asked for.
+    """Start a recorder process for the first store that will be used.
 
     Parameters
     ----------
     *extensions : str
-        Modules that this and every later recorder process imports; see `recorder_process`.
+        Modules that this and all later recorder processes import; see `recorder_process`.
     """
     _EXTENSIONS[:] = extensions
     _SPARE.append(Recorder())
 
 
 def get_recorder(uri: str) -> Recorder:
-    """The recorder of a tracking store, started if it is the first this process asks for.
+    """Return the recorder of a tracking store, starting it if necessary.
 
     Parameters
     ----------
@@ -59,24 +58,24 @@ def get_recorder(uri: str) -> Recorder:
     Raises
     ------
     BenchError
-        If `check_uri` refuses it.
+        If `check_uri` rejects it.
     """
     check_uri(uri)
     uri = resolve_uri(uri)
-    found = _RECORDERS.get(uri)
-    if found is None or not found.alive:
-        found = _RECORDERS[uri] = _SPARE.pop() if _SPARE else Recorder()
-        found.open(uri)
-    return found
+    recorder = _RECORDERS.get(uri)
+    if recorder is None or not recorder.is_alive:
+        recorder = _RECORDERS[uri] = _SPARE.pop() if _SPARE else Recorder()
+        recorder.open(uri)
+    return recorder
 
 
 class Recorder:
     """A process that calls functions with an MLflow client, one after the other."""
 
     def __init__(self) -> None:
-        # Of this process's own path and name, for a checkout may be on the one and MLflow's
-        # Source column shows the other. Its one signal to end is the end of its input: SIGTERM to
-        # the whole group, as service managers send it, must not keep it from ending the run.
+        # Has this process's path, which may contain a checkout, and its name, which MLflow's
+        # Source column shows. It ends at the end of its input only: a SIGTERM to the whole group,
+        # as service managers send it, must not prevent it from ending the run.
         path = [entry for entry in sys.path if isinstance(entry, str)]
         code = (
             "import signal, sys\n"
@@ -86,9 +85,9 @@ class Recorder:
             f"from outliers_bench.tracking.recorder_process import serve\n"
             f"serve({os.getpid()}, {_EXTENSIONS!r})"
         )
-        # A profile of imports is asked of this process.
+        # Only this process should profile its imports.
         env = {k: v for k, v in os.environ.items() if k != "PYTHONPROFILEIMPORTTIME"}
-        # In a session of its own: a closed terminal reaches this process alone.
+        # In a new session, so that closing the terminal affects this process only.
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
@@ -97,22 +96,22 @@ class Recorder:
             start_new_session=True,
         )
         self._opened = self._greeted = False
-        # One thread does all the talking: an interrupt strikes between messages, never within. A
-        # daemon, for nobody should wait at the end for a server that hangs.
-        self._errands: SimpleQueue[tuple[Future[Any], object] | None] = SimpleQueue()
-        self._talker = Thread(target=self._talk, name="recorder", daemon=True)
-        self._talker.start()
+        # One thread does all communication, so that an interrupt cannot break a message. It is a
+        # daemon, so that a server that hangs does not block the exit.
+        self._requests: SimpleQueue[tuple[Future[Any], object] | None] = SimpleQueue()
+        self._thread = Thread(target=self._process_requests, name="recorder", daemon=True)
+        self._thread.start()
         atexit.register(self.close)
 
     @property
-    def alive(self) -> bool:
-        """Whether the process still runs."""
+    def is_alive(self) -> bool:
+        """True if the process is still running."""
         return self._process.poll() is None
 
     def open(self, uri: str) -> None:
-        """Say which store, an absolute tracking URI; once, before anything else."""
+        """Set the store by its absolute tracking URI; called once, before anything else."""
         self._opened = True
-        self._errands.put((Future(), (uri, dict(os.environ))))
+        self._requests.put((Future(), (uri, dict(os.environ))))
 
     def submit(
         self,
@@ -120,23 +119,23 @@ class Recorder:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Future[T]:
-        """Have a function called there, with the client as its first argument, in turn.
+        """Queue a call of a function in the process, with the client as its first argument.
 
         Parameters
         ----------
         function : callable
-            Of a module that both processes can import.
+            Function of a module that both processes can import.
         *args, **kwargs
-            Its other arguments; like its result, of types that need no MLflow to unpickle. The
-            future of what was asked before stands for its result.
+            Other arguments. Like the result, they must not need MLflow to be unpickled. The future
+            of an earlier call is replaced by its result.
 
         Returns
         -------
         Future
-            Raises a `BenchError` as the function did, and any other failure as `RecorderError`.
+            Raises a `BenchError` of the function as it is, any other failure as `RecorderError`.
         """
         future: Future[T] = Future()
-        self._errands.put((future, (function, args, kwargs)))
+        self._requests.put((future, (function, args, kwargs)))
         return future
 
     def call(
@@ -145,35 +144,35 @@ class Recorder:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """`submit`, and wait for the result."""
+        """Call a function as `submit` does, and wait for the result."""
         return self.submit(function, *args, **kwargs).result()
 
     def close(self) -> None:
-        """Let the process end, once everything it was asked for is done."""
+        """End the process once all requests are done."""
         atexit.unregister(self.close)
-        if not self._opened:  # nothing was asked for: it may be killed while it is importing
+        if not self._opened:  # no requests, so it can be killed even while importing
             self._process.kill()
-        self._errands.put(None)
-        self._talker.join(SHUTDOWN_TIMEOUT)
-        # Where that was not enough, it ends by itself: its input ends with this process.
-        if not self._talker.is_alive():
+        self._requests.put(None)
+        self._thread.join(SHUTDOWN_TIMEOUT)
+        # After the timeout it ends by itself, because its input ends with this process.
+        if not self._thread.is_alive():
             with suppress(subprocess.TimeoutExpired):
                 self._process.communicate(timeout=SHUTDOWN_TIMEOUT)
 
-    def _talk(self) -> None:
-        while (errand := self._errands.get()) is not None:
-            future, message = errand
+    def _process_requests(self) -> None:
+        while (request := self._requests.get()) is not None:
+            future, message = request
             try:
-                future.set_result(self._ask(_resolve_futures(message)))
+                future.set_result(self._exchange(_resolve_futures(message)))
             except Exception as error:
                 future.set_exception(error)
 
-    def _ask(self, message: object) -> Any:  # noqa: ANN401
+    def _exchange(self, message: object) -> Any:  # noqa: ANN401
         requests = cast(BinaryIO, self._process.stdin)
         answers = cast(BinaryIO, self._process.stdout)
         try:
             send(requests, pickle.dumps(message))
-            if not self._greeted:  # this was `open`, which has no answer
+            if not self._greeted:  # the message of `open`, which has no answer
                 self._greeted = True
                 while not answers.readline().endswith(GREETING):
                     if self._process.poll() is not None:
@@ -184,8 +183,8 @@ class Recorder:
             answer = None
         if answer is None:
             raise RecorderError(
-                f"the process that records in MLflow has ended (exit {self._process.wait()}); "
-                "features computed so far are kept"
+                f"the MLflow recorder process has ended (exit {self._process.wait()}); features "
+                "computed so far are cached"
             )
         done, value = pickle.loads(answer)  # noqa: S301
         if done:
@@ -194,7 +193,7 @@ class Recorder:
 
 
 def _resolve_futures(message: Any) -> Any:  # noqa: ANN401 - what is pickled
-    """What is asked, with the results of what was asked before; raises as that did."""
+    """Replace futures in a request by their results; raises if an earlier request failed."""
     if not callable(message[0]):
         return message
     function, args, kwargs = message
@@ -206,4 +205,4 @@ def _result(value: Any) -> Any:  # noqa: ANN401
 
 
 class RecorderError(BenchError):
-    """MLflow failed where nothing could be known before, or its process is gone."""
+    """Unexpected failure of MLflow or of the recorder process."""

@@ -1,4 +1,4 @@
-"""The recording process's own side: call what is asked for, and end what is left open."""
+"""Main loop of the recorder process: calls requested functions and ends open runs."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 Hook = Callable[["MlflowClient"], object]
 
-# What `sweeps/`, a room above, adds when it is imported here.
+# Extended by `sweeps/`, a higher layer, when it is imported in this process.
 work_functions: list[Callable[..., object]] = [runs.create_run]
 after_first_begin: list[Hook] = []
 after_run: list[Hook] = []
 at_exit: list[Hook] = [runs.kill_open_runs]
 
-_NICENESS = 19  # what the other process measures meanwhile must not suffer
+_NICENESS = 19  # must not disturb what the other process measures
 
 
 def serve(worker: int, extensions: Sequence[str] = ()) -> None:
-    """Answer questions from standard input on standard output until their end.
+    """Answer requests from standard input on standard output until the input ends.
 
-    The first message is the tracking URI with the environment. The end comes without a word: runs
-    and sweeps that were begun here and never ended are ended as KILLED.
+    The first message has the tracking URI and the environment. When the input ends, runs and
+    sweeps that were created here and not ended are ended as KILLED.
 
     Parameters
     ----------
     worker : int
         Id of the process whose work is recorded.
     extensions : sequence of str
-        Modules to import that add to the lists above.
+        Modules to import, which may extend the lists above.
     """
     process.set_worker(worker)
     requests, answers = sys.stdin.buffer, _redirect_stdout()
-    with suppress(OSError):  # killed meanwhile; what was asked before is done all the same
+    with suppress(OSError):  # the other process was killed; pending requests are still done
         answers.write(GREETING)
         answers.flush()
     with suppress(AttributeError, OSError):
@@ -61,24 +61,24 @@ def serve(worker: int, extensions: Sequence[str] = ()) -> None:
     uri, environment = pickle.loads(opening)  # noqa: S301
     os.environ.update(environment)
     client: MlflowClient | None = None
-    looked = False
-    with suppress(OSError):  # nobody listens any more
-        while (question := receive(requests)) is not None:
+    hooks_called = False
+    with suppress(OSError):  # the other process is gone
+        while (request := receive(requests)) is not None:
             try:
-                function, args, kwargs = pickle.loads(question)  # noqa: S301
+                function, args, kwargs = pickle.loads(request)  # noqa: S301
                 client = client or open_client(uri)
                 answer = pickle.dumps((True, function(client, *args, **kwargs)))
             except Exception as error:
                 answer = pickle.dumps((False, _to_bench_error(error)))
             send(answers, answer)
-            if client and not looked and function in work_functions:
-                looked = True
-                _call(after_first_begin, client)  # now that nobody waits for it
+            if client and not hooks_called and function in work_functions:
+                hooks_called = True
+                _call(after_first_begin, client)  # after the answer, so nothing waits for it
             if client and function is runs.end_run:
-                _call(after_run, client)  # the next job is at work and does not wait, either
+                _call(after_run, client)  # the next job does not wait for it either
     if client is not None:
         _call(at_exit, client)
-    os._exit(0)  # taking thousands of modules down takes long, and somebody may be waiting
+    os._exit(0)  # a regular exit with thousands of modules is slow, and a caller may be waiting
 
 
 def _call(hooks: Sequence[Hook], client: MlflowClient) -> None:
@@ -87,10 +87,10 @@ def _call(hooks: Sequence[Hook], client: MlflowClient) -> None:
 
 
 def _import_mlflow() -> None:
-    """Import MLflow with what a database needs, without pandas if it can be had without.
+    """Import MLflow and its database layer, if possible without pandas.
 
-    MLflow does without it, as mlflow-skinny shows, and is there half a second earlier. Nothing that
-    a recorder is asked for needs a data frame.
+    MLflow works without pandas, as mlflow-skinny shows, and is imported half a second faster. The
+    recorder needs no data frames.
     """
     prepare_import()
     gc.disable()
@@ -99,22 +99,22 @@ def _import_mlflow() -> None:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     del sys.modules["pandas"]
     gc.enable()
-    gc.freeze()  # what was imported stays: no need to look through it again
+    gc.freeze()  # imported modules stay, so the collector can skip them
 
 
 def _redirect_stdout() -> BinaryIO:
-    """Keep standard output for answers; what libraries print goes to standard error."""
+    """Reserve standard output for answers; the output of libraries goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    elsewhere = sys.stderr.fileno() if sys.stderr else os.open(os.devnull, os.O_WRONLY)
-    os.dup2(elsewhere, sys.stdout.fileno())
+    target = sys.stderr.fileno() if sys.stderr else os.open(os.devnull, os.O_WRONLY)
+    os.dup2(target, sys.stdout.fileno())
     return answers
 
 
 def _to_bench_error(error: Exception) -> BenchError:
-    """An error that can be unpickled without MLflow; the rest of the story as its note."""
+    """Convert an error to one that can be unpickled without MLflow, with the traceback as note."""
     if type(error) is BenchError:
         return error
-    said = " ".join(str(error).split())
-    told = RecorderError(f"MLflow could not record this: {type(error).__name__}: {said}")
-    told.add_note("".join(traceback.format_exception(error)))
-    return told
+    message = " ".join(str(error).split())
+    converted = RecorderError(f"recording in MLflow failed: {type(error).__name__}: {message}")
+    converted.add_note("".join(traceback.format_exception(error)))
+    return converted

@@ -1,4 +1,4 @@
-"""What MLflow is told of a run and asked about it; all of it is called in the recorder."""
+"""Requests to MLflow about runs; all functions are called in the recorder process."""
 
 from __future__ import annotations
 
@@ -22,34 +22,31 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 PARENT_TAG = "mlflow.parentRunId"
 CUT_SHORT = "the process ended before the run did"
 _LONGEST_PARAM = 6000  # characters; MLflow refuses more
 _LONGEST_TAG = 5000
-_PARAMS_AT_ONCE = 100
-_METRICS_AT_ONCE = 1000
+_PARAMS_PER_BATCH = 100
+_METRICS_PER_BATCH = 1000
 
-_open: set[str] = set()  # ids of the runs begun in this process and not ended
-_incomplete: dict[str, str] = {}  # why what such a run found could not be taken down, by id
+_open: set[str] = set()  # ids of the runs created in this process and not ended
+_incomplete: dict[str, str] = {}  # errors in logging the results of such a run, by id
 
 
 @dataclass(frozen=True)
 class RunStart:
-    """What is known of a run before its work.
+    """Properties of a run that are known at its start.
 
     Parameters
     ----------
     experiment, name : str
-        Where it stands in MLflow, and under which name.
+        Experiment of the run in MLflow, and name of the run.
     tags, params : mapping of str to str
-        Values too long for MLflow are cut.
+        Values that are too long for MLflow are truncated.
     config : str
         The resolved config as YAML.
     datasets : tuple of Dataset
-        What it is run on.
+        Datasets of the run.
     """
 
     experiment: str
@@ -61,30 +58,30 @@ class RunStart:
 
 
 def create_run(
-    client: MlflowClient, beginning: RunStart, parent_run_id: str | None = None
+    client: MlflowClient, start: RunStart, parent_run_id: str | None = None
 ) -> RunHandle:
-    """Begin a run with everything that is known before.
+    """Create a run and log what is known at its start.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
-    beginning : Beginning
-        What is known. MLflow's tags for who runs which program of which commit are added.
+    start : RunStart
+        Properties of the run. MLflow's tags for user, program and commit are added.
     parent_run_id : str or None
-        The sweep's run.
+        Id of the sweep's parent run.
     """
     parent = {PARENT_TAG: parent_run_id} if parent_run_id else {}
-    tags = {**program_tags(), **beginning.tags, **parent}
+    tags = {**program_tags(), **start.tags, **parent}
     run = client.create_run(
-        experiment_id(client, beginning.experiment),
+        experiment_id(client, start.experiment),
         tags={name: value[:_LONGEST_TAG] for name, value in tags.items()},
-        run_name=beginning.name,
+        run_name=start.name,
     )
     _open.add(run.info.run_id)
     system_metrics.start_monitor(client.tracking_uri, run.info.run_id)
     try:
-        _log_beginning(client, run.info.run_id, beginning)
+        _log_start(client, run.info.run_id, start)
     except BaseException as error:
         end_run(client, run.info.run_id, "FAILED", failure_line(error))
         raise
@@ -97,20 +94,20 @@ def create_run(
     )
 
 
-def _log_beginning(client: MlflowClient, run_id: str, beginning: RunStart) -> None:
+def _log_start(client: MlflowClient, run_id: str, start: RunStart) -> None:
     from mlflow.entities import Param
 
-    params = [Param(key, value[:_LONGEST_PARAM]) for key, value in beginning.params.items()]
-    for start in range(0, len(params), _PARAMS_AT_ONCE):
-        client.log_batch(run_id, params=params[start : start + _PARAMS_AT_ONCE])
-    client.log_text(run_id, beginning.config, "config.yaml")
+    params = [Param(key, value[:_LONGEST_PARAM]) for key, value in start.params.items()]
+    for at in range(0, len(params), _PARAMS_PER_BATCH):
+        client.log_batch(run_id, params=params[at : at + _PARAMS_PER_BATCH])
+    client.log_text(run_id, start.config, "config.yaml")
     versions = {
         "main": provenance.main_versions(),
         "machine": provenance.machine(),
         "all": provenance.all_versions(),
     }
     client.log_text(run_id, json.dumps(versions, indent=2), "versions.json")
-    client.log_inputs(run_id, datasets=dataset_inputs(beginning.datasets))
+    client.log_inputs(run_id, datasets=dataset_inputs(start.datasets))
 
 
 def log_run(
@@ -121,7 +118,7 @@ def log_run(
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
 ) -> None:
-    """Take down what a run found; a run that this fails for is never ended as FINISHED.
+    """Log results of a run; if that fails, the run does not end as FINISHED.
 
     Parameters
     ----------
@@ -130,9 +127,9 @@ def log_run(
     run_id : str
         From `create_run`.
     artifacts : str
-        Folder whose files become the run's.
+        Folder whose files become artifacts of the run.
     tags, metrics : mapping
-        By name.
+        Values by name.
     """
     try:
         client.log_artifacts(run_id, artifacts)
@@ -140,7 +137,7 @@ def log_run(
 
         now = int(time.time() * 1000)
         add_tags(client, run_id, tags)
-        # Last: whoever finds hit_at_1 finds the tables that belong to it, too.
+        # Last, so that a run with hit_at_1 also has the tables that belong to it.
         client.log_batch(run_id, metrics=[Metric(n, value, now, 0) for n, value in metrics.items()])
     except Exception as error:
         _incomplete[run_id] = failure_line(error)
@@ -148,7 +145,7 @@ def log_run(
 
 
 def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
-    """Add tags to a run, whether it has ended or not."""
+    """Add tags to a run, which may have ended."""
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
@@ -157,7 +154,7 @@ def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
 def log_epochs(
     client: MlflowClient, run_id: str, epochs: Mapping[int, Mapping[str, float]]
 ) -> None:
-    """Take down the figures of a training's epochs, each as a step of its metric.
+    """Log the metrics of training epochs, with the epoch as step.
 
     Parameters
     ----------
@@ -166,8 +163,8 @@ def log_epochs(
     run_id : str
         From `create_run`.
     epochs : mapping of int to mapping of str to float
-        By epoch, and by name. A figure that is no finite number is taken down as NaN: MLflow would
-        make a huge number of an infinite one, and its chart useless.
+        Values by epoch and name. Values that are not finite are logged as NaN, because MLflow
+        turns infinity into a huge number, which makes the chart useless.
     """
     from mlflow.entities import Metric
 
@@ -177,19 +174,19 @@ def log_epochs(
         for number, figures in epochs.items()
         for name, value in figures.items()
     ]
-    for start in range(0, len(metrics), _METRICS_AT_ONCE):
-        client.log_batch(run_id, metrics=metrics[start : start + _METRICS_AT_ONCE])
+    for start in range(0, len(metrics), _METRICS_PER_BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
 
 
 def end_run(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
-    """End a run as FINISHED, FAILED or KILLED, and say why it failed."""
+    """End a run as FINISHED, FAILED or KILLED, with the reason of a failure."""
     system_metrics.stop_monitor(run_id)
-    why = _incomplete.pop(run_id, None)
-    if status == "FINISHED" and why is not None:  # who asks did not wait for `log_run`
-        status, failure = "FAILED", why
-    if failure:  # first: whoever sees the status will look for the reason
+    logging_error = _incomplete.pop(run_id, None)
+    if status == "FINISHED" and logging_error is not None:  # the caller did not wait for `log_run`
+        status, failure = "FAILED", logging_error
+    if failure:  # before the status, so that a failed run always has a reason
         client.set_tag(run_id, "failure", failure)
-    if status == "FINISHED":  # whoever took it for lost was wrong
+    if status == "FINISHED":  # another process may have marked it as lost
         from mlflow.exceptions import MlflowException
 
         with suppress(MlflowException):
@@ -199,33 +196,33 @@ def end_run(client: MlflowClient, run_id: str, status: str, failure: str | None 
 
 
 def kill_open_runs(client: MlflowClient) -> None:
-    """End the runs that were begun in this process and never ended, as KILLED."""
+    """End the runs that were created in this process and are still open, as KILLED."""
     for run_id in list(_open):
-        with suppress(Exception):  # deleted meanwhile, or out of reach: the others may not be
+        with suppress(Exception):  # deleted or unreachable; others may still be reachable
             end_lost_run(client, run_id)
 
 
 def end_lost_run(client: MlflowClient, run_id: str) -> None:
-    """End a run as KILLED whose process did not live to say how it went."""
+    """End a run whose process has disappeared, as KILLED."""
     end_run(client, run_id, "KILLED", CUT_SHORT)
 
 
 def find_finished(client: MlflowClient, experiment: str, identity: str) -> FinishedRun | None:
-    """The newest finished run with that identity, or None.
+    """Return the newest finished run with an identity, or None.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     experiment : str
-        Name of the experiment to look in.
+        Name of the experiment to search.
     identity : str
-        Digest of everything the numbers depend on.
+        Digest of everything the scores depend on.
     """
     query = f"tags.identity = '{identity}' and attributes.status = 'FINISHED'"
-    place = experiment_id(client, experiment)
+    experiments = [experiment_id(client, experiment)]
     order = ["attributes.start_time DESC"]
-    for run in client.search_runs([place], query, max_results=1, order_by=order):
+    for run in client.search_runs(experiments, query, max_results=1, order_by=order):
         return FinishedRun(
             run_id=run.info.run_id,
             name=run.info.run_name or run.info.run_id,
@@ -237,17 +234,17 @@ def find_finished(client: MlflowClient, experiment: str, identity: str) -> Finis
 
 
 def failure_line(error: BaseException) -> str:
-    """An exception's type and message on one line, short enough for a tag."""
+    """Return an exception's type and message on one line that fits into a tag."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TAG]
 
 
 def program_tags() -> dict[str, str]:
-    """MLflow's own tags for who ran which program of which commit, and ours for the process."""
-    return {**_program_tags(), process.TAG: process.process_tag()}
+    """Return MLflow's tags for user, program and commit, and this project's for the process."""
+    return {**_source_tags(), process.TAG: process.process_tag()}
 
 
-@cache  # git is asked once: of what this process has imported, the commit does not change
-def _program_tags() -> dict[str, str]:
+@cache  # the commit of the imported code does not change
+def _source_tags() -> dict[str, str]:
     return {
         "mlflow.user": provenance.user(),
         "mlflow.source.name": provenance.command(),
@@ -256,18 +253,18 @@ def _program_tags() -> dict[str, str]:
     }
 
 
-# For each job that found its work done: this, the id of the run that has done it, and a word that
-# tells jobs apart that found the same. The value is the run's name.
-_FOUND_TAG = "found."
+# Tags for jobs whose result was found in an earlier run: this prefix, the id of that run, and a
+# suffix that distinguishes jobs that found the same run. The value is the run's name.
+REUSED_TAG = "found."
 
 
 def child_runs(client: MlflowClient, parent_run_id: str) -> list[Run]:
-    """The runs of a sweep, oldest first, whatever experiments they stand in."""
+    """Return the runs of a sweep in all experiments, oldest first."""
     return list(search_runs(client, f"tags.`{PARENT_TAG}` = '{parent_run_id}'"))
 
 
 def tag_reused_run(client: MlflowClient, parent_run_id: str, run: FinishedRun) -> None:
-    """Note in a sweep's run that a job found its work done by an earlier run.
+    """Tag a sweep's parent run with an earlier run that was reused for a job.
 
     Parameters
     ----------
@@ -276,6 +273,6 @@ def tag_reused_run(client: MlflowClient, parent_run_id: str, run: FinishedRun) -
     parent_run_id : str
         From `start_parent`.
     run : FinishedRun
-        What was taken instead.
+        The reused run.
     """
-    client.set_tag(parent_run_id, f"{_FOUND_TAG}{run.run_id}.{uuid.uuid4().hex[:6]}", run.name)
+    client.set_tag(parent_run_id, f"{REUSED_TAG}{run.run_id}.{uuid.uuid4().hex[:6]}", run.name)

@@ -1,4 +1,4 @@
-"""Where runs are recorded: checking the tracking URI, opening it, finding the experiment."""
+"""The tracking store: checks of its URI, connection, and experiments."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = re.compile(r"^(sqlite(?:\+\w+)?):///([^?]*)(\?.*)?$")
-_NOT_LITERAL = re.compile(r"\?|%[0-9a-fA-F]{2}")  # in a URI, another thing than in a path
+_NOT_LITERAL = re.compile(r"\?|%[0-9a-fA-F]{2}")  # means something else in a URI than in a path
 _HINT = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
-_SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries would take minutes
-_ANSWER_TIMEOUT = 30  # seconds; a server that has just been started is slow
+_SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries take minutes
+_ANSWER_TIMEOUT = 30  # seconds; a server that has just started is slow
 
 
 def resolve_uri(uri: str) -> str:
-    """The tracking URI with a SQLite path made absolute; any other URI as it is."""
+    """Make the path of a SQLite tracking URI absolute; return any other URI as it is."""
     match, path = _SQLITE.match(uri), database_path(uri)
     if match is None or path is None:
         return uri
@@ -35,7 +35,7 @@ def resolve_uri(uri: str) -> str:
 
 
 def database_path(uri: str) -> Path | None:
-    """The SQLite file a tracking URI names, absolute; None for servers and other databases."""
+    """Return the absolute path of a SQLite tracking URI; None for servers and other databases."""
     match = _SQLITE.match(uri)
     if match is None or match[2] in ("", ":memory:"):
         return None
@@ -43,39 +43,41 @@ def database_path(uri: str) -> Path | None:
 
 
 def check_uri(uri: str) -> None:
-    """Refuse a tracking URI that cannot work, without importing MLflow or touching a network.
+    """Check a tracking URI, without importing MLflow or accessing the network.
 
     Parameters
     ----------
     uri : str
-        MLflow tracking URI; a relative SQLite path counts from the working directory.
+        MLflow tracking URI; a SQLite path may be relative to the working directory.
 
     Raises
     ------
     BenchError
-        If it is a plain folder (MLflow no longer writes those), lives in memory only, or names a
-        SQLite file that cannot be made, written or read as one, or whose path has a `?`, or a `%`
-        before two hexadecimal digits: MLflow would record into another file.
+        If it is a plain folder (MLflow no longer writes those), is an in-memory database, or names
+        a SQLite file that cannot be created, written or read, or whose path contains a `?`, or a
+        `%` before two hexadecimal digits: MLflow would record into another file.
     """
     scheme = uri.split(":", 1)[0] if ":" in uri else ""
     if scheme in ("", "file") or len(scheme) == 1:
-        raise BenchError(f"tracking.uri={uri}: MLflow records no runs in plain folders; {_HINT}")
+        raise BenchError(
+            f"tracking.uri={uri}: MLflow does not record runs in plain folders; {_HINT}"
+        )
     if not scheme.startswith("sqlite"):
         return
     path = database_path(uri)
     if path is None:
         raise BenchError(f"tracking.uri={uri} names no file; {_HINT}")
-    if found := _NOT_LITERAL.search(str(path)):
+    if special := _NOT_LITERAL.search(str(path)):
         raise BenchError(
-            f"tracking.uri={uri}: MLflow cannot keep a database at {path}, for {found[0]} has a "
-            "meaning of its own in its URI; rename the folder or the file, or use "
+            f"tracking.uri={uri}: MLflow cannot use a database at {path}, because {special[0]} has "
+            "a special meaning in its URI; rename the folder or the file, or use "
             "tracking.uri=sqlite:////<another folder>/mlflow.db"
         )
     if path.is_dir():
         raise BenchError(f"tracking.uri={uri}: {path} is a folder, not a file; {_HINT}")
     if not path.parent.is_dir():
         raise BenchError(
-            f"tracking.uri={uri}: the folder {path.parent} does not exist; make it, or {_HINT}"
+            f"tracking.uri={uri}: the folder {path.parent} does not exist; create it, or {_HINT}"
         )
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise BenchError(f"tracking.uri={uri}: cannot write in the folder {path.parent}; {_HINT}")
@@ -89,25 +91,25 @@ def _check_file(uri: str, path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(16)
     if start and start != b"SQLite format 3\0":
-        raise BenchError(f"tracking.uri={uri}: {path} is no SQLite database; {_HINT}")
+        raise BenchError(f"tracking.uri={uri}: {path} is not a SQLite database; {_HINT}")
 
 
 def open_client(uri: str) -> MlflowClient:
-    """Connect to the tracking store; the first call makes or migrates a SQLite database.
+    """Connect to the tracking store; the first call creates or migrates a SQLite database.
 
-    Safe when several processes start at once: one makes the database, the others wait for it. A
+    Safe if several processes start at once: one creates the database, the others wait for it. A
     database of an older MLflow is copied to `<file>.before-upgrade` and migrated.
 
     Parameters
     ----------
     uri : str
-        MLflow tracking URI; a relative SQLite path counts from the working directory.
+        MLflow tracking URI; a SQLite path may be relative to the working directory.
 
     Raises
     ------
     BenchError
-        If `check_uri` refuses the URI, the server does not answer or is not MLflow's, or the
-        database cannot be brought to the installed MLflow's schema.
+        If `check_uri` rejects the URI, the server does not answer or is not an MLflow server, or
+        the database cannot be migrated to the schema of the installed MLflow.
     """
     check_uri(uri)
     uri = resolve_uri(uri)
@@ -127,8 +129,9 @@ def open_client(uri: str) -> MlflowClient:
             client = MlflowClient(uri)
         except Exception as error:
             raise BenchError(
-                f"tracking.uri={uri} cannot be opened; if another MLflow made it, name a new file "
-                f"with tracking.uri=sqlite:///... (MLflow says: {_one_line(error)})"
+                f"tracking.uri={uri} cannot be opened; if another version of MLflow created it, "
+                "give a new file with tracking.uri=sqlite:///... (MLflow's message: "
+                f"{_one_line(error)})"
             ) from error
     if uri.startswith(("http://", "https://")):
         _check_answers(client, uri)
@@ -136,10 +139,10 @@ def open_client(uri: str) -> MlflowClient:
 
 
 def prepare_import() -> None:
-    """Set in the environment what MLflow reads when it is imported."""
-    # A benchmark on someone's own photos reports to nobody unless they ask for it.
+    """Set the environment variables that MLflow reads when it is imported."""
+    # Photos may be private, so telemetry is off unless the user turns it on.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Left over from an outer `mlflow run`, this would lend every job the same run.
+    # Inherited from an outer `mlflow run`, this would give every job the same run.
     os.environ.pop("MLFLOW_RUN_ID", None)
 
 
@@ -154,13 +157,13 @@ def _check_server(uri: str) -> None:
         socket.create_connection((parts.hostname or "", port), _SERVER_TIMEOUT).close()
     except (OSError, ValueError) as error:
         raise BenchError(
-            f"tracking.uri={uri}: no MLflow server answers there ({error}); start it, or leave "
-            "tracking.uri out to record into ./mlflow.db"
+            f"tracking.uri={uri}: no MLflow server is listening there ({error}); start it, or omit "
+            "tracking.uri to record into ./mlflow.db"
         ) from error
 
 
 def _check_answers(client: MlflowClient, uri: str) -> None:
-    """Ask the server one thing, to be told at once if it is another program's."""
+    """Send one request, which fails at once if the server is not an MLflow server."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -168,15 +171,15 @@ def _check_answers(client: MlflowClient, uri: str) -> None:
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, ValueError, TypeError, AttributeError) as error:
         raise BenchError(
-            f"tracking.uri={uri}: what answers there does not speak as an MLflow server does; "
-            "start one, correct the address, or leave tracking.uri out to record into "
-            f"./mlflow.db (MLflow says: {_one_line(error)})"
+            f"tracking.uri={uri}: the server there is not an MLflow server; start one, correct the "
+            "address, or omit tracking.uri to record into ./mlflow.db (MLflow's message: "
+            f"{_one_line(error)})"
         ) from error
 
 
 @contextmanager
 def _short_timeouts() -> Iterator[None]:
-    """Let MLflow ask a server once and briefly; of itself it tries for minutes."""
+    """Limit MLflow's requests to one short attempt; by default it retries for minutes."""
     limits = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{_ANSWER_TIMEOUT}",
@@ -199,7 +202,7 @@ def _migrate_if_older(uri: str, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         try:
             rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-        except sqlite3.OperationalError:  # empty: not made yet
+        except sqlite3.OperationalError:  # an empty file, not initialized yet
             return
     if not rows or rows[0][0] == utils._get_latest_schema_revision():  # type: ignore[no-untyped-call]
         return
@@ -214,7 +217,7 @@ def _migrate_if_older(uri: str, path: Path) -> None:
 
 @contextmanager
 def _lock(path: Path | None) -> Iterator[None]:
-    """Hold the lock file beside a SQLite database; nothing to hold for other stores."""
+    """Hold the lock file next to a SQLite database; do nothing for other stores."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -224,7 +227,7 @@ def _lock(path: Path | None) -> Iterator[None]:
         return
     try:
         file = Path(f"{path}.lock").open("a")  # noqa: SIM115 - closed below
-    except OSError as error:  # what the folder's mode admits, the file system may refuse
+    except OSError as error:  # the file system may refuse what the folder's mode allows
         raise BenchError(
             f"tracking.uri: cannot write {path}.lock ({error.strerror}); {_HINT}"
         ) from error
@@ -234,33 +237,33 @@ def _lock(path: Path | None) -> Iterator[None]:
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
-    """The id of the experiment of that name, made if there is none and restored if deleted.
+    """Return the id of an experiment, which is created if missing and restored if deleted.
 
-    Artifacts of a SQLite store lie in `mlartifacts/<name>` beside the database, so that runs find
-    them whatever directory they are looked at from. A server decides for itself.
+    Artifacts of a SQLite store are in `mlartifacts/<name>` next to the database, so that they are
+    found from any working directory. A server chooses its own location.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     name : str
-        The experiment's name.
+        Name of the experiment.
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         path = database_path(client.tracking_uri)
         folder = re.sub(r"[^\w.-]+", "_", name).strip(".") or "experiment"
-        place = None if path is None else (path.parent / "mlartifacts" / folder).as_uri()
+        location = None if path is None else (path.parent / "mlartifacts" / folder).as_uri()
         try:
-            # Without the tag the UI opens an experiment on the page for language models.
+            # Without this tag, the UI opens the experiment on the page for language models.
             tags = {"mlflow.experimentKind": "custom_model_development"}
-            return client.create_experiment(name, artifact_location=place, tags=tags)
-        except MlflowException:  # another job made it in between
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            return client.create_experiment(name, artifact_location=location, tags=tags)
+        except MlflowException:  # another job has created it meanwhile
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)

@@ -1,4 +1,4 @@
-"""What the machine does while a run goes on: MLflow's own system metrics, on runs that last."""
+"""MLflow's system metrics for runs that take longer than a few seconds."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-# Not before: a run from stored features takes half of that, and its recorder has other things to
-# import meanwhile.
-_START_DELAY = 5.0  # seconds
-_OFF = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
+# Seconds; a run with cached features takes half of that, and its recorder is busy with imports.
+_START_DELAY = 5.0
+_ENABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 _INTERVAL = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 _log = logging.getLogger(__name__)
 _monitors: dict[str, Monitor] = {}
 
 
 class Monitor:
-    """A run that is being watched, once it has lasted.
+    """System metrics monitor of a run, started with a delay.
 
     Parameters
     ----------
     uri, run_id : str
-        Where it is recorded, and which.
+        Tracking URI and id of the run.
     after : float
-        Seconds from now after which to begin.
+        Delay in seconds.
     """
 
     def __init__(self, uri: str, run_id: str, *, after: float) -> None:
@@ -40,7 +39,7 @@ class Monitor:
         self._timer.start()
 
     def stop(self) -> None:
-        """Watch no longer. Wakes the thread that waits for its next look, and is back at once."""
+        """Stop monitoring. Wakes the monitoring thread, so it returns at once."""
         self._timer.cancel()
         with self._lock:
             self._stopped = True
@@ -59,22 +58,22 @@ class Monitor:
                     )
                     self._monitor.start()  # type: ignore[no-untyped-call]
         except Exception as error:
-            _log.warning("no system metrics of this run: %s", error)
+            _log.warning("cannot log system metrics of this run: %s", error)
 
 
 def start_monitor(uri: str, run_id: str) -> None:
-    """Log `system/...` metrics of a run from when it has lasted some seconds until it ends.
+    """Log `system/...` metrics of a run until it ends, after a delay of some seconds.
 
-    How often, MLflow's `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` says (every 10 s of itself);
-    `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false` switches it off. A run that ends before the first
-    interval is over has none.
+    MLflow's `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` sets the interval (10 s by default);
+    `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false` disables the metrics. A run that ends before the
+    end of the first interval has none.
 
     Parameters
     ----------
     uri, run_id : str
-        Where it is recorded, and which.
+        Tracking URI and id of the run.
     """
-    if os.environ.get(_OFF, "true").strip().lower() in ("false", "0"):
+    if os.environ.get(_ENABLE, "true").strip().lower() in ("false", "0"):
         return
     try:
         after = min(_START_DELAY, float(os.environ.get(_INTERVAL) or _START_DELAY))
@@ -84,9 +83,9 @@ def start_monitor(uri: str, run_id: str) -> None:
 
 
 def stop_monitor(run_id: str) -> None:
-    """Stop watching a run, if it is watched."""
-    if found := _monitors.pop(run_id, None):
+    """Stop monitoring a run, if it is monitored."""
+    if monitor := _monitors.pop(run_id, None):
         try:
-            found.stop()
-        except Exception as error:  # MLflow is out of reach; who ends the run will say so
+            monitor.stop()
+        except Exception as error:  # MLflow is unreachable; ending the run reports it
             _log.warning("the last system metrics of a run are missing: %s", error)

@@ -1,4 +1,4 @@
-"""A training in MLflow: its curves while it goes, and the network when it is done."""
+"""Logging of a training in MLflow: curves during the training, the network at its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.reports.curves import training_curves
+from outliers_bench.reports.curves import plot_training_curves
 from outliers_bench.result import RunHandle
 from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.keras_model import KerasModel
@@ -26,101 +26,104 @@ if TYPE_CHECKING:
     from outliers_bench.runtime.training_observer import TrainedNetwork
 
 LOGGED_BY = "run.txt"  # in a network's folder: its URI in MLflow, the store, the file's digest
-EXAMPLE = "example.npy"  # in a network's folder: an image of its training
-_UNFIT = re.compile(r"[^\w-]+")  # for the names of metrics, models and files alike
+EXAMPLE = "example.npy"  # in a network's folder: a training image
+_INVALID = re.compile(r"[^\w-]+")  # in names of metrics, models and files
 _log = logging.getLogger(__name__)
 
 
 class MlflowTrainingLogger:
-    """A `Watcher` that records in MLflow.
+    """A `TrainingObserver` that logs to MLflow.
 
     Each epoch becomes a step of the run's metrics (`loss`, `accuracy`, `top_5_accuracy`, the same
-    with `val_`, `learning_rate`, `epoch_seconds`) as soon as it has ended. The trained network
-    becomes a model of the run, `runs:/<run id>/model`, once: a later run whose training was kept
-    shows the same curves, and refers to that model.
+    with `val_`, `learning_rate`, `epoch_seconds`) as soon as it ends. The trained network becomes
+    a model of the run, `runs:/<run id>/model`, once: a later run that reuses the training shows
+    the same curves and links to that model.
 
     Parameters
     ----------
-    recording : Recording
+    run : ActiveRun
         The run.
     label : str
-        Tells the figures of several networks of one run apart, by standing before their names.
+        Prefix of metric names, which distinguishes several networks of one run.
     """
 
-    def __init__(self, recording: ActiveRun, label: str = "") -> None:
-        self._recording = recording
-        self._label = _UNFIT.sub("_", label).strip("_")
-        self._sent: dict[int, Future[None]] = {}
-        self._complained = False
+    def __init__(self, run: ActiveRun, label: str = "") -> None:
+        self._run = run
+        self._label = _INVALID.sub("_", label).strip("_")
+        self._submitted: dict[int, Future[None]] = {}
+        self._warned = False
 
     def confirm(self) -> RunHandle:
-        """Wait until the run has begun; see `ActiveRun.confirm`."""
-        return self._recording.confirm()
+        """Wait until the run is created; see `ActiveRun.confirm`."""
+        return self._run.confirm()
 
-    def named(self, label: str) -> MlflowTrainingLogger:
-        """One for another network of the same run."""
-        return MlflowTrainingLogger(self._recording, f"{self._label}_{label}")
+    def for_network(self, label: str) -> MlflowTrainingLogger:
+        """Return a logger for another network of the same run."""
+        return MlflowTrainingLogger(self._run, f"{self._label}_{label}")
 
-    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
-        """Send the figures of an epoch, without waiting for MLflow.
+    def on_epoch_end(self, number: int, figures: Mapping[str, float]) -> None:
+        """Log the metrics of an epoch, without waiting for MLflow.
 
-        What MLflow does not take is sent again when the training is done: that a figure is missing
-        from a chart meanwhile is no reason to break a training off.
+        Epochs that MLflow fails to log are logged again when the training is done: a gap in a
+        chart is no reason to interrupt a training.
         """
-        self._warn()
-        self._sent[number] = self._recording.submit(log_epochs, {number: self._figures(figures)})
+        self._warn_once()
+        self._submitted[number] = self._run.submit(log_epochs, {number: self._metrics(figures)})
 
-    def trained(self, network: TrainedNetwork) -> None:
-        """Record the curves as a picture and a table, and the network as a model.
+    def on_train_end(self, network: TrainedNetwork) -> None:
+        """Log the curves as a picture and a table, and the network as a model.
 
         Raises
         ------
         BenchError
-            If MLflow does not take them. The network is in its folder all the same, and the next
-            run finds it.
+            If MLflow fails to log them. The network remains in its folder, where the next run
+            finds it.
         """
-        taken = {number for number, sent in self._sent.items() if sent.exception() is None}
-        epochs = dict(enumerate(map(self._figures, network.epochs), 1))
-        missing = {number: figures for number, figures in epochs.items() if number not in taken}
-        self._recording.submit(log_epochs, missing).result()
+        logged = {number for number, job in self._submitted.items() if job.exception() is None}
+        epochs = dict(enumerate(map(self._metrics, network.epochs), 1))
+        missing = {number: metrics for number, metrics in epochs.items() if number not in logged}
+        self._run.submit(log_epochs, missing).result()
         uri = self._log_or_link(network, metrics=tuple(epochs.get(network.best_epoch, ())))
         with tempfile.TemporaryDirectory() as folder:
             self._write(network, Path(folder))
-            self._recording.log(
+            self._run.log(
                 artifacts=folder,
-                tags={self._named("model_uri"): uri, self._named("trained_by"): uri.split("/")[1]},
+                tags={
+                    self._add_label("model_uri"): uri,
+                    self._add_label("trained_by"): uri.split("/")[1],
+                },
                 metrics={
-                    self._named("epochs"): float(len(network.epochs)),
-                    self._named("best_epoch"): float(network.best_epoch),
+                    self._add_label("epochs"): float(len(network.epochs)),
+                    self._add_label("best_epoch"): float(network.best_epoch),
                 },
             )
 
-    def _warn(self) -> None:
-        failed = [sent.exception() for sent in self._sent.values() if sent.done()]
-        if any(failed) and not self._complained:
-            self._complained = True
+    def _warn_once(self) -> None:
+        errors = [job.exception() for job in self._submitted.values() if job.done()]
+        if any(errors) and not self._warned:
+            self._warned = True
             _log.warning(
-                "MLflow does not show every epoch yet; it is told again when the training is "
-                "done (%s)",
-                next(filter(None, failed)),
+                "some epochs could not be logged to MLflow; they are logged again when the "
+                "training is done (%s)",
+                next(filter(None, errors)),
             )
 
-    def _named(self, name: str) -> str:
+    def _add_label(self, name: str) -> str:
         return f"{self._label}_{name}" if self._label else name
 
-    def _figures(self, figures: Mapping[str, float]) -> dict[str, float]:
+    def _metrics(self, figures: Mapping[str, float]) -> dict[str, float]:
         return {
-            self._named("epoch_seconds" if name == "seconds" else name): float(value)
+            self._add_label("epoch_seconds" if name == "seconds" else name): float(value)
             for name, value in figures.items()
         }
 
     def _log_or_link(self, network: TrainedNetwork, *, metrics: tuple[str, ...]) -> str:
-        """The URI of the network in MLflow, logged by this run unless an earlier one has."""
+        """Return the URI of the network in MLflow, logging it unless an earlier run has."""
         store, note = self.confirm().uri, network.folder / LOGGED_BY
         file, example = network.folder / "model.keras", network.folder / EXAMPLE
         digest = _digest(file)
         known = None if network.fresh else _logged_as(note, store, digest)
-        if known and self._recording.submit(link_model, known).result():
+        if known and self._run.submit(link_model, known).result():
             return known
         model = KerasModel(
             file=str(file),
@@ -132,14 +135,14 @@ class MlflowTrainingLogger:
             metrics=metrics,
         )
         name = f"{MODEL_NAME}_{self._label}" if self._label else MODEL_NAME
-        uri = self._recording.submit(log_model, name, model).result()
-        beside = note.with_name(f"{LOGGED_BY}.{os.getpid()}")
-        beside.write_text(f"{uri}\n{store}\n{digest}\n", encoding="utf-8")
-        beside.replace(note)
+        uri = self._run.submit(log_model, name, model).result()
+        temporary = note.with_name(f"{LOGGED_BY}.{os.getpid()}")
+        temporary.write_text(f"{uri}\n{store}\n{digest}\n", encoding="utf-8")
+        temporary.replace(note)
         return uri
 
     def _write(self, network: TrainedNetwork, folder: Path) -> None:
-        """Write what becomes artifacts of the run."""
+        """Write the artifacts of a training to a folder."""
         training = folder / "training" / self._label
         training.mkdir(parents=True)
         shutil.copyfile(network.folder / "summary.txt", training / "summary.txt")
@@ -150,9 +153,9 @@ class MlflowTrainingLogger:
             table.writeheader()
             for number, epoch in enumerate(network.epochs, 1):
                 table.writerow({"epoch": number, **epoch})
-        picture = folder / "pictures" / f"{self._named('training_curves')}.png"
+        picture = folder / "pictures" / f"{self._add_label('training_curves')}.png"
         picture.parent.mkdir()
-        training_curves(network.epochs, network.best_epoch, network.name).save(picture)
+        plot_training_curves(network.epochs, network.best_epoch, network.name).save(picture)
 
 
 def _digest(file: Path) -> str:
@@ -161,7 +164,7 @@ def _digest(file: Path) -> str:
 
 
 def _logged_as(note: Path, store: str, digest: str) -> str | None:
-    """The URI under which a run has logged this very network in this store."""
+    """Return the URI under which this network was logged in this store, or None."""
     try:
         lines = note.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

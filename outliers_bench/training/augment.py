@@ -10,7 +10,7 @@ import numpy as np
 
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.option_labels import name_and_unusual
+from outliers_bench.runtime.option_labels import name_and_non_defaults
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Augment:
     @property
     def label(self) -> str:
         """Label in tables: the name and non-default options; empty for `none`."""
-        return name_and_unusual(self, Augment)
+        return name_and_non_defaults(self, Augment)
 
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""

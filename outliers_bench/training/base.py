@@ -16,7 +16,7 @@ from outliers_bench.models.backbone import Backbone, file_digest
 from outliers_bench.models.model import Model
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.tta import Tta
-from outliers_bench.runtime.option_labels import joined, unusual, weights_label
+from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.options import Loss, Optimizer, TrainingOptions
 from outliers_bench.training.saved_network import is_trained, read_metadata
@@ -114,10 +114,12 @@ class TrainedModel(TrainingOptions, Model):
         if self.ready:
             parts.append(weights_label(self.weights))
         else:
-            parts += unusual(self, type(self), (*_FORMATTED_OPTIONS, *_UNLABELED_OPTIONS))
+            parts += non_default_options(
+                self, type(self), (*_FORMATTED_OPTIONS, *_UNLABELED_OPTIONS)
+            )
             labels = {"lr_schedule": self.lr_schedule.label, "augment": self.augment.label}
             parts += [f"{option}={label}" for option, label in labels.items() if label]
-        return joined(*parts, self.tta.label)
+        return join_nonempty(*parts, self.tta.label)
 
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""

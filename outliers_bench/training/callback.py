@@ -14,7 +14,7 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.training_observer import TrainingObserver
-from outliers_bench.store.files import written
+from outliers_bench.store.files import write_atomically
 from outliers_bench.training.augment import reseed_generators
 from outliers_bench.training.dataset import Examples
 from outliers_bench.training.options import TrainingOptions
@@ -107,7 +107,7 @@ class TrainingCallback:
                 variable.assign(value)
             return 0
         for number, metrics in enumerate(self.epochs, 1):
-            self._observer.epoch(number, metrics)
+            self._observer.on_epoch_end(number, metrics)
         return len(self.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
@@ -155,12 +155,12 @@ class TrainingCallback:
             "best_epoch": self.best_epoch,
             "best_loss": self._best_loss,
         }
-        with written(self._folder / STATE) as temporary:
+        with write_atomically(self._folder / STATE) as temporary:
             temporary.write_text(json.dumps(state))
         for path in self._folder.glob("*.weights.h5"):
             if path.name not in (checkpoint, _best_file(self.best_epoch)):
                 path.unlink()
-        self._observer.epoch(epoch + 1, metrics)
+        self._observer.on_epoch_end(epoch + 1, metrics)
         if self.is_finished:
             self._network.stop_training = True
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.data.decode import DECODER, oversampled, resize
+from outliers_bench.data.decode import DECODER, oversampled_side, resize
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
@@ -117,7 +117,7 @@ class TrainedEmbeddings:
         # Sorted by content, so that file names and their order do not affect the result.
         part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))
         network = self._load_or_train(part, observer)
-        observer.trained(network)
+        observer.on_train_end(network)
         seconds = sum(epoch.get("seconds", 0.0) for epoch in network.epochs)
         best = network.epochs[network.best_epoch - 1]
         self._meter.counts |= {
@@ -144,17 +144,17 @@ class TrainedEmbeddings:
 
     def load(self, images: ImageSet) -> FloatArray:
         """Load the embeddings, shape (n, d), of images that were passed to `fit`."""
-        return self._fitted().load(images)
+        return self._fitted_features().load(images)
 
     def identity(self) -> str:
         """Return a name that no other embeddings share; available after `fit`."""
-        return self._fitted().identity()
+        return self._fitted_features().identity()
 
     def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
         """Return an empty set: a network describes any image."""
         return set()
 
-    def _fitted(self) -> Features | ViewAveragedFeatures:
+    def _fitted_features(self) -> Features | ViewAveragedFeatures:
         if self._embeddings is None:
             raise ValueError("call fit first")
         return self._embeddings
@@ -220,12 +220,12 @@ class TrainedEmbeddings:
 
     def _replay_epochs(self, network: TrainedNetwork, observer: TrainingObserver) -> None:
         for number, metrics in enumerate(network.epochs, 1):
-            observer.epoch(number, metrics)
+            observer.on_epoch_end(number, metrics)
 
     def _resizing_reader(self, reader: ImageReader, *, cache: bool) -> CachingReader:
         side = self._option.image_size
         return CachingReader(
-            reader, lambda image: resize(image, side), cache=cache, side=oversampled(side)
+            reader, lambda image: resize(image, side), cache=cache, side=oversampled_side(side)
         )
 
     def _make_task(self, part: ImageSet) -> TrainingTask:

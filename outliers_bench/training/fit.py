@@ -15,9 +15,9 @@ import numpy.typing as npt
 from outliers_bench.data.split import hold_out
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.progress import counted, status
+from outliers_bench.runtime.progress import progress_bar, status
 from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
-from outliers_bench.store.files import written
+from outliers_bench.store.files import write_atomically
 from outliers_bench.training.assemble import build_backbone, build_inference_network, copy_weights
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.callback import TrainingCallback
@@ -116,7 +116,7 @@ def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> Train
     validation = Examples(task.fetch, targets, validation_rows, batch_size=option.batch_size)
     with status(f"building {option.name}"):
         network = build_compiled_network(option, len(classes), width=task.width)
-    with counted(option.epochs * training.steps) as show_progress:
+    with progress_bar(option.epochs * training.steps) as show_progress:
         callback = TrainingCallback(
             network,
             option,
@@ -217,7 +217,7 @@ def _save(
     frozen = None if task.width is None else build_backbone(option, pretrained=True)
     copy_weights(inference, network, option, frozen)
     widths = {layer.value: int(output.shape[-1]) for layer, output in inference.outputs.items()}
-    with written(folder / NETWORK) as temporary:
+    with write_atomically(folder / NETWORK) as temporary:
         inference.network.save(temporary)
         write_metadata(temporary, NetworkMetadata(option.architecture_options(), classes, widths))
     lines: list[str] = []
@@ -230,5 +230,5 @@ def _save(
         "classes": classes,
         "image_size": option.image_size,
     }
-    with written(folder / RECORD) as temporary:
+    with write_atomically(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=2))

@@ -10,7 +10,7 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.tta import Tta
-from outliers_bench.runtime.option_labels import joined, weights_label
+from outliers_bench.runtime.option_labels import join_nonempty, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.networks import (
@@ -123,7 +123,7 @@ class Transfer(TrainedModel):
     def variant(self) -> str:
         """See `TrainedModel.variant`; names the backbone's weights if they are not ImageNet's."""
         weights = "" if self.ready or self.weights == "imagenet" else weights_label(self.weights)
-        return joined(super().variant, weights)
+        return join_nonempty(super().variant, weights)
 
     def check(self) -> None:
         """See `TrainedModel.check`."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.option_labels import name_and_unusual
+from outliers_bench.runtime.option_labels import name_and_non_defaults
 
 
 @dataclass
@@ -33,7 +33,7 @@ class LrSchedule:
     @property
     def label(self) -> str:
         """Label in tables: the name and non-default options; empty for a constant rate."""
-        return name_and_unusual(self, LrSchedule)
+        return name_and_non_defaults(self, LrSchedule)
 
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""

@@ -128,14 +128,14 @@ CASES = {
     ),
     "augmented and missed": (
         [*FOLDER, "rerank=dba", "index=faiss_hnsw", "data.protocol=leave_one_out", "k=[1]"],
-        r"would hide what index=faiss_hnsw misses",
+        r"would hide the errors of index=faiss_hnsw",
     ),
     "endless candidates": (["index=faiss_hnsw", "index.ef_search=99999999999"], r"ef_search=9+: "),
     "two reductions": (
         [*FOLDER, "pca.n=3", "reduce=random_projection", "reduce.n=3"],
         r"pca\.n=3 and reduce=random_projection both",
     ),
-    "reduction of nothing": ([*FOLDER, "reduce.n=3"], r"reduce\.n=3 has nothing to work on"),
+    "reduction of nothing": ([*FOLDER, "reduce.n=3"], r"reduce\.n=3 has no effect"),
     "whitening without train": (
         [*FOLDER, "reduce=learned_whitening", "data.protocol=leave_one_out"],
         r"learned_whitening learns from the labels of a train part",
@@ -164,7 +164,7 @@ CASES = {
         [*FOLDER, *ENSEMBLE, "model.members=[pixels,sift]", "model.fusion=rrf", "pca.n=500"],
         r"model\.members, pixels: pca\.n=500",
     ),
-    "unreachable cache": ([*FOLDER, "cache.dir=notes.db"], r"cache\.dir=notes\.db cannot be made"),
+    "unreachable cache": ([*FOLDER, "cache.dir=notes.db"], r"cache\.dir=notes\.db cannot be created"),
 }
 
 

@@ -17,9 +17,9 @@ from outliers_bench.data.named.source import Parts
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.synthetic import Synthetic, write
+from outliers_bench.data.synthetic import Synthetic, write_images
 from outliers_bench.errors import BenchError
-from tests.named_sets import cifar_records, written
+from tests.named_sets import cifar_records, write_files
 
 PARTS = ("train", "query", "gallery")
 RECORD = 3073  # bytes of an image in CIFAR-10
@@ -27,14 +27,14 @@ DRAWN = Synthetic(classes=4, individuals=2, images=6, size=12)
 
 
 def folder(root):
-    write(DRAWN, root)
+    write_images(DRAWN, root)
     first = next(root.rglob("*.png"))
     shutil.copy(first, first.with_name("copy.png"))
     return ClassFolders(root=str(root))
 
 
 def prepared(root):
-    write(DRAWN, root / "all")
+    write_images(DRAWN, root / "all")
     for row, file in enumerate(sorted((root / "all").rglob("*.png"))):
         target = root / PARTS[row % 3] / file.parts[-3] / f"{file.parts[-2]}_{file.name}"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def records(root):
     """CIFAR-10 of 48 images and a copy."""
     files = {f"data_batch_{i}.bin": cifar_records(8, i) for i in range(1, 6)}
     files["data_batch_1.bin"] += files["data_batch_1.bin"][:RECORD]
-    return written({**files, "test_batch.bin": cifar_records(8, 6)}, root)
+    return write_files({**files, "test_batch.bin": cifar_records(8, 6)}, root)
 
 
 SOURCES = {

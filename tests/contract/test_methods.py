@@ -280,7 +280,7 @@ def test_pictures_can_be_drawn(overrides, cache):
     split = split_of(PHOTOS)
     method, split, ranking = ranked(overrides, cache, split, 5)
     made = make_result(split)
-    sheets = method.pictures(Result(split, ranking, made.evaluation, made.costs))
+    sheets = method.match_sheets(Result(split, ranking, made.evaluation, made.costs))
     expected = {"matches"} if any("sift" in o or "spatial" in o for o in overrides) else set()
     if {"model=sift_vlad", "model=ensemble"} & set(overrides):
         expected = set()
@@ -294,7 +294,7 @@ def test_sift_refuses_a_reranking_and_tells_of_a_pca(tmp_path, caplog):
     with pytest.raises(Exception, match=r"model\.verify"):
         method_of(("model=sift", "rerank=spatial"), tmp_path).check(split)
     method_of(("model=sift", "pca.n=3"), tmp_path).check(split)
-    assert "pca.n=3 changes nothing" in caplog.text
+    assert "pca.n=3 has no effect" in caplog.text
 
 
 def test_sift_and_rootsift_share_their_keypoints(tmp_path):

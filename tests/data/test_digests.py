@@ -1,4 +1,4 @@
-"""A digest is of the content as it is, and is not worked out twice for an unchanged file."""
+"""Digests of file contents, cached for unchanged files."""
 
 import hashlib
 import os
@@ -17,8 +17,8 @@ from outliers_bench.types import LeftOut
 NAMES = ["a.jpg", "b.jpg"]
 
 
-def settle(*files):
-    """Make files look as if they had lain there for a while."""
+def make_old(*files):
+    """Set the times of files to a minute ago."""
     for file in files:
         past = time.time() - 60
         os.utime(file, (past, past))
@@ -30,17 +30,17 @@ def folder(tmp_path):
     root.mkdir()
     for name in NAMES:
         (root / name).write_bytes(name.encode())
-        settle(root / name)
+        make_old(root / name)
     return root
 
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Paths really read."""
-    seen = []
+    """Paths of the files that are read."""
+    paths = []
     original = digests._digest
-    monkeypatch.setattr(digests, "_digest", lambda path: (seen.append(path), original(path))[1])
-    return seen
+    monkeypatch.setattr(digests, "_digest", lambda path: (paths.append(path), original(path))[1])
+    return paths
 
 
 def expected(*contents):
@@ -56,19 +56,19 @@ def test_unchanged_files_are_not_read_again(folder, tmp_path, reads):
     assert len(reads) == 2
 
 
-def test_a_changed_file_is_read_even_if_its_size_and_time_stayed(folder, tmp_path, reads):
+def test_changed_file_with_same_size_and_time_is_read(folder, tmp_path, reads):
     digest_files(folder, NAMES, cache=tmp_path)
     file = folder / "a.jpg"
     times = file.stat().st_atime_ns, file.stat().st_mtime_ns
     time.sleep(0.02)
     file.write_bytes(b"A.JPG")
     os.utime(file, ns=times)
-    again, _ = digest_files(folder, NAMES, cache=tmp_path)
-    assert list(again.values()) == expected(b"A.JPG", b"b.jpg")
+    second, _ = digest_files(folder, NAMES, cache=tmp_path)
+    assert list(second.values()) == expected(b"A.JPG", b"b.jpg")
     assert len(reads) == 3
 
 
-def test_a_file_just_written_is_not_trusted(folder, tmp_path, reads):
+def test_recently_written_file_is_read_again(folder, tmp_path, reads):
     (folder / "a.jpg").write_bytes(b"fresh")
     digest_files(folder, NAMES, cache=tmp_path)
     digest_files(folder, NAMES, cache=tmp_path)
@@ -76,7 +76,7 @@ def test_a_file_just_written_is_not_trusted(folder, tmp_path, reads):
     assert [Path(path).name for path in reads].count("b.jpg") == 1
 
 
-def test_missing_empty_and_forbidden_files_are_left_out(folder, tmp_path):
+def test_missing_and_empty_files_are_excluded(folder, tmp_path):
     (folder / "empty.jpg").touch()
     (folder / "folder.jpg").mkdir()
     names = [*NAMES, "empty.jpg", "gone.jpg", "folder.jpg"]
@@ -90,7 +90,7 @@ def test_missing_empty_and_forbidden_files_are_left_out(folder, tmp_path):
     }
 
 
-def test_links_to_themselves_are_left_out(folder, tmp_path):
+def test_links_to_themselves_are_excluded(folder, tmp_path):
     (folder / "self.jpg").symlink_to("self.jpg")
     found, left_out = digest_files(folder, [*NAMES, "self.jpg"], cache=tmp_path)
     assert list(found) == NAMES
@@ -100,7 +100,7 @@ def test_links_to_themselves_are_left_out(folder, tmp_path):
 
 
 def damage_head(file):
-    file.write_bytes(b"this is no database at all, whatever its name says" * 100)
+    file.write_bytes(b"this is not a database, whatever its name is" * 100)
 
 
 def damage_page(file):
@@ -110,15 +110,15 @@ def damage_page(file):
 
 
 @pytest.mark.parametrize("damage", [damage_head, damage_page])
-def test_a_damaged_memory_is_rebuilt(folder, tmp_path, reads, damage):
-    good = digest_files(folder, NAMES, cache=tmp_path)
+def test_damaged_cache_is_rebuilt(folder, tmp_path, reads, damage):
+    expected_result = digest_files(folder, NAMES, cache=tmp_path)
     damage(tmp_path / "digests.sqlite")
-    assert digest_files(folder, NAMES, cache=tmp_path) == good
-    assert digest_files(folder, NAMES, cache=tmp_path) == good
+    assert digest_files(folder, NAMES, cache=tmp_path) == expected_result
+    assert digest_files(folder, NAMES, cache=tmp_path) == expected_result
     assert len(reads) == 4
 
 
-def test_the_database_is_not_read_through_at_the_start(folder, tmp_path, monkeypatch):
+def test_database_is_not_checked_at_startup(folder, tmp_path, monkeypatch):
     statements = []
     connect = sqlite3.connect
 
@@ -134,9 +134,9 @@ def test_the_database_is_not_read_through_at_the_start(folder, tmp_path, monkeyp
     assert not [statement for statement in statements if "check" in statement.lower()]
 
 
-def test_without_a_place_to_remember_the_digests_still_come(folder, tmp_path):
+def test_digests_without_a_writable_cache(folder, tmp_path):
     blocked = tmp_path / "cache"
-    blocked.write_text("a file where the directory should be")
+    blocked.write_text("a file instead of a directory")
     found, _ = digest_files(folder, NAMES, cache=blocked)
     assert list(found.values()) == expected(b"a.jpg", b"b.jpg")
 
@@ -147,18 +147,18 @@ def test_two_processes_at_once(tmp_path):
     names = [f"{i}.jpg" for i in range(700)]
     for name in names:
         (root / name).write_bytes(name.encode())
-        settle(root / name)
+        make_old(root / name)
     script = f"""
 import pathlib
 from outliers_bench.data.digests import digest_files
 names = [f"{{i}}.jpg" for i in range(700)]
 root, cache = pathlib.Path({str(root)!r}), pathlib.Path({str(tmp_path)!r})
-found, left = digest_files(root, names, cache=cache)
+found, left_out = digest_files(root, names, cache=cache)
 import hashlib
-assert not left
+assert not left_out
 assert all(found[n] == hashlib.blake2b(n.encode(), digest_size=16).digest() for n in names)
 """
     runs = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
     assert [run.wait(timeout=60) for run in runs] == [0, 0]
-    with digests.closing(digests._Memory(tmp_path / "digests.sqlite")) as memory:
-        assert len(memory.recall([str(root / name) for name in names])) == 700
+    with digests.closing(digests._DigestCache(tmp_path / "digests.sqlite")) as stored:
+        assert len(stored.get([str(root / name) for name in names])) == 700

@@ -1,4 +1,4 @@
-"""ImageNet in the layouts in which it is handed out, made up and small."""
+"""ImageNet: small synthetic versions of its distributed layouts."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.named.imagenet import ImageNet
 from outliers_bench.data.named.source import Parts
 from outliers_bench.errors import BenchError
-from tests.named_sets import photo, photos, written
+from tests.named_sets import photo, photos, write_files
 
 
 def labels(images):
@@ -66,8 +66,8 @@ def imagenet(layout):
 
 
 @pytest.mark.parametrize("layout", ["class folders", "2012", "2014", "Kaggle"])
-def test_imagenet_in_the_folders_it_comes_in(layout, tmp_path):
-    root = written(imagenet(layout), tmp_path / "imagenet")
+def test_imagenet_layouts(layout, tmp_path):
+    root = write_files(imagenet(layout), tmp_path / "imagenet")
     if layout == "2012":
         synsets = np.array(
             [(i, wnid, "words") for i, wnid in enumerate(WNIDS, start=1)],
@@ -81,34 +81,33 @@ def test_imagenet_in_the_folders_it_comes_in(layout, tmp_path):
     images, test, _ = source.collect_parts(tmp_path)
     assert test.sum() == 6
     wnids = {
-        content_hash(photo(7, place)).digest(): WNIDS[number - 1]
-        for place, number in enumerate(TRUTH)
+        content_hash(photo(7, i)).digest(): WNIDS[number - 1] for i, number in enumerate(TRUTH)
     }
-    found = {
+    val_wnids = {
         digest: label[:9]
-        for digest, label, asked in zip(images.digests, labels(images), test, strict=True)
-        if asked
+        for digest, label, is_test in zip(images.digests, labels(images), test, strict=True)
+        if is_test
     }
-    assert found == wnids
+    assert val_wnids == wnids
     assert len(ImageNet(root=str(root)).load(seed=0, cache=tmp_path).images) == 24
 
 
-def test_imagenet_without_its_ground_truth_is_told(tmp_path):
-    root = written(flat_val("val"), tmp_path / "imagenet")
+def test_imagenet_without_ground_truth_is_reported(tmp_path):
+    root = write_files(flat_val("val"), tmp_path / "imagenet")
     with pytest.raises(BenchError, match="val has photos without class folders, and there is no"):
         ImageNet(root=str(root)).load(seed=0, cache=tmp_path)
     kit = {
         "val/ILSVRC2012_validation_ground_truth.txt": b"1\n2\n9\n",
         "val/map_clsloc.txt": MAPPING,
     }
-    written(kit, root)
-    with pytest.raises(BenchError, match="9 is the number of no class"):
+    write_files(kit, root)
+    with pytest.raises(BenchError, match="9 is not the number of a class"):
         ImageNet(root=str(root)).load(seed=0, cache=tmp_path)
     (root / "val/ILSVRC2012_validation_ground_truth.txt").write_text("1\n2\n")
-    with pytest.raises(BenchError, match="does not name val/ILSVRC2012_val_00000003"):
+    with pytest.raises(BenchError, match="does not contain val/ILSVRC2012_val_00000003"):
         ImageNet(root=str(root)).load(seed=0, cache=tmp_path)
 
 
-def test_imagenet_says_how_to_get_it(tmp_path):
+def test_imagenet_error_says_how_to_get_it(tmp_path):
     with pytest.raises(BenchError, match=r"after registration only, at https://image-net\.org"):
         ImageNet().load(seed=0, cache=tmp_path)

@@ -1,4 +1,4 @@
-"""The cut is stratified, seeded, decided by content alone, and keeps groups whole."""
+"""Splitting: stratified, seeded, by content only, with complete groups."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.data.split import Protocol, check_shares, cut, hold_out
+from outliers_bench.data.split import Protocol, check_shares, hold_out, make_split
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet, LeftOut
 from tests.toys import ArrayReader, digest
@@ -16,7 +16,7 @@ from tests.toys import ArrayReader, digest
 PARTS = ("train", "query", "gallery")
 
 
-def images_of(labels, groups=None, names=None):
+def make_images(labels, groups=None, names=None):
     number = range(len(labels))
     return ImageSet(
         names=tuple(names or (f"image_{i}" for i in number)),
@@ -28,8 +28,8 @@ def images_of(labels, groups=None, names=None):
     )
 
 
-def split_of(images, *, train=0.7, query=0.5, protocol=Protocol.query_gallery, seed=0):
-    return cut(images, name="toy", train=train, query=query, protocol=protocol, seed=seed)
+def split_images(images, *, train=0.7, query=0.5, protocol=Protocol.query_gallery, seed=0):
+    return make_split(images, name="toy", train=train, query=query, protocol=protocol, seed=seed)
 
 
 def counts(split):
@@ -37,23 +37,23 @@ def counts(split):
 
 
 def test_shares_of_a_large_class():
-    found = counts(split_of(images_of([0] * 100 + [1] * 40)))
-    assert found["train"] == {0: 70, 1: 28}
-    assert found["query"] == {0: 15, 1: 6}
-    assert found["gallery"] == {0: 15, 1: 6}
+    by_part = counts(split_images(make_images([0] * 100 + [1] * 40)))
+    assert by_part["train"] == {0: 70, 1: 28}
+    assert by_part["query"] == {0: 15, 1: 6}
+    assert by_part["gallery"] == {0: 15, 1: 6}
 
 
 @pytest.mark.parametrize(
     ("n", "expected"),
     [(1, (1, 0, 0)), (2, (0, 1, 1)), (3, (1, 1, 1)), (4, (2, 1, 1)), (10, (7, 2, 1))],
 )
-def test_small_classes_give_query_and_gallery_first(n, expected):
-    found = counts(split_of(images_of([0] * n + [1] * 10)))
-    assert tuple(found[part][0] for part in PARTS) == expected
+def test_small_classes_have_query_and_gallery_first(n, expected):
+    by_part = counts(split_images(make_images([0] * n + [1] * 10)))
+    assert tuple(by_part[part][0] for part in PARTS) == expected
 
 
-def test_no_train_share_means_no_train_part():
-    split = split_of(images_of([0] * 5 + [1] * 6 + [2]), train=0)
+def test_no_train_share_gives_no_train_part():
+    split = split_images(make_images([0] * 5 + [1] * 6 + [2]), train=0)
     assert len(split.train) == 0
     assert 2 not in split.query.labels
     assert 2 in split.gallery.labels
@@ -66,29 +66,29 @@ labels_of_many = st.lists(st.integers(0, 4), min_size=2, max_size=60).filter(
 
 @settings(max_examples=150, deadline=None)
 @given(labels_of_many, st.floats(0, 0.99), st.floats(0.01, 0.99), st.integers(-5, 2**40))
-def test_every_image_is_in_one_part_and_every_query_has_an_answer(labels, train, query, seed):
-    split = split_of(images_of(labels), train=train, query=query, seed=seed)
+def test_every_image_is_in_one_part_and_every_query_has_relevant_images(labels, train, query, seed):
+    split = split_images(make_images(labels), train=train, query=query, seed=seed)
     rows = [name for part in PARTS for name in getattr(split, part).names]
     assert sorted(rows) == sorted(f"image_{i}" for i in range(len(labels)))
     assert set(split.query.labels) <= set(split.gallery.labels)
-    found = counts(split)
+    by_part = counts(split)
     for label, n in Counter(labels).items():
         if n == 1:
             continue
-        assert found["query"][label] >= 1
-        assert found["gallery"][label] >= 1
-        # As near to the shares as whole images and the two needed for the search allow.
-        to_train = found["train"][label]
+        assert by_part["query"][label] >= 1
+        assert by_part["gallery"][label] >= 1
+        # As close to the shares as possible with whole images and the two needed for retrieval.
+        to_train = by_part["train"][label]
         assert to_train == pytest.approx(min(train * n, n - 2), abs=0.5 + 1e-6)
         rest = n - to_train
-        wanted = min(max(query * rest, 1), rest - 1)
-        assert found["query"][label] == pytest.approx(wanted, abs=0.5 + 1e-6)
+        expected = min(max(query * rest, 1), rest - 1)
+        assert by_part["query"][label] == pytest.approx(expected, abs=0.5 + 1e-6)
 
 
 @settings(max_examples=100, deadline=None)
 @given(labels_of_many, st.randoms(use_true_random=False), st.integers(0, 9))
-def test_names_and_order_decide_nothing(labels, random, seed):
-    images = images_of(labels)
+def test_split_does_not_depend_on_names_or_order(labels, random, seed):
+    images = make_images(labels)
     order = list(range(len(labels)))
     random.shuffle(order)
     shuffled = images.take(order)
@@ -99,15 +99,17 @@ def test_names_and_order_decide_nothing(labels, random, seed):
         shuffled.classes,
         shuffled.reader,
     )
-    one, other = split_of(images, seed=seed), split_of(renamed, seed=seed)
+    one, other = split_images(images, seed=seed), split_images(renamed, seed=seed)
     assert one.fingerprint == other.fingerprint
     for part in PARTS:
         assert set(getattr(one, part).digests) == set(getattr(other, part).digests)
 
 
-def test_another_seed_cuts_otherwise_and_the_same_seed_the_same():
-    images = images_of([0, 1] * 20)
-    prints = [split_of(images, seed=seed).fingerprint for seed in (0, 1, 2, 0, 10**17, 10**17 + 1)]
+def test_split_depends_on_the_seed():
+    images = make_images([0, 1] * 20)
+    prints = [
+        split_images(images, seed=seed).fingerprint for seed in (0, 1, 2, 0, 10**17, 10**17 + 1)
+    ]
     assert prints[0] == prints[3]
     assert len(set(prints)) == 5
 
@@ -125,42 +127,42 @@ def grouped(draw):
 
 @settings(max_examples=200, deadline=None)
 @given(grouped(), st.floats(0, 0.99), st.floats(0.01, 0.99))
-def test_a_group_is_never_torn_apart(rows, train, query):
+def test_groups_stay_together(rows, train, query):
     labels, groups = rows
     try:
-        split = split_of(images_of(labels, groups), train=train, query=query)
+        split = split_images(make_images(labels, groups), train=train, query=query)
     except BenchError as error:
         known = ("no class has two images in two groups", "all images are of one class")
         if not any(message in str(error) for message in known):
             raise
         return
-    where = [set(getattr(split, part).groups) for part in PARTS]
-    assert sum(map(len, where)) == len(set().union(*where)) == len(set(groups))
+    groups_by_part = [set(getattr(split, part).groups) for part in PARTS]
+    assert sum(map(len, groups_by_part)) == len(set().union(*groups_by_part)) == len(set(groups))
     assert sum(len(getattr(split, part)) for part in PARTS) == len(labels)
 
 
-def test_names_and_order_decide_nothing_with_groups_either():
+def test_split_with_groups_does_not_depend_on_order():
     labels, groups = [i // 15 for i in range(45)], [f"g{i // 3}" for i in range(45)]
-    images = images_of(labels, groups)
+    images = make_images(labels, groups)
     shuffled = images.take(np.random.default_rng(0).permutation(45))
-    assert split_of(images).fingerprint == split_of(shuffled).fingerprint
+    assert split_images(images).fingerprint == split_images(shuffled).fingerprint
 
 
-def test_groups_hold_the_shares_and_go_with_their_majority():
+def test_groups_match_the_shares_and_have_their_majority_class():
     # 20 groups of 5 images in each of two classes.
     labels = [label for label in (0, 1) for _ in range(100)]
     groups = [f"{label}/{i // 5}" for label in (0, 1) for i in range(100)]
-    found = counts(split_of(images_of(labels, groups)))
-    assert found["train"] == {0: 70, 1: 70}
-    assert found["query"] == {0: 15, 1: 15}
-    # A class within one group has no one to find; the other is cut as ever.
-    split = split_of(images_of([0, 0, 0, 1, 1], ["a", "a", "a", "b", "c"]))
+    by_part = counts(split_images(make_images(labels, groups)))
+    assert by_part["train"] == {0: 70, 1: 70}
+    assert by_part["query"] == {0: 15, 1: 15}
+    # A class in one group has no relevant images; the other is split as usual.
+    split = split_images(make_images([0, 0, 0, 1, 1], ["a", "a", "a", "b", "c"]))
     assert counts(split) == {"train": {0: 3}, "query": {1: 1}, "gallery": {1: 1}}
 
 
-def test_leave_one_out_asks_every_image():
-    images = images_of([0, 0, 1, 1, 1])
-    split = split_of(images, protocol=Protocol.leave_one_out)
+def test_leave_one_out_uses_every_image_as_query():
+    images = make_images([0, 0, 1, 1, 1])
+    split = split_images(images, protocol=Protocol.leave_one_out)
     assert split.leave_one_out
     assert split.query is split.gallery
     assert len(split.query) == 5
@@ -168,21 +170,21 @@ def test_leave_one_out_asks_every_image():
     with pytest.raises(
         BenchError, match=r"would find each other; use data\.protocol=query_gallery"
     ):
-        split_of(images_of([0, 0, 1], "aab"), protocol=Protocol.leave_one_out)
+        split_images(make_images([0, 0, 1], "aab"), protocol=Protocol.leave_one_out)
 
 
-def test_copies_come_off_before_the_cut_and_join_what_is_left_out():
-    images = images_of([0, 0, 0, 1, 1])
-    twice = ImageSet(
-        (*images.names, "copy"),
+def test_duplicates_are_removed_and_added_to_left_out():
+    images = make_images([0, 0, 0, 1, 1])
+    with_duplicate = ImageSet(
+        (*images.names, "duplicate"),
         (*images.digests, images.digests[0]),
         np.append(images.labels, 0),
         images.classes,
         images.reader,
     )
     earlier = LeftOut("gone.jpg", "unreadable", "is empty")
-    split = cut(
-        twice,
+    split = make_split(
+        with_duplicate,
         name="toy",
         train=0.7,
         query=0.5,
@@ -191,85 +193,85 @@ def test_copies_come_off_before_the_cut_and_join_what_is_left_out():
         left_out=[earlier],
     )
     assert [item.kind for item in split.left_out] == ["unreadable", "duplicate"]
-    assert split.fingerprint == split_of(images).fingerprint
+    assert split.fingerprint == split_images(images).fingerprint
 
 
 @pytest.mark.parametrize("train", [-0.1, 1, 1.5, math.nan])
-def test_a_share_of_train_out_of_range(train):
+def test_train_share_out_of_range(train):
     with pytest.raises(BenchError, match=rf"data.train={train}: .* from 0 to below 1"):
         check_shares(train=train, query=0.5)
 
 
 @pytest.mark.parametrize("query", [0, 1, -1, math.nan])
-def test_a_share_of_query_out_of_range(query):
+def test_query_share_out_of_range(query):
     with pytest.raises(BenchError, match=rf"data.query={query}: .* above 0 and below 1"):
         check_shares(train=0.7, query=query)
 
 
-def test_what_cannot_be_cut():
-    with pytest.raises(BenchError, match="all images are of one class, 'class_0', so every answer"):
-        split_of(images_of([0, 0, 0]))
-    with pytest.raises(BenchError, match="no class has two images, one to ask"):
-        split_of(images_of([0, 1, 2]))
+def test_images_that_cannot_be_split():
+    with pytest.raises(BenchError, match="all images are of one class, 'class_0', so every result"):
+        split_images(make_images([0, 0, 0]))
+    with pytest.raises(BenchError, match="no class has two images, one for query"):
+        split_images(make_images([0, 1, 2]))
     with pytest.raises(BenchError, match="no images are left"):
-        split_of(images_of([0, 1]).take([]))
+        split_images(make_images([0, 1]).take([]))
     unlabeled = ImageSet(("a",), (digest("a"),), None, (), ArrayReader({}))
-    with pytest.raises(BenchError, match="without labels cannot be cut"):
-        split_of(unlabeled)
+    with pytest.raises(BenchError, match="without labels cannot be split"):
+        split_images(unlabeled)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0, 0.99), st.integers(-5, 2**40)
 )
-def test_what_is_held_out_is_a_share_of_each_class(labels, share, seed):
-    rest, held = hold_out(images_of(labels), share, seed=seed)
-    assert sorted([*rest, *held]) == list(range(len(labels)))
-    assert rest.tolist() == sorted(rest)
-    assert held.tolist() == sorted(held)
+def test_held_out_share_of_each_class(labels, share, seed):
+    train, held_out = hold_out(make_images(labels), share, seed=seed)
+    assert sorted([*train, *held_out]) == list(range(len(labels)))
+    assert train.tolist() == sorted(train)
+    assert held_out.tolist() == sorted(held_out)
     largest = max(Counter(labels).values())
-    kept = Counter(np.array(labels)[rest].tolist())
+    n_train = Counter(np.array(labels)[train].tolist())
     for label, n in Counter(labels).items():
-        assert kept[label] >= 1, "each class is learned"
-        wanted = min(share * n, n - 1)
-        near = n - kept[label] == pytest.approx(wanted, abs=0.5 + 1e-6)
-        # Where every class is too small, one image of a largest is held out all the same.
-        assert near or (len(held) == 1 and n - kept[label] == 1 and n == largest)
-    assert bool(len(held)) == (share > 0 and largest > 1)
+        assert n_train[label] >= 1, "every class is trained"
+        expected = min(share * n, n - 1)
+        is_near = n - n_train[label] == pytest.approx(expected, abs=0.5 + 1e-6)
+        # If every class is too small, one image of a largest class is held out.
+        assert is_near or (len(held_out) == 1 and n - n_train[label] == 1 and n == largest)
+    assert bool(len(held_out)) == (share > 0 and largest > 1)
 
 
 @settings(max_examples=150, deadline=None)
 @given(grouped(), st.floats(0, 0.99))
-def test_what_is_held_out_tears_no_group_apart(rows, share):
+def test_hold_out_preserves_groups(rows, share):
     labels, groups = rows
-    images = images_of(labels, groups)
-    rest, held = hold_out(images, share, seed=0)
-    assert sorted([*rest, *held]) == list(range(len(labels)))
-    where = [set(images.take(part).groups) for part in (rest, held)]
-    assert not where[0] & where[1]
-    # A group goes with the class that most of its images have, and one of each class stays.
+    images = make_images(labels, groups)
+    train, held_out = hold_out(images, share, seed=0)
+    assert sorted([*train, *held_out]) == list(range(len(labels)))
+    groups_by_part = [set(images.take(part).groups) for part in (train, held_out)]
+    assert not groups_by_part[0] & groups_by_part[1]
+    # A group has the class of most of its images, and one group of each class stays.
     majority = {}
     for group in set(groups):
         votes = Counter(labels[i] for i in range(len(labels)) if groups[i] == group)
         majority[group] = min(votes, key=lambda label: (-votes[label], label))
-    assert {majority[group] for group in where[0]} == set(majority.values())
+    assert {majority[group] for group in groups_by_part[0]} == set(majority.values())
 
 
 @settings(max_examples=60, deadline=None)
 @given(labels_of_many, st.randoms(use_true_random=False), st.floats(0, 0.99))
-def test_names_and_order_decide_nothing_in_what_is_held_out(labels, random, share):
-    images = images_of(labels)
+def test_held_out_images_do_not_depend_on_names_or_order(labels, random, share):
+    images = make_images(labels)
     order = list(range(len(labels)))
     random.shuffle(order)
     shuffled = images.take(order)
-    one, other = (hold_out(made, share, seed=3)[1] for made in (images, shuffled))
+    one, other = (hold_out(each, share, seed=3)[1] for each in (images, shuffled))
     assert {images.digests[row] for row in one} == {shuffled.digests[row] for row in other}
 
 
-def test_what_is_held_out_by_hand():
-    images = images_of([0] * 10 + [1] * 20 + [2])
-    rest, held = hold_out(images, 0.2, seed=0)
-    assert Counter(images.labels[held].tolist()) == {0: 2, 1: 4}
-    assert len(rest) == 25
+def test_held_out_counts():
+    images = make_images([0] * 10 + [1] * 20 + [2])
+    train, held_out = hold_out(images, 0.2, seed=0)
+    assert Counter(images.labels[held_out].tolist()) == {0: 2, 1: 4}
+    assert len(train) == 25
     others = [tuple(hold_out(images, 0.2, seed=seed)[1]) for seed in range(4)]
     assert len(set(others)) == 4

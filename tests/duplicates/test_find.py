@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.duplicates.align import agreement
-from outliers_bench.duplicates.candidates import candidates, describe
-from outliers_bench.duplicates.find import find_pairs, searched
-from outliers_bench.duplicates.pairs import Pair, groups
+from outliers_bench.duplicates.align import measure_agreement
+from outliers_bench.duplicates.candidates import find_candidates, compute_descriptors
+from outliers_bench.duplicates.find import find_pairs, is_cached
+from outliers_bench.duplicates.pairs import Pair, group_rows
 from outliers_bench.duplicates.thumbnails import SIDE, gray_square
 from outliers_bench.duplicates.verify import LARGE
 from outliers_bench.errors import UnreadableImageError
@@ -80,7 +80,7 @@ def test_a_part_exchanged_makes_another_picture(tmp_path):
     exchanged = PHOTO.copy()
     exchanged[:40] = picture(7)[:40] // 5 + 100
     one, other = (gray_square(image, 128) for image in (PHOTO, exchanged))
-    detail, tiles = agreement(one, other, 1.0, steps=40)
+    detail, tiles = measure_agreement(one, other, 1.0, steps=40)
     assert detail > 0.7
     assert tiles < 0.5
     assert found({"photo": PHOTO, "exchanged": exchanged}, tmp_path) == {}
@@ -109,7 +109,7 @@ def test_what_cannot_be_judged_is_said_and_exact_copies_of_it_found(tmp_path):
     }
     search = find_pairs(image_set_of(arrays), cache=tmp_path)
     assert search.pairs == (Pair(0, 1, "exact", 1.0),)
-    assert [search.unjudged[row][:9] for row in range(6)] == ["too small"] * 3 + ["too flat "] * 3
+    assert [search.not_compared[row][:9] for row in range(6)] == ["too small"] * 3 + ["too flat "] * 3
     again = find_pairs(image_set_of(arrays), cache=tmp_path)
     assert again == search
 
@@ -181,9 +181,9 @@ def test_a_photo_that_cannot_be_read_for_once_is_compared_the_next_time(tmp_path
     arrays = {"photo": PHOTO, "copy": DARKER}
     images = image_set_of(arrays)
     assert find_pairs(replace(images, reader=Away(arrays)), cache=tmp_path).pairs == ()
-    assert not searched(images, cache=tmp_path)
+    assert not is_cached(images, cache=tmp_path)
     assert len(find_pairs(images, cache=tmp_path).pairs) == 1
-    assert searched(images.take([1, 0, 1]), cache=tmp_path)
+    assert is_cached(images.take([1, 0, 1]), cache=tmp_path)
 
 
 def test_a_result_names_each_reason_once(tmp_path):
@@ -191,7 +191,7 @@ def test_a_result_names_each_reason_once(tmp_path):
     small = {f"{n}": np.full((4, 4, 3), n % 256, np.uint8) + n // 256 for n in range(300)}
     search = find_pairs(image_set_of(small), cache=tmp_path)
     (kept,) = (tmp_path / "duplicates").iterdir()
-    assert len(search.unjudged) > 250
+    assert len(search.not_compared) > 250
     assert kept.stat().st_size < 10_000
 
 
@@ -218,11 +218,11 @@ def test_few_images(n, tmp_path):
 def test_candidates_are_those_of_a_comparison_of_all(tmp_path):
     arrays = [*OTHERS.values(), PHOTO, *(way(PHOTO) for way in WAYS.values())]
     gray = np.stack([gray_square(image, SIDE) for image in arrays])
-    whole = describe(gray, 1.0)
-    best = np.max([describe(gray, crop) @ whole.T for crop in (1.0, 0.95, 0.9)], axis=0)
+    whole = compute_descriptors(gray, 1.0)
+    best = np.max([compute_descriptors(gray, crop) @ whole.T for crop in (1.0, 0.95, 0.9)], axis=0)
     best = np.maximum(best, best.T)
     wanted = {pair for pair in combinations(range(len(gray)), 2) if best[pair] >= 0.75}
-    made = candidates(gray[:9]), candidates(gray)
+    made = find_candidates(gray[:9]), find_candidates(gray)
     for few, some in zip(made, (9, len(gray)), strict=True):
         got = {tuple(sorted(pair)) for pair in zip(few.part, few.whole, strict=True)}
         assert len(got) == len(few.part)
@@ -234,17 +234,17 @@ def test_candidates_are_those_of_a_comparison_of_all(tmp_path):
 
 def test_a_description_knows_neither_light_nor_contrast_but_the_crop():
     gray = np.stack([gray_square(image, SIDE) for image in (PHOTO, lighter(PHOTO, 0.8, 20))])
-    one, other = describe(gray, 1.0)
+    one, other = compute_descriptors(gray, 1.0)
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
     assert one @ other > 0.999
     inner = np.stack([gray_square(cropped(PHOTO, 0.05), SIDE)])
-    assert describe(inner, 1.0)[0] @ describe(gray, 0.9)[0] > 0.99 > one @ describe(inner, 1.0)[0]
+    assert compute_descriptors(inner, 1.0)[0] @ compute_descriptors(gray, 0.9)[0] > 0.99 > one @ compute_descriptors(inner, 1.0)[0]
 
 
 def test_agreement_of_a_picture_with_itself_is_whole():
     gray = gray_square(PHOTO, 128)
-    assert agreement(gray, gray, 1.0, steps=10) == pytest.approx((1.0, 1.0), abs=1e-3)
-    detail, tiles = agreement(gray, gray_square(picture(1), 128), 1.0, steps=10)
+    assert measure_agreement(gray, gray, 1.0, steps=10) == pytest.approx((1.0, 1.0), abs=1e-3)
+    detail, tiles = measure_agreement(gray, gray_square(picture(1), 128), 1.0, steps=10)
     assert detail < 0.3
     assert tiles < 0.3
 
@@ -259,6 +259,6 @@ def test_groups_are_what_can_be_reached(n, links):
     for _ in range(n):
         reach = reach @ reach
     wanted = {tuple(np.flatnonzero(row)) for row in reach if row.sum() > 1}
-    got = groups(pairs, n)
+    got = group_rows(pairs, n)
     assert {tuple(rows) for rows in got} == wanted
     assert got == sorted(got)

@@ -1,4 +1,4 @@
-"""Small networks that OpenVINO has kept, made without TensorFlow."""
+"""Small networks in the cache of OpenVINO models, built without TensorFlow."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from outliers_bench.engines.openvino_run import import_openvino
 
 @dataclass
 class Toy:
-    """Four convolutions' means; a `Network` that cannot be built."""
+    """A `Network` of four averaged convolutions that is cached and cannot be built."""
 
     name: str = "toy"
     image_size: int = 16
@@ -22,11 +22,11 @@ class Toy:
         return {"architecture": "Toy", "image_size": self.image_size}
 
     def build(self):
-        raise AssertionError("the model is kept, and nothing should be built")
+        raise AssertionError("the model is cached and should not be built")
 
 
 def store_toy(toy: Toy, cache: Path, *, across: bool = False) -> Path:
-    """Keep the toy's model; with `across`, one whose vectors depend on the whole batch."""
+    """Cache the toy's model; with `across`, its vectors depend on all images in a batch."""
     model = model_path(space_of(toy), cache)
     store_model(model, lambda target: _write(toy, target, across=across))
     return model

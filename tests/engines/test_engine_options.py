@@ -1,4 +1,4 @@
-"""The `engine=` option: what `auto` means on a machine, and what is refused early."""
+"""The `engine=` option: resolution of `auto`, and invalid options."""
 
 import sys
 from dataclasses import replace
@@ -20,59 +20,59 @@ INT8 = Engine(precision=Precision.int8)
 BF16 = Engine(precision=Precision.bf16)
 
 
-def test_what_auto_means(tmp_path, on_gpu):
-    def found(**options):
+def test_auto_is_resolved_by_gpu(tmp_path, on_gpu):
+    def resolved(**options):
         engine = resolve_engine(Engine(**options), tmp_path)
         return engine.kind.value, engine.precision.value
 
-    assert found() == ("openvino", "f32")
+    assert resolved() == ("openvino", "f32")
     on_gpu(bfloat16=True)
-    assert found() == ("keras", "bf16")
-    assert found(kind=EngineKind.keras) == ("keras", "f32")
-    assert found(precision=Precision.f32) == ("keras", "f32")
-    assert found(precision=Precision.int8) == ("openvino", "int8")
+    assert resolved() == ("keras", "bf16")
+    assert resolved(kind=EngineKind.keras) == ("keras", "f32")
+    assert resolved(precision=Precision.f32) == ("keras", "f32")
+    assert resolved(precision=Precision.int8) == ("openvino", "int8")
     on_gpu(bfloat16=False)
-    assert found() == ("keras", "f32")
+    assert resolved() == ("keras", "f32")
 
 
-def test_the_gpu_is_asked_for_once_and_again_when_something_changed(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(gpus, "_query_tensorflow", lambda: asked.append(1) or Gpu(True, True))
+def test_the_gpu_is_detected_once_and_again_after_a_change(tmp_path, monkeypatch):
+    queries = []
+    monkeypatch.setattr(gpus, "_query_tensorflow", lambda: queries.append(1) or Gpu(True, True))
     monkeypatch.setattr(gpus, "_DEVICES", (str(tmp_path / "gpu"),))
     assert gpus.detect_gpu(tmp_path) == Gpu(False, False)
-    assert asked == []
+    assert queries == []
     (tmp_path / "gpu").touch()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     for _ in range(3):
         assert gpus.detect_gpu(tmp_path) == Gpu(True, True)
-    assert len(asked) == 1
+    assert len(queries) == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     gpus.detect_gpu(tmp_path)
-    assert len(asked) == 2
-    for kept in (tmp_path / "machine").iterdir():
-        kept.write_text("{")
+    assert len(queries) == 2
+    for file in (tmp_path / "machine").iterdir():
+        file.write_text("{")
     assert gpus.detect_gpu(tmp_path).found
-    assert len(asked) == 3
-    (tmp_path / "nvidia_cudnn_cu12-9.3.0.dist-info").mkdir()  # CUDA alone is installed
+    assert len(queries) == 3
+    (tmp_path / "nvidia_cudnn_cu12-9.3.0.dist-info").mkdir()  # only CUDA is installed
     monkeypatch.syspath_prepend(tmp_path)
     gpus.detect_gpu(tmp_path)
-    assert len(asked) == 4
-    monkeypatch.setattr(sys, "path", [])  # nothing is called tensorflow
+    assert len(queries) == 4
+    monkeypatch.setattr(sys, "path", [])  # no package is named tensorflow
     assert gpus.detect_gpu(tmp_path).found
-    assert len(asked) == 5
+    assert len(queries) == 5
 
 
-def test_a_container_with_the_second_card_alone_has_a_gpu(monkeypatch):
+def test_a_container_with_only_the_second_card_has_a_gpu(monkeypatch):
     monkeypatch.setattr("pathlib.Path.exists", lambda path: str(path) == "/dev/nvidiactl")
     monkeypatch.setattr(gpus, "_query_tensorflow", lambda: Gpu(True, True))
     assert gpus.detect_gpu().found
 
 
-def test_what_cannot_be_computed_is_refused(monkeypatch):
+def test_unsupported_options_are_refused(monkeypatch):
     with pytest.raises(BenchError, match="use engine=openvino"):
         replace(INT8, kind=EngineKind.keras).check()
     monkeypatch.setattr(openvino_run, "capabilities", lambda: ["FP32", "INT8"])
-    with pytest.raises(BenchError, match=r"no.* bfloat16 .*FP32, INT8.*engine=keras"):
+    with pytest.raises(BenchError, match=r"not support bfloat16 .*FP32, INT8.*engine=keras"):
         BF16.check()
     replace(BF16, kind=EngineKind.keras).check()
     monkeypatch.setattr(openvino_run, "capabilities", lambda: ["FP32", "BF16"])
@@ -85,7 +85,7 @@ def test_what_cannot_be_computed_is_refused(monkeypatch):
             Engine(batch_size=size).check()
 
 
-def test_networks_of_the_same_run_are_trained_and_used_in_f32(caplog):
+def test_networks_trained_in_the_same_run_use_f32(caplog):
     network = CnnScratch(name="cnn_scratch", image_size=32)
     check_model(network, Engine())
     with pytest.raises(BenchError, match=r"model\.weights=runs:"):

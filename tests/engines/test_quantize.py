@@ -1,4 +1,4 @@
-"""int8: a network is quantized once, on a few photos, and kept."""
+"""int8: a network is quantized once, on a few photos, and cached."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
-from outliers_bench.methods import precision_cost as precision_costs
+from outliers_bench.methods import precision_cost
 from outliers_bench.models import precision
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
@@ -29,67 +29,65 @@ INT8 = Engine(precision=Precision.int8)
 OPENVINO = EngineKind.openvino
 
 
-def copied(source, target):
+def copy_model(source, target):
     for suffix in (".xml", ".bin"):
         target.with_suffix(suffix).write_bytes(source.with_suffix(suffix).read_bytes())
 
 
-def test_quantized_once_and_its_digest_is_the_key(tmp_path, monkeypatch):
+def test_a_network_is_quantized_once_and_its_digest_is_part_of_the_key(tmp_path, monkeypatch):
     toy = Toy()
-    whole = store_toy(toy, tmp_path)
-    sampled_times = []
+    float32 = store_toy(toy, tmp_path)
+    samples = []
 
     def write(source, target, images, **_):
-        assert source == whole
+        assert source == float32
         assert len(images) == 256
-        copied(source, target)
+        copy_model(source, target)
 
     def sample():
-        sampled_times.append(1)
+        samples.append(1)
         return [np.zeros((16, 16, 3), np.uint8)] * 300
 
     monkeypatch.setattr(quantize, "_quantize", write)
     monkeypatch.setattr(quantize, "version", lambda _: "0")
     make_ready(toy, Engine(), tmp_path, sample)
-    assert sampled_times == []
+    assert samples == []
     before = precision_space(toy, INT8, tmp_path)
     make_ready(toy, INT8, tmp_path, sample)
     after = precision_space(toy, INT8, tmp_path)
     assert before["quantized"] == "none" != after["quantized"]
     assert after["precision"] == "int8"
     make_ready(toy, INT8, tmp_path, sample)
-    assert sampled_times == [1]
+    assert samples == [1]
     assert precision_space(toy, INT8, tmp_path) == after
     quantize.quantized_path(toy, tmp_path).with_name("conversion.json").write_text("{")
-    assert precision_space(toy, INT8, tmp_path) == after  # from the model itself
+    assert precision_space(toy, INT8, tmp_path) == after  # computed from the model
 
 
-def test_a_fresh_conversion_is_checked_on_a_few_of_the_photos_for_calibration(
-    tmp_path, monkeypatch
-):
-    toy, taken, checked = Toy(), [], []
-    whole = store_toy(toy, tmp_path)
+def test_a_new_conversion_is_checked_on_a_few_photos_of_the_calibration(tmp_path, monkeypatch):
+    toy, samples, checked = Toy(), [], []
+    float32 = store_toy(toy, tmp_path)
 
     def sample():
-        taken.append(1)
+        samples.append(1)
         return [np.full((16, 16, 3), row, np.uint8) for row in range(256)]
 
     def convert(_toy, _cache, sample):
         checked.extend(sample())
-        return whole
+        return float32
 
     monkeypatch.setattr(quantize, "convert_or_load", convert)
     monkeypatch.setattr(
-        quantize, "_quantize", lambda source, target, *_, **__: copied(source, target)
+        quantize, "_quantize", lambda source, target, *_, **__: copy_model(source, target)
     )
     monkeypatch.setattr(quantize, "version", lambda _: "0")
     make_ready(toy, INT8, tmp_path, sample)
-    assert taken == [1]
+    assert samples == [1]
     assert [image[0, 0, 0] for image in checked] == list(range(8))
 
 
 @dataclass
-class Seeing(Extractor, Toy):
+class ToyModel(Extractor, Toy):
     """The toy as a model."""
 
     name: str = "toy"
@@ -106,12 +104,12 @@ class Seeing(Extractor, Toy):
         return network_embedder(self, engine, cache, sample)
 
 
-def test_a_run_is_confirmed_before_it_quantizes_and_its_time_is_a_stage(tmp_path, monkeypatch):
-    model, meter, order = Seeing(), Meter(), []
+def test_a_run_is_confirmed_before_quantization_which_counts_as_embedding(tmp_path, monkeypatch):
+    model, meter, order = ToyModel(), Meter(), []
 
     def ready(*_):
         order.append("quantized")
-        assert "embed" not in meter.seconds  # in the stage, which is not over
+        assert "embed" not in meter.seconds  # within the stage, which has not ended
 
     def is_ready(*_):
         return "quantized" in order
@@ -126,22 +124,24 @@ def test_a_run_is_confirmed_before_it_quantizes_and_its_time_is_a_stage(tmp_path
     assert meter.seconds["embed"] > 0
     order.clear()
     features.compute(photos.take([]), commit=lambda: order.append("confirmed"))
-    assert order == []  # nothing to calibrate on, and nothing to embed
+    assert order == []  # no photos to calibrate on or to embed
 
 
 @pytest.mark.extra("int8")
-def test_nncf_that_fails_is_one_line_with_the_way_out(tmp_path, monkeypatch):
+def test_a_failure_of_nncf_is_reported_in_one_line_with_a_solution(tmp_path, monkeypatch):
     monkeypatch.setattr("nncf.quantize", lambda *_, **__: {}["gone"])
     toy = Toy()
     store_toy(toy, tmp_path)
-    told = r"model=toy: NNCF 3\S+ cannot quantize it; use engine\.precision=f32 \(KeyError: 'gone'"
-    with pytest.raises(BenchError, match=told):
+    message = (
+        r"model=toy: NNCF 3\S+ cannot quantize it; use engine\.precision=f32 \(KeyError: 'gone'"
+    )
+    with pytest.raises(BenchError, match=message):
         make_ready(toy, INT8, tmp_path, lambda: [np.zeros((16, 16, 3), np.uint8)] * 3)
-    assert len(list((tmp_path / "models").iterdir())) == 1, "the float32 one alone"
+    assert len(list((tmp_path / "models").iterdir())) == 1, "only the float32 model"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("full")])
-def test_a_model_that_there_is_no_room_for(tmp_path, error):
+def test_a_full_disk_is_reported(tmp_path, error):
     def make(_):
         raise error
 
@@ -152,32 +152,32 @@ def test_a_model_that_there_is_no_room_for(tmp_path, error):
 
 @pytest.mark.extra("int8")
 @pytest.mark.slow
-def test_a_network_that_is_really_quantized_agrees_with_float32(tmp_path, shared):
-    """MobileNet with its real weights: with random ones there is nothing to agree on."""
+def test_a_quantized_network_agrees_with_float32(tmp_path, shared):
+    """Uses the ImageNet weights of MobileNet, because random weights do not agree."""
     weights = shared / "weights" / "mobilenet_1.0_224_notop.weights.h5"
     files = sorted((shared / "data" / "caltech101_animals").rglob("*.jpg"))[::40][:24]
     photos = [resize(decode(file.read_bytes(), name=file.name), 96) for file in files]
     network = replace(BACKBONE, image_size=96, weights=str(weights))
 
-    def embedded(engine):
+    def embed_all(engine):
         make_ready(network, engine, tmp_path, lambda: photos)
         embed = network_embedder(network, engine, tmp_path, lambda: photos[:8])
-        found = dict(embed((bytes([row]), photo) for row, photo in enumerate(photos)))
-        return np.array([found[bytes([row])] for row in range(len(photos))])
+        vectors = dict(embed((bytes([row]), photo) for row, photo in enumerate(photos)))
+        return np.array([vectors[bytes([row])] for row in range(len(photos))])
 
-    whole, lower = embedded(Engine(OPENVINO)), embedded(INT8)
-    assert not np.array_equal(whole, lower)
-    cosines = precision_costs._cosines(whole, lower)
+    float32, int8 = embed_all(Engine(OPENVINO)), embed_all(INT8)
+    assert not np.array_equal(float32, int8)
+    cosines = precision_cost._cosines(float32, int8)
     assert cosines.mean() > 0.9
     assert cosines.min() > 0.7
-    unlike = precision_costs._cosines(whole, np.roll(lower, 1, axis=0))
-    assert cosines.mean() > unlike.mean() + 0.1
-    made = read_record(quantize.quantized_path(network, tmp_path))
-    assert made["calibrated_on"] == 24
-    assert precision_space(network, INT8, tmp_path)["quantized"] == made["quantized"] != "none"
+    others = precision_cost._cosines(float32, np.roll(int8, 1, axis=0))
+    assert cosines.mean() > others.mean() + 0.1
+    record = read_record(quantize.quantized_path(network, tmp_path))
+    assert record["calibrated_on"] == 24
+    assert precision_space(network, INT8, tmp_path)["quantized"] == record["quantized"] != "none"
 
 
-def test_a_kept_model_needs_neither_tensorflow_nor_keras(tmp_path):
+def test_a_cached_model_needs_neither_tensorflow_nor_keras(tmp_path):
     store_toy(Toy(), tmp_path)
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"
@@ -190,7 +190,7 @@ def test_a_kept_model_needs_neither_tensorflow_nor_keras(tmp_path):
         "assert 'openvino' in sys.modules\n"
         "print(sorted({'tensorflow', 'keras', 'nncf', 'mlflow'} & set(sys.modules)))"
     )
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=None
     )
-    assert said.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[]"

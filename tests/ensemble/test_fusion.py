@@ -1,11 +1,11 @@
-"""Fused rankings: values computed by hand, a brute-force twin, and what another library says."""
+"""Fusion of rankings: examples by hand, a reference implementation, and comparison with ranx."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.ensemble.fusion import best, contributions, fuse
+from outliers_bench.ensemble.fusion import contributions, fuse, select_top
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.types import Ranking
 
@@ -34,28 +34,28 @@ def random_ranking(n_query, n, depth, seed):
     ],
 )
 def test_by_hand(fusion, expected):
-    said = contributions(ranking([[2, 0, 3]], [[5, 3, 1]]), fusion, 5, slope=0.5)
-    assert np.allclose(said, [expected])
+    result = contributions(ranking([[2, 0, 3]], [[5, 3, 1]]), fusion, 5, slope=0.5)
+    assert np.allclose(result, [expected])
 
 
 def test_the_example_of_reciprocal_rank_fusion():
-    """Item 1 is second twice and wins over the two that are first once and last once."""
+    """Item 1 is second twice, the others are first once and last once."""
     members = [ranking([[0, 1, 2]], [[9, 8, 1]]), ranking([[2, 1, 0]], [[9, 8, 1]])]
     fused = fuse(members, [0.5, 0.5], fusion=Fusion.rrf, depth=3, order=np.arange(3), rrf_k=0)
     assert np.allclose(fused.scores, [[2 / 3, 2 / 3, 0.5]])
     assert fused.indices.tolist() == [[0, 2, 1]]
     fused = fuse(members, [0.5, 0.5], fusion=Fusion.borda, depth=3, order=np.array([1, 2, 0]))
-    assert fused.indices.tolist() == [[1, 2, 0]], "all have two points: the order of ties decides"
+    assert fused.indices.tolist() == [[1, 2, 0]], "all have two points, so ties are broken by order"
 
 
-def test_scores_that_are_all_equal_say_nothing():
+def test_contributions_of_equal_scores_are_zero():
     flat = ranking([[0, 1]], [[3, 3]])
     for fusion in FUSIONS:
         assert not contributions(flat, fusion, 4).any()
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_a_member_that_finds_nothing_does_not_outvote_one_that_does(fusion):
+def test_a_member_without_information_does_not_change_a_ranking(fusion):
     good = random_ranking(50, 200, 200, 0)
     blank = Ranking(np.tile(np.arange(200), (50, 1)), np.zeros((50, 200), dtype=np.float32))
     fused = fuse([good, blank], [0.5, 0.5], fusion=fusion, depth=200, order=np.arange(200))
@@ -71,19 +71,19 @@ def test_equal_scores_share_their_ranks():
 @pytest.mark.parametrize("fusion", FUSIONS)
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 4), st.integers(2, 12), st.integers(0, 10**6), st.booleans())
-def test_like_a_loop_over_items(fusion, n_query, n, seed, loo):
+def test_against_a_loop_over_items(fusion, n_query, n, seed, loo):
     rng = np.random.default_rng(seed)
     if loo:
         n_query = n
-    reachable = n - int(loo)
+    max_depth = n - int(loo)
     members, weights, slopes = [], rng.random(3).tolist(), rng.random(3).tolist()
     for member in range(3):
         scores = rng.integers(0, 5, (n_query, n)).astype(np.float32)
         rows = []
         for query in range(n_query):
             items = [item for item in rng.permutation(n) if not (loo and item == query)]
-            kept = sorted(items, key=lambda item: -scores[query, item])
-            rows.append(kept[: 1 + member * (reachable - 1) // 2])
+            ranked = sorted(items, key=lambda item: -scores[query, item])
+            rows.append(ranked[: 1 + member * (max_depth - 1) // 2])
         indices = np.array(rows)
         members.append(Ranking(indices, np.take_along_axis(scores, indices, axis=1)))
     order = rng.permutation(n)
@@ -91,26 +91,26 @@ def test_like_a_loop_over_items(fusion, n_query, n, seed, loo):
         members,
         weights,
         fusion=fusion,
-        depth=reachable,
+        depth=max_depth,
         order=order,
         slopes=slopes,
         leave_one_out=loo,
     )
-    place = {int(item): at for at, item in enumerate(order)}
+    position = {int(item): at for at, item in enumerate(order)}
     for query in range(n_query):
         total = {}
         for item in (i for i in range(n) if not (loo and i == query)):
             total[item] = sum(
-                weight * _said(member, query, item, fusion, reachable, slope)
+                weight * reference_contribution(member, query, item, fusion, max_depth, slope)
                 for member, weight, slope in zip(members, weights, slopes, strict=True)
             )
-        expected = sorted(total, key=lambda item: (-round(total[item], 9), place[item]))
-        found = got.indices[query].tolist()
-        assert np.allclose([total[i] for i in found], [total[i] for i in expected])
-        assert np.allclose(got.scores[query], [total[i] for i in found], atol=1e-5)
+        expected = sorted(total, key=lambda item: (-round(total[item], 9), position[item]))
+        items = got.indices[query].tolist()
+        assert np.allclose([total[i] for i in items], [total[i] for i in expected])
+        assert np.allclose(got.scores[query], [total[i] for i in items], atol=1e-5)
 
 
-def _said(member, query, item, fusion, n, slope):
+def reference_contribution(member, query, item, fusion, n, slope):
     hits, scores = member.indices[query].tolist(), member.scores[query].astype(float).tolist()
     depth, low, high = len(hits), scores[-1], scores[0]
     score = scores[hits.index(item)] if item in hits else low
@@ -121,8 +121,8 @@ def _said(member, query, item, fusion, n, slope):
     if fusion is Fusion.rrf:
         return 1 / (60 + rank) if item in hits else 0
     if fusion is Fusion.borda:
-        left = [n - taken for taken in range(depth, n)]
-        return n + 1 - rank if item in hits else sum(left) / len(left)
+        points = [n - rank for rank in range(depth, n)]
+        return n + 1 - rank if item in hits else sum(points) / len(points)
     if fusion is Fusion.calibrated:
         return slope * score
     if high == low:
@@ -132,19 +132,19 @@ def _said(member, query, item, fusion, n, slope):
     return (score - np.mean(scores)) / np.std(scores)
 
 
-def test_blocks_of_queries_give_what_one_block_gives(monkeypatch):
+def test_results_do_not_depend_on_the_block_size(monkeypatch):
     members = [random_ranking(30, 40, 15, seed) for seed in range(2)]
     options = {"fusion": Fusion.zscore, "depth": 12, "order": np.arange(40)}
-    whole = fuse(members, [1, 2], **options)
+    expected = fuse(members, [1, 2], **options)
     monkeypatch.setattr("outliers_bench.ensemble.fusion._BLOCK_ITEMS", 1)
     blocked = fuse(members, [1, 2], **options)
-    assert np.array_equal(whole.indices, blocked.indices)
-    assert np.array_equal(whole.scores, blocked.scores)
+    assert np.array_equal(expected.indices, blocked.indices)
+    assert np.array_equal(expected.scores, blocked.scores)
 
 
-def test_best_settles_ties_by_the_order_given_also_at_the_cut():
+def test_select_top_breaks_ties_by_order_also_at_the_last_rank():
     order = np.array([3, 1, 4, 0, 2])
-    indices, scores = best(np.array([[1.0, 1, 1, 1, 1], [0, 5, 0, 0, 7]]), 3, order)
+    indices, scores = select_top(np.array([[1.0, 1, 1, 1, 1], [0, 5, 0, 0, 7]]), 3, order)
     assert indices.tolist() == [[3, 1, 4], [4, 1, 3]]
     assert scores.tolist() == [[1, 1, 1], [7, 5, 0]]
 
@@ -160,7 +160,7 @@ def test_best_settles_ties_by_the_order_given_also_at_the_cut():
         (Fusion.borda, None, "bordafuse"),
     ],
 )
-def test_ranks_as_ranx_does(fusion, norm, method):
+def test_against_ranx(fusion, norm, method):
     import ranx
 
     n_query, n = 20, 30
@@ -181,7 +181,7 @@ def test_ranks_as_ranx_does(fusion, norm, method):
     ours = fuse(members, [1, 1, 1], fusion=fusion, depth=n, order=np.arange(n))
     for q in range(n_query):
         scores = np.array([theirs[f"q{q}"][f"d{item}"] for item in ours.indices[q]])
-        assert (np.diff(scores) <= 1e-9).all(), "the same order, but for ties"
+        assert (np.diff(scores) <= 1e-9).all(), "the same order, except for ties"
         if fusion is not Fusion.borda:
             scale = 1 if fusion is Fusion.rrf else scores[0] / ours.scores[q][0]
             assert np.allclose(scores, ours.scores[q] * scale, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Intervals: that they hold the truth as often as they say, and what must be so of each one."""
+"""Confidence intervals: coverage and properties."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def hits(n, of):
 
 
 def average_precisions(rng, n):
-    """Some queries find nothing, some everything, most something: mean 0.475."""
+    """Some values are 0, some 1, most in between: mean 0.475."""
     values, share = rng.beta(2, 2, (n, SETS)), rng.random((n, SETS))
     values[share < 0.15] = 0
     values[share > 0.9] = 1
@@ -27,7 +27,7 @@ def average_precisions(rng, n):
 
 @pytest.mark.parametrize("n", [60, 340])
 @pytest.mark.parametrize("kind", ["hit rate 0.7", "hit rate 0.95", "average precision"])
-def test_of_a_thousand_data_sets_95_percent_have_the_true_mean_in_their_interval(n, kind):
+def test_coverage_of_a_thousand_data_sets_is_95_percent(n, kind):
     rng = np.random.default_rng(n)
     if kind == "average precision":
         values, true = average_precisions(rng, n)
@@ -35,28 +35,28 @@ def test_of_a_thousand_data_sets_95_percent_have_the_true_mean_in_their_interval
         true = float(kind.split()[-1])
         values = (rng.random((n, SETS)) < true).astype(float)
     low, high = bootstrap(values, seed=1)
-    held = ((low <= true) & (true <= high)).mean()
-    assert 0.93 <= held <= 0.97
+    coverage = ((low <= true) & (true <= high)).mean()
+    assert 0.93 <= coverage <= 0.97
 
 
-@pytest.mark.parametrize(("found", "of"), [(1, 50), (25, 50), (48, 50), (270, 340), (339, 340)])
-def test_a_hit_rate_has_jeffreys_interval(found, of):
-    low, high = bootstrap(hits(found, of)[:, None], seed=0)[:, 0]
-    error = np.sqrt(found * (of - found) / of) / of
-    exact = beta(found + 0.5, of - found + 0.5).ppf([0.025, 0.975])
+@pytest.mark.parametrize(("hit_count", "of"), [(1, 50), (25, 50), (48, 50), (270, 340), (339, 340)])
+def test_a_hit_rate_has_jeffreys_interval(hit_count, of):
+    low, high = bootstrap(hits(hit_count, of)[:, None], seed=0)[:, 0]
+    error = np.sqrt(hit_count * (of - hit_count) / of) / of
+    exact = beta(hit_count + 0.5, of - hit_count + 0.5).ppf([0.025, 0.975])
     assert [low, high] == pytest.approx(exact, abs=error / 4)
 
 
-def test_where_every_query_agrees_the_far_end_is_the_exact_binomial_one():
+def test_the_far_bound_is_the_exact_binomial_one_if_all_values_are_equal():
     low, high = bootstrap(hits(340, 340)[:, None], seed=0)[:, 0]
     assert (low, high) == (pytest.approx(0.025 ** (1 / 340)), 1)
     low, high = bootstrap(hits(0, 340)[:, None], seed=0)[:, 0]
     assert (low, high) == (0, pytest.approx(1 - 0.025 ** (1 / 340)))
 
 
-def test_ends_rise_with_the_hits_without_a_jump():
-    found = np.column_stack([hits(n, 340) for n in range(330, 341)])
-    low, high = bootstrap(found, seed=0)
+def test_bounds_increase_with_the_hits_without_a_jump():
+    values = np.column_stack([hits(n, 340) for n in range(330, 341)])
+    low, high = bootstrap(values, seed=0)
     assert (np.diff(low) > 0).all()
     assert (np.diff(high) >= 0).all()
     assert np.diff(low).max() < 3 / 340
@@ -64,7 +64,7 @@ def test_ends_rise_with_the_hits_without_a_jump():
     assert low[-1] < 1
 
 
-def test_one_query_says_nothing():
+def test_the_interval_of_one_query_is_0_to_1():
     assert confidence_intervals({"mrr": np.array([0.5])}, seed=0) == {"mrr": (0.0, 1.0)}
 
 
@@ -74,19 +74,19 @@ matrices = arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 4)), 
 
 @settings(deadline=None, max_examples=50)
 @given(matrices, st.integers(0, 2**32 - 1))
-def test_an_interval_lies_on_the_scale_about_the_mean(values, seed):
+def test_an_interval_contains_the_mean_and_is_between_0_and_1(values, seed):
     low, high = bootstrap(values, seed=seed, resamples=100)
     mean = values.mean(axis=0)
     assert (low >= 0).all()
     assert (high <= 1).all()
     assert (low <= mean).all()
     assert (mean <= high).all()
-    assert (low < high).all(), "no number of queries makes it sure"
+    assert (low < high).all(), "an interval is never a point"
 
 
 @settings(deadline=None, max_examples=50)
 @given(matrices, st.randoms(use_true_random=False))
-def test_it_is_the_values_that_count_and_not_which_query_has_them(values, random):
+def test_intervals_do_not_depend_on_the_order_of_queries(values, random):
     order = list(range(len(values)))
     random.shuffle(order)
     shuffled = bootstrap(values[order], seed=3, resamples=100)
@@ -95,10 +95,10 @@ def test_it_is_the_values_that_count_and_not_which_query_has_them(values, random
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(2, 400), st.data())
-def test_a_hit_rate_at_a_larger_k_has_no_lower_end(n, data):
+def test_bounds_of_a_hit_rate_do_not_decrease_with_k(n, data):
     fewer = data.draw(st.integers(0, n))
-    found = np.column_stack([hits(fewer, n), hits(data.draw(st.integers(fewer, n)), n)])
-    low, high = bootstrap(found, seed=0, resamples=500)
+    values = np.column_stack([hits(fewer, n), hits(data.draw(st.integers(fewer, n)), n)])
+    low, high = bootstrap(values, seed=0, resamples=500)
     assert low[1] >= low[0] - 1e-12
     assert high[1] >= high[0] - 1e-12
 
@@ -117,7 +117,7 @@ def test_a_lower_level_gives_a_narrower_interval():
     assert low < inner_low < inner_high < high
 
 
-def test_a_seed_gives_the_same_numbers_again_however_many_are_held_at_a_time(monkeypatch):
+def test_results_depend_on_the_seed_and_not_on_the_block_size(monkeypatch):
     values = np.random.default_rng(0).random((40, 3))
     once = bootstrap(values, seed=5)
     assert (once == bootstrap(values, seed=5)).all()
@@ -126,15 +126,15 @@ def test_a_seed_gives_the_same_numbers_again_however_many_are_held_at_a_time(mon
     assert bootstrap(values, seed=5) == pytest.approx(once)
 
 
-def test_every_metric_has_its_own_under_its_name():
+def test_every_metric_has_an_interval():
     per_query = {"hit_at_1": hits(30, 40), "mrr": np.full(40, 0.25)}
-    found = confidence_intervals(per_query, seed=2)
-    assert list(found) == ["hit_at_1", "mrr"]
+    result = confidence_intervals(per_query, seed=2)
+    assert list(result) == ["hit_at_1", "mrr"]
     for name, values in per_query.items():
-        assert found[name] == pytest.approx(bootstrap(values[:, None], seed=2)[:, 0])
+        assert result[name] == pytest.approx(bootstrap(values[:, None], seed=2)[:, 0])
 
 
 @pytest.mark.parametrize("values", [np.empty((0, 1)), np.array([[0.5], [1.5]]), [[np.nan], [0.0]]])
-def test_what_has_no_interval_is_refused(values):
+def test_invalid_values_are_rejected(values):
     with pytest.raises(ValueError, match="between 0 and 1"):
         bootstrap(np.asarray(values), seed=0)

@@ -1,4 +1,4 @@
-"""Every metric: a case worked out by hand, a plain twin on random input, and what must hold."""
+"""Metrics: examples computed by hand, reference implementations and properties."""
 
 import subprocess
 import sys
@@ -44,27 +44,27 @@ def test_fewer_gallery_images_than_k():
     assert precision_at_k(HAND, 10) == [2 / 10]
 
 
-def test_a_ranking_too_shallow_for_r_is_refused():
+def test_a_ranking_too_shallow_for_r_is_rejected():
     with pytest.raises(ValueError, match="depth 4"):
         average_precision_at_r(HAND, np.array([5]))
     with pytest.raises(ValueError, match="depth 4"):
         r_precision(HAND, np.array([0]))
 
 
-# --- twins: the definitions written as loops, one query at a time -------------------------------
+# --- references: the definitions as loops, one query at a time ----------------------------------
 
 
-def twin(row: list[bool], total: int, k: int) -> dict[str, float]:
+def reference_metrics(row: list[bool], total: int, k: int) -> dict[str, float]:
     first = next((rank for rank, hit in enumerate(row, start=1) if hit), None)
-    running, found = 0.0, 0
+    precision_sum, hits = 0.0, 0
     for rank in range(1, total + 1):
         if row[rank - 1]:
-            found += 1
-            running += found / rank
+            hits += 1
+            precision_sum += hits / rank
     return {
         "hit": float(any(row[:k])),
         "precision": sum(row[:k]) / k,
-        "map": running / total,
+        "map": precision_sum / total,
         "r_precision": sum(row[:total]) / total,
         "mrr": 0.0 if first is None else 1 / first,
     }
@@ -78,7 +78,7 @@ relevance = st.integers(1, 12).flatmap(
 
 
 @given(relevance, st.integers(1, 15))
-def test_like_the_twins(case, k):
+def test_against_the_references(case, k):
     relevant, total = case
     totals = np.full(len(relevant), total)
     got = {
@@ -89,7 +89,7 @@ def test_like_the_twins(case, k):
         "mrr": reciprocal_rank(relevant),
     }
     for i, row in enumerate(relevant.tolist()):
-        for name, value in twin(row, total, k).items():
+        for name, value in reference_metrics(row, total, k).items():
             assert got[name][i] == pytest.approx(value), name
 
 
@@ -99,7 +99,7 @@ def test_properties(case):
     totals = np.full(len(relevant), total)
     depth = relevant.shape[1]
     hits = np.array([hit_at_k(relevant, k) for k in range(1, depth + 1)])
-    assert (np.diff(hits, axis=0) >= 0).all(), "hit rate cannot fall with k"
+    assert (np.diff(hits, axis=0) >= 0).all(), "the hit rate does not decrease with k"
     assert (average_precision_at_r(relevant, totals) <= r_precision(relevant, totals) + 1e-12).all()
     assert (reciprocal_rank(relevant) >= hits[0]).all()
     perfect = np.zeros_like(relevant)
@@ -107,7 +107,7 @@ def test_properties(case):
     assert (average_precision_at_r(perfect, totals) == 1).all()
 
 
-# --- the whole evaluation -----------------------------------------------------------------------
+# --- evaluate -----------------------------------------------------------------------------------
 
 
 def test_evaluate_by_hand():
@@ -117,7 +117,7 @@ def test_evaluate_by_hand():
         np.tile(np.array([4, 3, 2, 1], dtype=np.float32), (3, 1)),
     )
     result = evaluate(ranking, split, k=[1, 2])
-    assert result.queries_without_relevant == 1, "nothing in the gallery shows class-2"
+    assert result.queries_without_relevant == 1, "class-2 is not in the gallery"
     assert result.scored.tolist() == [0, 1]
     assert result.metrics == {
         "hit_at_1": 0.5,
@@ -169,11 +169,13 @@ def test_evaluate_does_not_depend_on_the_order_of_the_gallery(data):
     assert before.metrics == after.metrics
 
 
-def test_importable_without_the_heavy_libraries():
+def test_importable_without_heavy_libraries():
     code = (
         "import sys, outliers_bench.evaluation; "
         "bad = {'tensorflow', 'keras', 'hydra', 'mlflow', 'omegaconf', 'cv2', 'pandas'}; "
         "sys.exit(', '.join(bad & set(sys.modules)) or None)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr

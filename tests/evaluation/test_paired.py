@@ -1,4 +1,4 @@
-"""The paired test: its false alarms, its power, its p against all permutations, Holm by hand."""
+"""Paired permutation test: false positives, power, exact p-values, and Holm's correction."""
 
 from itertools import product
 
@@ -14,13 +14,13 @@ from outliers_bench.evaluation.paired import holm
 
 
 def two_runs(rng, n, *, gain=0.0):
-    """Queries are hard or easy for both runs alike; the first is better by `gain`."""
+    """Create two runs with common difficulty per query; the first is better by `gain`."""
     values = rng.random(n) * 0.6 + rng.random((2, n)) * 0.3
     values[0] += gain
     return values
 
 
-def test_of_a_thousand_pairs_that_are_equally_good_5_percent_seem_to_differ():
+def test_the_false_positive_rate_is_5_percent():
     rng = np.random.default_rng(0)
     p = [
         compare_with_best(two_runs(rng, 40), 0, seed=i, permutations=199).p_value[1]
@@ -29,7 +29,7 @@ def test_of_a_thousand_pairs_that_are_equally_good_5_percent_seem_to_differ():
     assert 0.035 <= np.mean(np.less_equal(p, 0.05)) <= 0.065
 
 
-def test_with_hits_that_are_0_or_1_there_are_no_more_false_alarms():
+def test_the_false_positive_rate_is_not_higher_for_hits():
     rng = np.random.default_rng(1)
     p = [
         compare_with_best(
@@ -40,8 +40,8 @@ def test_with_hits_that_are_0_or_1_there_are_no_more_false_alarms():
     assert 0.02 <= np.mean(np.less_equal(p, 0.05)) <= 0.065
 
 
-def test_a_real_difference_is_found_though_the_intervals_overlap():
-    """It is the pairing that finds it: queries differ far more than the runs do."""
+def test_a_difference_is_significant_although_intervals_overlap():
+    """The pairing matters, since queries differ far more than runs."""
     values = two_runs(np.random.default_rng(2), 300, gain=0.04)
     low, high = bootstrap(values.T, seed=0)
     assert low[0] < high[1]
@@ -54,12 +54,12 @@ def test_a_real_difference_is_found_though_the_intervals_overlap():
 @pytest.mark.parametrize(
     "differences",
     [
-        [0.3, 0.1, 0.2, 0.05, 0.4, 0.25],  # all one way: 2 of 64
-        [0.1, 0.2, 0.3, -0.1, -0.2, 0.3],  # sums that are equal but for rounding
+        [0.3, 0.1, 0.2, 0.05, 0.4, 0.25],  # all of the same sign: 2 of 64
+        [0.1, 0.2, 0.3, -0.1, -0.2, 0.3],  # sums that are equal except for rounding
         [1, 0, 1, 0, -1, 1],
     ],
 )
-def test_p_is_that_of_all_permutations(differences):
+def test_p_value_against_all_permutations(differences):
     signs = np.array(list(product([-1, 1], repeat=6)))
     sums = (signs * np.array(differences)).sum(axis=1)
     exact = np.mean(np.abs(sums) >= abs(sum(differences)) - 1e-9)
@@ -69,7 +69,7 @@ def test_p_is_that_of_all_permutations(differences):
     )
 
 
-def test_equal_runs_are_tied_for_certain():
+def test_equal_runs_are_tied():
     values = np.tile(np.random.default_rng(0).random(30), (3, 1))
     compared = compare_with_best(values, 1)
     assert compared.difference.tolist() == [0, 0, 0]
@@ -100,7 +100,7 @@ def test_holm_by_hand():
 
 
 @given(arrays(np.float64, st.integers(1, 12), elements=st.floats(1e-6, 1)))
-def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
+def test_holm_preserves_order_and_is_between_p_and_bonferroni(p):
     adjusted = holm(p)
     assert (adjusted >= p).all()
     assert (adjusted <= np.minimum(1, p * len(p)) + 1e-12).all()
@@ -108,14 +108,14 @@ def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
     assert (np.diff(adjusted[order]) >= 0).all()
 
 
-def test_however_many_runs_there_are_the_worst_can_be_told(monkeypatch):
-    monkeypatch.setattr(paired, "_MOST_WORK", 0)  # no more permutations than are needed for that
+def test_differences_of_many_runs_can_be_significant(monkeypatch):
+    monkeypatch.setattr(paired, "_MAX_WORK", 0)  # only the minimum number of permutations
     values = np.random.default_rng(0).random((300, 40)) / 2
     values[7] += 0.5
     assert compare_with_best(values, 7, permutations=1).tied.sum() == 1
 
 
-def test_where_no_permutation_is_as_far_p_is_an_upper_bound():
+def test_p_value_is_an_upper_bound_if_no_permutation_is_as_extreme():
     values = np.array([np.ones(60), np.zeros(60), np.tile([0.0, 1.0], 30)[:60]])
     values[2, :56] = 1.0
     compared = compare_with_best(values, 0)
@@ -123,13 +123,13 @@ def test_where_no_permutation_is_as_far_p_is_an_upper_bound():
     assert compared.adjusted[1] == pytest.approx(2 / 10_001)
 
 
-def test_many_runs_have_more_permutations_so_that_a_small_p_can_be_told():
+def test_many_runs_have_more_permutations():
     values = np.random.default_rng(0).random((20, 40)) / 2
     values[0] += 0.5
     assert compare_with_best(values, 0).adjusted[1:].max() < 0.001
 
 
-def test_a_seed_gives_the_same_numbers_again_however_many_are_held_at_a_time(monkeypatch):
+def test_results_depend_on_the_seed_and_not_on_the_block_size(monkeypatch):
     values = two_runs(np.random.default_rng(4), 48, gain=0.02)
     once = compare_with_best(values, 0, seed=1).p_value
     assert (compare_with_best(values, 0, seed=1).p_value == once).all()
@@ -147,6 +147,6 @@ def test_a_seed_gives_the_same_numbers_again_however_many_are_held_at_a_time(mon
         (np.full((2, 3), np.nan), 0),
     ],
 )
-def test_what_cannot_be_compared_is_refused(values, best):
-    with pytest.raises(ValueError, match=r"no run|finite"):
+def test_invalid_input_is_rejected(values, best):
+    with pytest.raises(ValueError, match=r"not one of|finite"):
         compare_with_best(values, best)

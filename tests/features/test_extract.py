@@ -1,4 +1,4 @@
-"""Extraction: every image once, in whatever pieces, and the same bits in the end."""
+"""Feature extraction: each image once, also across runs, with identical stored features."""
 
 import os
 import signal
@@ -30,12 +30,12 @@ from tests.toys import digest, image_set, noise_images
 
 @dataclass
 class Counting(Extractor):
-    """Mean color; counts the images it has seen and how often it was made ready."""
+    """Mean color of an image; records embedded images and the number of loads."""
 
     name: str = "counting"
     image_size: int = 8
-    seen: list[bytes] = field(default_factory=list)
-    made_ready: int = 0
+    embedded: list[bytes] = field(default_factory=list)
+    loads: int = 0
     sampled: int = 0
 
     @property
@@ -46,13 +46,13 @@ class Counting(Extractor):
         return {"architecture": "counting", "image_size": self.image_size}
 
     def embedder(self, engine, cache, sample):
-        self.made_ready += 1
+        self.loads += 1
         self.sampled = len(sample())
 
         def embed(images: Iterable) -> Iterator:
             for key, image in images:
                 assert image.shape == (self.image_size, self.image_size, 3)
-                self.seen.append(key)
+                self.embedded.append(key)
                 yield key, image.mean(axis=(0, 1), dtype=np.float32)
 
         return embed
@@ -62,8 +62,8 @@ def features(extractor: Extractor, cache: Path, meter: Meter | None = None) -> F
     return Features(extractor, Engine(), cache, meter or Meter())
 
 
-def seen(extractor: Extractor, view: View) -> ViewDescriber:
-    return ViewDescriber(extractor, view, name="view", ready=_EmbedderCache())
+def view_describer(extractor: Extractor, view: View) -> ViewDescriber:
+    return ViewDescriber(extractor, view, name="view", embedder_cache=_EmbedderCache())
 
 
 def images(count: int, broken: Iterable[int] = ()):
@@ -73,35 +73,35 @@ def images(count: int, broken: Iterable[int] = ()):
     return image_set([f"image-{i}" for i in range(count)], reader=reader)
 
 
-def test_the_second_time_nothing_is_decoded_or_made_ready(tmp_path):
+def test_a_second_run_decodes_and_loads_nothing(tmp_path):
     all_images, model = images(50), Counting()
     features(model, tmp_path).compute(all_images)
-    assert sorted(model.seen) == sorted(all_images.digests)
+    assert sorted(model.embedded) == sorted(all_images.digests)
     all_images.reader.decoded.clear()
     meter = Meter()
     again = features(model, tmp_path, meter)
     assert again.compute(all_images) == {}
-    assert (model.made_ready, len(model.seen)) == (1, 50)
+    assert (model.loads, len(model.embedded)) == (1, 50)
     assert all_images.reader.decoded == []
     assert (meter.features_computed, meter.features_reused) == (0, 50)
-    expected = [all_images.read(i) for i in range(50)]
-    got = again.load(all_images)
-    assert got.shape == (50, 3)
-    assert got.dtype == np.float32
-    assert np.allclose(got, [image.mean(axis=(0, 1)) for image in expected], atol=2)
+    originals = [all_images.read(i) for i in range(50)]
+    matrix = again.load(all_images)
+    assert matrix.shape == (50, 3)
+    assert matrix.dtype == np.float32
+    assert np.allclose(matrix, [image.mean(axis=(0, 1)) for image in originals], atol=2)
 
 
 def test_only_new_photos_are_computed(tmp_path):
     model = Counting()
     features(model, tmp_path).compute(images(30))
-    model.seen.clear()
+    model.embedded.clear()
     meter = Meter()
     features(model, tmp_path, meter).compute(images(45))
-    assert sorted(model.seen) == sorted(digest(f"image-{i}") for i in range(30, 45))
+    assert sorted(model.embedded) == sorted(digest(f"image-{i}") for i in range(30, 45))
     assert (meter.features_computed, meter.features_reused) == (15, 30)
 
 
-def test_rows_come_in_the_order_asked_for(tmp_path):
+def test_rows_are_in_the_requested_order(tmp_path):
     all_images = images(20)
     store = features(Counting(), tmp_path)
     store.compute(all_images)
@@ -109,26 +109,26 @@ def test_rows_come_in_the_order_asked_for(tmp_path):
     assert np.array_equal(store.load(all_images.take(order)), store.load(all_images)[order])
 
 
-def test_another_space_shares_nothing(tmp_path):
+def test_different_feature_spaces_share_nothing(tmp_path):
     features(Counting(), tmp_path).compute(images(5))
     other = Counting(image_size=9)
     features(other, tmp_path).compute(images(5))
-    assert len(other.seen) == 5
+    assert len(other.embedded) == 5
 
 
-def test_damaged_images_are_named_counted_and_remembered(tmp_path):
+def test_unreadable_images_are_named_counted_and_remembered(tmp_path):
     all_images, model = images(20, broken=[3, 17]), Counting()
-    for made_ready in (1, 1):
+    for _ in range(2):
         meter = Meter()
         left_out = features(model, tmp_path, meter).compute(all_images)
         assert {item.name for item in left_out.values()} == {"image-3", "image-17"}
         assert {item.kind for item in left_out.values()} == {"unreadable"}
         assert "broken on purpose" in left_out[digest("image-3")].detail
-        assert model.made_ready == made_ready
+        assert model.loads == 1
         assert meter.features_computed + meter.features_reused == 18
 
 
-def test_images_that_cannot_be_opened_now_are_tried_again(tmp_path):
+def test_inaccessible_images_are_retried(tmp_path):
     all_images = images(6)
 
     def locked(name):
@@ -143,10 +143,10 @@ def test_images_that_cannot_be_opened_now_are_tried_again(tmp_path):
     all_images.reader.read = read
     model = Counting()
     assert features(model, tmp_path).compute(all_images) == {}
-    assert model.seen == [digest("image-2")]
+    assert model.embedded == [digest("image-2")]
 
 
-def test_nothing_readable_at_all(tmp_path):
+def test_no_readable_image(tmp_path):
     with pytest.raises(BenchError, match="none of the 3 images"):
         features(Counting(), tmp_path).compute(images(3, broken=range(3)))
 
@@ -155,30 +155,30 @@ def test_nothing_readable_at_all(tmp_path):
     ("describer", "side"),
     [
         (Counting(image_size=8), 24),
-        (seen(Counting(image_size=8), View(8)), 24),
-        (seen(Counting(image_size=8), View(14, Crop.top_left)), 48),
+        (view_describer(Counting(image_size=8), View(8)), 24),
+        (view_describer(Counting(image_size=8), View(14, Crop.top_left)), 48),
         (FrozenBackbone(Backbone("net", 32, keras="MobileNet", dim=1024, weights="random")), 96),
         (KeypointDetector(KeypointOptions()), None),
         (ReadabilityProbe("net"), None),
     ],
     ids=["plain", "view", "crop of 16 pixels", "frozen", "keypoints", "readable"],
 )
-def test_how_large_photos_must_be_is_asked_of_the_source(tmp_path, describer, side):
-    """The same for all that share a feature space: a backbone, and a frozen one under a head."""
-    all_images, asked = images(1), []
-    all_images.reader.read = lambda *_, side: asked.append(side) or np.zeros((40, 40, 3), np.uint8)
+def test_the_minimum_side_is_passed_to_the_reader(tmp_path, describer, side):
+    """It is the same for describers that share a feature space: a backbone, plain or frozen."""
+    all_images, sides = images(1), []
+    all_images.reader.read = lambda *_, side: sides.append(side) or np.zeros((40, 40, 3), np.uint8)
     describer.embedder = lambda *_: lambda stream: ((key, np.zeros(3)) for key, _ in stream)
     Features(describer, Engine(), tmp_path, Meter()).compute(all_images)
-    assert asked == [side]
+    assert sides == [side]
 
 
-def test_pixels_kept_for_a_training_are_those_that_are_embedded():
-    all_images, asked = images(1), []
-    all_images.reader.read = lambda *_, side: asked.append(side) or np.zeros((9, 9, 3), np.uint8)
-    kept = CachingReader(all_images.reader, lambda image: image, keep=True, side=24)
-    kept.read("image-0", digest("image-0"))
-    kept.read("image-0", digest("image-0"), side=96)
-    assert asked == [24]
+def test_images_cached_for_training_are_reused_for_embedding():
+    all_images, sides = images(1), []
+    all_images.reader.read = lambda *_, side: sides.append(side) or np.zeros((9, 9, 3), np.uint8)
+    caching = CachingReader(all_images.reader, lambda image: image, cache=True, side=24)
+    caching.read("image-0", digest("image-0"))
+    caching.read("image-0", digest("image-0"), side=96)
+    assert sides == [24]
 
 
 SLOW_RUN = """
@@ -188,19 +188,19 @@ SLOW_RUN = """
     from outliers_bench.store import writer
     from tests.features_kill import SlowModel, all_images
     writer.COMMIT_SECONDS = 0.05
-    features = extract.Features(Slow(), extract.Engine(), Path(sys.argv[1]), extract.Meter())
-    features.compute(everything())
+    features = extract.Features(SlowModel(), extract.Engine(), Path(sys.argv[1]), extract.Meter())
+    features.compute(all_images())
 """
 
 
-def test_kill_in_the_middle_and_start_again(tmp_path):
+def test_a_killed_extraction_is_resumed(tmp_path):
     from tests.features_kill import SlowModel, all_images
 
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SLOW_RUN), str(tmp_path / "killed")],
         stdout=subprocess.PIPE,
     )
-    for _ in range(60):  # the child prints a line an image
+    for _ in range(60):  # the child prints one line per image
         process.stdout.readline()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -208,8 +208,8 @@ def test_kill_in_the_middle_and_start_again(tmp_path):
     meter = Meter()
     resumed = features(SlowModel(), tmp_path / "killed", meter)
     resumed.compute(all_images())
-    assert meter.features_reused >= 20, "what had been committed was kept"
+    assert meter.features_reused >= 20, "committed features are reused"
     assert meter.features_computed == 200 - meter.features_reused > 0
-    undisturbed = features(SlowModel(), tmp_path / "whole")
-    undisturbed.compute(all_images())
-    assert resumed.load(all_images()).tobytes() == undisturbed.load(all_images()).tobytes()
+    uninterrupted = features(SlowModel(), tmp_path / "whole")
+    uninterrupted.compute(all_images())
+    assert resumed.load(all_images()).tobytes() == uninterrupted.load(all_images()).tobytes()

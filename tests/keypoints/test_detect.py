@@ -1,4 +1,4 @@
-"""Keypoints of single images: capped, strongest first, and the same whoever asks."""
+"""Keypoint detection: number, order and determinism."""
 
 import cv2
 import numpy as np
@@ -16,14 +16,14 @@ def scene(size=(160, 200), seed=0):
 
 
 @pytest.mark.parametrize("detector", Detector)
-def test_at_most_so_many_and_the_strongest_first(detector):
+def test_the_strongest_keypoints_up_to_the_maximum(detector):
     image = scene()
     many = detect(image, KeypointOptions(detector, max_keypoints=80))
     few = detect(image, KeypointOptions(detector, max_keypoints=10))
     assert 20 < len(many) <= 80
     assert 5 <= len(few) <= 10
     assert many.descriptors.shape[1] == KeypointOptions(detector).descriptor.nbytes
-    if detector is not Detector.orb:  # which shares its keypoints out over a pyramid
+    if detector is not Detector.orb:  # which distributes keypoints over a pyramid
         assert len(few) == 10
         assert np.array_equal(few.points, many.points[:10])
         assert np.array_equal(few.descriptors, many.descriptors[:10])
@@ -33,15 +33,15 @@ def test_at_most_so_many_and_the_strongest_first(detector):
 
 @pytest.mark.parametrize("detector", Detector)
 @pytest.mark.parametrize("shape", [(1, 1), (15, 400), (16, 16), (16, 700), (64, 64)])
-def test_images_with_nothing_to_see(detector, shape):
+def test_images_without_content(detector, shape):
     flat = np.full((*shape, 3), 99, np.uint8)
     assert len(detect(flat, KeypointOptions(detector))) == 0
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    found = detect(noise, KeypointOptions(detector))  # whatever there is, it does not fail
-    assert len(found.points) == len(found.descriptors)
+    keypoints = detect(noise, KeypointOptions(detector))  # must not fail
+    assert len(keypoints.points) == len(keypoints.descriptors)
 
 
-def test_large_photos_are_shrunk_and_small_ones_are_not():
+def test_only_large_photos_are_shrunk():
     detector = KeypointDetector(KeypointOptions(longest_side=100))
     assert detector.prepare(np.zeros((300, 600, 3), np.uint8)).shape == (50, 100, 3)
     assert detector.prepare(np.zeros((3000, 1, 3), np.uint8)).shape == (100, 1, 3)
@@ -49,20 +49,20 @@ def test_large_photos_are_shrunk_and_small_ones_are_not():
     assert detector.prepare(small) is small
 
 
-def test_a_stream_keeps_its_order_and_gives_what_single_images_give():
+def test_a_stream_preserves_order_and_equals_single_images():
     options = KeypointOptions(max_keypoints=50)
     images = [(bytes([i]), scene(seed=i)) for i in range(20)]
     embed = KeypointDetector(options).embedder(None, None, None)
-    found = list(embed(iter(images)))
-    assert [key for key, _ in found] == [key for key, _ in images]
-    for (_, image), (_, packed) in zip(images, found, strict=True):
+    results = list(embed(iter(images)))
+    assert [key for key, _ in results] == [key for key, _ in images]
+    for (_, image), (_, packed) in zip(images, results, strict=True):
         alone = detect(image, options)
         unpacked = Keypoints.unpack(packed, 128)
         assert np.array_equal(unpacked.points, alone.points)
         assert np.array_equal(unpacked.descriptors, alone.descriptors)
 
 
-def test_another_choice_is_another_space():
+def test_options_change_the_space():
     options = [
         KeypointOptions(),
         KeypointOptions(Detector.orb),
@@ -72,10 +72,10 @@ def test_another_choice_is_another_space():
     spaces = [tuple(KeypointDetector(option).space().items()) for option in options]
     assert len(set(spaces)) == 4
     plain = KeypointDetector(KeypointOptions(rootsift=False)).space()
-    assert tuple(plain.items()) == spaces[0]  # RootSIFT is made of the same
+    assert tuple(plain.items()) == spaces[0]  # RootSIFT is computed from the same keypoints
 
 
-def test_damaged_keypoints_are_refused():
+def test_damaged_keypoints_are_rejected():
     with pytest.raises(ValueError, match="135 bytes"):
         Keypoints.unpack(np.zeros(135, np.uint8), 128)
     with pytest.raises(ValueError, match="points"):
@@ -91,7 +91,7 @@ def test_vectors_have_unit_length(kind: Descriptor):
 
 
 def test_rootsift_is_the_hellinger_kernel():
-    """Its inner product is that of the square roots of two histograms that add up to 1."""
+    """Its inner product is that of the square roots of two normalized histograms."""
     a, b = np.zeros((2, 1, 128), np.uint8)
     a[0, :2], b[0, 1:3] = (100, 100), (50, 150)
     kind = DESCRIPTORS["rootsift"]

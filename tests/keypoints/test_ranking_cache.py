@@ -1,4 +1,4 @@
-"""A kept ranking is read, with what it cost, and never taken for another."""
+"""Cache of rankings by keypoints: reading with times, keys, damage and limits."""
 
 import os
 
@@ -13,20 +13,20 @@ from tests.toys import toy_split
 SPLIT = toy_split([0, 1, 2], [0, 1, 2, 3, 4, 5])
 
 
-class Maker:
+class CountingRanker:
     def __init__(self, cache):
-        self.cache, self.asked, self.meter = cache, [], Meter()
+        self.cache, self.depths, self.meter = cache, [], Meter()
 
     def __call__(self, depth):
-        self.asked.append(depth)
+        self.depths.append(depth)
         self.meter.add("search", 2.5)
         indices = np.tile(np.arange(depth), (3, 1))
         return Ranking(indices, -indices.astype(np.float32))
 
-    def rank(self, depth=4, said=None, split=SPLIT, order=None):
+    def rank(self, depth=4, key=None, split=SPLIT, order=None):
         return ranking_cache.rank_or_load(
             self,
-            said=said or {"a": 1},
+            key=key or {"a": 1},
             split=split,
             order=np.arange(6) if order is None else order,
             depth=depth,
@@ -36,25 +36,25 @@ class Maker:
 
 
 @pytest.fixture
-def maker(tmp_path):
-    return Maker(tmp_path)
+def ranker(tmp_path):
+    return CountingRanker(tmp_path)
 
 
-def test_the_second_time_it_is_read_with_its_times(maker):
-    first = maker.rank()
-    again = Maker(maker.cache)
+def test_the_second_ranking_is_read_with_its_times(ranker):
+    first = ranker.rank()
+    again = CountingRanker(ranker.cache)
     read = again.rank(depth=2)
-    assert maker.asked == [6], "as deep as the gallery, whatever was asked"
-    assert again.asked == []
+    assert ranker.depths == [6], "as deep as the gallery, for any requested depth"
+    assert again.depths == []
     assert again.meter.seconds == {"search": 2.5}
     assert np.array_equal(read.indices, first.indices[:, :2])
     assert np.array_equal(read.scores, first.scores[:, :2])
 
 
-def test_times_before_it_are_not_its_own(maker):
-    maker.meter.add("search", 100)
-    maker.rank()
-    again = Maker(maker.cache)
+def test_earlier_times_are_not_cached(ranker):
+    ranker.meter.add("search", 100)
+    ranker.rank()
+    again = CountingRanker(ranker.cache)
     again.rank()
     assert again.meter.seconds == {"search": 2.5}
 
@@ -62,46 +62,46 @@ def test_times_before_it_are_not_its_own(maker):
 @pytest.mark.parametrize(
     "other",
     [
-        {"said": {"a": 2}},
+        {"key": {"a": 2}},
         {"split": toy_split([0, 1, 2], [0, 1, 2, 3, 4])},
         {"order": np.arange(6)[::-1]},
     ],
     ids=["options", "photos", "ties"],
 )
-def test_another_is_made_anew(maker, other):
+def test_every_difference_is_another_ranking(ranker, other):
     if "split" in other:
         other["order"] = np.arange(5)
-    maker.rank()
-    maker.rank(**other)
-    assert len(maker.asked) == 2
+    ranker.rank()
+    ranker.rank(**other)
+    assert len(ranker.depths) == 2
 
 
-def test_a_shallow_one_does_not_do_for_a_deeper_one(maker, monkeypatch):
-    monkeypatch.setattr(ranking_cache, "DEPTH", 2)
-    maker.rank(depth=2)
-    assert maker.rank(depth=5).depth == 5
-    assert maker.asked == [2, 5]
+def test_a_shallow_ranking_is_not_used_for_a_deeper_one(ranker, monkeypatch):
+    monkeypatch.setattr(ranking_cache, "MIN_DEPTH", 2)
+    ranker.rank(depth=2)
+    assert ranker.rank(depth=5).depth == 5
+    assert ranker.depths == [2, 5]
 
 
-def test_a_damaged_file_is_made_anew(maker):
-    expected = maker.rank()
-    (file,) = (maker.cache / "rankings").iterdir()
+def test_a_damaged_file_is_computed_again(ranker):
+    expected = ranker.rank()
+    (file,) = (ranker.cache / "rankings").iterdir()
     content = file.read_bytes()
     for damaged in (b"", content[:100], content[:-40], b"x" * len(content)):
         file.write_bytes(damaged)
-        again = Maker(maker.cache)
+        again = CountingRanker(ranker.cache)
         assert np.array_equal(again.rank().indices, expected.indices)
-        assert again.asked == [6]
-    assert [path.name for path in file.parent.iterdir()] == [file.name], "nothing left behind"
+        assert again.depths == [6]
+    assert [path.name for path in file.parent.iterdir()] == [file.name], "no leftover files"
 
 
-def test_the_oldest_of_too_many_go(maker, monkeypatch):
-    monkeypatch.setattr(ranking_cache, "MOST", 2)
+def test_the_oldest_rankings_are_removed(ranker, monkeypatch):
+    monkeypatch.setattr(ranking_cache, "MAX_RANKINGS", 2)
     for seed in range(3):
-        maker.rank(said={"seed": seed})
-        for path in (maker.cache / "rankings").glob("*.npz"):
+        ranker.rank(key={"seed": seed})
+        for path in (ranker.cache / "rankings").glob("*.npz"):
             os.utime(path, (path.stat().st_mtime - 10,) * 2)
-    again = Maker(maker.cache)
+    again = CountingRanker(ranker.cache)
     for seed in (2, 1, 0):
-        again.rank(said={"seed": seed})
-    assert again.asked == [6], "only the first was gone"
+        again.rank(key={"seed": seed})
+    assert again.depths == [6], "only the first was removed"

@@ -1,4 +1,4 @@
-"""Geometry: what was planted is found, what is none counts as none, each call says the same."""
+"""Geometric verification: planted and degenerate geometries, determinism."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,7 @@ import pytest
 
 from outliers_bench.keypoints import verify as module
 from outliers_bench.keypoints.options import Verify
-from outliers_bench.keypoints.verify import MINIMUM, inliers
+from outliers_bench.keypoints.verify import MINIMUM, find_inliers
 
 PLANTED = {
     Verify.homography: [[0.9, 0.1, 10], [-0.1, 0.95, 25], [2e-4, 3e-4, 1]],
@@ -18,83 +18,85 @@ PLANTED = {
 all_kinds = pytest.mark.parametrize("kind", list(MINIMUM), ids=lambda kind: kind.name)
 
 
-def moved(points, matrix):
-    moved = np.column_stack([points, np.ones(len(points))]) @ np.transpose(matrix)
-    return (moved[:, :2] / moved[:, 2:]).astype(np.float32)
+def transform_points(points, matrix):
+    transform_points = np.column_stack([points, np.ones(len(points))]) @ np.transpose(matrix)
+    return (transform_points[:, :2] / transform_points[:, 2:]).astype(np.float32)
 
 
 def scene(matrix, *, right, wrong, seed=0, noise=0.5):
-    """Matches of which the first `right` obey the matrix."""
+    """Create matches, the first `right` of which is_inlier with the matrix."""
     rng = np.random.default_rng(seed)
     a = rng.uniform(0, 300, (right + wrong, 2)).astype(np.float32)
     b = rng.uniform(0, 300, (right + wrong, 2)).astype(np.float32)
-    b[:right] = moved(a[:right], matrix) + rng.normal(0, noise, (right, 2)).clip(-2, 2)
+    b[:right] = transform_points(a[:right], matrix) + rng.normal(0, noise, (right, 2)).clip(-2, 2)
     return a, b
 
 
 @all_kinds
-def test_finds_what_was_planted(kind):
+def test_finds_the_planted_geometry(kind):
     a, b = scene(PLANTED[kind], right=30, wrong=40)
-    agree, transform = inliers(a, b, kind, 5.0)
-    assert agree.dtype == bool
-    assert agree[:30].mean() > 0.9
-    assert agree[30:].sum() <= 3
+    is_inlier, transform = find_inliers(a, b, kind, 5.0)
+    assert is_inlier.dtype == bool
+    assert is_inlier[:30].mean() > 0.9
+    assert is_inlier[30:].sum() <= 3
     assert transform.shape == ((3, 3) if kind is Verify.homography else (2, 3))
     matrix = np.eye(3)
     matrix[: len(transform)] = transform
-    assert np.abs(moved(a[:30], matrix) - moved(a[:30], PLANTED[kind])).max() < 5
+    assert (
+        np.abs(transform_points(a[:30], matrix) - transform_points(a[:30], PLANTED[kind])).max() < 5
+    )
 
 
 @all_kinds
-def test_agreeing_means_within_the_threshold(kind):
+def test_errors_of_inliers_are_within_the_threshold(kind):
     a, b = scene(PLANTED[kind], right=40, wrong=40, noise=1.5, seed=1)
     for threshold in (1.0, 3.0, 8.0):
-        agree, transform = inliers(a, b, kind, threshold)
+        is_inlier, transform = find_inliers(a, b, kind, threshold)
         matrix = np.eye(3)
         matrix[: len(transform)] = transform
-        assert agree.any()
-        misses = np.linalg.norm(moved(a, matrix) - b, axis=1)
-        assert (misses[agree] <= threshold + 1e-3).all()
+        assert is_inlier.any()
+        errors = np.linalg.norm(transform_points(a, matrix) - b, axis=1)
+        assert (errors[is_inlier] <= threshold + 1e-3).all()
 
 
 def test_a_similarity_does_not_shear():
     a, b = scene([[1.6, 0, 0], [0, 0.6, 0], [0, 0, 1]], right=40, wrong=0)
-    assert inliers(a, b, Verify.affine, 3.0)[0].sum() > 35
-    assert inliers(a, b, Verify.similarity, 3.0)[0].sum() < 20
+    assert find_inliers(a, b, Verify.affine, 3.0)[0].sum() > 35
+    assert find_inliers(a, b, Verify.similarity, 3.0)[0].sum() < 20
 
 
 @all_kinds
 def test_too_few_matches(kind):
     for n in range(MINIMUM[kind]):
-        agree, transform = inliers(*scene(PLANTED[kind], right=n, wrong=0), kind, 5.0)
-        assert agree.shape == (n,)
-        assert not agree.any()
+        is_inlier, transform = find_inliers(*scene(PLANTED[kind], right=n, wrong=0), kind, 5.0)
+        assert is_inlier.shape == (n,)
+        assert not is_inlier.any()
         assert transform is None
 
 
 @all_kinds
-def test_points_on_one_spot_or_line_are_no_geometry(kind):
+def test_points_on_one_position_or_line_are_rejected(kind):
     a, b = scene(PLANTED[kind], right=20, wrong=0)
     spot = np.full_like(b, 50)
     spots = spot + np.random.default_rng(0).normal(0, 0.5, b.shape).astype(np.float32)
     for left, right in ((a, spot), (spot, b), (spot, spot), (a, spots)):
-        assert not inliers(left, right, kind, 5.0)[0].any()
-    if kind is not Verify.similarity:  # which needs only two places
+        assert not find_inliers(left, right, kind, 5.0)[0].any()
+    if kind is not Verify.similarity:  # needs only two positions
         line = np.stack([b[:, 0], np.full(20, 7, np.float32)], axis=1)
-        assert not inliers(a, line, kind, 2.0)[0].any()
+        assert not find_inliers(a, line, kind, 2.0)[0].any()
 
 
 @all_kinds
-def test_repeated_places_are_no_evidence(kind):
-    """SIFT describes a place several times; one place fewer than needed settles nothing."""
+def test_repeated_positions_are_rejected(kind):
+    """SIFT may describe a position several times, which does not replace distinct positions."""
     a, b = scene(PLANTED[kind], right=MINIMUM[kind] - 1, wrong=0)
-    assert not inliers(np.tile(a, (5, 1)), np.tile(b, (5, 1)), kind, 5.0)[0].any()
+    assert not find_inliers(np.tile(a, (5, 1)), np.tile(b, (5, 1)), kind, 5.0)[0].any()
 
 
 @all_kinds
-def test_a_mirror_image_does_not_agree(kind):
+def test_a_mirrored_image_is_rejected(kind):
     a, b = scene(PLANTED[kind], right=40, wrong=0)
-    assert inliers(a, b * np.float32([-1, 1]) + np.float32([300, 0]), kind, 3.0)[0].sum() < 12
+    assert find_inliers(a, b * np.float32([-1, 1]) + np.float32([300, 0]), kind, 3.0)[0].sum() < 12
 
 
 @pytest.mark.parametrize(
@@ -110,50 +112,50 @@ def test_a_mirror_image_does_not_agree(kind):
     ],
     ids=["mirrored", "collapsed", "exploded", "flattened", "zero", "nan", "infinite"],
 )
-def test_a_bad_homography_counts_as_none(bad, monkeypatch):
+def test_a_degenerate_homography_is_rejected(bad, monkeypatch):
     a = np.random.default_rng(0).uniform(0, 300, (20, 2)).astype(np.float32)
     with np.errstate(all="ignore"):
-        b = moved(a, bad)
+        b = transform_points(a, bad)
     bad = np.array(bad, dtype=float)
     monkeypatch.setattr(cv2, "findHomography", lambda *_, **__: (bad, np.ones((20, 1), np.uint8)))
-    agree, transform = inliers(a, b, Verify.homography, 5.0)
-    assert not agree.any()
+    is_inlier, transform = find_inliers(a, b, Verify.homography, 5.0)
+    assert not is_inlier.any()
     assert transform is None
 
 
-@pytest.mark.parametrize("places", [3, 4])
-def test_agreement_needs_as_many_places_as_the_geometry(places, monkeypatch):
-    a, b = scene(PLANTED[Verify.homography], right=places, wrong=0)
-    found = np.array(PLANTED[Verify.homography])
-    monkeypatch.setattr(cv2, "findHomography", lambda *_, **__: (found, None))
-    agree, _ = inliers(np.tile(a, (5, 1)), np.tile(b, (5, 1)), Verify.homography, 5.0)
-    assert agree.sum() == (0 if places == 3 else 20)
+@pytest.mark.parametrize("positions", [3, 4])
+def test_inliers_need_as_many_distinct_positions_as_the_geometry(positions, monkeypatch):
+    a, b = scene(PLANTED[Verify.homography], right=positions, wrong=0)
+    homography = np.array(PLANTED[Verify.homography])
+    monkeypatch.setattr(cv2, "findHomography", lambda *_, **__: (homography, None))
+    is_inlier, _ = find_inliers(np.tile(a, (5, 1)), np.tile(b, (5, 1)), Verify.homography, 5.0)
+    assert is_inlier.sum() == (0 if positions == 3 else 20)
 
 
-def test_nothing_beyond_the_horizon_agrees(monkeypatch):
+def test_points_beyond_the_horizon_are_rejected(monkeypatch):
     horizon = np.array([[1, 0, 0], [0, 1, 0], [-0.01, 0, 1]])  # at x = 100
     a = np.random.default_rng(0).uniform(0, 200, (60, 2)).astype(np.float32)
-    b = moved(a, horizon)
+    b = transform_points(a, horizon)
     monkeypatch.setattr(cv2, "findHomography", lambda *_, **__: (horizon, None))
-    agree, _ = inliers(a, b, Verify.homography, 5.0)
-    assert agree.tolist() == [x < 100 * (1 - 100 ** (-1 / 3)) for x in a[:, 0]]
+    is_inlier, _ = find_inliers(a, b, Verify.homography, 5.0)
+    assert is_inlier.tolist() == [x < 100 * (1 - 100 ** (-1 / 3)) for x in a[:, 0]]
 
 
-def test_the_sign_of_a_homography_means_nothing(monkeypatch):
+def test_the_sign_of_a_homography_is_ignored(monkeypatch):
     a, b = scene(PLANTED[Verify.homography], right=20, wrong=0)
     good = -np.array(PLANTED[Verify.homography])
     monkeypatch.setattr(cv2, "findHomography", lambda *_, **__: (good, None))
-    assert inliers(a, b, Verify.homography, 5.0)[0].all()
+    assert find_inliers(a, b, Verify.homography, 5.0)[0].all()
 
 
-def test_opencv_finding_nothing(monkeypatch):
+def test_no_homography_from_opencv(monkeypatch):
     a, b = scene(PLANTED[Verify.homography], right=20, wrong=0)
     monkeypatch.setattr(cv2, "findHomography", lambda *_, **__: (None, None))
-    assert not inliers(a, b, Verify.homography, 5.0)[0].any()
+    assert not find_inliers(a, b, Verify.homography, 5.0)[0].any()
 
 
 @all_kinds
-def test_every_call_in_every_thread_says_the_same(kind):
+def test_results_are_the_same_in_every_call_and_thread(kind):
     sizes = [(4, 0), (0, 4), (0, 12), (6, 20), (8, 60), (20, 100), (60, 100)]
     scenes = [
         scene(PLANTED[kind], right=right, wrong=wrong, seed=seed)
@@ -162,8 +164,8 @@ def test_every_call_in_every_thread_says_the_same(kind):
     ]
 
     def call(points):
-        agree, transform = inliers(*points, kind, 5.0)
-        return agree.tobytes(), None if transform is None else transform.tobytes()
+        is_inlier, transform = find_inliers(*points, kind, 5.0)
+        return is_inlier.tobytes(), None if transform is None else transform.tobytes()
 
     expected = [call(points) for points in scenes]
     cv2.setRNGSeed(99)

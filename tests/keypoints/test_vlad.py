@@ -1,4 +1,4 @@
-"""VLAD: worked out by hand, the same as a plain loop, and the same words whoever counts them."""
+"""VLAD: examples by hand, a reference implementation, and deterministic vocabularies."""
 
 import numpy as np
 import pytest
@@ -7,36 +7,36 @@ from threadpoolctl import threadpool_limits
 from outliers_bench.errors import BenchError
 from outliers_bench.keypoints import vlad
 from outliers_bench.keypoints.keypoints import DESCRIPTORS, Descriptor, Keypoints
-from outliers_bench.keypoints.vlad import PER_WORD, encode, learn_vocabulary
+from outliers_bench.keypoints.vlad import SAMPLES_PER_WORD, encode, learn_vocabulary
 
 ROOTSIFT, ORB = DESCRIPTORS["rootsift"], DESCRIPTORS["orb"]
 TINY = Descriptor("sift", 2)
 
 
 class Table:
-    """Keypoints in memory, and how many were asked for at once."""
+    """Keypoints in memory that record the number of images per read."""
 
     def __init__(self, images):
-        self.images, self.asked = images, []
+        self.images, self.read_sizes = images, []
 
     def __len__(self):
         return len(self.images)
 
     def take(self, rows):
-        self.asked.append(len(rows))
+        self.read_sizes.append(len(rows))
         return [self.images[row] for row in rows]
 
 
-def made_of(descriptors, nbytes):
+def keypoints_of(descriptors, nbytes):
     descriptors = np.array(descriptors, dtype=np.uint8).reshape(-1, nbytes)
     return Keypoints(np.zeros((len(descriptors), 2), dtype=np.float32), descriptors)
 
 
 def random_image(rng, n, nbytes=128):
-    # Around few centers, so that words are far apart compared with what falls on them.
+    # Around few centers, so that words are far apart compared with their residuals.
     centers = np.random.default_rng(5).integers(0, 256, (8, nbytes))
     noisy = centers[rng.integers(0, 8, n)] + rng.integers(-20, 20, (n, nbytes))
-    return made_of(noisy.clip(0, 255), nbytes)
+    return keypoints_of(noisy.clip(0, 255), nbytes)
 
 
 def random_table(images=20, n=40, nbytes=128, seed=0):
@@ -44,8 +44,8 @@ def random_table(images=20, n=40, nbytes=128, seed=0):
     return Table([random_image(rng, n, nbytes) for _ in range(images)])
 
 
-def plain(keypoints, vocabulary, descriptor):
-    """The textbook, one descriptor and one word at a time, in float64."""
+def reference_vlad(keypoints, vocabulary, descriptor):
+    """Reference implementation: one descriptor and one word at a time, in float64."""
     words = vocabulary.astype(np.float64)
     sums = np.zeros_like(words)
     for x in descriptor.vectors(keypoints.descriptors).astype(np.float64):
@@ -58,11 +58,11 @@ def plain(keypoints, vocabulary, descriptor):
     return (sums / max(np.linalg.norm(sums), 1e-300)).ravel()
 
 
-def test_worked_out_by_hand():
+def test_vlad_by_hand():
     words = np.array([[1, 0.25], [0, 0.5], [-1, -1]], dtype=np.float32)
     # Unit vectors (1, 0) twice: residual (0, -1/4) twice. (0.6, 0.8) is nearer to the second word:
-    # 0.36 + 0.09 against 0.16 + 0.3025; with (0, 1) that sums up to (0.6, 0.3 + 0.5).
-    image = made_of([[200, 0], [100, 0], [3, 4], [0, 50]], 2)
+    # 0.36 + 0.09 against 0.16 + 0.3025; with (0, 1) this sums to (0.6, 0.3 + 0.5).
+    image = keypoints_of([[200, 0], [100, 0], [3, 4], [0, 50]], 2)
     root = np.sqrt([0.6, 0.8])
     expected = np.array([0, -1, *(root / np.linalg.norm(root)), 0, 0]) / np.sqrt(2)
     assert encode(image, words, descriptor=TINY) == pytest.approx(expected, abs=1e-6)
@@ -70,7 +70,7 @@ def test_worked_out_by_hand():
 
 @pytest.mark.parametrize("name", DESCRIPTORS)
 @pytest.mark.parametrize("n", [1, 7, 300])
-def test_like_a_plain_loop(name, n):
+def test_against_the_reference(name, n):
     descriptor = DESCRIPTORS[name]
     table = random_table(nbytes=descriptor.nbytes)
     words = learn_vocabulary(table, descriptor=descriptor, words=12, seed=0)
@@ -79,32 +79,32 @@ def test_like_a_plain_loop(name, n):
     got = encode(image, words, descriptor=descriptor)
     assert got.shape == (12 * descriptor.dimensions,)
     assert got.dtype == np.float32
-    assert got == pytest.approx(plain(image, words, descriptor), abs=2e-5)
+    assert got == pytest.approx(reference_vlad(image, words, descriptor), abs=2e-5)
     assert np.linalg.norm(got) == pytest.approx(1, abs=1e-5)
 
 
-def test_no_keypoints_give_a_zero_vector():
-    got = encode(made_of([], 128), np.ones((3, 128), dtype=np.float32), descriptor=ROOTSIFT)
+def test_an_image_without_keypoints_has_a_zero_vector():
+    got = encode(keypoints_of([], 128), np.ones((3, 128), dtype=np.float32), descriptor=ROOTSIFT)
     assert got.shape == (3 * 128,)
     assert got.dtype == np.float32
     assert not got.any()
 
 
-def test_words_that_nothing_falls_on_are_zero_and_the_others_weigh_the_same():
+def test_unused_words_are_zero_and_others_have_equal_weight():
     table = random_table()
     words = learn_vocabulary(table, descriptor=ROOTSIFT, words=8, seed=0)
     far = np.vstack([words, np.full((2, 128), -5, dtype=np.float32)])
     blocks = encode(table.images[0], far, descriptor=ROOTSIFT).reshape(10, 128)
     weights = np.linalg.norm(blocks, axis=1)
     assert not weights[8:].any()
-    seen = weights[weights > 0]
-    assert len(seen) > 3
-    assert seen == pytest.approx(np.full(len(seen), len(seen) ** -0.5), abs=1e-5)
+    used = weights[weights > 0]
+    assert len(used) > 3
+    assert used == pytest.approx(np.full(len(used), len(used) ** -0.5), abs=1e-5)
 
 
-def test_rounding_errors_are_not_blown_up():
+def test_rounding_errors_are_not_amplified():
     image = random_image(np.random.default_rng(0), 1)
-    repeated = made_of(np.repeat(image.descriptors, 9, axis=0), 128)
+    repeated = keypoints_of(np.repeat(image.descriptors, 9, axis=0), 128)
     word = ROOTSIFT.vectors(image.descriptors)
     for almost in (word, word * np.float32(1 + 1e-7)):
         assert not encode(repeated, almost, descriptor=ROOTSIFT).any()
@@ -114,40 +114,42 @@ def test_the_order_of_keypoints_does_not_matter():
     table = random_table()
     words = learn_vocabulary(table, descriptor=ROOTSIFT, words=8, seed=0)
     image = table.images[3]
-    turned = made_of(image.descriptors[::-1], 128)
-    forth, back = (encode(i, words, descriptor=ROOTSIFT) for i in (image, turned))
-    assert forth == pytest.approx(back, abs=1e-5)
+    reversed_order = keypoints_of(image.descriptors[::-1], 128)
+    forward, backward = (encode(i, words, descriptor=ROOTSIFT) for i in (image, reversed_order))
+    assert forward == pytest.approx(backward, abs=1e-5)
 
 
 @pytest.mark.parametrize("descriptor", [ROOTSIFT, ORB], ids=["rootsift", "orb"])
-def test_the_same_words_from_call_to_call_and_in_any_order_of_images(descriptor):
+def test_vocabularies_do_not_depend_on_the_order_of_images(descriptor):
     table = random_table(images=30, nbytes=descriptor.nbytes)
     first = learn_vocabulary(table, descriptor=descriptor, words=3, seed=4)
     again = learn_vocabulary(table, descriptor=descriptor, words=3, seed=4)
-    turned = Table(table.images[::-1])
+    reversed_order = Table(table.images[::-1])
     assert np.array_equal(first, again)
-    assert np.array_equal(first, learn_vocabulary(turned, descriptor=descriptor, words=3, seed=4))
+    assert np.array_equal(
+        first, learn_vocabulary(reversed_order, descriptor=descriptor, words=3, seed=4)
+    )
     other = learn_vocabulary(table, descriptor=descriptor, words=3, seed=5)
     assert not np.array_equal(first, other)
 
 
-def test_the_same_words_whatever_the_number_of_threads():
-    # Large enough for faiss to share the work out: left alone, it finds others with each number.
+def test_vocabularies_do_not_depend_on_the_number_of_threads():
+    # Large enough for faiss to use threads: without a limit, results differ by their number.
     table = random_table(images=40, n=500)
-    found = []
+    vocabularies = []
     for threads in (1, 2, 4):
         with threadpool_limits(threads):
-            found.append(learn_vocabulary(table, descriptor=ROOTSIFT, words=64, seed=0))
-    assert np.array_equal(found[0], found[1])
-    assert np.array_equal(found[0], found[2])
+            vocabularies.append(learn_vocabulary(table, descriptor=ROOTSIFT, words=64, seed=0))
+    assert np.array_equal(vocabularies[0], vocabularies[1])
+    assert np.array_equal(vocabularies[0], vocabularies[2])
 
 
-def test_words_lie_where_descriptors_do():
+def test_words_are_near_descriptors():
     table = random_table(images=40)
     words = learn_vocabulary(table, descriptor=ROOTSIFT, words=30, seed=0)
-    everything = np.vstack([ROOTSIFT.vectors(image.descriptors) for image in table.images])
-    nearest = np.square(everything[:, None] - words).sum(axis=2).min(axis=1)
-    spread = np.square(everything - everything.mean(axis=0)).sum(axis=1)
+    descriptors = np.vstack([ROOTSIFT.vectors(image.descriptors) for image in table.images])
+    nearest = np.square(descriptors[:, None] - words).sum(axis=2).min(axis=1)
+    spread = np.square(descriptors - descriptors.mean(axis=0)).sum(axis=1)
     assert nearest.mean() < 0.2 * spread.mean()
 
 
@@ -155,31 +157,31 @@ def test_the_table_is_read_once_in_blocks(monkeypatch):
     monkeypatch.setattr(vlad, "_BLOCK", 8)
     table = random_table(images=20)
     learn_vocabulary(table, descriptor=ROOTSIFT, words=4, seed=0)
-    assert table.asked == [8, 8, 4]
+    assert table.read_sizes == [8, 8, 4]
 
 
-def test_the_sample_is_bounded_and_spread_over_the_images(monkeypatch):
+def test_the_sample_is_bounded_and_uniform_over_images(monkeypatch):
     monkeypatch.setattr(vlad, "_BLOCK", 8)
-    images = [made_of(np.full((50, 128), value), 128) for value in range(40)]
-    sample = vlad._sample(Table(images), 2 * PER_WORD, 128, seed=0)
-    assert len(sample) == 2 * PER_WORD
+    images = [keypoints_of(np.full((50, 128), value), 128) for value in range(40)]
+    sample = vlad._sample(Table(images), 2 * SAMPLES_PER_WORD, 128, seed=0)
+    assert len(sample) == 2 * SAMPLES_PER_WORD
     per_image = np.bincount(sample[:, 0], minlength=40)
     assert per_image.min() > 0
     assert per_image.max() < 4 * len(sample) / 40
 
 
-def test_images_without_keypoints_may_be_among_them():
+def test_images_without_keypoints_are_skipped():
     table = random_table(images=5)
-    table.images.insert(2, made_of([], 128))
+    table.images.insert(2, keypoints_of([], 128))
     assert learn_vocabulary(table, descriptor=ROOTSIFT, words=4, seed=0).shape == (4, 128)
 
 
-def test_few_descriptors_draw_no_warnings(capfd):
+def test_few_descriptors_print_no_warnings(capfd):
     learn_vocabulary(random_table(images=1, n=5), descriptor=ROOTSIFT, words=5, seed=2**32 - 1)
     assert capfd.readouterr() == ("", "")
 
 
-def test_fewer_descriptors_than_words_are_refused():
+def test_fewer_descriptors_than_words_are_an_error():
     table = random_table(images=2, n=5)
     message = r"model\.words=64.* 2 images .* 10 keypoints; use fewer model\.words"
     with pytest.raises(BenchError, match=message):

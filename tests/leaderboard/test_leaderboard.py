@@ -1,4 +1,4 @@
-"""Which runs the leaderboard shows, in which order, and how they are compared."""
+"""Runs on the leaderboard: selection, order and comparison."""
 
 import re
 from io import StringIO
@@ -6,12 +6,18 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from outliers_bench.leaderboard import boards_of, cells, read_boards, sentences, show_boards
+from outliers_bench.leaderboard import (
+    build_boards,
+    format_table,
+    read_boards,
+    sentences,
+    show_boards,
+)
 from tests.boards import NAME, QUERIES, detailed
 
 
-def test_splits_are_apart_and_ties_share_a_rank(uri, runs):
-    boards, left_out = read_boards(uri, data=NAME)
+def test_each_split_has_a_board_and_equals_share_a_rank(uri, runs):
+    boards, excluded = read_boards(uri, data=NAME)
     assert [board.fingerprint for board in boards] == ["one", "two"]
     assert [(row.rank, row.name) for row in boards[0].rows] == [
         (1, "b"),
@@ -21,48 +27,48 @@ def test_splits_are_apart_and_ties_share_a_rank(uri, runs):
     ]
     assert boards[0].rows[1].run_id == runs["a"]  # not the older, better one
     assert [row.run_id for row in boards[1].rows] == [runs["else"]]
-    assert left_out == {"hit_at_1": 1}
+    assert excluded == {"hit_at_1": 1}
 
 
 @pytest.mark.parametrize(
-    ("metric", "heading", "most"),
+    ("metric", "heading", "largest"),
     [("search_ms_per_query", "ms/query", "8.75"), ("index_bytes", "index size", "1.4 KiB")],
 )
-def test_costs_are_ranked_from_small_to_large(uri, runs, metric, heading, most):
+def test_costs_are_ranked_in_ascending_order(uri, runs, metric, heading, largest):
     boards, _ = read_boards(uri, data=NAME, metric=metric)
     ranked = [(row.rank, row.name) for row in boards[0].rows]
     assert ranked == [(1, "d"), (2, "a"), (2, "c"), (4, "b")]
-    header, _ = cells(boards[0], metric)
+    header, _ = format_table(boards[0], metric)
     assert len(set(header)) == len(header)
     out = StringIO()
     show_boards(boards, metric=metric, console=Console(file=out, width=50))
     assert heading in out.getvalue()
-    assert most in out.getvalue()
+    assert largest in out.getvalue()
 
 
-def test_what_a_run_cannot_be_placed_by_is_left_out_and_told(uri, client):
-    told = {"data": "odd"}
-    good = detailed(client, "good", 30, **told)
-    broken = detailed(client, "broken", None, **told)
+def test_runs_without_metric_or_split_are_excluded_and_counted(uri, client):
+    tags = {"data": "odd"}
+    good = detailed(client, "good", 30, **tags)
+    broken = detailed(client, "broken", None, **tags)
     client.log_metric(broken, "hit_at_1", float("nan"))
-    detailed(client, "nowhere", 39, split_fingerprint="", **told)
-    holes = detailed(client, "holes", 20, **told)
+    detailed(client, "nowhere", 39, split_fingerprint="", **tags)
+    with_nan = detailed(client, "holes", 20, **tags)
     lines = [f"{query}.jpg,{'nan' if query else 1}" for query in range(QUERIES)]
-    client.log_text(holes, "\n".join(["query,hit_at_1", *lines]), "per_query.csv")
-    (board,), left_out = read_boards(uri, data="odd")
-    assert [row.run_id for row in board.rows] == [good, holes]
-    assert left_out == {"hit_at_1": 1, "the fingerprint of their split": 1}
+    client.log_text(with_nan, "\n".join(["query,hit_at_1", *lines]), "per_query.csv")
+    (board,), excluded = read_boards(uri, data="odd")
+    assert [row.run_id for row in board.rows] == [good, with_nan]
+    assert excluded == {"hit_at_1": 1, "the fingerprint of their split": 1}
     assert board.rows[1].p is None
-    assert "1 with no figures query by query" in board.not_compared
+    assert "1 with no figures per query" in board.not_compared
 
 
-def test_runs_of_one_method_are_told_apart_and_equals_ordered(uri, client):
+def test_runs_of_one_method_are_labeled_by_differing_options(uri, client):
     slow = detailed(client, "same", 30, data="seeds", identity="s0")
     fast = detailed(client, "same", 30, data="seeds", identity="s1")
     client.log_metric(slow, "search_ms_per_query", 99.0)
     for run_id, seed in ((slow, 0), (fast, 1)):
         client.log_param(run_id, "seed", seed)
-        client.log_param(run_id, "engine.kind", f"engine{seed}")  # changes no figure
+        client.log_param(run_id, "engine.kind", f"engine{seed}")  # has no effect on figures
         client.log_param(run_id, "data.protocol", "leave_one_out")
         client.log_metric(run_id, "gallery_images", QUERIES)
     (board,), _ = read_boards(uri, data="seeds")
@@ -78,7 +84,7 @@ def test_runs_are_compared_query_by_query(uri, client, table_runs):
     (board,), _ = read_boards(uri, data="detailed")
     by_id = {row.run_id: row for row in board.rows}
     near, far = by_id[table_runs["near"]], by_id[table_runs["far"]]
-    # One query of forty differs: half of all signs are as far from none. Twenty differ: none is.
+    # With one differing query every sign is as extreme; with twenty, none is.
     assert near.tied
     assert near.difference == pytest.approx(-1 / QUERIES)
     assert near.p == pytest.approx(1.0)
@@ -92,12 +98,14 @@ def test_runs_are_compared_query_by_query(uri, client, table_runs):
     assert "= tied with the best" in out.getvalue()
 
 
-def test_a_board_ranked_by_a_cost_or_of_chosen_runs(uri, client, table_runs):
+def test_a_board_ranked_by_a_cost_and_a_board_of_selected_runs(uri, client, table_runs):
     (board,), _ = read_boards(uri, data="detailed", metric="search_ms_per_query")
     assert all(row.p is None for row in board.rows)
     (board,), _ = read_boards(uri, data="detailed", metric="images_per_second")
     assert board.not_compared == ""
-    assert "img/s has no figures query by query" in sentences.comparison(board, "images_per_second")
-    chosen = [client.get_run(table_runs[name]) for name in ("beside", "near")]
-    (board,), _ = boards_of(client, chosen, metric="hit_at_1")
-    assert [row.run_id for row in board.rows] == [table_runs["near"], table_runs["beside"]]
+    assert "img/s has no figures per query" in sentences.why_not_compared(
+        board, "images_per_second"
+    )
+    selected = [client.get_run(table_runs[name]) for name in ("unpublished", "near")]
+    (board,), _ = build_boards(client, selected, metric="hit_at_1")
+    assert [row.run_id for row in board.rows] == [table_runs["near"], table_runs["unpublished"]]

@@ -1,4 +1,4 @@
-"""`python -m outliers_bench.leaderboard`: the terminal, the files it writes, and mistakes."""
+"""Command `leaderboard`: terminal, files and error messages."""
 
 import csv
 import subprocess
@@ -14,7 +14,7 @@ from outliers_bench.leaderboard.command import run
 from tests.boards import NAME
 
 
-def test_files_hold_mlflows_numbers_in_full(uri, client, runs, tmp_path, capsys):
+def test_files_have_the_metrics_of_mlflow_in_full_precision(uri, client, runs, tmp_path, capsys):
     files = [f"out={tmp_path}", "format=md,csv"]
     assert run([f"uri={uri}", f"experiment={NAME}", *files]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["leaderboard.csv", "leaderboard.md"]
@@ -29,7 +29,7 @@ def test_files_hold_mlflows_numbers_in_full(uri, client, runs, tmp_path, capsys)
         "| 2 | a | 8px | none | exact | cosine | 0.333 |"
         in (tmp_path / "leaderboard.md").read_text()
     )
-    assert "Left out: 1 finished run without hit_at_1." in capsys.readouterr().out
+    assert "Excluded: 1 finished run without hit_at_1." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])
@@ -42,33 +42,33 @@ def test_tables_fit_the_terminal(uri, runs, width):
     assert "…" not in out.getvalue()
 
 
-def test_mistakes_are_named(uri, runs, tmp_path, capsys):
+def test_invalid_options_are_reported(uri, runs, tmp_path, capsys):
     assert run([f"uri={uri}", "experiment=nosuch"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert NAME in said
-    for wrong in ("table=nosuch", "format=pdf", "metric=nosuch"):
-        assert run([f"uri={uri}", f"data={NAME}", f"out={tmp_path}", wrong]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith("error: ")
-        assert said.count("\n") == 1
-        assert wrong.partition("=")[2] in said
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert NAME in error
+    for invalid in ("table=nosuch", "format=pdf", "metric=nosuch"):
+        assert run([f"uri={uri}", f"data={NAME}", f"out={tmp_path}", invalid]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+        assert invalid.partition("=")[2] in error
     for address in ("ftp://x", "http://", "http://["):
         assert run(["uri=sqlite:///nowhere.db", f"ui={address}"]) == 2
         assert "no web address" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     (tmp_path / "leaderboard.md").mkdir()
     assert run([f"uri={uri}", f"data={NAME}", f"out={tmp_path}", "format=csv, md"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: cannot write")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: cannot write")
+    assert error.count("\n") == 1
     with pytest.raises(BenchError, match="has the metric recall_at_7"):
         read_boards(uri, metric="recall_at_7", data=NAME)
     with pytest.raises(BenchError, match="no finished runs"):
         read_boards(uri, data="nosuch")
 
 
-def test_without_a_database_the_command_says_how_to_make_one(tmp_path):
+def test_a_missing_database_is_reported_with_how_to_create_one(tmp_path):
     command = [sys.executable, "-m", "outliers_bench.leaderboard"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2

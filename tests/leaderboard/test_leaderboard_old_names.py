@@ -19,15 +19,15 @@ OLD = {
 }
 
 
-def test_a_database_with_old_tags_makes_a_leaderboard(fresh_uri, tmp_path, capsys):
+def test_runs_with_old_names_are_on_the_leaderboard(fresh_uri, tmp_path, capsys):
     client = open_client(fresh_uri)
     experiment = client.create_experiment("old")
     for name, hit, lists in (("a", 0.5, "4"), ("b", 0.75, "8")):
-        made = client.create_run(experiment, tags={**OLD, "identity": name}, run_name=name)
-        client.log_param(made.info.run_id, "index.lists", lists)
+        created = client.create_run(experiment, tags={**OLD, "identity": name}, run_name=name)
+        client.log_param(created.info.run_id, "index.lists", lists)
         for metric, value in {"hit_at_1": hit, "queries_unanswerable": 2.0, "queries": 9.0}.items():
-            client.log_metric(made.info.run_id, metric, value)
-        client.set_terminated(made.info.run_id)
+            client.log_metric(created.info.run_id, metric, value)
+        client.set_terminated(created.info.run_id)
     assert run([f"uri={fresh_uri}", f"out={tmp_path}"]) == 0
     out = capsys.readouterr().out
     assert "index.nlist=8" in out
@@ -42,7 +42,7 @@ def test_a_database_with_old_tags_makes_a_leaderboard(fresh_uri, tmp_path, capsy
     assert "l2.before=" not in page
 
 
-def test_every_new_name_is_one_that_there_is():
+def test_all_new_names_exist():
     from dataclasses import fields
 
     from outliers_bench.config.choices import SCHEMAS

@@ -17,16 +17,16 @@ from outliers_bench.config.schema import Cache, Config, Tracking
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import Leakage
-from outliers_bench.data.split import Protocol, cut
+from outliers_bench.data.split import Protocol, make_split
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import evaluate
 from outliers_bench.leakage.audited_splits import SharedSplits
 from outliers_bench.leakage.find import find_leaks
 from outliers_bench.leakage.policy import audit, describe_pair_counts, group_near_duplicates
-from outliers_bench.leakage.remove import clean, drop_leaks
+from outliers_bench.leakage.remove import exclude_leaks, drop_leaks
 from outliers_bench.methods.build import build
 from outliers_bench.models.pixels import Pixels
-from outliers_bench.reports.leakage_sheet import PAIRS, leaks_sheet
+from outliers_bench.reports.leakage_sheet import PAIRS, draw_leakage_sheet
 from outliers_bench.rescore import score_leakage
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.runtime.meter import Meter
@@ -119,7 +119,7 @@ def test_a_picture_under_two_labels_is_named_as_such(tmp_path):
 def test_dropped_stays_in_query_then_gallery_then_train(tmp_path):
     split = leaking()
     made = audit(split, Leakage.drop, cache=tmp_path)
-    assert made.whole is split
+    assert made.original is split
     assert made.split.query.names == ("a query", "b query")
     assert made.split.gallery.names == ("a other", "b other", "c other")
     assert made.split.train.names == ()
@@ -153,13 +153,13 @@ def test_a_photo_in_three_parts_through_another_stays_once(tmp_path):
 def test_clean_strikes_out_copies_and_queries_that_were_learned(tmp_path):
     split = leaking()
     leaks = find_leaks(split, cache=tmp_path)
-    seen, unseen = (clean(split, leaks, learned=learned) for learned in (True, False))
+    seen, unseen = (exclude_leaks(split, leaks, learned=learned) for learned in (True, False))
     assert seen.gallery.names == unseen.gallery.names == ("a other", "b other", "c other")
     assert unseen.query.names == ("a query", "b query")
     assert seen.query.names == ("a query",)
     assert seen.train is split.train
     only = split_of(query={"a 1": A}, gallery={"a 2": A})
-    assert clean(only, find_leaks(only, cache=tmp_path), learned=False) is None
+    assert exclude_leaks(only, find_leaks(only, cache=tmp_path), learned=False) is None
     with pytest.raises(BenchError, match="nothing is left of the gallery"):
         audit(only, Leakage.drop, cache=tmp_path)
 
@@ -180,7 +180,7 @@ def test_leave_one_out_leaks_within_the_set(tmp_path):
     split = Split("toy", images.take([]), images, images, leave_one_out=True)
     leaks, _ = found(split, tmp_path)
     assert leaks.counts() == {"leaks_exact": 0, "leaks_near": 1, "leaks_gallery_gallery": 1}
-    for made in (drop_leaks(split, leaks), clean(split, leaks, learned=True)):
+    for made in (drop_leaks(split, leaks), exclude_leaks(split, leaks, learned=True)):
         assert made.query is made.gallery
         assert len(made.query) == 3
         assert {"b 1", "b 2"} < set(made.query.names)
@@ -202,7 +202,7 @@ def many(seed=0):
 
 def cut_of(images, seed):
     options = {"train": 0.5, "query": 0.5, "protocol": Protocol.query_gallery}
-    return cut(images, name="toy", seed=seed, **options)
+    return make_split(images, name="toy", seed=seed, **options)
 
 
 def test_grouped_photos_stand_in_one_part(tmp_path):
@@ -230,7 +230,7 @@ def test_groups_of_the_user_join_those_that_are_found(tmp_path):
 def test_leaks_are_refused_by_name(leakage, tmp_path):
     with pytest.raises(BenchError) as told:
         audit(leaking(), leakage, cache=tmp_path)
-    assert "3 pairs of copies across parts (1 exact, 2 near): a query (query) and a copy" in str(
+    assert "3 pairs of duplicates across parts (1 exact, 2 near): a query (query) and a copy" in str(
         told.value
     )
     assert "data.leakage=drop" in str(told.value)
@@ -245,21 +245,21 @@ def test_the_sheet_is_bounded_and_survives_unreadable_photos(tmp_path):
     leaks = find_leaks(split, cache=tmp_path)
     assert len(leaks) == PAIRS + 2
     del split.gallery.reader.arrays["a 0"]
-    sheet = leaks_sheet(leaks, name="toy")
+    sheet = draw_leakage_sheet(leaks, name="toy")
     assert sheet.shape[0] < 1600
     assert sheet.shape[1] < 1600
-    assert leaks_sheet(replace(leaks, pairs=()), name="toy") is None
+    assert draw_leakage_sheet(replace(leaks, pairs=()), name="toy") is None
 
 
 def test_a_sweep_audits_once(tmp_path, monkeypatch):
     source = ClassFolders(root=str(write(tmp_path / "photos", many())))
     shared = SharedSplits()
     shared.begin()
-    first = shared.audited(source, seed=0, cache=tmp_path)
+    first = shared.load_audited(source, seed=0, cache=tmp_path)
     monkeypatch.setattr("outliers_bench.leakage.audited_splits.audit", None)
-    assert shared.audited(source, seed=0, cache=tmp_path) is first
+    assert shared.load_audited(source, seed=0, cache=tmp_path) is first
     with pytest.raises(TypeError):
-        shared.audited(replace(source, leakage=Leakage.drop), seed=0, cache=tmp_path)
+        shared.load_audited(replace(source, leakage=Leakage.drop), seed=0, cache=tmp_path)
 
 
 def test_group_and_leave_one_out_do_not_go_together(tmp_path):
@@ -271,9 +271,9 @@ def test_group_and_leave_one_out_do_not_go_together(tmp_path):
 
 
 def test_counted_in_words():
-    assert describe_pair_counts(1, 0) == "1 pair of copies across parts (exact)"
-    assert describe_pair_counts(0, 2, within=True) == "2 pairs of copies within the set (near)"
-    assert describe_pair_counts(0, 1234) == "1,234 pairs of copies across parts (near)"
+    assert describe_pair_counts(1, 0) == "1 pair of duplicates across parts (exact)"
+    assert describe_pair_counts(0, 2, within=True) == "2 pairs of duplicates within the set (near)"
+    assert describe_pair_counts(0, 1234) == "1,234 pairs of duplicates across parts (near)"
 
 
 def test_the_default_is_to_report():
@@ -292,7 +292,7 @@ def numbers(out):
     """`hit@1 0.5, without them 0.25` of the line that tells of leaks."""
     told = " ".join(out.split())
     match = re.search(
-        r"(\d+) pairs? of copies across parts \((.*?)\): hit@1 (\S+), (with\S*) them (\S+)", told
+        r"(\d+) pairs? of duplicates across parts \((.*?)\): hit@1 (\S+), (with\S*) them (\S+)", told
     )
     return match.groups() if match else None
 
@@ -321,8 +321,8 @@ def test_each_score_stands_beside_the_other(ready, tmp_path):
     found = {}
     for leakage in (Leakage.report, Leakage.drop):
         audited = audit(given, leakage, cache=tmp_path)
-        method = build(config, Meter.begun())
-        audited = audited.without(method.extract(audited.whole.images, commit=lambda: None))
+        method = build(config, Meter.start())
+        audited = audited.without(method.extract(audited.original.images, commit=lambda: None))
         method.fit(audited.split)
         ranking = method.rank(audited.split, depth(config, audited.split))
         headline = evaluate(ranking, audited.split, k=config.k).metrics
@@ -339,7 +339,7 @@ def test_a_server_that_does_not_answer_is_told_before_the_audit(ready, tmp_path,
         def call(self, *_):
             raise BenchError("no server answers")
 
-    monkeypatch.setattr("outliers_bench.benchmark.recorder", lambda _: Nobody())
+    monkeypatch.setattr("outliers_bench.benchmark.get_recorder", lambda _: Nobody())
     config = config_of(ready, tmp_path)
     config = replace(config, tracking=Tracking(uri="http://127.0.0.1:9"))
     with pytest.raises(BenchError, match="no server answers"):
@@ -384,7 +384,7 @@ def test_a_run_tells_both_scores(ready, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", env["OUTLIERS_BENCH_CACHE"])
     refused = in_process(monkeypatch, capsys, *options, "data.leakage=error")
     assert refused.code == 2
-    assert "8 pairs of copies across parts" in refused.err
+    assert "8 pairs of duplicates across parts" in refused.err
     assert len(refused.err.strip().splitlines()) == 1
 
 
@@ -441,12 +441,12 @@ def test_planted_copies_of_real_photos_are_found(seed, shared, tmp_path):
 
     done = bench("data=planted", cwd=tmp_path, module="outliers_bench.leaderboard", COLUMNS="200")
     assert done.code == 0, done.err
-    assert "without leaks" in done.out
+    assert "without leakage" in done.out
     for text in (done.out, (tmp_path / "leaderboard.md").read_text()):
         assert as_given in text
         assert beside in text
     page = (tmp_path / "leaderboard.html").read_text()
-    assert "hit@1 without leaks" in page
+    assert "hit@1 without leakage" in page
     (line,) = csv.DictReader((tmp_path / "leaderboard.csv").open())
     assert float(line["without_leaks/hit_at_1"]) == pytest.approx(float(beside), abs=5e-4)
 

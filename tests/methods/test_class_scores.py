@@ -147,8 +147,8 @@ def test_a_reranking_is_refused_and_what_is_idle_is_told(tmp_path, caplog):
         ClassScores(reranked, reranked.model, Meter()).check(labeled())
     idle = composed(cache, "pca.n=3", "index=kd_tree")
     ClassScores(idle, idle.model, Meter()).check(labeled())
-    assert "pca.n=3 changes nothing: model=cnn_scratch ranks by class scores" in caplog.text
-    assert "index=kd_tree changes nothing" in caplog.text
+    assert "pca.n=3 has no effect: model=cnn_scratch ranks by class scores" in caplog.text
+    assert "index=kd_tree has no effect" in caplog.text
 
 
 def test_views_are_refused(tmp_path):

@@ -12,10 +12,10 @@ from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.methods import build as building
 from outliers_bench.methods import precision_cost as precision_costs
 from outliers_bench.methods.embedding import Embedding
-from outliers_bench.methods.precision_cost import SAMPLE, precision_cost, sampled
+from outliers_bench.methods.precision_cost import SAMPLE, precision_cost, sample_split
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.pixels import Pixels
-from outliers_bench.reports import numbers as readable
+from outliers_bench.reports import numbers
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.runtime.meter import Meter
@@ -48,7 +48,7 @@ def test_the_cost_by_hand():
     lower = {**whole, "query-1": (0.8, 0.6)}  # nearer to the other one; 0.6 from where it was
     twin = Given(whole)
     cost = precision_cost(
-        split, Given(lower), twin, reduced=lambda x: x, metric=Metric.cosine, seed=0
+        split, Given(lower), twin, reduce=lambda x: x, metric=Metric.cosine, seed=0
     )
     assert cost == pytest.approx(
         {
@@ -60,7 +60,7 @@ def test_the_cost_by_hand():
         }
     )
     assert sorted(twin.computed) == sorted(twin.loaded) == sorted(whole)
-    (line,) = readable._against_f32(cost)
+    (line,) = numbers._against_f32(cost)
     assert line[1] == "hit@1 -0.500 · MAP@R -0.500 · cosine 0.9000 (least 0.6000) · on 4 images"
     unlabeled = replace(
         split, query=replace(split.query, labels=None), gallery=replace(split.gallery, labels=None)
@@ -69,7 +69,7 @@ def test_the_cost_by_hand():
         unlabeled,
         Given(lower),
         twin,
-        reduced=lambda x: x,
+        reduce=lambda x: x,
         metric=Metric.cosine,
         seed=0,
         label="b",
@@ -92,7 +92,7 @@ def test_embeddings_that_have_nothing_to_do_with_float32s_are_told(caplog, cosin
     lower = Given({"query-0": (1, 0), "gallery-0": (1, 0)})
     twin = Given(dict.fromkeys(lower.vectors, (cosine, (1 - cosine**2) ** 0.5)))
     config = Config(DataSource("toy"), Pixels("pixels", 8), index=Exact("exact"))
-    Embedding(config, lower, Meter(), in_f32=lambda: twin)._compare_with_f32(split)
+    Embedding(config, lower, Meter(), f32_embeddings=lambda: twin)._compare_with_f32(split)
     assert len(caplog.records) == told
     assert "engine.precision=f32" in caplog.text or not told
 
@@ -121,7 +121,7 @@ def test_an_ensembles_twin_has_the_runs_own_of_what_is_float32(monkeypatch, on_g
 
         blank = learn = identity
 
-    monkeypatch.setattr(building, "vectors_of", lambda model, config, _meter: One(model, config))
+    monkeypatch.setattr(building, "build_embeddings", lambda model, config, _meter: One(model, config))
     models = (BACKBONE, CnnScratch(name="cnn_scratch", image_size=32))
     config = Config(
         DataSource("toy"), ensemble(*models, member_weights=weights), index=Exact("exact")
@@ -129,7 +129,7 @@ def test_an_ensembles_twin_has_the_runs_own_of_what_is_float32(monkeypatch, on_g
     meter = Meter(counts={"weight_mobilenet": 0.36, "weight_cnn_scratch": 0.64})
     method = building.build(config, meter)
     assert made == [("mobilenet", "bf16"), ("cnn_scratch", "bf16")]
-    twin = method._in_f32()
+    twin = method._f32_embeddings()
     assert made[2:] == [("mobilenet", "f32")]
     photo = image_set(["a"])
     twin.compute(photo, commit=lambda: None)
@@ -176,7 +176,7 @@ def test_the_sample_is_of_contents_and_can_be_scored(leave_one_out):
             return Split("toy", everything.take([]), everything, everything, leave_one_out=True)
         return Split("toy", part([]), part(range(2000)), part(range(2000, 4000)))
 
-    found = [sampled(cut(order)) for order in (np.arange(4000), rng.permutation(4000))]
+    found = [sample_split(cut(order)) for order in (np.arange(4000), rng.permutation(4000))]
     assert len(found[0].query_and_gallery) in range(SAMPLE - 1, SAMPLE + 2)
     assert set(found[0].query.names) == set(found[1].query.names)
     assert set(found[0].gallery.names) == set(found[1].gallery.names)

@@ -1,4 +1,4 @@
-"""Every backbone of conf/model against Keras itself and through OpenVINO, with random weights."""
+"""All backbones of conf/model, compared with Keras and OpenVINO, with random weights."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NAMES = sorted(
 def backbone(name: str, **options: object) -> Backbone:
     row = OmegaConf.load(CONF / f"{name}.yaml")
     row.pop("defaults")
-    made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Backbone), row, options))
-    assert isinstance(made, Backbone)
-    return made
+    model = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Backbone), row, options))
+    assert isinstance(model, Backbone)
+    return model
 
 
-def test_the_table_is_complete() -> None:
+def test_conf_has_all_networks() -> None:
     assert len(NAMES) == 40
     rows = [backbone(name) for name in NAMES]
     assert {row.keras for row in rows} == {name for names in MODULES.values() for name in names}
@@ -38,7 +38,7 @@ def test_the_table_is_complete() -> None:
         row.check()
 
 
-def test_the_table_is_the_one_of_keras() -> None:
+def test_conf_has_the_networks_of_keras() -> None:
     keras = pytest.importorskip("keras")
     exported = {
         name for name in dir(keras.applications) if callable(getattr(keras.applications, name))
@@ -49,7 +49,7 @@ def test_the_table_is_the_one_of_keras() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", NAMES)
-def test_features_are_those_of_keras(name: str) -> None:
+def test_features_agree_with_keras(name: str) -> None:
     import keras
     import openvino
     import tensorflow as tf
@@ -73,8 +73,8 @@ def test_features_are_those_of_keras(name: str) -> None:
     assert features.shape == (2, row.dim)
     assert difference(features, expected) < 1e-4
 
-    # Random weights of the deepest network blow up: there Keras' own features change by 65% when
-    # the input does by 1e-7, which says nothing about a conversion.
+    # With random weights, activations of the deepest network explode: Keras' own features change by
+    # 65% if the input changes by 1e-7, so they cannot validate a conversion.
     if np.abs(expected).max() > 1e4:
         halve_batch_norms(model)
         expected = model.predict(pixels, verbose=0)

@@ -24,15 +24,15 @@ def mobilenet(**options: object) -> Backbone:
     return Backbone(name="mobilenet", keras="MobileNet", dim=1024, **given)
 
 
-def test_it_is_a_typed_config() -> None:
+def test_a_backbone_is_a_structured_config() -> None:
     config = OmegaConf.structured(Backbone)
-    made = OmegaConf.to_object(
+    model = OmegaConf.to_object(
         OmegaConf.merge(
             config,
             {"name": "n", "keras": "VGG16", "image_size": 32, "dim": 512, "pooling": "gem"},
         )
     )
-    assert made == Backbone("n", 32, "VGG16", 512, pooling=Pooling.gem)
+    assert model == Backbone("n", 32, "VGG16", 512, pooling=Pooling.gem)
     with pytest.raises(ValidationError, match="pooling"):
         OmegaConf.merge(config, {"pooling": "median"})
 
@@ -61,7 +61,7 @@ def test_checks_and_identity_need_neither_keras_nor_tensorflow() -> None:
         ({"weights": __file__}, r"not \.py"),
     ],
 )
-def test_options_that_cannot_work_are_refused(options: dict[str, object], message: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         mobilenet(**options).check()
 
@@ -71,7 +71,7 @@ def test_an_unknown_network_is_refused() -> None:
         Backbone("vgg17", 224, "VGG17", 512).check()
 
 
-def test_the_space_holds_what_the_numbers_depend_on(tmp_path: Path) -> None:
+def test_the_space_contains_what_the_features_depend_on(tmp_path: Path) -> None:
     space = mobilenet().space()
     assert space["architecture"] == "MobileNet"
     assert space["preprocessing"] == "mobilenet"
@@ -99,14 +99,14 @@ def test_the_space_holds_what_the_numbers_depend_on(tmp_path: Path) -> None:
     assert len({str(sorted(one.items())) for one in spaces}) == len(spaces)
 
 
-# What each network's ImageNet weights were trained with, on the pixel RGB (10, 100, 200). Worked
-# out by hand, as numbers: a wrong row in the table of modules would agree with itself.
-BGR_LESS_MEANS = (200 - 103.939, 100 - 116.779, 10 - 123.68)
+# The pixel RGB (10, 100, 200) after each network's preprocessing. Computed by hand, because a wrong
+# module in the table of networks would agree with itself.
+BGR_MINUS_MEANS = (200 - 103.939, 100 - 116.779, 10 - 123.68)
 MINUS_ONE_TO_ONE = (-0.9215686, -0.2156863, 0.5686275)  # x / 127.5 - 1
 TORCH = (-1.9466564, -0.2850140, 1.6813943)  # (x / 255 - mean) / standard deviation
 UNCHANGED = (10, 100, 200)
 PREPROCESSED = {
-    BGR_LESS_MEANS: "VGG16 VGG19 ResNet50 ResNet101 ResNet152",
+    BGR_MINUS_MEANS: "VGG16 VGG19 ResNet50 ResNet101 ResNet152",
     MINUS_ONE_TO_ONE: "ResNet50V2 ResNet101V2 ResNet152V2 InceptionV3 InceptionResNetV2 Xception "
     "MobileNet MobileNetV2 NASNetMobile NASNetLarge",
     TORCH: "DenseNet121 DenseNet169 DenseNet201",
@@ -120,16 +120,14 @@ NETWORKS = [(name, expected) for expected, names in PREPROCESSED.items() for nam
 
 
 @pytest.mark.parametrize(("name", "expected"), NETWORKS, ids=[name for name, _ in NETWORKS])
-def test_each_network_gets_the_pixels_its_weights_know(
-    name: str, expected: tuple[float, ...]
-) -> None:
+def test_each_network_gets_its_own_preprocessing(name: str, expected: tuple[float, ...]) -> None:
     import keras
 
     pixel = keras.ops.convert_to_tensor(np.array([[[[10, 100, 200]]]], dtype=np.float32))
     np.testing.assert_allclose(np.asarray(preprocess(name, pixel))[0, 0, 0], expected, rtol=1e-5)
 
 
-def test_no_network_is_forgotten_here() -> None:
+def test_the_preprocessing_of_all_networks_is_tested() -> None:
     assert len(NETWORKS) == 40
     assert {name for name, _ in NETWORKS} == {name for row in MODULES.values() for name in row}
 
@@ -138,11 +136,11 @@ def test_poolings_agree_with_their_definitions() -> None:
     import keras
 
     keras.utils.clear_session()
-    keras.utils.set_random_seed(0)  # some random kernels let next to nothing through
+    keras.utils.set_random_seed(0)  # with some random kernels, almost all outputs are 0
     images = keras.Input((SIZE, SIZE, 3))
     maps = keras.layers.Conv2D(8, 3, strides=16, activation="relu")(images)
-    squeezed = keras.layers.GlobalAveragePooling2D(keepdims=True)(maps)
-    maps = keras.layers.Multiply()([maps, squeezed])
+    weights = keras.layers.GlobalAveragePooling2D(keepdims=True)(maps)
+    maps = keras.layers.Multiply()([maps, weights])
     average = keras.layers.GlobalAveragePooling2D()(maps)
     network = keras.Model(images, keras.layers.Rescaling(2.0)(average))
     last = np.asarray(keras.Model(images, maps)(PIXELS / 255), dtype=np.longdouble)
@@ -155,7 +153,7 @@ def test_poolings_agree_with_their_definitions() -> None:
     np.testing.assert_allclose(pooled(Pooling.avg), last.mean((1, 2)), rtol=1e-4)
     np.testing.assert_allclose(pooled(Pooling.max), last.max((1, 2)), rtol=1e-4)
     for p in (1.0, 3.0, 200.0):
-        # Extended precision: at 200 the powers leave float64, and must not leave float32.
+        # Extended precision, because at p=200 the powers overflow float64.
         gem = (np.maximum(last, 1e-6) ** p).mean((1, 2)) ** (1 / p)
         np.testing.assert_allclose(pooled(Pooling.gem, p), gem, rtol=1e-4)
 
@@ -184,7 +182,9 @@ def test_a_wrong_dim_is_refused() -> None:
         Backbone("n", SIZE, "MobileNet", 7, weights="random").build()
 
 
-def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_download_is_reported_with_solutions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from keras.src.backend import config
     from keras.src.utils import file_utils
 
@@ -192,7 +192,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_
         raise URLError("Name or service not known")
 
     monkeypatch.setattr(file_utils, "urlretrieve", unreachable)
-    monkeypatch.setattr(config, "_KERAS_DIR", str(tmp_path))  # what KERAS_HOME sets at import
+    monkeypatch.setattr(config, "_KERAS_DIR", str(tmp_path))  # set from KERAS_HOME at import
     with pytest.raises(BenchError) as caught:
         mobilenet(weights="imagenet", image_size=224).build()
     message = str(caught.value)

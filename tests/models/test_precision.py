@@ -1,4 +1,4 @@
-"""Precision: features, runs and rows of different precisions are kept apart."""
+"""Precision: features, runs and published rows of different precisions are distinguished."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ BF16 = Engine(precision=Precision.bf16)
 OPENVINO = EngineKind.openvino
 
 
-def test_every_precision_has_its_keys_and_identities(tmp_path):
+def test_every_precision_has_its_own_keys_and_identities(tmp_path):
     for engine in (Engine(), Engine(precision=Precision.f32), Engine(EngineKind.keras)):
         assert precision_space(BACKBONE, engine, tmp_path) == {"precision": "f32"}
     assert precision_space(Pixels("pixels", 8), INT8, tmp_path) == {"precision": "f32"}
@@ -38,10 +38,13 @@ def test_every_precision_has_its_keys_and_identities(tmp_path):
     assert same(of_network, f32)
     assert not same(of_network, INT8)
     assert same(of_pixels, INT8)
-    lower = [INT8, *(Engine(kind, "auto", Precision.bf16) for kind in (EngineKind.keras, OPENVINO))]
-    found = {identity(replace(of_network, engine=engine), split) for engine in lower}
-    assert len(found) == 3  # bfloat16 is rounded at other places by each
-    assert identity(replace(of_network, engine=replace(INT8, kind=OPENVINO)), split) in found
+    reduced = [
+        INT8,
+        *(Engine(kind, "auto", Precision.bf16) for kind in (EngineKind.keras, OPENVINO)),
+    ]
+    identities = {identity(replace(of_network, engine=engine), split) for engine in reduced}
+    assert len(identities) == 3  # engines round bfloat16 at different points
+    assert identity(replace(of_network, engine=replace(INT8, kind=OPENVINO)), split) in identities
 
 
 def test_a_published_row_is_float32():
@@ -49,14 +52,14 @@ def test_a_published_row_is_float32():
     assert changes(given) == []
     assert changes([*given, "engine.precision=int8"]) == ["engine.precision=int8"]
     assert changes(["engine.precision=int8"], precision="int8") == ["engine.precision=int8"]
-    # What `auto` has taken on a GPU.
+    # `auto` on a GPU.
     assert changes(["seed=1"], precision="bf16") == ["engine.precision=bf16"]
     row = Published("models_we_built", "vgg16")
     assert tags(row, ["engine.batch_size=4"], precision="bf16") == {}
     assert tags(row, ["engine.batch_size=4"])["row"] == "vgg16"
 
 
-def test_a_view_has_its_models_network(tmp_path):
+def test_a_view_has_the_network_of_its_model(tmp_path):
     class View:
         extractor = BACKBONE
 

@@ -40,7 +40,7 @@ class Pickler(pickle.Pickler):
 
 @pytest.fixture
 def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What torch.save did before PyTorch 1.6, with one storage of six floats."""
+    """Writer of files like torch.save before PyTorch 1.6, with one storage of six floats."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     torch.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
 
@@ -63,7 +63,7 @@ def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return write
 
 
-def test_tensors_come_back(save: Any) -> None:
+def test_tensors_are_read(save: Any) -> None:
     tensors = OrderedDict(
         whole=Tensor(6, 0, (2, 3), (3, 1)),
         transposed=Tensor(6, 0, (3, 2), (1, 3)),
@@ -91,7 +91,7 @@ def test_tensors_come_back(save: Any) -> None:
     ],
     ids=["offset", "strides", "before", "backward", "bomb", "other size", "no strides"],
 )
-def test_a_tensor_beyond_its_storage_is_refused(save: Any, tensor: Tensor) -> None:
+def test_an_invalid_tensor_is_refused(save: Any, tensor: Tensor) -> None:
     with pytest.raises(BenchError, match=r"file\.pth: not a PyTorch file of plain tensors"):
         read_tensors(save({"weight": tensor}))
 
@@ -113,14 +113,14 @@ def test_any_other_global_is_refused_and_not_run(
     assert not Path("owned").exists()
 
 
-def test_what_is_no_tensor_file_is_refused(save: Any, tmp_path: Path) -> None:
+def test_other_files_are_refused(save: Any, tmp_path: Path) -> None:
     empty, text = tmp_path / "empty.pth", tmp_path / "text.pth"
     empty.write_bytes(b"")
     text.write_text("<html>404</html>")
-    whole = save({"weight": Tensor(6, 0, (2, 3), (3, 1))})
-    cut = tmp_path / "cut.pth"
-    cut.write_bytes(whole.read_bytes()[:-4])
-    for path in (empty, text, cut, tmp_path / "absent.pth"):
+    valid = save({"weight": Tensor(6, 0, (2, 3), (3, 1))})
+    truncated = tmp_path / "truncated.pth"
+    truncated.write_bytes(valid.read_bytes()[:-4])
+    for path in (empty, text, truncated, tmp_path / "missing.pth"):
         with pytest.raises(BenchError, match=path.name):
             read_tensors(path)
     for path in (save({}, magic=1), save(["a list"])):

@@ -1,4 +1,4 @@
-"""A folder of ImageNet weights: every network takes its own file, and none takes anything else."""
+"""A folder of ImageNet weights: every network finds its own file and no other."""
 
 import re
 
@@ -18,7 +18,7 @@ from outliers_bench.training.models import Transfer
 from outliers_bench.training.options import INHERITED_OPTIONS
 from tests.toys import toy_split
 
-# What Keras calls the files that it downloads, without and with a classification top.
+# Names of the files that Keras downloads, without and with a classification top.
 _TF = "_weights_tf_dim_ordering_tf_kernels"
 _KERNELS = [
     *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
@@ -41,7 +41,7 @@ DOWNLOADS = [
     (f"{_V3}_large_224_1.0_float_no_top_v2.h5", f"{_V3}_large_224_1.0_float.h5"),
 ]
 NETWORKS = [name for names in MODULES.values() for name in names]
-# Other weights: of more classes, another training, another data set, or another network.
+# Other weights: more classes, another training, another data set, or another network.
 OTHERS = [
     "efficientnetv2-b3-21k_notop.h5",
     "efficientnetb7_noisy_student_notop.h5",
@@ -55,8 +55,8 @@ OTHERS = [
 ]
 
 
-def named(network):
-    """The pair of names of a network's files, found as a human would: by its class name."""
+def file_names(network):
+    """Return the names of a network's files, without and with a top, by its class name."""
     (pair,) = (
         pair
         for pair in DOWNLOADS
@@ -74,44 +74,44 @@ def folder(tmp_path):
     return tmp_path
 
 
-def found(folder, network, size=224):
+def find(folder, network, size=224):
     file = imagenet_file(folder, network, image_size=size)
     return None if file is None else file.name
 
 
-def test_each_of_the_forty_finds_its_own_file_without_a_top(folder):
+def test_all_networks_find_their_own_file_without_a_top(folder):
     assert len(NETWORKS) == len(DOWNLOADS) == 40
-    assert {n: found(folder, n) for n in NETWORKS} == {n: named(n)[0] for n in NETWORKS}
+    assert {n: find(folder, n) for n in NETWORKS} == {n: file_names(n)[0] for n in NETWORKS}
 
 
-def test_with_a_top_where_there_is_none_without(folder):
+def test_a_file_with_a_top_is_used_if_there_is_none_without(folder):
     for notop, _ in DOWNLOADS:
         (folder / notop).unlink()
-    assert {n: found(folder, n) for n in NETWORKS} == {n: named(n)[1] for n in NETWORKS}
+    assert {n: find(folder, n) for n in NETWORKS} == {n: file_names(n)[1] for n in NETWORKS}
 
 
 @pytest.mark.parametrize("network", ["MobileNet", "ResNet50", "EfficientNetV2B3", "VGG16"])
-def test_no_network_takes_anothers_file_for_want_of_its_own(folder, network):
-    for name in named(network):
+def test_a_network_without_a_file_does_not_use_that_of_another(folder, network):
+    for name in file_names(network):
         (folder / name).unlink()
-    assert found(folder, network) is None
+    assert find(folder, network) is None
 
 
 def test_files_of_other_weights_are_ignored(tmp_path):
     for name in OTHERS:
         (tmp_path / name).touch()
-    assert {n: found(tmp_path, n) for n in NETWORKS} == dict.fromkeys(NETWORKS)
+    assert {n: find(tmp_path, n) for n in NETWORKS} == dict.fromkeys(NETWORKS)
 
 
-def test_and_do_not_stand_in_the_way_of_the_right_ones(folder):
+def test_the_right_files_are_found_among_other_weights(folder):
     for name in OTHERS:
         (folder / name).touch()
-    assert {n: found(folder, n) for n in NETWORKS} == {n: named(n)[0] for n in NETWORKS}
+    assert {n: find(folder, n) for n in NETWORKS} == {n: file_names(n)[0] for n in NETWORKS}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [names[0] for names in MODULES.values()])
-def test_keras_still_calls_them_so(network, monkeypatch):
+def test_keras_downloads_files_with_these_names(network, monkeypatch):
     import keras
     from keras.src.utils import file_utils
 
@@ -120,13 +120,13 @@ def test_keras_still_calls_them_so(network, monkeypatch):
 
     monkeypatch.setattr(file_utils, "get_file", get_file)
     keras.utils.clear_session()
-    with pytest.raises(InterruptedError) as wanted:
+    with pytest.raises(InterruptedError) as caught:
         getattr(keras.applications, network)(include_top=False, input_shape=(224, 224, 3))
-    assert str(wanted.value) == named(network)[0]
+    assert str(caught.value) == file_names(network)[0]
 
 
 @pytest.mark.parametrize(
-    ("size", "chosen"),
+    ("size", "expected"),
     [
         (160, "mobilenet_1_0_160_tf_no_top.h5"),
         (224, "mobilenet_1_0_224_tf_no_top.h5"),
@@ -134,7 +134,7 @@ def test_keras_still_calls_them_so(network, monkeypatch):
         (60, "mobilenet_1_0_224_tf_no_top.h5"),
     ],
 )
-def test_of_several_files_the_one_that_keras_would_take(tmp_path, size, chosen):
+def test_of_several_files_the_one_that_keras_would_choose_is_found(tmp_path, size, expected):
     for name in (
         "mobilenet_1_0_160_tf_no_top.h5",
         "mobilenet_1_0_224_tf.h5",
@@ -142,16 +142,16 @@ def test_of_several_files_the_one_that_keras_would_take(tmp_path, size, chosen):
         "mobilenet_1_0_224_tf_no_top.txt",
     ):
         (tmp_path / name).touch()
-    assert found(tmp_path, "MobileNet", size) == chosen
+    assert find(tmp_path, "MobileNet", size) == expected
 
 
-def test_names_of_weights_that_newer_keras_writes(tmp_path):
+def test_names_of_newer_versions_of_keras_are_recognized(tmp_path):
     (tmp_path / "mobilenetv2_1.0_224_notop.weights.h5").touch()
-    assert found(tmp_path, "MobileNetV2") == "mobilenetv2_1.0_224_notop.weights.h5"
-    assert found(tmp_path, "MobileNet") is None
+    assert find(tmp_path, "MobileNetV2") == "mobilenetv2_1.0_224_notop.weights.h5"
+    assert find(tmp_path, "MobileNet") is None
 
 
-def completed(model, **options):
+def resolve(model, **options):
     register()
     config = Config(model=model, **options)
     shared = {name: getattr(config, name) for name in INHERITED_OPTIONS}
@@ -163,36 +163,36 @@ def mobilenet(**options):
     return Backbone("mobilenet", 224, "MobileNet", 1024, **options)
 
 
-def test_weights_dir_reaches_backbones_heads_and_members(folder):
-    file = str(folder / named("MobileNet")[0])
-    place = {"weights_dir": str(folder)}
-    assert completed(mobilenet(), **place).model.weights == file
-    head = completed(Transfer(backbone="mobilenet"), **place).model
+def test_weights_dir_applies_to_backbones_heads_and_members(folder):
+    file = str(folder / file_names("MobileNet")[0])
+    option = {"weights_dir": str(folder)}
+    assert resolve(mobilenet(), **option).model.weights == file
+    head = resolve(Transfer(backbone="mobilenet"), **option).model
     assert head.base.weights == file
-    for name in named("VGG19"):
+    for name in file_names("VGG19"):
         (folder / name).unlink()
-    both = completed(Ensemble(members=["mobilenet", "vgg19"]), **place).model
-    assert [member.weights for member in both.models] == [file, "imagenet"]
-    assert both.members == [f"mobilenet weights={file}", "vgg19"], "as tables tell them apart"
+    ensemble = resolve(Ensemble(members=["mobilenet", "vgg19"]), **option).model
+    assert [member.weights for member in ensemble.models] == [file, "imagenet"]
+    assert ensemble.members == [f"mobilenet weights={file}", "vgg19"], "as shown in tables"
 
 
-def test_weights_dir_leaves_alone_what_was_asked_for(folder):
-    config = completed(mobilenet(weights="random"), weights_dir=str(folder))
+def test_weights_dir_does_not_override_given_weights(folder):
+    config = resolve(mobilenet(weights="random"), weights_dir=str(folder))
     assert config.model.weights == "random"
 
 
-def test_a_run_is_the_same_whichever_way_its_file_was_named(folder):
+def test_the_identity_does_not_depend_on_how_the_file_was_given(folder):
     split = toy_split([0, 1], [0, 1])
-    file = str(folder / named("MobileNet")[0])
-    by_folder = completed(mobilenet(), weights_dir=str(folder))
-    assert identity(by_folder, split) == identity(completed(mobilenet(weights=file)), split)
-    assert identity(by_folder, split) != identity(completed(mobilenet()), split)
+    file = str(folder / file_names("MobileNet")[0])
+    by_folder = resolve(mobilenet(), weights_dir=str(folder))
+    assert identity(by_folder, split) == identity(resolve(mobilenet(weights=file)), split)
+    assert identity(by_folder, split) != identity(resolve(mobilenet()), split)
     assert weights_label(file) in by_folder.model.variant
 
 
-def test_a_weights_dir_that_is_none(tmp_path):
+def test_an_invalid_weights_dir_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    for nowhere in (tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(BenchError, match=f"weights_dir={nowhere}: cannot read this folder"):
-            check_folder(nowhere)
+    for invalid in (tmp_path / "missing", tmp_path / "file"):
+        with pytest.raises(BenchError, match=f"weights_dir={invalid}: cannot read this folder"):
+            check_folder(invalid)
     check_folder(tmp_path)

@@ -1,29 +1,29 @@
-"""The picture of a training: every curve that was measured, in its color, at its place."""
+"""Training curves: each measured curve in its color and position."""
 
 import math
 
 import numpy as np
 import pytest
 
-from outliers_bench.reports.curves import _name_lines, training_curves
+from outliers_bench.reports.curves import _label_lines, plot_training_curves
 
 TRAINING, VALIDATION, RATE = (0, 114, 178), (213, 94, 0), (0, 158, 115)
 
 
 def figures(loss, *, val=None, rate=0.001):
-    found = {"loss": loss, "accuracy": 1 / (1 + loss), "learning_rate": rate, "seconds": 1.0}
-    return found if val is None else found | {"val_loss": val, "val_accuracy": 1 / (1 + val)}
+    epoch = {"loss": loss, "accuracy": 1 / (1 + loss), "learning_rate": rate, "seconds": 1.0}
+    return epoch if val is None else epoch | {"val_loss": val, "val_accuracy": 1 / (1 + val)}
 
 
 def pixels(image, color):
-    """(row, column) of every pixel that has exactly this color."""
+    """Return (row, column) of each pixel that has exactly this color."""
     assert image.mode == "RGB"
     return np.argwhere((np.asarray(image) == color).all(axis=2))
 
 
-def test_the_picture_shows_every_curve_that_was_measured():
-    with_validation = training_curves([figures(3, val=4), figures(1, val=2)], 2, "a")
-    without = training_curves([figures(3), figures(1)], 2, "a")
+def test_each_measured_curve_is_plotted():
+    with_validation = plot_training_curves([figures(3, val=4), figures(1, val=2)], 2, "a")
+    without = plot_training_curves([figures(3), figures(1)], 2, "a")
     for color in (TRAINING, RATE):
         assert len(pixels(with_validation, color)) > 100
         assert len(pixels(without, color)) > 100
@@ -31,8 +31,8 @@ def test_the_picture_shows_every_curve_that_was_measured():
     assert len(pixels(without, VALIDATION)) == 0
 
 
-def test_a_falling_loss_falls_in_the_picture():
-    image = training_curves([figures(3.0), figures(2.0), figures(1.0)], 3, "falling")
+def test_a_falling_loss_falls_in_the_plot():
+    image = plot_training_curves([figures(3.0), figures(2.0), figures(1.0)], 3, "falling")
     rows, columns = pixels(image, TRAINING).T
     loss = rows < image.height * 0.42
     left = rows[loss & (columns < image.width * 0.2)]
@@ -53,13 +53,13 @@ def test_a_falling_loss_falls_in_the_picture():
     ],
     ids=["one", "only NaN", "NaN after", "appears late", "300", "zero", "none"],
 )
-def test_any_training_can_be_drawn(epochs, best):
-    assert training_curves(epochs, best, "any $_{ of them").size == (1210, 990)
+def test_any_training_can_be_plotted(epochs, best):
+    assert plot_training_curves(epochs, best, "any $_{ of them").size == (1210, 990)
 
 
-def test_where_a_loss_is_no_number_there_is_a_cross_and_no_line():
-    image = training_curves([figures(2.0), figures(1.0), figures(math.nan)], 2, "nan")
-    whole = training_curves([figures(2.0), figures(1.0), figures(0.5)], 2, "whole")
+def test_a_loss_that_is_not_finite_has_a_cross_and_no_line():
+    image = plot_training_curves([figures(2.0), figures(1.0), figures(math.nan)], 2, "nan")
+    whole = plot_training_curves([figures(2.0), figures(1.0), figures(0.5)], 2, "whole")
     width, height = image.size
     last = np.s_[int(height * 0.16) : int(height * 0.41), int(width * 0.6) : int(width * 0.82)]
     assert (np.asarray(whole)[last] == TRAINING).all(axis=2).any()
@@ -68,7 +68,7 @@ def test_where_a_loss_is_no_number_there_is_a_cross_and_no_line():
     assert ((crosses[:, 1] > width * 0.79) & (crosses[:, 1] < width * 0.83)).any()
 
 
-def test_names_of_lines_that_end_together_stay_apart_and_in_the_panel():
+def test_labels_of_lines_that_end_together_do_not_overlap():
     class Axes:
         transAxes = None
 
@@ -79,9 +79,9 @@ def test_names_of_lines_that_end_together_stay_apart_and_in_the_panel():
             self.heights[label] = y
 
     axes = Axes()
-    _name_lines(axes, [(0.99, "a", "k"), (1.0, "b", "k"), (0.995, "c", "k"), (0.3, "d", "k")])
+    _label_lines(axes, [(0.99, "a", "k"), (1.0, "b", "k"), (0.995, "c", "k"), (0.3, "d", "k")])
     assert axes.heights["d"] == 0.3
-    found = sorted(axes.heights.values())
-    assert found[-1] <= 1.0
-    assert min(np.diff(found)) > 0.06
+    heights = sorted(axes.heights.values())
+    assert heights[-1] <= 1.0
+    assert min(np.diff(heights)) > 0.06
     assert sorted(axes.heights, key=axes.heights.get) == ["d", "a", "c", "b"]

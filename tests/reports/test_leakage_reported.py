@@ -1,4 +1,4 @@
-"""What is said of photos that stand in two parts: in a line, in MLflow, on the leaderboard."""
+"""Leakage as reported on the terminal, in MLflow and on the leaderboard."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from outliers_bench.config.schema import Cache, Config
 from outliers_bench.data.source import DataSource
 from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.ensemble.options import Ensemble
-from outliers_bench.evaluation.metric_names import less_is_better
+from outliers_bench.evaluation.metric_names import lower_is_better
 from outliers_bench.leaderboard import sentences
 from outliers_bench.leaderboard.boards import Board, Row
 from outliers_bench.leaderboard.terminal import show_boards
 from outliers_bench.leaderboard.write import write_boards
 from outliers_bench.leakage.find import Leaks
 from outliers_bench.models.pixels import Pixels
-from outliers_bench.reports import numbers as readable
+from outliers_bench.reports import numbers
 from outliers_bench.rescore import learns_from_labels
 from outliers_bench.result import LeakageScores
 from outliers_bench.retrieval.indexes.exact import Exact
@@ -34,35 +34,35 @@ CONFIG = Config(data=DataSource("toy"), model=PIXELS, index=Exact("exact"), cach
 
 
 @pytest.mark.parametrize(
-    ("metrics", "said"),
+    ("metrics", "expected"),
     [
         ({}, ""),
         ({"leaks_exact": 0, "leaks_near": 0, "hit_at_1": 1}, ""),
-        ({"leaks_exact": 1}, "1 pair of copies across parts (exact)"),
+        ({"leaks_exact": 1}, "1 pair of duplicates across parts (exact)"),
         (
             {"leaks_exact": 1, "hit_at_1": 0.5},
-            "1 pair of copies across parts (exact); no score without them",
+            "1 pair of duplicates across parts (exact); no score without them",
         ),
         (
             {"leaks_near": 2, "leaks_two_labels": 1},
-            "2 pairs of copies across parts (near), 1 under two labels",
+            "2 pairs of duplicates across parts (near), 1 under two labels",
         ),
         (
             {"leaks_near": 2, "leaks_gallery_gallery": 2},
-            "2 pairs of copies within the set (near)",
+            "2 pairs of duplicates within the set (near)",
         ),
         (
             {"leaks_exact": 3, "leaks_near": 4, "hit_at_1": 0.25, "with_leaks/hit_at_1": 0.5},
-            "7 pairs of copies across parts (3 exact, 4 near): hit@1 0.250, with them 0.500",
+            "7 pairs of duplicates across parts (3 exact, 4 near): hit@1 0.250, with them 0.500",
         ),
     ],
 )
-def test_a_line_tells_how_many_and_both_scores(metrics, said):
-    assert readable.leaks(metrics) == said
+def test_description_has_the_pairs_and_both_scores(metrics, expected):
+    assert numbers.describe_leakage(metrics) == expected
 
 
-def leaky():
-    """A result with one leak, whose other score is its own."""
+def leaky_result():
+    """Return a result with one leaked pair; both of its scores are the same."""
     result = make_result(make_split())
     split = result.split
     leaks = Leaks(
@@ -76,8 +76,8 @@ def leaky():
     return replace(result, leaks=leaks, leakage_scores=LeakageScores("without_leaks", evaluation))
 
 
-def test_every_number_stands_in_mlflow_under_a_legal_name():
-    result = leaky()
+def test_metrics_of_leakage_have_valid_names():
+    result = leaky_result()
     metrics = collect_metrics(result)
     for name, value in result.evaluation.metrics.items():
         assert metrics[f"without_leaks/{name}"] == metrics[name] == value
@@ -93,38 +93,39 @@ def test_every_number_stands_in_mlflow_under_a_legal_name():
         "images_not_compared": 5,
     }
     assert all(re.fullmatch(r"[\w\-. /]+", name) for name in metrics)
-    ((heading, told),) = readable.audit(result)
-    assert heading == "leaks"
-    assert told.endswith("; 5 photos too small or too flat to look for near copies")
+    ((heading, text),) = numbers.leakage_rows(result)
+    assert heading == "leakage"
+    assert text.endswith("; 5 photos too small or too flat to look for near duplicates")
     clean = replace(result, leaks=replace(result.leaks, pairs=(), unjudged=0), leakage_scores=None)
-    assert readable.audit(clean) == [("leaks", "none found")]
-    assert readable.audit(make_result(make_split())) == []
+    assert numbers.leakage_rows(clean) == [("leakage", "none found")]
+    assert numbers.leakage_rows(make_result(make_split())) == []
 
 
-def test_fewer_leaks_are_better():
-    assert all(less_is_better(f"leaks_{what}") for what in ("near", "query_train", "unjudged"))
-    assert not less_is_better("without_leaks/hit_at_1")
+def test_counts_of_leaks_are_minimized():
+    assert all(lower_is_better(f"leaks_{what}") for what in ("near", "query_train", "unjudged"))
+    assert not lower_is_better("without_leaks/hit_at_1")
 
 
-def row(rank, model, hit, beside):
+def row(rank, model, hit, without_leaks):
     metrics = {"hit_at_1": hit, "leaks_exact": 2.0, "leaks_near": 1.0}
-    if beside is not None:
-        metrics |= {"without_leaks/hit_at_1": beside}
-        metrics |= {f"ci95/without_leaks/hit_at_1_{end}": beside for end in ("low", "high")}
+    if without_leaks is not None:
+        names = ["without_leaks/hit_at_1"]
+        names += [f"ci95/without_leaks/hit_at_1_{end}" for end in ("low", "high")]
+        metrics |= dict.fromkeys(names, without_leaks)
     method = dict.fromkeys(("variant", "reduction", "index", "similarity", "rerank"), "") | {
         "model": model
     }
     return Row(rank, model, model, "one", method, metrics)
 
 
-def test_the_leaderboard_has_both_scores_side_by_side(tmp_path, capsys):
+def test_the_leaderboard_has_both_scores(tmp_path, capsys):
     from rich.console import Console
 
     rows = row(1, "leaker", 0.875, 0.5), row(2, "honest", 0.75, 0.625), row(3, "old", 0.5, None)
     board = Board("photos", "one", 40, 20, rows)
-    told = " ".join(sentences.best(board, "hit_at_1"))
-    assert "3 pairs of copies across parts (2 exact, 1 near)." in told
-    assert "The best without leaks: honest, hit@1 0.625." in told
+    summary = " ".join(sentences.best(board, "hit_at_1"))
+    assert "3 pairs of duplicates across parts (2 exact, 1 near)." in summary
+    assert "Best without leakage: honest, hit@1 0.625." in summary
     show_boards([board], metric="hit_at_1", console=Console(width=150))
     line = next(line for line in capsys.readouterr().out.splitlines() if "leaker" in line)
     assert re.search(r"0\.875 +0\.500", line)
@@ -132,19 +133,21 @@ def test_the_leaderboard_has_both_scores_side_by_side(tmp_path, capsys):
     write_boards([board], tmp_path, metric="hit_at_1")
     markdown = (tmp_path / "leaderboard.md").read_text()
     assert "| 0.875 | 0.500 (0.500–0.500) |" in markdown
-    found = list(csv.DictReader((tmp_path / "leaderboard.csv").open()))
-    assert [line["without_leaks/hit_at_1"] for line in found] == ["0.5", "0.625", ""]
+    rows = list(csv.DictReader((tmp_path / "leaderboard.csv").open()))
+    assert [line["without_leaks/hit_at_1"] for line in rows] == ["0.5", "0.625", ""]
     page = (tmp_path / "leaderboard.html").read_text()
-    assert "hit@1 without leaks" in page
+    assert "hit@1 without leakage" in page
     assert 'data-value="0.625"' in page
 
 
-def test_a_board_without_leaks_says_nothing_of_them(tmp_path):
+def test_a_board_without_leakage_does_not_mention_it(tmp_path):
     clean = replace(row(1, "m", 0.5, None), metrics={"hit_at_1": 0.5, "leaks_exact": 0.0})
     board = Board("photos", "one", 40, 20, (clean,))
     write_boards([board], tmp_path, metric="hit_at_1")
     for file in tmp_path.iterdir():
-        assert "leaks" not in re.sub(r"leaks_\w+", "", file.read_text().partition("<script>")[0])
+        text = re.sub(r"leaks_\w+", "", file.read_text().partition("<script>")[0])
+        assert "leaks" not in text
+        assert "leakage" not in text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_a_board_without_leaks_says_nothing_of_them(tmp_path):
         ({"model": CnnScratch(name="cnn_scratch")}, True),
     ],
 )
-def test_what_learns_from_the_labels_of_train(changes, learns):
+def test_learns_from_labels(changes, learns):
     assert learns_from_labels(replace(CONFIG, **changes)) is learns
 
 
@@ -164,7 +167,7 @@ def test_what_learns_from_the_labels_of_train(changes, learns):
     ("weights", "member", "learns"),
     [("equal", PIXELS, False), ("tuned", PIXELS, True), ("equal", CnnScratch(name="cnn"), True)],
 )
-def test_an_ensemble_learns_if_its_weights_or_members_do(weights, member, learns):
+def test_an_ensemble_learns_from_labels_if_its_weights_or_members_do(weights, member, learns):
     ensemble = Ensemble(name="ensemble", members=["a", "b"], member_weights=weights)
     ensemble.models = (PIXELS, member)
     assert learns_from_labels(replace(CONFIG, model=ensemble)) is learns

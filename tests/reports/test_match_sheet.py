@@ -1,18 +1,20 @@
-"""Pictures of matches: lines start where points are, frames say right, overlays lie where told."""
+"""Match sheets: lines join the matched points, frames mark relevance, overlays are aligned."""
 
 import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.reports.contact_sheet import FRAME, NEUTRAL, QUERY, RIGHT, WRONG
-from outliers_bench.reports.match_sheet import (
+from outliers_bench.reports.contact_sheet import FRAME, IRRELEVANT, NEUTRAL, QUERY, RELEVANT
+from outliers_bench.reports.match_picture import (
     HEIGHT,
-    MOST_LINES,
+    MAX_LINES,
     MatchPicture,
-    _counts,
-    _drawn,
-    columns,
-    match_sheet,
+    _select_lines,
+)
+from outliers_bench.reports.match_sheet import (
+    _describe_matches,
+    draw_match_sheet,
+    fit_columns,
     row_top,
 )
 
@@ -22,68 +24,70 @@ def plain(height, width, shade=120):
 
 
 def texture(side, seed=0):
-    """Soft blobs, which shrinking leaves as they are."""
+    """Return soft blobs, which shrinking does not change."""
     coarse = np.random.default_rng(seed).integers(0, 256, (side // 20, side // 20, 3))
     return cv2.resize(coarse.astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def picture(query=None, found=None, points=(), moved=None, **changes):
+def picture(query=None, gallery=None, points=(), gallery_points=None, **changes):
     points = np.array(points, dtype=np.float32).reshape(-1, 2)
     values = {
         "query": plain(HEIGHT, HEIGHT) if query is None else query,
-        "found": plain(HEIGHT, HEIGHT) if found is None else found,
+        "gallery": plain(HEIGHT, HEIGHT) if gallery is None else gallery,
         "query_points": points,
-        "found_points": points if moved is None else np.array(moved, dtype=np.float32),
+        "gallery_points": (
+            points if gallery_points is None else np.array(gallery_points, dtype=np.float32)
+        ),
         "inliers": np.ones(len(points), dtype=bool),
         "transform": None,
-        "query_caption": "asked",
-        "found_caption": "found",
-        "right": None,
+        "query_caption": "query",
+        "gallery_caption": "gallery",
+        "is_relevant": None,
     }
     return MatchPicture(**(values | changes))
 
 
 def pixels(rows, title="title"):
-    return np.asarray(match_sheet(rows, title=title)).astype(int)
+    return np.asarray(draw_match_sheet(rows, title=title)).astype(int)
 
 
 def panel(rows, row, column):
-    """What a frame holds: 0 the query, 1 what was found, 2 the overlay."""
-    places = columns(rows)
-    left = (places.query, places.found, places.overlay)[column]
-    wide = (places.query_width, places.found_width, places.found_width)[column]
-    return pixels(rows)[row_top(row) : row_top(row) + HEIGHT, left : left + wide]
+    """Return the content of a frame; column 0 is the query, 1 the gallery photo, 2 the overlay."""
+    columns = fit_columns(rows)
+    left = (columns.query, columns.gallery, columns.overlay)[column]
+    width = (columns.query_width, columns.gallery_width, columns.gallery_width)[column]
+    return pixels(rows)[row_top(row) : row_top(row) + HEIGHT, left : left + width]
 
 
 def colorful(area):
-    """Where something other than gray is drawn."""
+    """Return the mask of pixels that are not gray."""
     return area.max(axis=2) - area.min(axis=2) > 60
 
 
-def test_frames_say_right_and_wrong():
-    rows = [picture(right=right) for right in (True, False, None)]
-    sheet, places = match_sheet(rows, title="title"), columns(rows)
-    for row, color in enumerate((RIGHT, WRONG, NEUTRAL)):
-        corner = row_top(row) + HEIGHT + FRAME - 2  # at the bottom, where there is no mark
-        assert sheet.getpixel((places.query - 2, corner)) == QUERY
-        assert sheet.getpixel((places.found - 2, corner)) == color
-        assert sheet.getpixel((places.overlay - 2, corner)) == NEUTRAL
+def test_frames_mark_relevance():
+    rows = [picture(is_relevant=relevant) for relevant in (True, False, None)]
+    sheet, columns = draw_match_sheet(rows, title="title"), fit_columns(rows)
+    for row, color in enumerate((RELEVANT, IRRELEVANT, NEUTRAL)):
+        corner = row_top(row) + HEIGHT + FRAME - 2  # at the bottom, away from the mark
+        assert sheet.getpixel((columns.query - 2, corner)) == QUERY
+        assert sheet.getpixel((columns.gallery - 2, corner)) == color
+        assert sheet.getpixel((columns.overlay - 2, corner)) == NEUTRAL
 
 
 def test_the_sheet_holds_its_rows():
-    one, three = (match_sheet([picture()] * n, title="title") for n in (1, 3))
+    one, three = (draw_match_sheet([picture()] * n, title="title") for n in (1, 3))
     assert one.mode == "RGB"
-    assert one.width == three.width == columns([picture()]).width
+    assert one.width == three.width == fit_columns([picture()]).width
     assert three.height - one.height == row_top(2) - row_top(0)
-    assert match_sheet([], title="nothing").height < one.height
+    assert draw_match_sheet([], title="nothing").height < one.height
 
 
-def test_right_and_wrong_are_told_apart_without_colors_too():
+def test_marks_differ_in_shape_as_well_as_color():
     marks = []
-    for right in (True, False):
-        rows = [picture(right=right)]
-        places, top = columns(rows), row_top(0) - FRAME
-        edge = places.found + places.found_width + FRAME
+    for relevant in (True, False):
+        rows = [picture(is_relevant=relevant)]
+        columns, top = fit_columns(rows), row_top(0) - FRAME
+        edge = columns.gallery + columns.gallery_width + FRAME
         marks.append((pixels(rows)[top : top + 26, edge - 26 : edge] > 250).all(axis=2))
     assert marks[0].any()
     assert marks[1].any()
@@ -91,14 +95,14 @@ def test_right_and_wrong_are_told_apart_without_colors_too():
 
 
 def test_lines_join_the_points():
-    # Twice as large as shown, and shown in the middle of a wider column.
+    # Twice as large as on the sheet, and centered in a wider column.
     rows = [
-        picture(plain(600, 600), plain(150, 100), [(100, 500)], moved=[(50, 20)]),
+        picture(plain(600, 600), plain(150, 100), [(100, 500)], gallery_points=[(50, 20)]),
         picture(plain(300, 400), plain(300, 400)),
     ]
-    places, sheet = columns(rows), pixels(rows)
-    start = places.query + 50 + 50, row_top(0) + 250
-    end = places.found + 100 + 101, row_top(0) + 41
+    columns, sheet = fit_columns(rows), pixels(rows)
+    start = columns.query + 50 + 50, row_top(0) + 250
+    end = columns.gallery + 100 + 101, row_top(0) + 41
     middle = (start[0] + end[0]) // 2, (start[1] + end[1]) // 2
     seen = colorful(sheet[: row_top(0) + HEIGHT])
     for x, y in (start, middle, end):
@@ -108,7 +112,7 @@ def test_lines_join_the_points():
     assert not beyond[row_top(0) : row_top(0) + HEIGHT].any()
 
 
-def test_matches_that_do_not_agree_are_faint_and_underneath():
+def test_outliers_are_faint_and_underneath():
     points = [(20, 150), (20, 150)]
     agree = picture(points=points[:1])
     both = picture(points=points, inliers=np.array([False, True]))
@@ -118,10 +122,10 @@ def test_matches_that_do_not_agree_are_faint_and_underneath():
     assert 5 < line.max() < 40
 
 
-def test_of_many_matches_an_even_choice_is_drawn():
+def test_many_matches_are_subsampled_evenly():
     points = [(150, y) for y in np.linspace(5, 295, 500)]
-    positions = _drawn(np.ones(500, dtype=bool), np.array(points))
-    assert len(set(positions)) == MOST_LINES
+    positions = _select_lines(np.ones(500, dtype=bool), np.array(points))
+    assert len(set(positions)) == MAX_LINES
     assert (positions[0], positions[-1]) == (0, 499)
     assert set(np.diff(positions)) <= {8, 9}
     chosen = picture(points=[points[position] for position in positions])
@@ -132,41 +136,41 @@ def test_of_many_matches_an_even_choice_is_drawn():
     assert not colorful(panel([picture(points=points, inliers=none)], 0, 0)).any()
 
 
-def test_the_counts_say_what_is_not_drawn():
-    assert _counts(np.arange(57) < 31) == "31 inliers of 57 matches"
-    assert _counts(np.zeros(0, dtype=bool)) == "0 inliers of 0 matches"
-    assert _counts(np.arange(1500) < 1430) == (
+def test_counts_include_matches_that_are_not_drawn():
+    assert _describe_matches(np.arange(57) < 31) == "31 inliers of 57 matches"
+    assert _describe_matches(np.zeros(0, dtype=bool)) == "0 inliers of 0 matches"
+    assert _describe_matches(np.arange(1500) < 1430) == (
         "1,430 inliers of 1,500 matches; drawn: 60 and 60 others"
     )
 
 
 @pytest.mark.parametrize("side", [300, 600, 150, 40], ids=lambda side: f"side{side}")
-def test_a_planted_shift_is_aligned_in_the_overlay(side):
+def test_a_shifted_query_is_aligned_in_the_overlay(side):
     dx, dy = side // 6, side // 10
     scene = texture(max(2 * side, 40), seed=3)
-    query, found = scene[dy : dy + side, dx : dx + side], scene[:side, :side]
+    query, gallery = scene[dy : dy + side, dx : dx + side], scene[:side, :side]
     shift = np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], dtype=np.float64)
-    found_shown = panel([picture(query, found)], 0, 1)
-    overlay = panel([picture(query, found, transform=shift)], 0, 2)
+    gallery_shown = panel([picture(query, gallery)], 0, 1)
+    overlay = panel([picture(query, gallery, transform=shift)], 0, 2)
     edge = round(dy * HEIGHT / side), round(dx * HEIGHT / side)
     common = np.s_[edge[0] + 12 :, edge[1] + 12 :]
-    assert np.abs(overlay - found_shown)[common].mean() < 3
-    wrong = panel([picture(query, found, transform=np.linalg.inv(shift))], 0, 2)
-    assert np.abs(wrong - found_shown)[:150, :150].mean() > 10
-    # Where the query does not reach, the found photo is paler.
+    assert np.abs(overlay - gallery_shown)[common].mean() < 3
+    wrong = panel([picture(query, gallery, transform=np.linalg.inv(shift))], 0, 2)
+    assert np.abs(wrong - gallery_shown)[:150, :150].mean() > 10
+    # The gallery photo is paler where the query does not cover it.
     uncovered = np.s_[: edge[0] - 5]
-    assert np.allclose(overlay[uncovered], (found_shown[uncovered] + 255) / 2, atol=1)
+    assert np.allclose(overlay[uncovered], (gallery_shown[uncovered] + 255) / 2, atol=1)
 
 
 def test_photos_of_different_sizes_and_a_perspective_are_aligned():
     query = texture(400, seed=5)
     corners = np.array([[0, 0], [399, 0], [399, 399], [0, 399]], dtype=np.float32)
-    places = np.array([[30, 20], [560, 60], [500, 420], [60, 380]], dtype=np.float32)
-    bent = cv2.getPerspectiveTransform(corners, places)
-    found = cv2.warpPerspective(query, bent, (600, 450))
-    rows = [picture(query, found, transform=bent)]
-    found_shown, overlay = panel(rows, 0, 1), panel(rows, 0, 2)
-    assert np.abs(overlay - found_shown)[80:220, 80:320].mean() < 3
+    corners_in_gallery = np.array([[30, 20], [560, 60], [500, 420], [60, 380]], dtype=np.float32)
+    bent = cv2.getPerspectiveTransform(corners, corners_in_gallery)
+    gallery = cv2.warpPerspective(query, bent, (600, 450))
+    rows = [picture(query, gallery, transform=bent)]
+    gallery_shown, overlay = panel(rows, 0, 1), panel(rows, 0, 2)
+    assert np.abs(overlay - gallery_shown)[80:220, 80:320].mean() < 3
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_without_geometry_the_panel_is_gray(transform):
     area = panel([picture(texture(300), texture(300), transform=transform)], 0, 2)
     assert not colorful(area).any()
     assert (area.max(axis=2) - area.min(axis=2)).max() < 20
-    assert area.std() > 0  # the words
+    assert area.std() > 0  # the text
 
 
 @pytest.mark.parametrize(
@@ -186,37 +190,39 @@ def test_without_geometry_the_panel_is_gray(transform):
 )
 def test_photos_of_any_shape_fit(shape):
     odd = plain(*shape)
-    both = picture(odd, odd, points=[(0, 0)], transform=np.eye(3), right=True)
-    for first in (picture(query=odd), picture(found=odd), picture(odd, odd)):
+    both = picture(odd, odd, points=[(0, 0)], transform=np.eye(3), is_relevant=True)
+    for first in (picture(query=odd), picture(gallery=odd), picture(odd, odd)):
         rows = [first, both]
-        places, sheet = columns(rows), pixels(rows)
-        assert sheet.shape[1] == places.width < 1500
+        columns, sheet = fit_columns(rows), pixels(rows)
+        assert sheet.shape[1] == columns.width < 1500
         assert (panel(rows, 0, 0) == 120).all(axis=2).any()
         assert (panel(rows, 0, 1) == 120).all(axis=2).any()
 
 
-def test_long_captions_stay_in_their_columns():
+def test_long_captions_do_not_exceed_their_columns():
     long = "a caption that is much too long for a narrow column " * 4
-    rows = [picture(query_caption=long, found_caption=long, right=True)]
-    places, sheet = columns(rows), pixels(rows, title=long * 3)
+    rows = [picture(query_caption=long, found_caption=long, is_relevant=True)]
+    columns, sheet = fit_columns(rows), pixels(rows, title=long * 3)
     below = sheet[row_top(0) + HEIGHT + FRAME + 1 :]
-    assert (below[:, places.query : places.found - FRAME - 8] < 100).any()
+    assert (below[:, columns.query : columns.gallery - FRAME - 8] < 100).any()
     for left, right in (
-        (places.query + places.query_width + FRAME + 2, places.found - FRAME),
-        (places.found + places.found_width + FRAME + 2, places.width),
+        (columns.query + columns.query_width + FRAME + 2, columns.gallery - FRAME),
+        (columns.gallery + columns.gallery_width + FRAME + 2, columns.width),
     ):
         assert (below[:, left:right] == 255).all()
 
 
-def test_the_photos_given_are_left_as_they_are():
-    query, found = texture(300), texture(300, seed=1)
-    before = query.copy(), found.copy()
-    match_sheet([picture(query[:, ::-1], found, points=[(3, 4)], transform=np.eye(3))], title="t")
+def test_the_photos_are_not_modified():
+    query, gallery = texture(300), texture(300, seed=1)
+    before = query.copy(), gallery.copy()
+    draw_match_sheet(
+        [picture(query[:, ::-1], gallery, points=[(3, 4)], transform=np.eye(3))], title="t"
+    )
     assert np.array_equal(query, before[0])
-    assert np.array_equal(found, before[1])
+    assert np.array_equal(gallery, before[1])
 
 
-def test_shapes_that_do_not_fit_are_refused():
+def test_mismatched_shapes_are_an_error():
     with pytest.raises(ValueError, match="1 matches, but points of shapes"):
         picture(inliers=np.ones(1, dtype=bool))
     with pytest.raises(ValueError, match=r"\(2, 3\)"):

@@ -1,4 +1,4 @@
-"""What a run prints at its end."""
+"""The report of a run on the terminal."""
 
 from dataclasses import replace
 from io import StringIO
@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from outliers_bench.evaluation import confidence_intervals
-from outliers_bench.reports.numbers import scores, size
-from outliers_bench.reports.terminal import metric_lines, show, show_finished
+from outliers_bench.reports.numbers import score_rows
+from outliers_bench.reports.terminal import format_metrics, show_finished, show_run
 from outliers_bench.tracking.log_result import collect_metrics
 from outliers_bench.types import LeftOut
 from tests.results import make_result, make_split
@@ -22,66 +22,68 @@ HANDLE = SimpleNamespace(
 )
 
 
-def printed(result, width, *, handle=HANDLE, pictures=("best",)):
+def render(result, width, *, handle=HANDLE, contact_sheets=("best",)):
     out = StringIO()
-    show(result, handle, pictures=pictures, console=Console(file=out, width=width))
+    show_run(result, handle, contact_sheets=contact_sheets, console=Console(file=out, width=width))
     return out.getvalue()
 
 
 def with_intervals(result):
-    found = confidence_intervals(result.evaluation.per_query, seed=0)
-    return replace(result, evaluation=replace(result.evaluation, intervals=found))
+    intervals = confidence_intervals(result.evaluation.per_query, seed=0)
+    return replace(result, evaluation=replace(result.evaluation, intervals=intervals))
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_tables_fit_and_pointers_stay_whole(width):
-    text = printed(with_intervals(make_result(make_split())), width)
-    pointers = ("pictures", "MLflow run", "look at it")
-    table = [line for line in text.splitlines() if not line.startswith(pointers)]
-    assert max(map(len, table)) <= width
+def test_rows_fit_the_width_except_paths_and_commands(width):
+    text = render(with_intervals(make_result(make_split())), width)
+    unwrapped = ("pictures", "MLflow run", "open")
+    rows = [line for line in text.splitlines() if not line.startswith(unwrapped)]
+    assert max(map(len, rows)) <= width
     assert "--backend-store-uri sqlite:////somewhere/mlflow.db --host 127.0.0.1" in text
     assert "/somewhere/mlartifacts/toy/0123456789abcdef/artifacts/pictures" in text
     assert "1 unreadable" in text
 
 
-def test_pointers_are_real_paths_and_commands_that_a_shell_takes():
+def test_paths_are_decoded_and_commands_are_quoted():
     handle = SimpleNamespace(
         name="x",
         run_id="1",
         uri="sqlite:////some where/mlflow.db",
         artifact_uri="file:///some%20where/a%23b/artifacts",
     )
-    text = printed(make_result(make_split()), 80, handle=handle)
+    text = render(make_result(make_split()), 80, handle=handle)
     assert "/some where/a#b/artifacts/pictures\n" in text
     assert "--backend-store-uri 'sqlite:////some where/mlflow.db' --host" in text
     handle.artifact_uri = "mlflow-artifacts:/1/2/artifacts"
-    assert "mlflow-artifacts:/1/2/artifacts/pictures\n" in printed(
+    assert "mlflow-artifacts:/1/2/artifacts/pictures\n" in render(
         make_result(make_split()), 80, handle=handle
     )
 
 
-def test_where_no_pictures_were_drawn_none_are_pointed_at():
-    assert "pictures" not in printed(make_result(make_split()), 80, pictures=())
+def test_no_pictures_row_without_contact_sheets():
+    assert "pictures" not in render(make_result(make_split()), 80, contact_sheets=())
 
 
-def test_files_that_nothing_here_decodes_are_counted():
-    left_out = (LeftOut("a.heic", "unsupported", "HEIC"),) * 3
-    assert "3 unsupported" in printed(make_result(replace(make_split(), left_out=left_out)), 80)
+def test_unsupported_files_are_counted_as_excluded():
+    split = replace(make_split(), left_out=(LeftOut("a.heic", "unsupported", "HEIC"),) * 3)
+    assert "excluded     3 unsupported" in render(make_result(split), 80)
 
 
-def test_figures_are_the_results():
+def test_printed_scores_are_those_of_the_result():
     result = make_result(make_split())
-    text = printed(result, 80)
+    text = render(result, 80)
     for name in ("map_at_r", "mrr", "hit_at_5"):
         assert f"{result.evaluation.metrics[name]:.3f}" in text
 
 
-def test_without_labels_it_says_so():
-    assert "No labels" in printed(make_result(make_split(labeled=False)), 80)
+def test_missing_labels_are_reported():
+    assert "No labels" in render(make_result(make_split(labeled=False)), 80)
 
 
-def test_metrics_stand_under_their_cut_offs():
-    lines = metric_lines({"hit_at_1": 0.5, "hit_at_10": 1.0, "precision_at_10": 0.25, "mrr": 0.75})
+def test_metrics_are_in_the_columns_of_their_cut_offs():
+    lines = format_metrics(
+        {"hit_at_1": 0.5, "hit_at_10": 1.0, "precision_at_10": 0.25, "mrr": 0.75}
+    )
     assert [line.split() for line in lines] == [
         ["@1", "@10"],
         ["hit", "0.500", "1.000"],
@@ -90,10 +92,10 @@ def test_metrics_stand_under_their_cut_offs():
     ]
 
 
-def test_intervals_stand_under_what_has_cut_offs_and_beside_the_rest():
+def test_intervals_are_below_metrics_with_cut_offs_and_next_to_the_others():
     metrics = {"hit_at_1": 0.5, "hit_at_10": 1.0, "precision_at_10": 0.25, "mrr": 0.75}
     ends = {"hit_at_1": (0.4, 0.6), "hit_at_10": (0.99, 1.0), "precision_at_10": (0.2, 0.3)}
-    lines = metric_lines(metrics, ends | {"mrr": (0.7, 0.8)})
+    lines = format_metrics(metrics, ends | {"mrr": (0.7, 0.8)})
     assert [line.split() for line in lines] == [
         ["@1", "@10"],
         ["hit", "0.500", "1.000"],
@@ -103,10 +105,10 @@ def test_intervals_stand_under_what_has_cut_offs_and_beside_the_rest():
         ["MRR", "0.750", "0.700-0.800"],
     ]
     table = lines[:5]
-    assert len({len(line) for line in table}) == 1, "figures and intervals end in one column"
+    assert len({len(line) for line in table}) == 1, "figures and intervals are right-aligned"
 
 
-def test_a_run_found_again_shows_the_intervals_that_were_recorded():
+def test_a_finished_run_shows_its_recorded_intervals():
     result = with_intervals(make_result(make_split()))
     recorded = collect_metrics(result)
     names = [f"ci95/{name}_{end}" for name in result.evaluation.metrics for end in ("low", "high")]
@@ -117,12 +119,12 @@ def test_a_run_found_again_shows_the_intervals_that_were_recorded():
     out = StringIO()
     run = SimpleNamespace(name=HANDLE.name, data="toy", metrics=recorded, begun=0.0, run_id="1")
     show_finished(run, console=Console(file=out, width=80))
-    again, before = out.getvalue(), printed(result, 80)
-    assert "  95%  " in again
-    assert again.split("\n\n")[0] == before.split("\n\n")[0]
+    reported, expected = out.getvalue(), render(result, 80)
+    assert "  95%  " in reported
+    assert reported.split("\n\n")[0] == expected.split("\n\n")[0]
 
 
-def test_a_run_recorded_without_intervals_is_shown_without():
+def test_a_run_recorded_without_intervals_is_shown_without_them():
     out = StringIO()
     run = SimpleNamespace(name="x", data="toy", metrics={"mrr": 0.5}, begun=0.0, run_id="1")
     show_finished(run, console=Console(file=out, width=80))
@@ -130,16 +132,16 @@ def test_a_run_recorded_without_intervals_is_shown_without():
     assert "95%" not in out.getvalue()
 
 
-def test_scores_for_a_description_have_their_intervals():
+def test_score_rows_have_their_intervals():
     result = with_intervals(make_result(make_split()))
     low, high = result.evaluation.intervals["map_at_r"]
     value = result.evaluation.metrics["map_at_r"]
-    assert dict(scores(result))["MAP@R"] == f"{value:.3f} [{low:.3f}, {high:.3f}]"
-    assert dict(scores(make_result(make_split())))["MAP@R"] == f"{value:.3f}"
+    assert dict(score_rows(result))["MAP@R"] == f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    assert dict(score_rows(make_result(make_split())))["MAP@R"] == f"{value:.3f}"
 
 
-@pytest.mark.parametrize(
-    ("n", "text"), [(0, "0 B"), (1023, "1023 B"), (3_400_000, "3.2 MiB"), (2**40, "1024.0 GiB")]
-)
-def test_sizes_have_units(n, text):
-    assert size(n) == text
+def test_times_have_units_and_are_not_shown_below_a_millisecond():
+    result = make_result(make_split())
+    seconds = {"load": 5e-5, "decode": 1.684, "embed": 53.2}
+    result = replace(result, costs=replace(result.costs, seconds=seconds))
+    assert "time         load <1 ms · decode 1.68 s · embed 53.2 s\n" in render(result, 80)

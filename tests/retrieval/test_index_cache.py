@@ -1,4 +1,4 @@
-"""Indexes that take long to build: built once for the same vectors and options."""
+"""Cache of indexes: built once for the same vectors and options."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
-from tests.counting import counted
+from tests.counting import count_calls
 
 RNG = np.random.default_rng(0)
 GALLERY = RNG.normal(size=(80, 8)).astype(np.float32)
@@ -21,8 +21,8 @@ QUERIES = RNG.normal(size=(5, 8)).astype(np.float32)
 
 @pytest.fixture
 def builds(monkeypatch):
-    """Counts what is built."""
-    return counted(monkeypatch, FaissHnsw, "build")
+    """Indexes that are built."""
+    return count_calls(monkeypatch, FaissHnsw, "build")
 
 
 def rank(cache, gallery=GALLERY, *, index=None, meter=None):
@@ -37,7 +37,7 @@ def files(cache):
     return sorted(path for path in (cache / "indexes").glob("*") if path.suffix != ".json")
 
 
-def test_the_second_run_reads_it_and_tells_the_first_ones_time(tmp_path, builds):
+def test_the_second_run_reads_the_index_and_its_build_time(tmp_path, builds):
     first, second = Meter(), Meter()
     built, read = (rank(tmp_path, meter=meter) for meter in (first, second))
     assert len(builds) == 1
@@ -48,13 +48,13 @@ def test_the_second_run_reads_it_and_tells_the_first_ones_time(tmp_path, builds)
     assert second.seconds["index"] > 0
 
 
-def test_options_of_searching_need_no_building(tmp_path, builds):
+def test_search_options_do_not_need_another_build(tmp_path, builds):
     rank(tmp_path)
     rank(tmp_path, index=FaissHnsw(ef_search=7))
     assert len(builds) == len(files(tmp_path)) == 1
 
 
-def test_options_of_searching_are_those_asked_for(tmp_path):
+def test_search_options_apply_to_a_loaded_index(tmp_path):
     FaissHnsw(ef_search=99).build(GALLERY).save(tmp_path / "graph")
     assert FaissHnsw(ef_search=7).load(tmp_path / "graph")._index.hnsw.efSearch == 7
 
@@ -69,13 +69,13 @@ def test_options_of_searching_are_those_asked_for(tmp_path):
     ],
     ids=["m", "metric", "ef_construction", "vectors"],
 )
-def test_anything_else_does(tmp_path, builds, index, gallery):
+def test_other_options_and_vectors_need_another_build(tmp_path, builds, index, gallery):
     rank(tmp_path)
     rank(tmp_path, gallery, index=index)
     assert len(builds) == len(files(tmp_path)) == 2
 
 
-def test_another_version_of_the_library_does(tmp_path, builds, monkeypatch):
+def test_another_version_of_the_library_needs_another_build(tmp_path, builds, monkeypatch):
     rank(tmp_path)
     monkeypatch.setattr("faiss.__version__", "0.0")
     rank(tmp_path)
@@ -86,35 +86,35 @@ def test_another_version_of_the_library_does(tmp_path, builds, monkeypatch):
     "damage", [lambda b: b[: len(b) // 2], lambda b: b"x" * 500, lambda b: b""]
 )
 @pytest.mark.parametrize("suffix", ["", ".json"])
-def test_a_damaged_file_is_built_anew(tmp_path, builds, damage, suffix, caplog):
-    sound = rank(tmp_path)
+def test_a_damaged_file_is_rebuilt(tmp_path, builds, damage, suffix, caplog):
+    expected = rank(tmp_path)
     (path,) = files(tmp_path)
     path = path.with_name(path.name + suffix)
     path.write_bytes(damage(path.read_bytes()))
     meter = Meter()
-    assert np.array_equal(rank(tmp_path, meter=meter).scores, sound.scores)
+    assert np.array_equal(rank(tmp_path, meter=meter).scores, expected.scores)
     assert len(builds) == 2
     assert not caplog.records
     rank(tmp_path)
-    assert len(builds) == 2, "and kept"
-    facts = files(tmp_path)[0].with_name(files(tmp_path)[0].name + ".json")
-    assert json.loads(facts.read_text())["build_seconds"] == meter.index_build_seconds
+    assert len(builds) == 2, "and cached again"
+    metadata = files(tmp_path)[0].with_name(files(tmp_path)[0].name + ".json")
+    assert json.loads(metadata.read_text())["build_seconds"] == meter.index_build_seconds
 
 
-def test_saving_is_no_part_of_building(tmp_path, monkeypatch):
+def test_saving_is_not_part_of_the_build_time(tmp_path, monkeypatch):
     meter, before = Meter(), []
     save = FaissSearcher.save
 
-    def watched(self, path):
+    def recording_save(self, path):
         before.append((meter.index_build_seconds, meter.seconds["index"]))
         save(self, path)
 
-    monkeypatch.setattr(FaissSearcher, "save", watched)
+    monkeypatch.setattr(FaissSearcher, "save", recording_save)
     rank(tmp_path, meter=meter)
     assert before == [(meter.index_build_seconds, meter.seconds["index"])]
 
 
-def test_a_save_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_save_leaves_no_file(tmp_path, monkeypatch):
     def broken(self, path):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
@@ -125,7 +125,7 @@ def test_a_save_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
     assert not files(tmp_path)
 
 
-def test_a_full_disk_is_told_and_no_more(tmp_path, monkeypatch, caplog):
+def test_a_full_disk_is_only_a_warning(tmp_path, monkeypatch, caplog):
     def full(self, path):
         raise OSError(28, "No space left on device")
 
@@ -135,12 +135,12 @@ def test_a_full_disk_is_told_and_no_more(tmp_path, monkeypatch, caplog):
     assert "No space left on device" in caplog.text
 
 
-def test_what_is_built_at_once_is_not_kept(tmp_path):
+def test_exact_indexes_are_not_cached(tmp_path):
     rank(tmp_path, index=Exact())
     assert not (tmp_path / "indexes").exists()
 
 
-def test_without_a_cache_nothing_is_kept(builds):
+def test_without_a_cache_directory_nothing_is_cached(builds):
     rank(None)
     rank(None)
     assert len(builds) == 2

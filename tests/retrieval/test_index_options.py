@@ -1,4 +1,4 @@
-"""Options of indexes: what is refused, what is made to fit, and what the command line composes."""
+"""Options of indexes: validation, adjustment to small galleries, and composition by Hydra."""
 
 import importlib.util
 import logging
@@ -40,17 +40,17 @@ needs_annoy = pytest.mark.extra("annoy")
         for name in SCHEMAS["index"]
     ],
 )
-def test_files_say_what_the_defaults_are(name):
+def test_config_files_contain_the_defaults(name):
     assert asdict(configured(f"index={name}")) == asdict(SCHEMAS["index"][name](name=name))
 
 
 @needs_annoy
-def test_the_runs_seed_decides_annoys_trees():
+def test_the_seed_of_the_run_is_that_of_annoy():
     assert configured("index=annoy", "seed=3") == Annoy(random_seed=3)
     assert configured("index=annoy", "seed=3").label == "annoy"
 
 
-def test_labels_tell_what_is_unusual():
+def test_labels_contain_non_default_options():
     index = configured("index=faiss_hnsw", "index.ef_search=64", "index.metric=euclidean")
     assert index.label == "faiss_hnsw ef_search=64"
 
@@ -74,19 +74,19 @@ def test_labels_tell_what_is_unusual():
     ],
     ids=str,
 )
-def test_options_that_cannot_work_are_refused(index, message):
-    with pytest.raises(BenchError, match=message) as refused:
+def test_invalid_options_are_an_error(index, message):
+    with pytest.raises(BenchError, match=message) as error:
         index.check()
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(error.value)
 
 
-def test_without_annoy_it_is_told_how_to_get_it(monkeypatch):
+def test_a_missing_annoy_is_an_error_with_the_install_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BenchError, match=r"python -m pip install 'annoy>=[\d.]+'"):
         configured("index=annoy")
 
 
-def test_more_bits_are_nearer_the_truth():
+def test_more_bits_are_more_accurate():
     gallery = vectors(2**10 + 5)
     options = {"nlist": 4, "nprobe": 4, "subquantizers": 12, "metric": Metric.euclidean}
     one, four, ten = (
@@ -95,11 +95,11 @@ def test_more_bits_are_nearer_the_truth():
     )
     assert one > 1
     assert 0.01 < four < 0.2
-    assert ten == pytest.approx(0, abs=1e-4), "every number has its own code"
+    assert ten == pytest.approx(0, abs=1e-4), "every vector has its own code"
 
 
 @pytest.mark.parametrize("metric", Metric)
-def test_a_subquantizers_that_does_not_divide_the_dimensions(metric):
+def test_subquantizers_that_do_not_divide_the_dimensions(metric):
     queries, gallery = vectors(20, seed=1), vectors(400)
     index = FaissIvfPq(metric=metric, nlist=1, subquantizers=7)
     padded = np.pad(gallery, ((0, 0), (0, 2))), np.pad(queries, ((0, 0), (0, 2)))
@@ -113,7 +113,7 @@ def test_a_subquantizers_that_does_not_divide_the_dimensions(metric):
     assert np.corrcoef(scores.ravel(), expected.ravel())[0, 1] > 0.9
 
 
-def test_a_gallery_too_small_for_its_codes_is_told(caplog):
+def test_a_gallery_too_small_for_its_codes_is_a_warning(caplog):
     index = FaissIvfPq(nlist=100, subquantizers=4)
     with caplog.at_level(logging.WARNING):
         index.build(vectors(40))
@@ -123,39 +123,39 @@ def test_a_gallery_too_small_for_its_codes_is_told(caplog):
     ]
 
 
-def test_lists_by_the_size_of_the_gallery(caplog):
-    def nlist(n):
-        return FaissIvfPq()._affordable(n)[0]
+def test_number_of_lists_by_size_of_the_gallery(caplog):
+    def lists(n):
+        return FaissIvfPq()._learnable_sizes(n)[0]
 
     assert [lists(n) for n in (1, 300, 1455, 40_000, 250_000)] == [1, 7, 37, 800, 2000]
 
 
-def test_faiss_writes_no_warnings(capfd):
+def test_faiss_prints_no_warnings(capfd):
     FaissIvfPq(subquantizers=4).build(vectors(300))
     assert capfd.readouterr() == ("", "")
 
 
-def test_building_leaves_the_threads_alone():
+def test_building_restores_the_number_of_threads():
     before = faiss.omp_get_max_threads()
     FaissHnsw().build(vectors(50))
     assert faiss.omp_get_max_threads() == before
 
 
-def test_building_takes_the_threads_it_is_told(monkeypatch):
+def test_building_uses_the_requested_number_of_threads(monkeypatch):
     seen = []
     add = faiss.IndexHNSWFlat.add
 
-    def watched(self, gallery):
+    def recording_add(self, gallery):
         seen.append(faiss.omp_get_max_threads())
         add(self, gallery)
 
-    monkeypatch.setattr(faiss.IndexHNSWFlat, "add", watched)
+    monkeypatch.setattr(faiss.IndexHNSWFlat, "add", recording_add)
     for threads in (1, 2):
         FaissHnsw(build_threads=threads).build(vectors(50))
     assert seen == [1, 2]
 
 
-def test_dimensions_that_do_not_vary_are_no_matter_to_a_byte():
+def test_scalar_quantization_of_a_constant_dimension():
     gallery = vectors(50)
     gallery[:, 3] = 7
     searcher = FaissSq8(metric=Metric.euclidean).build(gallery)
@@ -164,7 +164,7 @@ def test_dimensions_that_do_not_vary_are_no_matter_to_a_byte():
     assert np.allclose(scores, 0, atol=0.01)
 
 
-def test_what_was_not_found_follows_by_position_below_the_found():
+def test_missing_results_follow_by_position_with_lower_scores():
     positions = np.array([[5, 1, -1, -1], [0, 1, 2, 3], [-1, -1, -1, -1], [2, -1, 0, -1]])
     lost = np.finfo(np.float32).min
     scores = np.array(
@@ -176,24 +176,24 @@ def test_what_was_not_found_follows_by_position_below_the_found():
     assert finite[0, 2] == finite[0, 3] < -2
     assert finite[0, 2] == pytest.approx(-2)
     assert finite[2].tolist() == [0, 0, 0, 0]
-    assert np.isfinite(finite).all(), "even below the lowest of all numbers"
-    assert positions[0, 2] == -1, "what came in is as it was"
+    assert np.isfinite(finite).all(), "even below the lowest float"
+    assert positions[0, 2] == -1, "inputs are not modified"
 
 
-def test_more_probes_find_more():
+def test_more_probes_increase_recall():
     gallery = vectors(400)
-    found = [
+    scores = [
         FaissIvfPq(metric=Metric.euclidean, subquantizers=12, nlist=10, nprobe=probes)
         .build(gallery)
         .search(vectors(30, seed=1), 100)[1]
         for probes in (1, 10)
     ]
-    assert (np.diff(found[0], axis=1) == 0).any(), "what a list does not hold has equal scores"
-    assert found[1].sum() > found[0].sum()
+    assert (np.diff(scores[0], axis=1) == 0).any(), "missing results have equal scores"
+    assert scores[1].sum() > scores[0].sum()
 
 
 @needs_annoy
-def test_annoys_trees_are_those_of_the_seed():
+def test_annoy_depends_on_the_seed():
     gallery, queries = vectors(400), vectors(30, seed=1)
     one, same, other = (
         Annoy(n_trees=1, search_k=1, random_seed=seed).build(gallery).search(queries, 5)[0]
@@ -203,8 +203,8 @@ def test_annoys_trees_are_those_of_the_seed():
     assert not np.array_equal(one, other)
 
 
-def test_a_graph_in_islands_still_ranks_everything():
-    # Duplicates are linked to each other only, and a walk does not leave them.
+def test_a_disconnected_graph_ranks_all_items():
+    # Duplicates are only linked to each other, so a search does not leave them.
     gallery = np.repeat(vectors(10), 60, axis=0)
     positions, scores = FaissHnsw(m=4, ef_search=10).build(gallery).search(vectors(1, seed=1), 600)
     assert sorted(positions[0].tolist()) == list(range(600))

@@ -1,4 +1,4 @@
-"""Recall of an approximate index, against cases counted by hand."""
+"""Recall of an approximate index: examples counted by hand."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from outliers_bench.retrieval.search import GallerySearch
 
 @dataclass
 class Missing(Index):
-    """Finds everything but some positions, which come last."""
+    """Index that ranks some positions last."""
 
     missed: list[int] = field(default_factory=list)
     exact = False
@@ -24,12 +24,12 @@ class Missing(Index):
 
 @dataclass
 class MissingSearcher:
-    whole: object
+    exact: object
     missed: list[int]
     nbytes = 0
 
     def search(self, queries, depth):
-        positions, scores = self.whole.search(queries, 1_000_000)
+        positions, scores = self.exact.search(queries, 1_000_000)
         scores = np.where(np.isin(positions, self.missed), -1e9, scores)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
         return np.take_along_axis(positions, best, 1), np.take_along_axis(scores, best, 1)
@@ -47,7 +47,7 @@ def missing(*missed, metric=Metric.inner_product):
     return Missing("missing", metric, list(missed))
 
 
-def test_two_of_the_ten_nearest_missed():
+def test_two_of_the_ten_nearest_are_missed():
     search = search_of(on_a_line(*range(1, 21)), missing(19, 14, 3))  # 3 is not among the ten
     assert recall_at_10(search, on_a_line(1)) == pytest.approx(0.8)
 
@@ -58,15 +58,15 @@ def test_the_mean_over_queries():
     assert recall_at_10(search, on_a_line(1, -1)) == pytest.approx((0.8 + 0.9) / 2)
 
 
-def test_any_of_those_equal_to_the_tenth_will_do():
+def test_any_item_as_near_as_the_tenth_is_a_hit():
     gallery = on_a_line(20, 19, 18, 17, 16, 15, 14, 13, 12, 5, 5, 5, 1)
     assert recall_at_10(search_of(gallery, missing(9, 10)), on_a_line(1)) == 1
     assert recall_at_10(search_of(gallery, missing(9, 10, 11)), on_a_line(1)) == pytest.approx(0.9)
 
 
 def test_leave_one_out():
-    # On a line from 0 to 11 item 0 is missed. It is no matter for itself, nor for 6 to 11, of
-    # which it is the farthest; 1 to 5 find 11 in its place.
+    # On a line from 0 to 11, item 0 is missed. This does not matter for itself, nor for 6 to 11,
+    # which are farthest from it; 1 to 5 find 11 instead.
     items = on_a_line(*range(12))
     search = search_of(items, missing(0, metric=Metric.euclidean), leave_one_out=True)
     assert recall_at_10(search, items) == pytest.approx((7 * 1 + 5 * 0.9) / 12)
@@ -79,14 +79,14 @@ def test_leave_one_out_of_some_queries(monkeypatch):
     assert recall_at_10(search, items) == pytest.approx((1 + 0.9 + 1 + 1) / 4), "0, 3, 6, 9"
 
 
-def test_a_gallery_of_fewer_than_ten_is_found_whole():
+def test_a_gallery_of_fewer_than_ten_items():
     gallery = on_a_line(*range(1, 8))
     assert recall_at_10(search_of(gallery, missing(2, 6)), on_a_line(1, -1)) == 1
 
 
 @dataclass
 class Shallow(Missing):
-    """Misses what it misses only where fewer than twelve are asked for, as annoy may."""
+    """Index that misses items only if fewer than twelve are requested, as annoy may."""
 
     def build(self, gallery):
         return ShallowSearcher(Exact(metric=self.metric).build(gallery), self.missed)
@@ -94,26 +94,26 @@ class Shallow(Missing):
 
 class ShallowSearcher(MissingSearcher):
     def search(self, queries, depth):
-        return self.whole.search(queries, depth) if depth >= 12 else super().search(queries, depth)
+        return self.exact.search(queries, depth) if depth >= 12 else super().search(queries, depth)
 
 
-def test_it_is_that_of_the_ranking_which_may_be_deeper():
+def test_recall_depends_on_the_depth_of_the_ranking():
     search = search_of(on_a_line(*range(1, 21)), Shallow("shallow", Metric.inner_product, [19, 14]))
     assert recall_at_10(search, on_a_line(1)) == pytest.approx(0.8)
     assert recall_at_10(search, on_a_line(1), depth=15) == 1
 
 
-def test_it_is_that_of_the_gallery_that_was_searched():
+def test_recall_is_measured_on_the_active_gallery():
     search = search_of(on_a_line(*range(1, 21)), missing(19, 14))
-    search.with_gallery(on_a_line(*range(20, 0, -1)))  # of which positions 0 to 9 are the nearest
+    search.with_gallery(on_a_line(*range(20, 0, -1)))  # positions 0 to 9 are nearest
     assert recall_at_10(search, on_a_line(1)) == 1
 
 
-def test_exact_search_has_none():
+def test_exact_search_has_no_recall():
     assert recall_at_10(search_of(on_a_line(1, 2), Exact()), on_a_line(1)) is None
 
 
-def test_takes_no_time_of_the_run():
+def test_recall_is_not_metered():
     search = search_of(on_a_line(*range(1, 21)), missing(19))
     search.rank(on_a_line(1), 3)
     seconds, size = dict(search.meter.seconds), search.meter.index_bytes

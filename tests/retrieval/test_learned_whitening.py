@@ -1,4 +1,4 @@
-"""Learned whitening: the same as a loop over pairs, and better than PCA where it should be."""
+"""Learned whitening: reference implementations, and comparison with PCA."""
 
 import itertools
 
@@ -17,7 +17,9 @@ from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.runtime.meter import Meter
 from tests.toys import BARE, toy_split
 
-LABELS = np.array([0] * 9 + [1] * 4 + [2] * 12 + [4], dtype=np.int64)  # a class of one, and none
+LABELS = np.array(
+    [0] * 9 + [1] * 4 + [2] * 12 + [4], dtype=np.int64
+)  # class 3 is empty, class 4 has one photo
 
 
 def cloud(d, seed=0):
@@ -38,17 +40,17 @@ def covariances_pair_by_pair(x):
 
 
 @pytest.mark.parametrize("d", [6, 40], ids=["tall", "wide"])
-def test_closed_form_is_the_loop_over_pairs(d):
+def test_closed_form_against_a_loop_over_pairs(d):
     x = cloud(d).astype(np.float64)
-    for found, expected in zip(
+    for result, expected in zip(
         pair_covariances(x - x.mean(axis=0), LABELS), covariances_pair_by_pair(x), strict=True
     ):
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 0.1, 1.0])
-def test_is_the_papers_projection(shrinkage):
-    """C_S^(-1/2) eig(C_S^(-1/2) C_D C_S^(-1/2)), as it is written there."""
+def test_projection_of_the_paper(shrinkage):
+    """C_S^(-1/2) eig(C_S^(-1/2) C_D C_S^(-1/2))."""
     x = cloud(6)
     within, between = covariances_pair_by_pair(x.astype(np.float64))
     within = (1 - shrinkage) * within + shrinkage * np.trace(within) / 6 * np.eye(6)
@@ -62,25 +64,25 @@ def test_is_the_papers_projection(shrinkage):
     np.testing.assert_allclose(ratio, values[::-1][:4], rtol=1e-3)
 
 
-def test_differences_within_a_class_have_the_same_size_in_every_direction():
+def test_differences_within_classes_are_whitened():
     x = cloud(6)
     y = LearnedWhitening(shrinkage=0.0).fit(x, LABELS)(x).astype(np.float64)
     assert y.shape == x.shape
     np.testing.assert_allclose(covariances_pair_by_pair(y)[0], np.eye(6), atol=1e-3)
 
 
-def test_with_few_photos_the_span_is_enough():
-    """The same distances among photos as by the whole matrices, with 26 photos in 40 dimensions."""
+def test_few_photos_are_projected_on_their_span():
+    """Distances of 26 photos in 40 dimensions equal those of the full matrices."""
     x = cloud(40)
     within, between = covariances_pair_by_pair(x.astype(np.float64))
     within = 0.9 * within + 0.1 * np.trace(within) / len(x) * np.eye(40)
     root = np.linalg.inv(np.real(sqrtm(within)))
     vectors = np.linalg.eigh(root @ between @ root)[1][:, ::-1]
     for n in (3, None):
-        found = LearnedWhitening(n=n).fit(x, LABELS)(x)
-        assert found.shape == (len(x), n or len(x))
+        projected = LearnedWhitening(n=n).fit(x, LABELS)(x)
+        assert projected.shape == (len(x), n or len(x))
         expected = (x - x.mean(axis=0)) @ root @ vectors[:, : n or 40]
-        assert np.allclose(distances(found), distances(expected), rtol=1e-3, atol=1e-3)
+        assert np.allclose(distances(projected), distances(expected), rtol=1e-3, atol=1e-3)
 
 
 def distances(x):
@@ -94,21 +96,21 @@ def nearest_is_right(vectors, classes):
 
 
 @pytest.mark.parametrize("d", [20, 320], ids=["tall", "wide"])
-def test_separates_classes_where_pca_keeps_what_disturbs(d):
-    """Photos of a class differ most in four directions that say nothing about classes."""
+def test_separates_classes_better_than_pca(d):
+    """Photos of a class differ most in four directions that are unrelated to classes."""
     rng = np.random.default_rng(1)
-    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    rotation = np.linalg.qr(rng.normal(size=(d, d)))[0]
     centers = np.zeros((30, d))
     centers[:, 4:10] = 2 * rng.normal(size=(30, 6))
 
     def photos(kinds):
         noise = rng.normal(size=(len(kinds), d)) * np.array([6.0] * 4 + [0.3] * (d - 4))
-        return ((centers[kinds] + noise) @ turn).astype(np.float32)
+        return ((centers[kinds] + noise) @ rotation).astype(np.float32)
 
     seen, unseen = (np.repeat(np.arange(a, b), 15) for a, b in ((0, 20), (20, 30)))
-    train, asked = photos(seen), photos(unseen)
+    train, test = photos(seen), photos(unseen)
     learned, pca, whitened = (
-        nearest_is_right(reducer.fit(train, seen)(asked), unseen)
+        nearest_is_right(reducer.fit(train, seen)(test), unseen)
         for reducer in (LearnedWhitening(n=6), Pca(n=6), Pca(n=6, whiten=True))
     )
     assert learned > 0.95
@@ -119,32 +121,34 @@ def test_separates_classes_where_pca_keeps_what_disturbs(d):
     ("classes", "message"),
     [([0, 0, 0, 0], "1 classes of at most 4"), ([0, 1, 2, 3], "4 classes of at most 1")],
 )
-def test_labels_without_pairs_are_refused(classes, message):
-    with pytest.raises(BenchError, match=message) as refused:
+def test_labels_without_pairs_are_an_error(classes, message):
+    with pytest.raises(BenchError, match=message) as error:
         LearnedWhitening().fit(np.eye(4, dtype=np.float32), np.array(classes, dtype=np.int64))
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(error.value)
 
 
-def test_more_dimensions_than_photos_are_refused():
-    with pytest.raises(BenchError, match=r"reduce\.n=30 .* 20 train .* 64 dim.* at most 20"):
+def test_more_dimensions_than_photos_are_an_error():
+    with pytest.raises(
+        BenchError, match=r"reduce\.n=30 .* 20 train .* 64 dim.* reduce\.n=20 or less"
+    ):
         LearnedWhitening(n=30).check_fit(n_fit=20, dimensions=64, fitted_on="train")
     LearnedWhitening().check_fit(n_fit=20, dimensions=64, fitted_on="train")
 
 
 @pytest.mark.parametrize("shrinkage", [-0.1, 1.1, float("nan")])
-def test_a_shrinkage_that_is_no_share_is_refused(shrinkage):
+def test_a_shrinkage_outside_of_0_to_1_is_an_error(shrinkage):
     with pytest.raises(BenchError, match=r"reduce\.shrinkage="):
         LearnedWhitening(shrinkage=shrinkage).check()
 
 
-def test_it_is_chosen_on_the_command_line():
+def test_command_line_options():
     register()
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         config = to_config(compose("config", [*BARE, "reduce=learned_whitening", "reduce.n=7"]))
     assert config.reducer == LearnedWhitening(n=7)
 
 
-def test_a_split_without_labeled_train_photos_is_refused_before_the_work(tmp_path):
+def test_a_split_without_labeled_train_photos_is_an_early_error(tmp_path):
     register()
     overrides = [*BARE, "reduce=learned_whitening", f"cache.dir={tmp_path}"]
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):

@@ -1,4 +1,4 @@
-"""PCA: the same as the textbook, and too many components refused with both numbers named."""
+"""PCA: reference implementations, numerical limits and validation."""
 
 import tracemalloc
 
@@ -30,19 +30,19 @@ def test_whitening_gives_unit_variance():
     assert np.allclose(Pca(n=10, whiten=True).fit(x, None)(x).std(axis=0, ddof=1), 1, atol=1e-3)
 
 
-def test_whitening_does_not_blow_up_directions_without_variance():
+def test_whitening_does_not_amplify_directions_without_variance():
     x = np.repeat(cloud(50, 4), 2, axis=1)  # rank 4 in 8 dimensions
     assert np.isfinite(Pca(n=8, whiten=True).fit(x, None)(x)).all()
 
 
-def test_keeping_every_component_keeps_distances():
+def test_all_components_preserve_distances():
     x = cloud(60, 8)
     y = Pca(n=8).fit(x, None)(x)
     before = np.linalg.norm(x[:, None] - x[None], axis=2)
     assert np.allclose(np.linalg.norm(y[:, None] - y[None], axis=2), before, atol=1e-3)
 
 
-def test_as_many_components_as_images_keeps_distances_too():
+def test_as_many_components_as_images_preserve_distances():
     x = cloud(12, 40)  # centered, they span 11 directions: the twelfth has no variance
     y = Pca(n=12).fit(x, None)(x)
     before = np.linalg.norm(x[:, None] - x[None], axis=2)
@@ -50,25 +50,25 @@ def test_as_many_components_as_images_keeps_distances_too():
     assert np.isfinite(Pca(n=12, whiten=True).fit(x, None)(x)).all()
 
 
-def test_like_scikit_learn():
+def test_against_scikit_learn():
     from sklearn.decomposition import PCA
 
     for x in (cloud(80, 20), cloud(20, 80)):
-        theirs = PCA(10, svd_solver="full").fit_transform(x)
-        assert np.allclose(np.abs(Pca(n=10).fit(x, None)(x)), np.abs(theirs), atol=1e-3)
+        expected = PCA(10, svd_solver="full").fit_transform(x)
+        assert np.allclose(np.abs(Pca(n=10).fit(x, None)(x)), np.abs(expected), atol=1e-3)
 
 
 @pytest.mark.parametrize(("n", "d"), [(2500, 30), (30, 2500)], ids=["tall", "wide"])
-def test_many_blocks_add_up_to_the_same(n, d):
+def test_results_do_not_depend_on_the_block_size(n, d):
     from sklearn.decomposition import PCA
 
     x = cloud(n, d)
-    theirs = PCA(12, svd_solver="full", whiten=True).fit_transform(x.astype(np.float64))
-    ours = Pca(n=12, whiten=True).fit(x, None)(x)
-    assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-4)
+    expected = PCA(12, svd_solver="full", whiten=True).fit_transform(x.astype(np.float64))
+    result = Pca(n=12, whiten=True).fit(x, None)(x)
+    assert np.allclose(np.abs(result), np.abs(expected), atol=1e-4)
 
 
-def test_no_second_copy_of_the_vectors_is_made():
+def test_vectors_are_not_copied():
     x = np.random.default_rng(0).standard_normal((20_000, 60), np.float32)
     Pca(n=2).fit(x[:9, :9], None)  # imports what it needs
     tracemalloc.start()
@@ -81,7 +81,7 @@ def test_no_second_copy_of_the_vectors_is_made():
     assert max(fitting, projecting) < 0.5 * x.nbytes
 
 
-def test_too_many_components_name_both_numbers():
+def test_too_many_components_are_an_error_with_both_numbers():
     with pytest.raises(BenchError, match=r"pca\.n=500.* 300 train .* 1024 dimensions.* 300"):
         Pca(n=500).check_fit(n_fit=300, dimensions=1024, fitted_on="train")
     with pytest.raises(BenchError, match="at most 128"):
@@ -89,12 +89,12 @@ def test_too_many_components_name_both_numbers():
 
 
 @pytest.mark.parametrize("pca", [Pca(n=0), Pca(n=-3), Pca(n=None, whiten=True)])
-def test_nonsense_is_refused(pca):
+def test_invalid_options_are_an_error(pca):
     with pytest.raises(BenchError, match=r"pca\."):
         pca.check()
 
 
-def test_no_pca_is_fine():
+def test_no_pca_is_valid():
     Pca().check()
     Pca().check_fit(n_fit=1, dimensions=1, fitted_on="gallery")
     assert not Pca().active

@@ -1,4 +1,4 @@
-"""Random projection: distances and angles kept, as closely as theory says."""
+"""Random projection: distances and angles are preserved as closely as in theory."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def cloud(n, d, seed=0):
 
 
 @pytest.mark.parametrize("n", [50, 400])
-def test_squared_distances_are_kept_but_for_sqrt_two_by_n(n):
+def test_relative_deviation_of_squared_distances_is_sqrt_two_by_n(n):
     x = cloud(120, 500) + 4
     y = RandomProjection(n=n).fit(x, None)(x)
     pairs = np.triu_indices(len(x), 1)
@@ -30,8 +30,8 @@ def test_squared_distances_are_kept_but_for_sqrt_two_by_n(n):
     assert np.abs(ratio - 1).max() < 6 * np.sqrt(2 / n)
 
 
-def test_the_cosine_is_kept_too_for_nothing_is_centered():
-    x = cloud(40, 500) + 4  # all within a narrow cone, which centring would open
+def test_cosines_are_preserved_as_vectors_are_not_centered():
+    x = cloud(40, 500) + 4  # all within a narrow cone, which centering would widen
     projection = RandomProjection(n=400).fit(x, None)
     assert not projection.mean.any()
     y = projection(x)
@@ -39,7 +39,7 @@ def test_the_cosine_is_kept_too_for_nothing_is_centered():
     assert np.allclose(unit[0] @ unit[0].T, unit[1] @ unit[1].T, atol=0.05)
 
 
-def test_what_it_is_fitted_on_does_not_matter_but_the_seed_does():
+def test_the_projection_depends_on_the_seed_and_not_on_the_vectors():
     one = RandomProjection(n=5).fit(cloud(10, 20), None)
     other = RandomProjection(n=5).fit(cloud(3, 20, seed=1), np.zeros(3, dtype=np.int64))
     assert one.axes.tobytes() == other.axes.tobytes()
@@ -53,7 +53,7 @@ def configured(*overrides):
         return to_config(compose("config", [*BARE, "reduce=random_projection", *overrides]))
 
 
-def test_the_runs_seed_decides():
+def test_the_seed_of_the_run_is_that_of_the_projection():
     assert configured("reduce.n=7", "seed=3").reducer == RandomProjection(n=7, random_seed=3)
     assert configured("reduce.n=7").reducer == RandomProjection(n=7)
 
@@ -67,7 +67,7 @@ def test_the_runs_seed_decides():
         (("reduce.n=7", "pca.n=5"), "leave one of them out"),
     ],
 )
-def test_options_that_cannot_work_are_refused(overrides, message):
-    with pytest.raises(BenchError, match=message) as refused:
+def test_invalid_options_are_an_error(overrides, message):
+    with pytest.raises(BenchError, match=message) as error:
         configured(*overrides)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""Kept fits: read where nothing differs, fitted anew where anything does or a file is damaged."""
+"""Cache of fitted reducers: keys, shared PCA fits, and damaged files."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.random_projection import RandomProjection
-from tests.counting import counted
+from tests.counting import count_calls
 from tests.toys import image_set
 
 VECTORS = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
@@ -19,7 +19,7 @@ LABELS = np.arange(12, dtype=np.int64) % 3
 
 
 class Fits:
-    """Fits in a cache, and counts for which of them the vectors were asked for."""
+    """Fits with a cache, counting how often vectors are loaded."""
 
     def __init__(self, cache):
         self.cache = cache
@@ -49,7 +49,7 @@ def fit(tmp_path):
     return Fits(tmp_path)
 
 
-def test_the_second_time_no_vector_is_asked_for(fit):
+def test_the_second_fit_loads_no_vectors(fit):
     first = fit()
     again = fit()
     assert fit.loaded == 1
@@ -60,7 +60,7 @@ def test_the_second_time_no_vector_is_asked_for(fit):
     assert again.mean.tobytes() == expected.mean.tobytes()
 
 
-def test_whatever_differs_has_a_file_of_its_own(fit):
+def test_every_difference_has_its_own_file(fit):
     other_labels = LABELS.copy()
     other_labels[0] = 1
     calls = [
@@ -82,7 +82,7 @@ def test_whatever_differs_has_a_file_of_its_own(fit):
     assert fit.loaded == len(fit.files) == len(calls)
 
 
-def test_labels_that_are_not_looked_at_do_not_count(fit):
+def test_unused_labels_are_not_part_of_the_key(fit):
     for labels in (LABELS, None, LABELS[::-1].copy()):
         fit(Pca(n=3), labels=labels)
     assert fit.loaded == len(fit.files) == 1
@@ -93,8 +93,8 @@ PCAS = [Pca(n=n, whiten=whiten) for n in (2, 6, 4) for whiten in (False, True)]
 
 @pytest.fixture
 def decompositions(monkeypatch):
-    """What was decomposed, and how many vectors of each were wanted."""
-    return counted(monkeypatch, principal_axes, "leading_eigenvectors")
+    """Matrices that are decomposed, with the requested numbers of vectors."""
+    return count_calls(monkeypatch, principal_axes, "leading_eigenvectors")
 
 
 def test_all_numbers_of_components_share_one_decomposition(fit, decompositions):
@@ -106,7 +106,7 @@ def test_all_numbers_of_components_share_one_decomposition(fit, decompositions):
 
 @pytest.mark.parametrize("wide", [False, True], ids=["tall", "wide"])
 @pytest.mark.parametrize("limit", [1 << 23, 0], ids=["shared", "each its own"])
-def test_it_does_not_matter_which_number_was_asked_first(tmp_path, monkeypatch, wide, limit):
+def test_results_do_not_depend_on_the_order_of_fits(tmp_path, monkeypatch, wide, limit):
     monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MAX_VALUES", limit)
     part = PART.take(range(5)) if wide else PART
     pcas = [pca for pca in PCAS if pca.n <= 5] if wide else PCAS
@@ -120,7 +120,7 @@ def test_it_does_not_matter_which_number_was_asked_first(tmp_path, monkeypatch, 
         assert len({projection.mean.tobytes() for projection in projections}) == 1
 
 
-def test_where_all_components_are_too_large_each_number_has_its_own(
+def test_each_number_has_its_own_fit_if_all_components_are_too_large(
     fit, decompositions, monkeypatch
 ):
     monkeypatch.setattr("outliers_bench.retrieval.reduction.pca.MAX_VALUES", 35)
@@ -130,7 +130,7 @@ def test_where_all_components_are_too_large_each_number_has_its_own(
     assert fit.loaded == len(fit.files) == 3
 
 
-def test_what_is_kept_of_a_pca_is_its_axes_in_float32(fit):
+def test_axes_of_a_pca_are_cached_in_float32(fit):
     fit(Pca(n=2))
     (file,) = fit.files
     with np.load(file) as arrays:
@@ -156,7 +156,7 @@ MEAN, AXES, VARIANCES = np.zeros(6, np.float32), np.ones((6, 6), np.float32), np
     ],
     ids=["half", "too few", "of two shapes", "float32", "another mean"],
 )
-def test_a_file_without_the_components_is_fitted_anew(fit, arrays):
+def test_a_file_without_enough_components_is_fitted_again(fit, arrays):
     first = fit(Pca(n=4, whiten=True))
     (file,) = fit.files
     with file.open("wb") as stream:
@@ -164,38 +164,38 @@ def test_a_file_without_the_components_is_fitted_anew(fit, arrays):
     assert fit(Pca(n=4, whiten=True)).axes.tobytes() == first.axes.tobytes()
     assert fit.loaded == 2
     assert fit(Pca(n=5)).axes.shape == (6, 5)
-    assert fit.loaded == 2, "and it is kept again"
+    assert fit.loaded == 2, "it is cached again"
 
 
-def test_names_and_readers_do_not_count(fit):
+def test_names_and_readers_are_not_part_of_the_key(fit):
     fit()
     fit(part=replace(PART, names=tuple("abcdefghijkl")))
     assert fit.loaded == 1
 
 
-def test_a_file_cut_short_anywhere_is_fitted_anew(fit):
+def test_a_truncated_file_is_fitted_again(fit):
     first = fit()
     (file,) = fit.files
-    whole = file.read_bytes()
-    for length in [0, 1, 3, 4, *range(5, len(whole), 13), len(whole) - 1]:
-        file.write_bytes(whole[:length])
+    content = file.read_bytes()
+    for length in [0, 1, 3, 4, *range(5, len(content), 13), len(content) - 1]:
+        file.write_bytes(content[:length])
         before = fit.loaded
         assert fit().axes.tobytes() == first.axes.tobytes()
-        assert fit.loaded == before + 1, f"{length} of {len(whole)} bytes were taken for a fit"
-        assert file.read_bytes()[:4] == whole[:4], "and it is kept again"
+        assert fit.loaded == before + 1, f"{length} of {len(content)} bytes were accepted"
+        assert file.read_bytes()[:4] == content[:4], "it is cached again"
 
 
-def test_no_damaged_byte_gives_other_numbers_or_an_error(fit):
+def test_a_damaged_byte_is_fitted_again(fit):
     first = fit()
     (file,) = fit.files
-    whole = file.read_bytes()
-    for place in range(0, len(whole), 7):
-        damaged = bytearray(whole)
-        damaged[place] ^= 0xFF
+    content = file.read_bytes()
+    for position in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[position] ^= 0xFF
         file.write_bytes(damaged)
-        found = fit()
-        assert found.axes.tobytes() == first.axes.tobytes()
-        assert found.mean.tobytes() == first.mean.tobytes()
+        fitted = fit()
+        assert fitted.axes.tobytes() == first.axes.tobytes()
+        assert fitted.mean.tobytes() == first.mean.tobytes()
     assert fit.loaded > 50
 
 
@@ -210,7 +210,7 @@ def test_no_damaged_byte_gives_other_numbers_or_an_error(fit):
     ],
     ids=["half", "flat", "of two shapes", "float64", "pickled"],
 )
-def test_what_is_no_projection_is_fitted_anew(fit, arrays):
+def test_an_invalid_file_is_fitted_again(fit, arrays):
     first = fit()
     (file,) = fit.files
     with file.open("wb") as stream:
@@ -218,11 +218,11 @@ def test_what_is_no_projection_is_fitted_anew(fit, arrays):
     assert fit().axes.tobytes() == first.axes.tobytes()
     assert fit.loaded == 2
     with file.open("wb") as stream:
-        np.save(stream, np.zeros(3))  # one array, and no archive
+        np.save(stream, np.zeros(3))  # a single array, not an archive
     assert fit().axes.tobytes() == first.axes.tobytes()
 
 
-def test_a_fit_that_fails_leaves_nothing(fit):
+def test_a_failed_fit_leaves_no_file(fit):
     def broken():
         raise InterruptedError
 

@@ -1,17 +1,17 @@
-"""What a search costs beside the comparing: counted, as clocks on shared machines tell little."""
+"""Overhead of a search, by counts and memory, since times on shared machines are unreliable."""
 
 import tracemalloc
 
 import faiss
 import numpy as np
 import pytest
-from outliers_bench.retrieval.indexes.n_trees import KdTree
 
 from outliers_bench.retrieval import search as searches
 from outliers_bench.retrieval.indexes import faiss_index
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.retrieval.ties import sort_with_ties
@@ -24,14 +24,14 @@ ORDER = RNG.permutation(len(GALLERY))
 
 @pytest.fixture
 def normalized(monkeypatch):
-    """Counts the rows that are normalized."""
+    """Numbers of rows that are normalized."""
     counts = []
     normalize = searches.l2_normalize
 
     def counted(vectors, **options):
-        found = normalize(vectors, **options)
-        counts.append(len(found))
-        return found
+        result = normalize(vectors, **options)
+        counts.append(len(result))
+        return result
 
     monkeypatch.setattr(searches, "l2_normalize", counted)
     return counts
@@ -46,28 +46,28 @@ def test_the_gallery_is_normalized_once(normalized, index):
     assert normalized == [30, 300, 30, 30]
 
 
-def test_by_other_metrics_nothing_is_normalized(normalized):
+def test_other_metrics_do_not_normalize(normalized):
     for metric in (Metric.euclidean, Metric.inner_product):
         GallerySearch(GALLERY, index=Exact(metric=metric), order=ORDER).rank(QUERIES, 10)
     assert normalized == []
 
 
 @pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.name)
-def test_an_exact_search_holds_one_copy_of_the_gallery(metric):
+def test_an_exact_search_stores_one_copy_of_the_gallery(metric):
     GallerySearch(GALLERY[:9], index=Exact(), order=np.arange(9)).rank(
         QUERIES, 1
     )  # imports what it needs
     tracemalloc.start()
     search = GallerySearch(GALLERY, index=Exact(metric=metric), order=ORDER)
     search.rank(QUERIES, 10)
-    held, peak = tracemalloc.get_traced_memory()
+    current, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held < 1.1 * GALLERY.nbytes
+    assert current < 1.1 * GALLERY.nbytes
     assert peak < 1.9 * GALLERY.nbytes
     assert search.meter.index_bytes == GALLERY.nbytes
 
 
-def test_building_an_exact_index_copies_nothing():
+def test_building_an_exact_index_does_not_copy():
     tracemalloc.start()
     searcher = Exact().build(GALLERY)
     assert tracemalloc.get_traced_memory()[1] < 0.01 * GALLERY.nbytes
@@ -75,13 +75,13 @@ def test_building_an_exact_index_copies_nothing():
     assert np.array_equal(searcher.search(GALLERY[5:6], 1)[0], [[5]])
 
 
-def test_recall_of_an_exact_search_looks_at_nothing(normalized):
+def test_recall_of_an_exact_search_compares_nothing(normalized):
     search = GallerySearch(GALLERY, index=Exact(), order=ORDER)
     assert recall_at_10(search, QUERIES) is None
     assert normalized == []
 
 
-def test_the_gallery_in_its_own_order_is_there_for_those_who_ask():
+def test_gallery_is_in_the_given_order():
     gallery, order = GALLERY[:50], np.argsort(ORDER[:50])
     for index in (Exact(), FaissHnsw()):
         search = GallerySearch(gallery, index=index, order=order)
@@ -89,7 +89,7 @@ def test_the_gallery_in_its_own_order_is_there_for_those_who_ask():
         assert np.array_equal(search.vectors_at(np.array([7, 7, 3])), search.gallery[[7, 7, 3]])
 
 
-def test_threads_are_no_more_than_the_cores_of_this_process(monkeypatch):
+def test_threads_are_limited_to_the_cores_of_this_process(monkeypatch):
     before = faiss.omp_get_max_threads()
     monkeypatch.setattr(faiss_index, "cores", lambda: 1)
     try:
@@ -98,22 +98,22 @@ def test_threads_are_no_more_than_the_cores_of_this_process(monkeypatch):
         assert faiss.omp_get_max_threads() == 1
         monkeypatch.setattr(faiss_index, "cores", lambda: 64)
         GallerySearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
-        assert faiss.omp_get_max_threads() == 1, "what the user has set is no more than that"
+        assert faiss.omp_get_max_threads() == 1, "a lower limit of the user is respected"
     finally:
         faiss.omp_set_num_threads(before)
 
 
 @pytest.mark.parametrize("values", [1, 3, 1000])
-def test_rows_are_settled_like_pairs_that_are_sorted(values):
+def test_sort_with_ties_against_sorted_pairs(values):
     rng = np.random.default_rng(values)
-    places = np.array([rng.permutation(40)[:12] for _ in range(200)])
+    positions = np.array([rng.permutation(40)[:12] for _ in range(200)])
     scores = rng.integers(0, values, (200, 12)).astype(np.float32)
     scores[::2] = -np.sort(-scores[::2], axis=1)  # as an index returns them
-    expected = [sorted(pairs) for pairs in paired(scores, places)]
-    sort_with_ties(places, scores)
-    assert paired(scores, places) == expected
+    expected = [sorted(pairs) for pairs in paired(scores, positions)]
+    sort_with_ties(positions, scores)
+    assert paired(scores, positions) == expected
 
 
-def paired(scores, places):
-    rows = zip((-scores).tolist(), places.tolist(), strict=True)
+def paired(scores, positions):
+    rows = zip((-scores).tolist(), positions.tolist(), strict=True)
     return [list(zip(*row, strict=True)) for row in rows]

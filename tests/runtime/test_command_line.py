@@ -9,7 +9,7 @@ import pytest
 from omegaconf import MISSING
 
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import main, page, read
+from outliers_bench.runtime.command_line import main, help_page, parse
 
 PROGRAM = "python -m feed"
 
@@ -41,7 +41,7 @@ class Feed:
 
 
 def words(*given):
-    return read(Feed, given, program=PROGRAM, loose="animals")
+    return parse(Feed, given, program=PROGRAM, positional="animals")
 
 
 def test_options_words_and_defaults() -> None:
@@ -80,7 +80,7 @@ def test_an_address_or_a_file_may_hold_an_equals_sign(tmp_path, monkeypatch) -> 
 def test_a_mistake_is_one_line(given, told, capsys) -> None:
     with pytest.raises(BenchError, match=told):
         words(*given)
-    assert main(Feed, lambda _: None, program=PROGRAM, loose="animals", arguments=given) == 2
+    assert main(Feed, lambda _: None, program=PROGRAM, positional="animals", arguments=given) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
@@ -103,7 +103,7 @@ def wordy(_):
 
 def test_a_word_where_none_is_wanted() -> None:
     with pytest.raises(BenchError, match="lion: no such option"):
-        read(Feed, ["keeper=x", "lion"], program=PROGRAM)
+        parse(Feed, ["keeper=x", "lion"], program=PROGRAM)
 
 
 def test_exit_codes(capsys) -> None:
@@ -114,7 +114,7 @@ def test_exit_codes(capsys) -> None:
     assert main(Feed, lambda _: None, program=PROGRAM, arguments=given) == 0
     assert main(Feed, lambda _: 1, program=PROGRAM, arguments=given) == 1
     assert main(Feed, interrupted, program=PROGRAM, arguments=given) == 130
-    assert "goes on from there" in capsys.readouterr().err
+    assert "continues from there" in capsys.readouterr().err
 
 
 def test_help_says_what_the_docstring_says(capsys) -> None:
@@ -126,7 +126,7 @@ def test_help_says_what_the_docstring_says(capsys) -> None:
     assert "  times=2\n" in told
     assert "  food=hay\n" in told
     assert "  note=null\n" in told
-    assert "ANIMALS..." in page(Feed, program=PROGRAM, loose="animals")
+    assert "ANIMALS..." in help_page(Feed, program=PROGRAM, positional="animals")
 
 
 def interrupted_if_called(_):

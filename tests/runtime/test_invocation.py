@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from outliers_bench.runtime import invocation
-from outliers_bench.runtime.invocation import as_called, install, open_store
+from outliers_bench.runtime.invocation import with_current_python, install_command, ui_command
 from tests.cli import bench
 from tests.toys import BARE
 
@@ -22,31 +22,31 @@ def test_commands_begin_with_the_python_that_was_called(monkeypatch, called):
     monkeypatch.setattr(sys, "orig_argv", [called, "-m", "outliers_bench"])
     python = shlex.quote(called)
     text = "see {0} -m outliers_bench --help, or {0} -m pip; a python -more is none"
-    assert as_called(text.format("python")) == text.format(python)
+    assert with_current_python(text.format("python")) == text.format(python)
 
 
 def test_an_extra_is_installed_by_the_names_of_its_packages(monkeypatch):
-    words = shlex.split(install("sweep"))
+    words = shlex.split(install_command("sweep"))
     assert words[:4] == ["python", "-m", "pip", "install"]
     names = [re.match(r"[\w-]+", word)[0] for word in words[4:]]
     assert names == ["hydra-joblib-launcher", "hydra-optuna-sweeper"]
     monkeypatch.setattr(invocation, "requirements", lambda _: [])  # never installed
-    assert shlex.split(install("sweep"))[4:] == ["-e", f"{REPOSITORY}[sweep]"]
+    assert shlex.split(install_command("sweep"))[4:] == ["-e", f"{REPOSITORY}[sweep]"]
 
 
 def test_a_store_is_opened_from_where_the_user_stands(monkeypatch, tmp_path):
-    assert open_store("https://mlflow.example") == "https://mlflow.example"
+    assert ui_command("https://mlflow.example") == "https://mlflow.example"
     monkeypatch.chdir(REPOSITORY)
     default = f"sqlite:///{REPOSITORY}/mlflow.db"
     command = "python -m mlflow ui --backend-store-uri {} --host 127.0.0.1"
     monkeypatch.setattr(sys, "prefix", str(REPOSITORY / ".venv"))
-    assert open_store(default) == "make ui"
+    assert ui_command(default) == "make ui"
     monkeypatch.setattr(sys, "prefix", "/another/environment")
-    assert open_store(default) == command.format(default)
+    assert ui_command(default) == command.format(default)
     monkeypatch.setattr(sys, "prefix", str(REPOSITORY / ".venv"))
     monkeypatch.chdir(tmp_path)
-    assert open_store(default) == command.format(default)
-    assert open_store("sqlite:////a b/m.db") == command.format("'sqlite:////a b/m.db'")
+    assert ui_command(default) == command.format(default)
+    assert ui_command("sqlite:////a b/m.db") == command.format("'sqlite:////a b/m.db'")
 
 
 def outside(*arguments, cwd, folder):
@@ -135,7 +135,7 @@ def test_what_a_mistake_says_can_be_typed(tmp_path):
         ),
         ("outliers_bench.leaderboard", [], r"^error: no runs yet: .* {} -m outliers_bench"),
         ("outliers_bench.leaderboard", ["--help"], r"^usage: {} -m outliers_bench\.leaderboard"),
-        ("outliers_bench.datasets", [], r"^Fetch one ahead: {} -m outliers_bench\.datasets"),
+        ("outliers_bench.datasets", [], r"^Download in advance: {} -m outliers_bench\.datasets"),
         ("outliers_bench.search", ["photo.jpg"], r"^error: .*{} -m outliers_bench"),
         ("benchmarks", ["--help"], r"^usage: {} -m benchmarks"),
     ],

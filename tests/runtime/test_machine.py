@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from outliers_bench.runtime import machine
-from outliers_bench.runtime.machine import cores, processor_share
+from outliers_bench.runtime.machine import cores, cpu_quota
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -35,7 +35,7 @@ def version_2(path: str, **limits: str) -> dict[str, str]:
     ids=["no Linux", "no limit", "limit", "own", "above", "container"],
 )
 def test_share_of_version_2(tmp_path, files, expected):
-    assert processor_share(write(tmp_path, files)) == expected
+    assert cpu_quota(write(tmp_path, files)) == expected
 
 
 @pytest.mark.parametrize("controllers", ["cpu", "cpu,cpuacct"])
@@ -47,7 +47,7 @@ def test_share_of_version_1(tmp_path, controllers, quota, expected, at):
         f"sys/fs/cgroup/{controllers}/{at}cpu.cfs_quota_us": quota,
         f"sys/fs/cgroup/{controllers}/{at}cpu.cfs_period_us": "100000",
     }
-    assert processor_share(write(tmp_path, files)) == expected
+    assert cpu_quota(write(tmp_path, files)) == expected
 
 
 def test_both_versions_at_once_as_systemd_sets_them_up(tmp_path):
@@ -57,7 +57,7 @@ def test_both_versions_at_once_as_systemd_sets_them_up(tmp_path):
         "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000",
         "sys/fs/cgroup/b/cpu.max": "max 100000",
     }
-    assert processor_share(write(tmp_path, files)) == 3.0
+    assert cpu_quota(write(tmp_path, files)) == 3.0
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_both_versions_at_once_as_systemd_sets_them_up(tmp_path):
 )
 def test_cores_are_the_smaller_of_both_rounded_up(monkeypatch, allowed, share, expected):
     monkeypatch.setattr(machine, "_allowed", lambda: allowed)
-    monkeypatch.setattr(machine, "processor_share", lambda: share)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: share)
     assert cores() == expected
 
 

@@ -11,7 +11,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.store import features as store_module
 from outliers_bench.store import writer as module
 from outliers_bench.store.features import FeatureStore
-from outliers_bench.store.writer import WAITING, Writer
+from outliers_bench.store.writer import MAX_QUEUED_BATCHES, Writer
 from tests.toys import digest
 
 SPACE = {"architecture": "Toy Net", "image_size": 8}
@@ -95,11 +95,11 @@ def test_whoever_computes_does_not_wait_while_another_process_writes(tmp_path, m
         while not stored(tmp_path, 1):
             time.sleep(0.001)
         other.execute("BEGIN IMMEDIATE")
-        store(storing, range(1, WAITING + 1))  # returns though nothing can be stored
+        store(storing, range(1, MAX_QUEUED_BATCHES + 1))  # returns though nothing can be stored
         assert len(stored(tmp_path, 9)) == 1
         other.execute("COMMIT")
     other.close()
-    assert len(stored(tmp_path, 9)) == WAITING + 1
+    assert len(stored(tmp_path, 9)) == MAX_QUEUED_BATCHES + 1
 
 
 def test_no_room_left_reaches_whoever_computes(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A sweep in MLflow: children under one parent, counted, the best one named."""
+"""Parent run of a sweep in MLflow: counts, best child, table and name."""
 
 import csv
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.results import make_config, make_result, make_split
 
 @pytest.fixture(autouse=True)
 def no_leaderboard(request, monkeypatch):
-    """Drawing one takes seconds; one test does."""
+    """Skip the leaderboard, which takes seconds, except in its own test."""
     if request.function is not test_a_sweep_has_a_leaderboard:
         monkeypatch.setattr(mlflow_parent, "_log_leaderboard", lambda *_: None)
 
@@ -37,7 +37,7 @@ def child(uri, parent, *, seed, model):
     return result.evaluation.metrics["hit_at_1"], recording.confirm().run_id
 
 
-def test_a_sweep_sums_up_its_children(uri, client):
+def test_a_parent_run_summarizes_its_children(uri, client):
     overrides = ["model=a,b,nosuch", "k=[1,5]"]
     parent = start_parent(client, "swept", overrides=overrides, n_jobs=3)
     scores = [child(uri, parent, seed=seed, model=model) for seed, model in enumerate("ab")]
@@ -77,19 +77,19 @@ def test_a_sweep_has_a_leaderboard(uri, client):
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "KILLED"])
-def test_the_caller_may_say_how_a_sweep_ended(uri, client, status):
+def test_the_caller_can_set_the_status_of_a_sweep(uri, client, status):
     parent = start_parent(client, "swept", overrides=[])
     finish_parent(client, parent, status)
     assert client.get_run(parent).info.status == status
 
 
-def table_of(run):
+def read_table(run):
     path = Path(run.info.artifact_uri.removeprefix("file://")) / "children.csv"
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_a_large_sweep_keeps_its_command_and_its_whole_table(uri, client):
+def test_a_large_sweep_has_its_command_and_its_full_table(uri, client):
     parent = start_parent(
         client, "large", overrides=["model=" + ",".join(f"m{i}" for i in range(30))]
     )
@@ -105,53 +105,53 @@ def test_a_large_sweep_keeps_its_command_and_its_whole_table(uri, client):
 
     run = client.get_run(parent)
     note = run.data.tags["mlflow.note.content"]
-    assert note.index("Again:") < note.index("| hit@1")
+    assert note.index("Repeat:") < note.index("| hit@1")
     assert "| model 29 " in note
     assert "| model 10 " in note
     assert "| model 9 " not in note
     assert "... and 10 more" in note
-    rows = table_of(run)
+    rows = read_table(run)
     assert [float(row["hit_at_1"]) for row in rows] == [i / 30 for i in reversed(range(30))]
     assert rows[0]["run"] == "model 29 " + "x" * 200
     assert rows[0]["before"] == ""
 
 
-def test_jobs_that_were_found_finished_count(uri, client):
+def test_reused_runs_count_as_jobs(uri, client):
     earlier = start_parent(client, "swept", overrides=["model=a,b"])
     for i, model in enumerate("ab"):
         child(uri, earlier, seed=i, model=model)
-    found = [find_finished(client, "swept", model) for model in "ab"]
+    finished = [find_finished(client, "swept", model) for model in "ab"]
     parent = start_parent(client, "swept", overrides=["model=a,b,c"], n_jobs=4)
     child(uri, parent, seed=2, model="c")
-    for run in [*found, found[0]]:  # two jobs may find the same
+    for run in [*finished, finished[0]]:  # two jobs may reuse the same run
         tag_reused_run(client, parent, run)
 
     finish_parent(client, parent)
 
     run = client.get_run(parent)
     note = run.data.tags["mlflow.note.content"]
-    assert "4 of 4 jobs finished (3 of them before)" in note
+    assert "4 of 4 jobs finished (3 by earlier runs)" in note
     assert all(f"| {model} 8px · exact · cosine |" in note for model in "abc")
     assert run.info.status == "FINISHED"
-    assert sorted(row["before"] for row in table_of(run)) == ["", "yes", "yes"]
+    assert sorted(row["before"] for row in read_table(run)) == ["", "yes", "yes"]
 
 
-def test_the_best_is_best_in_the_objective(uri, client):
-    """A cost to minimize: the smaller wins, and what makes it differ is told."""
+def test_the_best_run_is_best_in_the_objective(uri, client):
+    """A cost is minimized, and the tag has the overrides in which the best run differs."""
     parent = start_parent(
         client, "cheap", overrides=[], objective="search_ms_per_query", direction="minimize"
     )
-    place = client.get_run(parent).info.experiment_id
+    experiment = client.get_run(parent).info.experiment_id
     for leaf, cost in (("10", 3.0), ("40", 1.5), ("90", 2.0)):
         tags = {PARENT_TAG: parent, "overrides": f"seed=0 index.leaf_size={leaf}"}
-        run = client.create_run(place, tags=tags, run_name=f"leaf {leaf}").info.run_id
+        run = client.create_run(experiment, tags=tags, run_name=f"leaf {leaf}").info.run_id
         client.log_metric(run, "search_ms_per_query", cost)
         client.set_terminated(run, "FINISHED")
     assert finish_parent(client, parent) == 0
     run = client.get_run(parent)
     assert run.data.metrics["search_ms_per_query"] == 1.5
     assert run.data.tags["best_parameters"] == "index.leaf_size=40"
-    assert [row["run"] for row in table_of(run)] == ["leaf 40", "leaf 90", "leaf 10"]
+    assert [row["run"] for row in read_table(run)] == ["leaf 40", "leaf 90", "leaf 10"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_best_is_best_in_the_objective(uri, client):
         (
             ["+experiments/models_we_built=glob(*)", "model.longest_side=99"],
             [],
-            "sweep models_we_built model.longest_side=99",  # which is not the table
+            "sweep models_we_built model.longest_side=99",  # not the rows of the table
         ),
         (["+experiments=search", "seed=1"], ["pca.n=range(2,9)"], "sweep search"),
         (["+experiments=search", "seed=0,1"], [], "sweep search seed=0,1"),
@@ -173,7 +173,7 @@ def test_a_sweep_is_named_after_what_it_varies(overrides, swept, name):
     assert sweep_name(overrides, swept, 8) == f"{name} · 8 jobs"
 
 
-def test_a_failed_job_says_of_which_row_it_was(client):
+def test_a_failed_job_has_the_tags_of_its_row(client):
     parent = start_parent(client, "rows", overrides=[])
     error = BenchError("no weights")
     tags = {"table": "built", "row": "vgg16", "published.built": "vgg16", "data": "photos"}
@@ -181,27 +181,27 @@ def test_a_failed_job_says_of_which_row_it_was(client):
     assert client.get_run(run).data.tags.items() >= tags.items()
 
 
-def test_a_failed_job_tells_how_to_run_it_again(client):
+def test_a_failed_job_has_its_command(client):
     parent = start_parent(client, "rows", overrides=[])
-    words = ["a=b", "skip_finished=true"]  # which would find a run, not repeat one
+    words = ["a=b", "skip_finished=true"]  # which would reuse a run, not repeat it
     run = record_failure(client, parent, overrides=words, error=BenchError("no"))
     assert client.get_run(run).data.tags["mlflow.note.content"].endswith("_bench a=b\n```")
 
 
-def test_jobs_that_never_began_are_missed(client):
+def test_jobs_that_did_not_start_are_counted(client):
     parent = start_parent(client, "broken", overrides=["a=1,2,3"], n_jobs=3)
     record_failure(client, parent, overrides=["a=1"], error=BenchError("no"))
     assert finish_parent(client, parent) == 3
     run = client.get_run(parent)
     assert run.info.status == "FAILED"
     note = run.data.tags["mlflow.note.content"]
-    assert note.startswith("0 of 3 jobs finished, 1 failed, 2 not begun")
+    assert note.startswith("0 of 3 jobs finished, 1 failed, 2 not started")
 
 
-def test_a_sweep_that_never_began_leaves_no_run(client):
+def test_a_refused_sweep_leaves_no_run(client):
     parent = start_parent(client, "refused", overrides=[])
     assert discard_parent(client, parent)
     assert client.get_run(parent).info.lifecycle_stage == "deleted"
-    begun = start_parent(client, "refused", overrides=[])
-    record_failure(client, begun, overrides=["a=b"], error=BenchError("no"))
-    assert not discard_parent(client, begun)
+    started = start_parent(client, "refused", overrides=[])
+    record_failure(client, started, overrides=["a=b"], error=BenchError("no"))
+    assert not discard_parent(client, started)

@@ -1,4 +1,4 @@
-"""Runs of a sweep that wait to be taken down: few, in order, and none that fails unnoticed."""
+"""Backlog of a sweep: limited, in order, and every failure is reported."""
 
 from concurrent.futures import Future
 from pathlib import Path
@@ -23,8 +23,8 @@ def done(error=None):
     return future
 
 
-class Asked:
-    """A recorder that does nothing until it is told to."""
+class FakeRecorder:
+    """A recorder whose requests stay pending until a test completes them."""
 
     def __init__(self):
         self.futures = []
@@ -37,36 +37,36 @@ class Asked:
 
 
 @pytest.fixture
-def opened(monkeypatch):
-    found = Backlog()
-    found.begin()
-    monkeypatch.setattr(run_module, "backlog", found)
-    return found
+def open_backlog(monkeypatch):
+    backlog = Backlog()
+    backlog.begin()
+    monkeypatch.setattr(run_module, "backlog", backlog)
+    return backlog
 
 
-def recording(asked):
-    begun = Future()
-    begun.set_result(RunHandle("sqlite:///x.db", "17", "0", "a run", "file:///x"))
-    return ActiveRun(asked, begun, ["index=exact"])
+def active_run(recorder):
+    handle = Future()
+    handle.set_result(RunHandle("sqlite:///x.db", "17", "0", "a run", "file:///x"))
+    return ActiveRun(recorder, handle, ["index=exact"])
 
 
-def test_only_so_many_runs_wait_and_the_first_is_looked_at_first(capsys):
+def test_the_number_of_pending_runs_is_limited_and_the_first_is_checked_first(capsys):
     waiting = Backlog()
     waiting.begin()
     for number in range(MAX_PENDING):
-        waiting.add([f"seed={number}"], [Future()])  # comes back although nothing is done
-    waiting._waiting[0][1][0].set_exception(ValueError("the disk is full"))
+        waiting.add([f"seed={number}"], [Future()])  # returns although it is not done
+    waiting._pending[0][1][0].set_exception(ValueError("the disk is full"))
     waiting.add(["seed=7"], [done()])
     assert capsys.readouterr().err == "error in seed=0: the disk is full\n"
-    assert len(waiting._waiting) == MAX_PENDING
-    for _, steps in waiting._waiting:
+    assert len(waiting._pending) == MAX_PENDING
+    for _, steps in waiting._pending:
         if not steps[0].done():
             steps[0].set_result(None)
     assert waiting.end() == 1
-    assert not waiting.open
+    assert not waiting.is_open
 
 
-def test_a_run_that_fails_at_two_steps_is_told_once(capsys):
+def test_a_run_that_fails_twice_is_reported_once(capsys):
     waiting = Backlog()
     waiting.begin()
     waiting.add(["pca.n=3"], [done(ValueError("first")), done(ValueError("second"))])
@@ -74,39 +74,39 @@ def test_a_run_that_fails_at_two_steps_is_told_once(capsys):
     assert capsys.readouterr().err == "error in pca.n=3: first\n"
 
 
-def test_in_a_sweep_a_job_does_not_wait_for_its_record(tmp_path, opened):
-    folder = tmp_path / "found"
+def test_in_a_sweep_a_job_does_not_wait_until_it_is_recorded(tmp_path, open_backlog):
+    folder = tmp_path / "artifacts"
     folder.mkdir()
-    asked = Asked()
-    told = recording(asked)
-    told.log_final(artifacts=str(folder), tags={}, metrics={})
-    told.finish()
-    assert asked.functions == ["note", "end"]
-    assert folder.is_dir()  # the recorder has not read it yet
-    for future in asked.futures:
+    recorder = FakeRecorder()
+    run = active_run(recorder)
+    run.log_final(artifacts=str(folder), tags={}, metrics={})
+    run.finish()
+    assert recorder.functions == ["log_run", "end_run"]
+    assert folder.is_dir()  # not read by the recorder yet
+    for future in recorder.futures:
         future.set_result(None)
     assert not folder.exists()
-    assert opened.end() == 0
+    assert open_backlog.end() == 0
 
 
-@pytest.mark.usefixtures("opened")
-def test_the_folder_goes_though_it_could_not_be_taken_down(tmp_path):
-    asked = Asked()
-    recording(asked).log_final(artifacts=str(tmp_path), tags={}, metrics={})
-    asked.futures[0].set_exception(OSError("no space left"))
+@pytest.mark.usefixtures("open_backlog")
+def test_the_folder_is_removed_even_if_it_cannot_be_logged(tmp_path):
+    recorder = FakeRecorder()
+    active_run(recorder).log_final(artifacts=str(tmp_path), tags={}, metrics={})
+    recorder.futures[0].set_exception(OSError("no space left"))
     assert not tmp_path.exists()
 
 
-def test_a_run_alone_waits_for_its_record(tmp_path, monkeypatch):
+def test_a_single_run_waits_until_it_is_recorded(tmp_path, monkeypatch):
     assert not module.backlog.is_open
-    asked = Asked()
-    monkeypatch.setattr(asked, "submit", lambda *_, **__: done(ValueError("no space left")))
+    recorder = FakeRecorder()
+    monkeypatch.setattr(recorder, "submit", lambda *_, **__: done(ValueError("no space left")))
     with pytest.raises(ValueError, match="no space left"):
-        recording(asked).log_final(artifacts=str(tmp_path), tags={}, metrics={})
+        active_run(recorder).log_final(artifacts=str(tmp_path), tags={}, metrics={})
 
 
 class Client:
-    """Stands for MLflow's; its disk is full."""
+    """Fake MLflow client with a full disk."""
 
     def __init__(self):
         self.ended = {}
@@ -125,26 +125,26 @@ class Client:
         self.ended[run_id] = status
 
 
-def test_a_run_whose_record_is_not_complete_is_never_finished():
+def test_a_run_that_is_not_logged_completely_does_not_finish():
     client = Client()
     with pytest.raises(OSError, match="no space left"):
-        runs.log(client, "17", artifacts="/found", tags={}, metrics={})
+        runs.log_run(client, "17", artifacts="/artifacts", tags={}, metrics={})
     runs.end_run(client, "17", "FINISHED")
     assert client.ended == {"17": "FAILED"}
-    assert client.tags == {"failure": "OSError: no space left for found"}
+    assert client.tags == {"failure": "OSError: no space left for artifacts"}
 
 
-def test_versions_are_read_once_in_a_process(monkeypatch):
+def test_versions_are_read_once_per_process(monkeypatch):
     provenance.all_versions.cache_clear()
-    every, read = list(provenance.metadata.distributions()), []
-    monkeypatch.setattr(provenance.metadata, "distributions", lambda: read.append(1) or every)
-    known = provenance.all_versions()
-    assert provenance.all_versions() == known
-    assert read == [1]
-    assert known == {each.metadata["Name"]: each.version for each in every}
+    installed, reads = list(provenance.metadata.distributions()), []
+    monkeypatch.setattr(provenance.metadata, "distributions", lambda: reads.append(1) or installed)
+    versions = provenance.all_versions()
+    assert provenance.all_versions() == versions
+    assert reads == [1]
+    assert versions == {dist.metadata["Name"]: dist.version for dist in installed}
     provenance.all_versions.cache_clear()
 
 
-def test_a_distribution_without_a_plain_head_is_read_as_a_whole():
+def test_a_distribution_without_plain_headers_is_parsed_in_full():
     odd = SimpleNamespace(read_text=lambda _: None, metadata={"Name": "odd"}, version="1.0")
     assert provenance._name_and_version(odd) == ("odd", "1.0")

@@ -1,4 +1,4 @@
-"""A run's config as plain values: what OmegaConf, which is slow at it, would make of it."""
+"""Config of a run as plain values, compared with the slower conversion by OmegaConf."""
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -22,7 +22,7 @@ register()
     ],
     ids=lambda words: words[0],
 )
-def test_the_values_are_those_of_the_config(words) -> None:
+def test_values_agree_with_omegaconf(words) -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(resource_dir("conf"))):
         composed = compose("config", overrides=[*words, "weights_dir=null"])
     if "data=manifest" in words:
@@ -32,10 +32,10 @@ def test_the_values_are_those_of_the_config(words) -> None:
     values = to_mapping(config)
     resolved = values["model"].pop("resolved", None)
 
-    twin = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    assert values == twin
+    expected = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    assert values == expected
     assert (resolved is not None) == (words[0] == "model=ensemble")
     if resolved:
         for label, member in zip(config.model.labels, config.model.models, strict=True):
-            known = OmegaConf.to_container(OmegaConf.structured(member), enum_to_str=True)
-            assert resolved[label] == known
+            expected = OmegaConf.to_container(OmegaConf.structured(member), enum_to_str=True)
+            assert resolved[label] == expected

@@ -1,4 +1,4 @@
-"""Images changed at random: what is changed, when, and that it can be had again."""
+"""Augmentation: its transformations, their ranges, and reproducible random draws."""
 
 import subprocess
 import sys
@@ -13,13 +13,13 @@ from outliers_bench.errors import BenchError
 from outliers_bench.training.augment import Augment, OriginalAugment, reseed_generators
 
 OFF = {"rotation_range": 0.0, "shear_range": 0.0, "zoom_range": 0.0, "horizontal_flip": False}
-CHANGES = {
+TRANSFORMATIONS = {
     "rotation": {"rotation_range": 20.0},
     "shear": {"shear_range": 20.0},
     "zoom": {"zoom_range": 0.3},
     "flip": {"horizontal_flip": True},
 }
-SIDE = 33  # odd, so that there is a pixel in the middle
+SIDE = 33  # odd, so that there is a central pixel
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def tf():
 
 @pytest.fixture(scope="module")
 def images():
-    """Noise, with black and white to the very edge."""
+    """Return noise with black and white pixels up to the border."""
     return np.random.default_rng(0).choice([0.0, 255.0, 40.0], (8, SIDE, SIDE, 3)).astype("float32")
 
 
-def changed(layers, images, training=True):
+def apply_layers(layers, images, training=True):
     for layer in layers:
         images = layer(images, training=training)
     return np.asarray(images)
@@ -43,31 +43,32 @@ def only(**options):
     return OriginalAugment(**(OFF | options)).layers(0)
 
 
-def grid(at, n=64):
-    """One white pixel in each of n black images."""
+def single_pixels(at, n=64):
+    """Return n black images with one white pixel each."""
     images = np.zeros((n, SIDE, SIDE, 3), "float32")
     images[:, at[0], at[1]] = 255.0
     return images
 
 
-def places(images):
-    """Where the light of each image is, in pixels from the middle: down, right."""
-    light = images.sum(axis=3)
-    total = light.sum(axis=(1, 2))
-    steps = np.arange(SIDE) - SIDE // 2
-    return np.stack([light.sum(axis=2) @ steps / total, light.sum(axis=1) @ steps / total], axis=1)
+def centroids(images):
+    """Return the centroid of brightness of each image, in pixels from the center: down, right."""
+    brightness = images.sum(axis=3)
+    total = brightness.sum(axis=(1, 2))
+    offsets = np.arange(SIDE) - SIDE // 2
+    down, right = brightness.sum(axis=2) @ offsets, brightness.sum(axis=1) @ offsets
+    return np.stack([down / total, right / total], axis=1)
 
 
-def test_nothing_is_changed_by_default():
+def test_no_augmentation_by_default():
     assert Augment().layers(0) == []
     assert not Augment().active
     assert Augment().label == ""
     Augment().check()
 
 
-def test_shape_type_and_range_stay_and_every_call_draws_anew(tf, images):
+def test_shape_dtype_and_range_are_preserved_and_each_call_differs(tf, images):
     layers = OriginalAugment().layers(0)
-    first, second = changed(layers, images), changed(layers, images)
+    first, second = apply_layers(layers, images), apply_layers(layers, images)
     assert first.shape == images.shape
     assert first.dtype == np.float32
     assert first.min() >= -1e-3
@@ -77,32 +78,34 @@ def test_shape_type_and_range_stay_and_every_call_draws_anew(tf, images):
     assert np.abs(first - second).mean(axis=(1, 2, 3)).min() > 1
 
 
-def test_a_plain_area_stays_plain_to_its_edge(tf):
+def test_a_constant_image_stays_constant_up_to_its_border(tf):
     gray = np.full((16, SIDE, SIDE, 3), 77.0, "float32")
-    assert changed(OriginalAugment().layers(0), gray) == pytest.approx(gray, abs=1e-3)
+    assert apply_layers(OriginalAugment().layers(0), gray) == pytest.approx(gray, abs=1e-3)
 
 
-def test_images_of_a_batch_are_changed_each_by_itself(tf, images):
+def test_images_of_a_batch_are_transformed_independently(tf, images):
     same = np.repeat(images[:1], 6, axis=0)
-    got = changed(only(rotation_range=20.0), same)
-    assert len({image.tobytes() for image in got}) == 6
+    result = apply_layers(only(rotation_range=20.0), same)
+    assert len({image.tobytes() for image in result}) == 6
 
 
-def test_outside_training_nothing_is_changed(tf, images):
+def test_images_are_unchanged_outside_training(tf, images):
     layers = OriginalAugment().layers(0)
-    assert (changed(layers, images, training=False) == images).all()
+    assert (apply_layers(layers, images, training=False) == images).all()
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_an_option_makes_one_change_and_no_other(name, tf, images):
-    layers = only(**CHANGES[name])
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_an_option_enables_exactly_one_transformation(name, tf, images):
+    layers = only(**TRANSFORMATIONS[name])
     assert [layer.name for layer in layers] == [name]
-    assert (changed(layers, images) != images).any()
-    without = OriginalAugment(**{option: OFF[option] for option in CHANGES[name]}).layers(0)
-    assert [layer.name for layer in without] == [other for other in CHANGES if other != name]
+    assert (apply_layers(layers, images) != images).any()
+    without = OriginalAugment(**{option: OFF[option] for option in TRANSFORMATIONS[name]}).layers(0)
+    assert [layer.name for layer in without] == [
+        other for other in TRANSFORMATIONS if other != name
+    ]
 
 
-def test_all_off_is_none():
+def test_all_options_off_is_inactive():
     off = OriginalAugment(**OFF)
     off.check()
     assert not off.active
@@ -111,47 +114,49 @@ def test_all_off_is_none():
     assert OriginalAugment(**(OFF | {"horizontal_flip": True})).active
 
 
-def test_a_flip_mirrors_about_half_of_the_images(tf, images):
+def test_flip_mirrors_about_half_of_the_images(tf, images):
     batch = np.repeat(images[:1], 200, axis=0)
-    got = changed(only(horizontal_flip=True), batch)
-    mirrored = (got == batch[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert (mirrored | (got == batch).all(axis=(1, 2, 3))).all()
+    result = apply_layers(only(horizontal_flip=True), batch)
+    mirrored = (result == batch[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (mirrored | (result == batch).all(axis=(1, 2, 3))).all()
     assert 60 < mirrored.sum() < 140
 
 
-def test_rotation_turns_about_the_middle_within_its_degrees_both_ways(tf):
-    got = places(changed(only(rotation_range=30.0), grid((SIDE // 2, SIDE - 5))))
-    turned = np.degrees(np.arctan2(got[:, 0], got[:, 1]))
-    assert np.hypot(*got.T) == pytest.approx(12, abs=0.5)
-    assert -31 < turned.min() < -20
-    assert 20 < turned.max() < 31
+def test_rotation_is_about_the_center_and_within_its_range_in_both_directions(tf):
+    points = centroids(
+        apply_layers(only(rotation_range=30.0), single_pixels((SIDE // 2, SIDE - 5)))
+    )
+    angles = np.degrees(np.arctan2(points[:, 0], points[:, 1]))
+    assert np.hypot(*points.T) == pytest.approx(12, abs=0.5)
+    assert -31 < angles.min() < -20
+    assert 20 < angles.max() < 31
 
 
-def test_shear_leans_vertical_lines_within_its_degrees_both_ways(tf):
-    at = (16, SIDE // 2)  # 16 rows below the top, which stays
-    got = places(changed(only(shear_range=20.0), grid(at)))
-    leaned = np.degrees(np.arctan2(got[:, 1], 16))
-    assert got[:, 0] == pytest.approx(0, abs=1e-3)
-    assert -20.5 < leaned.min() < -13
-    assert 13 < leaned.max() < 20.5
+def test_shear_is_within_its_range_in_both_directions(tf):
+    position = (16, SIDE // 2)  # 16 rows below the top row, which is fixed
+    points = centroids(apply_layers(only(shear_range=20.0), single_pixels(position)))
+    angles = np.degrees(np.arctan2(points[:, 1], 16))
+    assert points[:, 0] == pytest.approx(0, abs=1e-3)
+    assert -20.5 < angles.min() < -13
+    assert 13 < angles.max() < 20.5
 
 
-def test_zoom_stretches_height_and_width_each_by_its_own(tf):
-    got = places(changed(only(zoom_range=0.25), grid((SIDE // 2 + 8, SIDE // 2 + 8))))
-    factors = got / 8
+def test_zoom_scales_height_and_width_independently(tf):
+    position = (SIDE // 2 + 8, SIDE // 2 + 8)
+    factors = centroids(apply_layers(only(zoom_range=0.25), single_pixels(position))) / 8
     assert 1 / 1.25 - 0.1 < factors.min() < 0.9
     assert 1.15 < factors.max() < 1 / 0.75 + 0.1
     assert abs(np.corrcoef(factors.T)[0, 1]) < 0.4
 
 
-def test_changes_are_drawn_independently_of_one_another(tf):
+def test_transformations_are_drawn_independently_of_each_other(tf):
     states = [layer.generator.state.numpy()[0] for layer in OriginalAugment().layers(0)]
     assert len(set(states)) == 4
 
 
-def test_a_seed_gives_the_same_changes_and_another_seed_others(tf, images):
+def test_the_seed_determines_the_transformations(tf, images):
     first, again, other = (
-        changed(OriginalAugment().layers(seed), images) for seed in (2**32 - 1, 2**32 - 1, 1)
+        apply_layers(OriginalAugment().layers(seed), images) for seed in (2**32 - 1, 2**32 - 1, 1)
     )
     assert (first == again).all()
     assert (first != other).any()
@@ -168,7 +173,7 @@ def network(seed):
     return keras.Model(inputs, inner(outputs))
 
 
-def test_an_epoch_drawn_again_is_the_same_whatever_was_drawn_before(tf, images):
+def test_the_draws_of_an_epoch_do_not_depend_on_earlier_draws(tf, images):
     one, resumed = network(0), network(0)
     epochs = []
     for epoch in range(3):
@@ -182,20 +187,20 @@ def test_an_epoch_drawn_again_is_the_same_whatever_was_drawn_before(tf, images):
     assert (np.asarray(resumed(images, training=True)) != epochs[2][0]).any()
 
 
-def test_half_precision_is_kept_out(tf, images):
+def test_augmentation_runs_in_float32_with_mixed_precision(tf, images):
     import keras
 
-    exact = changed(OriginalAugment().layers(0), images)
+    expected = apply_layers(OriginalAugment().layers(0), images)
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
-        got = changed(OriginalAugment().layers(0), images)
+        result = apply_layers(OriginalAugment().layers(0), images)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    assert got.dtype == np.float32
-    assert (got == exact).all()
+    assert result.dtype == np.float32
+    assert (result == expected).all()
 
 
-def test_it_works_within_fit_and_not_in_its_validation(tf, images):
+def test_fit_augments_training_but_not_validation(tf, images):
     import keras
 
     inputs = keras.Input((SIDE, SIDE, 3))
@@ -205,14 +210,16 @@ def test_it_works_within_fit_and_not_in_its_validation(tf, images):
     model = keras.Model(inputs, keras.layers.Flatten()(outputs))
     model.compile("sgd", "mean_absolute_error")
     same = images.reshape(len(images), -1)
-    ran = model.fit(images, same, validation_data=(images, same), batch_size=4, verbose=0)
-    assert ran.history["loss"][0] > 1
-    assert ran.history["val_loss"][0] == 0
+    history = model.fit(
+        images, same, validation_data=(images, same), batch_size=4, verbose=0
+    ).history
+    assert history["loss"][0] > 1
+    assert history["val_loss"][0] == 0
     assert (model.predict(images, verbose=0) == same).all()
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"rotation_range": 181.0}, "augment.rotation_range=181.0"),
         ({"rotation_range": -1.0}, "augment.rotation_range=-1.0"),
@@ -221,32 +228,32 @@ def test_it_works_within_fit_and_not_in_its_validation(tf, images):
         ({"zoom_range": 1.0}, "augment.zoom_range=1.0"),
     ],
 )
-def test_what_cannot_work_is_refused_by_name(options, told):
-    with pytest.raises(BenchError, match=told):
+def test_invalid_options_are_rejected_by_name(options, message):
+    with pytest.raises(BenchError, match=message):
         OriginalAugment(**options).check()
 
 
-def test_what_is_allowed_at_most_works(tf, images):
-    most = OriginalAugment(rotation_range=180.0, shear_range=45.0, zoom_range=0.99)
-    most.check()
-    assert np.isfinite(changed(most.layers(0), images)).all()
+def test_the_largest_allowed_options_work(tf, images):
+    largest = OriginalAugment(rotation_range=180.0, shear_range=45.0, zoom_range=0.99)
+    largest.check()
+    assert np.isfinite(apply_layers(largest.layers(0), images)).all()
 
 
-def test_labels_tell_what_is_unusual():
+def test_labels_show_non_default_options():
     assert OriginalAugment().label == "original"
-    told = OriginalAugment(zoom_range=0.5, horizontal_flip=False).label
-    assert told == "original zoom_range=0.5 horizontal_flip=false"
+    label = OriginalAugment(zoom_range=0.5, horizontal_flip=False).label
+    assert label == "original zoom_range=0.5 horizontal_flip=false"
 
 
 @pytest.mark.parametrize(("name", "schema"), [("none", Augment), ("original", OriginalAugment)])
-def test_the_file_in_conf_has_the_defaults(name, schema):
-    written = OmegaConf.load(resource_dir("conf") / "augment" / f"{name}.yaml")
-    assert written.pop("defaults")[0] == {"/schema/augment@_here_": name}
-    assert OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), written)) == schema()
-    assert set(written) == set(vars(schema()))
+def test_the_conf_file_has_the_defaults(name, schema):
+    loaded = OmegaConf.load(resource_dir("conf") / "augment" / f"{name}.yaml")
+    assert loaded.pop("defaults")[0] == {"/schema/augment@_here_": name}
+    assert OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), loaded)) == schema()
+    assert set(loaded) == set(vars(schema()))
 
 
-TWICE = """
+DETERMINISTIC_TRAINING = """
 import hashlib
 import numpy as np
 from outliers_bench.engines.tensorflow import import_tensorflow
@@ -268,10 +275,8 @@ print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdige
 
 
 @pytest.mark.slow
-def test_a_deterministic_training_gives_the_same_bits_twice():
-    runs = [
-        subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, check=True)
-        for _ in range(2)
-    ]
+def test_deterministic_training_is_bitwise_reproducible():
+    command = [sys.executable, "-c", DETERMINISTIC_TRAINING]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
     assert len(runs[0].stdout.strip()) == 64
     assert runs[0].stdout == runs[1].stdout

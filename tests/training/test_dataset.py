@@ -1,4 +1,4 @@
-"""What a training sees: every row once an epoch, in an order of its own, images decoded once."""
+"""Training batches: each row once per epoch, shuffled by seed, images decoded once."""
 
 import numpy as np
 import pytest
@@ -15,86 +15,87 @@ VECTORS = np.arange(N, dtype=np.float32)[:, None] * np.ones(4, np.float32)
 
 def examples(rows=range(N), *, batch_size=5, seed: int | None = 7, weights=None, fetch=None):
     rows = np.array(rows, np.int64)
-    fetch = fetch or (lambda asked: VECTORS[asked])
+    fetch = fetch or (lambda indices: VECTORS[indices])
     return Examples(fetch, TARGETS, rows, batch_size=batch_size, weights=weights, seed=seed)
 
 
-def order_of(made, epoch=0):
-    made.epoch = epoch
-    return np.concatenate([inputs[:, 0] for inputs, _, _ in made.batches()]).astype(int).tolist()
+def order_of(dataset, epoch=0):
+    dataset.epoch = epoch
+    inputs = [inputs[:, 0] for inputs, _, _ in dataset.batches()]
+    return np.concatenate(inputs).astype(int).tolist()
 
 
-def test_every_row_once_an_epoch_and_in_another_order_each_time():
+def test_each_row_once_per_epoch_in_an_order_that_differs_between_epochs():
     rows = [row for row in range(N) if row % 4]
     orders = [order_of(examples(rows), epoch) for epoch in range(3)]
     assert all(sorted(order) == rows for order in orders)
     assert len({tuple(order) for order in orders}) == 3
-    assert order_of(examples(rows), 2) == orders[2], "a training that goes on finds its order again"
+    assert order_of(examples(rows), 2) == orders[2], "a resumed training has the same order"
     assert order_of(examples(rows, seed=8), 2) != orders[2]
     assert order_of(examples(rows, seed=None), 1) == rows
 
 
-def test_targets_and_weights_go_with_their_rows():
+def test_targets_and_weights_match_their_rows():
     weights = np.linspace(0, 1, N, dtype=np.float32)
-    for inputs, targets, counted in examples(weights=weights).batches():
+    for inputs, targets, batch_weights in examples(weights=weights).batches():
         rows = inputs[:, 0].astype(int)
         assert np.array_equal(targets, TARGETS[rows])
-        assert np.array_equal(counted, weights[rows])
-    assert all((counted == 1).all() for _, _, counted in examples().batches())
+        assert np.array_equal(batch_weights, weights[rows])
+    assert all((batch_weights == 1).all() for _, _, batch_weights in examples().batches())
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(5, [5, 5, 5, 5, 3]), (23, [23]), (1000, [23])])
-def test_the_last_batch_has_what_is_left(size, sizes):
-    made = examples(batch_size=size)
-    assert [len(inputs) for inputs, _, _ in made.batches()] == sizes
-    assert made.steps == len(sizes)
+def test_the_last_batch_may_be_smaller(size, sizes):
+    dataset = examples(batch_size=size)
+    assert [len(inputs) for inputs, _, _ in dataset.batches()] == sizes
+    assert dataset.steps == len(sizes)
 
 
-def test_a_dataset_gives_the_same_batches_in_every_epoch():
-    made = examples(batch_size=8, fetch=lambda rows: VECTORS[rows].astype(np.uint8))
-    data = made.dataset()
-    assert int(data.cardinality()) == 3
+def test_a_tf_dataset_yields_the_same_batches_in_each_epoch():
+    dataset = examples(batch_size=8, fetch=lambda rows: VECTORS[rows].astype(np.uint8))
+    tf_dataset = dataset.dataset()
+    assert int(tf_dataset.cardinality()) == 3
     for epoch in (0, 3):
-        made.epoch = epoch
-        for (inputs, targets, weights), told in zip(data, made.batches(), strict=True):
+        dataset.epoch = epoch
+        for (inputs, targets, weights), expected in zip(tf_dataset, dataset.batches(), strict=True):
             assert inputs.dtype == "float32"
-            assert np.array_equal(inputs, told[0])
-            assert np.array_equal(targets, told[1])
-            assert np.array_equal(weights, told[2])
+            assert np.array_equal(inputs, expected[0])
+            assert np.array_equal(targets, expected[1])
+            assert np.array_equal(weights, expected[2])
 
 
-def test_what_kept_a_batch_from_being_made_is_remembered():
+def test_an_error_while_fetching_a_batch_is_recorded():
     def broken(rows):
         raise BenchError("the photo is gone")
 
-    made = examples(fetch=broken)
+    dataset = examples(fetch=broken)
     with pytest.raises(BenchError, match="the photo is gone"):
-        list(made.batches())
-    assert str(made.failure) == "the photo is gone"
+        list(dataset.batches())
+    assert str(dataset.failure) == "the photo is gone"
 
 
-def test_images_come_in_the_order_of_the_rows():
+def test_images_are_in_the_order_of_the_rows():
     part = colored_images({"ant": 9, "bee": 8})
     fetch = image_fetcher(part)
     rows = np.array([3, 16, 0, 3])
     assert np.array_equal(fetch(rows), np.stack([part.read(int(row)) for row in rows]))
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_images_are_prepared_and_kept_where_they_may(keep):
+@pytest.mark.parametrize("cache", [True, False])
+def test_images_are_prepared_and_cached_if_requested(cache):
     reader = noise_images(3)
-    kept = CachingReader(reader, lambda image: image[:5, :5], keep=keep)
-    twice = [kept.read("image-1", b"1"), kept.read("image-1", b"1")]
-    assert np.array_equal(*twice)
-    assert twice[0].shape == (5, 5, 3)
-    assert len(reader.decoded) == (1 if keep else 2)
-    kept.forget()
-    kept.read("image-1", b"1")
-    assert len(reader.decoded) == (2 if keep else 3)
+    caching = CachingReader(reader, lambda image: image[:5, :5], cache=cache)
+    first, second = (caching.read("image-1", b"1") for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first.shape == (5, 5, 3)
+    assert len(reader.decoded) == (1 if cache else 2)
+    caching.clear()
+    caching.read("image-1", b"1")
+    assert len(reader.decoded) == (2 if cache else 3)
 
 
-def test_an_image_that_cannot_be_read_is_not_kept():
-    kept = CachingReader(noise_images(1), lambda image: image, keep=True)
+def test_unreadable_images_are_not_cached():
+    caching = CachingReader(noise_images(1), lambda image: image, cache=True)
     for _ in range(2):
         with pytest.raises(UnreadableImageError, match="broken"):
-            kept.read("nowhere", b"x")
+            caching.read("nowhere", b"x")

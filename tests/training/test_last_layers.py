@@ -1,3 +1,5 @@
+"""The default layers of `trainable=last_layers`, for toy networks and real backbones."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -31,7 +33,7 @@ def network(images: Any, x: Any) -> Any:
 
 
 def begin() -> tuple[Any, Any]:
-    """Enough kernels for the tail to be at most a third of them."""
+    """Return input and output of 14 convolutions, so that a tail is at most a third of them all."""
     import keras
 
     keras.utils.clear_session()
@@ -39,7 +41,7 @@ def begin() -> tuple[Any, Any]:
     return images, convolve_all(images, *(f"early{number}" for number in range(14)))
 
 
-def test_of_a_chain_the_last_four() -> None:
+def test_the_last_four_layers_of_a_chain() -> None:
     images, x = begin()
     names = last_layers(network(images, convolve_all(x, "a", "b", "c")), "Toy")
     assert names == ["c", "b", "a", "early13"]
@@ -51,7 +53,7 @@ def test_separable_convolutions_have_two_kernels_and_depthwise_ones_one() -> Non
     assert last_layers(network(images, convolve(x, "c")), "Toy") == ["c", "b", "a"]
 
 
-def test_a_block_with_a_shortcut_is_not_cut_in_two() -> None:
+def test_a_residual_block_is_not_split() -> None:
     import keras
 
     images, x = begin()
@@ -62,7 +64,7 @@ def test_a_block_with_a_shortcut_is_not_cut_in_two() -> None:
     assert names == ["b3", "b2", "b1", "a3", "a2", "a1"]
 
 
-def test_branches_go_together() -> None:
+def test_parallel_branches_are_trained_together() -> None:
     import keras
 
     images, x = begin()
@@ -71,7 +73,7 @@ def test_branches_go_together() -> None:
     assert sorted(names) == ["a1", "a2", "b1", "b2", "c1", "c2"]
 
 
-def test_a_gate_is_trained_and_not_counted() -> None:
+def test_a_gate_is_trained_but_not_counted() -> None:
     import keras
 
     images, x = begin()
@@ -84,7 +86,7 @@ def test_a_gate_is_trained_and_not_counted() -> None:
     assert names == ["d", "c", "expand", "reduce", "b", "a"]
 
 
-def test_a_norm_after_the_average_belongs_to_it() -> None:
+def test_a_normalization_after_the_pooling_is_included() -> None:
     import keras
 
     images, x = begin()
@@ -94,27 +96,29 @@ def test_a_norm_after_the_average_belongs_to_it() -> None:
     assert names == ["after", "a", "early13", "early12", "early11"]
 
 
-def test_cells_that_see_the_two_before_them_are_cut_between_two_tensors() -> None:
+def test_cells_that_take_two_inputs_may_be_split_at_two_tensors() -> None:
     import keras
 
-    images, before = begin()
-    x = convolve(before, "first")
+    images, previous = begin()
+    x = convolve(previous, "first")
     for cell in range(4):
-        sides = [convolve_all(x, f"left{cell}"), convolve_all(before, f"right{cell}", f"end{cell}")]
-        before, x = x, keras.layers.Concatenate()([*sides, convolve(x, f"middle{cell}")])
-    # The one place where a tensor alone carries everything is before the first cell: 17 of 31.
+        left = convolve_all(x, f"left{cell}")
+        right = convolve_all(previous, f"right{cell}", f"end{cell}")
+        middle = convolve(x, f"middle{cell}")
+        previous, x = x, keras.layers.Concatenate()([left, right, middle])
+    # The only cut through a single tensor is before the first cell, with 17 of 31 kernels.
     names = last_layers(network(images, x), "Toy")
     assert sorted(names) == ["end3", "left3", "middle3", "right3"]
 
 
-def test_a_small_network_is_taken_whole() -> None:
+def test_all_layers_of_a_small_network() -> None:
     import keras
 
     images = keras.Input((8, 8, 3))
     assert last_layers(network(images, convolve_all(images, "a", "b")), "Toy") == ["b", "a"]
 
 
-# What the original trained (VGG16 and ResNet50), and one of each other kind.
+# The backbones of the original (VGG16 and ResNet50), and one of each other architecture.
 REAL = {
     "VGG16": "block5_conv3 block5_conv2 block5_conv1 block4_conv3",
     "MobileNet": "conv_pw_13 conv_dw_13 conv_pw_12 conv_dw_12",
@@ -158,7 +162,7 @@ REAL_SLOW = {
 @pytest.mark.parametrize(
     "name", [*REAL, *(pytest.param(name, marks=pytest.mark.slow) for name in REAL_SLOW)]
 )
-def test_of_real_networks_the_last_block(name: str) -> None:
+def test_the_last_block_of_real_backbones(name: str) -> None:
     side = 75 if name in ("InceptionV3", "Xception") else 32
     bare = Backbone(name, side, name, 0, weights="random").bare()
     assert sorted(last_layers(bare, name)) == sorted((REAL | REAL_SLOW)[name].split())

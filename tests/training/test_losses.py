@@ -1,4 +1,4 @@
-"""What is made small: against plain numpy, at the edges, and in half precision."""
+"""Losses and metrics, compared with NumPy, at the limits and in half precision."""
 
 import math
 
@@ -39,34 +39,34 @@ def arcface(margin=0.3, scale=30.0, smoothing=0.0):
 
 
 def brute_force(labels, outputs, smoothing):
-    """Cross-entropy of logits, image by image."""
+    """Compute the cross-entropy of logits, image by image."""
     losses = []
     for label, row in zip(labels, outputs, strict=True):
-        total = math.log(sum(math.exp(value - max(row)) for value in row)) + max(row)
+        log_sum = math.log(sum(math.exp(value - max(row)) for value in row)) + max(row)
         loss = 0.0
-        for at, value in enumerate(row):
-            wanted = smoothing / len(row) + (1 - smoothing if at == label else 0)
-            loss += wanted * (total - value)
+        for column, value in enumerate(row):
+            target = smoothing / len(row) + (1 - smoothing if column == label else 0)
+            loss += target * (log_sum - value)
         losses.append(loss)
     return sum(losses) / len(losses)
 
 
 def brute_force_margin(labels, cosines, margin):
-    harder = cosines.astype(np.float64)
+    result = cosines.astype(np.float64)
     for row, label in enumerate(labels):
-        angle = math.acos(harder[row, label])
+        angle = math.acos(result[row, label])
         if angle + margin < math.pi:
-            harder[row, label] = math.cos(angle + margin)
+            result[row, label] = math.cos(angle + margin)
         else:
-            harder[row, label] -= margin * math.sin(margin)
-    return harder
+            result[row, label] -= margin * math.sin(margin)
+    return result
 
 
 def example(n=50, classes=7, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=n)
     cosines = rng.uniform(-1, 1, (n, classes))
-    cosines[np.arange(4), labels[:4]] = [-0.999, 0.999, -0.96, -0.95]  # about -cos(0.3) too
+    cosines[np.arange(4), labels[:4]] = [-0.999, 0.999, -0.96, -0.95]  # on both sides of -cos(0.3)
     return labels, np.eye(classes, dtype="float32")[labels], cosines.astype("float32")
 
 
@@ -82,11 +82,11 @@ def test_cross_entropy_of_logits(smoothing):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("margin", [0.0, 0.3, 0.5, math.pi / 2])
-def test_arcface_is_its_numpy_twin(margin, smoothing):
+def test_arcface_equals_its_numpy_version(margin, smoothing):
     labels, targets, cosines = example()
-    twin = brute_force(labels, 30 * brute_force_margin(labels, cosines, margin), smoothing)
+    expected = brute_force(labels, 30 * brute_force_margin(labels, cosines, margin), smoothing)
     assert float(arcface(margin, 30.0, smoothing)(targets, cosines)) == pytest.approx(
-        twin, rel=1e-5
+        expected, rel=1e-5
     )
 
 
@@ -99,8 +99,8 @@ def test_without_a_margin_arcface_is_cross_entropy_of_scaled_cosines(smoothing):
     )
 
 
-def test_a_margin_by_hand():
-    # cos 60 degrees with 30 more is cos 90 degrees; the class beside it stays.
+def test_a_margin_computed_by_hand():
+    # cos(60 degrees) becomes cos(60 + 30 degrees); the other class is unchanged.
     got = np.asarray(
         add_angular_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6)
     )
@@ -112,7 +112,7 @@ def test_a_margin_by_hand():
     angles=st.lists(st.floats(0, math.pi), min_size=2, max_size=20),
     margin=st.floats(0.01, math.pi / 2),
 )
-def test_a_margin_makes_smaller_and_keeps_the_order(angles, margin):
+def test_a_margin_reduces_cosines_and_preserves_their_order(angles, margin):
     cosines = np.sort(np.cos(angles)).astype("float32")[:, None]
     got = np.asarray(add_angular_margin(np.ones_like(cosines), cosines, margin))
     assert (got <= cosines + 1e-6).all()
@@ -121,7 +121,7 @@ def test_a_margin_makes_smaller_and_keeps_the_order(angles, margin):
 
 @pytest.mark.parametrize("edge", [1.0, -1.0, 1 + 1e-6, -1 - 1e-6])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_gradients_are_finite_where_the_cosine_is_at_its_edge(tf, edge, smoothing):
+def test_gradients_are_finite_at_the_limits_of_the_cosine(tf, edge, smoothing):
     cosines = tf.constant([[edge, 0.2, -edge], [0.1, edge, edge]], tf.float32)
     targets = tf.constant([[1.0, 0, 0], [0, 0, 1]])
     with tf.GradientTape() as tape:
@@ -133,7 +133,7 @@ def test_gradients_are_finite_where_the_cosine_is_at_its_edge(tf, edge, smoothin
     assert slopes.any()
 
 
-def test_gradients_are_those_of_the_formula(tf):
+def test_gradients_equal_finite_differences(tf):
     labels, targets, cosines = example()
     with tf.GradientTape() as tape:
         given_cosines = tf.constant(cosines)
@@ -156,7 +156,7 @@ def cosines_of(vectors, classes=4, **options):
     return layer, np.asarray(layer(vectors))
 
 
-def test_cosines_are_cosines():
+def test_the_cosines_layer_computes_cosine_similarities():
     vectors = np.random.default_rng(0).normal(size=(5, 6)).astype("float32") * 100
     layer, got = cosines_of(vectors, initializer="random_normal")
     kernel = np.asarray(layer.kernel, dtype=float)
@@ -167,7 +167,7 @@ def test_cosines_are_cosines():
             assert got[row, column] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_vector_of_zeros_has_the_cosine_zero_and_spoils_no_gradient(tf):
+def test_an_all_zero_vector_has_cosine_zero_and_finite_gradients(tf):
     layer = Cosines(3)
     vectors = tf.Variable([[0.0, 0.0], [3.0, 4.0]])
     with tf.GradientTape() as tape:
@@ -178,7 +178,7 @@ def test_a_vector_of_zeros_has_the_cosine_zero_and_spoils_no_gradient(tf):
     assert all(np.isfinite(slope).all() for slope in slopes)
 
 
-def test_plain_layers_do_what_trained_cosines_do(tmp_path):
+def test_built_in_layers_replace_a_trained_cosines_layer(tmp_path):
     import keras
 
     vectors = np.random.default_rng(1).normal(size=(9, 6)).astype("float32")
@@ -203,7 +203,7 @@ def test_plain_layers_do_what_trained_cosines_do(tmp_path):
 
 
 @pytest.mark.slow
-def test_half_precision_stops_before_cosines_losses_and_metrics(mixed_float16):
+def test_cosines_losses_and_metrics_are_float32_with_mixed_precision(mixed_float16):
     import keras
 
     inputs = keras.Input((6,))
@@ -217,13 +217,13 @@ def test_half_precision_stops_before_cosines_losses_and_metrics(mixed_float16):
     for loss in (arcface(), build_loss(TrainingOptions())):
         assert loss(targets, cosines).dtype == "float32"
     model.compile("adam", arcface(), metrics=build_metrics(4))
-    figures = model.fit(vectors, targets, batch_size=8, epochs=1, verbose=0).history
-    assert set(figures) == {"loss", "accuracy", "top_5_accuracy"}
-    assert np.isfinite(figures["loss"]).all()
+    history = model.fit(vectors, targets, batch_size=8, epochs=1, verbose=0).history
+    assert set(history) == {"loss", "accuracy", "top_5_accuracy"}
+    assert np.isfinite(history["loss"]).all()
 
 
 @pytest.mark.slow
-def test_arcface_learns_and_class_weights_count():
+def test_arcface_learns_and_sample_weights_apply():
     import keras
 
     keras.utils.set_random_seed(0)
@@ -233,19 +233,19 @@ def test_arcface_learns_and_class_weights_count():
     targets = np.eye(3, dtype="float32")[labels]
     model = keras.Sequential([keras.Input((3,)), Cosines(3)])
     model.compile(keras.optimizers.Adam(0.1), arcface(scale=10.0), metrics=build_metrics(3))
-    figures = model.fit(vectors, targets, epochs=10, batch_size=20, verbose=0).history
-    assert figures["loss"][-1] < figures["loss"][0] / 2
-    assert figures["accuracy"][-1] == 1
+    history = model.fit(vectors, targets, epochs=10, batch_size=20, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0] / 2
+    assert history["accuracy"][-1] == 1
     loss, weight = arcface(), np.where(labels == 0, 2.0, 0.0)
     each = [float(loss(targets[i : i + 1], model(vectors[i : i + 1]))) for i in range(60)]
     weighted = float(loss(targets, model(vectors), sample_weight=weight))
     assert weighted == pytest.approx((np.array(each) * weight).sum() / 60, rel=1e-4)
 
 
-def test_metrics_count_the_best_and_the_best_five():
+def test_metrics_are_top_1_and_top_5_accuracy():
     targets = np.eye(7, dtype="float32")[[0, 1, 2, 3]]
     outputs = np.tile(np.linspace(-1, 1, 7, dtype="float32"), (4, 1))  # best: 6, 5, 4, 3, 2
-    outputs[0, 0] = 3.0  # the first is right, and takes the place of class 2 there
+    outputs[0, 0] = 3.0  # the first is correct; class 2 is not among its best five any more
     got = {}
     for metric in build_metrics(7):
         metric.update_state(targets, outputs)
@@ -254,7 +254,7 @@ def test_metrics_count_the_best_and_the_best_five():
 
 
 @pytest.mark.parametrize("classes", [1, 2, 4])
-def test_with_few_classes_the_best_five_are_all(classes):
+def test_top_5_accuracy_is_1_with_few_classes(classes):
     metric = build_metrics(classes)[1]
     one_hot = np.eye(classes, dtype="float32")
     metric.update_state(one_hot, -one_hot)

@@ -1,4 +1,4 @@
-"""The options of what is trained: mistakes are told in a line, before anything is imported."""
+"""Options of trained models: invalid ones are reported in one line, before any import."""
 
 import math
 import re
@@ -69,7 +69,7 @@ def one_line(error: BaseException, expected: str) -> None:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_option_is_told_in_a_line(case):
+def test_an_invalid_option_is_reported_in_one_line(case):
     options, expected = WRONG[case]
     with pytest.raises(BenchError) as caught:
         cnn(**options).check()
@@ -77,7 +77,7 @@ def test_a_wrong_option_is_told_in_a_line(case):
 
 
 @pytest.mark.parametrize("case", WRONG_TRANSFER)
-def test_a_wrong_option_of_a_transfer(case):
+def test_an_invalid_option_of_transfer(case):
     options, expected = WRONG_TRANSFER[case]
     with pytest.raises(BenchError) as caught:
         mobilenet_transfer(**options).check()
@@ -85,33 +85,35 @@ def test_a_wrong_option_of_a_transfer(case):
 
 
 @pytest.mark.parametrize("case", COMPOSED)
-def test_what_is_no_backbone(case, tmp_path):
+def test_an_invalid_backbone(case, tmp_path):
     overrides, expected = COMPOSED[case]
     with pytest.raises(BenchError) as caught:
-        composed("model=transfer", *overrides, f"cache.dir={tmp_path}")
+        compose_config("model=transfer", *overrides, f"cache.dir={tmp_path}")
     one_line(caught.value, expected)
 
 
-def composed(*overrides):
+def compose_config(*overrides):
     register()
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         return to_config(compose("config", list(overrides)))
 
 
-def test_the_edges_of_what_is_allowed():
+def test_the_limits_of_valid_options():
     for options in (
         {"memory_gb": 0.0, "margin": 0.0, "validation": 0.0, "momentum": 0.0},
         {"patience": 1, "label_smoothing": 0.99, "margin": math.pi / 2, "learning_rate": 100.0},
     ):
         cnn(**options).check()
-    mobilenet_transfer(hidden=1, trainable=Trainable.last_layers, trainable_layers=["conv_pw_13"]).check()
+    mobilenet_transfer(
+        hidden=1, trainable=Trainable.last_layers, trainable_layers=["conv_pw_13"]
+    ).check()
 
 
-def test_the_original_is_what_comes_without_options(tmp_path):
-    model = composed("model=cnn_scratch", f"cache.dir={tmp_path}").model
+def test_the_defaults_are_those_of_the_original(tmp_path):
+    model = compose_config("model=cnn_scratch", f"cache.dir={tmp_path}").model
     assert (model.image_size, model.epochs, model.batch_size) == (128, 10, 128)
     assert model.lr_schedule.name == "constant"
-    chosen = composed(
+    chosen = compose_config(
         *("model=transfer_vgg16", "lr_schedule=original", "augment=original", "seed=3"),
         *("deterministic=true", f"cache.dir={tmp_path}"),
     ).model
@@ -121,7 +123,7 @@ def test_the_original_is_what_comes_without_options(tmp_path):
     assert (chosen.lr_schedule.name, chosen.augment.name) == ("original", "original")
 
 
-def test_lengths_that_are_known_beforehand():
+def test_embedding_lengths_known_before_training():
     three = image_set("abcd", [0, 1, 1, 2])
     assert cnn().dimensions_on(three) == 3
     assert cnn(embedding=Layer.backbone).dimensions_on(three) == 128
@@ -133,7 +135,7 @@ def test_lengths_that_are_known_beforehand():
     assert mobilenet_transfer(embedding=Layer.penultimate, hidden=7).dimensions_on(three) == 7
 
 
-def test_what_decides_the_weights_is_in_the_recipe_and_what_does_not_is_not():
+def test_the_recipe_has_exactly_the_options_that_affect_the_weights():
     plain = cnn().recipe()
     for same in (
         cnn(memory_gb=1.0),
@@ -144,7 +146,12 @@ def test_what_decides_the_weights_is_in_the_recipe_and_what_does_not_is_not():
     ):
         assert same.recipe() == plain
     others = [cnn(epochs=6), cnn(label_smoothing=0.1), cnn(random_seed=1), cnn(deterministic=True)]
-    others += [mobilenet_transfer(), mobilenet_transfer(backbone_seed=1), mobilenet_transfer(hidden=4), cnn(image_size=23)]
+    others += [
+        mobilenet_transfer(),
+        mobilenet_transfer(backbone_seed=1),
+        mobilenet_transfer(hidden=4),
+        cnn(image_size=23),
+    ]
     digests = {str(other.recipe()) for other in [cnn(), *others]}
     assert len(digests) == 1 + len(others)
 
@@ -158,11 +165,11 @@ def split_with(train, query=(0, 1), gallery=(0, 1)):
     return Split("toy", replace(train, reader=split.query.reader), split.query, split.gallery)
 
 
-def test_nothing_to_learn_from():
-    everything = image_set("abcd", [0, 0, 1, 1])
-    alone = Split("toy", everything.take([]), everything, everything, leave_one_out=True)
+def test_a_train_part_without_labels_or_classes_is_rejected():
+    images = image_set("abcd", [0, 0, 1, 1])
+    leave_one_out = Split("toy", images.take([]), images, images, leave_one_out=True)
     cases = (
-        (alone, r"cnn_scratch learns from the labels.*leave_one_out"),
+        (leave_one_out, r"cnn_scratch learns from the labels.*leave_one_out"),
         (split_with(part_of([])), r"cnn_scratch learns from the labels .* it has none"),
         (split_with(part_of([0, 1], named=False)), r"cnn_scratch learns from the labels"),
         (split_with(part_of([1, 1, 1])), r"cnn_scratch: all images of the train part .* one class"),
@@ -174,7 +181,7 @@ def test_nothing_to_learn_from():
     cnn().check_split(split_with(part_of([1, 0])))
 
 
-def test_queries_of_classes_that_were_never_seen_are_counted():
+def test_queries_of_unseen_classes_are_counted():
     split = split_with(part_of([0, 0, 1]), query=(0, 2, 2, 1), gallery=(0, 1, 2))
     assert cnn().diagnostics(split) == {"queries_of_unseen_classes": 2}
     assert cnn().diagnostics(split_with(part_of([0, 1]))) == {}
@@ -182,7 +189,7 @@ def test_queries_of_classes_that_were_never_seen_are_counted():
     assert cnn().diagnostics(unlabeled) == {}
 
 
-def test_tables_tell_trainings_apart():
+def test_variants_distinguish_trainings_in_tables():
     choices = (
         cnn(),
         cnn(epochs=3),
@@ -202,7 +209,7 @@ def test_tables_tell_trainings_apart():
     assert cnn(memory_gb=1.0, resume=False).variant == variants[0]
 
 
-def test_what_runs_frozen():
+def test_a_backbone_is_frozen_without_training_and_augmentation():
     assert mobilenet_transfer().frozen_backbone is not None
     assert CnnScratch().frozen_backbone is None
     for trainable in (Trainable.last_layers, Trainable.all):

@@ -1,4 +1,4 @@
-"""Learning rates: what each epoch gets, number by number."""
+"""Learning rate schedules, epoch by epoch."""
 
 import itertools
 import math
@@ -29,27 +29,27 @@ def rates(schedule, epochs, base=0.001):
     return [schedule.rate(base, epoch, epochs) for epoch in range(epochs)]
 
 
-def test_the_original_is_the_callback_that_multiplies_the_current_rate():
+def test_the_original_schedule_multiplies_the_current_rate():
     def schedule(epoch, lr):
         return lr if epoch < 1 else lr * 0.85 ** math.floor(epoch / 1)
 
-    lr, seen = 0.001, []
+    lr, expected = 0.001, []
     for epoch in range(30):
         lr = schedule(epoch, lr)
-        seen.append(lr)
-    assert rates(OriginalSchedule(), 30) == seen
+        expected.append(lr)
+    assert rates(OriginalSchedule(), 30) == expected
 
 
-def test_the_original_falls_faster_than_exponentially():
-    got = rates(OriginalSchedule(), 10, base=1.0)
-    assert got == pytest.approx([0.85 ** (e * (e + 1) / 2) for e in range(10)])
-    # As the docstring has it.
-    assert [round(got[2], 2), round(got[5], 2), round(got[9], 4)] == [0.61, 0.09, 0.0007]
-    falls = [after / before for before, after in itertools.pairwise(got)]
-    assert all(later < sooner for sooner, later in itertools.pairwise(falls))
+def test_the_original_schedule_decays_faster_than_exponentially():
+    result = rates(OriginalSchedule(), 10, base=1.0)
+    assert result == pytest.approx([0.85 ** (e * (e + 1) / 2) for e in range(10)])
+    # The figures in the docstring.
+    assert [round(result[2], 2), round(result[5], 2), round(result[9], 4)] == [0.61, 0.09, 0.0007]
+    ratios = [after / before for before, after in itertools.pairwise(result)]
+    assert all(later < sooner for sooner, later in itertools.pairwise(ratios))
 
 
-def test_hand_computed_rates():
+def test_rates_computed_by_hand():
     assert rates(LrSchedule(), 3, base=0.5) == [0.5, 0.5, 0.5]
     assert rates(ExponentialSchedule(decay=0.5), 4, base=8.0) == [8, 4, 2, 1]
     assert rates(OriginalSchedule(decay=0.5), 4, base=64.0) == [64, 32, 8, 1]
@@ -60,11 +60,11 @@ def test_hand_computed_rates():
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_warm_up_rises_evenly_and_the_schedule_follows_it(name):
+def test_warm_up_rises_linearly_and_the_schedule_follows(name):
     plain, warm = SCHEDULES[name](), SCHEDULES[name](warmup_epochs=3)
-    got = rates(warm, 8, base=1.0)
-    assert got[:3] == pytest.approx([0.25, 0.5, 0.75])
-    assert got[3:] == rates(plain, 5, base=1.0)
+    result = rates(warm, 8, base=1.0)
+    assert result[:3] == pytest.approx([0.25, 0.5, 0.75])
+    assert result[3:] == rates(plain, 5, base=1.0)
 
 
 @given(
@@ -73,16 +73,16 @@ def test_a_warm_up_rises_evenly_and_the_schedule_follows_it(name):
     warmup=st.integers(0, 50),
     base=st.floats(1e-6, 10),
 )
-def test_rates_are_never_above_the_base_and_every_epoch_learns(name, epochs, warmup, base):
-    got = rates(SCHEDULES[name](warmup_epochs=warmup), epochs, base)
-    # 0.85 ** 820 of 40 epochs is still a number that float64 can tell from 0.
-    assert all(0 < rate <= base * (1 + 1e-12) for rate in got)
-    after = got[warmup:]
-    assert after == sorted(after, reverse=True)
+def test_rates_are_positive_and_never_above_the_base(name, epochs, warmup, base):
+    result = rates(SCHEDULES[name](warmup_epochs=warmup), epochs, base)
+    # With 40 epochs, 0.85 ** 820 is still above zero in float64.
+    assert all(0 < rate <= base * (1 + 1e-12) for rate in result)
+    after_warmup = result[warmup:]
+    assert after_warmup == sorted(after_warmup, reverse=True)
 
 
 @pytest.mark.parametrize(
-    ("schedule", "told"),
+    ("schedule", "message"),
     [
         (LrSchedule(warmup_epochs=-1), "lr_schedule.warmup_epochs=-1"),
         (OriginalSchedule(decay=0.0), "lr_schedule.decay=0.0"),
@@ -92,12 +92,12 @@ def test_rates_are_never_above_the_base_and_every_epoch_learns(name, epochs, war
         (CosineSchedule(warmup_epochs=-2), "lr_schedule.warmup_epochs=-2"),
     ],
 )
-def test_what_cannot_work_is_refused_by_name(schedule, told):
-    with pytest.raises(BenchError, match=told):
+def test_invalid_options_are_rejected_by_name(schedule, message):
+    with pytest.raises(BenchError, match=message):
         schedule.check()
 
 
-def test_labels_tell_what_is_unusual():
+def test_labels_show_non_default_options():
     assert LrSchedule().label == ""
     assert LrSchedule(warmup_epochs=2).label == "constant warmup_epochs=2"
     assert CosineSchedule().label == "cosine"
@@ -105,11 +105,11 @@ def test_labels_tell_what_is_unusual():
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_the_file_in_conf_has_the_defaults(name):
-    written = OmegaConf.load(resource_dir("conf") / "lr_schedule" / f"{name}.yaml")
-    defaults = written.pop("defaults")
+def test_the_conf_file_has_the_defaults(name):
+    loaded = OmegaConf.load(resource_dir("conf") / "lr_schedule" / f"{name}.yaml")
+    defaults = loaded.pop("defaults")
     assert defaults[0] == {"/schema/lr_schedule@_here_": name}
-    made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SCHEDULES[name]), written))
-    assert made == SCHEDULES[name]()
-    made.check()
-    assert set(written) == set(vars(made))
+    schedule = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SCHEDULES[name]), loaded))
+    assert schedule == SCHEDULES[name]()
+    schedule.check()
+    assert set(loaded) == set(vars(schedule))

@@ -1,1 +1,1 @@
-"""Cleaning a folder of photos: what is wrong with it, put aside so that it can come back."""
+"""Cleaning of a photo folder: find problems and move the photos to a quarantine, reversibly."""

@@ -1,4 +1,4 @@
-"""python -m outliers_bench.clean: what is wrong with a folder of photos, and putting it aside."""
+"""`python -m outliers_bench.clean`: find problems in a photo folder and move photos aside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.apps.clean.options import Clean, out_folder
+from outliers_bench.apps.clean.options import Clean, resolve_out_folder
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from outliers_bench.apps.clean.quarantine import Quarantine
 
 PROGRAM = "python -m outliers_bench.clean"
-FOUND = 1  # exit code of linters
+PROBLEMS_FOUND = 1  # exit code, as of linters
 
 
 def clean(options: Clean) -> int:
-    """Do what the options say; see `Clean`.
+    """Inspect a folder, move photos to the quarantine or restore them; see `Clean`.
 
     Returns
     -------
@@ -32,91 +32,94 @@ def clean(options: Clean) -> int:
     Raises
     ------
     BenchError
-        If an option makes no sense, or a folder cannot be read or written.
+        If an option is invalid, or a folder cannot be read or written.
     """
     from rich.console import Console
 
     from outliers_bench.apps.clean.quarantine import Quarantine
-    from outliers_bench.data.image_files import absolute, existing_folder
+    from outliers_bench.data.image_files import absolute_path, existing_folder
 
     options.check()
     root = existing_folder(options.root, "root")
-    if ".." in root.parts:  # whose name is no name to put something behind
+    if ".." in root.parts:  # `.quarantine` cannot be appended to a path that ends in ..
         root = root.resolve()
-    folder = absolute(options.quarantine or f"{root}.quarantine")
+    folder = absolute_path(options.quarantine or f"{root}.quarantine")
     quarantine = Quarantine(root, folder)
     quarantine.check(writing=options.apply)
-    # A file or a pipe has no width to fit into.
+    # A file or a pipe has no width that the output must fit.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200, markup=False)
     if options.undo:
         return _undo(quarantine, console)
-    return _find(options, root, folder, quarantine, console)
+    return _inspect_and_move(options, root, folder, quarantine, console)
 
 
 def _undo(quarantine: Quarantine, console: Console) -> int:
-    from outliers_bench.apps.clean.report import printable
+    from outliers_bench.apps.clean.report import escape_unprintable
 
-    back, gone = quarantine.give_back()
-    console.print(f"{_photos(back)} back where {'it was' if back == 1 else 'they were'}.")
-    if not gone:
+    restored, missing = quarantine.restore()
+    console.print(f"{_photos(restored)} restored.")
+    if not missing:
         return 0
     console.print(
-        f"{_photos(len(gone))} on the list at neither place, {printable(gone[0])} first; the list "
-        "is kept.",
+        f"{_photos(len(missing))} in neither the quarantine nor the original folder, first "
+        f"{escape_unprintable(missing[0])}; undo.jsonl is not deleted.",
         soft_wrap=True,
     )
-    return FOUND
+    return PROBLEMS_FOUND
 
 
-def _find(
+def _inspect_and_move(
     options: Clean, root: Path, folder: Path, quarantine: Quarantine, console: Console
 ) -> int:
     from outliers_bench.apps.clean.findings import Limits
     from outliers_bench.apps.clean.inspection import inspect
-    from outliers_bench.apps.clean.report import show
-    from outliers_bench.data.image_files import cache_folder
+    from outliers_bench.apps.clean.report import print_report
+    from outliers_bench.data.image_files import make_cache_dir
 
     limits = Limits(options.min_side, options.max_aspect, options.min_contrast)
-    moved = options.moved()
-    out, cache = out_folder(options.out, root), cache_folder(options.cache)
-    found = inspect(root, cache=cache, limits=limits, moved=moved, near=options.near)
-    show(found, moved, console)
-    for path in _write(found, out, options.pictures):
+    kinds_to_move = options.kinds_to_move()
+    out, cache = resolve_out_folder(options.out, root), make_cache_dir(options.cache)
+    inspection = inspect(
+        root, cache=cache, limits=limits, kinds_to_move=kinds_to_move, near=options.near
+    )
+    print_report(inspection, kinds_to_move, console)
+    for path in _write(inspection, out, options.pictures):
         console.print(f"Written: {path}", soft_wrap=True)
+    to_move = inspection.to_move
     if not options.apply:
-        if found.going:
-            told = f"Nothing was moved; apply=true moves {_photos(len(found.going))} to {folder}"
-            console.print(told, soft_wrap=True)
-        return FOUND if found.findings else 0
-    kinds: dict[str, list[str]] = {name: [] for name in found.going}
-    for finding in found.findings:
+        if to_move:
+            message = f"Nothing was moved; apply=true moves {_photos(len(to_move))} to {folder}"
+            console.print(message, soft_wrap=True)
+        return PROBLEMS_FOUND if inspection.findings else 0
+    kinds: dict[str, list[str]] = {name: [] for name in to_move}
+    for finding in inspection.findings:
         if finding.path in kinds:
             kinds[finding.path].append(finding.kind)
-    done = quarantine.take(kinds)
-    back = "; undo=true puts them back" if done else ""
-    console.print(f"{_photos(done)} moved to {folder}{back}", soft_wrap=True)
-    return FOUND if any(item.path not in found.going for item in found.findings) else 0
+    moved = quarantine.add(kinds)
+    hint = "; undo=true restores them" if moved else ""
+    console.print(f"{_photos(moved)} moved to {folder}{hint}", soft_wrap=True)
+    return PROBLEMS_FOUND if any(item.path not in to_move for item in inspection.findings) else 0
 
 
-def _write(found: Inspection, out: Path, pictures: int) -> list[Path]:
-    """Write what was found; an old contact sheet does not stay beside new findings."""
+def _write(inspection: Inspection, out: Path, pictures: int) -> list[Path]:
+    """Write the table and the contact sheet; without findings, delete an old contact sheet."""
     from outliers_bench.apps.clean.contact_sheet import draw_sheet
     from outliers_bench.apps.clean.report import write_csv
-    from outliers_bench.data.image_files import reason
-    from outliers_bench.store.files import written
+    from outliers_bench.data.image_files import describe_os_error
+    from outliers_bench.store.files import write_atomically
 
-    table, picture = out / "cleaning.csv", out / "cleaning.jpg"
+    csv_path, sheet_path = out / "cleaning.csv", out / "cleaning.jpg"
     try:
-        write_csv(found.findings, table)
-        sheet = draw_sheet(found, each=pictures)
+        write_csv(inspection.findings, csv_path)
+        sheet = draw_sheet(inspection, max_findings=pictures)
         if sheet is None:
-            picture.unlink(missing_ok=True)
-            return [table]
-        with written(picture) as aside:
-            sheet.save(aside, quality=88)
+            sheet_path.unlink(missing_ok=True)
+            return [csv_path]
+        with write_atomically(sheet_path) as temporary:
+            sheet.save(temporary, quality=88)
     except OSError as error:
-        raise BenchError(f"out={out}: {reason(error)}; nothing was moved") from None
-    return [table, picture]
+        raise BenchError(f"out={out}: {describe_os_error(error)}; nothing was moved") from None
+    return [csv_path, sheet_path]
 
 
 def _photos(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Of several copies of one picture, which stays; and pictures that stand under two labels."""
+"""Duplicates of an image under one label, and images that appear under several labels."""
 
 from __future__ import annotations
 
@@ -11,94 +11,103 @@ from outliers_bench.apps.clean.findings import Photo
 Contents = tuple[bytes, bytes]
 
 
-def duplicate_findings(
-    photos: Iterable[Photo], near: Mapping[Contents, float], *, near_goes: bool
+def find_duplicates(
+    photos: Iterable[Photo], near: Mapping[Contents, float], *, move_near: bool
 ) -> list[Finding]:
-    """The copies that are not needed; of every picture and label the best photo stays.
+    """Find superfluous photos; the best photo of each image and label is retained.
 
-    A near duplicate is one of a photo that stays: of three pictures, the second like the first
-    and the third like the second only, the third stays too.
+    Near duplicates are not transitive: every photo reported is similar to a retained photo. If B
+    is similar to A, and C to B only, then C is retained.
 
     Parameters
     ----------
     photos : iterable of Photo
-        Those that are not moved for other reasons.
+        Photos that are not moved for other reasons.
     near : mapping of (bytes, bytes) to float
-        Likeness of two contents, both ways round.
-    near_goes : bool
-        Whether near duplicates are to be moved; then the best of their copies goes as well.
+        Likeness of two contents, in both orders.
+    move_near : bool
+        Whether near duplicates will be moved. If not, one photo of each near duplicate's content
+        stays, and the others of that content are its exact duplicates.
 
     Returns
     -------
     list of Finding
-        `duplicate` and `near_duplicate`; `other` is a photo that stays.
+        Findings of the kinds `duplicate` and `near_duplicate`; `other` is the retained photo
+        (with `move_near=False`, `other` of an exact duplicate may be a near duplicate).
     """
-    alike = _neighbors(near)
+    similar = _similar_contents(near)
     by_label: dict[str | None, dict[bytes, list[Photo]]] = defaultdict(lambda: defaultdict(list))
-    for photo in sorted(photos, key=lambda photo: photo.order):
+    for photo in sorted(photos, key=lambda photo: photo.sort_key):
         by_label[photo.label][photo.digest].append(photo)
-    found = []
+    findings = []
     for contents in by_label.values():
-        kept: dict[bytes, Photo] = {}
-        for digest, (best, *others) in contents.items():  # the best first
-            beside = [(likeness, kept[b]) for b, likeness in alike[digest] if b in kept]
-            if not beside:
-                kept[digest] = best
-                found += [_duplicate(other, best) for other in others]
+        retained: dict[bytes, Photo] = {}
+        for digest, (best, *others) in contents.items():  # best photos first
+            matches = [(likeness, retained[b]) for b, likeness in similar[digest] if b in retained]
+            if not matches:
+                retained[digest] = best
+                findings += [_duplicate(other, best) for other in others]
                 continue
-            # The most alike; of those the best.
-            likeness, stays = min(beside, key=lambda pair: (-pair[0], pair[1].order))
-            found.append(_near(best, stays, likeness))
-            found += [
-                _near(other, stays, likeness) if near_goes else _duplicate(other, best)
+            # The most similar photo; among equals, the best.
+            likeness, original = min(matches, key=lambda match: (-match[0], match[1].sort_key))
+            findings.append(_near_duplicate(best, original, likeness))
+            findings += [
+                _near_duplicate(other, original, likeness) if move_near else _duplicate(other, best)
                 for other in others
             ]
-    return found
+    return findings
 
 
-def conflict_findings(photos: Sequence[Photo], near: Mapping[Contents, float]) -> list[Finding]:
-    """Every photo whose picture stands under another label too, exactly or nearly.
+def find_label_conflicts(photos: Sequence[Photo], near: Mapping[Contents, float]) -> list[Finding]:
+    """Find photos whose image, or a near duplicate of it, also has another label.
 
     Parameters
     ----------
     photos : sequence of Photo
     near : mapping of (bytes, bytes) to float
-        Likeness of two contents, both ways round.
+        Likeness of two contents, in both orders.
+
+    Returns
+    -------
+    list of Finding
+        Findings of the kind `conflicting_labels`; `other` is the most similar photo under another
+        label.
     """
-    alike = _neighbors(near)
+    similar = _similar_contents(near)
     by_content: dict[bytes, list[Photo]] = defaultdict(list)
     for photo in photos:
         if photo.label is not None:
             by_content[photo.digest].append(photo)
-    found = []
+    findings = []
     for photo in photos:
         if photo.label is None:
             continue
         others = [
             (likeness, other)
-            for digest, likeness in [(photo.digest, 1.0), *alike[photo.digest]]
+            for digest, likeness in [(photo.digest, 1.0), *similar[photo.digest]]
             for other in by_content[digest]
             if other.label != photo.label
         ]
         if others:
             likeness, other = min(others, key=lambda pair: (-pair[0], pair[1].name))
-            detail = f"is {photo.label!r} here and {other.label!r} as {other.name}"
-            found.append(Finding(photo.name, "conflicting_labels", detail, other.name, likeness))
-    return found
+            detail = f"labeled {photo.label!r}, but {other.label!r} in {other.name}"
+            findings.append(Finding(photo.name, "conflicting_labels", detail, other.name, likeness))
+    return findings
 
 
-def _neighbors(near: Mapping[Contents, float]) -> dict[bytes, list[tuple[bytes, float]]]:
-    alike: dict[bytes, list[tuple[bytes, float]]] = defaultdict(list)
+def _similar_contents(near: Mapping[Contents, float]) -> dict[bytes, list[tuple[bytes, float]]]:
+    similar: dict[bytes, list[tuple[bytes, float]]] = defaultdict(list)
     for (first, second), likeness in near.items():
-        alike[first].append((second, likeness))
-    return alike
+        similar[first].append((second, likeness))
+    return similar
 
 
-def _duplicate(photo: Photo, stays: Photo) -> Finding:
-    return Finding(photo.name, "duplicate", f"same content as {stays.name}", stays.name, 1.0)
+def _duplicate(photo: Photo, original: Photo) -> Finding:
+    detail = f"same content as {original.name}"
+    return Finding(photo.name, "duplicate", detail, original.name, 1.0)
 
 
-def _near(photo: Photo, stays: Photo, likeness: float) -> Finding:
-    look = photo.look
-    detail = f"{look.width} x {look.height}, kept is {stays.look.width} x {stays.look.height}"
-    return Finding(photo.name, "near_duplicate", detail, stays.name, likeness)
+def _near_duplicate(photo: Photo, original: Photo, likeness: float) -> Finding:
+    size, best = photo.stats, original.stats
+    detail = f"{size.width} x {size.height}, retained is {best.width} x {best.height}"
+    return Finding(photo.name, "near_duplicate", detail, original.name, likeness)

@@ -1,4 +1,4 @@
-"""The kinds of things that can be wrong, and what is said of each."""
+"""The kinds of problems that cleaning reports, and a description of each."""
 
 from __future__ import annotations
 
@@ -21,38 +21,39 @@ Kind = Literal[
     "name",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-MEANINGS: dict[Kind, str] = {
+DESCRIPTIONS: dict[Kind, str] = {
     "unreadable": "cannot be decoded",
-    "unsupported": "of a format that is not read",
-    "tiny": "too few pixels a side",
-    "aspect": "much longer than wide, or wider",
-    "blank": "no contrast: one color",
-    "duplicate": "the same file again",
-    "near_duplicate": "the same picture in another file",
-    "conflicting_labels": "the same picture under two labels",
-    "lonely_label": "the only photo of its label",
-    "name": "a name that other systems cannot keep",
+    "unsupported": "unsupported image format",
+    "tiny": "too few pixels on a side",
+    "aspect": "extreme aspect ratio",
+    "blank": "no contrast: a single color",
+    "duplicate": "same content as another file",
+    "near_duplicate": "same image as another file",
+    "conflicting_labels": "same image under two labels",
+    "lonely_label": "only photo of its label",
+    "name": "name not portable to other systems",
 }
-ALWAYS_REPORTED: tuple[Kind, ...] = ("conflicting_labels", "name")
-"""Kinds that `kinds=` cannot move: one has an option of its own, the other wants renaming."""
+REPORT_ONLY: tuple[Kind, ...] = ("conflicting_labels", "name")
+"""Kinds that `kinds=` cannot move: `conflicts=` moves the first, the second calls for renaming."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with one photo.
+    """One problem with one photo.
 
     Parameters
     ----------
     path : str
-        The photo, relative to the root. A `name` may be that of a folder.
+        Path of the photo relative to the root; for the kind `name` it may be a folder.
     kind : str
         One of `KINDS`.
     detail : str
-        What was seen, in a few words.
+        Short description.
     other : str
-        The photo it was compared with; of duplicates the one that is kept. Empty for none.
+        Path of the photo that this one was compared with (for duplicates, the one that is
+        retained), or an empty string.
     likeness : float or None
-        Correlation of the two pictures, to 1; of exact copies 1.
+        Correlation of the two images, at most 1; 1 for exact duplicates.
     """
 
     path: str
@@ -62,23 +63,22 @@ class Finding:
     likeness: float | None = None
 
 
-def check_kinds(asked: list[str]) -> frozenset[Kind]:
-    """The kinds that are to be moved.
+def check_kinds(names: list[str]) -> frozenset[Kind]:
+    """Return the requested kinds if all of them can be moved.
 
     Raises
     ------
     BenchError
-        If one is unknown, or is never moved by `kinds=`.
+        If a kind is unknown, or cannot be moved by `kinds=`.
     """
-    movable = [kind for kind in KINDS if kind not in ALWAYS_REPORTED]
-    for name in asked:
+    movable = [kind for kind in KINDS if kind not in REPORT_ONLY]
+    for name in names:
         if name == "conflicting_labels":
-            raise BenchError("kinds=conflicting_labels: say conflicts=drop to move those")
+            raise BenchError("kinds=conflicting_labels: use conflicts=drop to move them")
         if name == "name":
             raise BenchError("kinds=name: names are only reported; rename those files")
         if name not in movable:
             close = get_close_matches(name, movable, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            there = ", ".join(movable)
-            raise BenchError(f"kinds={name}: no such kind{hint} (there is: {there})")
-    return frozenset(kind for kind in movable if kind in asked)
+            raise BenchError(f"kinds={name}: no such kind{hint} (choices: {', '.join(movable)})")
+    return frozenset(kind for kind in movable if kind in names)

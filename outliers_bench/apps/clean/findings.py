@@ -1,4 +1,4 @@
-"""From what was seen of the photos to what is wrong with them."""
+"""Problems with single photos, their names and their labels."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from outliers_bench.apps.clean.finding_kinds import Finding, Kind
-from outliers_bench.apps.clean.image_stats import Look
-from outliers_bench.apps.clean.listing import Listing, colliding, is_utf8
+from outliers_bench.apps.clean.image_stats import ImageStats
+from outliers_bench.apps.clean.listing import Listing, find_collisions, is_utf8
 from outliers_bench.data.image_files import UNSUPPORTED
 from outliers_bench.errors import BenchError
 
 
 @dataclass(frozen=True)
 class Limits:
-    """From where on a photo is not wanted.
+    """Limits that an acceptable photo must meet.
 
     Parameters
     ----------
     min_side : int
-        Pixels that the shorter side must have.
+        Minimum length of the shorter side in pixels.
     max_aspect : float
-        Longer side divided by the shorter one, at most.
+        Maximum of the longer side divided by the shorter one.
     min_contrast : float
-        Largest difference of two pixels, of 255, that a picture must have when it is made small.
+        Minimum difference between the extreme pixel values, of 255, in a small version of the
+        photo.
 
     Raises
     ------
     BenchError
-        If one of them makes no sense.
+        If a limit is out of range.
     """
 
     min_side: int
@@ -48,104 +49,106 @@ class Limits:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo that can be decoded.
+    """A readable photo.
 
     Parameters
     ----------
     name : str
         Path relative to the root.
     label : str or None
-        Its class folder.
+        Name of its class folder.
     part : int
-        Rank of its part; of copies in several parts that of the lowest is kept.
+        Rank of its part; of duplicates in several parts, the one with the lowest rank is retained.
     digest : bytes
-        Of its content.
-    look : Look
+        Digest of the file's content.
+    stats : Look
     """
 
     name: str
     label: str | None
     part: int
     digest: bytes
-    look: Look
+    stats: ImageStats
 
     @property
-    def order(self) -> tuple[int, int, str]:
-        """The best of several copies is the first in this order: the largest, then by name."""
-        return self.part, -self.look.width * self.look.height, self.name
+    def sort_key(self) -> tuple[int, int, str]:
+        """Key that sorts duplicates from best to worst: by part, size (largest first) and name."""
+        return self.part, -self.stats.width * self.stats.height, self.name
 
 
-def single_findings(
+def find_defects(
     listing: Listing, unreadable: Mapping[str, str], photos: Iterable[Photo], limits: Limits
 ) -> list[Finding]:
-    """What is wrong with photos by themselves.
+    """Find problems that concern a single photo: format, size, aspect ratio and contrast.
 
     Parameters
     ----------
     listing : Listing
     unreadable : mapping of str to str
-        Path and reason.
+        Reason by path.
     photos : iterable of Photo
     limits : Limits
     """
-    found = [Finding(name, "unreadable", why) for name, why in unreadable.items()]
+    findings = [Finding(name, "unreadable", reason) for name, reason in unreadable.items()]
     for name in listing.unsupported:
         extension = next(end for end in UNSUPPORTED if name.lower().endswith(end))
-        found.append(Finding(name, "unsupported", f"{extension} is not read; convert it to JPEG"))
+        findings.append(
+            Finding(name, "unsupported", f"{extension} is not supported; convert to JPEG")
+        )
     for photo in photos:
-        look = photo.look
-        low, high = sorted((look.width, look.height))
+        width, height, contrast = photo.stats.width, photo.stats.height, photo.stats.contrast
+        low, high = sorted((width, height))
         if low < limits.min_side:
-            found.append(Finding(photo.name, "tiny", f"{look.width} x {look.height} pixels"))
+            findings.append(Finding(photo.name, "tiny", f"{width} x {height} pixels"))
         if high > limits.max_aspect * low:
-            found.append(
-                Finding(photo.name, "aspect", f"{look.width} x {look.height}, {high / low:.1f} : 1")
+            findings.append(
+                Finding(photo.name, "aspect", f"{width} x {height}, {high / low:.1f} : 1")
             )
-        if look.contrast < limits.min_contrast:
-            detail = f"pixels differ by {look.contrast:.0f} of 255"
-            found.append(Finding(photo.name, "blank", detail))
-    return found
+        if contrast < limits.min_contrast:
+            findings.append(Finding(photo.name, "blank", f"pixels differ by {contrast:.0f} of 255"))
+    return findings
 
 
-def name_findings(names: Sequence[str]) -> list[Finding]:
-    """Names that are lost on other systems."""
+def find_bad_names(names: Sequence[str]) -> list[Finding]:
+    """Find file and folder names that other systems cannot represent or tell apart."""
     collisions = [
-        Finding(name, "name", f"is {other} where case or accents do not matter", other)
-        for name, other in colliding(names)
+        Finding(name, "name", f"same as {other} if case and accent encoding are ignored", other)
+        for name, other in find_collisions(names)
     ]
-    unclear = [Finding(name, "name", "is not valid UTF-8") for name in names if not is_utf8(name)]
-    return collisions + unclear
+    invalid = [Finding(name, "name", "is not valid UTF-8") for name in names if not is_utf8(name)]
+    return collisions + invalid
 
 
-def lonely_findings(
-    labels: Mapping[str, str | None], going: AbstractSet[str]
+def find_lonely_labels(
+    labels: Mapping[str, str | None], to_move: AbstractSet[str]
 ) -> tuple[list[Finding], list[str]]:
-    """Labels of which one photo stays, and those of which none does.
+    """Find labels that will have a single photo, or none.
 
     Parameters
     ----------
     labels : mapping of str to (str or None)
         Label by photo.
-    going : set of str
-        The photos that are to be moved.
+    to_move : set of str
+        Photos to be moved.
 
     Returns
     -------
     findings : list of Finding
-    empty : list of str
+        One for each photo that will be the only one of its label.
+    empty_labels : list of str
         Labels without any photo left.
     """
-    staying = {name: label for name, label in labels.items() if name not in going}
-    count = Counter(staying.values())
-    found = [
-        Finding(name, "lonely_label", f"the only photo of {label!r} that stays")
-        for name, label in staying.items()
+    remaining = {name: label for name, label in labels.items() if name not in to_move}
+    count = Counter(remaining.values())
+    findings = [
+        Finding(name, "lonely_label", f"the only remaining photo of {label!r}")
+        for name, label in remaining.items()
         if label is not None and count[label] == 1
     ]
-    gone = {label for label in labels.values() if label is not None and not count[label]}
-    return found, sorted(gone)
+    empty = {label for label in labels.values() if label is not None and not count[label]}
+    return findings, sorted(empty)
 
 
-def going(findings: Iterable[Finding], kinds: AbstractSet[Kind]) -> set[str]:
-    """The photos that are to be moved, for any of their findings."""
+def paths_to_move(findings: Iterable[Finding], kinds: AbstractSet[Kind]) -> set[str]:
+    """Return the paths with a finding of one of the given kinds."""
     return {finding.path for finding in findings if finding.kind in kinds}

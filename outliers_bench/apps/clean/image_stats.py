@@ -1,4 +1,4 @@
-"""What cleaning wants to know of a picture, seen while it is decoded for something else."""
+"""Size and contrast of images, measured while they are decoded for another purpose."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.decode import DECODER, decode, shrink
 from outliers_bench.data.headers import HeaderError, read_header
-from outliers_bench.data.image_files import reason
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.data.prefetch import Decoder
 from outliers_bench.errors import InaccessibleImageError, UnreadableImageError
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.features import FeatureStore
 from outliers_bench.types import RGB, FloatArray, ImageSet
 
-THUMBNAIL = 64  # pixels of the longer side, over which contrast is told
-_AT_ONCE = 500  # looks lost by a kill at most
+THUMBNAIL = 64  # longer side in pixels of the version whose contrast is measured
+_BATCH_SIZE = 500  # results written at once, and the most that a kill can lose
 _SPACE: dict[str, str | int | float] = {
     "architecture": "look",
     "decoder": DECODER,
@@ -29,16 +29,16 @@ _SPACE: dict[str, str | int | float] = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """The outside of a picture.
+class ImageStats:
+    """Size and contrast of an image.
 
     Parameters
     ----------
     width, height : int
-        Pixels, as stored (before EXIF orientation).
+        Size in pixels, as stored (before EXIF orientation).
     contrast : float
-        Largest difference between two pixels in one of the colors, of 255, when the picture is
-        made small: noise averages out, a thin line does not quite.
+        Largest difference between two pixels in one of the color channels, of 255, after the
+        image is downscaled: noise averages out, a thin line does not disappear entirely.
     """
 
     width: int
@@ -47,96 +47,96 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What was seen of some pictures, by the digest of their content.
+class MeasuredImages:
+    """Measurements of a set of images, by the digest of their content.
 
     Parameters
     ----------
-    seen : dict of bytes to Look
+    stats : dict of bytes to ImageStats
     unreadable : dict of bytes to str
-        Why others could not be decoded.
+        Reason for each image that could not be decoded.
     """
 
-    seen: dict[bytes, Look]
+    stats: dict[bytes, ImageStats]
     unreadable: dict[bytes, str]
 
 
 @dataclass(eq=False)
-class LookingReader:
-    """Decodes image files like `FileReader`, and takes down what each looks like.
+class MeasuringReader:
+    """Reader of image files like `FileReader` that also measures each image.
 
-    So that the search for duplicates and cleaning share one decoding.
+    It lets the search for duplicates and cleaning share one decoding.
 
     Parameters
     ----------
     root : Path
-        Where names start.
+        Folder that names are relative to.
     cache : Path
-        Where looks are kept.
+        Folder where the measurements are cached.
     """
 
     root: Path
     cache: Path
     _known: set[bytes] = field(default_factory=set)
-    _looks: list[tuple[bytes, FloatArray]] = field(default_factory=list)
+    _measured: list[tuple[bytes, FloatArray]] = field(default_factory=list)
     _unreadable: list[tuple[bytes, str]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
-        """Decode one file; see `ImageReader.read`."""
+        """Decode and measure one file; see `ImageReader.read`."""
         try:
             data = (self.root / name).read_bytes()
         except OSError as error:
-            raise InaccessibleImageError(f"{name}: {reason(error)}") from None
-        found = content_hash(data).digest()
-        if digest is not None and found != digest:
-            raise InaccessibleImageError(f"{name}: changed while it was looked at")
+            raise InaccessibleImageError(f"{name}: {describe_os_error(error)}") from None
+        actual = content_hash(data).digest()
+        if digest is not None and actual != digest:
+            raise InaccessibleImageError(f"{name}: changed during the inspection")
         with self._lock:
-            new = found not in self._known
-            self._known.add(found)
+            is_new = actual not in self._known
+            self._known.add(actual)
         try:
             image = decode(data, name=name, side=side)
         except UnreadableImageError as error:
-            if new:
-                self._take_down(found, str(error).removeprefix(f"{name}: "))
+            if is_new:
+                self._record(actual, str(error).removeprefix(f"{name}: "))
             raise
-        if new:
-            self._take_down(found, _look(data, image))
+        if is_new:
+            self._record(actual, _measure(data, image))
         return image
 
     def flush(self) -> None:
-        """Store what was seen."""
+        """Write the measurements to the cache."""
         with self._lock:
-            looks, self._looks = self._looks, []
+            measured, self._measured = self._measured, []
             unreadable, self._unreadable = self._unreadable, []
-        if looks or unreadable:
+        if measured or unreadable:
             with _store(self.cache) as store:
-                store.add(looks, unreadable)
+                store.add(measured, unreadable)
 
-    def _take_down(self, digest: bytes, seen: FloatArray | str) -> None:
+    def _record(self, digest: bytes, result: FloatArray | str) -> None:
         with self._lock:
-            if isinstance(seen, str):
-                self._unreadable.append((digest, seen))
+            if isinstance(result, str):
+                self._unreadable.append((digest, result))
             else:
-                self._looks.append((digest, seen))
-            full = len(self._looks) + len(self._unreadable) >= _AT_ONCE
-        if full:
+                self._measured.append((digest, result))
+            is_full = len(self._measured) + len(self._unreadable) >= _BATCH_SIZE
+        if is_full:
             self.flush()
 
 
-def look_at(images: ImageSet, reader: LookingReader) -> Looks:
-    """What all images look like; decodes those that nobody has looked at yet.
+def measure_images(images: ImageSet, reader: MeasuringReader) -> MeasuredImages:
+    """Measure all images; only those that are not in the cache are decoded.
 
     Parameters
     ----------
     images : ImageSet
-        Read by `reader`.
+        Images that `reader` reads.
     reader : LookingReader
 
     Returns
     -------
     Looks
-        Of every image, once for each content.
+        Measurements of every image, one for each content.
 
     Raises
     ------
@@ -147,22 +147,24 @@ def look_at(images: ImageSet, reader: LookingReader) -> Looks:
     with _store(reader.cache) as store:
         known = store.known(images.digests)
     missing = images.take(_first_rows(images, known))
-    # Nothing but the look is wanted, which the reader takes down.
+    # The pixels are not needed: the reader records the measurements.
     decoder = Decoder(missing, lambda image: image[:1, :1], side=THUMBNAIL)
     try:
         with closing(iter(decoder)) as decoded:
-            for _ in track(decoded, stage="look", total=len(missing)):
+            for _ in track(decoded, stage="measure", total=len(missing)):
                 pass
     finally:
         reader.flush()
     with _store(reader.cache) as store:
-        seen = {
-            digest: Look(int(width), int(height), float(contrast))
+        stats = {
+            digest: ImageStats(int(width), int(height), float(contrast))
             for digest, (width, height, contrast) in store.get(images.digests).items()
         }
         unreadable = store.unreadable(images.digests)
-    gone = {digest: said.partition(": ")[2] for digest, said in decoder.inaccessible.items()}
-    return Looks(seen, unreadable | gone)
+    inaccessible = {
+        digest: message.partition(": ")[2] for digest, message in decoder.inaccessible.items()
+    }
+    return MeasuredImages(stats, unreadable | inaccessible)
 
 
 def _store(cache: Path) -> FeatureStore:
@@ -170,7 +172,7 @@ def _store(cache: Path) -> FeatureStore:
 
 
 def _first_rows(images: ImageSet, known: set[bytes]) -> list[int]:
-    """A row of each content that is not known."""
+    """Return the first row of each content that is not known."""
     rows: dict[bytes, int] = {}
     for row, digest in enumerate(images.digests):
         if digest not in known:
@@ -178,12 +180,12 @@ def _first_rows(images: ImageSet, known: set[bytes]) -> list[int]:
     return list(rows.values())
 
 
-def _look(data: bytes, image: RGB) -> FloatArray:
+def _measure(data: bytes, image: RGB) -> FloatArray:
     small = shrink(image, THUMBNAIL).reshape(-1, 3)
     contrast = int(np.ptp(small, axis=0).max())
     try:
         header = read_header(data)
         width, height = header.width, header.height
-    except HeaderError:  # decoded all the same
+    except HeaderError:  # the decoder is more tolerant than the header parser
         height, width = image.shape[:2]
     return np.array([width or image.shape[1], height or image.shape[0], contrast], np.float32)

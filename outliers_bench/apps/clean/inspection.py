@@ -1,4 +1,4 @@
-"""One look through a folder of photos: listed, digested, decoded once, compared."""
+"""Inspection of a photo folder: list, hash, decode each photo once, compare."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.apps.clean.copies import conflict_findings, duplicate_findings
+from outliers_bench.apps.clean.copies import find_duplicates, find_label_conflicts
 from outliers_bench.apps.clean.finding_kinds import KINDS, Finding, Kind
 from outliers_bench.apps.clean.findings import (
     Limits,
     Photo,
-    going,
-    lonely_findings,
-    name_findings,
-    single_findings,
+    find_bad_names,
+    find_defects,
+    find_lonely_labels,
+    paths_to_move,
 )
-from outliers_bench.apps.clean.image_stats import LookingReader, look_at
+from outliers_bench.apps.clean.image_stats import MeasuringReader, measure_images
 from outliers_bench.apps.clean.listing import Listing, labels_and_parts, list_files
 from outliers_bench.data.digests import digest_files
-from outliers_bench.duplicates.find import Found, find_pairs
+from outliers_bench.duplicates.find import Duplicates, find_pairs
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in a folder.
+    """Result of the inspection of a folder.
 
     Parameters
     ----------
     listing : Listing
-        What lies there.
+        Files in the folder.
     images : ImageSet
-        The photos whose files can be read.
+        Photos whose files can be read.
     labels : int
         Number of class folders.
     findings : tuple of Finding
-        By kind, then by path.
-    going : frozenset of str
-        Photos that are to be moved.
-    empty : tuple of str
-        Labels of which no photo stays.
+        Findings, sorted by kind and path.
+    to_move : frozenset of str
+        Photos to be moved.
+    empty_labels : tuple of str
+        Labels without any photo left.
     """
 
     listing: Listing
     images: ImageSet
     labels: int
     findings: tuple[Finding, ...]
-    going: frozenset[str]
-    empty: tuple[str, ...]
+    to_move: frozenset[str]
+    empty_labels: tuple[str, ...]
 
 
 def inspect(
-    root: Path, *, cache: Path, limits: Limits, moved: AbstractSet[Kind], near: bool
+    root: Path, *, cache: Path, limits: Limits, kinds_to_move: AbstractSet[Kind], near: bool
 ) -> Inspection:
-    """Find what is wrong with the photos below a folder.
+    """Find problems with the photos below a folder.
 
     Parameters
     ----------
     root : Path
     cache : Path
-        What was seen of a content is kept there: a second time nothing is decoded.
+        Folder where measurements are cached by content; a second inspection decodes nothing.
     limits : Limits
-    moved : set of str
-        The kinds that are to be moved.
+    kinds_to_move : set of str
+        Kinds of findings whose photos are to be moved.
     near : bool
-        Whether near duplicates are looked for.
+        Whether to search for near duplicates.
 
     Raises
     ------
@@ -81,64 +81,71 @@ def inspect(
     if not (listing.photos or listing.unsupported):
         raise BenchError(
             f"root={root}: there are no photos in it; {listing.others:,} other files and "
-            f"{listing.links:,} links were passed over"
+            f"{listing.links:,} links were skipped"
         )
     digests, lost = digest_files(root, listing.photos, cache=cache)
     labels = labels_and_parts([*listing.photos, *listing.unsupported])
-    reader = LookingReader(root, cache)
+    reader = MeasuringReader(root, cache)
     images = _image_set(digests, {name: label for name, (label, _) in labels.items()}, reader)
     try:
         pairs = find_pairs(images, cache=cache, near=near)
     finally:
         reader.flush()
-    looks = look_at(images, reader)
+    measured = measure_images(images, reader)
     unreadable = {item.name: item.detail for item in lost}
     photos = []
     for name, digest in digests.items():
-        if digest in looks.unreadable:
-            unreadable[name] = looks.unreadable[digest]
+        if digest in measured.unreadable:
+            unreadable[name] = measured.unreadable[digest]
         else:
-            photos.append(Photo(name, *labels[name], digest, looks.seen[digest]))
-    findings, leaving, empty = _judge(
-        listing, unreadable, photos, near_contents(images, pairs), limits=limits, moved=moved
+            photos.append(Photo(name, *labels[name], digest, measured.stats[digest]))
+    findings, to_move, empty_labels = _find_problems(
+        listing,
+        unreadable,
+        photos,
+        near_duplicate_contents(images, pairs),
+        limits=limits,
+        kinds_to_move=kinds_to_move,
     )
     order = {kind: number for number, kind in enumerate(KINDS)}
     findings.sort(key=lambda finding: (order[finding.kind], finding.path))
     classes = {label for label, _ in labels.values() if label is not None}
     return Inspection(
-        listing, images, len(classes), tuple(findings), frozenset(leaving), tuple(empty)
+        listing, images, len(classes), tuple(findings), frozenset(to_move), tuple(empty_labels)
     )
 
 
-def _judge(
+def _find_problems(
     listing: Listing,
     unreadable: Mapping[str, str],
     photos: Sequence[Photo],
     near: Mapping[tuple[bytes, bytes], float],
     *,
     limits: Limits,
-    moved: AbstractSet[Kind],
+    kinds_to_move: AbstractSet[Kind],
 ) -> tuple[list[Finding], set[str], list[str]]:
-    """All findings, what is to be moved, and the labels that this leaves empty."""
-    names = [*listing.photos, *listing.unsupported]
-    found = single_findings(listing, unreadable, photos, limits)
-    # Only what stays can be the better copy of anything.
-    gone = going(found, moved)
-    found += conflict_findings([photo for photo in photos if photo.name not in gone], near)
-    gone = going(found, moved)
-    staying = [photo for photo in photos if photo.name not in gone]
-    found += duplicate_findings(staying, near, near_goes="near_duplicate" in moved)
-    gone = going(found, moved)
-    usable = {photo.name: photo.label for photo in photos}
-    lonely, empty = lonely_findings(usable, gone)
-    found += lonely + name_findings(names)
-    return found, going(found, moved), empty
+    """Return all findings, the photos to move, and the labels that have no photo left then."""
+    findings = find_defects(listing, unreadable, photos, limits)
+    # A photo that will be moved cannot be the better one of two duplicates.
+    to_move = paths_to_move(findings, kinds_to_move)
+    remaining = [photo for photo in photos if photo.name not in to_move]
+    findings += find_label_conflicts(remaining, near)
+    to_move = paths_to_move(findings, kinds_to_move)
+    remaining = [photo for photo in photos if photo.name not in to_move]
+    findings += find_duplicates(remaining, near, move_near="near_duplicate" in kinds_to_move)
+    to_move = paths_to_move(findings, kinds_to_move)
+    labels = {photo.name: photo.label for photo in photos}
+    lonely, empty_labels = find_lonely_labels(labels, to_move)
+    findings += lonely + find_bad_names([*listing.photos, *listing.unsupported])
+    return findings, paths_to_move(findings, kinds_to_move), empty_labels
 
 
-def near_contents(images: ImageSet, found: Found) -> dict[tuple[bytes, bytes], float]:
-    """Likeness of the contents that are nearly the same picture, both ways round."""
+def near_duplicate_contents(
+    images: ImageSet, duplicates: Duplicates
+) -> dict[tuple[bytes, bytes], float]:
+    """Return the likeness of each pair of near-duplicate contents, in both orders."""
     near: dict[tuple[bytes, bytes], float] = defaultdict(float)
-    for pair in found.pairs:
+    for pair in duplicates.pairs:
         first, second = images.digests[pair.first], images.digests[pair.second]
         if first != second:
             for key in ((first, second), (second, first)):
@@ -147,15 +154,15 @@ def near_contents(images: ImageSet, found: Found) -> dict[tuple[bytes, bytes], f
 
 
 def _image_set(
-    digests: Mapping[str, bytes], labels: Mapping[str, str | None], reader: LookingReader
+    digests: Mapping[str, bytes], labels: Mapping[str, str | None], reader: MeasuringReader
 ) -> ImageSet:
-    """The photos as a set; those without a class folder are of the class ``."""
+    """Return the photos as an image set; the class of photos without a class folder is empty."""
     classes = tuple(sorted({labels[name] or "" for name in digests}))
-    number = {label: row for row, label in enumerate(classes)}
+    indices = {label: index for index, label in enumerate(classes)}
     return ImageSet(
         names=tuple(digests),
         digests=tuple(digests.values()),
-        labels=np.array([number[labels[name] or ""] for name in digests], dtype=np.int64),
+        labels=np.array([indices[labels[name] or ""] for name in digests], dtype=np.int64),
         classes=classes,
         reader=reader,
     )

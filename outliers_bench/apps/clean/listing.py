@@ -1,4 +1,4 @@
-"""What lies in a folder of photos, without leaving it by a link."""
+"""Listing of the files in a photo folder; symbolic links are not followed."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from outliers_bench.data.image_files import EXTENSIONS, UNSUPPORTED, reason
+from outliers_bench.data.image_files import EXTENSIONS, UNSUPPORTED, describe_os_error
 from outliers_bench.data.table import PARTS
 from outliers_bench.errors import BenchError
 
-_KEPT_FIRST = ("query", "gallery", "train")  # of copies in several parts, as in a benchmark
+_PART_RANKS = ("query", "gallery", "train")  # order in which duplicates are retained
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files below a folder, by what they are named.
+    """Files below a folder, sorted into kinds by their extension.
 
     Parameters
     ----------
     photos : list of str
-        Paths of what is named like an image that can be read, relative, with `/`, sorted.
+        Relative paths, with `/`, of files in a supported image format, sorted.
     unsupported : list of str
-        Paths of images of a kind that is not read.
+        Paths of images in an unsupported format, sorted.
     links : int
-        Links, which are neither followed nor touched.
+        Number of symbolic links, which are neither followed nor moved.
     others : int
-        Files that are not named like images.
+        Number of files that have no image extension.
     """
 
     photos: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Listing:
 
 
 def list_files(root: Path) -> Listing:
-    """List what is below a folder; hidden files, and what archives bring along, are passed over.
+    """List the files below a folder; hidden files and `__MACOSX` folders are skipped.
 
     Raises
     ------
@@ -48,13 +48,13 @@ def list_files(root: Path) -> Listing:
     """
     photos, unsupported = [], []
     links = others = 0
-    waiting = [("", root)]
-    while waiting:
-        prefix, folder = waiting.pop()
+    pending = [("", root)]
+    while pending:
+        prefix, folder = pending.pop()
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
-            raise BenchError(f"{folder} cannot be listed: {reason(error)}") from None
+            raise BenchError(f"{folder} cannot be listed: {describe_os_error(error)}") from None
         for entry in entries:
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
@@ -62,7 +62,7 @@ def list_files(root: Path) -> Listing:
             if entry.is_symlink():
                 links += 1
             elif entry.is_dir(follow_symlinks=False):
-                waiting.append((f"{prefix}{entry.name}/", Path(entry.path)))
+                pending.append((f"{prefix}{entry.name}/", Path(entry.path)))
             elif extension in EXTENSIONS and entry.is_file(follow_symlinks=False):
                 photos.append(prefix + entry.name)
             elif extension in UNSUPPORTED and entry.is_file(follow_symlinks=False):
@@ -73,11 +73,11 @@ def list_files(root: Path) -> Listing:
 
 
 def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
-    """Label of each photo by the folder of its class, and the rank of its part.
+    """Return the label of each photo, which is its class folder, and the rank of its part.
 
-    The class folders lie in the root, as for `data=folder`, or in `query`, `gallery` and `train`,
-    as for `data=prepared`. A photo beside the class folders has no label. Of copies in several
-    parts the one in the part of the lowest rank is kept: query, gallery, train.
+    The class folders are in the root, as for `data=folder`, or in `query`, `gallery` and `train`,
+    as for `data=prepared`. A photo outside of the class folders has no label. Of duplicates in
+    several parts, the one in the part with the lowest rank is retained: query, gallery, train.
 
     Examples
     --------
@@ -86,30 +86,32 @@ def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
     >>> labels_and_parts(["query/1.jpg", "gallery/cat/1.jpg"])
     {'query/1.jpg': (None, 0), 'gallery/cat/1.jpg': ('cat', 1)}
     """
-    split = {name: name.split("/") for name in names}
-    tops = {parts[0] for parts in split.values() if len(parts) > 1}
-    prepared = {"query", "gallery"} <= tops <= set(PARTS)
-    found: dict[str, tuple[str | None, int]] = {}
-    for name, parts in split.items():
-        above = parts[1:-1] if prepared else parts[:-1]
-        rank = _KEPT_FIRST.index(parts[0]) if prepared and parts[0] in _KEPT_FIRST else 0
-        found[name] = (above[0] if above else None, rank)
-    return found
+    components = {name: name.split("/") for name in names}
+    top_folders = {path[0] for path in components.values() if len(path) > 1}
+    is_prepared = {"query", "gallery"} <= top_folders <= set(PARTS)
+    result: dict[str, tuple[str | None, int]] = {}
+    for name, path in components.items():
+        folders = path[1:-1] if is_prepared else path[:-1]
+        rank = _PART_RANKS.index(path[0]) if is_prepared and path[0] in _PART_RANKS else 0
+        result[name] = (folders[0] if folders else None, rank)
+    return result
 
 
-def colliding(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Paths that are one on systems where case does not matter, or how an accent is composed.
+def find_collisions(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Find paths that differ only in case or in Unicode normalization.
+
+    Such paths are one file on file systems that ignore these differences (macOS, Windows).
 
     Parameters
     ----------
     names : iterable of str
-        Paths of files; the folders above them count too.
+        Paths of files; their parent folders are compared, too.
 
     Returns
     -------
     list of (str, str)
-        A file or folder, and the first by name that it collides with. Below folders that collide,
-        only files are named that collide themselves.
+        A file or folder, and the first one by name that it collides with. Below colliding
+        folders, only files that collide themselves are listed.
 
     Examples
     --------
@@ -117,29 +119,29 @@ def colliding(names: Iterable[str]) -> list[tuple[str, str]]:
     [('cat', 'Cat'), ('cat/a.jpg', 'cat/A.JPG')]
     """
     files = set(names)
-    spelled: dict[str, set[str]] = defaultdict(set)
+    spellings: dict[str, set[str]] = defaultdict(set)
     for name in files:
-        at = len(name)
-        while at > 0:
-            spelled[_folded(name[:at])].add(name[:at])
-            at = name.rfind("/", 0, at)
+        end = len(name)
+        while end > 0:
+            spellings[_casefold(name[:end])].add(name[:end])
+            end = name.rfind("/", 0, end)
     pairs = []
-    for together in spelled.values():
-        first, *others = sorted(together)
-        # A folder spelled alike collides by what is above it only, which is told there.
-        end = first.rpartition("/")[2]
+    for paths in spellings.values():
+        first, *others = sorted(paths)
+        # Folders with the same last component collide because of a parent, reported on its own.
+        last = first.rpartition("/")[2]
         pairs += [
-            (other, first) for other in others if other in files or other.rpartition("/")[2] != end
+            (other, first) for other in others if other in files or other.rpartition("/")[2] != last
         ]
     return sorted(pairs)
 
 
-def _folded(name: str) -> str:
+def _casefold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a file's name can be read as text."""
+    """Check whether a file name is valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

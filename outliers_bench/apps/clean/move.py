@@ -1,4 +1,4 @@
-"""Moving one file so that nothing is lost: not by a kill, not by a file that is there already."""
+"""Safe move of a file: never overwrites, and survives a kill at any moment."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ _NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file, to another file system too; times and permissions stay.
+    """Move a file, also to another file system; its times and permissions are preserved.
 
-    Killed at any moment, the file is whole at its old place, at its new one, or at both; `settle`
-    takes back what is half done.
+    If the process is killed, the file is complete at the source, at the target, or at both;
+    `undo_partial_move` cleans up.
 
     Raises
     ------
     FileExistsError
-        If something is at the target.
+        If the target exists.
     OSError
-        If it cannot be moved; then it is where it was.
+        If the file cannot be moved; it is still at the source then.
     """
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # Unlike rename, this never overwrites what has come there since.
+        # Unlike rename, this never overwrites a file that was created since the check.
         target.hardlink_to(source)
     except OSError as error:
         if error.errno not in (errno.EXDEV, *_NO_LINKS):
             raise
     else:
-        _forget(source, instead=target)
+        _remove_source(source, target)
         return
     try:
         source.rename(target)
@@ -46,47 +46,47 @@ def move(source: Path, target: Path) -> None:
         _copy(source, target)
 
 
-def settle(source: Path, target: Path) -> None:
-    """Take back a move that was killed half way: what is at both places stays at the old one."""
-    for place in (source, target):
+def undo_partial_move(source: Path, target: Path) -> None:
+    """Undo a move that was killed halfway: a file at both paths stays at the source only."""
+    for path in (source, target):
         with suppress(OSError):
-            _aside(place).unlink()
-    if os.path.lexists(source) and os.path.lexists(target) and same_content(source, target):
+            _temporary_path(path).unlink()
+    if os.path.lexists(source) and os.path.lexists(target) and has_same_content(source, target):
         target.unlink()
 
 
-def same_content(first: Path, second: Path) -> bool:
-    """Whether two files are one, or hold the same bytes."""
+def has_same_content(first: Path, second: Path) -> bool:
+    """Check whether two paths are the same file or files with the same content."""
     if first.is_symlink() or second.is_symlink() or not (first.is_file() and second.is_file()):
         return False
     return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
 
 
 def _copy(source: Path, target: Path) -> None:
-    aside = _aside(target)
+    temporary = _temporary_path(target)
     try:
-        shutil.copy2(source, aside)
-        with aside.open("rb") as file:
+        shutil.copy2(source, temporary)
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        if not same_content(source, aside):
+        if not has_same_content(source, temporary):
             raise OSError(errno.EIO, "the copy differs", str(target))
-        aside.rename(target)
+        temporary.rename(target)
     finally:
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
-    _forget(source, instead=target)
+            temporary.unlink(missing_ok=True)
+    _remove_source(source, target)
 
 
-def _forget(source: Path, *, instead: Path) -> None:
-    """Remove the old place; where that is not allowed, the new one."""
+def _remove_source(source: Path, target: Path) -> None:
+    """Remove the source; if that fails, remove the target, so that there is one file."""
     try:
         source.unlink()
     except OSError:
-        instead.unlink()
+        target.unlink()
         raise
 
 
-def _aside(place: Path) -> Path:
-    """Where a copy is written; a killed one is found again by its name."""
-    name = hashlib.blake2b(os.fsencode(place.name), digest_size=6).hexdigest()
-    return place.with_name(f".outliers-bench-{name}.part")
+def _temporary_path(path: Path) -> Path:
+    """Return the path of an incomplete copy, derived from the name so that cleanup can find it."""
+    name = hashlib.blake2b(os.fsencode(path.name), digest_size=6).hexdigest()
+    return path.with_name(f".outliers-bench-{name}.part")

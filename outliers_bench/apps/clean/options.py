@@ -1,4 +1,4 @@
-"""The options of `python -m outliers_bench.clean`, and what is checked of them first."""
+"""Options of `python -m outliers_bench.clean` and their checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from outliers_bench.errors import BenchError
 
 
 class Conflicts(Enum):
-    """What becomes of a picture that stands under two labels."""
+    """Handling of an image that appears under two labels."""
 
     report = "report"
     drop = "drop"
@@ -22,39 +22,39 @@ class Conflicts(Enum):
 
 @dataclass
 class Clean:
-    """Find what is wrong with a folder of photos: a table here, every finding in cleaning.csv,
-    pictures of them in cleaning.jpg. Nothing is moved without apply=true.
+    """Find problems in a folder of photos: a summary here, every finding in cleaning.csv, a
+    contact sheet of them in cleaning.jpg. Nothing is moved without apply=true.
 
-    Exit code 0: nothing is left to do; 1: something was found that is still there; 2: a mistake.
+    Exit code 0: no problems; 1: problems that remain in the folder; 2: an error.
 
     Parameters
     ----------
     root : str
-        The folder of photos; class folders in it, or in its query, gallery and train, are labels.
+        Folder of photos; the class folders in it, or in its query, gallery and train, are labels.
     apply : bool
-        Move the photos that are not wanted to the quarantine.
+        Move photos with problems to the quarantine.
     undo : bool
-        Put back everything that was moved to the quarantine.
+        Restore all photos in the quarantine.
     quarantine : str or None
-        Where photos are moved to, with the same paths; null is <root>.quarantine.
+        Folder that photos are moved to, with the same paths; null is <root>.quarantine.
     kinds : list of str
-        Kinds that are moved; lonely_label may be added.
+        Kinds of problems whose photos are moved; lonely_label may be added.
     conflicts : report or drop
-        Whether the same picture under two labels is only reported, or all of its photos moved.
+        Only report an image that appears under two labels, or move all of its photos.
     near : bool
-        Look for near duplicates, too.
+        Search for near duplicates, too.
     min_side : int
-        Photos with a side of fewer pixels are tiny.
+        Photos with a side shorter than this, in pixels, are tiny.
     max_aspect : float
-        Photos whose longer side is more than so many times the shorter one have an extreme aspect.
+        Maximum of the longer side divided by the shorter one.
     min_contrast : float
-        Photos whose pixels differ by less, of 255, when made small, are blank.
+        Photos whose pixel values differ by less than this, of 255, when downscaled, are blank.
     out : str
         Folder for cleaning.csv and cleaning.jpg.
     pictures : int
-        Findings of each kind in cleaning.jpg; 0 draws none.
+        Number of findings of each kind in cleaning.jpg; 0 writes no contact sheet.
     cache : str or None
-        Where it is kept what was seen of each photo; null is $OUTLIERS_BENCH_CACHE, or
+        Folder where measurements of the photos are cached; null is $OUTLIERS_BENCH_CACHE, or
         ~/.cache/outliers_bench.
     """
 
@@ -83,36 +83,48 @@ class Clean:
     cache: str | None = None
 
     def check(self) -> None:
-        """See that the options make sense together.
+        """Check that the options are consistent.
 
         Raises
         ------
         BenchError
-            If they do not.
+            If they are not.
         """
         if self.apply and self.undo:
             raise BenchError("apply=true and undo=true are opposites; give one of them")
         if self.pictures < 0:
             raise BenchError(f"pictures={self.pictures}: give 0 or more")
 
-    def moved(self) -> set[Kind]:
-        """The kinds that are to be moved; `BenchError` if there is no such kind."""
-        moved: set[Kind] = set(check_kinds(self.kinds))
+    def kinds_to_move(self) -> set[Kind]:
+        """Return the kinds of findings whose photos are moved.
+
+        Raises
+        ------
+        BenchError
+            If a kind is unknown.
+        """
+        kinds: set[Kind] = set(check_kinds(self.kinds))
         if self.conflicts is Conflicts.drop:
-            moved.add("conflicting_labels")
-        return moved
+            kinds.add("conflicting_labels")
+        return kinds
 
 
-def out_folder(asked: str, root: Path) -> Path:
-    """The folder for what is written; `BenchError` if that cannot be."""
+def resolve_out_folder(out: str, root: Path) -> Path:
+    """Return the output folder as a path.
+
+    Raises
+    ------
+    BenchError
+        If it is inside the photo folder, does not exist, or is not writable.
+    """
     from outliers_bench.data.image_files import existing_folder
 
-    out = existing_folder(asked, "out")
-    if out.resolve().is_relative_to(root.resolve()):
+    folder = existing_folder(out, "out")
+    if folder.resolve().is_relative_to(root.resolve()):
         raise BenchError(
-            f"out={asked} lies among the photos, where cleaning.jpg would be one of them; name "
-            "another folder"
+            f"out={out} is inside the photo folder, where cleaning.jpg would count as a photo; "
+            "choose another folder"
         )
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise BenchError(f"out={asked} may not be written; name another folder")
-    return out
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BenchError(f"out={out} is not writable; choose another folder")
+    return folder

@@ -1,4 +1,4 @@
-"""Whether photos can be moved at all, asked before the first: folders, room, other processes."""
+"""Checks before the first photo is moved: folders, free space, other processes."""
 
 from __future__ import annotations
 
@@ -8,87 +8,94 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from outliers_bench.data.image_files import reason
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
 
 
 def check_writable(folders: Iterable[Path]) -> None:
-    """See that files may be put into folders and taken out of them.
+    """Check that files can be added to folders and removed from them.
 
     Raises
     ------
     BenchError
-        If one may not be written.
+        If a folder is not writable.
     """
     for folder in sorted(folders):
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise BenchError(f"{folder} may not be written; nothing was moved")
+            raise BenchError(f"{folder} is not writable; nothing was moved")
 
 
-def make_folder(quarantine: Path) -> None:
-    """Make the folder that photos are moved to.
+def create_folder(quarantine: Path) -> None:
+    """Create the folder that photos are moved to.
 
     Raises
     ------
     BenchError
-        If it cannot be made, or not be written.
+        If it cannot be created or is not writable.
     """
     try:
         quarantine.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(
-            f"quarantine={quarantine} cannot be made ({reason(error)}); nothing was moved, name "
-            "another folder"
+            f"quarantine={quarantine} cannot be created ({describe_os_error(error)}); nothing was "
+            "moved; choose another folder"
         ) from None
     check_writable({quarantine})
 
 
-def check_room(root: Path, quarantine: Path, names: Sequence[str]) -> None:
-    """See that another disk has room for photos.
+def check_free_space(root: Path, quarantine: Path, names: Sequence[str]) -> None:
+    """Check that a quarantine on another file system has enough free space.
 
     Parameters
     ----------
     root, quarantine : Path
-        From where, and where to.
+        Source and target folder.
     names : sequence of str
-        The photos, relative to the root.
+        Paths of the photos, relative to the root.
 
     Raises
     ------
     BenchError
-        If it has not.
+        If there is not enough space.
     """
     if root.stat().st_dev == quarantine.stat().st_dev:
         return
-    needed = 0
+    required = 0
     for name in names:
-        with suppress(OSError):  # gone meanwhile, which moving it tells
-            needed += (root / name).stat().st_size
+        with suppress(OSError):  # deleted meanwhile: the move reports it
+            required += (root / name).stat().st_size
     free = shutil.disk_usage(quarantine).free
-    if needed > free:
+    if required > free:
         raise BenchError(
-            f"quarantine={quarantine}: {needed:,} bytes are to go there and {free:,} are free; "
+            f"quarantine={quarantine}: {required:,} bytes are required and {free:,} are free; "
             "nothing was moved"
         )
 
 
 @contextmanager
-def alone(lock: Path, where: str) -> Iterator[None]:
-    """Keep other processes from moving the same photos meanwhile.
+def exclusive_lock(path: Path, folder: str) -> Iterator[None]:
+    """Prevent other processes from moving the same photos.
+
+    Parameters
+    ----------
+    path : Path
+        Lock file.
+    folder : str
+        Name of the locked folder for the error message.
 
     Raises
     ------
     BenchError
-        If one is at it.
+        If another process has the lock.
     """
     from filelock import FileLock, Timeout
 
-    held = FileLock(lock)
+    lock = FileLock(path)
     try:
-        held.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
-        raise BenchError(f"{where}: another process is moving photos; wait for it") from None
+        raise BenchError(f"{folder}: another process is moving photos; wait for it") from None
     try:
         yield
     finally:
-        held.release()
+        lock.release()

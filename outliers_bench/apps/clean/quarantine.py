@@ -1,4 +1,4 @@
-"""Photos put aside, with a list of what came from where, so that all of it can go back."""
+"""Quarantine of photos, with a list of their original paths, so that all can be restored."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from outliers_bench.apps.clean.move import move, settle
-from outliers_bench.apps.clean.preflight import alone, check_room, check_writable, make_folder
+from outliers_bench.apps.clean.move import move, undo_partial_move
+from outliers_bench.apps.clean.preflight import (
+    check_free_space,
+    check_writable,
+    create_folder,
+    exclusive_lock,
+)
 from outliers_bench.apps.clean.undo_list import Entry, UndoList
-from outliers_bench.data.image_files import reason
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import track
 
 _LOCK = ".lock"
-_AT_ONCE = 64  # moves announced with one write to the disk
+_BATCH_SIZE = 64  # moves recorded with one write to the disk
 
 
 class Quarantine:
-    """A folder beside the photos that holds what was taken out of them.
+    """Folder next to the photo folder with the photos that were moved out of it.
 
-    `undo.jsonl` in it names the root on its first line and then every move before it is made, so
-    that whatever kills the process, both `take` and `give_back` know what may be under way.
+    Its `undo.jsonl` names the root on the first line and then every move, before it is made. If
+    the process is killed, both `add` and `restore` find the moves that may be incomplete.
 
     Parameters
     ----------
     root : Path
-        The folder of photos, absolute.
+        Absolute path of the photo folder.
     folder : Path
-        The quarantine, absolute; made by the first `take`.
+        Absolute path of the quarantine, created by the first `add`.
     """
 
     def __init__(self, root: Path, folder: Path) -> None:
@@ -39,157 +44,163 @@ class Quarantine:
         self._list = UndoList(root, folder)
 
     def check(self, *, writing: bool) -> None:
-        """Raise `BenchError` if the quarantine cannot be that of this root, or not be written."""
-        root, folder = self._root.resolve(), self._folder.resolve()
-        if folder.is_relative_to(root) or root.is_relative_to(folder):
-            raise BenchError(
-                f"quarantine={self._folder} and root={self._root} lie in one another; "
-                "name a folder beside the photos"
-            )
-        if self._folder.exists() and not self._folder.is_dir():
-            raise BenchError(f"quarantine={self._folder} is a file; name a folder")
-        if writing:
-            there = next(place for place in (folder, *folder.parents) if place.is_dir())
-            check_writable({there})
-        self._list.entries()
-
-    def take(self, why: Mapping[str, Sequence[str]]) -> int:
-        """Move photos here.
+        """Check that the folder can be the quarantine of this root.
 
         Parameters
         ----------
-        why : mapping of str to sequence of str
-            Kinds of what is wrong, by photo; they are noted in the list.
+        writing : bool
+            Whether photos will be moved to the quarantine.
+
+        Raises
+        ------
+        BenchError
+            If the folders overlap, the quarantine belongs to another root or is not writable.
+        """
+        root, folder = self._root.resolve(), self._folder.resolve()
+        if folder.is_relative_to(root) or root.is_relative_to(folder):
+            raise BenchError(
+                f"quarantine={self._folder} and root={self._root} overlap; "
+                "choose a folder next to the photo folder"
+            )
+        if self._folder.exists() and not self._folder.is_dir():
+            raise BenchError(f"quarantine={self._folder} is a file; choose a folder")
+        if writing:
+            existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+            check_writable({existing})
+        self._list.read()
+
+    def add(self, kinds: Mapping[str, Sequence[str]]) -> int:
+        """Move photos to the quarantine.
+
+        Parameters
+        ----------
+        kinds : mapping of str to sequence of str
+            Kinds of the findings by photo; they are recorded in the list.
 
         Returns
         -------
         int
-            How many were moved.
+            Number of photos moved.
 
         Raises
         ------
         BenchError
-            If a folder cannot be written, before anything is moved, or the disk is full.
+            If a folder is not writable (checked before the first move), or a move fails.
         """
-        if not why:
+        if not kinds:
             return 0
-        check_writable({(self._root / name).parent for name in why})
-        make_folder(self._folder)
-        done = 0
-        with alone(self._folder / _LOCK, f"quarantine={self._folder}"):
-            entries = self._settled()
-            self._list.drop_torn_line()
-            taken = {entry.to for entry in entries}
-            waiting = [Entry(name, self._free_name(name, taken)) for name in sorted(why)]
-            check_room(self._root, self._folder, [entry.path for entry in waiting])
-            steps = iter(track(waiting, stage="move", total=len(waiting), unit="photos"))
+        check_writable({(self._root / name).parent for name in kinds})
+        create_folder(self._folder)
+        moved = 0
+        with exclusive_lock(self._folder / _LOCK, f"quarantine={self._folder}"):
+            entries = self._read_and_repair()
+            self._list.drop_incomplete_line()
+            used = {entry.to for entry in entries}
+            pending = [Entry(name, self._unused_name(name, used)) for name in sorted(kinds)]
+            check_free_space(self._root, self._folder, [entry.path for entry in pending])
+            steps = iter(track(pending, stage="move", total=len(pending), unit="photos"))
             try:
-                while batch := list(islice(steps, _AT_ONCE)):
-                    self._list.announce(batch, why)
+                while batch := list(islice(steps, _BATCH_SIZE)):
+                    self._list.append(batch, kinds)
                     for entry in batch:
-                        source, target = self._list.places(entry)
+                        source, target = self._list.paths(entry)
                         move(source, target)
-                        done += 1
+                        moved += 1
             except OSError as error:
                 raise BenchError(
-                    f"{error.filename or self._folder}: {reason(error)}; {done} of {len(waiting)} "
-                    f"photos were moved to {self._folder}: the same command moves the others, "
-                    "undo=true puts them back"
+                    f"{error.filename or self._folder}: {describe_os_error(error)}; {moved} of "
+                    f"{len(pending)} photos were moved to {self._folder}: the same command moves "
+                    "the others, undo=true restores them"
                 ) from None
-        return done
+        return moved
 
-    def give_back(self) -> tuple[int, list[str]]:
-        """Put everything back where it was.
+    def restore(self) -> tuple[int, list[str]]:
+        """Move all photos back to their original paths.
 
         Returns
         -------
-        back : int
-            How many photos went back.
-        gone : list of str
-            Photos on the list that are at neither place; somebody else has moved them. The list
-            is kept for their sake.
+        restored : int
+            Number of photos moved back.
+        missing : list of str
+            Photos on the list that are at neither path, because something else has moved them.
+            The list is not deleted then.
 
         Raises
         ------
         BenchError
-            If there is nothing to undo, or another photo stands where one was, before anything is
-            moved; or a folder cannot be written.
+            If there is nothing to undo or an original path is occupied (both checked before the
+            first move), or a move fails.
         """
         if not self._list.path.exists():
             name = self._list.path.name
             raise BenchError(f"quarantine={self._folder}: no {name} in it; nothing to undo")
         check_writable({self._folder})
-        with alone(self._folder / _LOCK, f"quarantine={self._folder}"):
-            entries = self._settled()
-            waiting = self._waiting(entries)
-            back = 0
-            for entry in track(waiting, stage="undo", total=len(waiting), unit="photos"):
-                home, here = self._list.places(entry)
+        with exclusive_lock(self._folder / _LOCK, f"quarantine={self._folder}"):
+            entries = self._read_and_repair()
+            pending = self._entries_to_restore(entries)
+            restored = 0
+            for entry in track(pending, stage="undo", total=len(pending), unit="photos"):
+                original, quarantined = self._list.paths(entry)
                 try:
-                    move(here, home)
+                    move(quarantined, original)
                 except OSError as error:
                     raise BenchError(
-                        f"{error.filename or home}: {reason(error)}; {back} of {len(waiting)} "
-                        "photos are back, the same command goes on"
+                        f"{error.filename or original}: {describe_os_error(error)}; {restored} of "
+                        f"{len(pending)} photos were restored; run the same command again to "
+                        "continue"
                     ) from None
-                back += 1
-            gone = sorted(
-                {
-                    entry.path
-                    for entry in entries
-                    if not os.path.lexists(self._list.places(entry)[0])
-                }
+                restored += 1
+            missing = sorted(
+                {entry.path for entry in entries if not os.path.lexists(self._list.paths(entry)[0])}
             )
-            if not gone:
+            if not missing:
                 self._list.path.unlink()
-        self._tidy(empty=not gone)
-        return back, gone
+        self._remove_empty_folders(remove_lock=not missing)
+        return restored, missing
 
-    def _waiting(self, entries: Sequence[Entry]) -> list[Entry]:
-        """What is to go back, the last that was moved first."""
-        waiting: dict[str, Entry] = {}
+    def _entries_to_restore(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the entries of photos in the quarantine, the latest first."""
+        pending: dict[str, Entry] = {}
         blocked = []
         for entry in reversed(dict.fromkeys(entries)):
-            home, here = self._list.places(entry)
-            if not os.path.lexists(here):
+            original, quarantined = self._list.paths(entry)
+            if not os.path.lexists(quarantined):
                 continue
-            if entry.path in waiting or os.path.lexists(home):
+            if entry.path in pending or os.path.lexists(original):
                 blocked.append(entry)
             else:
-                waiting[entry.path] = entry
+                pending[entry.path] = entry
         if blocked:
-            first, many = blocked[0], len(blocked) > 1
+            first, plural = blocked[0], "s" if len(blocked) > 1 else ""
             raise BenchError(
-                f"{len(blocked)} photo{'s' if many else ''} cannot go back, since "
-                f"{'others stand' if many else 'another stands'} there: "
-                f"{self._folder / first.to} would overwrite {self._root / first.path}; move one of "
-                "the two away. Nothing was moved"
+                f"{len(blocked)} photo{plural} cannot be restored, because the original "
+                f"path{plural} exist{'' if plural else 's'} again: {self._folder / first.to} would "
+                f"overwrite {self._root / first.path}; move one of the two. Nothing was moved"
             )
-        return list(waiting.values())
+        return list(pending.values())
 
-    def _settled(self) -> list[Entry]:
-        """The list, after taking back what a killed process has left half done."""
-        entries = self._list.entries()
+    def _read_and_repair(self) -> list[Entry]:
+        """Read the list and undo moves that a killed process left incomplete."""
+        entries = self._list.read()
         for entry in dict.fromkeys(entries):
             try:
-                settle(*self._list.places(entry))
+                undo_partial_move(*self._list.paths(entry))
             except OSError as error:
-                place = error.filename or self._folder / entry.to
-                raise BenchError(f"{place}: {reason(error)}; nothing was moved") from None
+                path = error.filename or self._folder / entry.to
+                raise BenchError(f"{path}: {describe_os_error(error)}; nothing was moved") from None
         return entries
 
-    def _free_name(self, name: str, taken: set[str]) -> str:
-        """The same path, or with a number if an earlier photo of that name is here already."""
-        path, number, free = PurePosixPath(name), 1, name
-        while os.path.lexists(self._folder / free) or (number > 1 and free in taken):
+    def _unused_name(self, name: str, used: set[str]) -> str:
+        """Return the same path, with a number if the quarantine has a photo of that name."""
+        path, number, unused = PurePosixPath(name), 1, name
+        while os.path.lexists(self._folder / unused) or (number > 1 and unused in used):
             number += 1
-            free = str(path.with_name(f"{path.stem}~{number}{path.suffix}"))
-        taken.add(free)
-        return free
+            unused = str(path.with_name(f"{path.stem}~{number}{path.suffix}"))
+        used.add(unused)
+        return unused
 
-    def _tidy(self, *, empty: bool) -> None:
-        """Remove the folders that hold nothing any more."""
-        if empty:
+    def _remove_empty_folders(self, *, remove_lock: bool) -> None:
+        if remove_lock:
             (self._folder / _LOCK).unlink(missing_ok=True)
         for folder, _, _ in os.walk(self._folder, topdown=False):
             with suppress(OSError):  # not empty

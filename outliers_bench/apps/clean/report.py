@@ -1,4 +1,4 @@
-"""What cleaning tells: a table on the terminal, and every finding in a CSV file."""
+"""Report of an inspection: a table on the terminal, and all findings in a CSV file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.apps.clean.finding_kinds import KINDS, MEANINGS, Finding, Kind
+from outliers_bench.apps.clean.finding_kinds import DESCRIPTIONS, KINDS, Finding, Kind
 from outliers_bench.apps.clean.inspection import Inspection
-from outliers_bench.store.files import written
+from outliers_bench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,58 +19,63 @@ COLUMNS = ("path", "kind", "detail", "other", "likeness")
 _EXAMPLES = 2
 
 
-def show(inspection: Inspection, moved: AbstractSet[Kind], console: Console) -> None:
-    """Print what there is and what is wrong with it, by kind, with the first examples."""
+def print_report(
+    inspection: Inspection, kinds_to_move: AbstractSet[Kind], console: Console
+) -> None:
+    """Print the number of photos and a table of the findings, by kind, with examples."""
     from rich.table import Table
     from rich.text import Text
 
     listing = inspection.listing
     total = len(listing.photos) + len(listing.unsupported)
     labels = f" in {inspection.labels:,} class folders" if inspection.labels else ""
-    console.print(f"{total:,} photos{labels}{_passed_over(listing.links, listing.others)}")
+    console.print(f"{total:,} photos{labels}{_describe_skipped(listing.links, listing.others)}")
     if not inspection.findings:
-        console.print("Nothing was found.")
+        console.print("No problems found.")
         return
-    table = Table("kind", "", "", "what it is", "first of them", box=None, pad_edge=False)
+    table = Table("kind", "", "", "description", "examples", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for kind in KINDS:
-        found = [finding for finding in inspection.findings if finding.kind == kind]
-        if not found:
+        findings = [finding for finding in inspection.findings if finding.kind == kind]
+        if not findings:
             continue
-        told = [Text(_sentence(finding), overflow="fold") for finding in found[:_EXAMPLES]]
-        if len(found) > _EXAMPLES:
-            told.append(Text("..."))
-        fate = "goes" if kind in moved else "stays"
-        table.add_row(kind, f"{len(found):,}", fate, MEANINGS[kind], Text("\n").join(told))
+        examples = [Text(_describe(finding), overflow="fold") for finding in findings[:_EXAMPLES]]
+        if len(findings) > _EXAMPLES:
+            examples.append(Text("..."))
+        fate = "move" if kind in kinds_to_move else "stay"
+        table.add_row(
+            kind, f"{len(findings):,}", fate, DESCRIPTIONS[kind], Text("\n").join(examples)
+        )
     console.print(table)
-    if inspection.empty:
-        named = ", ".join(map(printable, inspection.empty[:5]))
-        more = ", ..." if len(inspection.empty) > 5 else ""
-        console.print(f"Labels without a photo that stays: {named}{more}", soft_wrap=True)
+    if inspection.empty_labels:
+        labels = ", ".join(map(escape_unprintable, inspection.empty_labels[:5]))
+        more = ", ..." if len(inspection.empty_labels) > 5 else ""
+        console.print(f"Labels without any photo left: {labels}{more}", soft_wrap=True)
 
 
 def write_csv(findings: Sequence[Finding], path: Path) -> None:
-    """Write every finding, a line each, in one step.
+    """Write the findings to a CSV file, one row each; the file is replaced atomically.
 
     Parameters
     ----------
     findings : sequence of Finding
     path : Path
-        Columns path, kind, detail, other (of duplicates the photo that is kept) and likeness.
+        File with the columns path, kind, detail, other (for duplicates, the photo that is
+        retained) and likeness.
     """
     with (
-        written(path) as aside,
-        aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        write_atomically(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for found in findings:
-            likeness = "" if found.likeness is None else f"{found.likeness:.4f}"
-            writer.writerow((found.path, found.kind, found.detail, found.other, likeness))
+        for item in findings:
+            likeness = "" if item.likeness is None else f"{item.likeness:.4f}"
+            writer.writerow((item.path, item.kind, item.detail, item.other, likeness))
 
 
-def printable(name: str) -> str:
-    r"""A file name without what a terminal would obey or could not encode.
+def escape_unprintable(name: str) -> str:
+    r"""Escape control characters and characters that a terminal cannot encode.
 
     Examples
     --------
@@ -82,17 +87,17 @@ def printable(name: str) -> str:
     )
 
 
-def _sentence(finding: Finding) -> str:
+def _describe(finding: Finding) -> str:
     detail = finding.detail
     if finding.kind == "near_duplicate":
-        detail = f"nearly {finding.other} ({finding.likeness:.3f})"
-    return printable(f"{finding.path}: {detail}")
+        detail = f"similar to {finding.other} ({finding.likeness:.3f})"
+    return escape_unprintable(f"{finding.path}: {detail}")
 
 
-def _passed_over(links: int, others: int) -> str:
-    told = []
+def _describe_skipped(links: int, others: int) -> str:
+    skipped = []
     if others:
-        told.append(f"{others:,} {'file that is' if others == 1 else 'files that are'} no image")
+        skipped.append(f"{others:,} other file{'' if others == 1 else 's'}")
     if links:
-        told.append(f"{links:,} link{'' if links == 1 else 's'}")
-    return f"; passed over: {' and '.join(told)}" if told else ""
+        skipped.append(f"{links:,} link{'' if links == 1 else 's'}")
+    return f"; skipped: {' and '.join(skipped)}" if skipped else ""

@@ -1,4 +1,4 @@
-"""What was moved from where: a line for each photo, written before it is moved."""
+"""Undo list of a quarantine: one line per photo, written before the photo is moved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from outliers_bench.data.image_files import reason
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
 
 NAME = "undo.jsonl"
@@ -22,9 +22,9 @@ class Entry:
     Parameters
     ----------
     path : str
-        Where it was, relative to the root.
+        Original path, relative to the root.
     to : str
-        Where it is, relative to the quarantine.
+        Path in the quarantine, relative to it.
     """
 
     path: str
@@ -32,77 +32,87 @@ class Entry:
 
 
 class UndoList:
-    """The list of a quarantine: the root on the first line, then every move before it is made.
+    """File with the root on its first line, then one line for every move, before it is made.
 
     Parameters
     ----------
     root : Path
-        Where the photos come from.
+        Folder of the photos.
     folder : Path
         The quarantine.
 
     Attributes
     ----------
     path : Path
-        The file; it is there after the first `announce`.
+        The file, created by the first `append`.
     """
 
     def __init__(self, root: Path, folder: Path) -> None:
         self._root = root
         self._folder = folder
         self.path = folder / NAME
-        self._inside: set[Path] = set()
+        self._checked: set[Path] = set()
 
-    def entries(self) -> list[Entry]:
-        """What the list says; a last line cut short announces nothing that has happened.
+    def read(self) -> list[Entry]:
+        """Read the list; an incomplete last line is ignored, since its move was not made.
 
         Raises
         ------
         BenchError
-            If it cannot be read, holds a line that is no entry or leads elsewhere, or is that of
-            another root.
+            If it cannot be read, has an invalid line or a path outside of the folders, or belongs
+            to another root.
         """
         try:
             *lines, _ = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise BenchError(f"{self.path}: {reason(error)}") from None
+            raise BenchError(f"{self.path}: {describe_os_error(error)}") from None
         entries = []
         for number, line in enumerate(lines, 1):
             try:
-                said = json.loads(line)
+                record = json.loads(line)
                 if number == 1:
-                    self._check_root(Path(said["root"]))
+                    self._check_root(Path(record["root"]))
                 else:
-                    entries.append(Entry(_relative(said["path"]), _relative(said["to"])))
+                    path, to = _check_relative(record["path"]), _check_relative(record["to"])
+                    entries.append(Entry(path, to))
             except (ValueError, TypeError, KeyError):
                 raise BenchError(
-                    f"{self.path}, line {number}, is none of this list: remove or mend it"
+                    f"{self.path}, line {number}, is invalid: remove or correct it"
                 ) from None
         return entries
 
-    def places(self, entry: Entry) -> tuple[Path, Path]:
-        """Where a photo was and where it is put; never outside, by a link or otherwise."""
-        home, here = self._root / entry.path, self._folder / entry.to
-        for base, place in ((self._root, home), (self._folder, here)):
-            if place.parent not in self._inside:  # asked once a folder: it takes long
-                if not place.parent.resolve().is_relative_to(base.resolve()):
-                    raise BenchError(f"{place} leads out of {base} by a link; mend that first")
-                self._inside.add(place.parent)
-        return home, here
+    def paths(self, entry: Entry) -> tuple[Path, Path]:
+        """Return the original path of a photo and its path in the quarantine.
+
+        Raises
+        ------
+        BenchError
+            If a symbolic link leads out of the folders.
+        """
+        original, quarantined = self._root / entry.path, self._folder / entry.to
+        for base, path in ((self._root, original), (self._folder, quarantined)):
+            if path.parent not in self._checked:  # once per folder, since resolving is slow
+                if not path.parent.resolve().is_relative_to(base.resolve()):
+                    raise BenchError(
+                        f"{path} is outside of {base} because of a symbolic link; remove the link"
+                    )
+                self._checked.add(path.parent)
+        return original, quarantined
 
     def _check_root(self, root: Path) -> None:
-        # A root that was moved along with its quarantine is the same one.
+        # A recorded root that no longer exists may have been moved along with its quarantine.
         if root.is_dir() and not root.samefile(self._root):
             raise BenchError(
-                f"quarantine={self.path.parent} holds photos of {root}; name another folder"
+                f"quarantine={self.path.parent} has photos of {root}; choose another folder"
             )
 
-    def announce(self, batch: Sequence[Entry], why: Mapping[str, Sequence[str]]) -> None:
-        """Write what is about to be moved, down to the disk."""
+    def append(self, batch: Sequence[Entry], kinds: Mapping[str, Sequence[str]]) -> None:
+        """Append the photos that are about to be moved, and sync the file to the disk."""
         lines = [
-            {"path": entry.path, "to": entry.to, "kinds": list(why[entry.path])} for entry in batch
+            {"path": entry.path, "to": entry.to, "kinds": list(kinds[entry.path])}
+            for entry in batch
         ]
         with self.path.open("ab") as file:
             if not file.tell():
@@ -111,14 +121,14 @@ class UndoList:
             file.flush()
             os.fsync(file.fileno())
 
-    def drop_torn_line(self) -> None:
-        """Cut off a last line without an end, which a kill or a full disk has left."""
+    def drop_incomplete_line(self) -> None:
+        """Remove a last line without a newline, which a kill or a full disk has left."""
         with suppress(FileNotFoundError), self.path.open("rb+") as file:
             file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def _relative(path: object) -> str:
-    """A path that stays below where it starts; ValueError otherwise."""
+def _check_relative(path: object) -> str:
+    """Return a relative path without `..`, or raise ValueError."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise ValueError(path)
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:

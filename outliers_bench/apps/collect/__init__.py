@@ -1,1 +1,1 @@
-"""Images from the web into class folders, politely, with where each came from."""
+"""Collection of images from the web into class folders, with the source of each image."""

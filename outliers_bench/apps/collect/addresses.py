@@ -1,8 +1,8 @@
-"""Which addresses a stranger's list may make this machine connect to: public ones.
+"""Restriction of network connections to public IP addresses.
 
-A name, a redirect or a DNS answer that changes between look-up and connection can lead into the
-network this machine stands in (server-side request forgery, CWE-918). So what counts is checked
-last: the numeric address, in the call that opens the connection.
+A host name, a redirect or a DNS answer that changes between look-up and connection can lead from a
+list by a stranger into the local network (server-side request forgery, CWE-918). Therefore the
+numeric address is checked, last, in the call that opens the connection.
 """
 
 from __future__ import annotations
@@ -16,41 +16,48 @@ _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
 
 class RefusedAddressError(Exception):
-    """A connection to an address that is not public; no OSError, which would be tried again."""
+    """A connection to an address that is not public.
+
+    Not an `OSError`, because Scrapy would retry one.
+    """
 
 
-def refusal(host: str) -> str | None:
-    """Why a numeric address must not be connected to; None if it is public.
+def refusal_reason(host: str) -> str | None:
+    """Return the reason not to connect to a numeric address; None if it is public.
 
     Parameters
     ----------
     host : str
-        An IPv4 or IPv6 address. Those that carry an IPv4 address (mapped, 6to4, Teredo, NAT64) are
-        judged by that as well.
+        An IPv4 or IPv6 address. An IPv4 address embedded in an IPv6 address (mapped, 6to4, Teredo,
+        NAT64) is checked as well.
     """
     try:
         address = ip_address(host)
-    except ValueError:  # nothing goes out whose address nobody has looked at
-        return f"{host} is no numeric address"
-    return next((why for each in _meant(address) if (why := _kind(each, host))), None)
+    except ValueError:  # an address that cannot be checked is not connected to
+        return f"{host} is not a numeric address"
+    reasons = (_non_public_reason(each, host) for each in _effective_addresses(address))
+    return next((reason for reason in reasons if reason), None)
 
 
-def guard(reactor: Any) -> None:  # noqa: ANN401 - Twisted's reactor has no type of its own
-    """Make a Twisted reactor refuse, before a byte is sent, connections that are not public."""
+def refuse_private_addresses(reactor: Any) -> None:  # noqa: ANN401 - Twisted's reactor has no type
+    """Make a Twisted reactor refuse connections to addresses that are not public.
+
+    The connection is refused before a byte is sent.
+    """
     connect = reactor.connectTCP
 
     @wraps(connect)
     def connect_public(host: str, *args: object, **options: object) -> object:
-        why = refusal(host)
-        if why is not None:
-            raise RefusedAddressError(why)
+        reason = refusal_reason(host)
+        if reason is not None:
+            raise RefusedAddressError(reason)
         return connect(host, *args, **options)
 
     reactor.connectTCP = connect_public
 
 
-def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
-    """The address, or those that it carries."""
+def _effective_addresses(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
+    """Return the addresses to check: the address itself, or those embedded in it."""
     if isinstance(address, IPv4Address):
         return [address]
     if address.ipv4_mapped is not None:
@@ -64,8 +71,8 @@ def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address
     return [address]
 
 
-def _kind(address: IPv4Address | IPv6Address, host: str) -> str | None:
-    site_local = isinstance(address, IPv6Address) and (
+def _non_public_reason(address: IPv4Address | IPv6Address, host: str) -> str | None:
+    is_site_local = isinstance(address, IPv6Address) and (
         address.is_site_local or address in _LOCAL_NAT64
     )
     kinds = (
@@ -74,8 +81,8 @@ def _kind(address: IPv4Address | IPv6Address, host: str) -> str | None:
         (address.is_link_local, "link-local"),
         (address.is_multicast, "multicast"),
         (address.is_reserved, "reserved"),
-        (address.is_private or site_local, "private"),
+        (address.is_private or is_site_local, "private"),
         (not address.is_global, "not public"),
     )
-    name = next((name for applies, name in kinds if applies), None)
-    return None if name is None else f"{host} is {name}"
+    kind = next((name for applies, name in kinds if applies), None)
+    return None if kind is None else f"{host} is {kind}"

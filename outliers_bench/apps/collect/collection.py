@@ -1,4 +1,4 @@
-"""The folder that is collected into: which images are there, and how one gets in."""
+"""Folder of collected images with its two manifests."""
 
 from __future__ import annotations
 
@@ -11,169 +11,220 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.apps.collect.failures import KEPT, REMOVED, may_pass
-from outliers_bench.apps.collect.folders import folder_of
-from outliers_bench.apps.collect.manifest import COLLECTED, NOT_COLLECTED, Manifest, Row, writing
-from outliers_bench.apps.collect.url_list import Wanted
-from outliers_bench.data.image_files import reason
+from outliers_bench.apps.collect.failures import (
+    ALREADY_COLLECTED,
+    COLLECTED,
+    REMOVED,
+    is_retried,
+)
+from outliers_bench.apps.collect.folders import folder_name
+from outliers_bench.apps.collect.manifest import (
+    COLLECTED_FILE,
+    NOT_COLLECTED_FILE,
+    Manifest,
+    Row,
+    explain_write_errors,
+)
+from outliers_bench.apps.collect.url_list import ListedImage
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from outliers_bench.apps.collect.image_check import Picture
+    from outliers_bench.apps.collect.image_check import CheckedImage
 
-_PART = ".part"
-_NAME = 24  # hexadecimal digits of the digest: 96 bits
+_PART_SUFFIX = ".part"
+_DIGEST_DIGITS = 24  # hexadecimal digits of the digest in a file name: 96 bits
 
 
 class Collection:
-    """Images in class folders with their manifests; see `collection`."""
+    """Images in class folders with their manifests; see `open_collection`.
+
+    Attributes
+    ----------
+    collected, not_collected : Manifest
+        Images in the folder, and URLs that were not collected.
+    counts : Counter
+        Number of URLs per status.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.kept = Manifest(root / COLLECTED)
-        self.other = Manifest(root / NOT_COLLECTED)
+        self.collected = Manifest(root / COLLECTED_FILE)
+        self.not_collected = Manifest(root / NOT_COLLECTED_FILE)
         self.counts: Counter[str] = Counter()
-        self._noted: set[str] = set()
-        self._settle()
-        self._by_content = {row.sha256: row for row in self.kept.rows.values()}
+        self._rejected_now: set[str] = set()
+        self._reconcile()
+        self._by_digest = {row.sha256: row for row in self.collected.rows.values()}
 
-    def todo(self, wanted: Iterable[Wanted], *, again: bool) -> list[Wanted]:
-        """What must be asked for; the rest is counted.
+    def select_pending(self, images: Iterable[ListedImage], *, again: bool) -> list[ListedImage]:
+        """Return the images to request; count the others.
 
         Parameters
         ----------
-        wanted : iterable of Wanted
-            Everything that was asked for, each URL once.
+        images : iterable of ListedImage
+            All images of the list, each URL once.
         again : bool
-            Whether to ask again for what failed for good, too.
+            Whether to retry permanent failures as well.
         """
-        asked = []
-        for each in wanted:
-            there, failed = self.kept.rows.get(each.url), self.other.rows.get(each.url)
-            if there is not None and there.label != each.label:
-                self.refuse(
-                    each, "other_label", f"collected before as {there.label}", path=there.path
+        pending = []
+        for image in images:
+            row = self.collected.rows.get(image.url)
+            failure = self.not_collected.rows.get(image.url)
+            if row is not None and row.label != image.label:
+                self.reject(
+                    image, "other_label", f"already collected, labeled {row.label}", path=row.path
                 )
-            elif there is not None:
-                self.counts["there"] += 1
-            elif failed is None or again or may_pass(failed.status):
-                asked.append(each)
+            elif row is not None:
+                self.counts[ALREADY_COLLECTED] += 1
+            elif failure is None or again or is_retried(failure.status):
+                pending.append(image)
             else:
-                self.counts[failed.status] += 1
-        return asked
+                self.counts[failure.status] += 1
+        return pending
 
-    def keep(self, wanted: Wanted, picture: Picture, data: bytes, *, final_url: str) -> None:
-        """Take an image in, unless its content is there already.
+    def add(
+        self, image: ListedImage, checked: CheckedImage, data: bytes, *, final_url: str
+    ) -> None:
+        """Store an image, unless the same content is already in the folder.
+
+        Parameters
+        ----------
+        image : ListedImage
+            Its entry in the list.
+        checked : CheckedImage
+            Digest, size and file name extension of the data.
+        data : bytes
+            The file.
+        final_url : str
+            URL after redirects.
 
         Raises
         ------
         BenchError
-            If it cannot be written.
+            If the file or the manifest cannot be written.
         """
-        twin = self._by_content.get(picture.sha256)
-        if twin is not None:
-            label = twin.label != wanted.label
-            why = f"the same picture as {twin.path}" + (f", which is {twin.label}" if label else "")
-            status = "other_label" if label else "same"
-            self.refuse(wanted, status, why, path=twin.path, final_url=final_url)
+        duplicate = self._by_digest.get(checked.sha256)
+        if duplicate is not None:
+            message = f"duplicate of {duplicate.path}"
+            status = "same"
+            if duplicate.label != image.label:
+                message += f", labeled {duplicate.label}"
+                status = "other_label"
+            self.reject(image, status, message, path=duplicate.path, final_url=final_url)
             return
-        path = f"{folder_of(wanted.label)}/{picture.sha256[:_NAME]}{picture.extension}"
+        path = f"{folder_name(image.label)}/{checked.sha256[:_DIGEST_DIGITS]}{checked.extension}"
         file = self.root / path
-        with writing(file):
+        with explain_write_errors(file):
             file.parent.mkdir(exist_ok=True)
-            beside = file.with_name(f".{file.name}{_PART}")
-            beside.write_bytes(data)
-            beside.replace(file)
-        row = _row(
-            wanted,
+            partial = file.with_name(f".{file.name}{_PART_SUFFIX}")
+            partial.write_bytes(data)
+            partial.replace(file)
+        row = _new_row(
+            image,
             path=path,
             final_url=final_url,
-            sha256=picture.sha256,
-            bytes=str(picture.bytes),
-            width=str(picture.width),
-            height=str(picture.height),
-            status=KEPT,
+            sha256=checked.sha256,
+            bytes=str(checked.bytes),
+            width=str(checked.width),
+            height=str(checked.height),
+            status=COLLECTED,
         )
-        self.kept.add(row)
-        self._by_content[picture.sha256] = row
-        self.counts[KEPT] += 1
+        self.collected.add(row)
+        self._by_digest[checked.sha256] = row
+        self.counts[COLLECTED] += 1
 
-    def refuse(
-        self, wanted: Wanted, status: str, why: str, *, path: str = "", final_url: str = ""
+    def reject(
+        self, image: ListedImage, status: str, reason: str, *, path: str = "", final_url: str = ""
     ) -> None:
-        """Note that an image is not taken in, and why.
+        """Record that an image is not collected.
 
-        `status` is one of `OUTCOMES`, `path` the image that is there instead.
+        Parameters
+        ----------
+        image : ListedImage
+            Its entry in the list.
+        status : str
+            A key of `failures.OUTCOMES`.
+        reason : str
+            Explanation for the user.
+        path : str
+            The image that is in the folder instead, if any.
+        final_url : str
+            URL after redirects.
         """
         self.counts[status] += 1
-        self._noted.add(wanted.url)
-        self.other.add(_row(wanted, path=path, final_url=final_url, status=status, reason=why))
+        self._rejected_now.add(image.url)
+        self.not_collected.add(
+            _new_row(image, path=path, final_url=final_url, status=status, reason=reason)
+        )
 
     def close(self) -> None:
-        """Leave each URL once in the tables."""
-        self.kept.close()
-        self.other.drop((self.kept.rows.keys() & self.other.rows.keys()) - self._noted)
+        """Close the manifests, with each URL in one of them."""
+        self.collected.close()
+        in_both = self.collected.rows.keys() & self.not_collected.rows.keys()
+        self.not_collected.drop(in_both - self._rejected_now)
 
-    def _settle(self) -> None:
-        """After a kill, or what a user did to the folder: tables and files tell the same."""
-        with writing(self.root):
-            for part in self.root.glob(f"*/.{'[0-9a-f]' * _NAME}.*{_PART}"):
+    def _reconcile(self) -> None:
+        """Make the manifests agree with the files after a kill or a change by the user."""
+        with explain_write_errors(self.root):
+            for part in self.root.glob(f"*/.{'[0-9a-f]' * _DIGEST_DIGITS}.*{_PART_SUFFIX}"):
                 part.unlink()
-        known = {row.path for row in self.kept.rows.values()}
-        for row in self.other.rows.values():
-            there = row.path not in known and str(_size(self.root / row.path)) == row.bytes
-            if row.status == REMOVED and there:  # put back, by clean's undo=true say
-                known.add(row.path)
-                self.kept.add(replace(row, status=KEPT, reason=""))
-        lost, broken = [], []
-        for row in self.kept.rows.values():
+        paths = {row.path for row in self.collected.rows.values()}
+        for row in self.not_collected.rows.values():
+            is_present = row.path not in paths and str(_size(self.root / row.path)) == row.bytes
+            if row.status == REMOVED and is_present:  # restored, e.g. by clean with undo=true
+                paths.add(row.path)
+                self.collected.add(replace(row, status=COLLECTED, reason=""))
+        deleted, damaged = [], []
+        for row in self.collected.rows.values():
             size = _size(self.root / row.path)
             if size is None:
-                lost.append(row)
-            elif str(size) != row.bytes:  # cut off with the power, say
-                broken.append(row)
-        for row in lost:
-            self.other.add(replace(row, status=REMOVED, reason=f"{row.path} was deleted"))
-        if lost or broken:
-            self.kept.drop([row.url for row in (*lost, *broken)])
+                deleted.append(row)
+            elif str(size) != row.bytes:  # e.g. after a power failure
+                damaged.append(row)
+        for row in deleted:
+            self.not_collected.add(replace(row, status=REMOVED, reason=f"{row.path} was deleted"))
+        if deleted or damaged:
+            self.collected.drop([row.url for row in (*deleted, *damaged)])
 
 
 @contextmanager
-def collection(into: Path) -> Iterator[Collection]:
-    """Open a folder to collect into, making it if need be, for this process alone.
+def open_collection(folder: Path) -> Iterator[Collection]:
+    """Open a folder for collecting, for this process alone; create it if necessary.
 
     Parameters
     ----------
-    into : Path
+    folder : Path
         The folder.
 
     Raises
     ------
     BenchError
-        If it cannot be made or written to, holds another table, or another process collects
-        into it.
+        If the folder cannot be created or written, contains another table, or is in use by another
+        process.
     """
     from filelock import FileLock, Timeout
 
     try:
-        into.mkdir(parents=True, exist_ok=True)
-        if not os.access(into, os.W_OK | os.X_OK):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
-        raise BenchError(f"into={into}: {reason(error)}; choose another folder") from None
-    lock = FileLock(into / ".collecting.lock")
+        raise BenchError(
+            f"into={folder}: {describe_os_error(error)}; choose another folder"
+        ) from None
+    lock = FileLock(folder / ".collecting.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise BenchError(
-            f"into={into}: another process is collecting into it; wait for it"
+            f"into={folder}: another process is collecting into this folder; wait until it ends"
         ) from None
     try:
-        folder = Collection(into)
+        collection = Collection(folder)
         try:
-            yield folder
+            yield collection
         finally:
-            folder.close()
+            collection.close()
     finally:
         lock.release()
 
@@ -185,14 +236,14 @@ def _size(file: Path) -> int | None:
         return None
 
 
-def _row(wanted: Wanted, **known: str) -> Row:
-    """A row of now."""
+def _new_row(image: ListedImage, **cells: str) -> Row:
+    """Return a row of an image with the current time."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Row(
-        label=wanted.label,
-        url=wanted.url,
-        page=wanted.page,
-        license=wanted.license,
+        label=image.label,
+        url=image.url,
+        page=image.page,
+        license=image.license,
         time=now,
-        **known,
+        **cells,
     )

@@ -1,4 +1,4 @@
-"""What can become of a URL that is not collected, and whether to ask for it again."""
+"""Outcomes of URLs that are not collected, and which of them are retried."""
 
 from __future__ import annotations
 
@@ -10,111 +10,117 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from outliers_bench.apps.collect.options import Collect
 
-KEPT = "kept"
+# Values of the column status.
+COLLECTED = "kept"
 REMOVED = "removed"
+
+ALREADY_COLLECTED = "already_collected"
+"""Key of `Collection.counts` for images from an earlier run; not a status in a manifest."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A way in which a URL does not become an image of its own.
+    """Reason that a URL does not become an image of its own.
 
     Parameters
     ----------
-    about : str
-        For people.
-    again : bool
-        Whether the next start tries it again: it may pass, or depends on options that are checked
-        before the image is asked for.
-    failed : bool
-        Whether the list is incomplete for it.
+    description : str
+        Line in the summary.
+    retried : bool
+        Whether the next run tries again: the failure is transient, or depends on options that are
+        checked before the image is requested.
+    is_failure : bool
+        Whether the list is incomplete without the image.
     """
 
-    about: str
-    again: bool = False
-    failed: bool = True
+    description: str
+    retried: bool = False
+    is_failure: bool = True
 
 
 OUTCOMES = {
-    "same": Outcome("same picture, other URL", failed=False),
-    REMOVED: Outcome("collected before, deleted since", failed=False),
-    "other_label": Outcome("same picture, other label"),
-    "address": Outcome("address refused", again=True),
-    "robots": Outcome("robots.txt forbids it", again=True),
-    "busy": Outcome("server is busy or broken", again=True),
-    "network": Outcome("no whole answer", again=True),
-    "gone": Outcome("not there, or not for us"),
+    "same": Outcome("duplicate under another URL", is_failure=False),
+    REMOVED: Outcome("collected earlier, then deleted", is_failure=False),
+    "other_label": Outcome("duplicate under another label"),
+    "address": Outcome("address not allowed", retried=True),
+    "robots": Outcome("forbidden by robots.txt", retried=True),
+    "busy": Outcome("server busy or failing", retried=True),
+    "network": Outcome("no complete response", retried=True),
+    "gone": Outcome("not found or not accessible"),
     "redirects": Outcome("too many redirects"),
-    "not_an_image": Outcome("no image that is read here"),
+    "not_an_image": Outcome("not a supported image"),
     "damaged": Outcome("damaged image"),
     "too_small": Outcome("too small"),
     "too_large": Outcome("too large"),
 }
-"""By the status in the manifest."""
+"""Outcomes by status in the manifest."""
 
-_MAY_PASS = (
+_TRANSIENT = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
 
 
-def failed(counts: Mapping[str, int]) -> int:
-    """How many of the images asked for are not there, by counts of each status."""
-    return sum(n for status, n in counts.items() if status in OUTCOMES and OUTCOMES[status].failed)
+def count_failures(counts: Mapping[str, int]) -> int:
+    """Return the number of requested images that are missing, given the counts per status."""
+    return sum(
+        n for status, n in counts.items() if status in OUTCOMES and OUTCOMES[status].is_failure
+    )
 
 
-def may_pass(status: str) -> bool:
-    """Whether the next start tries again what ended so."""
-    return status not in OUTCOMES or OUTCOMES[status].again
+def is_retried(status: str) -> bool:
+    """Check whether the next run retries a URL with this status."""
+    return status not in OUTCOMES or OUTCOMES[status].retried
 
 
-def of_status(status: int) -> tuple[str, str]:
-    """Status and reason for an answer other than 200."""
+def classify_response(status: int) -> tuple[str, str]:
+    """Return status and reason for a response other than 200."""
     try:
         reason = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         reason = str(status)
-    return ("busy" if status >= 500 or status in _MAY_PASS else "gone"), reason
+    return ("busy" if status >= 500 or status in _TRANSIENT else "gone"), reason
 
 
-def of_error(error: BaseException | None, options: Collect) -> tuple[str, str]:
-    """Status and reason for a request without an answer.
+def classify_error(error: BaseException | None, options: Collect) -> tuple[str, str]:
+    """Return status and reason for a request without a response.
 
     Parameters
     ----------
     error : exception
-        What Scrapy hands to an errback.
+        The exception that Scrapy passes to an errback.
     options : Collect
-        The user's choices.
+        The user's options.
     """
     from scrapy import exceptions as scrapy
 
     from outliers_bench.apps.collect.addresses import RefusedAddressError
     from outliers_bench.apps.collect.politeness import BusyError
 
-    said = " ".join(str(error).split())
-    broke_off = "the connection broke off"
-    if "certificate" in said.lower():
-        broke_off = "the certificate is not valid"
+    message = " ".join(str(error).split())
+    broken = "the connection was interrupted"
+    if "certificate" in message.lower():
+        broken = "the certificate is not valid"
     kinds: tuple[tuple[type[BaseException], str, str], ...] = (
-        (RefusedAddressError, "address", f"{said}; allow_private=true allows it"),
-        (BusyError, "busy", said),
+        (RefusedAddressError, "address", f"{message}; allow_private=true allows it"),
+        (BusyError, "busy", message),
         (scrapy.DownloadCancelledError, "too_large", f"more than max_mb={options.max_mb:g}"),
         (scrapy.DownloadTimeoutError, "network", f"took longer than timeout={options.timeout:g} s"),
-        (scrapy.CannotResolveHostError, "network", "there is no such host, or no network"),
+        (scrapy.CannotResolveHostError, "network", "host not found, or no network"),
         (scrapy.DownloadConnectionRefusedError, "network", "the connection was refused"),
-        (scrapy.DownloadFailedError, "network", broke_off),
-        (scrapy.ResponseDataLossError, "network", broke_off),
-        (scrapy.IgnoreRequest, *_ignored(said)),
+        (scrapy.DownloadFailedError, "network", broken),
+        (scrapy.ResponseDataLossError, "network", broken),
+        (scrapy.IgnoreRequest, *_classify_ignored(message)),
     )
-    found = (each[1:] for each in kinds if isinstance(error, each[0]))
-    return next(found, ("network", f"{type(error).__name__}: {said}"))
+    matches = (each[1:] for each in kinds if isinstance(error, each[0]))
+    return next(matches, ("network", f"{type(error).__name__}: {message}"))
 
 
-def _ignored(said: str) -> tuple[str, str]:
-    """What Scrapy's middlewares do not pass on; only their words tell why."""
-    if "robots.txt" in said:
-        return "robots", "robots.txt forbids it, or cannot be had"
-    if "redirections" in said:
-        return "redirects", said
-    return "too_large", said  # a small file that unpacks to a large one
+def _classify_ignored(message: str) -> tuple[str, str]:
+    """Return status and reason for an `IgnoreRequest`; only its message tells the cause."""
+    if "robots.txt" in message:
+        return "robots", "robots.txt forbids it, or is not available"
+    if "redirections" in message:
+        return "redirects", message
+    return "too_large", message  # a small file that decompresses to a large one

@@ -1,4 +1,4 @@
-"""Is it a picture that we can use? Decided by what is in it, never by its name or its header."""
+"""Check of downloaded files by content; file name and Content-Type header are ignored."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _EXTENSIONS = {
 }
 
 
-class RefusedPictureError(Exception):
-    """Bytes that are not kept.
+class RejectedImageError(Exception):
+    """A file that is not collected.
 
     Parameters
     ----------
     status : str
         `not_an_image`, `damaged`, `too_small` or `too_large`.
     reason : str
-        What is wrong with them.
+        Explanation for the user.
     """
 
     def __init__(self, status: str, reason: str) -> None:
@@ -36,18 +36,19 @@ class RefusedPictureError(Exception):
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that is worth keeping.
+class CheckedImage:
+    """Properties of an image that can be collected.
 
     Parameters
     ----------
     sha256 : str
-        Of the bytes, in hexadecimal digits.
+        Digest of the file, in hexadecimal digits.
     extension : str
-        By content, with the dot.
+        File name extension of the format, with the dot.
     bytes : int
+        Size of the file.
     width, height : int
-        Pixels, upright.
+        Pixels, after the EXIF orientation is applied.
     """
 
     sha256: str
@@ -57,51 +58,55 @@ class Picture:
     height: int
 
 
-def examine(data: bytes, *, min_side: int, max_pixels: int) -> Picture:
-    """Decode a file that came from the web.
+def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
+    """Decode a downloaded file and check its size.
 
     Parameters
     ----------
     data : bytes
         The whole file.
     min_side : int
-        Pixels that width and height must at least have.
+        Smallest width and height in pixels.
     max_pixels : int
-        Larger pictures are refused before they are decoded.
+        Largest number of pixels; larger images are rejected before they are decoded.
+
+    Returns
+    -------
+    CheckedImage
 
     Raises
     ------
-    RefusedPictureError
-        If the data are no image that is read here, are damaged, or too small or too large.
+    RejectedImageError
+        If the file is not an image of a supported format, is damaged, too small or too large.
     """
     try:
         header = read_header(data)
     except HeaderError as error:
         status = "damaged" if "cut short" in str(error) else "not_an_image"
-        raise RefusedPictureError(status, f"{error}{_instead(data)}") from None
+        raise RejectedImageError(status, f"{error}{_describe_other(data)}") from None
     size = f"{header.width} x {header.height} pixels"
     if header.width * header.height > max_pixels:
-        raise RefusedPictureError("too_large", f"{size}, more than max_pixels={max_pixels}")
-    # Before decoding, which is what costs; sides are compared, so that turning changes nothing.
+        raise RejectedImageError("too_large", f"{size}, more than max_pixels={max_pixels}")
+    # Checked before the costly decoding. Both sides count, so the orientation makes no difference.
     if min(header.width, header.height) < min_side:
-        raise RefusedPictureError("too_small", f"{size}, less than min_side={min_side}")
+        raise RejectedImageError("too_small", f"{size}, less than min_side={min_side}")
     try:
         image = decode(data, name="it", max_pixels=max_pixels)
     except UnreadableImageError as error:
-        raise RefusedPictureError("damaged", str(error).removeprefix("it: ")) from None
+        raise RejectedImageError("damaged", str(error).removeprefix("it: ")) from None
     height, width = image.shape[:2]
-    return Picture(
+    return CheckedImage(
         hashlib.sha256(data).hexdigest(), _EXTENSIONS[header.format], len(data), width, height
     )
 
 
-def _instead(data: bytes) -> str:
-    """What the data are, where that is often the case."""
+def _describe_other(data: bytes) -> str:
+    """Return the end of a message that names a common other type of file; empty if unknown."""
     start = data[:512].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return " but a web page"
     if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
         return " but an SVG drawing"
     if data[4:8] == b"ftyp":
-        return " but AVIF, HEIC or a film"
+        return " but AVIF, HEIC or a video"
     return ""

@@ -1,7 +1,7 @@
-"""Where each image came from: `collected.csv`, and `not_collected.csv` for what is not there.
+"""Manifests of a collection: `collected.csv` and `not_collected.csv`.
 
-A row is appended in one write the moment it is known. A kill can leave half a row at the end,
-which the next start cuts off; the image that it told of is asked for again.
+A row is appended in one write as soon as it is known. A kill can leave an incomplete last row. The
+next run removes it, and requests the image again.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from outliers_bench.data.image_files import reason
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
 
-COLLECTED = "collected.csv"
-NOT_COLLECTED = "not_collected.csv"
+COLLECTED_FILE = "collected.csv"
+NOT_COLLECTED_FILE = "not_collected.csv"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One URL and what became of it; every cell is text, empty where there is nothing to say.
+    """A URL and its outcome; every cell is text, empty if unknown.
 
     Parameters
     ----------
     path : str
-        The image, relative to the manifest, with forward slashes. Of an image that was there under
-        another URL, that one's.
+        The image, relative to the manifest, with forward slashes. For a duplicate, the image that
+        is in the folder instead.
     label : str
-        What it shows.
+        Class of the image.
     url, final_url : str
-        As listed, and after redirects.
+        URL in the list, and after redirects.
     page : str
-        On which page the URL was found.
+        Page on which the URL was found.
     time : str
-        When, in UTC, ISO 8601.
+        Time of the outcome, UTC, ISO 8601.
     sha256 : str
-        Of the file.
+        Digest of the file.
     bytes, width, height : str
-        Its size, and pixels, upright.
+        Size of the file; pixels after the EXIF orientation is applied.
     license : str
-        As listed, or as the page says.
+        License according to the list or the page.
     status : str
-        `kept`, or a name in `outcome.OUTCOMES`.
+        `failures.COLLECTED`, or a key of `failures.OUTCOMES`.
     reason : str
-        Why it is not kept.
+        Reason that the image is not collected.
     """
 
     path: str = ""
@@ -74,17 +74,17 @@ _ONE_LINE = str.maketrans("\r\n", "  ")
 
 
 class Manifest:
-    """One table of rows, the last one of a URL being the one that counts.
+    """Append-only table of rows, in which the last row of a URL is valid.
 
     Parameters
     ----------
     path : Path
-        The file; made when the first row is added.
+        The file; created with the first row.
 
     Raises
     ------
     BenchError
-        If the file is there and is another table, or cannot be read or written.
+        If the file is another table, or cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,40 +93,39 @@ class Manifest:
         self.rows = {row.url: row for row in _read(path)}
 
     def add(self, row: Row) -> None:
-        """Append a row; it is with the operating system when this returns.
+        """Append a row and pass it to the operating system.
 
         Raises
         ------
         BenchError
-            If it cannot be written; then the table is what it was.
+            If the row cannot be written; the table is then unchanged.
         """
-        with writing(self.path):
+        with explain_write_errors(self.path):
             if self._file < 0:
                 self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             end = os.fstat(self._file).st_size
-            text = _text([row], heading=end == 0)
-            if os.write(self._file, text) < len(
-                text
-            ):  # no more room: the next row would go on here
+            text = _to_csv([row], header=end == 0)
+            # On a full disk, the next row would otherwise continue an incomplete one.
+            if os.write(self._file, text) < len(text):
                 os.ftruncate(self._file, end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self.rows[row.url] = row
 
     def drop(self, urls: Iterable[str]) -> None:
-        """Forget the rows of some URLs, and write the table anew, each URL once, in one step."""
+        """Remove the rows of some URLs, and rewrite the file atomically with each URL once."""
         for url in urls:
             self.rows.pop(url, None)
         self.close()
-        with writing(self.path):
+        with explain_write_errors(self.path):
             if not self.rows:
                 self.path.unlink(missing_ok=True)
                 return
-            beside = self.path.with_name(f".{self.path.name}.part")
-            beside.write_bytes(_text(self.rows.values(), heading=True))
-            beside.replace(self.path)
+            partial = self.path.with_name(f".{self.path.name}.part")
+            partial.write_bytes(_to_csv(self.rows.values(), header=True))
+            partial.replace(self.path)
 
     def close(self) -> None:
-        """Close the file; the next row opens it again."""
+        """Close the file; `add` opens it again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -144,22 +143,22 @@ class Manifest:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell on one line, as a `BenchError`, what keeps a file from being written."""
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Raise an `OSError` of the block as a one-line `BenchError`."""
     try:
         yield
     except OSError as error:
         raise BenchError(
-            f"{error.filename or path}: {reason(error)}; make room or mend it, then give the same "
-            "command again, which goes on from there"
+            f"{error.filename or path}: {describe_os_error(error)}; fix this, "
+            "then run the same command again to continue"
         ) from None
 
 
-def _text(rows: Iterable[Row], *, heading: bool) -> bytes:
-    """Rows as CSV. No cell has a line break, so that half a row can be told from a whole one."""
+def _to_csv(rows: Iterable[Row], *, header: bool) -> bytes:
+    """Return rows as CSV. No cell contains a line break, so an incomplete row is recognizable."""
     text = StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    if heading:
+    if header:
         writer.writeheader()
     for row in rows:
         writer.writerow({name: cell.translate(_ONE_LINE) for name, cell in asdict(row).items()})
@@ -170,10 +169,10 @@ def _read(path: Path) -> list[Row]:
     try:
         data = path.read_bytes() if path.exists() else b""
     except OSError as error:
-        raise BenchError(f"{path}: {reason(error)}") from None
-    whole = data[: data.rfind(b"\n") + 1]
+        raise BenchError(f"{path}: {describe_os_error(error)}") from None
+    complete = data[: data.rfind(b"\n") + 1]
     try:
-        reader = csv.DictReader(StringIO(whole.decode("utf-8-sig"), newline=""))
+        reader = csv.DictReader(StringIO(complete.decode("utf-8-sig"), newline=""))
         # Earlier versions wrote the column in British spelling.
         reader.fieldnames = [re.sub("licen.e", "license", name) for name in reader.fieldnames or ()]
         missing = set(_COLUMNS) - set(reader.fieldnames)
@@ -184,12 +183,13 @@ def _read(path: Path) -> list[Row]:
         )
     except (ValueError, csv.Error) as error:
         raise BenchError(f"{path} cannot be read as a table: {error}") from None
-    if missing and not (_text([], heading=True).startswith(data)):  # a heading that a kill cut off
+    # A kill can leave an incomplete header.
+    if missing and not _to_csv([], header=True).startswith(data):
         raise BenchError(
             f"{path} was not written by this command (it has no column {min(missing)}); move it "
             "away, or collect into=another folder"
         )
-    if len(whole) < len(data):  # a row that a kill cut off
-        with writing(path):
-            os.truncate(path, len(whole))
+    if len(complete) < len(data):  # the last row is incomplete after a kill
+        with explain_write_errors(path):
+            os.truncate(path, len(complete))
     return rows

@@ -6,60 +6,60 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from outliers_bench.apps.collect.url_list import refused_url
+from outliers_bench.apps.collect.url_list import url_error
 from outliers_bench.data.opencv import MAX_PIXELS
 from outliers_bench.errors import BenchError
 
 
 @dataclass
 class Collect:
-    """Collect images from the web into class folders, with a manifest of where each came from.
+    """Collect images from the web into class folders, with a table of their sources.
 
     Parameters
     ----------
     into : str
-        The folder; `collected.csv` in it says where each image came from, `not_collected.csv` what
-        is not there and why. The same command again goes on from there.
+        Output folder. `collected.csv` in it lists the images with their sources,
+        `not_collected.csv` the others with reasons. The same command again continues from there.
     urls : str or null
-        List of images: a table (.csv, .tsv) with the columns url and, if wanted, label and
-        license; or a .txt file with a URL on each line.
+        List of images: a table (.csv, .tsv) with the column url and optionally label and license;
+        or a .txt file with one URL per line.
     page : str or null
-        Address of a web page whose images are collected, instead of a list.
+        URL of a web page whose images are collected, instead of a list.
     pages : int
-        How many pages to go through, by their links to the next one.
+        Number of pages to read, following the links to the next page.
     next : str or null
-        CSS selector of the link to the next page; null for the link with rel=next.
+        CSS selector of the link to the next page; null means the link with rel=next.
     label : str or null
-        What the images show, where the list does not say.
+        Class of the images, where the list has none.
     license : str or null
-        Under which they may be used, where neither the list nor the page says.
+        License of the images, where neither the list nor the page has one.
     contact : str or null
-        Your e-mail or web address, told to the servers, so that whoever runs them can reach you.
+        Your e-mail or web address, sent to the servers so that their operators can reach you.
     robots : bool
-        Whether to keep to robots.txt.
+        Whether to obey robots.txt.
     per_host : int
-        Images of one host that are on their way at the same time.
+        Maximum number of simultaneous requests per host.
     delay : float
-        Seconds between two requests to one host, on average; more where the host is slow or its
-        robots.txt asks for more.
+        Average number of seconds between two requests to a host; more if the host is slow or its
+        robots.txt requests it.
     concurrency : int
-        Images on their way at the same time, from all hosts.
+        Maximum number of simultaneous requests to all hosts.
     timeout : float
-        Seconds that an image may take.
+        Maximum number of seconds per image.
     retries : int
-        How often to try again, in this run, what broke off, or met a busy server.
+        Number of retries, in this run, after an interrupted connection or a busy server.
     max_mb : float
-        Megabytes (10^6 bytes) that an image may have.
+        Maximum file size in megabytes (10^6 bytes).
     min_side : int
-        Pixels that width and height must have.
+        Minimum width and height in pixels.
     max_pixels : int
-        Pixels that an image may have.
+        Maximum number of pixels.
     again : bool
-        Whether to ask again also for what failed for good (404, not an image, too small) or was
-        deleted.
+        Whether to request again images that failed permanently (404, not an image, too small) or
+        were deleted.
     allow_private : bool
-        Whether addresses inside private networks and on this machine may be connected to, and the
-        environment's proxies used.
+        Whether to allow connections to private networks and this machine, and the proxies of the
+        environment.
     """
 
     into: str = MISSING
@@ -83,12 +83,12 @@ class Collect:
     allow_private: bool = False
 
     def check(self) -> None:
-        """See that the options make sense.
+        """Validate the options.
 
         Raises
         ------
         BenchError
-            If one is out of its range, or it is not clear what to collect.
+            If an option is out of range, or the source of the images is missing or ambiguous.
         """
         at_least = {"pages": 1, "per_host": 1, "concurrency": 1, "retries": 0, "min_side": 1}
         for name, least in at_least.items():
@@ -102,22 +102,22 @@ class Collect:
         if not 0 < self.max_pixels <= MAX_PIXELS:
             raise BenchError(f"max_pixels={self.max_pixels}: must be from 1 to {MAX_PIXELS}")
         if self.contact is not None and not (self.contact.isascii() and self.contact.isprintable()):
-            raise BenchError(f"contact={self.contact}: plain ASCII, such as me@example.org, please")
+            raise BenchError(f"contact={self.contact}: must be plain ASCII, such as me@example.org")
         self._check_source()
 
     def _check_source(self) -> None:
-        """There is a list or a page, and a page has a label."""
+        """Check that there is either a list, or a page with a label."""
         if (self.urls is None) == (self.page is None):
             raise BenchError(
-                "say what to collect: either urls=list.csv, with the columns url and label, or "
-                "page=<url> label=<what its images show>"
+                "give the images to collect: either urls=list.csv, with the columns url and label, "
+                "or page=<url> label=<class of its images>"
             )
         if self.page is None:
             if self.pages != 1 or self.next is not None:
-                raise BenchError("pages= and next= go with page=, not with urls=")
+                raise BenchError("pages= and next= apply to page=, not to urls=")
             return
         if not (self.label or "").strip():
-            raise BenchError(f"page={self.page}: say what its images show, with label=")
-        why = refused_url(self.page)
-        if why is not None:
-            raise BenchError(f"page={self.page} {why}")
+            raise BenchError(f"page={self.page}: give the class of its images as label=")
+        error = url_error(self.page)
+        if error is not None:
+            raise BenchError(f"page={self.page} {error}")

@@ -1,4 +1,4 @@
-"""The images of a web page: each once, as large as the page has it."""
+"""Images of a web page, each once and in the largest size that the page offers."""
 
 from __future__ import annotations
 
@@ -12,55 +12,59 @@ from outliers_bench.data.image_files import EXTENSIONS
 if TYPE_CHECKING:
     from parsel import Selector
 
-# https://html.spec.whatwg.org/multipage/images.html#parsing-a-srcset-attribute: URLs may have
-# commas inside, but neither at their beginning nor at their end.
+# https://html.spec.whatwg.org/multipage/images.html#parsing-a-srcset-attribute: URLs may
+# contain commas, but not begin or end with one.
 _CANDIDATE = re.compile(r"([^\s,]\S*[^\s,]|[^\s,])(?:\s+([^\s,(]+))?[^,]*(?:,|$)")
-# What scripts that load images late put in the place of src and srcset.
-_LATE = ("data-src", "data-original", "data-lazy-src", "data-lazy")
-_LATE_SETS = ("data-srcset", "data-lazy-srcset")
+# Attributes of lazy-loading scripts in place of src and srcset.
+_LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy")
+_LAZY_SETS = ("data-srcset", "data-lazy-srcset")
 _UNREADABLE_TYPES = ("image/avif", "image/svg+xml", "image/jxl", "image/heic")
 _LICENSE_NAMES = ("dc.rights", "dcterms.rights", "dcterms.license", "license", "rights")
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a page has for us.
+    """Images, next page and license of a web page.
 
     Parameters
     ----------
     images : tuple of str
-        URLs, absolute, in the page's order.
-    following : str or None
-        URL of the page after it.
+        Absolute URLs, in the order of the page.
+    next_page : str or None
+        URL of the next page.
     license : str
-        What the page says it may be used under: a link with rel=license, or a meta tag.
+        License according to a link with rel=license or a meta tag; empty if there is none.
     """
 
     images: tuple[str, ...]
-    following: str | None
+    next_page: str | None
     license: str
 
 
-def read_page(html: str, url: str, *, following: str | None = None) -> Page:
+def read_page(html: str, url: str, *, next_selector: str | None = None) -> Page:
     """Find the images of a page.
 
-    An image is what `img` and `picture` show (of several sizes the largest; what a script would
-    load late counts as shown), and what a link leads to whose name ends as an image's does. An
-    image inside such a link is a small version of what the link leads to, and is not taken.
+    Images are those shown by `img` and `picture` (the largest of several sizes, lazily loaded ones
+    included), and the targets of links that end like an image file. An image inside such a link is
+    a thumbnail of the target and is omitted.
 
     Parameters
     ----------
     html : str
         The page.
     url : str
-        Where it was found, after redirects.
-    following : str or None
-        CSS selector of the link to the following page; None for the link with rel=next.
+        Its URL, after redirects.
+    next_selector : str or None
+        CSS selector of the link to the next page; None means the link with rel=next.
+
+    Returns
+    -------
+    Page
 
     Raises
     ------
     ValueError
-        If that is not a CSS selector.
+        If `next_selector` is not a CSS selector.
     """
     from cssselect import SelectorError
     from parsel import Selector
@@ -69,56 +73,58 @@ def read_page(html: str, url: str, *, following: str | None = None) -> Page:
     base = urljoin(url, (page.xpath("//base/@href").get() or "").strip())
     images: dict[str, None] = {}
     for node in page.xpath("//img | //a[@href]"):
-        for found in _image(node):
-            address = _absolute(base, found)
-            if address is not None:
-                images[address] = None
+        for address in _image_addresses(node):
+            image = _absolute_url(base, address)
+            if image is not None:
+                images[image] = None
     try:
-        links = page.css(following) if following else page.xpath("//link[@rel] | //a[@rel]")
+        links = page.css(next_selector) if next_selector else page.xpath("//link[@rel] | //a[@rel]")
     except SelectorError as error:
-        raise ValueError(f"no CSS selector: {error}") from None
+        raise ValueError(f"not a CSS selector: {error}") from None
     target = next(
-        (link.attrib.get("href") for link in links if following or _has(link, "next")), None
+        (link.attrib.get("href") for link in links if next_selector or _has_rel(link, "next")), None
     )
     return Page(
-        tuple(images), None if target is None else _absolute(base, target), _license(page, base)
+        images=tuple(images),
+        next_page=None if target is None else _absolute_url(base, target),
+        license=_find_license(page, base),
     )
 
 
-def _image(node: Selector) -> list[str]:
-    """The image of one element; none if another element stands for it."""
+def _image_addresses(node: Selector) -> list[str]:
+    """Return the image of an element; an empty list for a thumbnail inside a link to an image."""
     if node.root.tag == "a":
         target = node.attrib.get("href", "")
         return [target] if _is_image(target) else []
     if any(_is_image(link) for link in node.xpath("ancestor::a/@href").getall()):
         return []
-    sets = [node.attrib.get(name, "") for name in (*_LATE_SETS, "srcset")]
-    # libxml2 does not know that a source has no end, and nests them.
+    sets = [node.attrib.get(name, "") for name in (*_LAZY_SETS, "srcset")]
+    # libxml2 does not know that source is a void element, and nests them.
     for source in node.xpath("ancestor::picture[1]//source"):
         if source.attrib.get("type", "").strip().lower() not in _UNREADABLE_TYPES:
-            sets += [source.attrib.get(name, "") for name in (*_LATE_SETS, "srcset")]
-    candidates = [each for text in sets for each in _candidates(text)]
+            sets += [source.attrib.get(name, "") for name in (*_LAZY_SETS, "srcset")]
+    candidates = [each for text in sets for each in _parse_srcset(text)]
     if candidates:
         return [max(candidates, key=lambda each: each[0])[1]]
-    late = (node.attrib.get(name) for name in (*_LATE, "src"))
-    return [next((each for each in late if each and each.strip()), "")]
+    sources = (node.attrib.get(name) for name in (*_LAZY, "src"))
+    return [next((each for each in sources if each and each.strip()), "")]
 
 
-def _candidates(srcset: str) -> list[tuple[float, str]]:
-    """The URLs of a srcset with their widths or densities."""
-    found = []
+def _parse_srcset(srcset: str) -> list[tuple[float, str]]:
+    """Return widths or densities with URLs."""
+    candidates = []
     for address, size in _CANDIDATE.findall(srcset):
         try:
             weight = float(size[:-1]) if size else 1.0
         except ValueError:
             weight = 1.0
         if not address.startswith("data:"):
-            found.append((weight, address))
-    return found
+            candidates.append((weight, address))
+    return candidates
 
 
-def _absolute(base: str, address: str) -> str | None:
-    """A URL that can be asked for; pictures inside the page (`data:`) are none."""
+def _absolute_url(base: str, address: str) -> str | None:
+    """Return an http or https URL; None for others, such as inline images (`data:`)."""
     try:
         url = urldefrag(urljoin(base, address.strip())).url if address.strip() else ""
         return url if urlsplit(url).scheme in ("http", "https") else None
@@ -131,16 +137,18 @@ def _is_image(address: str) -> bool:
         name = unquote(urlsplit(address.strip()).path).rpartition("/")[2].lower()
     except ValueError:
         return False
-    return name.endswith(EXTENSIONS) and ":" not in name  # File:Lion.jpg is a wiki's page about it
+    return (
+        name.endswith(EXTENSIONS) and ":" not in name
+    )  # File:Lion.jpg is a wiki page about a file
 
 
-def _has(node: Selector, relation: str) -> bool:
+def _has_rel(node: Selector, relation: str) -> bool:
     return relation in node.attrib.get("rel", "").lower().split()
 
 
-def _license(page: Selector, base: str) -> str:
+def _find_license(page: Selector, base: str) -> str:
     for node in page.xpath("//link[@rel and @href] | //a[@rel and @href]"):
-        if _has(node, "license"):
+        if _has_rel(node, "license"):
             return urljoin(base, node.attrib["href"].strip())
     for node in page.xpath("//meta[@content]"):
         name = node.attrib.get("name") or node.attrib.get("property") or ""

@@ -1,4 +1,4 @@
-"""Manners beyond Scrapy's own: Retry-After, Crawl-delay, and a robots.txt that is out of order."""
+"""Scrapy middlewares for Retry-After, Crawl-delay, and a robots.txt that is not available."""
 
 from __future__ import annotations
 
@@ -19,70 +19,72 @@ from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Request, Response
 from scrapy.robotstxt import RobotParser
 
-from outliers_bench.apps.collect.settings import ROBOT
+from outliers_bench.apps.collect.settings import CRAWLER_NAME
 
-LONGEST_WAIT = 120.0
-"""Seconds; a host that asks for more is left alone for the rest of the run."""
+MAX_WAIT = 120.0
+"""Seconds; a host that requests a longer wait is not contacted again in the same run."""
 
-FIRST_WAIT = 2.0
-"""Seconds before the first retry at a busy host that does not say how long; then twice as many."""
+INITIAL_WAIT = 2.0
+"""Seconds before the first retry at a busy host without Retry-After; doubled for each retry."""
 
 _BUSY = (429, 503)
 
 
 class BusyError(IgnoreRequest):
-    """A host asks to be left alone for longer than a run waits."""
+    """A host requests a longer wait than `MAX_WAIT`."""
 
 
-class Patience(RetryMiddleware):
-    """Retries as Scrapy's, but waits as long as a busy host says (RFC 9110, 10.2.3).
+class RetryAfterMiddleware(RetryMiddleware):
+    """Scrapy's retries, delayed as long as a busy host requests (RFC 9110, 10.2.3).
 
-    Meanwhile nothing is asked of that host, as far as it is not on its way already.
+    During the wait no further request is sent to that host.
     """
 
-    def __init__(self, settings: Any) -> None:  # noqa: ANN401 - as Scrapy has it
+    def __init__(self, settings: Any) -> None:  # noqa: ANN401 - as in Scrapy
         super().__init__(settings)
-        self._until: dict[str, float] = {}
+        self._blocked_until: dict[str, float] = {}
 
     async def process_request(self, request: Request) -> None:
-        """Hold back a request while its host wants to be left alone."""
+        """Delay a request while its host is blocked."""
         await self._wait(_host(request))
 
     async def process_response(  # type: ignore[override]
         self, request: Request, response: Response
     ) -> Request | Response:
-        """Retry a failure that may pass; after a busy answer, later."""
+        """Retry after a transient failure; wait before that if the host is busy."""
         if response.status not in _BUSY:
-            answer: Request | Response = super().process_response(request, response)
-            return answer
-        tried = request.meta.get("retry_times", 0)
-        wait = seconds(response.headers.get("Retry-After"), FIRST_WAIT * 2**tried)
+            result: Request | Response = super().process_response(request, response)
+            return result
+        retries = request.meta.get("retry_times", 0)
+        wait = retry_after_seconds(
+            response.headers.get("Retry-After"), default=INITIAL_WAIT * 2**retries
+        )
         host = _host(request)
-        if wait > LONGEST_WAIT:
-            self._until[host] = math.inf
+        if wait > MAX_WAIT:
+            self._blocked_until[host] = math.inf
             return response
-        again = self._retry(request, f"{response.status}")
-        if again is None:
+        retry = self._retry(request, f"{response.status}")
+        if retry is None:
             return response
-        self._until[host] = max(self._until.get(host, 0.0), monotonic() + wait)
+        self._blocked_until[host] = max(self._blocked_until.get(host, 0.0), monotonic() + wait)
         slot = self.crawler.engine.downloader.slots.get(request.meta.get("download_slot", ""))
-        # Scrapy looks at the queue again when the retry enters it.
+        # Scrapy processes the queue again when the retry enters it.
         if slot is not None:
             slot.concurrency = 0
         await self._wait(host)
         if slot is not None:
             slot.concurrency = self.crawler.settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")
-        return again
+        return retry
 
     async def _wait(self, host: str) -> None:
-        while (left := self._until.get(host, 0.0) - monotonic()) > 0:
-            if left == math.inf:
-                raise BusyError(f"the host asks to be left alone for over {LONGEST_WAIT:.0f} s")
-            await asyncio.sleep(left)
+        while (remaining := self._blocked_until.get(host, 0.0) - monotonic()) > 0:
+            if remaining == math.inf:
+                raise BusyError(f"the host requests a wait of more than {MAX_WAIT:.0f} s")
+            await asyncio.sleep(remaining)
 
 
-class CrawlDelay:
-    """Keeps the pause between requests that a host's robots.txt asks for."""
+class CrawlDelayMiddleware:
+    """Delay between requests according to the Crawl-delay of a host's robots.txt."""
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
@@ -90,18 +92,18 @@ class CrawlDelay:
         crawler.signals.connect(self.robots_parsed, signal=signals.robots_parsed)
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> CrawlDelay:
-        """Made by Scrapy."""
+    def from_crawler(cls, crawler: Crawler) -> CrawlDelayMiddleware:
+        """Create the middleware; called by Scrapy."""
         return cls(crawler)
 
     def robots_parsed(self, robotparser: RobotParser, request: Request) -> None:
-        """Remember what a robots.txt asks for."""
-        delay = robotparser.crawl_delay(ROBOT)
+        """Store the Crawl-delay of a robots.txt."""
+        delay = robotparser.crawl_delay(CRAWLER_NAME)
         if delay is not None and delay > self._crawler.settings.getfloat("DOWNLOAD_DELAY"):
-            self._delays[_host(request)] = min(delay, LONGEST_WAIT)
+            self._delays[_host(request)] = min(delay, MAX_WAIT)
 
     def process_request(self, request: Request) -> None:
-        """Set the pause where it is not the throttle's to choose."""
+        """Set the delay of the host, and exempt it from AutoThrottle."""
         delay = self._delays.get(_host(request))
         if delay is None:
             return
@@ -112,55 +114,60 @@ class CrawlDelay:
             slot.delay, slot.jitter, slot.concurrency = delay, 0.0, 1
 
 
-class StrictRobots(RobotsTxtMiddleware):
-    """Scrapy's, but nobody gets past it while robots.txt is on its way, or where it cannot be had.
+class StrictRobotsMiddleware(RobotsTxtMiddleware):
+    """Scrapy's robots.txt middleware without gaps.
 
-    A server that fails, or does not answer, forbids all (RFC 9309, 2.3.1.4).
+    A server that fails to deliver its robots.txt, or does not respond, forbids everything
+    (RFC 9309, 2.3.1.4).
 
-    Of several requests that wait for one robots.txt, Scrapy 2.19 checks one alone: all of them
-    await the same Deferred, and the first to do so leaves None in it for the rest.
+    Every request waits for robots.txt and is checked. Scrapy 2.19 checks only one of several
+    requests that wait for the same robots.txt: all of them await one Deferred, and the first
+    leaves None in it for the others.
     """
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._unreachable: dict[str, Exception] = {}
 
     async def robot_parser(self, request: Request) -> RobotParser | None:
-        """The rules of a host; None if it has none, and what went wrong if nobody can tell."""
+        """Return the rules of a host; None if it has none.
+
+        Raises the error of the request if robots.txt is not available.
+        """
         host = urlsplit(request.url).netloc
-        async with self._one_at_a_time[host]:
+        async with self._locks[host]:
             rules = await super().robot_parser(request)
         if host in self._unreachable:
             raise self._unreachable[host].with_traceback(None)
         return rules
 
     def _robots_error(self, exc: Exception, netloc: str) -> None:
-        """Remember that a host cannot be reached: nothing else is asked of it."""
+        """Store the error of an unreachable host, which fails all other requests to it."""
         super()._robots_error(exc, netloc)
-        if not isinstance(exc, IgnoreRequest | DownloadCancelledError):  # answers, of a kind
+        if not isinstance(exc, IgnoreRequest | DownloadCancelledError):  # the host did respond
             self._unreachable[netloc] = exc
 
     def process_response(self, request: Request, response: Response) -> Response:
-        """Take a robots.txt that a server cannot give as forbidding all."""
-        # The mark that Scrapy puts on its own requests; ours never have it.
+        """Replace a robots.txt that failed with a server error by one that forbids everything."""
+        # Scrapy sets this flag on its requests for robots.txt; the spiders never set it.
         if request.meta.get("dont_obey_robotstxt") and response.status >= 500:
             return response.replace(body=b"User-agent: *\nDisallow: /\n")
         return response
 
 
-def seconds(retry_after: bytes | None, otherwise: float) -> float:
-    """What a Retry-After header says: a number of seconds, or a date."""
+def retry_after_seconds(retry_after: bytes | None, *, default: float) -> float:
+    """Return the wait in seconds of a Retry-After header, which is a number or a date."""
     text = (retry_after or b"").decode("latin-1").strip()
     if text.isascii() and text.isdigit():
         return float(text)
     try:
-        when = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(text)
     except ValueError:
-        return otherwise
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max((when - datetime.now(UTC)).total_seconds(), 0.0)
+        return default
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max((date - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def _host(request: Request) -> str:

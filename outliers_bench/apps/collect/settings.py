@@ -1,4 +1,4 @@
-"""Scrapy, configured: what is asked of servers, how often, and what is left off."""
+"""Settings of Scrapy: request headers and rates, limits, and disabled features."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 from outliers_bench.apps.collect.options import Collect
 from outliers_bench.version import __version__
 
-ROBOT = "outliers-bench"
-"""The name by which robots.txt may address this command."""
+CRAWLER_NAME = "outliers-bench"
+"""Name of this crawler in robots.txt and in the User-Agent header."""
 
 
-def settings(options: Collect) -> dict[str, Any]:
-    """What differs from Scrapy's defaults.
+def scrapy_settings(options: Collect) -> dict[str, Any]:
+    """Return the settings that differ from Scrapy's defaults.
 
     Parameters
     ----------
     options : Collect
-        The user's choices.
+        The user's options.
     """
     contact = "" if options.contact is None else f" (+{options.contact})"
     return {
-        "USER_AGENT": f"{ROBOT}/{__version__}{contact}",
+        "USER_AGENT": f"{CRAWLER_NAME}/{__version__}{contact}",
         "ROBOTSTXT_OBEY": options.robots,
-        "ROBOTSTXT_USER_AGENT": ROBOT,
-        # No AVIF and no SVG, which a server would be free to send for */* alone.
+        "ROBOTSTXT_USER_AGENT": CRAWLER_NAME,
+        # Without AVIF and SVG, which a server may send in response to */* alone.
         "DEFAULT_REQUEST_HEADERS": {
             "Accept": "image/jpeg,image/png,image/webp,image/gif;q=0.9,text/html;q=0.8,*/*;q=0.1"
         },
@@ -41,16 +41,16 @@ def settings(options: Collect) -> dict[str, Any]:
         "RETRY_TIMES": options.retries,
         "REDIRECT_MAX_TIMES": 10,
         "METAREFRESH_ENABLED": False,
-        "HTTPERROR_ALLOW_ALL": True,  # every answer is looked at, and noted
-        # What a proxy connects to, nobody here can check.
+        "HTTPERROR_ALLOW_ALL": True,  # the spiders record every response
+        # The addresses that a proxy connects to cannot be checked.
         "HTTPPROXY_ENABLED": options.allow_private,
         "DOWNLOAD_HANDLERS": dict.fromkeys(("data", "file", "ftp", "s3")),
         "DOWNLOADER_MIDDLEWARES": {
             "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
-            "outliers_bench.apps.collect.politeness.StrictRobots": 100,
+            "outliers_bench.apps.collect.politeness.StrictRobotsMiddleware": 100,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
-            "outliers_bench.apps.collect.politeness.Patience": 550,
-            "outliers_bench.apps.collect.politeness.CrawlDelay": 560,
+            "outliers_bench.apps.collect.politeness.RetryAfterMiddleware": 550,
+            "outliers_bench.apps.collect.politeness.CrawlDelayMiddleware": 560,
         },
         "COOKIES_ENABLED": False,
         "TELNETCONSOLE_ENABLED": False,

@@ -1,4 +1,4 @@
-"""The two crawls: pages for the images on them, and images."""
+"""Scrapy spiders: one finds the images of web pages, the other downloads images."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from scrapy.http import Request, Response, TextResponse
 from twisted.python.failure import Failure
 
 from outliers_bench.apps.collect.collection import Collection
-from outliers_bench.apps.collect.failures import of_error, of_status
-from outliers_bench.apps.collect.image_check import RefusedPictureError, examine
+from outliers_bench.apps.collect.failures import classify_error, classify_response
+from outliers_bench.apps.collect.image_check import RejectedImageError, check_image
 from outliers_bench.apps.collect.options import Collect
 from outliers_bench.apps.collect.page_images import read_page
-from outliers_bench.apps.collect.url_list import Wanted, one_label, refused_url
+from outliers_bench.apps.collect.url_list import ListedImage, normalize_label, url_error
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.machine import cores
 
-_DECODED_AT_ONCE = 4  # each may hold an image of 400 MB
+_MAX_DECODERS = 4  # each may hold an image of 400 MB
 
 
-class Images(Spider):
-    """Asks for images, looks into them and hands them to the collection.
+class ImageSpider(Spider):
+    """Download images, check them and add them to the collection.
 
     Parameters
     ----------
-    todo : sequence of Wanted
-        What to ask for.
-    into : Collection
-        Where it goes.
+    pending : sequence of ListedImage
+        Images to request.
+    collection : Collection
+        Destination.
     options : Collect
-        The user's choices.
-    told : callable
+        The user's options.
+    on_image : callable
         Called after each image.
     """
 
@@ -44,125 +44,129 @@ class Images(Spider):
     def __init__(
         self,
         *,
-        todo: Sequence[Wanted],
-        into: Collection,
+        pending: Sequence[ListedImage],
+        collection: Collection,
         options: Collect,
-        told: Callable[[], None],
-        **known: Any,  # noqa: ANN401 - Scrapy's
+        on_image: Callable[[], None],
+        **arguments: Any,  # noqa: ANN401 - Scrapy's
     ) -> None:
-        super().__init__(self.name, **known)
-        self._todo, self._into, self._options, self._told = todo, into, options, told
-        self._decoding = asyncio.Semaphore(min(cores(), _DECODED_AT_ONCE))
-        self.broken: BenchError | None = None
+        super().__init__(self.name, **arguments)
+        self._pending, self._collection = pending, collection
+        self._options, self._on_image = options, on_image
+        self._decoding = asyncio.Semaphore(min(cores(), _MAX_DECODERS))
+        self.error: BenchError | None = None
 
     async def start(self) -> AsyncIterator[Request]:
-        """One request for each image."""
-        for wanted in self._todo:
-            why = refused_url(wanted.url)
-            if why is not None:
-                self._refuse(wanted, "address", why)
+        """Yield one request per image."""
+        for image in self._pending:
+            reason = url_error(image.url)
+            if reason is not None:
+                self._reject(image, "address", reason)
                 continue
             yield Request(
-                wanted.url,
-                callback=self.arrived,
-                errback=self.failed,
+                image.url,
+                callback=self.parse_image,
+                errback=self.handle_error,
                 dont_filter=True,  # the list has each URL once
-                cb_kwargs={"wanted": wanted},
+                cb_kwargs={"image": image},
             )
 
-    async def arrived(self, response: Response, wanted: Wanted) -> None:
-        """Keep what is an image."""
+    async def parse_image(self, response: Response, image: ListedImage) -> None:
+        """Add a response to the collection if it is an image."""
         if response.status != 200:
-            self._refuse(wanted, *of_status(response.status), final_url=response.url)
+            self._reject(image, *classify_response(response.status), final_url=response.url)
             return
         try:
             async with self._decoding:
-                picture = await asyncio.to_thread(
-                    examine,
+                checked = await asyncio.to_thread(
+                    check_image,
                     response.body,
                     min_side=self._options.min_side,
                     max_pixels=self._options.max_pixels,
                 )
-        except RefusedPictureError as error:
-            # Without a length, a connection that broke off looks like a file that ended.
-            partial = error.status == "damaged" and "partial" in response.flags
-            status = "network" if partial else error.status
-            self._refuse(wanted, status, str(error), final_url=response.url)
+        except RejectedImageError as error:
+            # Without Content-Length, an interrupted connection looks like the end of the file.
+            is_partial = error.status == "damaged" and "partial" in response.flags
+            status = "network" if is_partial else error.status
+            self._reject(image, status, str(error), final_url=response.url)
             return
-        with self._noted():
-            self._into.keep(wanted, picture, response.body, final_url=response.url)
+        with self._recording():
+            self._collection.add(image, checked, response.body, final_url=response.url)
 
-    def failed(self, failure: Failure) -> None:
-        """Note what did not arrive."""
+    def handle_error(self, failure: Failure) -> None:
+        """Record a request without a response."""
         request: Request = failure.request  # type: ignore[attr-defined]
-        status, why = of_error(failure.value, self._options)
-        self._refuse(request.cb_kwargs["wanted"], status, why, final_url=request.url)
+        status, reason = classify_error(failure.value, self._options)
+        self._reject(request.cb_kwargs["image"], status, reason, final_url=request.url)
 
-    def _refuse(self, wanted: Wanted, status: str, why: str, *, final_url: str = "") -> None:
-        with self._noted():
-            self._into.refuse(wanted, status, why, final_url=final_url)
+    def _reject(self, image: ListedImage, status: str, reason: str, *, final_url: str = "") -> None:
+        with self._recording():
+            self._collection.reject(image, status, reason, final_url=final_url)
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Count what the block notes; end the crawl if that cannot be written."""
+    def _recording(self) -> Iterator[None]:
+        """Count an image after the block has recorded it; end the crawl if that fails."""
         try:
             yield
         except BenchError as error:
-            self.broken = error
+            self.error = error
             raise CloseSpider("broken") from error
-        self._told()
+        self._on_image()
 
 
-class Pages(Spider):
-    """Asks for a page, and those after it, and lists the images on them.
+class PageSpider(Spider):
+    """Download a page and its successors, and list the images on them.
 
     Parameters
     ----------
     options : Collect
-        The user's choices.
-    found : list of Wanted
-        Where the images are put.
+        The user's options.
+    images : list of ListedImage
+        The images are appended to it.
     """
 
     name = "pages"
 
-    def __init__(self, *, options: Collect, found: list[Wanted], **known: Any) -> None:  # noqa: ANN401
-        super().__init__(self.name, **known)
-        self._options, self._found = options, found
-        self._label = one_label(options.label)
-        self._seen: set[str] = set()
-        self.broken: BenchError | None = None
+    def __init__(self, *, options: Collect, images: list[ListedImage], **arguments: Any) -> None:  # noqa: ANN401
+        super().__init__(self.name, **arguments)
+        self._options, self._images = options, images
+        self._label = normalize_label(options.label)
+        self._requested: set[str] = set()
+        self.error: BenchError | None = None
 
     async def start(self) -> AsyncIterator[Request]:
-        """The first page."""
+        """Yield the request of the first page."""
         yield self._request(str(self._options.page))
 
     async def parse(self, response: Response) -> AsyncIterator[Request]:
-        """The images of a page, and the next page."""
+        """List the images of a page, and yield the request of the next page."""
         if response.status != 200:
-            self._stop(response.url, of_status(response.status)[1])
+            self._fail(response.url, classify_response(response.status)[1])
         elif not isinstance(response, TextResponse):
-            self._stop(response.url, "is no web page; for a single image use urls=")
+            self._fail(response.url, "is not a web page; for a single image use urls=")
         else:
             try:
-                page = read_page(response.text, response.url, following=self._options.next)
+                page = read_page(response.text, response.url, next_selector=self._options.next)
             except ValueError as error:
-                self.broken = BenchError(f"next={self._options.next} is {error}")
+                self.error = BenchError(f"next={self._options.next} is {error}")
                 return
             license = page.license or self._options.license or ""
-            self._found += [Wanted(u, self._label, license, response.url) for u in page.images]
-            follow = page.following
-            if follow and follow not in self._seen and len(self._seen) < self._options.pages:
-                yield self._request(follow)
+            self._images += [
+                ListedImage(url, self._label, license, response.url) for url in page.images
+            ]
+            next_page = page.next_page
+            is_new = next_page not in self._requested
+            if next_page and is_new and len(self._requested) < self._options.pages:
+                yield self._request(next_page)
 
-    def failed(self, failure: Failure) -> None:
-        """Tell why a page is not there."""
+    def handle_error(self, failure: Failure) -> None:
+        """Report a page that could not be downloaded."""
         request: Request = failure.request  # type: ignore[attr-defined]
-        self._stop(request.url, of_error(failure.value, self._options)[1])
+        self._fail(request.url, classify_error(failure.value, self._options)[1])
 
     def _request(self, url: str) -> Request:
-        self._seen.add(url)
-        return Request(url, callback=self.parse, errback=self.failed, dont_filter=True)
+        self._requested.add(url)
+        return Request(url, callback=self.parse, errback=self.handle_error, dont_filter=True)
 
-    def _stop(self, url: str, why: str) -> None:
-        self.broken = BenchError(f"page {url}: {why}")
+    def _fail(self, url: str, reason: str) -> None:
+        self.error = BenchError(f"page {url}: {reason}")

@@ -1,50 +1,57 @@
-"""The end of a collection on the terminal: how many are there, what is not, and why."""
+"""Summary of a collection on the terminal: counts and reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from outliers_bench.apps.collect.collection import Collection
-from outliers_bench.apps.collect.failures import KEPT, OUTCOMES, failed
-from outliers_bench.apps.collect.manifest import COLLECTED, NOT_COLLECTED
-from outliers_bench.apps.collect.url_list import Wanted
+from outliers_bench.apps.collect.failures import (
+    ALREADY_COLLECTED,
+    COLLECTED,
+    OUTCOMES,
+    count_failures,
+)
+from outliers_bench.apps.collect.manifest import COLLECTED_FILE, NOT_COLLECTED_FILE
+from outliers_bench.apps.collect.url_list import ListedImage
 
 _EXAMPLES = 3
 _WIDTH = 34
 
 
-def summary(into: Collection, wanted: Sequence[Wanted], *, given: str) -> Iterator[str]:
-    """Lines that tell what became of everything that was asked for.
+def summary_lines(
+    collection: Collection, images: Sequence[ListedImage], *, folder: str
+) -> Iterator[str]:
+    """Yield the lines of the summary.
 
     Parameters
     ----------
-    into : Collection
-        Where it went.
-    wanted : sequence of Wanted
-        What was asked for.
-    given : str
-        The folder as the user calls it.
+    collection : Collection
+        The collection.
+    images : sequence of ListedImage
+        All images of the list or the pages.
+    folder : str
+        The folder as given by the user.
     """
-    counts = into.counts
-    yield _line("collected", counts[KEPT])
-    yield _line("there already", counts["there"])
+    counts = collection.counts
+    yield _line("collected", counts[COLLECTED])
+    yield _line("already collected", counts[ALREADY_COLLECTED])
     for status, outcome in OUTCOMES.items():
-        if counts[status] and not outcome.failed:
-            yield _line(outcome.about, counts[status])
-    missing = failed(counts)
-    yield _line("not collected", missing)
+        if counts[status] and not outcome.is_failure:
+            yield _line(outcome.description, counts[status])
+    n_failures = count_failures(counts)
+    yield _line("not collected", n_failures)
     for status, outcome in OUTCOMES.items():
-        if counts[status] and outcome.failed:
-            yield _line(f"  {outcome.about}", counts[status])
-            rows = (into.other.rows.get(each.url) for each in wanted)
+        if counts[status] and outcome.is_failure:
+            yield _line(f"  {outcome.description}", counts[status])
+            rows = (collection.not_collected.rows.get(image.url) for image in images)
             for row in [row for row in rows if row and row.status == status][:_EXAMPLES]:
                 yield f"    {row.url}: {row.reason}"
     yield ""
-    yield f"images, and where each came from: {given}, {COLLECTED} in it"
-    if missing:
-        yield f"what is not there, and why:       {NOT_COLLECTED} in it"
-        if any(counts[status] and outcome.again for status, outcome in OUTCOMES.items()):
-            yield "the same command tries again what may pass"
+    yield f"images and their sources: {COLLECTED_FILE} in {folder}"
+    if n_failures:
+        yield f"failures with reasons:    {NOT_COLLECTED_FILE} in {folder}"
+        if any(counts[status] and outcome.retried for status, outcome in OUTCOMES.items()):
+            yield "run the same command again to retry transient failures"
 
 
 def _line(name: str, n: int) -> str:

@@ -1,4 +1,4 @@
-"""The list of what to collect: a URL and a label each, from a table or a text file."""
+"""List of images to collect: URLs with labels, from a table or a text file."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from io import StringIO
 from urllib.parse import urlsplit
 
-from outliers_bench.data.image_files import absolute, reason
+from outliers_bench.data.image_files import absolute_path, describe_os_error
 from outliers_bench.errors import BenchError
 
-_LABEL = re.compile(r"[^\s.]{1,63}")  # a part of a host's name; an IPv6 address is one
-_LICENSE = re.compile("licen[cs]e")  # the British spelling as well
+_HOST_LABEL = re.compile(r"[^\s.]{1,63}")  # label of a host name; an IPv6 address is a single one
+_LICENSE = re.compile("licen[cs]e")  # accepts British spelling as well
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListedImage:
     """One image to collect.
 
     Parameters
     ----------
     url : str
-        Without a fragment.
+        URL without a fragment.
     label : str
-        What it shows.
+        Class of the image.
     license : str
-        Under which it may be used, or where that is said; empty if nobody knows.
+        License, or a URL that states it; empty if unknown.
     page : str
-        The page on which the URL was found; empty for a list's.
+        Page on which the URL was found; empty if it is from a list.
     """
 
     url: str
@@ -39,133 +39,139 @@ class Wanted:
     page: str = ""
 
 
-def read_list(given: str, *, label: str | None, license: str | None) -> list[Wanted]:
+def read_url_list(path: str, *, label: str | None, license: str | None) -> list[ListedImage]:
     """Read a list of URLs.
 
     Parameters
     ----------
-    given : str
-        A `.csv` or `.tsv` table with the columns url and, if wanted, label and license; or a `.txt`
-        file with a URL on each line, where lines that begin with # are passed over.
+    path : str
+        A `.csv` or `.tsv` table with the column url and optionally label and license; or a `.txt`
+        file with one URL per line, in which lines that begin with # are comments.
     label, license : str or None
-        For rows without one of their own.
+        Defaults for rows without a value.
 
     Returns
     -------
-    list of Wanted
-        In the list's order; see `once`.
+    list of ListedImage
+        In the order of the list; see `deduplicate`.
 
     Raises
     ------
     BenchError
-        If the file cannot be read, has no column url, no rows, or a row without URL or label.
+        If the file cannot be read, has no column url or no rows, or a row has no URL or label.
     """
-    file = absolute(given)
+    file = absolute_path(path)
     kind = file.suffix.lower()
     if kind not in (".csv", ".tsv", ".txt"):
-        raise BenchError(f"urls={given}: give a file named .csv, .tsv or .txt")
+        raise BenchError(f"urls={path}: give a .csv, .tsv or .txt file")
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise BenchError(f"urls={given}: {reason(error)} (looked for {file})") from None
+        raise BenchError(f"urls={path}: {describe_os_error(error)} (looked for {file})") from None
     except UnicodeDecodeError:
-        raise BenchError(f"urls={given} is not UTF-8 text; save it as UTF-8") from None
-    rows = _plain(text) if kind == ".txt" else _table(text, kind, given)
+        raise BenchError(f"urls={path} is not UTF-8 text; save it as UTF-8") from None
+    rows = _parse_text(text) if kind == ".txt" else _parse_table(text, kind, path)
     try:
-        wanted = [_wanted(row, cells, label, license, given) for row, cells in rows]
+        images = [_parse_row(number, cells, label, license, path) for number, cells in rows]
     except csv.Error as error:
-        raise BenchError(f"urls={given} cannot be read as a table: {error}") from None
-    if not wanted:
-        raise BenchError(f"urls={given} is empty: there is no URL in it")
-    return once(wanted, where=f"urls={given}")
+        raise BenchError(f"urls={path} cannot be read as a table: {error}") from None
+    if not images:
+        raise BenchError(f"urls={path} is empty: it contains no URL")
+    return deduplicate(images, source=f"urls={path}")
 
 
-def once(wanted: Iterable[Wanted], *, where: str) -> list[Wanted]:
-    """Each URL once.
+def deduplicate(images: Iterable[ListedImage], *, source: str) -> list[ListedImage]:
+    """Return each URL once, in order.
+
+    Parameters
+    ----------
+    images : iterable of ListedImage
+        The images.
+    source : str
+        Option that lists them, for messages.
 
     Raises
     ------
     BenchError
-        If a URL stands there under two labels, or two labels are one folder where letter case does
-        not count.
+        If a URL has two labels, or two labels differ only in letter case.
     """
-    first: dict[str, Wanted] = {}
-    labels: dict[str, str] = {}
-    for each in wanted:
-        before = first.setdefault(each.url, each)
-        if before.label != each.label:
+    by_url: dict[str, ListedImage] = {}
+    spellings: dict[str, str] = {}
+    for image in images:
+        first = by_url.setdefault(image.url, image)
+        if first.label != image.label:
             raise BenchError(
-                f"{where}: {each.url} has two labels, {before.label!r} and {each.label!r}; "
-                "give it one, or leave it out"
+                f"{source}: {image.url} has two labels, {first.label!r} and {image.label!r}; "
+                "give it one, or remove it"
             )
-        spelled = labels.setdefault(each.label.casefold(), each.label)
-        if spelled != each.label:
+        spelling = spellings.setdefault(image.label.casefold(), image.label)
+        if spelling != image.label:
             raise BenchError(
-                f"{where}: the labels {spelled!r} and {each.label!r} differ in letter case only, "
-                "which is one folder on some systems; spell them alike"
+                f"{source}: the labels {spelling!r} and {image.label!r} differ only in letter "
+                "case, and would share a folder on some systems; use one spelling"
             )
-    return list(first.values())
+    return list(by_url.values())
 
 
-def one_label(text: str | None) -> str:
-    """A label, however its blanks and accents are written."""
+def normalize_label(text: str | None) -> str:
+    """Normalize white space and Unicode accents of a label."""
     return unicodedata.normalize("NFC", " ".join((text or "").split()))
 
 
-def refused_url(url: str) -> str | None:
-    """Why a URL cannot be asked for; None if it can."""
+def url_error(url: str) -> str | None:
+    """Return the reason that a URL cannot be requested; None if it can."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        return f"is no address: {error}"
+        return f"is not a URL: {error}"
     if parts.scheme.lower() not in ("http", "https"):
-        return "is no http or https address"
+        return "is not an http or https URL"
     if not host:
-        return "names no host"
-    if not all(_LABEL.fullmatch(part) for part in host.removesuffix(".").split(".")):
-        return "names a host that cannot be"
+        return "has no host name"
+    if not all(_HOST_LABEL.fullmatch(part) for part in host.removesuffix(".").split(".")):
+        return "has an invalid host name"
     if parts.username is not None or parts.password is not None:
-        return "has a user name in it"
+        return "contains a user name or password"
     return None
 
 
-def _plain(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _parse_text(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, {"url": line}
 
 
-def _table(text: str, kind: str, given: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows with their numbers, counted from 1, the heading apart."""
+def _parse_table(text: str, kind: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows with their numbers, counted from 1 without the header."""
     reader = csv.DictReader(
         StringIO(text, newline=""), delimiter="\t" if kind == ".tsv" else ",", restval=""
     )
     if reader.fieldnames is None:
-        raise BenchError(f"urls={given} is empty: there is no URL in it")
+        raise BenchError(f"urls={path} is empty: it contains no URL")
     reader.fieldnames = [name.strip().lower() for name in reader.fieldnames]
     if "url" not in reader.fieldnames:
         raise BenchError(
-            f"urls={given} has no column url; it has {', '.join(reader.fieldnames)}. Needed: url. "
+            f"urls={path} has no column url; it has {', '.join(reader.fieldnames)}. Required: url. "
             "Optional: label, license"
         )
     for number, row in enumerate(reader, 1):
         yield number, {name: cell for name, cell in row.items() if isinstance(cell, str)}
 
 
-def _wanted(
-    row: int, cells: dict[str, str], label: str | None, license: str | None, given: str
-) -> Wanted:
+def _parse_row(
+    number: int, cells: dict[str, str], label: str | None, license: str | None, path: str
+) -> ListedImage:
     url = "".join(cells["url"].splitlines()).strip().partition("#")[0]
-    own = one_label(cells.get("label")) or one_label(label)
+    label = normalize_label(cells.get("label")) or normalize_label(label)
     if not url:
-        raise BenchError(f"urls={given}: row {row} has no url")
-    if not own:
+        raise BenchError(f"urls={path}: row {number} has no url")
+    if not label:
         raise BenchError(
-            f"urls={given}: row {row} ({url}) has no label; fill in the column label, or give "
+            f"urls={path}: row {number} ({url}) has no label; fill in the column label, or give "
             "label= for all rows without one"
         )
     terms = next(
         (cell for name, cell in cells.items() if cell and _LICENSE.fullmatch(name)), license or ""
     )
-    return Wanted(url, own, " ".join(terms.split()))
+    return ListedImage(url, label, " ".join(terms.split()))

@@ -1,1 +1,1 @@
-"""A retrieval competition's server: takes submissions, scores them, shows a leaderboard."""
+"""Server of a retrieval competition: accepts submissions, scores them, shows a leaderboard."""

@@ -1,4 +1,4 @@
-"""The competition as a web application: what is asked for where, and what is answered."""
+"""Web application of a competition: submissions, leaderboard and file names over HTTP."""
 
 from __future__ import annotations
 
@@ -13,129 +13,141 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from outliers_bench.apps.competition.board import Facts, as_data, as_page, standings
+from outliers_bench.apps.competition.board import (
+    CompetitionInfo,
+    leaderboard_data,
+    leaderboard_page,
+    rank_groups,
+)
 from outliers_bench.apps.competition.check import RefusedError, read_submission
 from outliers_bench.apps.competition.dataset import CompetitionData
-from outliers_bench.apps.competition.rate_limit import PerMinute, read_body
+from outliers_bench.apps.competition.rate_limit import RateLimiter, read_body
 from outliers_bench.apps.competition.rules import Rules
-from outliers_bench.apps.competition.score import score
-from outliers_bench.apps.competition.store import Entry, Store
+from outliers_bench.apps.competition.score import score_submission
+from outliers_bench.apps.competition.store import Entry, SubmissionStore
 
-SUBMIT_TO = ("/retrieval/", "/results/", "/retrieval", "/results")
+SUBMISSION_PATHS = ("/retrieval/", "/results/", "/retrieval", "/results")
 
 
-def application(
-    held: CompetitionData, store: Store, rules: Rules, *, tell: Callable[[str], None] = print
+def create_app(
+    dataset: CompetitionData,
+    store: SubmissionStore,
+    rules: Rules,
+    *,
+    log: Callable[[str], None] = print,
 ) -> FastAPI:
-    """The application of one competition.
+    """Create the web application of a competition.
 
     Parameters
     ----------
-    held : Held
-        The photos. Their labels are in no answer.
-    store : Store
-        Where submissions are kept.
+    dataset : CompetitionData
+        The labeled photos. No response contains a label.
+    store : SubmissionStore
+        Storage of the submissions.
     rules : Rules
-        What is allowed.
-    tell : callable
-        Gets a line for each submission.
-    """
-    # Its pages about itself would load their scripts from elsewhere.
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    visits = PerMinute(rules.per_minute)
+        Limits, deadline and visibility of scores.
+    log : callable
+        Receives one line per submission.
 
-    def handle(body: bytes) -> Entry:
-        submission = read_submission(body, held, max_rank=rules.max_rank)
-        worth = score(submission, held, k=rules.k)
-        return store.add(submission.group, worth, body, now=time.time(), per_hour=rules.per_hour)
+    Returns
+    -------
+    FastAPI
+    """
+    # FastAPI's documentation pages would load scripts from other servers.
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    rate_limiter = RateLimiter(rules.per_minute)
+
+    def score_and_store(body: bytes) -> Entry:
+        submission = read_submission(body, dataset, max_rank=rules.max_rank)
+        score = score_submission(submission, dataset, k=rules.k)
+        return store.add(submission.group, score, body, now=time.time(), per_hour=rules.per_hour)
 
     async def submit(request: Request) -> Response:
         refused = None
         try:
-            visits.admit(request.client.host if request.client else "", time.monotonic())
-            _admit(request, rules)
+            rate_limiter.admit(request.client.host if request.client else "", time.monotonic())
+            _authorize(request, rules)
         except RefusedError as error:
             refused = error
-        body = await read_body(request, most=rules.max_bytes)
-        if refused is not None:  # told once the client has finished sending, so that it listens
+        body = await read_body(request, max_bytes=rules.max_bytes)
+        if refused is not None:  # a client reads the response only after sending its request
             raise refused
-        entry = await run_in_threadpool(handle, body)
-        shown = rules.shown(entry.at)
-        tell(_line(entry, rules.metric))
-        answer: dict[str, object] = {"accepted": True, "id": entry.number, "group": entry.group}
-        if shown:
-            answer["results"] = entry.worth.metrics
-            answer["intervals"] = entry.worth.intervals
-            if rules.metric in entry.worth.metrics:
-                answer["accuracy"] = entry.worth.metrics[rules.metric]
+        entry = await run_in_threadpool(score_and_store, body)
+        log(_log_line(entry, rules.metric))
+        content: dict[str, object] = {"accepted": True, "id": entry.number, "group": entry.group}
+        if rules.shows_scores(entry.time):
+            content["results"] = entry.score.metrics
+            content["intervals"] = entry.score.intervals
+            if rules.metric in entry.score.metrics:
+                content["accuracy"] = entry.score.metrics[rules.metric]
         else:
-            answer["message"] = "accepted; scores are not shown" + (
-                f" before {rules.closing}" if rules.deadline is not None else ""
+            content["message"] = "accepted; scores are not shown" + (
+                f" before {rules.deadline_text}" if rules.deadline is not None else ""
             )
-        return JSONResponse(answer)
+        return JSONResponse(content)
 
-    for path in SUBMIT_TO:
+    for path in SUBMISSION_PATHS:
         app.post(path)(submit)
 
-    def facts(now: float) -> Facts:
-        return Facts(
-            name=held.split.name,
-            queries=len(held.queries),
-            gallery=len(held.gallery),
+    def info_at(now: float) -> CompetitionInfo:
+        return CompetitionInfo(
+            name=dataset.split.name,
+            queries=len(dataset.queries),
+            gallery=len(dataset.gallery),
             max_rank=rules.max_rank,
             metric=rules.metric,
-            deadline=rules.closing,
-            closed=rules.closed(now),
-            shown=rules.shown(now),
+            deadline=rules.deadline_text,
+            is_closed=rules.is_closed(now),
+            shows_scores=rules.shows_scores(now),
         )
 
     @app.get("/")
     def page() -> HTMLResponse:
-        told = facts(time.time())
-        rows = standings(store.entries(), metric=rules.metric, shown=told.shown)
-        return HTMLResponse(as_page(rows, told))
+        info = info_at(time.time())
+        rows = rank_groups(store.entries(), metric=rules.metric, show_scores=info.shows_scores)
+        return HTMLResponse(leaderboard_page(rows, info))
 
     @app.get("/leaderboard.json")
     def data() -> JSONResponse:
-        told = facts(time.time())
-        rows = standings(store.entries(), metric=rules.metric, shown=told.shown)
-        return JSONResponse(as_data(rows, told))
+        info = info_at(time.time())
+        rows = rank_groups(store.entries(), metric=rules.metric, show_scores=info.shows_scores)
+        return JSONResponse(leaderboard_data(rows, info))
 
-    names = {
-        "query": sorted([*held.queries, *held.uncounted_queries]),
-        "gallery": sorted([*held.gallery, *held.uncounted_gallery]),
+    file_names = {
+        "query": sorted([*dataset.queries, *dataset.ignored_queries]),
+        "gallery": sorted([*dataset.gallery, *dataset.ignored_gallery]),
         "max_rank": rules.max_rank,
     }
 
     @app.get("/files")
     def files() -> JSONResponse:
-        return JSONResponse(names)
+        return JSONResponse(file_names)
 
-    app.add_exception_handler(RefusedError, _refuse)
-    app.add_exception_handler(HTTPException, _elsewhere)
-    app.add_exception_handler(sqlite3.Error, _not_kept)
-    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(RefusedError, _handle_refused)
+    app.add_exception_handler(HTTPException, _handle_http_exception)
+    app.add_exception_handler(sqlite3.Error, _handle_database_error)
+    app.add_exception_handler(Exception, _handle_internal_error)
     return app
 
 
-def _admit(request: Request, rules: Rules) -> None:
+def _authorize(request: Request, rules: Rules) -> None:
     if rules.token is not None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(errors="replace"), rules.token.encode()):
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(token.encode(errors="replace"), rules.token.encode()):
             raise RefusedError(
                 401, "the token is missing or wrong; send it as Authorization: Bearer <token>"
             )
-    if rules.closed(time.time()):
-        raise RefusedError(403, f"the competition has closed, on {rules.closing}")
+    if rules.is_closed(time.time()):
+        raise RefusedError(403, f"the competition closed on {rules.deadline_text}")
 
 
-def _line(entry: Entry, metric: str) -> str:
-    worth = entry.worth.metrics.get(metric)
-    told = "" if worth is None else f"  {metric} {worth:.3f}"
-    return f"{time.strftime('%H:%M:%S')}  #{entry.number}  {entry.group}{told}"
+def _log_line(entry: Entry, metric: str) -> str:
+    value = entry.score.metrics.get(metric)
+    score = "" if value is None else f"  {metric} {value:.3f}"
+    return f"{time.strftime('%H:%M:%S')}  #{entry.number}  {entry.group}{score}"
 
 
-def _refused(
+def _error_response(
     status: int, reason: str, files: Sequence[str] = (), headers: dict[str, str] | None = None
 ) -> JSONResponse:
     content: dict[str, object] = {"accepted": False, "error": reason}
@@ -144,33 +156,34 @@ def _refused(
     return JSONResponse(content, status, headers)
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 - what it is registered for
+async def _handle_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101 - the handler is registered for this type
     headers = {}
-    if error.wait > 0:
-        headers["Retry-After"] = str(int(error.wait) + 1)
+    if error.retry_after > 0:
+        headers["Retry-After"] = str(int(error.retry_after) + 1)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status in (408, 413):  # who does not stop sending is cut off
+    if error.status in (408, 413):  # the client may still be sending
         headers["Connection"] = "close"
-    return _refused(error.status, error.reason, error.files, headers)
+    return _error_response(error.status, error.reason, error.files, headers)
 
 
-async def _elsewhere(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+async def _handle_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this type
     reason = str(error.detail)
     if error.status_code == 404:
-        reason = f"nothing is here; submissions go to {SUBMIT_TO[0]} by POST"
+        reason = f"not found; submit by POST to {SUBMISSION_PATHS[0]}"
     elif error.status_code == 405:
-        reason = f"{request.method} is not for here; submissions go to {SUBMIT_TO[0]} by POST"
+        reason = f"{request.method} is not allowed; submit by POST to {SUBMISSION_PATHS[0]}"
     headers = None if error.headers is None else dict(error.headers)
-    return _refused(error.status_code, reason, headers=headers)
+    return _error_response(error.status_code, reason, headers=headers)
 
 
-async def _not_kept(_: Request, error: Exception) -> Response:
-    print(f"error: SQLite says: {error}", file=sys.stderr)
-    return _refused(503, "the server cannot reach its submissions now; try again later")
+async def _handle_database_error(_: Request, error: Exception) -> Response:
+    print(f"error: SQLite: {error}", file=sys.stderr)
+    return _error_response(503, "the server cannot access its submissions; try again later")
 
 
-async def _failed(_: Request, __: Exception) -> Response:  # uvicorn prints the traceback
-    return _refused(500, "the server has failed; nothing was counted")
+async def _handle_internal_error(_: Request, __: Exception) -> Response:
+    # uvicorn prints the traceback
+    return _error_response(500, "internal server error; the submission does not count")

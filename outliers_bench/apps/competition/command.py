@@ -1,4 +1,4 @@
-"""`python -m outliers_bench.competition`: a server that takes and scores submissions."""
+"""`python -m outliers_bench.competition`: a server that accepts and scores submissions."""
 
 from __future__ import annotations
 
@@ -7,92 +7,97 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.apps.competition.options import PROGRAM, Competition, closing
+from outliers_bench.apps.competition.options import PROGRAM, Competition, parse_deadline
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main as command
-from outliers_bench.runtime.invocation import install
+from outliers_bench.runtime.invocation import install_command
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_CONNECTIONS = 200
-_LAST_WORDS = 10  # seconds for what is under way when the server ends
+_MAX_CONNECTIONS = 200
+_SHUTDOWN_TIMEOUT = 10  # seconds for requests in progress when the server ends
 
 
 def serve(options: Competition) -> int:
-    """Find the photos, open the store, and serve until Ctrl-C.
+    """Load the photos, open the store, and serve until Ctrl-C.
 
     Raises
     ------
     BenchError
-        If an option is wrong, the photos make no competition, or the address cannot be had.
+        If an option is invalid, the photos cannot be used for a competition, or the address is not
+        available.
     """
     options.check()
-    from outliers_bench.apps.competition.dataset import hold, source_of
+    from outliers_bench.apps.competition.dataset import load_competition_data, select_source
 
-    source = source_of(options.root, options.manifest)
+    source = select_source(options.root, options.manifest)
     try:
         import uvicorn
 
-        from outliers_bench.apps.competition.app import application
+        from outliers_bench.apps.competition.app import create_app
     except ImportError as error:
-        raise BenchError(f"a competition needs {error.name}: {install('competition')}") from None
-    from outliers_bench.apps.competition.board import policy
-    from outliers_bench.apps.competition.listen import address_of, listen
+        raise BenchError(
+            f"a competition needs {error.name}: {install_command('competition')}"
+        ) from None
+    from outliers_bench.apps.competition.board import content_security_policy
+    from outliers_bench.apps.competition.listen import listen, url_of
     from outliers_bench.apps.competition.rules import Rules
-    from outliers_bench.apps.competition.store import Store
-    from outliers_bench.apps.submit.options import token_of
-    from outliers_bench.data.image_files import cache_folder
+    from outliers_bench.apps.competition.store import SubmissionStore
+    from outliers_bench.apps.submit.options import get_token
+    from outliers_bench.data.image_files import make_cache_dir
 
-    held = hold(source, cache=cache_folder(options.cache), names=options.names)
-    store = Store(Path(options.store), held.split.fingerprint)
+    dataset = load_competition_data(
+        source, cache=make_cache_dir(options.cache), names=options.names
+    )
+    store = SubmissionStore(Path(options.store), dataset.split.fingerprint)
     rules = Rules(
         metric=options.metric,
         k=options.k,
         max_rank=options.max_rank,
-        max_bytes=options.max_bytes or held.largest(options.max_rank),
+        max_bytes=options.max_bytes or dataset.max_submission_bytes(options.max_rank),
         per_minute=options.per_minute,
         per_hour=options.per_hour,
-        token=token_of(options.token),
+        token=get_token(options.token),
         public=options.public,
-        deadline=closing(options.deadline),
+        deadline=parse_deadline(options.deadline),
     )
-    listening = listen(options.host, options.port)
-    app: FastAPI = application(held, store, rules, tell=_tell)
+    server_socket = listen(options.host, options.port)
+    app: FastAPI = create_app(dataset, store, rules, log=_print)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             log_level="warning",
             access_log=False,
             lifespan="off",
-            proxy_headers=False,  # anybody could write them
+            proxy_headers=False,  # any client could forge them
             server_header=False,
             headers=[
-                ("Content-Security-Policy", policy()),
+                ("Content-Security-Policy", content_security_policy()),
                 ("X-Content-Type-Options", "nosniff"),
                 ("Referrer-Policy", "no-referrer"),
                 ("Cache-Control", "no-store"),
             ],
-            limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=_LAST_WORDS,
+            limit_concurrency=_MAX_CONNECTIONS,
+            timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
         )
     )
-    place = address_of(listening)
-    _tell(
-        f"{held.split.name}: {len(held.queries):,} queries, {len(held.gallery):,} gallery images, "
-        f"{len(store.entries()):,} submissions in {options.store}"
+    url = url_of(server_socket)
+    _print(
+        f"{dataset.split.name}: {len(dataset.queries):,} queries, {len(dataset.gallery):,} gallery "
+        f"images, {len(store.entries()):,} submissions in {options.store}"
     )
-    if others := store.elsewhere():
-        _tell(f"{others:,} more are to other photos or labels, and do not count here")
-    _tell(f"submissions    POST {place}/retrieval/ (at most {rules.max_bytes:,} bytes)")
-    _tell(f"leaderboard    {place}/")
-    with suppress(KeyboardInterrupt):  # uvicorn has ended, and passes the signal on
-        server.run(sockets=[listening])
-    _tell(f"ended; {len(store.entries()):,} submissions are in {options.store}")
+    if others := store.count_other_splits():
+        _print(f"{others:,} more submissions are for other photos or labels and are ignored")
+    _print(f"submissions    POST {url}/retrieval/ (at most {rules.max_bytes:,} bytes)")
+    _print(f"leaderboard    {url}/")
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
+        server.run(sockets=[server_socket])
+    _print(f"ended; {len(store.entries()):,} submissions are in {options.store}")
     return 0
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

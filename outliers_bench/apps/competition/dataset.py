@@ -1,4 +1,4 @@
-"""The photos that a competition is about: what they are called, and what only the server knows."""
+"""Labeled photos of a competition under the file names that the groups use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from outliers_bench.apps.submit.names import Names, given_names
+from outliers_bench.apps.submit.names import Names, competition_names
 from outliers_bench.data.image_files import existing_folder
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.prepared import PreparedFolders
@@ -16,98 +16,103 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import count_relevant
 from outliers_bench.types import ImageSet, LeftOut, Split
 
-_BESIDE = 2**16  # bytes of a submission that are not file names
-_SPACING = 2  # how much longer than needed a JSON may be, for who writes it with indents
-_PER_NAME = 4  # bytes: quotes, comma, space
+_OVERHEAD = 2**16  # bytes of a submission other than file names
+_INDENTATION = 2  # factor, for JSON with indentation
+_BYTES_PER_NAME = 4  # quotes, comma, space
 
 
 @dataclass(frozen=True, eq=False)
 class CompetitionData:
-    """A labeled query and gallery set under the names that the groups know.
+    """Labeled queries and gallery under the names that the groups use.
 
     Parameters
     ----------
     split : Split
         The photos with their labels.
     queries, gallery : mapping of str to int
-        Name to position in `split.query` and `split.gallery`.
-    uncounted_queries, uncounted_gallery : collection of str
-        Names that may be sent and do not count: copies and damaged files, which are left out.
+        Position in `split.query` and `split.gallery` by name.
+    ignored_queries, ignored_gallery : collection of str
+        Names that may be sent and are not scored: duplicates and unreadable files.
     """
 
     split: Split
     queries: Mapping[str, int]
     gallery: Mapping[str, int]
-    uncounted_queries: Collection[str]
-    uncounted_gallery: Collection[str]
+    ignored_queries: Collection[str]
+    ignored_gallery: Collection[str]
 
-    def largest(self, max_rank: int) -> int:
-        """Bytes that are enough for a submission with so many gallery images a query."""
-        gallery = [*self.gallery, *self.uncounted_gallery]
-        queries = [*self.queries, *self.uncounted_queries]
-        listed = min(max_rank, len(gallery)) * max(map(_length, gallery))
-        return _BESIDE + _SPACING * sum(_length(name) + listed for name in queries)
+    def max_submission_bytes(self, max_rank: int) -> int:
+        """Return a size that suffices for `max_rank` gallery images per query."""
+        gallery = [*self.gallery, *self.ignored_gallery]
+        queries = [*self.queries, *self.ignored_queries]
+        ranking = min(max_rank, len(gallery)) * max(map(_encoded_length, gallery))
+        return _OVERHEAD + _INDENTATION * sum(_encoded_length(name) + ranking for name in queries)
 
 
-def hold(source: DataSource, *, cache: Path, names: Names) -> CompetitionData:
-    """Find the photos and check that they make a competition.
+def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> CompetitionData:
+    """Load the photos and check that they can be used for a competition.
 
-    Each is decoded once: of a photo that no run can read nobody could hand in a list.
+    Every photo is decoded once, because the run of a group cannot rank a photo that is unreadable.
 
     Parameters
     ----------
     source : DataSource
         `PreparedFolders`, or a `Manifest` with a column split.
     cache : Path
-        See `DataSource.load`; remembers what has been decoded.
+        See `DataSource.load`; also caches the decoded photos.
     names : Names
-        What the files are called. `auto` is `base`, and refuses names that are shared: a name with
-        its class's folder in it would tell the label.
+        Style of the file names. `auto` means `base`; two files with the same name are refused,
+        because a name that includes the folder of its class would reveal the label.
+
+    Returns
+    -------
+    CompetitionData
 
     Raises
     ------
     BenchError
-        If there are no labels, no query can be answered, or names are shared.
+        If there are no labels, no query has a relevant gallery image, or file names are not
+        unique.
     """
     try:
         split = source.load(seed=0, cache=cache)
-    except BenchError as error:  # which names the options of a run
-        said = str(error).replace("data.root=", "root=").replace("data.path=", "manifest=")
-        raise BenchError(said) from None
+    except BenchError as error:  # its message has the options of a run
+        message = str(error).replace("data.root=", "root=").replace("data.path=", "manifest=")
+        raise BenchError(message) from None
     if split.leave_one_out or not split.labeled:
         raise BenchError(
             f"{split.name}: a competition needs the labels of its query and gallery images; put "
-            "them into a folder for each class, or give a manifest with labels and split"
+            "the images in one folder per class, or give a manifest with labels and split"
         )
-    split = split.without(_damaged(split, cache))
+    split = split.without(_find_unreadable(split, cache))
     if not count_relevant(split.query, split.gallery, leave_one_out=False).any():
         raise BenchError(
             f"{split.name}: no query has a gallery image of its class, so nothing could be "
             "scored; query and gallery must share class names"
         )
-    queries, uncounted_queries = _named(split, split.query, "query", names)
-    gallery, uncounted_gallery = _named(split, split.gallery, "gallery", names)
-    return CompetitionData(split, queries, gallery, uncounted_queries, uncounted_gallery)
+    queries, ignored_queries = _assign_names(split, split.query, "query", names)
+    gallery, ignored_gallery = _assign_names(split, split.gallery, "gallery", names)
+    return CompetitionData(split, queries, gallery, ignored_queries, ignored_gallery)
 
 
-def source_of(root: str | None, manifest: str | None) -> DataSource:
-    """The source that the options name.
+def select_source(root: str | None, manifest: str | None) -> DataSource:
+    """Return the data source of the options `root` and `manifest`.
 
     Raises
     ------
     BenchError
-        Unless exactly one is given, or where the folder has other folders in it.
+        If not exactly one is given, or the folder has no subfolders query and gallery.
     """
     if (root is None) == (manifest is None):
         raise BenchError(
             "give the photos: root=<folder with query/<class>/ and gallery/<class>/ in it>, or "
-            "manifest=<table with the columns path, label and split>, one of them"
+            "manifest=<table with the columns path, label and split>, but not both"
         )
     if root is not None:
         folder = existing_folder(root, "root")
         if missing := [part for part in ("query", "gallery") if not (folder / part).is_dir()]:
             raise BenchError(
-                f"root={root}: there is no folder {missing[0]} in it; a competition needs "
+                f"root={root} has no subfolder {missing[0]}; a competition needs "
                 "query/<class>/ and gallery/<class>/"
             )
         return PreparedFolders(root=root)
@@ -115,39 +120,42 @@ def source_of(root: str | None, manifest: str | None) -> DataSource:
     return Manifest(path=manifest)
 
 
-def _named(
+def _assign_names(
     split: Split, part: ImageSet, name: str, style: Names
 ) -> tuple[dict[str, int], frozenset[str]]:
-    """Names and positions of a part, and the names of what was left out of it."""
+    """Return positions by name of a part, and the names of the images excluded from it."""
     style = Names.path if style is Names.path else Names.base
     folder = f"{name}/"
-    inside = all(each.startswith(folder) for each in part.names)
-    left_out = [item.name for item in split.left_out if not inside or item.name.startswith(folder)]
+    has_folder = all(each.startswith(folder) for each in part.names)
+    excluded = [
+        item.name for item in split.left_out if not has_folder or item.name.startswith(folder)
+    ]
     try:
-        # Of a table, what was left out may be of another part, and be called like one of this.
-        given, _ = given_names([*part.names, *(left_out if inside else ())], name, style)
+        # With a manifest, an excluded image may be from the other part and have the same name as
+        # an image of this part.
+        given, _ = competition_names([*part.names, *(excluded if has_folder else ())], name, style)
     except BenchError as error:
         raise BenchError(
-            f"{split.name}: {error}. Mind that folders are named after classes: such names tell "
-            "the groups the labels, which does for a rehearsal only"
+            f"{split.name}: {error}. Note that names with class folders reveal the labels to the "
+            "groups; use them for a rehearsal only"
         ) from None
-    known = dict(zip(given[: len(part)], range(len(part)), strict=True))
-    if inside:
-        return known, frozenset(given[len(part) :])
-    others = left_out if style is Names.path else [each.rpartition("/")[2] for each in left_out]
-    return known, frozenset(others) - known.keys()
+    positions = dict(zip(given[: len(part)], range(len(part)), strict=True))
+    if has_folder:
+        return positions, frozenset(given[len(part) :])
+    ignored = excluded if style is Names.path else [each.rpartition("/")[2] for each in excluded]
+    return positions, frozenset(ignored) - positions.keys()
 
 
-def _damaged(split: Split, cache: Path) -> dict[bytes, LeftOut]:
-    """The photos of query and gallery that cannot be decoded, by content."""
-    from outliers_bench.duplicates.thumbnails import thumbnails
+def _find_unreadable(split: Split, cache: Path) -> dict[bytes, LeftOut]:
+    """Return the query and gallery photos that cannot be decoded, by digest."""
+    from outliers_bench.duplicates.thumbnails import load_or_make_thumbnails
 
     images = split.query_and_gallery
     return {
-        images.digests[row]: LeftOut(images.names[row], "unreadable", why)
-        for row, why in thumbnails(images, cache).unreadable.items()
+        images.digests[row]: LeftOut(images.names[row], "unreadable", reason)
+        for row, reason in load_or_make_thumbnails(images, cache).unreadable.items()
     }
 
 
-def _length(name: str) -> int:
-    return len(json.dumps(name)) + _PER_NAME
+def _encoded_length(name: str) -> int:
+    return len(json.dumps(name)) + _BYTES_PER_NAME

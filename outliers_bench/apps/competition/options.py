@@ -1,4 +1,4 @@
-"""What can be said on the command line of a competition, and what is refused."""
+"""Options of `python -m outliers_bench.competition`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from outliers_bench.apps.submit.names import Names
-from outliers_bench.apps.submit.options import token_of
+from outliers_bench.apps.submit.options import get_token
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metric_names import is_score
 
@@ -15,57 +15,58 @@ PROGRAM = "python -m outliers_bench.competition"
 
 @dataclass
 class Competition:
-    """Run a retrieval competition for a class: take submissions, score them, show who leads.
+    """Run a retrieval competition for a course: accept and score submissions, show a leaderboard.
 
-    1. Lay out labeled photos as photos/query/<class>/ and photos/gallery/<class>/, and give each
-       a file name that is its only one and tells nothing, such as q0001.jpg.
-    2. Give the class the same files in two folders query and gallery, without classes.
-    3. Start this server with root=photos. Groups hand in by POST of JSON to /retrieval/ or
+    1. Lay out labeled photos as photos/query/<class>/ and photos/gallery/<class>/. Give each photo
+       a unique file name without meaning, such as q0001.jpg.
+    2. Hand out the same files in two folders query and gallery, without class folders.
+    3. Start this server with root=photos. Groups submit by POST of JSON to /retrieval/ or
        /results/: {"groupname": ..., "images": {"<query file>": ["<gallery file>", ...]}}, best
        first; with this package: python -m outliers_bench.submit run=last group=... url=...
     4. The leaderboard is at /, its data at /leaderboard.json, the file names at /files.
 
-    It listens to this machine alone; host=0.0.0.0 lets others in. Nobody proves which group they
-    are: a token keeps strangers out, the class has to be honest. Submissions are on disk when they
-    are answered; the server may be stopped and started at any time. Ctrl-C ends it.
+    By default, only this machine can connect; host=0.0.0.0 allows others. Group names are not
+    authenticated: a token excludes strangers, but one group can use the name of another.
+    Submissions are on disk before they are confirmed, so the server may be stopped and started at
+    any time. Ctrl-C ends it.
 
     Parameters
     ----------
     root : str or None
-        The folder with query/ and gallery/, a folder for each class in them.
+        Folder with query/ and gallery/, each with one folder per class.
     manifest : str or None
-        Instead of root: a table with the columns path, label and split, as for data=manifest.
+        Table with the columns path, label and split, as for data=manifest, instead of root.
     host : str
         Address to listen at.
     port : int
-        Port to listen at; 0 takes a free one.
+        Port to listen at; 0 selects a free one.
     token : str or None
-        Submissions need it, as Authorization: Bearer; better given in the environment's
-        OUTLIERS_BENCH_TOKEN. Who can reach the server sees the leaderboard without.
+        Token that submissions must send as Authorization: Bearer; better set in the environment
+        variable OUTLIERS_BENCH_TOKEN. The leaderboard is visible without it.
     store : str
-        SQLite file of the submissions.
+        SQLite file for the submissions.
     max_rank : int
-        How many gallery images a query may have.
+        Maximum number of gallery images per query.
     max_bytes : int or None
-        How large a submission may be; null takes what its files need.
+        Maximum size of a submission; null computes it from the file names.
     k : list of int
         Cut-offs of hit rate and precision.
     metric : str
-        What the leaderboard is ordered by.
+        Metric that the leaderboard is sorted by.
     per_minute : int
-        How many submissions an address may send within a minute, refused ones too.
+        Maximum number of submissions per minute and IP address, refused ones included.
     per_hour : int
-        How many submissions of a group are accepted within an hour.
+        Maximum number of accepted submissions per hour and group.
     public : bool
-        Whether scores are shown; with false they are once the deadline has passed.
+        Whether scores are shown before the deadline.
     deadline : str or None
-        When it closes, such as 2026-12-24T18:00, in this machine's time where none is said.
+        Closing time, such as 2026-12-24T18:00; in local time unless it has an offset.
     names : Names
-        What the files are called: base (what follows the last slash), or path (below query/ and
-        gallery/), which tells the classes and so does for a rehearsal only; auto is base.
+        Style of the file names: base (after the last slash) or path (below query/ and gallery/),
+        which reveals the classes and is meant for rehearsals; auto means base.
     cache : str or None
-        Where digests of the photos are kept; null takes the environment's OUTLIERS_BENCH_CACHE or
-        ~/.cache/outliers_bench.
+        Cache folder for the digests of the photos; null means the environment variable
+        OUTLIERS_BENCH_CACHE or ~/.cache/outliers_bench.
     """
 
     root: str | None = None
@@ -86,12 +87,12 @@ class Competition:
     cache: str | None = None
 
     def check(self) -> None:
-        """Refuse what is out of range.
+        """Validate the options.
 
         Raises
         ------
         BenchError
-            Names the option.
+            If an option is invalid.
         """
         for name in ("max_rank", "per_minute", "per_hour"):
             if getattr(self, name) < 1:
@@ -102,7 +103,7 @@ class Competition:
             raise BenchError(f"k={self.k}: give cut-offs of 1 or more, such as k=[1,5,10]")
         if not is_score(self.metric) or self.metric == "mrr":
             raise BenchError(
-                f"metric={self.metric}: give what a submission is scored by: hit_at_<k> or "
+                f"metric={self.metric}: give a metric of submissions: hit_at_<k>, "
                 "precision_at_<k>, map_at_r or r_precision"
             )
         cut_off = self.metric.rpartition("_at_")[2]
@@ -110,23 +111,23 @@ class Competition:
             raise BenchError(f"metric={self.metric}: {cut_off} is not among k={self.k}; add it")
         if not 0 <= self.port < 2**16:
             raise BenchError(f"port={self.port}: give 0 to 65535")
-        closing(self.deadline)
-        token_of(self.token)
+        parse_deadline(self.deadline)
+        get_token(self.token)
 
 
-def closing(given: str | None) -> datetime | None:
-    """When a competition closes, with its time zone; None where it does not.
+def parse_deadline(text: str | None) -> datetime | None:
+    """Parse a deadline, in local time unless it has an offset; None if there is none.
 
     Raises
     ------
     BenchError
-        If that is no time.
+        If it is not a date and time.
     """
-    if given is None:
+    if text is None:
         return None
     try:
-        return datetime.fromisoformat(given).astimezone()
+        return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise BenchError(
-            f"deadline={given}: give a day and time, such as 2026-12-24T18:00"
+            f"deadline={text}: give a date and time, such as 2026-12-24T18:00"
         ) from None

@@ -1,4 +1,4 @@
-"""What keeps one client from taking the server from the others."""
+"""Limits on the rate, duration and size of requests."""
 
 from __future__ import annotations
 
@@ -12,85 +12,90 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 _MINUTE = 60.0
-_CLIENTS = 10_000  # addresses that are remembered
-_PATIENCE = 60.0  # seconds in which a submission must have come
-_POLITE = 4  # so many times what is allowed is read and thrown away, so that the answer is heard
+_MAX_CLIENTS = 10_000  # number of addresses in memory
+_BODY_TIMEOUT = 60.0  # seconds
+_DRAIN_FACTOR = 4  # a body of up to this many times the limit is read and discarded
 
 
-class PerMinute:
-    """How often each client has come within the last minute.
+class RateLimiter:
+    """Limit on the number of requests per minute and client.
 
     Parameters
     ----------
-    most : int
-        How often it may.
+    per_minute : int
+        Maximum number of requests.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._came: OrderedDict[str, deque[float]] = OrderedDict()
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def admit(self, client: str, now: float) -> None:
-        """Count a client in.
+        """Count a request, unless the client has reached its limit.
 
         Parameters
         ----------
         client : str
-            Its address.
+            Address of the client.
         now : float
-            Seconds, of a clock that is never set.
+            Seconds, from a monotonic clock.
 
         Raises
         ------
         RefusedError
-            429 if it came too often; being refused does not count.
+            429 if the limit is reached; a refused request is not counted.
         """
-        came = self._came.setdefault(client, deque())
-        self._came.move_to_end(client)
-        while came and came[0] <= now - _MINUTE:
-            came.popleft()
-        if len(came) >= self._most:
+        times = self._times.setdefault(client, deque())
+        self._times.move_to_end(client)
+        while times and times[0] <= now - _MINUTE:
+            times.popleft()
+        if len(times) >= self._per_minute:
             raise RefusedError(
                 429,
-                f"more than {self._most:,} submissions within a minute from your address",
-                wait=came[0] + _MINUTE - now,
+                f"more than {self._per_minute:,} submissions per minute from your address",
+                retry_after=times[0] + _MINUTE - now,
             )
-        came.append(now)
-        while len(self._came) > _CLIENTS:
-            self._came.popitem(last=False)
+        times.append(now)
+        while len(self._times) > _MAX_CLIENTS:
+            self._times.popitem(last=False)
 
 
-async def read_body(request: Request, *, most: int) -> bytes:
-    """A request's body, counted while it comes: its Content-Length may lie.
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """Read the body of a request; count its bytes, because Content-Length may be wrong.
 
     Parameters
     ----------
     request : Request
-        Whose body has not been read.
-    most : int
-        Bytes that are kept. Of more, some are still read, for a client that is cut off in the
-        middle of sending does not hear why.
+        Request whose body has not been read.
+    max_bytes : int
+        Maximum size. A somewhat larger body is read to its end, because a client that is
+        disconnected while sending does not receive the reason.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
     RefusedError
-        413 if it is longer, 408 if it does not come within a minute, 400 if it breaks off.
+        413 if the body is larger, 408 if it takes more than a minute, 400 if the client
+        disconnects.
     """
     from starlette.requests import ClientDisconnect
 
-    read, body = 0, bytearray()
+    n_read, body = 0, bytearray()
     try:
-        async with asyncio.timeout(_PATIENCE):
-            async for piece in request.stream():
-                read += len(piece)
-                if read <= most:
-                    body += piece
-                elif read > most * _POLITE:
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            async for chunk in request.stream():
+                n_read += len(chunk)
+                if n_read <= max_bytes:
+                    body += chunk
+                elif n_read > max_bytes * _DRAIN_FACTOR:
                     break
     except TimeoutError:
-        raise RefusedError(408, "the submission did not come within a minute") from None
+        raise RefusedError(408, "the submission was not received within a minute") from None
     except ClientDisconnect:
-        raise RefusedError(400, "the submission broke off") from None
-    if read > most:
-        raise RefusedError(413, f"the submission is larger than {most:,} bytes")
+        raise RefusedError(400, "the submission is incomplete") from None
+    if n_read > max_bytes:
+        raise RefusedError(413, f"the submission is larger than {max_bytes:,} bytes")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""What a competition allows, and what it shows when."""
+"""Rules of a competition: limits, deadline and visibility of scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Rules:
-    """What is allowed, and what is shown; see the options of the command."""
+    """Rules of a competition; see `options.Competition` for the fields."""
 
     metric: str
     k: Sequence[int]
@@ -21,15 +21,15 @@ class Rules:
     public: bool
     deadline: datetime | None
 
-    def closed(self, now: float) -> bool:
-        """Whether the deadline has passed."""
+    def is_closed(self, now: float) -> bool:
+        """Check whether the deadline has passed."""
         return self.deadline is not None and now > self.deadline.timestamp()
 
-    def shown(self, now: float) -> bool:
-        """Whether scores are told."""
-        return self.public or self.closed(now)
+    def shows_scores(self, now: float) -> bool:
+        """Check whether scores are shown."""
+        return self.public or self.is_closed(now)
 
     @property
-    def closing(self) -> str:
-        """The deadline in words; empty where there is none."""
+    def deadline_text(self) -> str:
+        """Deadline for messages; empty if there is none."""
         return "" if self.deadline is None else self.deadline.isoformat(" ", "minutes")

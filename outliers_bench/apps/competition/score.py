@@ -1,4 +1,4 @@
-"""What a submission is worth, by the metrics of a run."""
+"""Scores of submissions, with the metrics of a run."""
 
 from __future__ import annotations
 
@@ -21,47 +21,49 @@ from outliers_bench.evaluation import (
 
 @dataclass(frozen=True)
 class SubmissionScore:
-    """Scores by their names in MLflow, with the ends of their 95% intervals."""
+    """Metrics by their names in MLflow, with 95% confidence intervals."""
 
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
 
 
-def score(submission: Submission, held: CompetitionData, *, k: Sequence[int]) -> SubmissionScore:
+def score_submission(
+    submission: Submission, dataset: CompetitionData, *, k: Sequence[int]
+) -> SubmissionScore:
     """Score a submission as `evaluate` scores a run.
 
     Parameters
     ----------
     submission : Submission
-        Has every query that counts.
-    held : Held
+        Rankings of all scored queries.
+    dataset : CompetitionData
         The photos with their labels.
     k : sequence of int
-        Cut-offs. Those beyond the longest list are left out; a shorter list has nothing right
-        beyond its end.
+        Cut-offs. Those beyond the longest ranking are omitted; images beyond the end of a shorter
+        ranking count as not relevant.
 
     Returns
     -------
-    Worth
-        Hit rates and precisions; MAP@R and R-precision only where every list is as long as its
-        query has right answers. Queries without any are left out.
+    SubmissionScore
+        Hit rate and precision; MAP@R and R-precision only if every ranking has at least as many
+        images as its query has relevant ones. Queries without relevant images are excluded.
     """
-    query, gallery = held.split.query, held.split.gallery
-    assert query.labels is not None  # noqa: S101 - `hold` has refused it
+    query, gallery = dataset.split.query, dataset.split.gallery
+    assert query.labels is not None  # noqa: S101 - checked by `load_competition_data`
     assert gallery.labels is not None  # noqa: S101
     total = count_relevant(query, gallery, leave_one_out=False)
     scored = np.flatnonzero(total > 0)
-    lists = [submission.found[row] for row in scored.tolist()]
-    lengths = np.array([len(found) for found in lists])
-    relevant = np.zeros((len(lists), max(1, int(lengths.max()))), dtype=np.bool_)
-    for row, (at, found) in enumerate(zip(scored, lists, strict=True)):
-        relevant[row, : len(found)] = (
-            gallery.labels[np.array(found, dtype=np.int64)] == query.labels[at]
+    rankings = [submission.rankings[row] for row in scored.tolist()]
+    lengths = np.array([len(ranking) for ranking in rankings])
+    relevant = np.zeros((len(rankings), max(1, int(lengths.max()))), dtype=np.bool_)
+    for row, (query_row, ranking) in enumerate(zip(scored, rankings, strict=True)):
+        relevant[row, : len(ranking)] = (
+            gallery.labels[np.array(ranking, dtype=np.int64)] == query.labels[query_row]
         )
-    cut_offs = [cut for cut in sorted(set(k)) if cut <= relevant.shape[1]]
+    cut_offs = [cut_off for cut_off in sorted(set(k)) if cut_off <= relevant.shape[1]]
     per_query = {
-        **{f"hit_at_{cut}": hit_at_k(relevant, cut) for cut in cut_offs},
-        **{f"precision_at_{cut}": precision_at_k(relevant, cut) for cut in cut_offs},
+        **{f"hit_at_{cut_off}": hit_at_k(relevant, cut_off) for cut_off in cut_offs},
+        **{f"precision_at_{cut_off}": precision_at_k(relevant, cut_off) for cut_off in cut_offs},
     }
     if (lengths >= total[scored]).all():
         per_query["map_at_r"] = average_precision_at_r(relevant, total[scored])

@@ -1,4 +1,4 @@
-"""Submissions in SQLite: what was answered as accepted is on disk."""
+"""Submissions in SQLite; a submission is on disk before it is confirmed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from outliers_bench.apps.competition.check import RefusedError
 from outliers_bench.apps.competition.score import SubmissionScore
 from outliers_bench.errors import BenchError
 
-_WAIT = 30.0  # seconds, for another process that writes
+_LOCK_TIMEOUT = 30.0  # seconds to wait while another process writes
 _HOUR = 3600.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS submissions_1 (
@@ -31,68 +31,72 @@ CREATE INDEX IF NOT EXISTS submissions_1_group ON submissions_1 (split, groupnam
 
 @dataclass(frozen=True)
 class Entry:
-    """One submission: its number, when it came (seconds since 1970), whose, and its worth."""
+    """A submission: its number, its time (seconds since 1970), its group and its score."""
 
     number: int
-    at: float
+    time: float
     group: str
-    worth: SubmissionScore
+    score: SubmissionScore
 
 
-class Store:
-    """The submissions to one competition, in a file that several processes may share.
+class SubmissionStore:
+    """Submissions to a competition, in a file that several processes may share.
 
     Parameters
     ----------
     path : Path
-        Made if it is not there. Submissions are never changed or deleted.
+        SQLite file, created if necessary. Submissions are never changed or deleted.
     split : str
-        Fingerprint of the labeled photos; those to other photos are kept apart.
+        Fingerprint of the labeled photos; submissions for other photos are ignored.
 
     Raises
     ------
     BenchError
-        If the file cannot be written, or is something else.
+        If the file cannot be written, or is not an SQLite database.
     """
 
     def __init__(self, path: Path, split: str) -> None:
         self._path, self._split = path, split
         try:
-            with self._connected() as connection:
+            with self._connect() as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_TABLE)
         except sqlite3.Error as error:
             raise BenchError(
-                f"store={path}: submissions cannot be kept there ({error}); name another file"
+                f"store={path}: submissions cannot be stored there ({error}); give another file"
             ) from None
 
     def add(
-        self, group: str, worth: SubmissionScore, body: bytes, *, now: float, per_hour: int
+        self, group: str, score: SubmissionScore, body: bytes, *, now: float, per_hour: int
     ) -> Entry:
-        """Keep a submission; on disk when this returns.
+        """Write a submission to disk.
 
         Parameters
         ----------
         group : str
-            Whose.
-        worth : Worth
-            Its scores.
+            Name of the group.
+        score : SubmissionScore
+            Its score.
         body : bytes
-            What was sent.
+            The submission as received.
         now : float
             Seconds since 1970.
         per_hour : int
-            How many of a group are accepted within an hour.
+            Maximum number of submissions per hour and group.
+
+        Returns
+        -------
+        Entry
 
         Raises
         ------
         RefusedError
-            429 if the group has handed in too often.
+            429 if the group has reached its limit.
         """
-        told = json.dumps({"metrics": worth.metrics, "intervals": worth.intervals})
-        row = (now, self._split, group, told, zlib.compress(body))
-        with self._connected() as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")  # counted and added as one
+        scores_json = json.dumps({"metrics": score.metrics, "intervals": score.intervals})
+        row = (now, self._split, group, scores_json, zlib.compress(body))
+        with self._connect() as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")  # count and insert in one transaction
             recent = connection.execute(
                 "SELECT at FROM submissions_1 WHERE split = ? AND groupname = ? AND at > ? "
                 "ORDER BY at DESC LIMIT ?",
@@ -101,43 +105,46 @@ class Store:
             if len(recent) >= per_hour:
                 raise RefusedError(
                     429,
-                    f"{group} has handed in {per_hour:,} times within an hour",
-                    wait=recent[-1][0] + _HOUR - now,
+                    f"{group} has reached the limit of {per_hour:,} submissions per hour",
+                    retry_after=recent[-1][0] + _HOUR - now,
                 )
             number = connection.execute(
                 "INSERT INTO submissions_1 (at, split, groupname, worth, body) "
                 "VALUES (?, ?, ?, ?, ?)",
                 row,
             ).lastrowid
-        return Entry(int(number or 0), now, group, worth)
+        return Entry(int(number or 0), now, group, score)
 
     def entries(self) -> list[Entry]:
-        """The submissions to this competition, oldest first."""
-        with self._connected() as connection:
+        """Return the submissions to this competition, oldest first."""
+        with self._connect() as connection:
             rows = connection.execute(
                 "SELECT id, at, groupname, worth FROM submissions_1 WHERE split = ? ORDER BY id",
                 (self._split,),
             ).fetchall()
-        return [Entry(number, at, group, _worth(told)) for number, at, group, told in rows]
+        return [
+            Entry(number, time, group, _parse_score(scores_json))
+            for number, time, group, scores_json in rows
+        ]
 
-    def elsewhere(self) -> int:
-        """How many submissions to other photos stand in the same file."""
-        with self._connected() as connection:
-            found = connection.execute(
+    def count_other_splits(self) -> int:
+        """Return the number of submissions for other photos in the same file."""
+        with self._connect() as connection:
+            row = connection.execute(
                 "SELECT COUNT(*) FROM submissions_1 WHERE split <> ?", (self._split,)
             ).fetchone()
-        return int(found[0])
+        return int(row[0])
 
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
+    def _connect(self) -> Iterator[sqlite3.Connection]:
         with closing(
-            sqlite3.connect(self._path, timeout=_WAIT, isolation_level=None)
+            sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT, isolation_level=None)
         ) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             yield connection
 
 
-def _worth(told: str) -> SubmissionScore:
-    content = json.loads(told)
+def _parse_score(scores_json: str) -> SubmissionScore:
+    content = json.loads(scores_json)
     intervals = {name: (low, high) for name, (low, high) in content["intervals"].items()}
     return SubmissionScore(content["metrics"], intervals)

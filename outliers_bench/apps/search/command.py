@@ -117,9 +117,9 @@ def _sheet(options: Options) -> Path | None:
     if options.sheet is None:
         return None
     from outliers_bench.apps.search.contact_sheet import check_sheet
-    from outliers_bench.data.image_files import absolute
+    from outliers_bench.data.image_files import absolute_path
 
-    sheet = Path(os.path.normpath(absolute(options.sheet)))
+    sheet = Path(os.path.normpath(absolute_path(options.sheet)))
     check_sheet(sheet)
     return sheet
 
@@ -156,4 +156,4 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command; see `command_line.main` for `arguments` and the exit code."""
     # Importing makes hundreds of thousands of objects that stay; collecting meanwhile takes time.
     gc.set_threshold(50_000, 20, 20)
-    return main(Options, work, program=PROGRAM, loose="photos", arguments=arguments)
+    return main(Options, work, program=PROGRAM, positional="photos", arguments=arguments)

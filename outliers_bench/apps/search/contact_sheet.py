@@ -10,10 +10,10 @@ import numpy as np
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import BenchError
-from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, bgr, font, line, photo, shortened
+from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, to_bgr, font, text_line, read_photo, shorten
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.progress import track
-from outliers_bench.store.files import written
+from outliers_bench.store.files import write_atomically
 from outliers_bench.types import ImageSet
 
 if TYPE_CHECKING:
@@ -112,18 +112,18 @@ class _Row(NamedTuple):
     def photos(self, pool: Executor) -> list[BGR | None]:
         """Its tiles, the photo's own first; None where one cannot be read."""
         wanted = [(self.queries, self.query), *((self.gallery, hit.row) for hit in self.hits)]
-        return list(pool.map(lambda image: photo(*image), wanted))
+        return list(pool.map(lambda image: read_photo(*image), wanted))
 
 
 def _draw(sheet: BGR, row: _Row, photos: list[BGR | None], *, top: int) -> None:
     name = Path(row.queries.names[row.query]).name
-    _tile(sheet, photos[0], _MARGIN, top, (line(name, _INK, _BAND),))
+    _tile(sheet, photos[0], _MARGIN, top, (text_line(name, _INK, _BAND),))
     for place, (hit, pixels) in enumerate(zip(row.hits, photos[1:], strict=True)):
         down, along = divmod(place, ACROSS)
         captions = (
-            line(f"{place + 1}.   {hit.score:.3f}", _INK, PAPER),
-            line(hit.label or "", _INK, PAPER),
-            line(Path(hit.name).name, _FAINT, PAPER),
+            text_line(f"{place + 1}.   {hit.score:.3f}", _INK, PAPER),
+            text_line(hit.label or "", _INK, PAPER),
+            text_line(Path(hit.name).name, _FAINT, PAPER),
         )
         left = _MARGIN + TILE + _ASIDE + along * (TILE + _GAP)
         _tile(sheet, pixels, left, top + down * _DOWN, captions)
@@ -131,7 +131,7 @@ def _draw(sheet: BGR, row: _Row, photos: list[BGR | None], *, top: int) -> None:
 
 def _tile(sheet: BGR, pixels: BGR | None, left: int, top: int, captions: tuple[BGR, ...]) -> None:
     if pixels is None:
-        pixels = line("cannot be read", _FAINT, _BAND)
+        pixels = text_line("cannot be read", _FAINT, _BAND)
     high, wide = pixels.shape[:2]
     y, x = top + (TILE - high) // 2, left + (TILE - wide) // 2
     sheet[y : y + high, x : x + wide] = pixels
@@ -145,9 +145,9 @@ def _write_heading(sheet: BGR, heading: str) -> None:
 
     width = sheet.shape[1] - 2 * _MARGIN
     band = Image.new("RGB", (width, 28), PAPER)
-    text = shortened(heading, width, size=20)
+    text = shorten(heading, width, size=20)
     ImageDraw.Draw(band).text((0, 0), text, fill=_INK, font=font(20))
-    sheet[_MARGIN - 6 : _MARGIN + 22, _MARGIN : _MARGIN + width] = bgr(band)
+    sheet[_MARGIN - 6 : _MARGIN + 22, _MARGIN : _MARGIN + width] = to_bgr(band)
 
 
 def _write(sheet: BGR, path: Path) -> None:
@@ -156,7 +156,7 @@ def _write(sheet: BGR, path: Path) -> None:
     if not encoded:
         raise BenchError(f"sheet={path}: it is too large; ask for fewer photos, or sheet=null")
     try:
-        with written(path) as aside:
+        with write_atomically(path) as aside:
             aside.write_bytes(data)
     except OSError as error:
         raise BenchError(f"sheet={path} cannot be written ({error.strerror})") from None

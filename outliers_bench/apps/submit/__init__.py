@@ -1,1 +1,1 @@
-"""A run's ranking, handed in to a competition."""
+"""Submission of a run's ranking to a competition."""

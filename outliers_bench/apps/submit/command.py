@@ -1,4 +1,4 @@
-"""`python -m outliers_bench.submit`: hand in a run's ranking."""
+"""`python -m outliers_bench.submit`: submit a run's ranking to a competition."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from outliers_bench.apps.submit.http_client import Answer, ServerError, public_address
+from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, redact_url
 from outliers_bench.apps.submit.names import Names
-from outliers_bench.apps.submit.options import PROGRAM, Submit, token_of
+from outliers_bench.apps.submit.options import PROGRAM, Submit, get_token
 from outliers_bench.apps.submit.post import post
 from outliers_bench.apps.submit.rankings import (
     Rankings,
-    as_given,
-    as_json,
-    left_out_queries,
+    read_excluded_queries,
     read_rankings,
+    to_json,
+    use_competition_names,
 )
 from outliers_bench.apps.submit.record import (
-    MOST,
-    keep_answer,
+    MAX_METRICS,
+    create_new_file,
     log_submission,
     metric_names,
-    new_file,
-    write,
+    save_response,
+    write_file,
 )
-from outliers_bench.apps.submit.response import Scores, plain, read_scores, without_token
+from outliers_bench.apps.submit.response import Scores, read_scores, redact_token, to_one_line
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.command_line import main as command
@@ -36,11 +37,11 @@ from outliers_bench.tracking.lookup import KnownRun, download_artifact, find_run
 from outliers_bench.tracking.recorder import get_recorder
 
 SERVER_ERROR = 1
-_NAMED = 3  # queries that are not sent and named
+_LISTED = 3  # excluded queries that are listed
 
 
 def submit(options: Submit) -> int:
-    """Read the ranking, keep what is sent, send it, record the answer.
+    """Read the ranking, save the submission, send it, and record the response.
 
     Parameters
     ----------
@@ -49,119 +50,128 @@ def submit(options: Submit) -> int:
     Returns
     -------
     int
-        0, or 1 where the server is at fault.
+        Exit code: 0, 1 for an error of the server, or 130 after Ctrl-C.
 
     Raises
     ------
     BenchError
-        If an option is wrong, the run has no such ranking, or the server refuses what was sent.
+        If an option is invalid, the run has no suitable ranking, or the server rejects the
+        submission.
     """
     options.check()
-    with status("asking MLflow"):
-        run, rankings, left_out = _read(options)
-    images, *styles = as_given(rankings, options.names)
-    body = as_json(options.group, images)
+    with status("querying MLflow"):
+        run, rankings, excluded = _read_run(options)
+    images, *styles = use_competition_names(rankings, options.names)
+    body = to_json(options.group, images)
     print(f"{run.name}, run {run.run_id[:8]}")
     print(f"{len(images):,} queries, the best {options.n} of each, {len(body):,} bytes")
-    if left_out:
-        named = ", ".join(left_out[:_NAMED]) + (", ..." if len(left_out) > _NAMED else "")
-        some = "1 query" if len(left_out) == 1 else f"{len(left_out):,} queries"
-        print(f"not sent, for the run left out {some}: {named}")
+    if excluded:
+        listed = ", ".join(excluded[:_LISTED]) + (", ..." if len(excluded) > _LISTED else "")
+        count = "1 query" if len(excluded) == 1 else f"{len(excluded):,} queries"
+        print(f"not sent, because the run excluded {count}: {listed}")
     if options.names is Names.auto:
         for part, style in zip(("query", "gallery"), styles, strict=True):
             if style is Names.path:
-                print(f"files in {part} share names, so they are sent with folders: names=path")
+                print(f"files in {part} share base names, so folders are included: names=path")
     if options.dry_run is not None:
-        write(Path(options.dry_run), body)
+        write_file(Path(options.dry_run), body)
         print(f"written, not sent: {options.dry_run}")
         return 0
-    kept = new_file(Path(options.folder), f"{run.run_id[:8]}-{time.strftime('%Y%m%d-%H%M%S')}")
-    write(kept, body)
+    name = f"{run.run_id[:8]}-{time.strftime('%Y%m%d-%H%M%S')}"
+    submission = create_new_file(Path(options.folder), name)
+    write_file(submission, body)
     try:
         with status("sending"):
-            answer = _send(options, body)
-        said = keep_answer(kept, answer.body)
-        scores = read_scores(answer)
-        _show(scores)
-        print(f"kept: {kept} and {said.name}")
-        _record(options, run, answer, (kept, said), scores)
+            response = _send(options, body)
+        saved_response = save_response(submission, response.body)
+        scores = read_scores(response)
+        _print_scores(scores)
+        print(f"saved: {submission} and {saved_response.name}")
+        _record(options, run, response, (submission, saved_response), scores)
     except KeyboardInterrupt:
-        print(f"interrupted; it may have been taken all the same\nkept: {kept}", file=sys.stderr)
+        print("interrupted; the submission may have been accepted", file=sys.stderr)
+        print(f"saved: {submission}", file=sys.stderr)
         return INTERRUPTED
     except ServerError as error:
-        print(f"error: {plain(str(error))}\nkept: {kept}", file=sys.stderr)
+        print(f"error: {to_one_line(str(error))}\nsaved: {submission}", file=sys.stderr)
         return SERVER_ERROR
     except BenchError as error:
-        raise BenchError(f"{plain(str(error))} (kept: {kept})") from None
+        raise BenchError(f"{to_one_line(str(error))} (saved: {submission})") from None
     return 0
 
 
-def _read(options: Submit) -> tuple[KnownRun, Rankings, list[str]]:
-    """The run, its rankings, and the queries that are not in them."""
-    tracking = get_recorder(options.uri)
-    with tempfile.TemporaryDirectory() as fetched:
-        run = tracking.call(find_run, options.run)
-        path = tracking.call(download_artifact, run.run_id, "ranking.parquet", fetched)
+def _read_run(options: Submit) -> tuple[KnownRun, Rankings, list[str]]:
+    """Return the run, its rankings, and the queries that the run excluded."""
+    recorder = get_recorder(options.uri)
+    with tempfile.TemporaryDirectory() as folder:
+        run = recorder.call(find_run, options.run)
+        path = recorder.call(download_artifact, run.run_id, "ranking.parquet", folder)
         rankings = read_rankings(path, n=options.n)
-        try:
-            path = tracking.call(download_artifact, run.run_id, "left_out.csv", fetched)
-        except BenchError:  # nothing was left out
-            return run, rankings, []
-        return run, rankings, left_out_queries(path, rankings)
+        for name in ("excluded.csv", "left_out.csv"):  # the second is from earlier versions
+            with suppress(BenchError):  # the file is missing if no query was excluded
+                path = recorder.call(download_artifact, run.run_id, name, folder)
+                return run, rankings, read_excluded_queries(path, rankings)
+        return run, rankings, []
 
 
-def _send(options: Submit, body: bytes) -> Answer:
-    assert options.url is not None  # noqa: S101 - `check` has refused it
+def _send(options: Submit, body: bytes) -> ServerResponse:
+    assert options.url is not None  # noqa: S101 - validated by `check`
 
-    def tell(line: str) -> None:
-        print(plain(line), file=sys.stderr)
+    def report(message: str) -> None:
+        print(to_one_line(message), file=sys.stderr)
 
-    token = token_of(options.token)
-    answer = post(
+    token = get_token(options.token)
+    response = post(
         options.url,
         body,
         token=token,
         timeout=options.timeout,
         retries=options.retries,
-        tell=tell,
+        report=report,
     )
-    return answer if token is None else without_token(answer, token)
+    return response if token is None else redact_token(response, token)
 
 
-def _show(scores: Scores) -> None:
-    if not scores.shown:
-        print("accepted; the server keeps the scores to itself for now")
-    wide = max((len(name) for name, _ in scores.shown[:MOST]), default=0)
-    for name, text in scores.shown[:MOST]:
-        print(f"  {name:<{wide}}  {text}")
-    if len(scores.shown) > MOST:
-        print(f"  and {len(scores.shown) - MOST:,} more, in the answer")
+def _print_scores(scores: Scores) -> None:
+    if not scores.texts:
+        print("accepted; the server does not show the scores yet")
+    width = max((len(name) for name, _ in scores.texts[:MAX_METRICS]), default=0)
+    for name, text in scores.texts[:MAX_METRICS]:
+        print(f"  {name:<{width}}  {text}")
+    if len(scores.texts) > MAX_METRICS:
+        print(f"  and {len(scores.texts) - MAX_METRICS:,} more in the response")
 
 
 def _record(
-    options: Submit, run: KnownRun, answer: Answer, files: tuple[Path, Path], scores: Scores
+    options: Submit,
+    run: KnownRun,
+    response: ServerResponse,
+    files: tuple[Path, Path],
+    scores: Scores,
 ) -> None:
-    numbers = dict(list(scores.numbers.items())[:MOST])
+    numbers = dict(list(scores.numbers.items())[:MAX_METRICS])
     names = metric_names(numbers)
-    sent, said = files
-    stamp = sent.stem.partition("-")[2]
+    submission, saved_response = files
+    timestamp = submission.stem.partition("-")[2]
     try:
         get_recorder(options.uri).call(
             log_submission,
             run.run_id,
             files={
-                str(sent.absolute()): f"{stamp}.json",
-                str(said.absolute()): f"{stamp}.answer{said.suffix}",
+                str(submission.absolute()): f"{timestamp}.json",
+                str(saved_response.absolute()): f"{timestamp}.answer{saved_response.suffix}",
             },
             numbers={names[name]: value for name, value in numbers.items()},
             tags={
-                "submission.url": public_address(answer.url),
+                "submission.url": redact_url(response.url),
                 "submission.time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "submission.group": options.group[:5000],
             },
         )
     except BenchError as error:
-        raise BenchError(f"the server has taken it, but MLflow has not: {error}") from None
+        raise BenchError(
+            f"the server accepted the submission, but it was not recorded in MLflow: {error}"
+        ) from None
     print(f"recorded in MLflow run {run.run_id} under submission/ and submissions/")
 
 

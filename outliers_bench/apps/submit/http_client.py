@@ -1,4 +1,4 @@
-"""One request and its answer: an address, a POST, what came back or why nothing did."""
+"""A single POST request: check the URL, send JSON, read the response or explain its absence."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from outliers_bench.errors import BenchError
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
-_CONNECT = 10.0  # seconds
-_LONGEST_ANSWER = 2**20  # bytes
-_PIECE = 2**16
+_CONNECT_TIMEOUT = 10.0  # seconds
+_MAX_RESPONSE_BYTES = 2**20  # bytes
+_CHUNK = 2**16
 
 
 class ServerError(Exception):
-    """Something is wrong on the other side; says what, in one line."""
+    """A fault of the server, described in one line."""
 
 
-class UnansweredError(Exception):
-    """The connection failed before anything was answered."""
+class NoResponseError(Exception):
+    """A connection that failed before the server sent any response."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server answered; the names of the headers in lower case."""
+class ServerResponse:
+    """A server's response; header names are in lower case."""
 
     url: str
     status: int
@@ -37,119 +37,122 @@ class Answer:
 
 
 def check_url(url: str) -> None:
-    """Refuse what is no web address, or one with a password in it.
+    """Check that a URL is an http or https address without a password.
 
     Raises
     ------
     BenchError
-        Names the mistake.
+        If it is not.
     """
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise BenchError(f"url={url}: no web address ({error})") from None
+        raise BenchError(f"url={url}: not a web address ({error})") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BenchError(f"url={url}: no web address; give it with http:// or https://")
+        raise BenchError(f"url={url}: not a web address; begin it with http:// or https://")
     if parts.username is not None or parts.password is not None:
         raise BenchError(
-            f"url=: take the name and password before @{parts.hostname} out, for the address is "
-            "recorded; a secret goes into the environment's OUTLIERS_BENCH_TOKEN"
+            f"url=: remove the name and password before @{parts.hostname}, because the URL is "
+            "recorded; put the secret in the environment variable OUTLIERS_BENCH_TOKEN"
         )
 
 
-def public_address(url: str) -> str:
-    """An address without what may be secret in it, for messages."""
+def redact_url(url: str) -> str:
+    """Return a URL without user name, password, query and fragment, for messages and tags."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    said = f"{parts.scheme}://{host}{parts.path}" if host else url[:100]
-    return "".join(letter for letter in said if letter.isprintable())
+    text = f"{parts.scheme}://{host}{parts.path}" if host else url[:100]
+    return "".join(char for char in text if char.isprintable())
 
 
-def exchange(
+def send_request(
     session: Session, url: str, body: bytes, *, token: str | None, timeout: float
-) -> Answer:
-    """Send JSON once, and read the answer, whatever its status.
+) -> ServerResponse:
+    """Send JSON once and return the response, whatever its status.
 
     Parameters
     ----------
     session : requests.Session
-        Follows no redirects.
+        Session; redirects are not followed.
     url : str
         An http or https address.
     body : bytes
         The JSON.
     token : str or None
-        Sent as `Authorization: Bearer`.
+        Token for the header `Authorization: Bearer`.
     timeout : float
-        Seconds to wait for an answer, and again to read it.
+        Seconds to wait for the response, and again to read it.
 
     Raises
     ------
-    UnansweredError
-        If the connection failed before any answer: sent again, it does not count twice.
+    NoResponseError
+        If the connection failed before any response; the request can safely be repeated.
     ServerError
-        If no whole answer came after that, or in time.
+        If the response is late or incomplete.
     """
     import requests
 
     def authorize(request: PreparedRequest) -> PreparedRequest:
-        # As a callable, also where there is none: requests would look for a password in ~/.netrc.
+        # A callable even without a token, or requests would look for a password in ~/.netrc.
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
         return request
 
-    place = public_address(url)
+    address = redact_url(url)
     try:
         response = session.post(
             url,
             data=body,
             headers={"Content-Type": "application/json", "Accept": "application/json"},
-            timeout=(min(_CONNECT, timeout), timeout),
+            timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
             allow_redirects=False,
             auth=authorize,
             stream=True,
         )
     except requests.exceptions.SSLError as error:
-        raise ServerError(f"{place}: no safe connection ({_cause(error)})") from None
+        raise ServerError(f"{address}: no secure connection ({_root_cause(error)})") from None
     except requests.exceptions.ReadTimeout:
         raise ServerError(
-            f"{place} has not answered within {timeout:g} s; it may have taken the submission all "
-            "the same, so look there before sending it again, or wait longer with timeout="
+            f"{address} has not responded within {timeout:g} s; it may have accepted the "
+            "submission, so check there before sending it again, or wait longer with timeout="
         ) from None
-    except requests.exceptions.ConnectionError as error:  # a time-out of connecting is one, too
-        raise UnansweredError(f"{place}: no answer ({_cause(error)})") from None
+    except requests.exceptions.ConnectionError as error:  # includes connect timeouts
+        raise NoResponseError(f"{address}: no response ({_root_cause(error)})") from None
     except requests.exceptions.RequestException as error:
-        raise ServerError(f"{place}: {_cause(error)}") from None
+        raise ServerError(f"{address}: {_root_cause(error)}") from None
     with response:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(url, response.status_code, headers, _body(response, place, timeout))
+        return ServerResponse(
+            url, response.status_code, headers, _read_body(response, address, timeout)
+        )
 
 
-def _body(response: Response, place: str, timeout: float) -> bytes:
-    """The answer's text; a server that sends byte after byte shall not keep us for ever."""
+def _read_body(response: Response, address: str, timeout: float) -> bytes:
+    """Read the body, limited in size and in total time (a server may send byte by byte)."""
     from urllib3.exceptions import HTTPError
 
-    until = time.monotonic() + timeout
-    read = bytearray()
+    deadline = time.monotonic() + timeout
+    body = bytearray()
     try:
-        # What has come, however little; requests' own way waits until a piece is full.
-        while piece := response.raw.read1(_PIECE, decode_content=True):
-            read += piece
-            if len(read) > _LONGEST_ANSWER:
-                raise ServerError(f"{place}: an answer of more than 1 MiB, which is no score")
-            if time.monotonic() > until:
-                raise ServerError(f"{place}: the answer was not complete after {timeout:g} s")
+        # read1 returns the bytes available; requests would wait until a chunk is full.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > _MAX_RESPONSE_BYTES:
+                raise ServerError(f"{address}: a response of more than 1 MiB, too long for scores")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{address}: the response was incomplete after {timeout:g} s")
     except (HTTPError, OSError) as error:
         raise ServerError(
-            f"{place}: the answer ({response.status_code}) broke off after {len(read):,} bytes "
-            f"({_cause(error)}); the submission may have been taken, so look there first"
+            f"{address}: the response ({response.status_code}) broke off after {len(body):,} "
+            f"bytes ({_root_cause(error)}); the submission may have been accepted, so check "
+            "there first"
         ) from None
-    return bytes(read)
+    return bytes(body)
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost reason, in a few words: libraries wrap it three times."""
+def _root_cause(error: BaseException) -> str:
+    """Return the message of the innermost error; libraries wrap it several times."""
     inner: BaseException = error
     while True:
         deeper = inner.__cause__ or inner.__context__
@@ -163,5 +166,5 @@ def _cause(error: BaseException) -> str:
             break
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
-    said = " ".join(str(inner).split())
-    return (said.rpartition(">: ")[2] or said or type(inner).__name__)[:150]
+    message = " ".join(str(inner).split())
+    return (message.rpartition(">: ")[2] or message or type(inner).__name__)[:150]

@@ -1,4 +1,4 @@
-"""What a competition calls its files; the names that are sent, and the names it knows."""
+"""Names of a competition's files, as used in submissions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from outliers_bench.errors import BenchError
 
 
 class Names(Enum):
-    """Which name of a file is meant.
+    """Style of file names.
 
-    `base` is what stands after the last slash, `path` the path below `query/` or `gallery/`, and
-    `auto` the first where no two files of a part share it, else the second.
+    `base` is the part after the last slash, `path` the path below `query/` or `gallery/`, and
+    `auto` is `base` if the base names of a part are unique, else `path`.
     """
 
     auto = "auto"
@@ -21,29 +21,30 @@ class Names(Enum):
     path = "path"
 
 
-def given_names(names: Sequence[str], part: str, style: Names) -> tuple[list[str], Names]:
-    """The names by which a competition gave the files of one part.
+def competition_names(names: Sequence[str], part: str, style: Names) -> tuple[list[str], Names]:
+    """Return the names that a competition uses for the files of one part.
 
     Parameters
     ----------
     names : sequence of str
-        The names of an `ImageSet`, each once.
+        Unique names of an `ImageSet`.
     part : str
-        `query` or `gallery`: the folder that is no part of a name, where all lie in it.
+        `query` or `gallery`; a folder of this name is removed from the paths if all files are in
+        it.
     style : Names
-        Which name is meant.
+        Style of the names.
 
     Returns
     -------
     names : list of str
-        In the same order, each once.
+        Unique names, in the same order.
     style : Names
-        What was taken: `base` or `path`.
+        The style that was used: `base` or `path`.
 
     Raises
     ------
     BenchError
-        If base names are asked for and two files share one.
+        If base names are requested and two files share one.
 
     Examples
     --------
@@ -53,17 +54,17 @@ def given_names(names: Sequence[str], part: str, style: Names) -> tuple[list[str
     (['a/1.jpg', 'b/1.jpg'], <Names.path: 'path'>)
     """
     folder = f"{part}/"
-    inside = all(name.startswith(folder) for name in names)
-    paths = [name.removeprefix(folder) for name in names] if inside else list(names)
-    bases = [path.rpartition("/")[2] for path in paths]
+    all_in_folder = all(name.startswith(folder) for name in names)
+    paths = [name.removeprefix(folder) for name in names] if all_in_folder else list(names)
+    base_names = [path.rpartition("/")[2] for path in paths]
     if style is Names.path:
         return paths, Names.path
-    shared, times = Counter(bases).most_common(1)[0] if bases else ("", 0)
-    if times <= 1:
-        return bases, Names.base
+    most_common, count = Counter(base_names).most_common(1)[0] if base_names else ("", 0)
+    if count <= 1:
+        return base_names, Names.base
     if style is Names.base:
         raise BenchError(
-            f"{times} files in {part} are called {shared}; rename them, or use names=path to tell "
-            "them apart by their folders"
+            f"{count} files in {part} are named {most_common}; rename them, or use names=path to "
+            "distinguish them by their folders"
         )
     return paths, Names.path

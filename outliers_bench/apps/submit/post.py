@@ -1,4 +1,4 @@
-"""A POST to a server that may be slow, broken, moved or gone: retries and redirects."""
+"""A POST request with retries and redirects."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from outliers_bench.apps.submit.http_client import (
-    Answer,
+    NoResponseError,
     ServerError,
-    UnansweredError,
-    exchange,
-    public_address,
+    ServerResponse,
+    redact_url,
+    send_request,
 )
 from outliers_bench.errors import BenchError
 
 if TYPE_CHECKING:
     from requests import Session
 
-AGAIN = (502, 503, 504)  # from a proxy in front of a server that has not seen the request
-_LONGEST_PAUSE = 60.0  # seconds, whatever a server asks for
-_REDIRECTS = 5
+RETRY_STATUSES = (502, 503, 504)  # sent by a proxy when the request has not reached the server
+_MAX_PAUSE = 60.0  # seconds; limits Retry-After
+_MAX_REDIRECTS = 5
 
 
 def post(
@@ -32,15 +32,15 @@ def post(
     token: str | None = None,
     timeout: float = 60.0,
     retries: int = 3,
-    tell: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
     sleep: Callable[[float], None] = time.sleep,
-) -> Answer:
-    """Send JSON, and again where nothing was answered.
+) -> ServerResponse:
+    """Send JSON, with retries only if a repeated submission cannot count twice.
 
-    A POST that is repeated may count twice. So it is repeated only where the connection failed
-    before any answer, or a proxy answered 502, 503 or 504. It is not after waiting in vain, for
-    then the server may be at work on it. Redirects 307 and 308, which keep a POST a POST, are
-    followed, but from https to http; the token goes to no other host.
+    The request is repeated if the connection failed before any response, or a proxy responded
+    with 502, 503 or 504; not after a timeout, since the server may be processing it. Redirects
+    307 and 308, which preserve the method, are followed, except from https to http. The token is
+    not sent to another host.
 
     Parameters
     ----------
@@ -49,102 +49,104 @@ def post(
     body : bytes
         The JSON.
     token : str or None
-        Sent as `Authorization: Bearer`.
+        Token for the header `Authorization: Bearer`.
     timeout : float
-        Seconds to wait for an answer, and again to read it.
+        Seconds to wait for the response, and again to read it.
     retries : int
-        How often to try again; after 1, 2, 4, ... seconds, or as `Retry-After` asks.
-    tell : callable
-        Gets a line for each retry and redirect.
+        Number of retries, after 1, 2, 4, ... seconds or longer if `Retry-After` says so.
+    report : callable
+        Called with a message for each retry and redirect.
     sleep : callable
-        Waits for seconds.
+        Called with the seconds to wait.
 
     Returns
     -------
-    Answer
-        Whatever its status.
+    ServerResponse
+        The response, whatever its status.
 
     Raises
     ------
     ServerError
-        If no whole answer came.
+        If there is no complete response.
     BenchError
         If a redirect cannot be followed.
     """
     from requests import Session
 
     with Session() as session:
-        # Else requests prepares to follow, and to do so reads the whole answer, however long.
+        # Otherwise, requests prepares for a redirect by reading the whole body, however long.
         session.get_redirect_target = lambda _: None  # type: ignore[assignment, method-assign]
         for attempt in range(retries + 1):
             pause = 2.0**attempt
             try:
-                answer = _follow(session, url, body, token=token, timeout=timeout, tell=tell)
-            except UnansweredError as error:
+                response = _post_with_redirects(
+                    session, url, body, token=token, timeout=timeout, report=report
+                )
+            except NoResponseError as error:
                 if attempt == retries:
                     times = "once" if attempt == 0 else f"{attempt + 1} times"
                     raise ServerError(
-                        f"{error}, tried {times}; is the address right, and the server up?"
+                        f"{error}, tried {times}; is the URL correct, and the server running?"
                     ) from None
-                why = str(error)
+                reason = str(error)
             else:
-                if answer.status not in AGAIN or attempt == retries:
-                    return answer
-                pause = max(pause, _asked_pause(answer))
-                why = f"{public_address(answer.url)} answered {answer.status}"
-            tell(f"{why}; trying again in {pause:.0f} s ({attempt + 1} of {retries})")
+                if response.status not in RETRY_STATUSES or attempt == retries:
+                    return response
+                pause = max(pause, _retry_after(response))
+                reason = f"{redact_url(response.url)} responded with {response.status}"
+            report(f"{reason}; trying again in {pause:.0f} s ({attempt + 1} of {retries})")
             sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _follow(
+def _post_with_redirects(
     session: Session,
     url: str,
     body: bytes,
     *,
     token: str | None,
     timeout: float,
-    tell: Callable[[str], None],
-) -> Answer:
+    report: Callable[[str], None],
+) -> ServerResponse:
     first = url
-    for _ in range(_REDIRECTS):
-        answer = exchange(session, url, body, token=token, timeout=timeout)
-        target = answer.headers.get("location")
-        if not 300 <= answer.status < 400 or not target:
-            return answer
-        here = public_address(url)
+    for _ in range(_MAX_REDIRECTS):
+        response = send_request(session, url, body, token=token, timeout=timeout)
+        location = response.headers.get("location")
+        if not 300 <= response.status < 400 or not location:
+            return response
+        source = redact_url(url)
         try:
-            target = urljoin(url, target)
-            before, after = urlsplit(url), urlsplit(target)
-            there, elsewhere = public_address(target), _host(before) != _host(after)
+            location = urljoin(url, location)
+            before, after = urlsplit(url), urlsplit(location)
+            target, other_host = redact_url(location), _host(before) != _host(after)
         except ValueError:
-            raise ServerError(f"{here} redirects to what is no web address") from None
-        if answer.status not in (307, 308):
+            raise ServerError(f"{source} redirects to an invalid web address") from None
+        if response.status not in (307, 308):
             raise BenchError(
-                f"url={public_address(first)}: the server redirects to {there} by "
-                f"{answer.status}, which would turn the submission into a mere look at "
-                "that page; if that is the address of the competition, give it as url="
+                f"url={redact_url(first)}: the server redirects to {target} by "
+                f"{response.status}, which would turn the POST into a GET; if that is the URL of "
+                "the competition, give it as url="
             )
         if after.scheme not in ("http", "https") or not after.hostname:
-            raise ServerError(f"{here} redirects to {there}, no web address")
+            raise ServerError(f"{source} redirects to {target}, which is not a web address")
         if before.scheme == "https" and after.scheme == "http":
             raise BenchError(
-                f"url={public_address(first)}: the server redirects from https to {there}, where "
-                "anybody on the way could read what is sent; give that as url= if you want it so"
+                f"url={redact_url(first)}: the server redirects from https to {target}, where the "
+                "submission would not be encrypted; to allow that, give it as url="
             )
-        if elsewhere:
+        if other_host:
             token = None
-        tell(f"{here} redirects to {there} ({answer.status}): following")
-        url = target
-    raise ServerError(f"{public_address(first)} redirects more than {_REDIRECTS} times")
+        report(f"{source} redirects to {target} ({response.status}): following")
+        url = location
+    raise ServerError(f"{redact_url(first)} redirects more than {_MAX_REDIRECTS} times")
 
 
-def _asked_pause(answer: Answer) -> float:
+def _retry_after(response: ServerResponse) -> float:
     try:
-        seconds = float(answer.headers.get("retry-after", ""))
+        seconds = float(response.headers.get("retry-after", ""))
     except ValueError:  # absent, or a date
         return 0.0
-    return min(seconds, _LONGEST_PAUSE) if math.isfinite(seconds) else 0.0
+    return min(seconds, _MAX_PAUSE) if math.isfinite(seconds) else 0.0
 
 
 def _host(parts: SplitResult) -> tuple[str | None, int | None]:

@@ -1,4 +1,4 @@
-"""From a run's ranking to what a competition is sent."""
+"""Conversion of a run's ranking to the JSON that a competition expects."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from outliers_bench.apps.submit.names import Names, given_names
+from outliers_bench.apps.submit.names import Names, competition_names
 from outliers_bench.errors import BenchError
 
 Rankings = Mapping[str, Sequence[str]]  # query file to gallery files, best first
 
 
 def read_rankings(path: Path, *, n: int) -> dict[str, list[str]]:
-    """The best of each query, from a run's `ranking.parquet`.
+    """Read the `n` best gallery images of each query from a run's `ranking.parquet`.
 
     Parameters
     ----------
     path : Path
         The file.
     n : int
-        How many gallery images a query, at least 1.
+        Number of gallery images per query, at least 1.
 
     Returns
     -------
     dict of str to list of str
-        Gallery names by query name, best first; both as the run calls them.
+        Gallery names by query name, best first; both as named in the run.
 
     Raises
     ------
     BenchError
-        If the file cannot be read, or no query has so many.
+        If the file cannot be read, or the ranking has fewer images per query.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -41,64 +41,66 @@ def read_rankings(path: Path, *, n: int) -> dict[str, list[str]]:
         table = table.filter(pa.compute.field("rank") <= n)
         columns = [table.column(name).to_pylist() for name in ("query", "rank", "gallery")]
     except (OSError, pa.ArrowException) as error:
-        said = str(error).partition("\n")[0]
-        raise BenchError(f"{path}: no ranking can be read from it ({said}); run again") from None
+        message = str(error).partition("\n")[0]
+        raise BenchError(f"{path}: the ranking cannot be read ({message}); run again") from None
     rankings: dict[str, list[str]] = {}
     for query, _, gallery in sorted(zip(*columns, strict=True), key=lambda row: row[1]):
         rankings.setdefault(query, []).append(gallery)
-    deepest = max(map(len, rankings.values()), default=0)
-    if deepest < n:
+    depth = max(map(len, rankings.values()), default=0)
+    if depth < n:
         raise BenchError(
-            f"n={n}: the run's ranking holds {deepest} gallery images a query; give n={deepest}, "
-            "or run again with a larger k=; of a long ranking the best few hundred are kept"
+            f"n={n}: the run's ranking has {depth} gallery images per query; give n={depth}, "
+            "or run again with a larger k=; only the best few hundred of a long ranking are stored"
         )
     return rankings
 
 
-def left_out_queries(path: Path, rankings: Rankings) -> list[str]:
-    """The queries that a run has not ranked, and why, from its `excluded.csv`.
+def read_excluded_queries(path: Path, rankings: Rankings) -> list[str]:
+    """Read the queries that a run has excluded, and the reasons, from its `excluded.csv`.
 
     Parameters
     ----------
     path : Path
         The file.
     rankings : mapping of str to sequence of str
-        From `read_rankings`. Where their queries do not all lie in `query/`, names do not tell the
-        part, and nothing is found.
+        From `read_rankings`. Unless all their queries are in `query/`, the part cannot be derived
+        from the name, and the result is empty.
     """
     if not all(name.startswith("query/") for name in rankings):
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["name"].startswith("query/")]
-    # A reason that was found in an earlier run begins with the name that the photo had there.
+    # A reason cached by an earlier run begins with the name of the photo in that run.
     return [f"{row['name']} ({row['detail'].rpartition(': ')[2]})" for row in rows]
 
 
-def as_given(rankings: Rankings, style: Names) -> tuple[dict[str, list[str]], Names, Names]:
-    """Rankings under the names that the competition gave.
+def use_competition_names(
+    rankings: Rankings, style: Names
+) -> tuple[dict[str, list[str]], Names, Names]:
+    """Replace the names of a run by those of the competition.
 
     Parameters
     ----------
     rankings : mapping of str to sequence of str
         From `read_rankings`.
     style : Names
-        Which names; see `given_names`.
+        Style of the names; see `competition_names`.
 
     Returns
     -------
     rankings : dict of str to list of str
-        The queries ordered by name.
+        Rankings, sorted by query name.
     query, gallery : Names
-        Which names were taken.
+        The styles that were used.
     """
     queries = sorted(rankings)
-    found = sorted({name for names in rankings.values() for name in names})
-    query_names, query_style = given_names(queries, "query", style)
-    gallery_names, gallery_style = given_names(found, "gallery", style)
-    known = dict(zip(found, gallery_names, strict=True))
+    gallery = sorted({name for names in rankings.values() for name in names})
+    query_names, query_style = competition_names(queries, "query", style)
+    gallery_names, gallery_style = competition_names(gallery, "gallery", style)
+    new_names = dict(zip(gallery, gallery_names, strict=True))
     return (
         {
-            name: [known[each] for each in rankings[query]]
+            name: [new_names[each] for each in rankings[query]]
             for query, name in zip(queries, query_names, strict=True)
         },
         query_style,
@@ -106,6 +108,6 @@ def as_given(rankings: Rankings, style: Names) -> tuple[dict[str, list[str]], Na
     )
 
 
-def as_json(group: str, rankings: Rankings) -> bytes:
-    """What is sent: the competition's JSON, as UTF-8."""
+def to_json(group: str, rankings: Rankings) -> bytes:
+    """Return the submission as JSON in UTF-8."""
     return json.dumps({"groupname": group, "images": rankings}, ensure_ascii=False).encode()

@@ -1,4 +1,4 @@
-"""What was sent and answered, on disk and in MLflow."""
+"""Records of submissions and responses, on disk and in MLflow."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.apps.submit.response import is_json
 from outliers_bench.errors import BenchError
-from outliers_bench.store.files import written
+from outliers_bench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FOLDER = "submissions"  # among a run's artifacts
-MOST = 100  # numbers of one answer that become metrics
-_NOT_IN_A_METRIC = re.compile(r"[^\w\-. /]", re.ASCII)
+FOLDER = "submissions"  # artifact folder of a run
+MAX_METRICS = 100  # per response
+_INVALID_IN_METRIC = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file atomically.
 
     Raises
     ------
@@ -31,24 +31,24 @@ def write(path: Path, content: bytes) -> None:
         If it cannot be written.
     """
     try:
-        with written(path) as aside, aside.open("wb") as file:
+        with write_atomically(path) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise BenchError(f"cannot write {path}: {reason}; name another place") from None
+        raise BenchError(f"cannot write {path}: {reason}; choose another path") from None
 
 
-def new_file(folder: Path, name: str) -> Path:
-    """A file that is not there yet, in a folder that is made: `name.json`, `name-2.json`, ...
+def create_new_file(folder: Path, name: str) -> Path:
+    """Create an empty file with an unused name, `name.json`, `name-2.json`, ..., and its folder.
 
-    It is made empty, so that nobody else takes the name.
+    Creating the file reserves the name.
 
     Raises
     ------
     BenchError
-        If the folder cannot be made or written in.
+        If the folder cannot be created or is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,35 +62,35 @@ def new_file(folder: Path, name: str) -> Path:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise BenchError(
-            f"folder={folder}: submissions cannot be kept there ({reason}); name another"
+            f"folder={folder}: submissions cannot be saved there ({reason}); choose another folder"
         ) from None
-    raise BenchError(f"folder={folder}: it is full of submissions; name another")
+    raise BenchError(f"folder={folder} is full of submissions; choose another folder")
 
 
-def keep_answer(kept: Path, body: bytes) -> Path:
-    """Write an answer beside what was sent, `.answer.json` where it is JSON, else `.answer.txt`."""
-    path = kept.with_suffix(".answer.json" if is_json(body) else ".answer.txt")
-    write(path, body)
+def save_response(submission: Path, body: bytes) -> Path:
+    """Write the response next to the submission: `.answer.json` for JSON, else `.answer.txt`."""
+    path = submission.with_suffix(".answer.json" if is_json(body) else ".answer.txt")
+    write_file(path, body)
     return path
 
 
 def metric_names(names: Iterable[str]) -> dict[str, str]:
-    """What MLflow is to call an answer's numbers; it admits few letters besides ASCII's.
+    """Return unique metric names for the numbers of a response, as MLflow allows few characters.
 
     Examples
     --------
     >>> metric_names(["hit@1", "top/1"])
     {'hit@1': 'submission/hit_1', 'top/1': 'submission/top/1'}
     """
-    taken: dict[str, str] = {}
+    metrics: dict[str, str] = {}
     for name in names:
-        parts = [part for part in _NOT_IN_A_METRIC.sub("_", name).split("/") if part.strip(".")]
-        legal = base = "submission/" + ("/".join(parts)[:200] or "score")
+        parts = [part for part in _INVALID_IN_METRIC.sub("_", name).split("/") if part.strip(".")]
+        metric = base = "submission/" + ("/".join(parts)[:200] or "score")
         number = 2
-        while legal in taken.values():
-            legal, number = f"{base}_{number}", number + 1
-        taken[name] = legal
-    return taken
+        while metric in metrics.values():
+            metric, number = f"{base}_{number}", number + 1
+        metrics[name] = metric
+    return metrics
 
 
 def log_submission(
@@ -101,31 +101,32 @@ def log_submission(
     numbers: Mapping[str, float],
     tags: Mapping[str, str],
 ) -> None:
-    """Add a submission to a run, finished or not; to be called in the recorder.
+    """Log a submission with a run, finished or not; called in the recorder process.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     run_id : str
-        The run.
+        Id of the run.
     files : mapping of str to str
-        Files of this machine, and what they are to be called under `submissions/`.
+        Names under `submissions/` by local path.
     numbers : mapping of str to float
-        By metric. Their step is the number of earlier submissions, so that several make a curve.
+        Values by metric name. Their step is the number of earlier submissions, so that MLflow
+        shows several submissions as a curve.
     tags : mapping of str to str
-        Of the last submission.
+        Tags of the latest submission.
     """
     from mlflow.entities import Metric, RunTag
 
-    before = sum(
-        not each.path.endswith((".answer.json", ".answer.txt"))
-        for each in client.list_artifacts(run_id, FOLDER)
+    step = sum(
+        not artifact.path.endswith((".answer.json", ".answer.txt"))
+        for artifact in client.list_artifacts(run_id, FOLDER)
     )
     with tempfile.TemporaryDirectory() as folder:
         for file, name in files.items():
             (Path(folder) / name).write_bytes(Path(file).read_bytes())
         client.log_artifacts(run_id, folder, FOLDER)
     now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, before) for name, value in numbers.items()]
+    metrics = [Metric(name, value, now, step) for name, value in numbers.items()]
     client.log_batch(run_id, metrics=metrics, tags=[RunTag(*tag) for tag in tags.items()])

@@ -1,4 +1,4 @@
-"""What a competition answered: scores of any shape, or what went wrong."""
+"""Parsing of a competition's response: scores of any structure, or an error message."""
 
 from __future__ import annotations
 
@@ -9,113 +9,116 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import unescape
 
-from outliers_bench.apps.submit.http_client import Answer, ServerError, public_address
+from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, redact_url
 from outliers_bench.errors import BenchError
 
-SCORES = ("results", "accuracy")
-_SAID = ("error", "detail", "message", "reason")  # where servers say what is wrong
-_LONGEST = 300  # characters of what a server says
-_DEEPEST = 20  # levels of nested answers
+SCORE_KEYS = ("results", "accuracy")
+_MESSAGE_KEYS = ("error", "detail", "message", "reason")  # keys of error messages
+_MAX_LENGTH = 300  # characters of a message
+_MAX_DEPTH = 20  # levels of nested values
 _MARKUP = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
 _JSON_TEXT = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?')
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
-_TO_DO = {
+_HINTS = {
     401: "; set OUTLIERS_BENCH_TOKEN to the token of the competition",
-    404: "; correct url=, it is the competition's address with its path, such as .../retrieval/",
-    405: "; correct url=, it is the competition's address with its path, such as .../retrieval/",
+    404: "; correct url=: the URL of the competition including the path, such as .../retrieval/",
+    405: "; correct url=: the URL of the competition including the path, such as .../retrieval/",
 }
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a submission was worth.
+    """Scores of a submission.
 
     Parameters
     ----------
-    shown : tuple of (str, str)
-        Each value that was answered: its name, levels with slashes between them, and its text.
+    texts : tuple of (str, str)
+        Name of each value, with slashes between levels, and its text.
     numbers : dict of str to float
-        Those that are finite numbers.
+        Values that are finite numbers, by name.
     """
 
-    shown: tuple[tuple[str, str], ...]
+    texts: tuple[tuple[str, str], ...]
     numbers: dict[str, float]
 
 
-def read_scores(answer: Answer) -> Scores:
-    """The scores in an answer.
+def read_scores(response: ServerResponse) -> Scores:
+    """Read the scores from a response.
 
     Parameters
     ----------
-    answer : Answer
+    response : ServerResponse
         From `post`.
 
     Returns
     -------
     Scores
-        What stands in `results` and `accuracy`, whatever its shape; empty where the server says
-        `accepted` and keeps the scores to itself.
+        Values of `results` and `accuracy`, at any nesting depth; empty if the server only says
+        that the submission is `accepted`.
 
     Raises
     ------
     ServerError
-        If the server failed, or answered something else than JSON with such scores.
+        If the server failed, or the response is not JSON with scores.
     BenchError
-        If it refused what was sent: there is something to mend here.
+        If the server rejected the submission.
     """
-    place, status = public_address(answer.url), answer.status
+    address, status = redact_url(response.url), response.status
     if status >= 500 or 300 <= status < 400 or status < 200:
-        raise ServerError(f"{place} answered {status}: {_said(answer)}")
+        raise ServerError(f"{address} responded with {status}: {_message(response)}")
     if status >= 400:
-        when = answer.headers.get("retry-after", "")
-        wait = f"; try again in {when} s" if when.isdecimal() else ""
+        seconds = response.headers.get("retry-after", "")
+        wait = f"; try again in {seconds} s" if seconds.isdecimal() else ""
+        hint = _HINTS.get(status, "")
         raise BenchError(
-            f"{place} refused it ({status}): {_said(answer)}{wait}{_TO_DO.get(status, '')}"
+            f"{address} rejected the submission ({status}): {_message(response)}{wait}{hint}"
         )
     try:
-        content = json.loads(answer.body)
+        content = json.loads(response.body)
     except (ValueError, RecursionError):
         raise ServerError(
-            f"{place} answered {status}, but no JSON: {_said(answer)}; is that the address of "
-            "the competition, with its path?"
+            f"{address} responded with {status}, but not with JSON: {_message(response)}; is that "
+            "the URL of the competition, including the path?"
         ) from None
     if not isinstance(content, dict):
-        raise ServerError(f"{place} answered JSON without results: {_said(answer)}")
-    shown: list[tuple[str, str]] = []
+        raise ServerError(f"{address} responded with JSON without results: {_message(response)}")
+    texts: list[tuple[str, str]] = []
     numbers: dict[str, float] = {}
-    for key in SCORES:
+    for key in SCORE_KEYS:
         for inner, value in () if content.get(key) is None else _leaves(content[key]):
-            # The level `results` says nothing; `accuracy` is a name.
+            # `results` adds nothing to the name of a nested value; `accuracy` does.
             name = inner if inner and key == "results" else "/".join(filter(None, (key, inner)))
-            name = plain(name)
-            shown.append((name, plain(_text(value))))
-            number = _number(value)
+            name = to_one_line(name)
+            texts.append((name, to_one_line(_format(value))))
+            number = _parse_number(value)
             if number is not None:
                 numbers[name] = number
-    if not shown and content.get("accepted") is not True:
-        raise ServerError(f"{place} answered JSON without {' or '.join(SCORES)}: {_said(answer)}")
-    return Scores(tuple(shown), numbers)
+    if not texts and content.get("accepted") is not True:
+        keys = " or ".join(SCORE_KEYS)
+        raise ServerError(f"{address} responded with JSON without {keys}: {_message(response)}")
+    return Scores(tuple(texts), numbers)
 
 
-def without_token(answer: Answer, token: str) -> Answer:
-    """The answer without the token, which some servers repeat; JSON stays JSON.
+def redact_token(response: ServerResponse, token: str) -> ServerResponse:
+    """Remove the token from a response, since some servers repeat it; JSON remains valid.
 
-    In JSON only texts are looked at, neither names nor numbers: a token may be a mere 2026.
+    In JSON, only string values are changed, not keys or numbers: a token such as 2026 may be part
+    of them.
     """
 
-    def hidden(text: bytes) -> bytes:
-        for written in (token.encode(), json.dumps(token)[1:-1].encode()):
-            text = text.replace(written, b"(the token)")
+    def redact(text: bytes) -> bytes:
+        for encoded in (token.encode(), json.dumps(token)[1:-1].encode()):
+            text = text.replace(encoded, b"(the token)")
         return text
 
-    if not is_json(answer.body):
-        return replace(answer, body=hidden(answer.body))
-    body = _JSON_TEXT.sub(lambda of: of[0] if of[2] else hidden(of[1]), answer.body)
-    return replace(answer, body=body)
+    if not is_json(response.body):
+        return replace(response, body=redact(response.body))
+    body = _JSON_TEXT.sub(lambda match: match[0] if match[2] else redact(match[1]), response.body)
+    return replace(response, body=body)
 
 
 def is_json(body: bytes) -> bool:
-    """Whether an answer can be read as JSON."""
+    """Check whether a response body is valid JSON."""
     try:
         json.loads(body)
     except (ValueError, RecursionError):
@@ -123,18 +126,18 @@ def is_json(body: bytes) -> bool:
     return True
 
 
-def plain(text: str) -> str:
-    """A server's text on one line, without what would move a terminal's cursor, and not endless."""
+def to_one_line(text: str) -> str:
+    """Return a server's text on one line, without control characters, shortened if necessary."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
+    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 3]}..."
 
 
 def _leaves(value: object, name: str = "", level: int = 0) -> Iterator[tuple[str, object]]:
-    """Every value in an answer that is no container, under the path that leads to it."""
-    if level < _DEEPEST and isinstance(value, dict):
+    """Yield the path and value of every nested value that is not a container."""
+    if level < _MAX_DEPTH and isinstance(value, dict):
         parts = [(str(key), inner) for key, inner in value.items()]
-    elif level < _DEEPEST and isinstance(value, list):
-        parts = [(str(place), inner) for place, inner in enumerate(value)]
+    elif level < _MAX_DEPTH and isinstance(value, list):
+        parts = [(str(index), inner) for index, inner in enumerate(value)]
     else:
         yield name, value
         return
@@ -142,39 +145,39 @@ def _leaves(value: object, name: str = "", level: int = 0) -> Iterator[tuple[str
         yield from _leaves(inner, f"{name}/{key}" if name else key, level + 1)
 
 
-def _text(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _number(value: object) -> float | None:
-    """A finite number, also where a server writes it as text or with a percent sign."""
+def _parse_number(value: object) -> float | None:
+    """Return a finite number, which may be a string or have a percent sign, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    percent = isinstance(value, str) and value.rstrip().endswith("%")
+    is_percent = isinstance(value, str) and value.rstrip().endswith("%")
     try:
         number = float(value.rstrip().removesuffix("%") if isinstance(value, str) else value)
     except (ValueError, OverflowError):
         return None
-    number = number / 100 if percent else number
+    number = number / 100 if is_percent else number
     return number if math.isfinite(number) else None
 
 
-def _said(answer: Answer) -> str:
-    """What a server wants to say: its JSON's message, its page's title, or its text."""
-    text = answer.body.decode(errors="replace")
+def _message(response: ServerResponse) -> str:
+    """Return a server's message: from the JSON, the title of an HTML page, or the text."""
+    text = response.body.decode(errors="replace")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        kind = answer.headers.get("content-type", "")
+        kind = response.headers.get("content-type", "")
         if "html" in kind or text.lstrip()[:1] == "<":
             title = _TITLE.search(text)
             text = title[1] if title else _MARKUP.sub(" ", text)
-            return f"a page that says {plain(unescape(text)) or 'nothing'!r}"
-        return plain(text) or "nothing"
+            return f"an HTML page with the text {to_one_line(unescape(text)) or 'nothing'!r}"
+        return to_one_line(text) or "nothing"
     if isinstance(content, dict):
-        for key in _SAID:
+        for key in _MESSAGE_KEYS:
             if content.get(key):
-                return plain(_text(content[key]))
-    return plain(json.dumps(content, ensure_ascii=False))
+                return to_one_line(_format(content[key]))
+    return to_one_line(json.dumps(content, ensure_ascii=False))

@@ -1,1 +1,1 @@
-"""Files from the web onto the disk: fetched, checked against what is published, unpacked."""
+"""Downloads: fetch files, verify them against published digests, and unpack them."""

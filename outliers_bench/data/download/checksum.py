@@ -1,4 +1,4 @@
-"""What is to be downloaded, and how it is known to be the right thing."""
+"""Files to download, and their verification by size and digest."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from outliers_bench.errors import BenchError
 
 
 class DownloadError(BenchError):
-    """A file that cannot be had, and trying again would not help; the message says why."""
+    """Download that failed for a reason that retries do not fix; the message says why."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that somebody publishes.
+    """A published file.
 
     Parameters
     ----------
     name : str
-        What it is called, here and on a mirror.
+        File name, also on a mirror.
     url : str
-        Where its publisher has it.
+        Address at the publisher.
     size : int or None
-        Bytes; None where nobody says.
+        Size in bytes; None if unknown.
     sha256, md5 : str or None
-        Hexadecimal digests as published. Without either, the digest of the first download counts.
+        Published digests, hexadecimal. Without either, the digest of the first download counts.
     """
 
     name: str
@@ -38,91 +38,85 @@ class RemoteFile:
     md5: str | None = None
 
     @property
-    def published(self) -> bool:
-        """Whether anybody publishes what must be in it."""
+    def has_published_digest(self) -> bool:
+        """Publication of a digest by the publisher."""
         return bool(self.sha256 or self.md5)
 
 
 @dataclass(frozen=True)
 class FirstSeen:
-    """SHA-256 digests of files as they were at their first download, where none is published.
+    """SHA-256 digests of first downloads, for files without a published digest.
 
     Parameters
     ----------
     file : Path
-        A JSON file; made when the first digest is noted.
+        A JSON file; created when the first digest is recorded.
     """
 
     file: Path
 
     def digest(self, name: str) -> str | None:
-        """What was noted of a file."""
-        return self._noted().get(name)
+        """Return the recorded digest of a file, or None."""
+        return self._read().get(name)
 
-    def note(self, name: str, digest: str) -> None:
-        """Note a digest, in one step."""
-        replace_text(self.file, json.dumps({**self._noted(), name: digest}, indent=1) + "\n")
+    def record(self, name: str, digest: str) -> None:
+        """Record a digest; the file is replaced atomically."""
+        digests = {**self._read(), name: digest}
+        write_text_atomically(self.file, json.dumps(digests, indent=1) + "\n")
 
-    def _noted(self) -> dict[str, str]:
+    def _read(self) -> dict[str, str]:
         try:
             return dict(json.loads(self.file.read_text()))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError) as error:
             raise DownloadError(
-                f"{self.file} cannot be read ({error}); it holds the digests of first downloads: "
-                "mend it, or remove it to trust the next download"
+                f"{self.file} cannot be read ({error}); it contains the digests of first "
+                "downloads: repair it, or remove it to trust the next download"
             ) from None
 
 
-def mismatch(path: Path, remote: RemoteFile, seen: FirstSeen) -> str | None:
-    """Why a file is not the one that is wanted; None where it is.
+def find_mismatch(path: Path, remote: RemoteFile, seen: FirstSeen) -> str | None:
+    """Describe how a file differs from the published one; None if it does not.
 
-    A file that nobody publishes a digest of is taken as it is the first time, and noted.
+    The first download of a file without a published digest is accepted, and its digest recorded.
 
     Parameters
     ----------
     path : Path
-        The file, complete.
+        The complete file.
     remote : RemoteFile
-        What it must be.
+        The published file.
     seen : FirstSeen
-        What it was at the first download.
+        Digests of first downloads.
     """
     size = path.stat().st_size
     if remote.size is not None and size != remote.size:
         return f"it has {size:,} bytes, the published file {remote.size:,}"
     kind = "md5" if remote.md5 and not remote.sha256 else "sha256"
-    wanted = remote.sha256 or remote.md5
+    expected = remote.sha256 or remote.md5
     with path.open("rb") as file:
-        found = hashlib.file_digest(
+        actual = hashlib.file_digest(
             file, lambda: hashlib.new(kind, usedforsecurity=False)
         ).hexdigest()
-    if wanted is not None:
-        return None if found == wanted else f"its {kind} is {found}, the published one {wanted}"
+    if expected is not None:
+        if actual == expected:
+            return None
+        return f"its {kind} is {actual}, the published one {expected}"
     first = seen.digest(remote.name)
     if first is None:
-        seen.note(remote.name, found)
-    elif found != first:
+        seen.record(remote.name, actual)
+    elif actual != first:
         return (
-            f"its sha256 is {found}, and was {first} at the first download; if its publisher has "
+            f"its sha256 is {actual}, and was {first} at the first download; if the publisher has "
             f"changed it, remove {seen.file}"
         )
     return None
 
 
-def replace_text(file: Path, text: str) -> None:
-    """Write a small file in one step."""
+def write_text_atomically(file: Path, text: str) -> None:
+    """Write a small file atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     unfinished.write_text(text)
     unfinished.replace(file)
-
-
-def format_bytes(size: float) -> str:
-    """A number of bytes as a user reads it: 137 MB."""
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

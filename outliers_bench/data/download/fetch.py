@@ -1,4 +1,4 @@
-"""A file from the web, complete and checked, however often the connection breaks."""
+"""Fetch a file over unreliable connections, and verify it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from outliers_bench.data.download.checksum import (
     DownloadError,
     FirstSeen,
     RemoteFile,
-    format_bytes,
-    mismatch,
+    find_mismatch,
 )
 from outliers_bench.data.download.http_download import Interrupted, transfer
-from outliers_bench.runtime.progress import counted
+from outliers_bench.runtime.progress import progress_bar
+from outliers_bench.runtime.units import format_bytes
 
-TRIES = 6  # connections in a row that bring nothing new
-TRIES_UNANSWERED = 3  # as many while no server has answered: there is probably no network
-FIRST_PAUSE = 0.5  # seconds; doubled from one try to the next
-_MEGABYTE = 1_000_000
+TRIES = 6  # consecutive connections without progress
+TRIES_UNANSWERED = 3  # the same before a server has responded: there is probably no network
+FIRST_PAUSE = 0.5  # seconds; doubled after each try
+_MIN_PROGRESS = 1_000_000  # bytes of a connection, or 1% of a smaller file
 
 
 def fetch(
@@ -33,41 +33,42 @@ def fetch(
     verify: bool = True,
     largest: int,
 ) -> bool:
-    """Have a file in a folder, downloaded if it is not there.
+    """Download a file into a folder, unless it is there.
 
-    What has come is kept in `<name>.part` and taken up again, by the next process too. A download
-    that is not what was published is removed, told, and tried once more.
+    An incomplete download stays in `<name>.part` and is resumed, also by the next process. A
+    download that differs from the published file is removed, reported, and tried once more.
 
     Parameters
     ----------
     remote : RemoteFile
+        The file.
     folder : Path
-        Where it goes, as `remote.name`. A file of that name that is there is checked and taken.
+        Target folder; the file is named `remote.name`. An existing file is verified and used.
     seen : FirstSeen
-        Digests at the first download.
+        Digests of first downloads.
     url : str or None
-        Where it lies instead of `remote.url`.
+        Address to use instead of `remote.url`.
     verify : bool
-        Whether size and digest must be the published ones.
+        Whether size and digest must match the published ones.
     largest : int
-        Most bytes that are taken where the size is not known.
+        Maximum number of bytes if the size is unknown.
 
     Returns
     -------
     bool
-        Whether it was downloaded; False where it lay there.
+        Whether the file was downloaded; False if it was there already.
 
     Raises
     ------
     DownloadError
-        If it cannot be had, or is not what was published.
+        If the download fails, or the file differs from the published one.
     """
     path = folder / remote.name
     if path.exists():
-        wrong = mismatch(path, remote, seen) if verify else None
-        if wrong is None:
+        mismatch = find_mismatch(path, remote, seen) if verify else None
+        if mismatch is None:
             return False
-        raise DownloadError(f"{path} is not what was published: {wrong}; remove it")
+        raise DownloadError(f"{path} differs from the published file: {mismatch}; remove it")
     part = folder / f"{remote.name}.part"
     address = url or remote.url
     for last in (False, True):
@@ -77,57 +78,69 @@ def fetch(
                 part,
                 size=remote.size if verify else None,
                 largest=largest,
-                checked=verify and remote.published,
+                checked=verify and remote.has_published_digest,
             )
         except DownloadError as error:
             raise DownloadError(f"{address}: {error}") from None
-        wrong = mismatch(part, remote, seen) if verify else None
-        if wrong is None:
+        mismatch = find_mismatch(part, remote, seen) if verify else None
+        if mismatch is None:
             break
         part.unlink()
         if last:
-            raise DownloadError(f"{address}: what comes is not what was published: {wrong}")
-        print(f"{remote.name}: {wrong}; removed, once more", file=sys.stderr)
+            raise DownloadError(
+                f"{address}: the download differs from the published file: {mismatch}"
+            )
+        print(f"{remote.name}: {mismatch}; removed, trying again", file=sys.stderr)
     part.replace(path)
     part.with_name(f"{part.name}.json").unlink(missing_ok=True)
     return True
 
 
 def _download(url: str, part: Path, *, size: int | None, largest: int, checked: bool) -> None:
-    """Connect again and again until the file is complete."""
+    """Reconnect until the file is complete."""
     import requests
 
     name = part.name.removesuffix(".part")
-    about = "" if size is None else f" ({format_bytes(size)})"
-    print(f"fetching {name}{about} from {url}", file=sys.stderr)
-    in_vain, answered = 0, False
-    total = None if size is None else _megabytes(size)
-    with requests.Session() as session, counted(total, unit="MB") as move:
-        tell = _teller(name, move)
+    shown_size = "" if size is None else f" ({format_bytes(size)})"
+    print(f"fetching {name}{shown_size} from {url}", file=sys.stderr)
+    failures, answered = 0, False
+    total = None if size is None else _mebibytes(size)
+    with requests.Session() as session, progress_bar(total, unit="MiB") as move:
+        report = _make_reporter(name, move)
         while True:
             before = part.stat().st_size if part.exists() else 0
             try:
-                transfer(session, url, part, size=size, largest=largest, checked=checked, tell=tell)
-            except Interrupted as broken:
-                answered = answered or broken.answered
+                transfer(
+                    session,
+                    url,
+                    part,
+                    size=size,
+                    largest=largest,
+                    checked=checked,
+                    report=report,
+                )
+            except Interrupted as interruption:
+                answered = answered or interruption.answered
                 after = part.stat().st_size if part.exists() else 0
-                # A hundredth of the file at least, so that a trickle comes to an end.
-                gained = after - before >= min(_MEGABYTE, (size or _MEGABYTE) / 100)
-                in_vain = 0 if gained and after > before else in_vain + 1
-                if in_vain >= (TRIES if answered else TRIES_UNANSWERED):
-                    raise DownloadError(f"{broken} ({in_vain} tries)") from None
-                pause = FIRST_PAUSE * 2 ** max(in_vain - 1, 0) * random.uniform(0.8, 1.2)  # noqa: S311
-                time.sleep(max(pause, broken.pause))
+                # A minimum, so that a trickle of bytes ends too.
+                progressed = after - before >= min(_MIN_PROGRESS, (size or _MIN_PROGRESS) / 100)
+                failures = 0 if progressed and after > before else failures + 1
+                if failures >= (TRIES if answered else TRIES_UNANSWERED):
+                    raise DownloadError(f"{interruption} ({failures} tries)") from None
+                pause = FIRST_PAUSE * 2 ** max(failures - 1, 0) * random.uniform(0.8, 1.2)  # noqa: S311
+                time.sleep(max(pause, interruption.pause))
             else:
                 return
 
 
-def _teller(name: str, move: Callable[[int, str], None]) -> Callable[[int, int | None], None]:
-    def tell(have: int, whole: int | None) -> None:
-        move(_megabytes(have), name if whole else f"{name}: {format_bytes(have)}")
+def _make_reporter(
+    name: str, move: Callable[[int, str], None]
+) -> Callable[[int, int | None], None]:
+    def report(received: int, total: int | None) -> None:
+        move(_mebibytes(received), name if total else f"{name}: {format_bytes(received)}")
 
-    return tell
+    return report
 
 
-def _megabytes(size: int) -> int:
-    return -(-size // _MEGABYTE)
+def _mebibytes(size: int) -> int:
+    return -(-size // 2**20)

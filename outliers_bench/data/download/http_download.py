@@ -1,4 +1,4 @@
-"""What a server answers, and what it means for a download."""
+"""HTTP downloads: redirects, status codes, and resumption by byte ranges."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from outliers_bench.data.download.checksum import DownloadError, format_bytes, replace_text
-from outliers_bench.data.image_files import reason
+from outliers_bench.data.download.checksum import DownloadError, write_text_atomically
+from outliers_bench.data.image_files import describe_os_error
+from outliers_bench.runtime.units import format_bytes
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
-if TYPE_CHECKING:
-    from requests import Response, Session
-
-TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte
-_MOST_REDIRECTS = 10
+TIMEOUTS = (10.0, 30.0)  # seconds to connect, and between bytes
+_MAX_REDIRECTS = 10
 _SCHEMES = ("http", "https")
+_UNREACHED = ("NameResolution", "NewConnection", "ConnectTimeout")  # errors of urllib3
 _REDIRECTS = (301, 302, 303, 307, 308)
-_PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses that may be others in a minute
-_LONGEST_PAUSE = 60.0  # seconds that a server may ask us to wait
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # status codes to retry
+_MAX_PAUSE = 60.0  # seconds; upper limit of Retry-After
 
 
-class Interrupted(Exception):  # noqa: N818 - nothing is lost, the next connection goes on
-    """A connection that ended too early; what came is kept.
+class Interrupted(Exception):  # noqa: N818 - not an error, the next connection resumes
+    """A connection that ended too early; the received bytes are retained.
 
     Parameters
     ----------
     why : str
-        What happened.
+        Reason.
     answered : bool
-        Whether the server has answered at all.
+        Whether the server has responded at all.
     pause : float
-        Seconds to wait as the server says; 0 where it says nothing.
+        Seconds to wait as requested by the server; 0 without a request.
     """
 
     def __init__(self, why: str, *, answered: bool = True, pause: float = 0.0) -> None:
@@ -47,80 +46,82 @@ class Interrupted(Exception):  # noqa: N818 - nothing is lost, the next connecti
 
 
 def get(session: Session, url: str, headers: dict[str, str]) -> Response:
-    """The answer of wherever the redirects lead."""
+    """Send a GET request and follow redirects."""
     import requests
     from requests import exceptions
 
     if urlsplit(url).scheme not in _SCHEMES:
-        raise DownloadError("only http:// and https:// are fetched")
-    for _ in range(_MOST_REDIRECTS + 1):
+        raise DownloadError("only http:// and https:// are supported")
+    for _ in range(_MAX_REDIRECTS + 1):
         try:
-            answer = session.get(
+            response = session.get(
                 url, headers=headers, stream=True, timeout=TIMEOUTS, allow_redirects=False
             )
         except exceptions.SSLError as error:
-            raise DownloadError(f"the server's certificate is refused ({said(error)})") from None
+            raise DownloadError(
+                f"the server's certificate is refused ({root_cause_message(error)})"
+            ) from None
         except (exceptions.ConnectionError, exceptions.Timeout) as error:
-            raise Interrupted(said(error), answered=_was_there(error)) from None
+            raise Interrupted(root_cause_message(error), answered=_reached_server(error)) from None
         except requests.RequestException as error:
-            raise DownloadError(said(error)) from None
-        place = answer.headers.get("Location")
-        if answer.status_code not in _REDIRECTS or place is None:
-            return answer
-        answer.close()
-        target = urljoin(url, place)
+            raise DownloadError(root_cause_message(error)) from None
+        location = response.headers.get("Location")
+        if response.status_code not in _REDIRECTS or location is None:
+            return response
+        response.close()
+        target = urljoin(url, location)
         scheme = urlsplit(target).scheme
         if scheme not in _SCHEMES or (urlsplit(url).scheme == "https" and scheme != "https"):
             raise DownloadError(
                 f"redirected from {urlsplit(url).scheme} to {target}, which is refused"
             )
         url = target
-    raise DownloadError(f"redirected more than {_MOST_REDIRECTS} times")
+    raise DownloadError(f"redirected more than {_MAX_REDIRECTS} times")
 
 
-def check_status(answer: Response) -> None:
-    """Raise if an answer brings no file: `Interrupted` where it may do so in a minute."""
-    status = f"the server answers {answer.status_code} {answer.reason}"
-    if answer.status_code in _PASSING:
-        raise Interrupted(status, pause=_asked_pause(answer))
-    if answer.status_code not in (200, 206):
+def check_status(response: Response) -> None:
+    """Raise if a response is not a file: `Interrupted` if a retry may help."""
+    status = f"the server returned {response.status_code} {response.reason}"
+    if response.status_code in _TRANSIENT:
+        raise Interrupted(status, pause=_retry_after(response))
+    if response.status_code not in (200, 206):
         raise DownloadError(status)
 
 
-def _asked_pause(answer: Response) -> float:
-    """Seconds of Retry-After; a date in it is left to our own pauses."""
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_PAUSE) if text.isdecimal() else 0.0
+def _retry_after(response: Response) -> float:
+    """Return the seconds of Retry-After; a date in it is ignored."""
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), _MAX_PAUSE) if text.isdecimal() else 0.0
 
 
-def extent(answer: Response, have: int) -> tuple[int, int | None]:
-    """First byte of what comes, and bytes of the whole where the server says."""
-    if answer.status_code == 206:
-        unit, _, extent = answer.headers.get("Content-Range", "").partition(" ")
-        span, _, whole = extent.partition("/")
+def parse_extent(response: Response, have: int) -> tuple[int, int | None]:
+    """Return the first byte of a response, and the size of the file if the server gives it."""
+    if response.status_code == 206:
+        unit, _, extent = response.headers.get("Content-Range", "").partition(" ")
+        span, _, total = extent.partition("/")
         if unit != "bytes" or not have or span.partition("-")[0] != str(have):
-            raise DownloadError(f"the server sends another part than was asked for ({extent})")
-        return have, int(whole) if whole.isdecimal() else None
-    length = answer.headers.get("Content-Length", "")
+            raise DownloadError(f"the server sends another range than requested ({extent})")
+        return have, int(total) if total.isdecimal() else None
+    length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdecimal() else None
 
 
-def validator(answer: Response) -> str:
-    """What the server knows the file by; a weak ETag may stand for other bytes."""
-    etag = answer.headers.get("ETag", "")
+def get_validator(response: Response) -> str:
+    """Return the ETag or date that identifies the file's content; a weak ETag does not."""
+    etag = response.headers.get("ETag", "")
     if etag:
         return "" if etag.startswith("W/") else etag
-    return answer.headers.get("Last-Modified", "")
+    return response.headers.get("Last-Modified", "")
 
 
-def _was_there(error: Exception) -> bool:
-    """Whether a server was reached before the connection failed."""
-    said = str(error)
-    return not any(word in said for word in ("NameResolution", "NewConnection", "ConnectTimeout"))
+def _reached_server(error: Exception) -> bool:
+    """Check whether a server was reached before the connection failed."""
+    message = str(error)
+    return not any(name in message for name in _UNREACHED)
 
 
-def said(error: Exception) -> str:
-    """The innermost of the nested messages of requests and urllib3, in one line."""
+def root_cause_message(error: Exception) -> str:
+    """Return the innermost of the nested messages of requests and urllib3, on one line."""
     inner: BaseException = error
     while True:
         inside = getattr(inner, "reason", None) or next(
@@ -129,19 +130,19 @@ def said(error: Exception) -> str:
         if not isinstance(inside, BaseException):
             break
         inner = inside
-    said = " ".join(str(inner).split())
-    return said.rpartition("object at ")[2].partition(": ")[2] or said or type(inner).__name__
+    message = " ".join(str(inner).split())
+    return message.rpartition("object at ")[2].partition(": ")[2] or message or type(inner).__name__
 
 
-_PIECE = 256 * 1024
+_CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True)
-class _Begun:
-    """Which file the beginning on the disk is of."""
+class _PartialFile:
+    """Origin of an incomplete file on disk."""
 
     url: str = ""
-    validator: str = ""  # ETag or date, by which a server knows its file again
+    validator: str = ""  # ETag or date
 
 
 def transfer(
@@ -152,110 +153,116 @@ def transfer(
     size: int | None,
     largest: int,
     checked: bool,
-    tell: Callable[[int, int | None], None],
+    report: Callable[[int, int | None], None],
 ) -> None:
-    """Take what is missing of a file over one connection (RFC 9110, Range and If-Range).
+    """Download the rest of a file over one connection (RFC 9110, Range and If-Range).
 
     Parameters
     ----------
     session : requests.Session
+        Session to use.
     url : str
-        Where the file lies.
+        Address of the file.
     part : Path
-        What is there of it. Goes on after its last byte where the server sends parts, and the file
-        is what it was; begins anew otherwise.
+        The incomplete file. The download resumes after its last byte if the server supports ranges
+        and the file is unchanged; otherwise it starts again.
     size : int or None
-        Bytes of the whole, where they are known.
+        Size of the complete file in bytes, if known.
     largest : int
-        Most bytes that are taken.
+        Maximum number of bytes.
     checked : bool
-        Whether the whole is held against a published digest, so that it may be taken up again
-        without the server's word that it is still the same.
-    tell : callable
-        Gets bytes so far and of the whole.
+        Whether the complete file is compared with a published digest; it can then be resumed
+        without a validator from the server.
+    report : callable
+        Called with the bytes received so far and the total.
 
     Raises
     ------
     Interrupted
-        If the connection could not be made or ended too early.
+        If the connection failed or ended too early.
     DownloadError
-        If the server refuses, or has another file.
+        If the server refuses, or has a different file.
     """
-    note = part.with_name(f"{part.name}.json")
-    begun = _read(note)
-    have = part.stat().st_size if part.exists() and begun.url == url else 0
+    state_file = part.with_name(f"{part.name}.json")
+    partial = _read_state(state_file)
+    have = part.stat().st_size if part.exists() and partial.url == url else 0
     if size is not None and have == size:
         return
-    if (size is not None and have > size) or not (begun.validator or checked):
+    if (size is not None and have > size) or not (partial.validator or checked):
         have = 0
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-        if begun.validator:
-            headers["If-Range"] = begun.validator
-    with get(session, url, headers) as answer:
-        if answer.status_code == 416 and have:
-            if answer.headers.get("Content-Range") == f"bytes */{have}" and size is None:
+        if partial.validator:
+            headers["If-Range"] = partial.validator
+    with get(session, url, headers) as response:
+        if response.status_code == 416 and have:
+            if response.headers.get("Content-Range") == f"bytes */{have}" and size is None:
                 return
             part.unlink()
-            raise Interrupted("the file there is shorter than what was there of it before")
-        check_status(answer)
-        start, total = extent(answer, have)
+            raise Interrupted("the file on the server is shorter than before")
+        check_status(response)
+        start, total = parse_extent(response, have)
         if size is not None and total not in (size, None):
             raise DownloadError(f"the server has {total:,} bytes, the published file {size:,}")
         if size is None and total is not None and total > largest:
             raise DownloadError(
-                f"the server has {format_bytes(total)}, more than the {format_bytes(largest)} that are "
-                "taken"
+                f"the file has {format_bytes(total)}, more than the limit of "
+                f"{format_bytes(largest)}"
             )
         if start == 0:
-            part.unlink(missing_ok=True)  # before the note: never old bytes under a new name
-            replace_text(note, json.dumps({"url": url, "validator": validator(answer)}))
-        wanted = size if size is not None else total
-        have = _write(answer, part, start, wanted=wanted, largest=largest, tell=tell)
-    if wanted is not None and have < wanted:
-        raise Interrupted(f"the connection was closed after {have:,} of {wanted:,} bytes")
+            part.unlink(missing_ok=True)  # before the state: never old bytes under a new address
+            state = {"url": url, "validator": get_validator(response)}
+            write_text_atomically(state_file, json.dumps(state))
+        expected = size if size is not None else total
+        have = _write(response, part, start, expected=expected, largest=largest, report=report)
+    if expected is not None and have < expected:
+        raise Interrupted(f"the connection was closed after {have:,} of {expected:,} bytes")
 
 
 def _write(
-    answer: Response,
+    response: Response,
     part: Path,
     have: int,
     *,
-    wanted: int | None,
+    expected: int | None,
     largest: int,
-    tell: Callable[[int, int | None], None],
+    report: Callable[[int, int | None], None],
 ) -> int:
-    """Write the body behind what is there; gives the bytes there are then."""
+    """Append the body to the file; return the file's size."""
     from urllib3.exceptions import HTTPError
 
-    limit = largest if wanted is None else wanted
+    limit = largest if expected is None else expected
     try:
         file = part.open("ab" if have else "wb", buffering=0)
     except OSError as error:
-        raise DownloadError(f"{part} cannot be written: {reason(error)}") from None
+        raise _write_error(part, error) from None
     with file:
         while True:
             try:
-                piece = answer.raw.read1(_PIECE, decode_content=False)
+                chunk = response.raw.read1(_CHUNK, decode_content=False)
             except (HTTPError, OSError) as error:
-                raise Interrupted(said(error)) from None
-            if not piece:
+                raise Interrupted(root_cause_message(error)) from None
+            if not chunk:
                 return have
-            have += len(piece)
+            have += len(chunk)
             if have > limit:
                 with suppress(OSError):
                     part.unlink()
-                raise DownloadError(f"the server sends more than the {limit:,} bytes it should")
+                raise DownloadError(f"the server sends more than the expected {limit:,} bytes")
             try:
-                file.write(piece)
+                file.write(chunk)
             except OSError as error:
-                raise DownloadError(f"{part} cannot be written: {reason(error)}") from None
-            tell(have, wanted)
+                raise _write_error(part, error) from None
+            report(have, expected)
 
 
-def _read(note: Path) -> _Begun:
+def _write_error(part: Path, error: OSError) -> DownloadError:
+    return DownloadError(f"{part} cannot be written: {describe_os_error(error)}")
+
+
+def _read_state(state_file: Path) -> _PartialFile:
     try:
-        return _Begun(**json.loads(note.read_text()))
+        return _PartialFile(**json.loads(state_file.read_text()))
     except (OSError, ValueError, TypeError):
-        return _Begun()
+        return _PartialFile()

@@ -1,1 +1,1 @@
-"""Data sets known by name: what they are, where they lie, how their files become images."""
+"""Named data sets: metadata, download, and reading of their files."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.named.folders import NamedFolders
-from outliers_bench.data.named.metadata import About
+from outliers_bench.data.named.metadata import DatasetInfo
 
 SET = "iamsouravbanerjee/animal-image-dataset-90-different-animals"
 VERSION = 5  # of July 2022
@@ -17,7 +17,7 @@ VERSION = 5  # of July 2022
 class Animals90(NamedFolders):
     """The Animal Image Dataset (90 Different Animals), 60 photos of each."""
 
-    about: ClassVar[About] = About(
+    info: ClassVar[DatasetInfo] = DatasetInfo(
         name="animals90",
         images=5400,
         classes=90,

@@ -1,4 +1,4 @@
-"""Image sets out of arrays: what the small classical data sets are."""
+"""Image sets in arrays, the format of small classic data sets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from outliers_bench.types import RGB, ImageSet, IntArray
 
 @dataclass(frozen=True)
 class Block:
-    """Images that lie in one file.
+    """Images of one file.
 
     Parameters
     ----------
     name : str
-        The file's.
+        Name of the file.
     pixels : array of uint8, shape (n, height, width) or (n, height, width, 3)
-        Gray or RGB; may be mapped from the file.
+        Gray or RGB; may be memory-mapped.
     labels : array of int64, shape (n,)
     """
 
@@ -31,25 +31,26 @@ class Block:
 
 @dataclass(frozen=True)
 class BlockReader:
-    """Reads images out of arrays, named `<file>/<class>/<row>`."""
+    """Reader of images in arrays, named `<file>/<class>/<row>`."""
 
     pixels: Mapping[str, RGB]
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
-        """One image; see `ImageReader.read`."""
+        """Return one image; see `ImageReader.read`."""
         file, _, row = name.split("/")
         image = np.ascontiguousarray(self.pixels[file][int(row)])
         return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 
 def image_set(blocks: Sequence[Block], classes: Sequence[str]) -> ImageSet:
-    """The images of all blocks, in order.
+    """Return the images of all blocks as one set, in order.
 
     Parameters
     ----------
     blocks : sequence of Block
+        Blocks with the same classes.
     classes : sequence of str
-        Names of the labels 0, 1, ...; without slashes.
+        Class names of the labels 0, 1, ...; without slashes.
     """
     return ImageSet(
         names=tuple(

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.named.folders import NamedFolders
-from outliers_bench.data.named.metadata import About
+from outliers_bench.data.named.metadata import DatasetInfo
 
 # fmt: off
 ANIMALS = (
@@ -18,12 +18,12 @@ ANIMALS = (
     "tick", "wild_cat",
 )
 # fmt: on
-"""Whole animals that live: no heads by themselves, no dinosaurs, no Snoopy."""
+"""Classes of whole, living animals: no faces, no dinosaurs, no Snoopy."""
 
-NO_CLASS = "background_google"
+BACKGROUND = "background_google"
 _ARCHIVE = "caltech-101/101_ObjectCategories.tar.gz"
 
-CALTECH101 = About(
+CALTECH101 = DatasetInfo(
     name="caltech101",
     images=8677,
     classes=101,
@@ -37,7 +37,7 @@ CALTECH101 = About(
             "caltech-101.zip",
             "https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",
             size=137_414_764,
-            # TensorFlow Datasets' checksum; torchvision's MD5 is of the same file.
+            # SHA-256 from TensorFlow Datasets, MD5 from torchvision.
             sha256="331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
             md5="3138e1922a9193bfa496528edbbc45d0",
         ),
@@ -51,19 +51,19 @@ CALTECH101 = About(
 class Caltech101(NamedFolders):
     """Caltech-101 without its background class."""
 
-    about: ClassVar[About] = CALTECH101
+    info: ClassVar[DatasetInfo] = CALTECH101
     inner: ClassVar[tuple[str, ...]] = ("caltech-101/101_ObjectCategories", "101_ObjectCategories")
 
-    def takes(self, label: str) -> bool:
+    def includes_class(self, label: str) -> bool:
         """See `NamedFolders.takes`."""
-        return label != NO_CLASS
+        return label != BACKGROUND
 
 
 @dataclass
 class Caltech101Animals(Caltech101):
-    """The 36 classes of Caltech-101 that show whole living animals."""
+    """The 36 classes of Caltech-101 that are whole, living animals."""
 
-    about: ClassVar[About] = replace(
+    info: ClassVar[DatasetInfo] = replace(
         CALTECH101,
         name="caltech101_animals",
         images=2234,
@@ -71,6 +71,6 @@ class Caltech101Animals(Caltech101):
         part_of=CALTECH101,
     )
 
-    def takes(self, label: str) -> bool:
+    def includes_class(self, label: str) -> bool:
         """See `NamedFolders.takes`."""
         return label in ANIMALS

@@ -1,4 +1,4 @@
-"""The named data sets, in the order in which they are listed."""
+"""Catalog of the named data sets, in display order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from outliers_bench.data.named.oxford_pets import OxfordPets
 from outliers_bench.data.named.source import NamedSet
 
 NAMED: dict[str, type[NamedSet]] = {
-    kind.about.name: kind
+    kind.info.name: kind
     for kind in (
         *(Animals90, Caltech101, Caltech101Animals, OxfordPets),
         *(ImageNet, Cifar10, FashionMnist),

@@ -1,4 +1,4 @@
-"""`data=cifar10`: 60,000 photos of 32x32 pixels, in ten classes; the binary version."""
+"""`data=cifar10`: 60,000 photos of 32x32 pixels in ten classes, binary version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.named.arrays import Block, image_set
-from outliers_bench.data.named.metadata import About
+from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSetWithTest
 from outliers_bench.types import RGB, BoolArray, ImageSet, LeftOut
 
@@ -22,14 +22,14 @@ CLASSES = (
 _FOLDER = "cifar-10-batches-bin"
 _BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 _SIDE = 32
-_RECORD = 1 + 3 * _SIDE * _SIDE  # label, then the red, green and blue plane
+_RECORD = 1 + 3 * _SIDE * _SIDE  # label, then the red, green, and blue planes
 
 
 @dataclass
 class Cifar10(NamedSetWithTest):
-    """CIFAR-10, read from its records without a file for each image."""
+    """CIFAR-10, read from its records without extracting image files."""
 
-    about: ClassVar[About] = About(
+    info: ClassVar[DatasetInfo] = DatasetInfo(
         name="cifar10",
         images=60_000,
         classes=10,
@@ -43,7 +43,7 @@ class Cifar10(NamedSetWithTest):
                 "cifar-10-binary.tar.gz",
                 "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
                 size=170_052_171,
-                # TensorFlow Datasets' checksum; the MD5 is the publisher's.
+                # SHA-256 from TensorFlow Datasets, MD5 from the publisher.
                 sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                 md5="c32a1d4ab5d03f1284b67883e8d87530",
             ),
@@ -53,7 +53,7 @@ class Cifar10(NamedSetWithTest):
 
     def collect_parts(self, cache: Path) -> tuple[ImageSet, BoolArray, Sequence[LeftOut]]:
         """See `NamedSetWithTest.collect_parts`."""
-        root = self.within(self.place(cache), "data_batch_1.bin", (_FOLDER,))
+        root = self.find_root(self.files_dir(cache), "data_batch_1.bin", (_FOLDER,))
         blocks = [self._block(root, name) for name in _BATCHES]
         test = [np.full(len(block.labels), block.name == _BATCHES[-1]) for block in blocks]
         return image_set(blocks, CLASSES), np.concatenate(test), ()
@@ -63,12 +63,13 @@ class Cifar10(NamedSetWithTest):
         try:
             content: RGB = np.memmap(file, np.uint8, mode="r")
         except (OSError, ValueError) as error:  # missing, or empty
-            raise self.other(root, f"{file.name} cannot be read ({error})") from None
+            raise self.unexpected_files(root, f"{file.name} cannot be read ({error})") from None
         if len(content) % _RECORD:
-            raise self.other(root, f"{file.name} has {len(content):,} bytes, no whole records")
+            problem = f"{file.name} has {len(content):,} bytes, not a whole number of records"
+            raise self.unexpected_files(root, problem)
         records = content.reshape(-1, _RECORD)
         labels = records[:, 0].astype(np.int64)
         if labels.max() >= len(CLASSES):
-            raise self.other(root, f"{file.name} has labels up to {labels.max()}")
+            raise self.unexpected_files(root, f"{file.name} has labels up to {labels.max()}")
         planes = records[:, 1:].reshape(-1, 3, _SIDE, _SIDE)
         return Block(name, planes.transpose(0, 2, 3, 1), labels)

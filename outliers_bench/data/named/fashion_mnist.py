@@ -1,4 +1,4 @@
-"""`data=fashion_mnist`: 70,000 gray pictures of clothes, 28x28 pixels, in ten classes."""
+"""`data=fashion_mnist`: 70,000 grayscale images of clothes, 28x28 pixels, in ten classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.named.arrays import Block, image_set
-from outliers_bench.data.named.metadata import About
+from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSetWithTest
 from outliers_bench.types import RGB, BoolArray, ImageSet, LeftOut
 
@@ -22,7 +22,7 @@ CLASSES = (
 _URL = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
 _PARTS = ("train", "t10k")
 _IMAGES, _LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
-_MOST = 200_000_000  # bytes of a file, unpacked
+_MAX_BYTES = 200_000_000  # of an unpacked file
 
 
 def _file(name: str, size: int, sha256: str, md5: str) -> RemoteFile:
@@ -31,9 +31,9 @@ def _file(name: str, size: int, sha256: str, md5: str) -> RemoteFile:
 
 @dataclass
 class FashionMnist(NamedSetWithTest):
-    """Fashion-MNIST, read from its arrays without a file for each image."""
+    """Fashion-MNIST, read from its arrays without extracting image files."""
 
-    about: ClassVar[About] = About(
+    info: ClassVar[DatasetInfo] = DatasetInfo(
         name="fashion_mnist",
         images=70_000,
         classes=10,
@@ -42,7 +42,7 @@ class FashionMnist(NamedSetWithTest):
         citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for "
         "benchmarking machine learning algorithms. arXiv:1708.07747, 2017",
         size=30_878_645,
-        # TensorFlow Datasets' checksums; the MD5 sums are the publisher's.
+        # SHA-256 from TensorFlow Datasets, MD5 from the publisher.
         files=(
             _file(
                 "train-images-idx3-ubyte.gz",
@@ -73,9 +73,9 @@ class FashionMnist(NamedSetWithTest):
 
     def collect_parts(self, cache: Path) -> tuple[ImageSet, BoolArray, Sequence[LeftOut]]:
         """See `NamedSetWithTest.collect_parts`."""
-        place = self.place(cache)
-        folders = [place / inner for inner in ("", "FashionMNIST/raw", "raw")]
-        root = next((here for here in folders if any(here.glob("t10k-images*"))), place)
+        files = self.files_dir(cache)
+        folders = [files / inner for inner in ("", "FashionMNIST/raw", "raw")]
+        root = next((folder for folder in folders if any(folder.glob("t10k-images*"))), files)
         blocks = [self._block(root, part) for part in _PARTS]
         test = [np.full(len(block.labels), block.name == _PARTS[1]) for block in blocks]
         return image_set(blocks, CLASSES), np.concatenate(test), ()
@@ -84,11 +84,12 @@ class FashionMnist(NamedSetWithTest):
         pixels = self._array(root, _IMAGES.format(part), dimensions=3)
         labels = self._array(root, _LABELS.format(part), dimensions=1).astype(np.int64)
         if len(labels) != len(pixels) or labels.max(initial=0) >= len(CLASSES):
-            raise self.other(root, f"{len(labels)} labels do not fit {len(pixels)} images ({part})")
+            problem = f"{len(labels)} labels do not fit {len(pixels)} images ({part})"
+            raise self.unexpected_files(root, problem)
         return Block(part, pixels, labels)
 
     def _array(self, root: Path, name: str, *, dimensions: int) -> RGB:
-        """An array of bytes in the IDX format: two zeros, type 8, dimensions, their sizes."""
+        """Read an array of bytes in IDX format: two zeros, type 8, dimensions, their sizes."""
         import gzip
         import struct
         import zlib
@@ -98,12 +99,12 @@ class FashionMnist(NamedSetWithTest):
                 data = (root / name).read_bytes()
             else:
                 with gzip.open(root / f"{name}.gz") as file:
-                    data = file.read(_MOST)
-            *magic, found = struct.unpack_from(">4B", data)
+                    data = file.read(_MAX_BYTES)
+            *magic, n_dimensions = struct.unpack_from(">4B", data)
             shape = struct.unpack_from(f">{dimensions}I", data, 4)
         except (OSError, EOFError, zlib.error, struct.error) as error:
-            raise self.other(root, f"{name} cannot be read ({error})") from None
+            raise self.unexpected_files(root, f"{name} cannot be read ({error})") from None
         start = 4 + 4 * dimensions
-        if magic != [0, 0, 8] or found != dimensions or len(data) - start != np.prod(shape):
-            raise self.other(root, f"{name} is not the array it should be")
+        if magic != [0, 0, 8] or n_dimensions != dimensions or len(data) - start != np.prod(shape):
+            raise self.unexpected_files(root, f"{name} is not the expected array")
         return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

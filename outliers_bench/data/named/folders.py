@@ -1,4 +1,4 @@
-"""Named data sets that are a folder for each class."""
+"""Named data sets in class folders."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from outliers_bench.types import ImageSet, LeftOut
 
 @dataclass
 class NamedFolders(NamedSet):
-    """Images in one folder for each class, whose name in lower case is the class."""
+    """Images in one folder per class; the folder name in lower case is the class."""
 
     inner: ClassVar[tuple[str, ...]] = ()
-    """Where the class folders may lie below the place of the data set, innermost first."""
+    """Folders of the data set that may contain the class folders, innermost first."""
 
-    def takes(self, label: str) -> bool:  # noqa: ARG002
-        """Whether a class is one of the data set's."""
+    def includes_class(self, label: str) -> bool:  # noqa: ARG002
+        """Check whether a class belongs to the data set."""
         return True
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
-        """Find the images; see `CutSource.collect`."""
-        place = self.place(cache)
-        root = next((place / inner for inner in self.inner if (place / inner).is_dir()), place)
+        """Find the images; see `LabeledSource.collect`."""
+        files = self.files_dir(cache)
+        root = next((files / inner for inner in self.inner if (files / inner).is_dir()), files)
         names, left_out = list_images(root)
-        rows = [Row(name, _label(name)) for name in names if self._is_taken(name)]
+        rows = [Row(name, _label(name)) for name in names if self._is_included(name)]
         if len({row.label for row in rows}) < 2:
-            raise self.other(
+            raise self.unexpected_files(
                 root, f"there are no folders of its classes in it{unsupported_hint(left_out)}"
             )
         table = read_table(
@@ -39,12 +39,12 @@ class NamedFolders(NamedSet):
             root=root,
             cache=cache,
             max_unreadable=self.max_unreadable,
-            left_out=[item for item in left_out if self._is_taken(item.name)],
+            left_out=[item for item in left_out if self._is_included(item.name)],
         )
         return table.images(), table.left_out
 
-    def _is_taken(self, name: str) -> bool:
-        return "/" in name and self.takes(_label(name))
+    def _is_included(self, name: str) -> bool:
+        return "/" in name and self.includes_class(_label(name))
 
 
 def _label(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`data=imagenet`: the ILSVRC photos as they are handed out, in whatever folders."""
+"""`data=imagenet`: the ILSVRC photos, in any of the layouts in which they are distributed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 
 from outliers_bench.data.image_files import list_images
-from outliers_bench.data.named.metadata import About
+from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSetWithTest
-from outliers_bench.data.named.synsets import wnids_of_val, words_of
+from outliers_bench.data.named.synsets import read_class_words, read_val_wnids
 from outliers_bench.data.table import Row, read_table
 from outliers_bench.errors import BenchError
 from outliers_bench.types import BoolArray, ImageSet, LeftOut
@@ -28,11 +28,11 @@ _WNID = re.compile(r"n\d{8}")
 class ImageNet(NamedSetWithTest):
     """ImageNet's 1,000 classes (ILSVRC 2012 to 2017), from a folder.
 
-    Training photos lie in `train/<wnid>/`, validation photos in `val/<wnid>/`, or in `val/` with
-    the ground truth of a development kit, or Kaggle's `LOC_val_solution.csv`, beside them.
+    Training photos are in `train/<wnid>/`, validation photos in `val/<wnid>/`, or in `val/` next to
+    the ground truth of a development kit or Kaggle's `LOC_val_solution.csv`.
     """
 
-    about: ClassVar[About] = About(
+    info: ClassVar[DatasetInfo] = DatasetInfo(
         name="imagenet",
         images=1_331_167,
         classes=1000,
@@ -49,19 +49,19 @@ class ImageNet(NamedSetWithTest):
             raise BenchError("data.url: data=imagenet is not downloaded; give data.root=<folder>")
         if self.root is None:
             raise BenchError(
-                "data=imagenet needs data.root=<folder> with train/<wnid>/ and val/: it is handed "
-                f"out after registration only, at {self.about.source} (ILSVRC2012), or at "
+                "data=imagenet needs data.root=<folder> with train/<wnid>/ and val/: it is "
+                f"available after registration only, at {self.info.source} (ILSVRC2012), or at "
                 "https://www.kaggle.com/c/imagenet-object-localization-challenge"
             )
 
     def collect_parts(self, cache: Path) -> tuple[ImageSet, BoolArray, Sequence[LeftOut]]:
         """See `NamedSetWithTest.collect_parts`."""
-        root = self.place(cache)
-        words = words_of(root)
-        train, left_out = self._train(root)
-        val, lost = self._val(root)
+        root = self.files_dir(cache)
+        words = read_class_words(root)
+        train, train_left_out = self._train(root)
+        val, val_left_out = self._val(root)
         if not train and not val:
-            raise self.other(root, "there are neither train/<wnid>/ nor val/ in it")
+            raise self.unexpected_files(root, "there are neither train/<wnid>/ nor val/ in it")
         rows = [
             Row(name, f"{wnid} {words[wnid]}" if wnid in words else wnid)
             for name, wnid in (train | val).items()
@@ -71,30 +71,31 @@ class ImageNet(NamedSetWithTest):
             root=root,
             cache=cache,
             max_unreadable=self.max_unreadable,
-            left_out=[*left_out, *lost],
+            left_out=[*train_left_out, *val_left_out],
         )
         images = table.images()
         return images, np.array([name in val for name in images.names], bool), table.left_out
 
     def _train(self, root: Path) -> tuple[dict[str, str], list[LeftOut]]:
-        """Name and wnid of the training photos."""
+        """Return name and wnid of the training photos."""
         part = _part(root, _TRAIN)
         names, left_out = list_images(root, part) if part else ([], [])
-        found = {name: name.removeprefix(f"{part}/").partition("/")[0] for name in names}
-        odd = next((name for name, wnid in found.items() if not _WNID.fullmatch(wnid)), None)
+        wnids = {name: name.removeprefix(f"{part}/").partition("/")[0] for name in names}
+        odd = next((name for name, wnid in wnids.items() if not _WNID.fullmatch(wnid)), None)
         if odd is not None:
-            raise self.other(root, f"{odd} lies in no folder called after a wnid, like n02119789")
-        return found, left_out
+            problem = f"{odd} is not in a folder named by a wnid, such as n02119789"
+            raise self.unexpected_files(root, problem)
+        return wnids, left_out
 
     def _val(self, root: Path) -> tuple[dict[str, str], list[LeftOut]]:
-        """Name and wnid of the validation photos."""
+        """Return name and wnid of the validation photos."""
         part = _part(root, _VAL)
         names, left_out = list_images(root, part) if part else ([], [])
-        found = {name: name.removeprefix(f"{part}/").partition("/")[0] for name in names}
-        if names and not all(_WNID.fullmatch(wnid) for wnid in found.values()):
-            truth = wnids_of_val(root)
+        wnids = {name: name.removeprefix(f"{part}/").partition("/")[0] for name in names}
+        if names and not all(_WNID.fullmatch(wnid) for wnid in wnids.values()):
+            truth = read_val_wnids(root)
             if truth is None:
-                raise self.other(
+                raise self.unexpected_files(
                     root,
                     f"{part} has photos without class folders, and there is no ground truth "
                     "(*_validation_ground_truth.txt with meta.mat or map_clsloc.txt of the "
@@ -102,12 +103,12 @@ class ImageNet(NamedSetWithTest):
                 )
             unknown = [name for name in names if Path(name).stem not in truth]
             if unknown:
-                raise self.other(root, f"the ground truth does not name {unknown[0]}")
-            found = {name: truth[Path(name).stem] for name in names}
-        return found, left_out
+                raise self.unexpected_files(root, f"the ground truth does not contain {unknown[0]}")
+            wnids = {name: truth[Path(name).stem] for name in names}
+        return wnids, left_out
 
 
 def _part(root: Path, names: Sequence[str]) -> str:
-    """Where a part lies below the root; empty where it is not there."""
-    places = (f"{inner}/{name}".lstrip("/") for inner in _INNER for name in names)
-    return next((place for place in places if (root / place).is_dir()), "")
+    """Return the path of a part below the root; empty if there is none."""
+    paths = (f"{inner}/{name}".lstrip("/") for inner in _INNER for name in names)
+    return next((path for path in paths if (root / path).is_dir()), "")

@@ -1,4 +1,4 @@
-"""Data sets from Kaggle, by its own client: kagglehub."""
+"""Data sets from Kaggle, downloaded with its client kagglehub."""
 
 from __future__ import annotations
 
@@ -17,72 +17,72 @@ from typing import Any
 
 from outliers_bench.data.download.checksum import DownloadError, FirstSeen
 from outliers_bench.data.download.fetch import FIRST_PAUSE, TRIES_UNANSWERED
-from outliers_bench.data.download.http_download import TIMEOUTS, said
-from outliers_bench.runtime.invocation import install
+from outliers_bench.data.download.http_download import TIMEOUTS, root_cause_message
+from outliers_bench.runtime.invocation import install_command
 
 TOKENS = "https://www.kaggle.com/settings"
 
 
 def download(handle: str, folder: Path, *, seen: FirstSeen) -> None:
-    """Download a version of a data set, unpacked.
+    """Download and unpack a version of a data set.
 
-    kagglehub takes up what was begun, and compares with the MD5 that Kaggle's storage names. What
-    comes is held against the first download, since nobody publishes a digest.
+    kagglehub resumes downloads, and verifies the MD5 that Kaggle's storage sends. There are no
+    published digests, so the files are compared with the first download.
 
     Parameters
     ----------
     handle : str
         `<owner>/<data set>/versions/<number>`.
     folder : Path
-        Made here, when all is complete.
+        Target folder, created when the download is complete.
     seen : FirstSeen
-        Digests at the first download.
+        Digests of first downloads.
 
     Raises
     ------
     DownloadError
-        If kagglehub is not installed, Kaggle refuses or cannot be reached, or the files are not
-        those of the first download.
+        If kagglehub is not installed, Kaggle refuses or cannot be reached, or the files differ
+        from the first download.
     """
     if find_spec("kagglehub") is None:
-        raise DownloadError(f"it needs kagglehub: {install('kaggle')}")
-    own = folder.with_name("kaggle")
-    with _settings(own):
-        found = _tried(handle)
-    digest = tree_digest(found)
+        raise DownloadError(f"kagglehub is required: {install_command('kaggle')}")
+    temporary = folder.with_name("kaggle")
+    with _kagglehub_settings(temporary):
+        files = _download_with_retries(handle)
+    digest = tree_digest(files)
     first = seen.digest(handle)
     if first is None:
-        seen.note(handle, digest)
+        seen.record(handle, digest)
     elif digest != first:
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise DownloadError(
-            f"its files are not those of the first download; if Kaggle has changed them, remove "
+            f"the files differ from the first download; if Kaggle has changed them, remove "
             f"{seen.file}"
         )
-    if own in found.parents:
-        found.rename(folder)
-    else:  # where Kaggle or Colab have it mounted
-        shutil.copytree(found, folder)
-    shutil.rmtree(own, ignore_errors=True)
+    if temporary in files.parents:
+        files.rename(folder)
+    else:  # mounted by Kaggle or Colab
+        shutil.copytree(files, folder)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def tree_digest(folder: Path) -> str:
-    """SHA-256 of the names and contents of all files below a folder."""
-    whole = hashlib.sha256()
+    """Return the SHA-256 of the names and contents of all files below a folder."""
+    digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:
-                inside = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{path.relative_to(folder).as_posix()}\0{inside}\n".encode())
-    return whole.hexdigest()
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
 
 
-def _tried(handle: str) -> Path:
+def _download_with_retries(handle: str) -> Path:
     import kagglehub  # type: ignore[import-untyped]
     import requests
     from kagglehub import exceptions
 
-    # It tells on standard output what it does, between the lines of a run.
+    # Its messages on standard output would mix with those of the run.
     logging.getLogger("kagglehub").setLevel(logging.WARNING)
     print(f"fetching {handle} from Kaggle", file=sys.stderr)
     for attempt in range(TRIES_UNANSWERED):
@@ -91,41 +91,45 @@ def _tried(handle: str) -> Path:
         except requests.HTTPError as error:
             status = None if error.response is None else error.response.status_code
             if status is None or status < 500:
-                raise DownloadError(_refused(status, error)) from None
-            why = f"Kaggle answers {status}"
+                raise DownloadError(_refusal_message(status, error)) from None
+            reason = f"Kaggle returned {status}"
         except exceptions.UnauthenticatedError as error:
-            raise DownloadError(_refused(None, error)) from None
+            raise DownloadError(_refusal_message(None, error)) from None
         except (requests.RequestException, exceptions.DataCorruptionError) as error:
-            why = said(error)
-        except ValueError as error:  # credentials that cannot be read, an archive that is none
+            reason = root_cause_message(error)
+        except ValueError as error:  # unreadable credentials, an invalid archive
             raise DownloadError(f"kagglehub: {' '.join(str(error).split())}") from None
         if attempt < TRIES_UNANSWERED - 1:
             time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.8, 1.2))  # noqa: S311
-    raise DownloadError(f"Kaggle: {why} ({TRIES_UNANSWERED} tries)")
+    raise DownloadError(f"Kaggle: {reason} ({TRIES_UNANSWERED} tries)")
 
 
-def _refused(status: int | None, error: Exception) -> str:
-    answer = " ".join(str(error).split()) if status is None else f"{status}"
+def _refusal_message(status: int | None, error: Exception) -> str:
+    response = " ".join(str(error).split()) if status is None else f"{status}"
     return (
-        f"Kaggle refuses ({answer}); public data sets need no account as a rule, and where it asks "
-        f"for one, make a token at {TOKENS} and set KAGGLE_API_TOKEN to it"
+        f"Kaggle refuses ({response}); public data sets usually need no account; if one is "
+        f"required, create a token at {TOKENS} and set KAGGLE_API_TOKEN to it"
     )
 
 
 @contextmanager
-def _settings(cache: Path) -> Iterator[None]:
-    """Let kagglehub keep its files in a folder, and wait for nobody for ever."""
+def _kagglehub_settings(cache: Path) -> Iterator[None]:
+    """Make kagglehub store its files in a folder and use timeouts."""
     import requests
 
     name = "KAGGLEHUB_CACHE"
     before, send = os.environ.get(name), requests.Session.send
 
-    def in_time(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> Any:  # noqa: ANN401
+    def send_with_timeout(
+        self: requests.Session,
+        request: requests.PreparedRequest,
+        **options: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         options["timeout"] = options.get("timeout") or TIMEOUTS
         return send(self, request, **options)
 
     os.environ[name] = str(cache)
-    requests.Session.send = in_time  # type: ignore[method-assign]
+    requests.Session.send = send_with_timeout  # type: ignore[method-assign]
     try:
         yield
     finally:

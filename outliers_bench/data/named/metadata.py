@@ -1,4 +1,4 @@
-"""What is known of a named data set before a byte of it is here."""
+"""Metadata of named data sets, known without downloading them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from dataclasses import dataclass
 
 from outliers_bench.data.download.checksum import RemoteFile
 
-_MOST_BYTES = 10_000_000_000  # where nobody says how large it is
+_MAX_BYTES = 10_000_000_000  # limit for data sets of unknown size
 
 
 @dataclass(frozen=True)
-class About:
-    """A named data set.
+class DatasetInfo:
+    """Metadata of a named data set.
 
     Parameters
     ----------
     name : str
-        As in `data=<name>`.
+        Name as in `data=<name>`.
     images, classes : int
-        What its publishers count; the classes that are used here.
+        Number of images as published, and of the classes that are used here.
     license : str
-        The publishers' terms, in a few words.
+        Short form of the publishers' terms.
     source : str
-        Address of the page that describes it.
+        Address of the page that describes the data set.
     citation : str
-        What to cite.
+        Publication to cite.
     size : int or None
-        Bytes to download; None where nobody says.
+        Download size in bytes; None if unknown.
     files : tuple of RemoteFile
-        What is downloaded; none where that needs an account.
+        Files to download; empty if that needs an account.
     nested : tuple of str
-        Archives within those, as paths in what comes out of them, that are unpacked as well.
+        Archives within the files, as paths after unpacking, that are unpacked too.
     only : tuple of str
-        Patterns of the entries that are needed; all where there are none.
+        Patterns of the entries that are needed; empty for all.
     kaggle : str
-        Its handle at Kaggle, where kagglehub fetches it: `<owner>/<data set>/versions/<number>`.
-    part_of : About or None
-        The data set whose files these are, where it is another.
+        Kaggle handle, `<owner>/<data set>/versions/<number>`, for kagglehub; empty otherwise.
+    part_of : DatasetInfo or None
+        The data set that contains this one and shares its files, if any.
     """
 
     name: str
@@ -50,14 +50,14 @@ class About:
     nested: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     kaggle: str = ""
-    part_of: About | None = None
+    part_of: DatasetInfo | None = None
 
     @property
-    def most_files(self) -> int:
-        """Most entries that its archives may have; generous, and far from what hurts."""
+    def max_files(self) -> int:
+        """Maximum number of entries in an archive; generous, but harmless."""
         return 3 * (self.part_of or self).images + 1000
 
     @property
-    def most_bytes(self) -> int:
-        """Most bytes that are downloaded, or come out of an archive."""
-        return _MOST_BYTES if self.size is None else 4 * self.size + 100_000_000
+    def max_bytes(self) -> int:
+        """Maximum number of bytes of a download or an unpacked archive."""
+        return _MAX_BYTES if self.size is None else 4 * self.size + 100_000_000

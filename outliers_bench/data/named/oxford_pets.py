@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from outliers_bench.data.download.checksum import RemoteFile
-from outliers_bench.data.named.metadata import About
+from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSetWithTest
 from outliers_bench.data.table import Row, read_table
 from outliers_bench.types import BoolArray, ImageSet, LeftOut
@@ -20,9 +20,9 @@ _TRAIN, _TEST = "annotations/trainval.txt", "annotations/test.txt"
 
 @dataclass
 class OxfordPets(NamedSetWithTest):
-    """Oxford-IIIT Pet: the images that its lists name, classes after the names of the files."""
+    """Oxford-IIIT Pet: the images in its lists, with classes from the file names."""
 
-    about: ClassVar[About] = About(
+    info: ClassVar[DatasetInfo] = DatasetInfo(
         name="oxford_pets",
         images=7349,
         classes=37,
@@ -30,7 +30,7 @@ class OxfordPets(NamedSetWithTest):
         source="https://www.robots.ox.ac.uk/~vgg/data/pets/",
         citation="O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar: Cats and dogs. CVPR 2012",
         size=811_092_049,
-        # TensorFlow Datasets' checksums; torchvision's MD5 sums are of the same files.
+        # SHA-256 from TensorFlow Datasets, MD5 from torchvision.
         files=(
             RemoteFile(
                 "images.tar.gz",
@@ -52,7 +52,7 @@ class OxfordPets(NamedSetWithTest):
 
     def collect_parts(self, cache: Path) -> tuple[ImageSet, BoolArray, Sequence[LeftOut]]:
         """See `NamedSetWithTest.collect_parts`."""
-        root = self.within(self.place(cache), _TRAIN, ("oxford-iiit-pet",))
+        root = self.find_root(self.files_dir(cache), _TRAIN, ("oxford-iiit-pet",))
         listed = {part: self._listed(root, part) for part in (_TRAIN, _TEST)}
         rows = [
             Row(f"images/{name}.jpg", name.rpartition("_")[0].lower())
@@ -65,13 +65,14 @@ class OxfordPets(NamedSetWithTest):
         return images, np.array([name in tests for name in images.names], bool), table.left_out
 
     def _listed(self, root: Path, part: str) -> list[str]:
-        """The images that a list names: lines of name, class, species and breed."""
+        """Read the images in a list; its lines are name, class, species, and breed."""
         try:
             lines = (root / part).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise self.other(root, f"{part} cannot be read ({error})") from None
+            raise self.unexpected_files(root, f"{part} cannot be read ({error})") from None
         names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
         bad = [name for name in names if "/" in name or "\\" in name or "_" not in name]
         if bad or not names:
-            raise self.other(root, f"{part} is no list of photos ({bad[:1] or 'it is empty'})")
+            problem = f"{part} is not a list of photos ({bad[:1] or 'it is empty'})"
+            raise self.unexpected_files(root, problem)
         return names

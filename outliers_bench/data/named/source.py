@@ -1,4 +1,4 @@
-"""What the named data sets have in common."""
+"""Base classes of the named data sets."""
 
 from __future__ import annotations
 
@@ -10,109 +10,109 @@ from typing import ClassVar
 
 from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.data.image_files import existing_folder
-from outliers_bench.data.named.local_copy import place
-from outliers_bench.data.named.metadata import About
-from outliers_bench.data.source import CutSource, Grouping
+from outliers_bench.data.named.local_copy import ensure_downloaded
+from outliers_bench.data.named.metadata import DatasetInfo
+from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
 from outliers_bench.types import BoolArray, ImageSet, LeftOut, Split
 
 
 class Parts(Enum):
-    """Who has cut a data set that comes with a test part."""
+    """Parts of a data set that comes with training and test images."""
 
     ours = "ours"
-    """All images are cut by us."""
+    """The benchmark splits all images."""
     official = "official"
-    """Its training images are learned from, its test images cut into query and gallery."""
+    """The official training images are train; the test images are split into query and gallery."""
 
 
 @dataclass
-class NamedSet(CutSource):
-    """A data set that is known by its name, and downloaded on first use.
+class NamedSet(LabeledSource):
+    """A data set known by name, downloaded on first use.
 
     Parameters
     ----------
     root : str or None
-        A folder where it lies already; nothing is downloaded then.
+        Folder that contains the data set already; nothing is downloaded then.
     url : str or None
-        A mirror: a folder on the web that has the publisher's files under their names.
+        A mirror: a web folder with the publisher's files under their names.
     verify : bool
-        Whether what is downloaded must have the published sizes and digests. Without, a mirror may
-        have an excerpt.
+        Whether downloads must have the published sizes and digests. Use false for a mirror with an
+        excerpt.
     """
 
     root: str | None = None
     url: str | None = None
     verify: bool = True
 
-    about: ClassVar[About]
+    info: ClassVar[DatasetInfo]
 
-    def own_name(self) -> str:
-        """See `DataSource.own_name`."""
-        return self.about.name
+    def default_name(self) -> str:
+        """See `DataSource.default_name`."""
+        return self.info.name
 
-    def address(self) -> str | None:
-        """The mirror, or the publisher's page; see `DataSource.address`."""
-        return None if self.root else self.url or self.about.source
+    def source_url(self) -> str | None:
+        """Return the mirror or the publisher's page; see `DataSource.source_url`."""
+        return None if self.root else self.url or self.info.source
 
     def check(self) -> None:
         """See `DataSource.check`."""
         super().check()
         if self.root is not None and self.url is not None:
             raise BenchError(
-                f"data.root={self.root} and data.url={self.url}: the photos lie in a folder, or "
-                "on a mirror; leave one out"
+                f"data.root={self.root} and data.url={self.url}: the photos are in a folder or "
+                "on a mirror; omit one of them"
             )
 
-    def place(self, cache: Path) -> Path:
-        """The folder with its files; downloads and unpacks them if need be.
+    def files_dir(self, cache: Path) -> Path:
+        """Return the folder with the files; download and unpack them if necessary.
 
         Parameters
         ----------
         cache : Path
-            Directory of what is kept between runs.
+            Cache directory.
 
         Raises
         ------
         BenchError
-            If they cannot be had; says what to do.
+            If the download fails; the message says what to do.
         """
         if self.root is not None:
             return existing_folder(self.root, "data.root")
-        return place(self.about, cache, url=self.url, verify=self.verify)
+        return ensure_downloaded(self.info, cache, url=self.url, verify=self.verify)
 
-    def within(self, place: Path, having: str, folders: Sequence[str]) -> Path:
-        """The folder that has a certain file: a place itself, or one of some folders in it.
+    def find_root(self, folder: Path, contained: str, subfolders: Sequence[str]) -> Path:
+        """Return the folder that contains a certain file: the given one or a subfolder.
 
         Parameters
         ----------
-        place : Path
-            From `place`.
-        having : str
+        folder : Path
+            Folder returned by `files_dir`.
+        contained : str
             A file or folder.
-        folders : sequence of str
-            Where it may lie, too.
+        subfolders : sequence of str
+            Subfolders that may contain it.
 
         Raises
         ------
         BenchError
-            If it is in none of them.
+            If none of them contains it.
         """
-        for folder in ("", *folders):
-            if (place / folder / having).exists():
-                return place / folder
-        raise self.other(place, f"there is no {having} in it")
+        for subfolder in ("", *subfolders):
+            if (folder / subfolder / contained).exists():
+                return folder / subfolder
+        raise self.unexpected_files(folder, f"there is no {contained} in it")
 
-    def other(self, place: Path, why: str) -> BenchError:
-        """That a folder is not what it should be, and what to do about it."""
+    def unexpected_files(self, folder: Path, problem: str) -> BenchError:
+        """Return an error about a folder with other contents, with advice."""
         if self.root is not None:
             return BenchError(
-                f"data.root={self.root}: {why}; give a folder with what {self.about.name} is "
-                f"unpacked ({self.about.source})"
+                f"data.root={self.root}: {problem}; give a folder with the unpacked files of "
+                f"{self.info.name} ({self.info.source})"
             )
         return BenchError(
-            f"data={self.about.name}: {place}: {why}; remove this folder to fetch it anew"
+            f"data={self.info.name}: {folder}: {problem}; remove this folder to download it again"
         )
 
 
@@ -123,7 +123,7 @@ class NamedSetWithTest(NamedSet):
     Parameters
     ----------
     parts : Parts
-        Whether its own parts count. With `official`, `train` is of no account.
+        Parts to use: those of the benchmark or the official ones, with which `train` is ignored.
     """
 
     parts: Parts = Parts.ours
@@ -138,26 +138,26 @@ class NamedSetWithTest(NamedSet):
             )
 
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
-        """Collect the images and cut them, or only the test images; see `DataSource.load`."""
+        """Collect the images and split them, or only the test images; see `DataSource.load`."""
         if self.parts is Parts.ours:
             return super().load(seed=seed, cache=cache, group=group)
         self.check()
         images, test, left_out = self.collect_parts(cache)
         rows = range(len(images))
-        asked = images.take([row for row in rows if test[row]])
+        tests = images.take([row for row in rows if test[row]])
         train = images.take([row for row in rows if not test[row]])
-        (asked, train), copies = deduplicate([asked, train])
+        (tests, train), duplicates = deduplicate([tests, train])
         only_test = replace(self, train=0.0)
-        split = only_test.cut(asked, (*left_out, *copies), seed=seed, group=group)
+        split = only_test.make_split(tests, (*left_out, *duplicates), seed=seed, group=group)
         return replace(split, train=train)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
-        """See `CutSource.collect`."""
+        """See `LabeledSource.collect`."""
         images, _, left_out = self.collect_parts(cache)
         return images, left_out
 
     def collect_parts(self, cache: Path) -> tuple[ImageSet, BoolArray, Sequence[LeftOut]]:
-        """All readable images, which of them are test images, and those that are none.
+        """Return all readable images, a mask of the test images, and the excluded images.
 
         Parameters
         ----------

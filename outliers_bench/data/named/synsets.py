@@ -1,4 +1,4 @@
-"""ImageNet's lists: what its classes are called, and of which class its validation photos are."""
+"""ImageNet's lists of class names and of the labels of the validation photos."""
 
 from __future__ import annotations
 
@@ -15,78 +15,78 @@ _FOLDERS = (
 _PHOTO = "ILSVRC2012_val_{:08d}"
 
 
-def words_of(root: Path) -> dict[str, str]:
-    """The first word for each wnid, as far as a list of them lies there.
+def read_class_words(root: Path) -> dict[str, str]:
+    """Return the first word of each wnid; empty without a list of words.
 
     Parameters
     ----------
     root : Path
-        `LOC_synset_mapping.txt` or `synset_words.txt` (wnid, words) or `map_clsloc.txt` (wnid,
-        number, word) in it, or in its development kit.
+        Folder that may contain, directly or in its development kit, `LOC_synset_mapping.txt` or
+        `synset_words.txt` (wnid, words), or `map_clsloc.txt` (wnid, number, word).
     """
     for name in ("LOC_synset_mapping.txt", "synset_words.txt"):
-        for file in _found(root, name):
-            pairs = (line.split(maxsplit=1) for line in _lines(file))
+        for file in _find_files(root, name):
+            pairs = (line.split(maxsplit=1) for line in _read_lines(file))
             return {pair[0]: pair[1].split(",")[0].strip() for pair in pairs if len(pair) == 2}
-    for file in _found(root, "map_clsloc.txt"):
-        triples = (line.split() for line in _lines(file))
-        return {found[0]: found[2].replace("_", " ") for found in triples if len(found) == 3}
+    for file in _find_files(root, "map_clsloc.txt"):
+        triples = (line.split() for line in _read_lines(file))
+        return {triple[0]: triple[2].replace("_", " ") for triple in triples if len(triple) == 3}
     return {}
 
 
-def wnids_of_val(root: Path) -> dict[str, str] | None:
-    """The wnid of each validation photo, by its name without extension; None where no list is.
+def read_val_wnids(root: Path) -> dict[str, str] | None:
+    """Return the wnid of each validation photo, by name without extension; None without a list.
 
     Parameters
     ----------
     root : Path
-        Kaggle's `LOC_val_solution.csv`, or a ground truth (the class number of each photo, a line
-        each) beside `meta.mat`, `meta_clsloc.mat` or `map_clsloc.txt`, which say what the numbers
-        mean; in it or in its development kit.
+        Folder that may contain, directly or in its development kit, Kaggle's
+        `LOC_val_solution.csv`, or a ground truth (one class number per line and photo) next to
+        `meta.mat`, `meta_clsloc.mat`, or `map_clsloc.txt`, which define the numbers.
 
     Raises
     ------
     BenchError
-        If a list is not what it should be.
+        If a list has an unexpected format.
     """
     import csv
 
-    for file in _found(root, "LOC_val_solution.csv"):
+    for file in _find_files(root, "LOC_val_solution.csv"):
         with file.open(newline="", encoding="utf-8") as table:
             rows = list(csv.DictReader(table))
         try:
             return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
         except (KeyError, IndexError, AttributeError):
             raise BenchError(
-                f"{file} needs the columns ImageId and PredictionString, wnid first"
+                f"{file} needs the columns ImageId and PredictionString, which starts with a wnid"
             ) from None
-    for file in _found(root, "*_validation_ground_truth.txt"):
-        wnids = _numbered(file.parent)
+    for file in _find_files(root, "*_validation_ground_truth.txt"):
+        wnids = _read_class_numbers(file.parent)
         if wnids is None:
             continue
         try:
             return {
-                _PHOTO.format(place): wnids[int(line)]
-                for place, line in enumerate(_lines(file), start=1)
+                _PHOTO.format(number): wnids[int(line)]
+                for number, line in enumerate(_read_lines(file), start=1)
             }
         except (KeyError, ValueError) as error:
-            raise BenchError(f"{file}: {error} is the number of no class") from None
+            raise BenchError(f"{file}: {error} is not the number of a class") from None
     return None
 
 
-def _numbered(kit: Path) -> dict[int, str] | None:
-    """The wnid of each class number, as the development kit in a folder says."""
+def _read_class_numbers(kit: Path) -> dict[int, str] | None:
+    """Return the wnid of each class number from the development kit in a folder."""
     mapping = kit / "map_clsloc.txt"
     if mapping.exists():
-        fields = (line.split() for line in _lines(mapping))
-        return {int(found[1]): found[0] for found in fields}
+        fields = (line.split() for line in _read_lines(mapping))
+        return {int(row[1]): row[0] for row in fields}
     for name in ("meta.mat", "meta_clsloc.mat"):
         if (kit / name).exists():
-            return dict(_synsets(kit / name))
+            return dict(_read_synsets(kit / name))
     return None
 
 
-def _synsets(file: Path) -> Iterator[tuple[int, str]]:
+def _read_synsets(file: Path) -> Iterator[tuple[int, str]]:
     from scipy.io import loadmat
 
     try:
@@ -95,15 +95,15 @@ def _synsets(file: Path) -> Iterator[tuple[int, str]]:
         for entry in entries.ravel():
             yield int(entry[number]), str(entry["WNID"])
     except (KeyError, ValueError, TypeError, StopIteration) as error:
-        raise BenchError(f"{file} is no list of ImageNet's classes ({error})") from None
+        raise BenchError(f"{file} is not a list of ImageNet's classes ({error})") from None
 
 
-def _found(root: Path, pattern: str) -> Iterator[Path]:
+def _find_files(root: Path, pattern: str) -> Iterator[Path]:
     for folder in _FOLDERS:
         if (root / folder).is_dir():
             yield from sorted((root / folder).glob(pattern))
 
 
-def _lines(file: Path) -> list[str]:
+def _read_lines(file: Path) -> list[str]:
     text = file.read_text(encoding="utf-8", errors="replace")
     return [line for line in text.splitlines() if line.strip()]

@@ -24,7 +24,7 @@ from outliers_bench.retrieval.indexes.index import (
     check_range,
     fill_missing,
 )
-from outliers_bench.runtime.invocation import install
+from outliers_bench.runtime.invocation import install_command
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
@@ -75,7 +75,8 @@ class Annoy(Index):
         """Raise `BenchError` if annoy is not installed or an option is out of range."""
         if importlib.util.find_spec("annoy") is None:
             raise BenchError(
-                f"index=annoy needs the package annoy, which is not installed: {install('annoy')}"
+                "index=annoy needs the package annoy, which is not installed: "
+                f"{install_command('annoy')}"
             )
         try:
             importlib.import_module("annoy")

@@ -12,7 +12,7 @@ from pathlib import Path
 from outliers_bench.retrieval.indexes.index import Index, Searcher
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status
-from outliers_bench.store.files import digest_of, written
+from outliers_bench.store.files import digest_of, write_atomically
 from outliers_bench.types import FloatArray
 
 _log = logging.getLogger(__name__)
@@ -69,9 +69,9 @@ def build_or_load(
 def _save(searcher: Searcher, path: Path, seconds: float) -> None:
     try:
         # Written first, so that no index is without a build time.
-        with written(_metadata_path(path)) as aside:
+        with write_atomically(_metadata_path(path)) as aside:
             aside.write_text(json.dumps({"build_seconds": seconds}) + "\n")
-        with written(path) as aside:
+        with write_atomically(path) as aside:
             searcher.save(aside)
     except OSError as error:
         _log.warning("the index could not be cached in %s: %s", path.parent, error.strerror)

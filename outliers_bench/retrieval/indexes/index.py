@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.option_labels import joined, unusual
+from outliers_bench.runtime.option_labels import join_nonempty, non_default_options
 from outliers_bench.types import FloatArray, IntArray
 from outliers_bench.version import __version__
 
@@ -90,7 +90,8 @@ class Index:
     @property
     def label(self) -> str:
         """Name and non-default options."""
-        return joined(self.name, *unusual(self, type(self), ("name", "metric", "random_seed")))
+        options = non_default_options(self, type(self), ("name", "metric", "random_seed"))
+        return join_nonempty(self.name, *options)
 
     @property
     def library(self) -> str:

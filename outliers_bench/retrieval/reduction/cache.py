@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
-from outliers_bench.store.files import digest_of, keep, read
+from outliers_bench.store.files import digest_of, load_arrays, save_arrays
 from outliers_bench.types import FloatArray, ImageSet, IntArray
 from outliers_bench.version import __version__
 
@@ -53,9 +53,9 @@ def fit_or_load(
         return cache / "reducers" / f"{kind.lower()}-{name}.npz"
 
     for options in reducer.cache_keys:
-        arrays = read(path_of(options))
+        arrays = load_arrays(path_of(options))
         if arrays is not None and reducer.is_valid(arrays):
             return reducer.to_projection(arrays)
     fitted = reducer.fit_arrays(load(), labels)
-    keep(path_of(fitted.options), **fitted.arrays)
+    save_arrays(path_of(fitted.options), **fitted.arrays)
     return reducer.to_projection(fitted.arrays)

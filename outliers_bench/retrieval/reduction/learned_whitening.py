@@ -15,7 +15,7 @@ from outliers_bench.retrieval.reduction.eigen import (
 )
 from outliers_bench.retrieval.reduction.principal_axes import principal_axes
 from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
-from outliers_bench.runtime.option_labels import joined, unusual
+from outliers_bench.runtime.option_labels import join_nonempty, non_default_options
 from outliers_bench.types import FloatArray, IntArray
 
 
@@ -59,7 +59,8 @@ class LearnedWhitening(Reducer):
     def label(self) -> str:
         """Name, number of dimensions, and a non-default shrinkage."""
         dimensions = "" if self.n is None else str(self.n)
-        return joined("learned whitening", dimensions, *unusual(self, LearnedWhitening, ("n",)))
+        options = non_default_options(self, LearnedWhitening, ("n",))
+        return join_nonempty("learned whitening", dimensions, *options)
 
     def check(self) -> None:
         """Raise `BenchError` for `n` below 1 or a shrinkage outside of 0 to 1."""

@@ -35,7 +35,7 @@ class Pca(Reducer):
 
     @property
     def active(self) -> bool:
-        """Whether a number of components is set."""
+        """True if a number of components is set."""
         return self.n is not None
 
     @property
@@ -65,7 +65,11 @@ class Pca(Reducer):
         """Keys of a fit with all components, and of one with `n` if all are too large."""
         return {"components": "all"}, {"components": self.n}
 
-    def fit_arrays(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:  # noqa: ARG002
+    def fit_arrays(
+        self,
+        vectors: FloatArray,
+        labels: IntArray | None,  # noqa: ARG002
+    ) -> FittedArrays:
         """Compute all principal axes, or `n` if all are too large; see `Reducer.fit_arrays`.
 
         All axes are cached so that runs with another `n` can use them, with identical results.

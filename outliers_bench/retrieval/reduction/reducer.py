@@ -19,12 +19,12 @@ _BLOCK_ROWS = 1024  # rows projected per block, to avoid a second copy of all ve
 
 @dataclass(frozen=True)
 class FittedArrays:
-    """What a fit has found, as it is kept.
+    """Result of a fit, as it is cached.
 
     Parameters
     ----------
     options : dict of str to object
-        The one of `Reducer.kept_under` that it is to be kept under.
+        Its cache key, one of `Reducer.cache_keys`.
     arrays : mapping of str to array
     """
 
@@ -70,7 +70,7 @@ class Reducer:
 
     @property
     def active(self) -> bool:
-        """Whether vectors are reduced."""
+        """True if vectors are reduced."""
         return False
 
     @property
@@ -115,19 +115,19 @@ class Reducer:
         return (asdict(self),)
 
     def fit_arrays(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:
-        """Fit as `fit` does, and give what `to_projection` needs to make the same of it again."""
+        """Fit as `fit` does, and return the arrays from which `to_projection` restores it."""
         projection = self.fit(vectors, labels)
         arrays = {"mean": projection.mean, "axes": projection.axes}
         return FittedArrays(self.cache_keys[-1], arrays)
 
     def is_valid(self, arrays: Arrays) -> bool:
-        """Whether arrays from a file are such that `to_projection` can be made of them."""
+        """Check whether arrays from a file are valid input of `to_projection`."""
         if {"mean", "axes"} - arrays.keys():
             return False
         mean, axes = arrays["mean"], arrays["axes"]
-        fitting = axes.ndim == 2 and mean.shape == axes.shape[:1]
-        return bool(fitting and mean.dtype == axes.dtype == np.float32)
+        shapes_match = axes.ndim == 2 and mean.shape == axes.shape[:1]
+        return bool(shapes_match and mean.dtype == axes.dtype == np.float32)
 
     def to_projection(self, arrays: Arrays) -> Projection:
-        """What these options make of what was learned."""
+        """Return the projection that these options select from fitted arrays."""
         return Projection(arrays["mean"], arrays["axes"])

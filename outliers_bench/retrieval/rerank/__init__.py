@@ -1,1 +1,1 @@
-"""Second looks at a ranking: the `rerank=` options that need nothing but vectors."""
+"""The `rerank=` options that re-rank by vectors alone."""

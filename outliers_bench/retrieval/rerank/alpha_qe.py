@@ -1,4 +1,4 @@
-"""Query expansion: ask again with the query moved toward its first hits."""
+"""Alpha query expansion: search again with the query moved toward its first hits."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class AlphaQueryExpansion(CosineRerank):
-    """`rerank=alpha_qe`: q + sum of max(s_i, 0)^alpha g_i over the first hits searches again.
+    """`rerank=alpha_qe`: search again by q + sum of max(s_i, 0)^alpha g_i over the first hits.
 
     Parameters
     ----------
     n : int
-        Hits that are added to the query.
+        Number of hits added to the query.
     alpha : float
-        How much more the nearer ones count; 0 weighs them all like the query (Chum et al. 2007).
+        Exponent of the similarity, the weight of a hit; 0 is average query expansion (Chum et al.
+        2007).
 
     References
     ----------
@@ -45,7 +46,7 @@ class AlphaQueryExpansion(CosineRerank):
     alpha: float = 3.0
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "n")
         self.check_at_least(0, "alpha")
 
@@ -58,10 +59,10 @@ class AlphaQueryExpansion(CosineRerank):
             items = rows if search.leave_one_out else None
             first = search.rank(queries[rows], hits, items=items)
             with search.meter.stage("search"), search.meter.stage("rerank"):
-                asked = search.prepare(queries[rows])
-                first, similarities = rescore_by_cosine(search, asked, first, hits)
-                asked = self._expand(asked, search.gallery, first.indices, similarities)
-            rankings.append(search.rank(asked, depth, items=items))
+                block = search.prepare(queries[rows])
+                first, similarities = rescore_by_cosine(search, block, first, hits)
+                expanded = self._expand(block, search.gallery, first.indices, similarities)
+            rankings.append(search.rank(expanded, depth, items=items))
         return concatenate(rankings, depth)
 
     def _expand(
@@ -72,7 +73,7 @@ class AlphaQueryExpansion(CosineRerank):
 
 
 def weighted_sums(gallery: FloatArray, positions: IntArray, weights: FloatArray) -> FloatArray:
-    """Weighted sums of gallery vectors.
+    """Compute weighted sums of gallery vectors.
 
     Parameters
     ----------

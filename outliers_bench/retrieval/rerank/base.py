@@ -1,4 +1,4 @@
-"""The base of the `rerank=` options, which by itself ranks once and leaves it at that."""
+"""Base of the `rerank=` options, which as `rerank=none` does not re-rank."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.runtime.option_labels import name_and_unusual
+from outliers_bench.runtime.option_labels import name_and_non_defaults
 from outliers_bench.types import FloatArray, Ranking
 
 if TYPE_CHECKING:
@@ -17,72 +17,72 @@ if TYPE_CHECKING:
 
 @dataclass
 class Rerank:
-    """Base of the `rerank=` options; by itself it leaves a ranking as it is.
+    """Base of the `rerank=` options; as `rerank=none`, it does not change a ranking.
 
     Parameters
     ----------
     name : str
-        What it is called in tables.
+        Name in tables.
     """
 
     name: str = "none"
 
     @property
     def label(self) -> str:
-        """What stands in tables: name and the parameters that are not the usual ones."""
-        return name_and_unusual(self, Rerank)
+        """Label in tables: name and non-default options."""
+        return name_and_non_defaults(self, Rerank)
 
     @property
     def depth(self) -> int | None:
-        """How many of a ranking are needed; None: all."""
+        """Number of hits needed per query; None: all."""
         return 0
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
 
     def check_metric(self, metric: Metric) -> None:
-        """Raise `BenchError` if it cannot work on scores of this metric."""
+        """Raise `BenchError` if scores of this metric cannot be re-ranked."""
 
     def check_search(self, index: Index, *, leave_one_out: bool) -> None:  # noqa: ARG002
-        """Raise `BenchError` where this index, or protocol, cannot be ranked again."""
+        """Raise `BenchError` if results of this index or protocol cannot be re-ranked."""
         self.check_metric(index.metric)
 
     def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
-        """Rank the gallery for every query, with a second look.
+        """Rank the gallery for every query, and re-rank the result.
 
         Parameters
         ----------
-        search : Search
-            The gallery. With `search.leave_one_out`, query i is gallery item i, and nothing
-            about item i may enter its own ranking other than as the query.
+        search : GallerySearch
+            The gallery. With `search.leave_one_out`, query i is gallery item i, and item i may
+            affect its own ranking only as the query.
         queries : array of float32, shape (n_query, d)
-            Not normalized; `search.comparable` does that.
+            Not normalized; use `search.prepare`.
         depth : int
-            Length of the ranking, at most `search.reachable`.
+            Length of the ranking, at most `search.max_depth`.
 
         Returns
         -------
         Ranking
-            The ranking of a query depends on that query and the gallery alone, never on the
-            other queries asked.
+            The ranking of a query depends only on that query and the gallery, never on other
+            queries.
         """
         return search.rank(queries, depth)
 
 
 def reorder(ranking: Ranking, similarity: FloatArray) -> Ranking:
-    """A ranking whose first hits are put in the order of a new similarity.
+    """Sort the first hits of a ranking by a new similarity.
 
     Parameters
     ----------
     ranking : Ranking
-        Equal similarities keep its order.
+        Hits of equal similarity retain its order.
     similarity : array of float32, shape (n_query, shortlist)
-        Of the first `shortlist` hits of each query, larger is better.
+        New similarity of the first `shortlist` hits of each query; larger is better.
 
     Returns
     -------
     Ranking
-        The others follow as they were; their scores are lowered where they would be above.
+        The other hits follow in their order; their scores are lowered if they would be above.
     """
     shortlist = similarity.shape[1]
     best = np.argsort(-similarity, axis=1, kind="stable")
@@ -90,7 +90,7 @@ def reorder(ranking: Ranking, similarity: FloatArray) -> Ranking:
     indices[:, :shortlist] = np.take_along_axis(indices[:, :shortlist], best, axis=1)
     scores[:, :shortlist] = np.take_along_axis(similarity, best, axis=1)
     if 0 < shortlist < ranking.depth:
-        above = scores[:, shortlist] - scores[:, shortlist - 1]
-        scores[:, shortlist:] -= np.maximum(above, 0)[:, None]
-    falling = np.minimum.accumulate(scores.astype(np.float32), axis=1)
-    return Ranking(indices, falling)
+        excess = scores[:, shortlist] - scores[:, shortlist - 1]
+        scores[:, shortlist:] -= np.maximum(excess, 0)[:, None]
+    descending = np.minimum.accumulate(scores.astype(np.float32), axis=1)
+    return Ranking(indices, descending)

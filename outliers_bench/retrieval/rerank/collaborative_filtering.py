@@ -1,4 +1,4 @@
-"""Item-based collaborative filtering: who is like these hits is a hit too."""
+"""Item-based collaborative filtering: items similar to the first hits rank higher."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class CollaborativeFiltering(ShortlistRerank):
-    """`rerank=collaborative_filtering`: a query is a user, its first hits what the user has rated.
+    """`rerank=collaborative_filtering`: a query is a user whose first hits are the rated items.
 
     With ratings r_h = max(cos(q, h), 0) of the items h in the history, an item scores
     (1 - weight) cos(q, item) + weight * sum r_h s(h, item) / sum r_h, where s is the cosine if
-    the item is h or among its k nearest, and 0 otherwise, or if negative.
+    the item is h or among its k nearest, and 0 otherwise or if it is negative.
 
     Parameters
     ----------
     history : int
-        First hits that count as rated.
+        Number of first hits that are rated items.
     k : int
-        Items that each item is held to be similar to.
+        Number of similar items per item.
     weight : float
-        Share of what the history says; the rest is the similarity to the query.
+        Weight of the history, from 0 to 1; the rest is that of the similarity to the query.
 
     References
     ----------
@@ -46,7 +46,7 @@ class CollaborativeFiltering(ShortlistRerank):
     weight: float = 0.5
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "shortlist", "history", "k")
         if self.shortlist is not None and self.history > self.shortlist:
             raise BenchError(
@@ -56,7 +56,7 @@ class CollaborativeFiltering(ShortlistRerank):
             raise BenchError(f"rerank.weight={self.weight}: from 0 to 1")
 
     def scorer(self, search: GallerySearch) -> Scorer:
-        """Find the gallery's neighbor graph, which stands for the item-item similarities."""
+        """Build the neighbor graph of the gallery, the item-item similarities."""
         graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
 
         def score(
@@ -65,19 +65,19 @@ class CollaborativeFiltering(ShortlistRerank):
             similarities: FloatArray,
             items: IntArray | None,
         ) -> FloatArray:
-            rated = np.zeros(len(search.gallery))  # of one query at a time
-            found = np.empty(hits.shape, dtype=np.float32)
+            predicted = np.zeros(len(search.gallery))  # of one query at a time
+            scores = np.empty(hits.shape, dtype=np.float32)
             for row, near in enumerate(hits):
                 history = near[: self.history]
                 ratings = np.maximum(similarities[row, : self.history], 0).astype(np.float64)
                 without = None if items is None else items[row : row + 1]
-                alike, how_much = graph.nearest(history, self.k, without=without)
-                told = ratings[:, None] * np.maximum(how_much, 0)
-                np.add.at(rated, alike, told)
-                rated[history] += ratings  # an item is as similar to itself as can be
-                average = rated[near] / (ratings.sum() or 1)
-                found[row] = (1 - self.weight) * similarities[row] + self.weight * average
-                rated[alike], rated[history] = 0, 0
-            return found
+                similar, item_similarities = graph.nearest(history, self.k, without=without)
+                weighted = ratings[:, None] * np.maximum(item_similarities, 0)
+                np.add.at(predicted, similar, weighted)
+                predicted[history] += ratings  # the similarity of an item to itself is 1
+                average = predicted[near] / (ratings.sum() or 1)
+                scores[row] = (1 - self.weight) * similarities[row] + self.weight * average
+                predicted[similar], predicted[history] = 0, 0
+            return scores
 
         return score

@@ -1,4 +1,4 @@
-"""Database-side augmentation: every gallery vector moved toward its neighbors, once."""
+"""Database-side feature augmentation: move every gallery vector toward its neighbors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Weights(Enum):
-    """How a neighbor counts: by its rank, or by its cosine to the power of alpha."""
+    """Weight of a neighbor: by its rank, or its cosine to the power of alpha."""
 
     rank = "rank"
     similarity = "similarity"
@@ -39,11 +39,11 @@ class DatabaseAugmentation(CosineRerank):
     Parameters
     ----------
     k : int
-        Neighbors that are added to each gallery vector.
+        Number of neighbors added to each gallery vector.
     weights : Weights
-        With `rank`, the r-th of k neighbors counts (k + 1 - r) / (k + 1), the item itself 1.
+        With `rank`, the r-th of k neighbors has weight (k + 1 - r) / (k + 1), the item itself 1.
     alpha : float
-        With `similarity`, a neighbor counts max(s, 0)^alpha; without effect otherwise.
+        With `similarity`, a neighbor has weight max(s, 0)^alpha; otherwise without effect.
 
     References
     ----------
@@ -59,48 +59,49 @@ class DatabaseAugmentation(CosineRerank):
     alpha: float = 3.0
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "k")
         self.check_at_least(0, "alpha")
 
     def check_search(self, index: Index, *, leave_one_out: bool) -> None:
-        """Refuse what would show what an index has missed; see `Rerank.check_search`."""
+        """Raise `BenchError` for leave-one-out with an approximate index.
+
+        See `Rerank.check_search`.
+        """
         super().check_search(index, leave_one_out=leave_one_out)
         if leave_one_out and not index.exact:
             raise BenchError(
-                f"rerank={self.name} with data.protocol=leave_one_out compares some photos anew, "
-                f"which would hide what index={index.name} misses; use index=exact"
+                f"rerank={self.name} with data.protocol=leave_one_out compares some photos "
+                f"exhaustively, which would hide the errors of index={index.name}; use index=exact"
             )
 
     def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
         graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
-        everything = np.arange(len(search.gallery))
+        all_items = np.arange(len(search.gallery))
         with search.meter.stage("graph"):
-            augmented = self._augment(
-                search.gallery, everything, *graph.nearest(everything, self.k)
-            )
-        over = search.with_gallery(augmented)
+            augmented = self._augment(search.gallery, all_items, *graph.nearest(all_items, self.k))
+        augmented_search = search.with_gallery(augmented)
         if not search.leave_one_out:
-            return over.rank(queries, depth)
-        return self._rank_leave_one_out(over, search, graph, queries, depth)
+            return augmented_search.rank(queries, depth)
+        return self._rank_leave_one_out(augmented_search, search, graph, queries, depth)
 
     def _augment(
         self, gallery: FloatArray, items: IntArray, positions: IntArray, similarities: FloatArray
     ) -> FloatArray:
-        """Sums of items, shape (b,), and their neighbors, shape (b, k); not normalized."""
+        """Add to items, shape (b,), their weighted neighbors, shape (b, k); not normalized."""
         if self.weights is Weights.similarity:
             weights = similarity_weights(similarities, self.alpha)
         else:
-            falling = np.arange(self.k, 0, -1) / (self.k + 1)
-            weights = np.broadcast_to(falling[: positions.shape[1]], positions.shape)
-        summed = weighted_sums(gallery, positions, weights.astype(np.float32))
-        return np.asarray(gallery[items] + summed, dtype=np.float32)
+            by_rank = np.arange(self.k, 0, -1) / (self.k + 1)
+            weights = np.broadcast_to(by_rank[: positions.shape[1]], positions.shape)
+        sums = weighted_sums(gallery, positions, weights.astype(np.float32))
+        return np.asarray(gallery[items] + sums, dtype=np.float32)
 
     def _rank_leave_one_out(
         self,
-        over: GallerySearch,
+        augmented_search: GallerySearch,
         search: GallerySearch,
         graph: NeighborGraph,
         queries: FloatArray,
@@ -108,24 +109,24 @@ class DatabaseAugmentation(CosineRerank):
     ) -> Ranking:
         """Rank for every item as if it had never been in the gallery.
 
-        Where it is mixed into others, those are dropped and compared again without it. They are
-        few, and known; so many more are fetched that enough are left.
+        Items that it has been added to are removed from its ranking and scored again without it.
+        Their number is known, so the first ranking is that much deeper.
         """
         n = len(search.gallery)
         lists = graph.positions[:, : self.k]
-        mixed_into = np.repeat(np.arange(n), lists.shape[1])[np.argsort(lists, axis=None)]
+        added_to = np.repeat(np.arange(n), lists.shape[1])[np.argsort(lists, axis=None)]
         counts = np.bincount(lists.ravel(), minlength=n)
-        begins = np.concatenate([[0], np.cumsum(counts)])
+        starts = np.concatenate([[0], np.cumsum(counts)])
         indices = np.empty((len(queries), depth), dtype=np.int64)
         scores = np.empty((len(queries), depth), dtype=np.float32)
-        # Items of as many lists together: hubs, which stand in thousands, need deeper rankings.
-        for items in _alike(counts, depth):
-            most = int(counts[items].max())
-            ranking = over.rank(queries[items], min(depth + most, search.max_depth), items=items)
+        # Grouped by the number of lists: hubs, which are in thousands, need deeper rankings.
+        for items in _group_by_count(counts, depth):
+            deep = min(depth + int(counts[items].max()), search.max_depth)
+            ranking = augmented_search.rank(queries[items], deep, items=items)
             with search.meter.stage("search"), search.meter.stage("rerank"):
-                others = [mixed_into[begins[item] : begins[item + 1]] for item in items]
-                again = self._rescore_without(search, graph, queries, items, others)
-                merged = _merged(ranking, others, again, search.order)
+                affected = [added_to[starts[item] : starts[item + 1]] for item in items]
+                new_scores = self._rescore_without(search, graph, queries, items, affected)
+                merged = _merge(ranking, affected, new_scores, search.order)
                 indices[items], scores[items] = (part[:, :depth] for part in merged)
         return Ranking(indices, scores)
 
@@ -135,54 +136,55 @@ class DatabaseAugmentation(CosineRerank):
         graph: NeighborGraph,
         queries: FloatArray,
         items: IntArray,
-        others: list[IntArray],
+        affected: list[IntArray],
     ) -> FloatArray:
-        """Cosines of queries with those that they are mixed into, mixed anew without them."""
-        rows = np.repeat(np.arange(len(items)), [len(other) for other in others])
-        targets = np.concatenate(others)
-        asked = search.prepare(queries[items])
-        found = np.empty(len(rows), dtype=np.float32)
+        """Compute cosines of queries with affected items, augmented without the query."""
+        rows = np.repeat(np.arange(len(items)), [len(part) for part in affected])
+        targets = np.concatenate(affected)
+        prepared = search.prepare(queries[items])
+        cosines = np.empty(len(rows), dtype=np.float32)
         size = max(1, PAIR_VALUES // search.gallery.shape[1])
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             near = graph.nearest(targets[part], self.k, without=items[rows[part]])
-            mixed = l2_normalize(self._augment(search.gallery, targets[part], *near))
-            found[part] = np.einsum("pd,pd->p", mixed, asked[rows[part]])
-        return found
+            augmented = l2_normalize(self._augment(search.gallery, targets[part], *near))
+            cosines[part] = np.einsum("pd,pd->p", augmented, prepared[rows[part]])
+        return cosines
 
 
-def _alike(counts: IntArray, depth: int) -> list[IntArray]:
-    """Items by how many lists they stand in, in blocks whose rankings stay small."""
-    ordered, groups, start = np.argsort(counts, kind="stable"), [], 0
-    while start < len(ordered):
-        size = max(64, BLOCK_ITEMS // max(1, depth + int(counts[ordered[start]])))
-        # The last has the most; halved until even with its depth the block is small.
+def _group_by_count(counts: IntArray, depth: int) -> list[IntArray]:
+    """Group items by the number of lists they are in, in blocks that limit memory."""
+    by_count, groups, start = np.argsort(counts, kind="stable"), [], 0
+    while start < len(by_count):
+        size = max(64, BLOCK_ITEMS // max(1, depth + int(counts[by_count[start]])))
+        # The last item has the largest count: halve the block until its depth fits.
         while size > 64:
-            last = ordered[min(start + size, len(ordered)) - 1]
+            last = by_count[min(start + size, len(by_count)) - 1]
             if size * (depth + int(counts[last])) <= 2 * BLOCK_ITEMS:
                 break
             size //= 2
-        groups.append(ordered[start : start + size])
+        groups.append(by_count[start : start + size])
         start += size
     return groups
 
 
-def _merged(
-    ranking: Ranking, others: list[IntArray], again: FloatArray, order: IntArray
+def _merge(
+    ranking: Ranking, affected: list[IntArray], new_scores: FloatArray, order: IntArray
 ) -> tuple[IntArray, FloatArray]:
-    """A ranking in which some items of each query have other scores, and the place for those."""
-    n, most = len(order), max(len(other) for other in others)
-    rows = np.repeat(np.arange(len(others)), [len(other) for other in others])
-    columns = np.concatenate([np.arange(len(other)) for other in others])
-    items = np.zeros((len(others), most), dtype=np.int64)
-    scores = np.full((len(others), most), -np.inf, dtype=np.float32)
-    items[rows, columns], scores[rows, columns] = np.concatenate(others), again
-    stale = np.isin(
-        ranking.indices + n * np.arange(len(others))[:, None], np.concatenate(others) + n * rows
+    """Replace the scores of the affected items of each query, and sort again."""
+    n, width = len(order), max(len(part) for part in affected)
+    rows = np.repeat(np.arange(len(affected)), [len(part) for part in affected])
+    columns = np.concatenate([np.arange(len(part)) for part in affected])
+    items = np.zeros((len(affected), width), dtype=np.int64)
+    scores = np.full((len(affected), width), -np.inf, dtype=np.float32)
+    items[rows, columns], scores[rows, columns] = np.concatenate(affected), new_scores
+    is_stale = np.isin(
+        ranking.indices + n * np.arange(len(affected))[:, None],
+        np.concatenate(affected) + n * rows,
     )
-    kept = np.where(stale, np.float32(-np.inf), ranking.scores)
+    remaining = np.where(is_stale, np.float32(-np.inf), ranking.scores)
     return sorted_with_ties(
         np.concatenate([ranking.indices, items], axis=1),
-        np.concatenate([kept, scores], axis=1),
+        np.concatenate([remaining, scores], axis=1),
         order,
     )

@@ -1,4 +1,4 @@
-"""Diffusion: similarity flows from a query's first hits along the gallery's neighbor graph."""
+"""Diffusion of similarity from a query's first hits along the neighbor graph of the gallery."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from outliers_bench.types import FloatArray, IntArray
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
 
-MAX_SHORTLIST = 2000  # hits; a matrix of 32 MB, and some tenths of a second a query
+MAX_SHORTLIST = 2000  # hits; takes a matrix of 32 MB, and some tenths of a second per query
 
 
 @dataclass
 class Diffusion(ShortlistRerank):
     """`rerank=diffusion`: f = (1 - alpha) (I - alpha S)^-1 y on the shortlist of each query.
 
-    S is D^-1/2 A D^-1/2, A the cosines, to the power of gamma, of those hits that are among the
-    k nearest of each other; y the same of the query and its first kq hits.
+    S is D^-1/2 A D^-1/2, where A contains the cosines, to the power of gamma, of hits that are
+    mutually among their k nearest; y contains those of the query and its first kq hits.
 
     Parameters
     ----------
     k : int
-        Neighbors of each gallery item in the graph.
+        Neighbors per gallery item in the graph.
     kq : int
-        Hits from which the flow starts.
+        Number of hits from which the diffusion starts.
     gamma : float
-        Power of the cosines, of which negative ones count as 0.
+        Exponent of the cosines; negative cosines count as 0.
     alpha : float
-        How far it flows: 0 stays at the first hits; below 1.
+        Strength of the diffusion, from 0 (none) to below 1.
 
     References
     ----------
@@ -56,24 +56,24 @@ class Diffusion(ShortlistRerank):
     alpha: float = 0.9
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "k", "kq")
         self.check_at_least(0, "gamma")
         if self.shortlist is None or not self.kq <= self.shortlist <= MAX_SHORTLIST:
             raise BenchError(
                 f"rerank.shortlist={self.shortlist or 'null'}: from rerank.kq={self.kq} to "
-                f"{MAX_SHORTLIST:,}, for every query takes a system of as many equations"
+                f"{MAX_SHORTLIST:,}, since every query solves that many linear equations"
             )
         if not 0 <= self.alpha < 1:
             raise BenchError(f"rerank.alpha={self.alpha}: from 0 to below 1")
 
     def scorer(self, search: GallerySearch) -> Scorer:
-        """Find the gallery's neighbor graph."""
-        import scipy.linalg  # noqa: F401 - limits hold for the libraries loaded before
+        """Build the neighbor graph of the gallery."""
+        import scipy.linalg  # noqa: F401 - limits apply to libraries that are already loaded
         from threadpoolctl import threadpool_limits
 
         graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
-        local = np.full(len(search.gallery), -1)  # where an item stands in a shortlist
+        local = np.full(len(search.gallery), -1)  # position of an item in the shortlist
 
         def score(
             queries: FloatArray,  # noqa: ARG001
@@ -81,47 +81,47 @@ class Diffusion(ShortlistRerank):
             similarities: FloatArray,
             items: IntArray | None,
         ) -> FloatArray:
-            found = np.empty(hits.shape, dtype=np.float32)
-            with threadpool_limits(1):  # systems so small take longer on several threads
+            scores = np.empty(hits.shape, dtype=np.float32)
+            with threadpool_limits(1):  # small systems take longer with several threads
                 for row, near in enumerate(hits):
                     local[near] = np.arange(len(near))
                     without = None if items is None else items[row : row + 1]
                     affinity = self._affinity(graph, near, local, without)
-                    found[row] = self._spread(affinity, similarities[row])
+                    scores[row] = self._diffuse(affinity, similarities[row])
                     local[near] = -1
-            return found
+            return scores
 
         return score
 
     def _affinity(
         self, graph: NeighborGraph, near: IntArray, local: IntArray, without: IntArray | None
     ) -> npt.NDArray[np.float64]:
-        """A, shape (m, m): symmetric, zero on its diagonal."""
+        """Compute A, shape (m, m), symmetric with a zero diagonal."""
         positions, similarities = graph.nearest(near, self.k, without=without)
         columns = local[positions]
         rows, _ = inside = np.nonzero(columns >= 0)
-        chosen = np.zeros((len(near), len(near)))
-        chosen[rows, columns[inside]] = similarity_weights(similarities[inside], self.gamma)
-        return np.minimum(chosen, chosen.T)
+        directed = np.zeros((len(near), len(near)))
+        directed[rows, columns[inside]] = similarity_weights(similarities[inside], self.gamma)
+        return np.minimum(directed, directed.T)
 
-    def _spread(
+    def _diffuse(
         self, affinity: npt.NDArray[np.float64], similarities: FloatArray
     ) -> npt.NDArray[np.float64]:
         degrees = affinity.sum(axis=1)
         scale = np.divide(1, np.sqrt(degrees), out=np.zeros_like(degrees), where=degrees > 0)
         start = np.zeros(len(degrees))
         start[: self.kq] = similarity_weights(similarities[: self.kq], self.gamma)
-        kept = np.eye(len(degrees)) - self.alpha * scale[:, None] * affinity * scale
-        # Rounding may leave less than nothing where nothing flows.
-        return np.maximum((1 - self.alpha) * _solved(kept, start), 0)
+        system = np.eye(len(degrees)) - self.alpha * scale[:, None] * affinity * scale
+        # Rounding may give slightly negative values.
+        return np.maximum((1 - self.alpha) * _solve(system, start), 0)
 
 
-def _solved(
+def _solve(
     matrix: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Solve a positive definite system; scipy.linalg.solve takes twice the time on its checks."""
+    """Solve a positive definite system; the checks of scipy.linalg.solve would double the time."""
     from scipy.linalg.lapack import dposv
 
     _, solution, failed = dposv(matrix, right)
-    # With alpha within rounding of 1 it is singular.
+    # If alpha rounds to 1, the matrix is singular.
     return np.asarray(np.linalg.lstsq(matrix, right)[0] if failed else solution)

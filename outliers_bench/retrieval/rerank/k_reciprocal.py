@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking: near is who shares neighbors that would choose one another."""
+"""k-reciprocal re-ranking: items that share k-reciprocal neighbors are similar."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class KReciprocal(ShortlistRerank):
-    """`rerank=k_reciprocal`: Jaccard distance of k-reciprocal encodings, and the original one.
+    """`rerank=k_reciprocal`: Jaccard distance of k-reciprocal encodings, and original distance.
 
-    The gallery is encoded by itself; a query is joined to it alone, whatever else is asked.
+    The gallery is encoded without queries; each query is encoded with the gallery alone,
+    independent of other queries.
 
     Parameters
     ----------
     k1 : int
-        Neighbors among which two must find each other.
+        Number of nearest neighbors, among which two items must mutually be.
     k2 : int
-        Nearest, an item itself among them, over which encodings are averaged; 1: not at all.
+        Number of nearest items, including the item itself, over which encodings are averaged;
+        1 disables averaging.
     lambda_value : float
-        Share of the original distance, 1 - cosine; the rest is the Jaccard distance.
+        Weight of the original distance, 1 - cosine; the rest is that of the Jaccard distance.
 
     References
     ----------
@@ -47,14 +49,14 @@ class KReciprocal(ShortlistRerank):
     lambda_value: float = 0.3
 
     def check(self) -> None:
-        """Raise `BenchError` for options that cannot work."""
+        """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "shortlist", "k1", "k2")
         if not 0 <= self.lambda_value <= 1:
             raise BenchError(f"rerank.lambda_value={self.lambda_value}: from 0 to 1")
 
     @property
     def required_hits(self) -> int:
-        """Hits that a query is joined to the gallery by."""
+        """Number of hits needed to encode a query."""
         return max(self.k1, self.k2 - 1)
 
     def scorer(self, search: GallerySearch) -> Scorer:
@@ -70,45 +72,49 @@ class KReciprocal(ShortlistRerank):
             items: IntArray | None,
         ) -> FloatArray:
             if items is None:
-                asked = gallery.join(
+                encoded_queries = gallery.encode_queries(
                     queries, search.gallery, hits, similarities, k1=self.k1, k2=self.k2
                 )
             else:
-                asked = gallery.averaged[items]  # the query is a node of the graph already
-            most = hits.shape[1] if self.shortlist is None else self.shortlist
-            hits, similarities = hits[:, :most], similarities[:, :most]
-            jaccard = jaccard_similarities(asked, gallery.averaged, hits)
-            mixed = (1 - self.lambda_value) * jaccard + self.lambda_value * similarities
-            return np.asarray(mixed, dtype=np.float32)
+                encoded_queries = gallery.averaged[items]  # the query is a gallery item
+            limit = hits.shape[1] if self.shortlist is None else self.shortlist
+            hits, similarities = hits[:, :limit], similarities[:, :limit]
+            jaccard = jaccard_similarities(encoded_queries, gallery.averaged, hits)
+            combined = (1 - self.lambda_value) * jaccard + self.lambda_value * similarities
+            return np.asarray(combined, dtype=np.float32)
 
         return score
 
 
 def jaccard_similarities(
-    asked: csr_array, encodings: csr_array, hits: IntArray
+    queries: csr_array, encodings: csr_array, hits: IntArray
 ) -> npt.NDArray[np.float64]:
-    """Sum of the smaller weights over the sum of the larger ones, of queries and their hits.
+    """Compute weighted Jaccard similarities of queries and their hits.
+
+    This is the sum of the smaller weights divided by the sum of the larger ones.
 
     Parameters
     ----------
-    asked : sparse array, shape (b, n)
+    queries : sparse array, shape (b, n)
+        Encodings of the queries.
     encodings : sparse array, shape (n, n)
+        Encodings of the gallery.
     hits : array of int64, shape (b, m)
 
     Returns
     -------
     array of float64, shape (b, m)
     """
-    found = np.zeros(hits.shape)
-    query = np.zeros(encodings.shape[1])  # one at a time as a dense row
+    similarities = np.zeros(hits.shape)
+    dense = np.zeros(encodings.shape[1])  # row of one query at a time
     sums = np.add.reduceat(encodings.data, encodings.indptr[:-1])
     for row, near in enumerate(hits):
-        own = slice(asked.indptr[row], asked.indptr[row + 1])
-        members, weights = asked.indices[own], asked.data[own]
-        query[members] = weights
-        theirs = encodings[near]
-        smaller = np.minimum(theirs.data, query[theirs.indices])
-        common = np.add.reduceat(smaller, theirs.indptr[:-1])
-        found[row] = common / (sums[near] + weights.sum() - common)
-        query[members] = 0
-    return found
+        own = slice(queries.indptr[row], queries.indptr[row + 1])
+        members, weights = queries.indices[own], queries.data[own]
+        dense[members] = weights
+        hit_encodings = encodings[near]
+        smaller = np.minimum(hit_encodings.data, dense[hit_encodings.indices])
+        common = np.add.reduceat(smaller, hit_encodings.indptr[:-1])
+        similarities[row] = common / (sums[near] + weights.sum() - common)
+        dense[members] = 0
+    return similarities

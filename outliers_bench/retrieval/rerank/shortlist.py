@@ -1,4 +1,4 @@
-"""What the re-rankers share: the metric they need, and how a shortlist is put in a new order."""
+"""Bases of the re-rankers: those that need cosines, and those that reorder a shortlist."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from outliers_bench.types import FloatArray, IntArray, Ranking
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
 
-BLOCK_ITEMS = 2_000_000  # gallery items ranked at a time, over all queries of a block
-SCORED_ITEMS = 50_000  # of these, put in a new order at a time
+BLOCK_ITEMS = 2_000_000  # gallery items ranked per block, over all its queries
+SCORED_ITEMS = 50_000  # gallery items re-ranked per block, over all its queries
 
 
 @dataclass
 class CosineRerank(Rerank):
-    """Base of the re-rankers whose weights are cosines."""
+    """Base of the re-rankers that use cosines as weights."""
 
     def check_metric(self, metric: Metric) -> None:
-        """Refuse whatever is not the cosine."""
+        """Raise `BenchError` for metrics other than the cosine."""
         if metric is not Metric.cosine:
             raise BenchError(
-                f"rerank={self.name} weighs by cosines and index.metric={metric.value} gives none; "
-                "use index.metric=cosine or rerank=none"
+                f"rerank={self.name} needs cosines and does not support "
+                f"index.metric={metric.value}; use index.metric=cosine or rerank=none"
             )
 
-    def check_at_least(self, least: float, *options: str) -> None:
-        """Raise `BenchError` for the first of some options that is below `least`, or endless."""
+    def check_at_least(self, minimum: float, *options: str) -> None:
+        """Raise `BenchError` for the first option that is below `minimum` or not finite."""
         for option in options:
             value = getattr(self, option)
-            if value is not None and not least <= value < np.inf:
-                raise BenchError(f"rerank.{option}={value}: at least {least:g}")
+            if value is not None and not minimum <= value < np.inf:
+                raise BenchError(f"rerank.{option}={value}: at least {minimum:g}")
 
 
 class Scorer(Protocol):
-    """What gives the hits of some queries their new similarity."""
+    """Function that computes new similarities for the hits of some queries."""
 
     def __call__(
         self,
@@ -52,7 +52,7 @@ class Scorer(Protocol):
         similarities: FloatArray,
         items: IntArray | None,
     ) -> FloatArray:
-        """New similarities of each query's hits.
+        """Compute new similarities of each query's hits.
 
         Parameters
         ----------
@@ -63,45 +63,45 @@ class Scorer(Protocol):
         similarities : array of float32, shape (b, m)
             Their cosines.
         items : array of int64, shape (b,), or None
-            With `GallerySearch.leave_one_out`, which gallery item each query is.
+            With `GallerySearch.leave_one_out`, the gallery item that each query is.
 
         Returns
         -------
         array of float32, shape (b, at most m)
-            Of the first hits, larger is better; those beyond are not put in a new order.
+            Similarities of the first hits, larger is better; the other hits retain their order.
         """
         ...
 
 
 @dataclass
 class ShortlistRerank(CosineRerank):
-    """Base of the re-rankers that put the first hits of each query in a new order.
+    """Base of the re-rankers that reorder the first hits of each query.
 
     Parameters
     ----------
     shortlist : int or None
-        How many hits of each query are put in a new order; None: all.
+        Number of hits per query that are reordered; None: all.
     """
 
     shortlist: int | None = 200
 
     def scorer(self, search: GallerySearch) -> Scorer:
-        """What is made of the gallery alone, once, and then gives hits their new similarity."""
+        """Precompute what depends only on the gallery, and return a scorer of hits."""
         raise NotImplementedError
 
     @property
     def required_hits(self) -> int:
-        """Hits that a query needs, though they may not be put in a new order."""
+        """Number of hits that a query needs, even if they are not reordered."""
         return 0
 
     def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
-        """Rank the gallery for every query, its first hits in a new order; see `Rerank.rank`."""
+        """Rank the gallery for every query, and reorder the first hits; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
         if search.max_depth == 0:
             return search.rank(queries, depth)
         scorer = self.scorer(search)
-        most = search.max_depth if self.shortlist is None else self.shortlist
-        hits = min(max(most, self.required_hits), search.max_depth)
+        limit = search.max_depth if self.shortlist is None else self.shortlist
+        hits = min(max(limit, self.required_hits), search.max_depth)
         deep = max(depth, hits)
         rankings = []
         for rows in query_blocks(len(queries), deep):
@@ -126,31 +126,32 @@ class ShortlistRerank(CosineRerank):
     ) -> Ranking:
         queries = search.prepare(queries)
         ranking, similarities = rescore_by_cosine(search, queries, ranking, hits)
-        most = hits if self.shortlist is None else min(self.shortlist, hits)
-        changed = np.empty((len(queries), most), dtype=np.float32)
+        limit = hits if self.shortlist is None else min(self.shortlist, hits)
+        new_similarities = np.empty((len(queries), limit), dtype=np.float32)
         size = max(1, SCORED_ITEMS // max(1, hits))
         starts = range(0, len(queries), size)
         for start in track(starts, stage="rerank", total=len(starts), unit="blocks"):
             rows = slice(start, start + size)
-            changed[rows] = scorer(
+            new_similarities[rows] = scorer(
                 queries[rows],
                 ranking.indices[rows, :hits],
                 similarities[rows],
                 None if items is None else items[rows],
-            )[:, :most]
-        return reorder(ranking, changed)
+            )[:, :limit]
+        return reorder(ranking, new_similarities)
 
 
 def rescore_by_cosine(
     search: GallerySearch, queries: FloatArray, ranking: Ranking, hits: int
 ) -> tuple[Ranking, FloatArray]:
-    """Cosines of the first hits that depend on query and item alone, and the hits in their order.
+    """Recompute the cosines of the first hits, and sort the hits by them.
 
-    An index rounds by what else stands in the block, and some return other scores altogether.
+    These cosines depend only on query and item. The scores of an index are rounded depending on
+    the rest of the block, and some indexes return other scores.
 
     Parameters
     ----------
-    search : Search
+    search : GallerySearch
     queries : array of float32, shape (b, d)
         Of unit length.
     ranking : Ranking
@@ -163,27 +164,27 @@ def rescore_by_cosine(
     similarities : array of float32, shape (b, hits)
     """
     positions = ranking.indices[:, :hits]
-    found = pair_similarities(queries, search.gallery, positions)
-    positions, found = sorted_with_ties(positions, found, search.order)
+    cosines = pair_similarities(queries, search.gallery, positions)
+    positions, cosines = sorted_with_ties(positions, cosines, search.order)
     indices = np.concatenate([positions, ranking.indices[:, hits:]], axis=1)
-    scores = np.concatenate([found, ranking.scores[:, hits:]], axis=1)
-    return Ranking(indices, np.minimum.accumulate(scores, axis=1)), found
+    scores = np.concatenate([cosines, ranking.scores[:, hits:]], axis=1)
+    return Ranking(indices, np.minimum.accumulate(scores, axis=1)), cosines
 
 
 def query_blocks(n_query: int, deep: int) -> Iterator[IntArray]:
-    """Positions of queries, so many at a time that rankings of this depth stay small."""
+    """Yield positions of queries in blocks that limit the memory of rankings of this depth."""
     size = max(64, BLOCK_ITEMS // max(1, deep))
     for start in range(0, n_query, size):
         yield np.arange(start, min(start + size, n_query))
 
 
 def truncate(ranking: Ranking, depth: int) -> Ranking:
-    """The first `depth` of each query; copied, so that the rest is given back."""
+    """Return the first `depth` hits of each query, copied to release the memory of the rest."""
     return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
 
 def concatenate(rankings: list[Ranking], depth: int) -> Ranking:
-    """Rankings of successive queries as one."""
+    """Concatenate rankings of successive queries."""
     indices = [np.empty((0, depth), np.int64), *(ranking.indices for ranking in rankings)]
     scores = [np.empty((0, depth), np.float32), *(ranking.scores for ranking in rankings)]
     return Ranking(np.concatenate(indices), np.concatenate(scores))

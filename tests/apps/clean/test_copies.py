@@ -1,22 +1,22 @@
-"""Which of several copies stays."""
+"""Selection of the duplicates to move and the photo to retain."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.apps.clean.copies import conflict_findings, duplicate_findings
+from outliers_bench.apps.clean.copies import find_duplicates, find_label_conflicts
 from outliers_bench.apps.clean.findings import Photo
-from outliers_bench.apps.clean.image_stats import Look
+from outliers_bench.apps.clean.image_stats import ImageStats
 
 
 def photo(name: str, content: str, *, side: int = 100, part: int = 0) -> Photo:
     label = name.partition("/")[0] if "/" in name else None
-    return Photo(name, label, part, content.encode(), Look(side, side, 200))
+    return Photo(name, label, part, content.encode(), ImageStats(side, side, 200))
 
 
 def near(**pairs: float) -> dict[tuple[bytes, bytes], float]:
-    """`ab=0.9`: contents a and b, both ways round."""
+    """Return likeness by pair of contents, in both orders; `ab=0.9` is that of a and b."""
     return {
         (first.encode(), second.encode()): likeness
         for pair, likeness in pairs.items()
@@ -24,57 +24,57 @@ def near(**pairs: float) -> dict[tuple[bytes, bytes], float]:
     }
 
 
-def told(findings) -> list[tuple[str, str, str, float | None]]:
+def summarize(findings) -> list[tuple[str, str, str, float | None]]:
     return sorted((item.path, item.kind, item.other, item.likeness) for item in findings)
 
 
-def test_of_exact_copies_the_first_by_name_stays() -> None:
+def test_first_of_exact_duplicates_is_retained() -> None:
     photos = [photo("a/3", "x"), photo("a/1", "x"), photo("a/2", "x"), photo("a/4", "y")]
-    assert told(duplicate_findings(photos, {}, near_goes=True)) == [
+    assert summarize(find_duplicates(photos, {}, move_near=True)) == [
         ("a/2", "duplicate", "a/1", 1.0),
         ("a/3", "duplicate", "a/1", 1.0),
     ]
 
 
-def test_of_near_copies_the_largest_stays_and_all_copies_of_the_others_go() -> None:
+def test_largest_near_duplicate_is_retained() -> None:
     photos = [photo("a/1", "x"), photo("a/2", "x"), photo("a/3", "y", side=200)]
-    assert told(duplicate_findings(photos, near(xy=0.9), near_goes=True)) == [
+    assert summarize(find_duplicates(photos, near(xy=0.9), move_near=True)) == [
         ("a/1", "near_duplicate", "a/3", 0.9),
         ("a/2", "near_duplicate", "a/3", 0.9),
     ]
-    # Where near ones stay, one of the exact ones does.
-    assert told(duplicate_findings(photos, near(xy=0.9), near_goes=False)) == [
+    # If near duplicates stay, one of the exact duplicates does.
+    assert summarize(find_duplicates(photos, near(xy=0.9), move_near=False)) == [
         ("a/1", "near_duplicate", "a/3", 0.9),
         ("a/2", "duplicate", "a/1", 1.0),
     ]
 
 
-def test_a_photo_goes_only_for_one_that_is_like_it() -> None:
-    # b is like a, c like b, and c not like a.
+def test_near_duplicates_are_not_transitive() -> None:
+    # b is similar to a, c to b, but c not to a.
     photos = [photo(f"z/{name}", name, side=100 - row) for row, name in enumerate("abc")]
-    assert told(duplicate_findings(photos, near(ab=0.9, bc=0.8), near_goes=True)) == [
+    assert summarize(find_duplicates(photos, near(ab=0.9, bc=0.8), move_near=True)) == [
         ("z/b", "near_duplicate", "z/a", 0.9)
     ]
 
 
-def test_a_query_stays_before_a_larger_photo_in_the_gallery() -> None:
+def test_query_is_preferred_to_a_larger_gallery_photo() -> None:
     photos = [photo("a/1", "x", part=1, side=300), photo("a/2", "y"), photo("a/0", "x", part=2)]
-    assert told(duplicate_findings(photos, near(xy=0.9), near_goes=True)) == [
+    assert summarize(find_duplicates(photos, near(xy=0.9), move_near=True)) == [
         ("a/0", "near_duplicate", "a/2", 0.9),
         ("a/1", "near_duplicate", "a/2", 0.9),
     ]
 
 
-def test_copies_under_two_labels_conflict_and_do_not_stand_for_each_other() -> None:
+def test_duplicates_under_two_labels_are_conflicts_only() -> None:
     photos = [photo("a/1", "x"), photo("b/1", "x"), photo("c/1", "y"), photo("d", "x")]
-    assert duplicate_findings(photos, near(xy=0.9), near_goes=True) == []
-    found = conflict_findings(photos, near(xy=0.9))
-    assert told(found) == [
+    assert find_duplicates(photos, near(xy=0.9), move_near=True) == []
+    findings = find_label_conflicts(photos, near(xy=0.9))
+    assert summarize(findings) == [
         ("a/1", "conflicting_labels", "b/1", 1.0),
         ("b/1", "conflicting_labels", "a/1", 1.0),
         ("c/1", "conflicting_labels", "a/1", 0.9),
     ]
-    assert found[0].detail == "is 'a' here and 'b' as b/1"
+    assert findings[0].detail == "labeled 'a', but 'b' in b/1"
 
 
 CONTENTS = "uvwxyz"
@@ -89,30 +89,30 @@ NEAR = st.dictionaries(
 
 
 @settings(deadline=None)
-@given(given=PHOTOS, pairs=NEAR, near_goes=st.booleans())
-def test_whatever_goes_is_like_something_better_that_stays(given, pairs, near_goes) -> None:
+@given(specs=PHOTOS, pairs=NEAR, move_near=st.booleans())
+def test_every_moved_photo_is_similar_to_a_better_one(specs, pairs, move_near) -> None:
     photos = {
         f"{label}/{row}": photo(f"{label}/{row}", content, side=100 * side)
-        for row, (label, content, side) in enumerate(given)
+        for row, (label, content, side) in enumerate(specs)
     }
-    alike = near(**pairs)
-    found = duplicate_findings(photos.values(), alike, near_goes=near_goes)
-    kinds = {"duplicate", "near_duplicate"} if near_goes else {"duplicate"}
-    going = {item.path for item in found if item.kind in kinds}
-    assert len({item.path for item in found}) == len(found)
-    for item in found:
-        if item.path not in going:
+    likeness = near(**pairs)
+    findings = find_duplicates(photos.values(), likeness, move_near=move_near)
+    kinds = {"duplicate", "near_duplicate"} if move_near else {"duplicate"}
+    to_move = {item.path for item in findings if item.kind in kinds}
+    assert len({item.path for item in findings}) == len(findings)
+    for item in findings:
+        if item.path not in to_move:
             continue
-        gone, stays = photos[item.path], photos[item.other]
-        assert item.other not in going
-        assert stays.label == gone.label
-        assert stays.order < gone.order
-        both = (gone.digest, stays.digest)
-        assert gone.digest == stays.digest or alike[both] == item.likeness
-    # And nothing that could go stays.
-    staying = [photo for name, photo in photos.items() if name not in going]
-    for row, first in enumerate(staying):
-        for second in staying[:row]:
+        moved, retained = photos[item.path], photos[item.other]
+        assert item.other not in to_move
+        assert retained.label == moved.label
+        assert retained.sort_key < moved.sort_key
+        pair = (moved.digest, retained.digest)
+        assert moved.digest == retained.digest or likeness[pair] == item.likeness
+    # No superfluous photo remains.
+    remaining = [photo for name, photo in photos.items() if name not in to_move]
+    for row, first in enumerate(remaining):
+        for second in remaining[:row]:
             if first.label == second.label:
                 assert first.digest != second.digest
-                assert not near_goes or (first.digest, second.digest) not in alike
+                assert not move_near or (first.digest, second.digest) not in likeness

@@ -1,4 +1,4 @@
-"""What counts as a photo, under which label, and which names collide."""
+"""Listing of photos, their labels, and colliding names."""
 
 import os
 import unicodedata
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.apps.clean.findings import name_findings
-from outliers_bench.apps.clean.listing import Listing, colliding, labels_and_parts, list_files
+from outliers_bench.apps.clean.findings import find_bad_names
+from outliers_bench.apps.clean.listing import Listing, find_collisions, labels_and_parts, list_files
 
 
 def test_links_are_neither_followed_nor_listed(tmp_path) -> None:
@@ -36,12 +36,12 @@ def test_links_are_neither_followed_nor_listed(tmp_path) -> None:
         ("query/1.jpg", None, 0),
     ],
 )
-def test_labels_of_a_ready_made_split(name, label, part) -> None:
-    found = labels_and_parts([name, "query/x/1.jpg", "gallery/y/1.jpg"])
-    assert found[name] == (label, part)
+def test_labels_of_a_prepared_split(name, label, part) -> None:
+    labels = labels_and_parts([name, "query/x/1.jpg", "gallery/y/1.jpg"])
+    assert labels[name] == (label, part)
 
 
-def test_labels_of_class_folders_even_if_one_is_called_train() -> None:
+def test_labels_of_class_folders_if_one_is_named_train() -> None:
     assert labels_and_parts(["train/1.jpg", "query/2.jpg", "cat/deep/3.jpg", "4.jpg"]) == {
         "train/1.jpg": ("train", 0),
         "query/2.jpg": ("query", 0),
@@ -50,29 +50,29 @@ def test_labels_of_class_folders_even_if_one_is_called_train() -> None:
     }
 
 
-def test_names_that_differ_by_case_or_by_how_an_accent_is_written() -> None:
-    composed, apart = (unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
-    assert colliding(["a/" + composed, "a/" + apart, "a/e.jpg"]) == [
-        ("a/" + composed, "a/" + apart)
+def test_names_that_differ_in_case_or_unicode_normalization_collide() -> None:
+    composed, decomposed = (unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
+    assert find_collisions(["a/" + composed, "a/" + decomposed, "a/e.jpg"]) == [
+        ("a/" + composed, "a/" + decomposed)
     ]
-    assert colliding(["x/1.jpg", "x/2.jpg", "y/1.jpg"]) == []
-    # Folders that become one are told once; files in them only if they collide themselves.
-    assert colliding(["Cat/a.jpg", "cat/b.jpg", "cat/c.jpg", "Cat/c.jpg"]) == [
+    assert find_collisions(["x/1.jpg", "x/2.jpg", "y/1.jpg"]) == []
+    # Colliding folders are reported once; files in them only if they collide themselves.
+    assert find_collisions(["Cat/a.jpg", "cat/b.jpg", "cat/c.jpg", "Cat/c.jpg"]) == [
         ("cat", "Cat"),
         ("cat/c.jpg", "Cat/c.jpg"),
     ]
-    assert colliding(["Cat/in/a.jpg", "cat/in/b.jpg"]) == [("cat", "Cat")]
+    assert find_collisions(["Cat/in/a.jpg", "cat/in/b.jpg"]) == [("cat", "Cat")]
 
 
 @settings(deadline=None)
 @given(st.lists(st.text("aAbB", min_size=1, max_size=3), unique=True, max_size=8))
-def test_without_what_is_named_no_two_files_collide(names) -> None:
-    named = {name for name, _ in colliding(names)}
-    left = [name.lower() for name in names if name not in named]
-    assert len(set(left)) == len(left)
-    assert {name.lower() for name in names} == set(left)
+def test_no_files_collide_without_the_reported_ones(names) -> None:
+    reported = {name for name, _ in find_collisions(names)}
+    others = [name.lower() for name in names if name not in reported]
+    assert len(set(others)) == len(others)
+    assert {name.lower() for name in names} == set(others)
 
 
-def test_a_name_that_is_no_text() -> None:
-    (found,) = name_findings(["a.jpg", "caf\udce9.jpg"])
-    assert (found.path, found.detail) == ("caf\udce9.jpg", "is not valid UTF-8")
+def test_name_that_is_not_utf8() -> None:
+    (finding,) = find_bad_names(["a.jpg", "caf\udce9.jpg"])
+    assert (finding.path, finding.detail) == ("caf\udce9.jpg", "is not valid UTF-8")

@@ -1,4 +1,4 @@
-"""Which addresses may be connected to, and that nothing gets past that: no name, no redirect."""
+"""Connections to public addresses only, whatever the host name or redirect."""
 
 import socket
 import subprocess
@@ -7,8 +7,12 @@ from threading import Thread
 
 import pytest
 
-from outliers_bench.apps.collect.addresses import RefusedAddressError, guard, refusal
-from tests.apps.collect.web import photo, rows, write_list
+from outliers_bench.apps.collect.addresses import (
+    RefusedAddressError,
+    refusal_reason,
+    refuse_private_addresses,
+)
+from tests.apps.collect.web import encoded_photo, read_rows, write_url_list
 from tests.servers import Reply, serving
 
 PRIVATE = [
@@ -26,22 +30,22 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("host", PRIVATE)
-def test_what_is_not_public_is_refused(host: str) -> None:
-    assert refusal(host)
+def test_private_addresses_are_refused(host: str) -> None:
+    assert refusal_reason(host)
 
 
 @pytest.mark.parametrize("host", PUBLIC)
-def test_what_is_public_is_not(host: str) -> None:
-    assert refusal(host) is None
+def test_public_addresses_are_allowed(host: str) -> None:
+    assert refusal_reason(host) is None
 
 
-def test_the_reason_names_the_kind() -> None:
-    assert refusal("169.254.169.254") == "169.254.169.254 is link-local"
-    assert refusal("::ffff:10.0.0.1") == "::ffff:10.0.0.1 is private"
+def test_the_reason_names_the_kind_of_address() -> None:
+    assert refusal_reason("169.254.169.254") == "169.254.169.254 is link-local"
+    assert refusal_reason("::ffff:10.0.0.1") == "::ffff:10.0.0.1 is private"
 
 
 @pytest.mark.extra("collect")
-def test_a_guarded_reactor_connects_to_public_addresses_alone() -> None:
+def test_a_reactor_connects_to_public_addresses_only() -> None:
     class Reactor:
         def __init__(self) -> None:
             self.connected = []
@@ -51,31 +55,31 @@ def test_a_guarded_reactor_connects_to_public_addresses_alone() -> None:
             return "connection"
 
     reactor = Reactor()
-    guard(reactor)
+    refuse_private_addresses(reactor)
     with pytest.raises(RefusedAddressError, match="loopback"):
         reactor.connectTCP("127.0.0.1", 80, None)
     assert reactor.connectTCP("8.8.8.8", 80, None, timeout=3) == "connection"
     assert reactor.connected == [("8.8.8.8", 80, 3)]
 
 
-# 127.0.0.1 plays the public web here, 127.0.0.2 the private network.
+# In this script, 127.0.0.1 is the public web and 127.0.0.2 the private network.
 SCRIPT = """
 import socket, sys
 from outliers_bench.apps.collect import addresses
 
-judge, look_up, asked = addresses.refusal, socket.getaddrinfo, []
-addresses.refusal = lambda host: None if host == "127.0.0.1" else judge(host)
+refusal_reason, getaddrinfo, lookups = addresses.refusal_reason, socket.getaddrinfo, []
+addresses.refusal_reason = lambda host: None if host == "127.0.0.1" else refusal_reason(host)
 
 def rebinding(host, *rest, **options):
     if host == "rebinds.example":
-        asked.append(host)
-        host = "127.0.0.2" if len(asked) > 1 else "127.0.0.1"
+        lookups.append(host)
+        host = "127.0.0.2" if len(lookups) > 1 else "127.0.0.1"
     elif host == "inside.example":
         host = "127.0.0.2"
-    return look_up(host, *rest, **options)
+    return getaddrinfo(host, *rest, **options)
 
 socket.getaddrinfo = rebinding
-import scrapy.resolver  # whose memory would hide the second answer
+import scrapy.resolver  # its cache would hide the second answer
 scrapy.resolver.CachingHostnameResolver.install_on_reactor = lambda self: None
 from outliers_bench.apps.collect.command import Collect, collect, main
 code = main(Collect, collect, program="collect")
@@ -84,47 +88,48 @@ sys.exit(code)
 
 
 @pytest.mark.extra("collect")
-def test_no_redirect_and_no_name_leads_inside(tmp_path) -> None:
+def test_no_redirect_and_no_host_name_leads_to_a_private_address(tmp_path) -> None:
     inside = socket.socket()
     inside.bind(("127.0.0.2", 0))
     inside.listen()
-    visitors = []
+    connections = []
 
     def receive() -> None:
         while True:
             try:
-                connection, who = inside.accept()
+                connection, client = inside.accept()
             except OSError:
                 return
-            visitors.append(who)
+            connections.append(client)
             connection.close()
 
     Thread(target=receive, daemon=True).start()
-    private = inside.getsockname()[1]
+    private_port = inside.getsockname()[1]
 
-    def answer(asked):
-        if asked.path == "/moved.jpg":
-            return Reply(302, headers={"Location": f"http://127.0.0.2:{private}/lion.jpg"})
-        if asked.path == "/named.jpg":
-            return Reply(302, headers={"Location": f"http://inside.example:{private}/lion.jpg"})
-        return Reply(200, photo(1), headers={"Connection": "close"})
+    def answer(request):
+        if request.path == "/moved.jpg":
+            return Reply(302, headers={"Location": f"http://127.0.0.2:{private_port}/lion.jpg"})
+        if request.path == "/named.jpg":
+            target = f"http://inside.example:{private_port}/lion.jpg"
+            return Reply(302, headers={"Location": target})
+        return Reply(200, encoded_photo(1), headers={"Connection": "close"})
 
     with serving(answer) as server:
-        public = server.url.rpartition(":")[2]
+        public_port = server.url.rpartition(":")[2]
         urls = [
             f"{server.url}/lion.jpg",
             f"{server.url}/moved.jpg",
             f"{server.url}/named.jpg",
-            f"http://127.0.0.2:{private}/lion.jpg",
-            f"http://inside.example:{private}/lion.jpg",
-            f"http://127.2:{private}/lion.jpg",
-            f"http://2130706434:{private}/lion.jpg",
-            f"http://0x7f000002:{private}/lion.jpg",
-            f"http://[::ffff:127.0.0.2]:{private}/lion.jpg",
-            f"http://rebinds.example:{public}/a.jpg",
-            f"http://rebinds.example:{private}/b.jpg",
+            f"http://127.0.0.2:{private_port}/lion.jpg",
+            f"http://inside.example:{private_port}/lion.jpg",
+            f"http://127.2:{private_port}/lion.jpg",
+            f"http://2130706434:{private_port}/lion.jpg",
+            f"http://0x7f000002:{private_port}/lion.jpg",
+            f"http://[::ffff:127.0.0.2]:{private_port}/lion.jpg",
+            f"http://rebinds.example:{public_port}/a.jpg",
+            f"http://rebinds.example:{private_port}/b.jpg",
         ]
-        write_list(tmp_path / "list.csv", [(url, "lion") for url in urls])
+        write_url_list(tmp_path / "list.csv", [(url, "lion") for url in urls])
         options = ("urls=list.csv", "into=zoo", "delay=0", "retries=0", "per_host=1")
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, *options],
@@ -134,10 +139,10 @@ def test_no_redirect_and_no_name_leads_inside(tmp_path) -> None:
             check=False,
         )
     inside.close()
-    became = {row["url"]: row for row in rows(tmp_path / "zoo/not_collected.csv")}
-    assert visitors == []
+    failures = {row["url"]: row for row in read_rows(tmp_path / "zoo/not_collected.csv")}
+    assert connections == []
     assert (done.returncode, done.stderr) == (1, "")
     for url in urls[1:]:
-        assert became[url]["status"] == "address", became[url]
-        assert became[url]["reason"].endswith("is loopback; allow_private=true allows it")
-    assert [row["url"] for row in rows(tmp_path / "zoo/collected.csv")] == urls[:1]
+        assert failures[url]["status"] == "address", failures[url]
+        assert failures[url]["reason"].endswith("is loopback; allow_private=true allows it")
+    assert [row["url"] for row in read_rows(tmp_path / "zoo/collected.csv")] == urls[:1]

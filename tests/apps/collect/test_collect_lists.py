@@ -1,15 +1,15 @@
-"""What may stand in a list, and how mistakes in it are told: on one line, before any work."""
+"""Lists of images; mistakes in a list or an option are one-line errors before any work."""
 
 import pytest
 
 from outliers_bench.apps.collect.command import PROGRAM, Collect, collect, main
-from outliers_bench.apps.collect.folders import folder_of
-from outliers_bench.apps.collect.url_list import Wanted, read_list
+from outliers_bench.apps.collect.folders import folder_name
+from outliers_bench.apps.collect.url_list import ListedImage, read_url_list
 
 
-def listed(tmp_path, text, name="list.csv", label=None, license=None):
+def read_text(tmp_path, text, name="list.csv", label=None, license=None):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_list(str(tmp_path / name), label=label, license=license)
+    return read_url_list(str(tmp_path / name), label=label, license=license)
 
 
 def test_a_table(tmp_path) -> None:
@@ -19,57 +19,59 @@ def test_a_table(tmp_path) -> None:
         ',"http://a/2,3.jpg",y,\r\n'
         ",http://a/1.jpg,z,sea lion\r\n"
     )
-    assert listed(tmp_path, text, label="fox", license="CC BY") == [
-        Wanted("http://a/1.jpg", "sea lion", "CC0"),
-        Wanted("http://a/2,3.jpg", "fox", "CC BY"),
+    assert read_text(tmp_path, text, label="fox", license="CC BY") == [
+        ListedImage("http://a/1.jpg", "sea lion", "CC0"),
+        ListedImage("http://a/2,3.jpg", "fox", "CC BY"),
     ]
-    assert listed(tmp_path, "url\tlabel\nhttp://a\tb\n", "l.tsv") == [Wanted("http://a", "b")]
+    assert read_text(tmp_path, "url\tlabel\nhttp://a\tb\n", "l.tsv") == [
+        ListedImage("http://a", "b")
+    ]
 
 
 def test_a_text_file(tmp_path) -> None:
     text = "# lions\n\nhttp://a/1.jpg\n  http://a/2.jpg  \n"
-    urls = [each.url for each in listed(tmp_path, text, "l.txt", label="lion")]
+    urls = [each.url for each in read_text(tmp_path, text, "l.txt", label="lion")]
     assert urls == ["http://a/1.jpg", "http://a/2.jpg"]
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
-        ("l.csv", "", "is empty: there is no URL in it"),
-        ("l.csv", "url,label\n", "is empty: there is no URL in it"),
+        ("l.csv", "", "is empty: it contains no URL"),
+        ("l.csv", "url,label\n", "is empty: it contains no URL"),
         ("l.csv", "link,label\nhttp://a,b\n", "has no column url; it has link, label"),
         ("l.csv", "url,label\nhttp://a,b\n,c\n", "row 2 has no url"),
         ("l.csv", "url,label\nhttp://a,\n", "row 1 (http://a) has no label"),
         ("l.csv", "url\nhttp://a\n", "give label= for all rows without one"),
         ("l.csv", "url,label\nhttp://a,b\nhttp://a,c\n", "http://a has two labels, 'b' and 'c'"),
-        ("l.csv", "url,label\nhttp://a,Lion\nhttp://b,lion\n", "differ in letter case only"),
+        ("l.csv", "url,label\nhttp://a,Lion\nhttp://b,lion\n", "differ only in letter case"),
         ("l.csv", b"url,label\nhttp://a,l\xf6we\n", "is not UTF-8 text"),
         ("l.csv", "url,label\n" + "x" * 200_000 + ",b\n", "cannot be read as a table"),
         ("l.txt", "# nothing\n", "is empty"),
         ("l.txt", "http://a\n", "has no label"),
-        ("l.json", "[]", "give a file named .csv, .tsv or .txt"),
+        ("l.json", "[]", "give a .csv, .tsv or .txt file"),
     ],
 )
-def test_mistakes_in_a_list(tmp_path, capsys, monkeypatch, name, text, said) -> None:
+def test_mistakes_in_a_list(tmp_path, capsys, monkeypatch, name, text, message) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     assert main(Collect, collect, program=PROGRAM, arguments=[f"urls={name}", "into=zoo"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "zoo").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        ([], "say what to collect"),
-        (["urls=l.csv", "page=http://a/"], "say what to collect"),
-        (["page=http://a/"], "with label="),
-        (["page=file:///etc", "label=lion"], "is no http or https address"),
+        ([], "give the images to collect"),
+        (["urls=l.csv", "page=http://a/"], "give the images to collect"),
+        (["page=http://a/"], "as label="),
+        (["page=file:///etc", "label=lion"], "is not an http or https URL"),
         (["urls=missing.csv"], "no such file or directory"),
-        (["urls=l.csv", "pages=3"], "go with page="),
+        (["urls=l.csv", "pages=3"], "apply to page="),
         (["urls=l.csv", "per_host=0"], "must be at least 1"),
         (["urls=l.csv", "delay=-1"], "delay=-1"),
         (["urls=l.csv", "delay=nan"], "delay=nan"),
@@ -79,30 +81,30 @@ def test_mistakes_in_a_list(tmp_path, capsys, monkeypatch, name, text, said) -> 
         (["urls=l.csv", "allow_privat=true"], "did you mean allow_private="),
     ],
 )
-def test_mistakes_in_options(tmp_path, capsys, monkeypatch, arguments, said) -> None:
+def test_mistakes_in_options(tmp_path, capsys, monkeypatch, arguments, message) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "l.csv").write_text("url,label\nhttp://a,b\n")
     assert main(Collect, collect, program=PROGRAM, arguments=["into=zoo", *arguments]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "zoo").exists()
 
 
-def test_a_label_is_one_however_its_accents_are_written(tmp_path) -> None:
+def test_accents_of_labels_are_normalized(tmp_path) -> None:
     text = "url,label\nhttp://a/1.jpg,L\u00f6we\nhttp://a/2.jpg,Lo\u0308we\n"
-    assert {each.label for each in listed(tmp_path, text)} == {"L\u00f6we"}
+    assert {each.label for each in read_text(tmp_path, text)} == {"L\u00f6we"}
 
 
 @pytest.mark.parametrize("label", ["lion", "sea lion", "Löwe", "虎", "a.b", "n02129165", "con man"])
-def test_a_label_that_is_safe_is_its_folder(label: str) -> None:
-    assert folder_of(label) == label
+def test_a_safe_label_is_its_folder_name(label: str) -> None:
+    assert folder_name(label) == label
 
 
-def test_a_label_never_leads_out_of_its_folder_nor_breaks_a_system() -> None:
+def test_unsafe_labels_have_safe_and_distinct_folder_names() -> None:
     unsafe = [
         "..", ".", "../x", "a/b", "a\\b", "/etc", "C:", "con", "NUL.txt", "com1", "a.", " a", "a ",
         ".hidden", "__MACOSX", "a\x00b", "a\x1fb", "a\u202eb", "x" * 300, "虎" * 200, "a?b", "a*b",
     ]  # fmt: skip
-    folders = [folder_of(label) for label in unsafe]
+    folders = [folder_name(label) for label in unsafe]
     assert len(set(folders)) == len(unsafe)
     for folder in folders:
         assert not set(folder) & set('<>:"/\\|?*\x00\x1f\u202e')

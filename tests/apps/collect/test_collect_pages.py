@@ -1,9 +1,9 @@
-"""Which images a page has."""
+"""Images, next page and license of a web page."""
 
 import pytest
 
 from outliers_bench.apps.collect.page_images import read_page
-from tests.apps.collect.web import QUICK, collect, photo, rows
+from tests.apps.collect.web import QUICK, encoded_photo, read_rows, run_collect
 from tests.servers import Reply, serving
 
 URL = "http://zoo.example/animals/lions.html"
@@ -11,8 +11,8 @@ BASE = "http://zoo.example/animals/"
 pytestmark = pytest.mark.extra("collect")
 
 
-def found(html: str, url: str = URL) -> list[str]:
-    return list(read_page(html, url).images)
+def image_urls(html: str) -> list[str]:
+    return list(read_page(html, URL).images)
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ def found(html: str, url: str = URL) -> list[str]:
         ),
         ("<a href=large.JPG><img src=small.jpg></a>", [f"{BASE}large.JPG"]),
         ("<a href=about.html><img src=a.jpg></a>", [f"{BASE}a.jpg"]),
-        # A wiki's page about a file, which is called like one.
+        # A wiki page about a file has the name of an image.
         ("<a href=/wiki/File:Lion.jpg><img src=lion.jpg></a>", [f"{BASE}lion.jpg"]),
         ("<a href=/wiki/Datei%3AL.jpg><img src=l.jpg></a>", [f"{BASE}l.jpg"]),
-        (f"<img srcset='a.jpg 1x{', ' * 200_000}b.jpg 2x'>", [f"{BASE}b.jpg"]),  # at once
+        (f"<img srcset='a.jpg 1x{', ' * 200_000}b.jpg 2x'>", [f"{BASE}b.jpg"]),  # in linear time
         ("<a href=photo.png>here</a> <a href=page.html>more</a>", [f"{BASE}photo.png"]),
         ("<noscript><img src=a.jpg></noscript><img data-src=a.jpg>", [f"{BASE}a.jpg"]),
         ("<img src='http://[::1/a.jpg'><img src=b.jpg>", [f"{BASE}b.jpg"]),
@@ -49,18 +49,18 @@ def found(html: str, url: str = URL) -> list[str]:
     ],
 )  # fmt: skip
 def test_images(html, images) -> None:
-    assert found(html) == images
+    assert image_urls(html) == images
 
 
 def test_the_next_page() -> None:
     html = "<a rel='nofollow next' href='?page=2'>next</a><a class=more href=/all.html>all</a>"
-    assert read_page(html, URL).following == f"{URL}?page=2"
-    assert read_page(html, URL, following="a.more").following == "http://zoo.example/all.html"
-    assert read_page(html, URL, following="a.less").following is None
-    assert read_page("<link rel=next href=2.html>", URL).following == f"{BASE}2.html"
-    assert read_page("<a rel=prev href=0.html>", URL).following is None
-    with pytest.raises(ValueError, match="no CSS selector"):
-        read_page(html, URL, following="a[[")
+    assert read_page(html, URL).next_page == f"{URL}?page=2"
+    assert read_page(html, URL, next_selector="a.more").next_page == "http://zoo.example/all.html"
+    assert read_page(html, URL, next_selector="a.less").next_page is None
+    assert read_page("<link rel=next href=2.html>", URL).next_page == f"{BASE}2.html"
+    assert read_page("<a rel=prev href=0.html>", URL).next_page is None
+    with pytest.raises(ValueError, match="not a CSS selector"):
+        read_page(html, URL, next_selector="a[[")
 
 
 def test_the_license() -> None:
@@ -71,42 +71,42 @@ def test_the_license() -> None:
 
 
 @pytest.mark.slow
-def test_pages_are_gone_through_and_images_collected(tmp_path) -> None:
+def test_the_images_of_successive_pages_are_collected(tmp_path) -> None:
     pages = {
         "/1.html": b"<a rel=license href=/cc0></a><img src=/1.jpg><a rel=next href=2.html>",
         "/2.html": b"<img src=/2.jpg><img src=/1.jpg><a rel=next href=3.html>",
         "/3.html": b"<img src=/3.jpg><a rel=next href=1.html>",
     }
 
-    def answer(asked):
-        if asked.path in pages:
-            return Reply(200, pages[asked.path], {"Content-Type": "text/html"})
-        if asked.path.endswith(".jpg"):
-            return Reply(200, photo(int(asked.path[1])))
+    def answer(request):
+        if request.path in pages:
+            return Reply(200, pages[request.path], {"Content-Type": "text/html"})
+        if request.path.endswith(".jpg"):
+            return Reply(200, encoded_photo(int(request.path[1])))
         return Reply(404)
 
     with serving(answer) as server:
         options = (f"page={server.url}/1.html", "label=lion", "into=zoo", *QUICK)
-        first = collect(tmp_path, *options, "pages=2")
+        first = run_collect(tmp_path, *options, "pages=2")
         assert (first.code, first.err) == (0, "")
-        kept = rows(tmp_path / "zoo/collected.csv")
-        assert {(row["url"], row["page"], row["license"]) for row in kept} == {
+        rows = read_rows(tmp_path / "zoo/collected.csv")
+        assert {(row["url"], row["page"], row["license"]) for row in rows} == {
             (f"{server.url}/1.jpg", f"{server.url}/1.html", f"{server.url}/cc0"),
             (f"{server.url}/2.jpg", f"{server.url}/2.html", ""),
         }
         assert "/3.html" not in server.paths()
         before = len(server.requests)
-        assert collect(tmp_path, *options, "pages=9").code == 0  # in a circle
-        pictures = [path for path in server.paths()[before:] if path.endswith("jpg")]
-        assert pictures == ["/3.jpg"]
+        assert run_collect(tmp_path, *options, "pages=9").code == 0  # the pages form a cycle
+        requested = [path for path in server.paths()[before:] if path.endswith("jpg")]
+        assert requested == ["/3.jpg"]
 
-        def told(*arguments: str) -> str:
-            done = collect(tmp_path, "label=lion", "into=zoo", *QUICK, *arguments)
+        def error_message(*arguments: str) -> str:
+            done = run_collect(tmp_path, "label=lion", "into=zoo", *QUICK, *arguments)
             assert done.code == 2
             return done.err
 
-        assert "404 Not Found" in told(f"page={server.url}/none.html")
-        assert "is no web page" in told(f"page={server.url}/1.jpg")
-        assert "is no CSS selector" in told(f"page={server.url}/1.html", "next=a[[")
+        assert "404 Not Found" in error_message(f"page={server.url}/none.html")
+        assert "is not a web page" in error_message(f"page={server.url}/1.jpg")
+        assert "is not a CSS selector" in error_message(f"page={server.url}/1.html", "next=a[[")
         pages["/1.html"] = b"<p>nothing</p>"
-        assert "there are no images on it" in told(f"page={server.url}/1.html")
+        assert "no images found" in error_message(f"page={server.url}/1.html")

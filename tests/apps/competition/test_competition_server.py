@@ -1,4 +1,4 @@
-"""The real server, as a process of its own: submissions, refusals, kills, secrets."""
+"""The server in a separate process: submissions, refusals, kills, secrets."""
 
 import json
 import signal
@@ -15,62 +15,71 @@ import requests
 from outliers_bench.apps.competition.command import serve
 from outliers_bench.apps.competition.options import PROGRAM, Competition
 from outliers_bench.runtime.command_line import main
-from tests.held import CLASSES, IMAGES, competition, lay_out, sent
+from tests.competition_server import CLASSES, IMAGES, run_server, submission_json, write_photos
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("competition")
-    root = lay_out(folder)
-    with competition(f"root={root}", "max_rank=4", "per_hour=5", cwd=folder) as server:
-        yield server
+    root = write_photos(folder)
+    with run_server(f"root={root}", "max_rank=4", "per_hour=5", cwd=folder) as running:
+        yield running
 
 
-def test_a_plain_post_is_accepted_and_scored(running) -> None:
-    body = sent(group="plain")
-    for answer in (
-        requests.post(f"{running.url}/results/", body.decode(), timeout=30),
-        requests.post(f"{running.url}/retrieval/", json=json.loads(body), timeout=30),
+def test_a_plain_post_is_accepted_and_scored(server) -> None:
+    body = submission_json(group="plain")
+    for response in (
+        requests.post(f"{server.url}/results/", body.decode(), timeout=30),
+        requests.post(f"{server.url}/retrieval/", json=json.loads(body), timeout=30),
     ):
-        assert answer.status_code == 200
-        content = answer.json()
+        assert response.status_code == 200
+        content = response.json()
         assert content["accepted"] is True
         assert content["results"]["hit_at_1"] == content["accuracy"] == 1 / 2
         assert content["results"]["hit_at_3"] == 1
 
 
-def test_the_leaderboard_as_page_and_data(running) -> None:
+def test_the_leaderboard_as_html_and_json(server) -> None:
     for group in ("<i>x</i>", "second"):
-        assert requests.post(f"{running.url}/retrieval", sent(group=group), timeout=30).ok
-    page = requests.get(running.url, timeout=30)
+        assert requests.post(f"{server.url}/retrieval", submission_json(group=group), timeout=30).ok
+    page = requests.get(server.url, timeout=30)
     assert "&lt;i&gt;x&lt;/i&gt;" in page.text
     assert "<i>" not in page.text
-    rules = page.headers["content-security-policy"]
-    assert rules.startswith("default-src 'none'; style-src 'sha256-")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert page.headers["x-content-type-options"] == "nosniff"
-    data = requests.get(f"{running.url}/leaderboard.json", timeout=30).json()
+    data = requests.get(f"{server.url}/leaderboard.json", timeout=30).json()
     groups = {row["group"]: row for row in data["groups"]}
     assert groups["second"]["best"]["scores"]["hit_at_1"] == 1 / 2
     assert groups["second"]["submissions"] == 1
 
 
-def test_no_answer_tells_a_label(running) -> None:
-    wrong = [sent(q1=["nosuch.jpg"]), sent(q1=None), sent(q8=["g1.jpg"]), b"{", sent(group=1)]
-    answers = [requests.post(f"{running.url}/retrieval/", body, timeout=30) for body in wrong]
-    assert {answer.status_code for answer in answers} == {400, 422}
-    assert answers[0].json()["files"] == ["nosuch.jpg"]
-    places = ("", "/leaderboard.json", "/files", "/results/", "/docs", "/openapi.json")
-    answers += [requests.get(running.url + place, timeout=30) for place in places]
-    assert [answer.status_code for answer in answers[-3:]] == [405, 404, 404]
-    assert answers[-4].json()["query"] == sorted(IMAGES)
-    for answer in answers:
-        assert not any(label in answer.text.partition("</style>")[2] for label in CLASSES)
-        assert not any(label in answer.text for label in CLASSES if "<style" not in answer.text)
+def test_no_response_contains_a_label(server) -> None:
+    invalid = [
+        submission_json(q1=["nosuch.jpg"]),
+        submission_json(q1=None),
+        submission_json(q8=["g1.jpg"]),
+        b"{",
+        submission_json(group=1),
+    ]
+    responses = [requests.post(f"{server.url}/retrieval/", body, timeout=30) for body in invalid]
+    assert {response.status_code for response in responses} == {400, 422}
+    assert responses[0].json()["files"] == ["nosuch.jpg"]
+    paths = ("", "/leaderboard.json", "/files", "/results/", "/docs", "/openapi.json")
+    responses += [requests.get(server.url + path, timeout=30) for path in paths]
+    assert [response.status_code for response in responses[-3:]] == [405, 404, 404]
+    assert responses[-4].json()["query"] == sorted(IMAGES)
+    for response in responses:
+        text = response.text
+        content = text.partition("</style>")[2] if "<style" in text else text
+        assert not any(label in content for label in CLASSES)
 
 
-def test_a_group_may_not_hand_in_for_ever_and_a_body_may_not_be_endless(running) -> None:
+def test_the_rate_and_the_size_of_submissions_are_limited(server) -> None:
     codes = [
-        requests.post(f"{running.url}/retrieval/", sent(group="often"), timeout=30).status_code
+        requests.post(
+            f"{server.url}/retrieval/", submission_json(group="often"), timeout=30
+        ).status_code
         for _ in range(6)
     ]
     assert codes == [200] * 5 + [429]
@@ -80,131 +89,135 @@ def test_a_group_may_not_hand_in_for_ever_and_a_body_may_not_be_endless(running)
             yield b" " * 65536
 
     for body in (b" " * 200_000, (b" " * 1000 for _ in range(200))):
-        answer = requests.post(f"{running.url}/retrieval/", body, timeout=30)
-        assert answer.status_code == 413
-        assert "larger than" in answer.json()["error"]
+        response = requests.post(f"{server.url}/retrieval/", body, timeout=30)
+        assert response.status_code == 413
+        assert "larger than" in response.json()["error"]
     try:
-        answer = requests.post(f"{running.url}/retrieval/", endless(), timeout=30)
-    except requests.ConnectionError:  # cut off while it was still talking
+        response = requests.post(f"{server.url}/retrieval/", endless(), timeout=30)
+    except requests.ConnectionError:  # disconnected while still sending
         return
-    assert answer.status_code == 413
+    assert response.status_code == 413
 
 
 @pytest.mark.slow
-def test_a_token_a_deadline_and_scores_that_are_kept_back(tmp_path) -> None:
-    root = lay_out(tmp_path)
+def test_a_token_a_deadline_and_hidden_scores(tmp_path) -> None:
+    root = write_photos(tmp_path)
     options = (f"root={root}", "public=false", "deadline=2999-01-01T00:00+00:00", "per_minute=4")
-    with competition(*options, cwd=tmp_path, OUTLIERS_BENCH_TOKEN="s3cret") as server:
+    with run_server(*options, cwd=tmp_path, OUTLIERS_BENCH_TOKEN="s3cret") as server:
         url = f"{server.url}/retrieval/"
         for wrong in ({}, {"Authorization": "Bearer s3cres"}, {"Authorization": "Bearer \xff"}):
-            answer = requests.post(url, sent(), headers=wrong, timeout=30)
-            assert answer.status_code == 401
-            assert "s3cret" not in answer.text
-        answer = requests.post(url, sent(), headers={"Authorization": "Bearer s3cret"}, timeout=30)
-        assert answer.json()["accepted"] is True
-        assert "results" not in answer.json()
-        assert "accuracy" not in answer.json()
-        assert answer.json()["message"].startswith("accepted; scores are not shown before 2999")
-        answer = requests.post(url, sent(), timeout=30)
-        assert answer.status_code == 429
-        assert 0 < int(answer.headers["retry-after"]) <= 61
+            response = requests.post(url, submission_json(), headers=wrong, timeout=30)
+            assert response.status_code == 401
+            assert "s3cret" not in response.text
+        headers = {"Authorization": "Bearer s3cret"}
+        response = requests.post(url, submission_json(), headers=headers, timeout=30)
+        assert response.json()["accepted"] is True
+        assert "results" not in response.json()
+        assert "accuracy" not in response.json()
+        assert response.json()["message"].startswith("accepted; scores are not shown before 2999")
+        response = requests.post(url, submission_json(), timeout=30)
+        assert response.status_code == 429
+        assert 0 < int(response.headers["retry-after"]) <= 61
         data = requests.get(f"{server.url}/leaderboard.json", timeout=30)
         assert "0.5" not in data.text
         assert "ended; 1 submissions are in competition.db" in server.interrupt()
         assert server.process.returncode == 0
-    after = (f"root={root}", "public=false", "deadline=2020-01-01T00:00")
-    with competition(*after, cwd=tmp_path) as server:
-        answer = requests.post(f"{server.url}/retrieval/", sent(), timeout=30)
-        assert answer.status_code == 403
-        assert "has closed" in answer.json()["error"]
+    closed = (f"root={root}", "public=false", "deadline=2020-01-01T00:00")
+    with run_server(*closed, cwd=tmp_path) as server:
+        response = requests.post(f"{server.url}/retrieval/", submission_json(), timeout=30)
+        assert response.status_code == 403
+        assert "the competition closed on 2020" in response.json()["error"]
         data = requests.get(f"{server.url}/leaderboard.json", timeout=30).json()
         assert data["groups"][0]["best"]["scores"]["hit_at_1"] == 1 / 2
 
 
 @pytest.mark.slow
-def test_two_servers_on_one_store_and_kills_lose_nothing_that_was_accepted(tmp_path) -> None:
-    root = lay_out(tmp_path)
+def test_accepted_submissions_survive_the_kill_of_two_servers_with_one_store(tmp_path) -> None:
+    root = write_photos(tmp_path)
     options = (f"root={root}", "per_minute=1000", "per_hour=1000")
     accepted = []
 
-    def hand_in(url, group):
+    def submit_repeatedly(url, group):
         try:
             while True:
-                answer = requests.post(f"{url}/retrieval/", sent(group=group), timeout=30)
-                accepted.append(answer.json()["id"])
+                body = submission_json(group=group)
+                response = requests.post(f"{url}/retrieval/", body, timeout=30)
+                accepted.append(response.json()["id"])
         except requests.RequestException:  # killed
             return
 
     with (
-        competition(*options, cwd=tmp_path) as first,
-        competition(*options, cwd=tmp_path) as second,
+        run_server(*options, cwd=tmp_path) as first,
+        run_server(*options, cwd=tmp_path) as second,
         ThreadPoolExecutor(4) as pool,
     ):
-        hands = [
-            pool.submit(hand_in, server.url, group)
+        futures = [
+            pool.submit(submit_repeatedly, server.url, group)
             for server in (first, second)
             for group in ("a", "b")
         ]
-        while len(accepted) < 40 and not all(hand.done() for hand in hands):
+        while len(accepted) < 40 and not all(future.done() for future in futures):
             time.sleep(0.01)
         for server in (first, second):
             server.process.send_signal(signal.SIGKILL)
-    with competition(*options, cwd=tmp_path) as server:
+    with run_server(*options, cwd=tmp_path) as server:
         data = requests.get(f"{server.url}/leaderboard.json", timeout=30).json()
         counted = sum(row["submissions"] for row in data["groups"])
-    kept = {
+    stored = {
         row[0]
         for row in sqlite3.connect(tmp_path / "competition.db").execute(
             "SELECT id FROM submissions_1"
         )
     }
     assert len(set(accepted)) == len(accepted) >= 40
-    assert kept >= set(accepted)
-    assert counted == len(kept) <= len(accepted) + 4  # one of each thread was not yet answered
+    assert stored >= set(accepted)
+    assert counted == len(stored) <= len(accepted) + 4  # one per thread may be unconfirmed
 
 
-def refused(capsys, *options):
+def error_message(capsys, *options):
     assert main(Competition, serve, program=PROGRAM, arguments=["cache=cache", *options]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    return said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    return message
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ((), "give the photos: root="),
         (("root=nowhere",), "error: root=nowhere: there is no such folder"),
-        (("root=.",), "root=.: there is no folder query in it; a competition needs query/<class>/"),
-        (("root=labeled", "deadline=tomorrow"), "deadline=tomorrow: give a day"),
+        (("root=.",), "root=. has no subfolder query; a competition needs query/<class>/"),
+        (("root=labeled", "deadline=tomorrow"), "deadline=tomorrow: give a date"),
         (("root=labeled", "metric=hit_at_2"), "2 is not among k="),
         (("root=labeled", "metric=mrr"), "metric=mrr: give"),
         (("root=labeled", "max_rank=0"), "max_rank=0: give 1 or more"),
-        (("root=labeled", "token=a b"), "the token (token= or OUTLIERS_BENCH_TOKEN) has letters"),
+        (("root=labeled", "token=a b"), "the token (token= or OUTLIERS_BENCH_TOKEN) has char"),
         (("root=labeled", "deadlin=1"), "did you mean deadline="),
     ],
 )
-def test_a_mistake_is_one_line(options, told, capsys) -> None:
-    assert told in refused(capsys, *options)
+def test_an_invalid_option_is_a_one_line_error(options, message, capsys) -> None:
+    assert message in error_message(capsys, *options)
 
 
 @pytest.mark.slow  # imports the web server
-def test_a_place_that_cannot_be_used_is_one_line(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: pytest.fail("it serves"))
+def test_an_address_or_store_that_is_not_available_is_a_one_line_error(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: pytest.fail("the server runs"))
     monkeypatch.chdir(tmp_path)
-    lay_out(tmp_path)
+    write_photos(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = f"port={other.getsockname()[1]}"
-        assert "cannot listen there" in refused(capsys, "root=labeled", taken)
-    for options, told in (
+        port = f"port={other.getsockname()[1]}"
+        assert "cannot listen" in error_message(capsys, "root=labeled", port)
+    for options, message in (
         (("root=handout",), "needs the labels"),
         (("root=labeled", "store=nowhere/c.db"), "store=nowhere/c.db: submissions cannot"),
         (("root=labeled", "host=nowhere.invalid"), "host=nowhere.invalid port=8000: cannot"),
     ):
-        assert told in refused(capsys, *options)
+        assert message in error_message(capsys, *options)
 
 
-def test_help_loads_no_web_server() -> None:
+def test_help_does_not_import_the_web_server() -> None:
     code = (
         "import sys\n"
         "from outliers_bench.runtime.command_line import main\n"
@@ -213,6 +226,8 @@ def test_help_loads_no_web_server() -> None:
         "heavy = {'fastapi', 'uvicorn', 'mlflow', 'pandas', 'tensorflow', 'requests', 'cv2'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Lay out labeled photos" in done.stdout
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Lay out labeled photos" in result.stdout

@@ -34,7 +34,7 @@ def desk(ran, monkeypatch, tmp_path):
 
 
 def call(capsys, *arguments):
-    code = main(Options, work, program=PROGRAM, loose="photos", arguments=["run=c0ff", *arguments])
+    code = main(Options, work, program=PROGRAM, positional="photos", arguments=["run=c0ff", *arguments])
     said = capsys.readouterr()
     return code, said.out, said.err
 
@@ -173,7 +173,7 @@ def test_where_nothing_was_recorded_that_is_told_and_nothing_made(desk, monkeypa
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(desk / "cache"))
     (desk / "photo.jpg").write_bytes(pictures()["kind-0/0.png"])
     arguments = ["run=last", "photo.jpg"]
-    assert main(Options, work, program=PROGRAM, loose="photos", arguments=arguments) == 2
+    assert main(Options, work, program=PROGRAM, positional="photos", arguments=arguments) == 2
     assert capsys.readouterr().err.startswith("error: no runs yet")
     assert not (desk / "mlflow.db").exists()
 

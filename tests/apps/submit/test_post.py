@@ -1,10 +1,10 @@
-"""Sending to servers that are slow, broken, moved or gone; nothing is counted twice."""
+"""POST requests to slow, faulty and moved servers; no submission counts twice."""
 
 import socket
 
 import pytest
 
-from outliers_bench.apps.submit.http_client import Answer, ServerError, check_url
+from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, check_url
 from outliers_bench.apps.submit.post import post
 from outliers_bench.errors import BenchError
 from tests.servers import Reply, serving
@@ -13,18 +13,18 @@ GOOD = Reply(body=b'{"results": 1}')
 
 
 def send(url, *, token=None, timeout=5.0, retries=3):
-    """`post` without waiting; what it told, how long it would have waited, and the answer."""
-    told, waited = [], []
-    answer = post(
+    """Call `post` without waiting; return the response, the messages and the pauses."""
+    messages, pauses = [], []
+    response = post(
         f"{url}/retrieval/",
         b'{"x": 1}',
         token=token,
         timeout=timeout,
         retries=retries,
-        tell=told.append,
-        sleep=waited.append,
+        report=messages.append,
+        sleep=pauses.append,
     )
-    return answer, told, waited
+    return response, messages, pauses
 
 
 def test_json_is_sent_once(monkeypatch, tmp_path) -> None:
@@ -33,89 +33,90 @@ def test_json_is_sent_once(monkeypatch, tmp_path) -> None:
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))  # requests would send it
     with serving(lambda _: GOOD) as server:
-        answer, told, waited = send(server.url)
-    assert (answer.status, answer.body, told, waited) == (200, GOOD.body, [], [])
-    (asked,) = server.requests
-    assert (asked.method, asked.path, asked.body) == ("POST", "/retrieval/", b'{"x": 1}')
-    assert asked.headers["content-type"] == "application/json"
-    assert "authorization" not in asked.headers
+        response, messages, pauses = send(server.url)
+    assert (response.status, response.body, messages, pauses) == (200, GOOD.body, [], [])
+    (request,) = server.requests
+    assert (request.method, request.path, request.body) == ("POST", "/retrieval/", b'{"x": 1}')
+    assert request.headers["content-type"] == "application/json"
+    assert "authorization" not in request.headers
 
 
-def test_the_token_goes_into_a_header() -> None:
+def test_token_is_sent_in_a_header() -> None:
     with serving(lambda _: GOOD) as server:
         send(server.url, token="s3cret")
     assert server.requests[0].headers["authorization"] == "Bearer s3cret"
 
 
 @pytest.mark.parametrize(
-    ("bad", "why"), [(None, "no answer"), (Reply(502), "answered 502"), (Reply(503), "503")]
+    ("reply", "reason"),
+    [(None, "no response"), (Reply(502), "responded with 502"), (Reply(503), "503")],
 )
-def test_where_nothing_was_answered_it_is_sent_again(bad, why) -> None:
-    replies = [bad, bad, GOOD]
+def test_request_without_a_response_is_repeated(reply, reason) -> None:
+    replies = [reply, reply, GOOD]
     with serving(lambda _: replies.pop(0)) as server:
-        answer, told, waited = send(server.url)
-    assert answer.body == GOOD.body
+        response, messages, pauses = send(server.url)
+    assert response.body == GOOD.body
     assert len(server.requests) == 3
-    assert waited == [1, 2]
-    assert all(why in line for line in told)
-    assert told[1].endswith("trying again in 2 s (2 of 3)")
+    assert pauses == [1, 2]
+    assert all(reason in message for message in messages)
+    assert messages[1].endswith("trying again in 2 s (2 of 3)")
 
 
-def test_a_server_says_how_long_to_wait_within_reason() -> None:
+def test_retry_after_is_obeyed_within_limits() -> None:
     replies = [
         Reply(503, headers={"Retry-After": after}) for after in ("7", "99999", "nan", "Mon, 1 Jan")
     ]
     with serving(lambda _: replies.pop(0)) as server:
-        answer, _, waited = send(server.url)
-    assert answer.status == 503
-    assert waited == [7, 60, 4]
+        response, _, pauses = send(server.url)
+    assert response.status == 503
+    assert pauses == [7, 60, 4]
 
 
-def test_nobody_listens() -> None:
+def test_connection_refused() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(ServerError, match=r"no answer \(connection refused\), tried 3 times"):
+        with pytest.raises(ServerError, match=r"no response \(connection refused\), tried 3 times"):
             send(url, retries=2)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 501])
-def test_an_answer_is_not_asked_for_again(status) -> None:
+def test_request_with_a_response_is_not_repeated(status) -> None:
     with serving(lambda _: Reply(status, b"no")) as server:
-        answer, _, _ = send(server.url)
-    assert answer.status == status
+        response, _, _ = send(server.url)
+    assert response.status == status
     assert len(server.requests) == 1
 
 
-def test_a_server_that_hangs_may_have_taken_it_so_it_is_not_sent_again() -> None:
+def test_request_is_not_repeated_after_a_timeout() -> None:
     with (
         serving(lambda _: Reply(pause=1.5)) as server,
-        pytest.raises(ServerError, match=r"not answered within 0\.2 s; it may have taken"),
+        pytest.raises(ServerError, match=r"not responded within 0\.2 s; it may have accepted"),
     ):
         send(server.url, timeout=0.2)
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_drips_ends_with_the_time() -> None:
-    drip = Reply(body=b" " * 200_000, slow=0.1)
+def test_slow_response_is_ended_by_the_timeout() -> None:
+    slow = Reply(body=b" " * 200_000, slow=0.1)
     with (
-        serving(lambda _: drip) as server,
-        pytest.raises(ServerError, match=r"the answer was not complete after 0\.3 s"),
+        serving(lambda _: slow) as server,
+        pytest.raises(ServerError, match=r"the response was incomplete after 0\.3 s"),
     ):
         send(server.url, timeout=0.3)
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_breaks_off() -> None:
+def test_response_that_breaks_off() -> None:
     with (
         serving(lambda _: Reply(body=b'{"results": 0.5}', stop_after=5)) as server,
-        pytest.raises(ServerError, match=r"answer \(200\) broke off after 5 bytes .*look there"),
+        pytest.raises(ServerError, match=r"response \(200\) broke off after 5 bytes .*check there"),
     ):
         send(server.url)
     assert len(server.requests) == 1
 
 
-def test_an_endless_answer_is_cut() -> None:
+def test_endless_response_is_refused() -> None:
     with (
         serving(lambda _: Reply(body=b" " * (2**20 + 1))) as server,
         pytest.raises(ServerError, match="more than 1 MiB"),
@@ -124,34 +125,31 @@ def test_an_endless_answer_is_cut() -> None:
 
 
 @pytest.mark.parametrize("status", [307, 308])
-def test_a_redirect_that_keeps_the_post_is_followed_and_the_token_stays(status) -> None:
-    def moved(asked):
-        return (
-            GOOD if asked.path == "/new" else Reply(status, headers={"Location": "/new?key=hidden"})
-        )
+def test_redirect_of_a_post_is_followed_and_the_token_stays_on_the_host(status) -> None:
+    def redirect(request):
+        if "?" in request.path:
+            return GOOD
+        return Reply(status, headers={"Location": "/new?key=hidden"})
 
-    def keeps(asked):
-        return moved(asked) if "?" not in asked.path else GOOD
-
-    with serving(keeps) as server, serving(keeps) as other:
-        answer, told, _ = send(server.url, token="s3cret")
-        assert answer.body == GOOD.body
-        assert [asked.method for asked in server.requests] == ["POST", "POST"]
+    with serving(redirect) as server, serving(redirect) as other:
+        response, messages, _ = send(server.url, token="s3cret")
+        assert response.body == GOOD.body
+        assert [request.method for request in server.requests] == ["POST", "POST"]
         assert server.requests[1].body == b'{"x": 1}'
         assert server.requests[1].headers["authorization"] == "Bearer s3cret"
-        assert "following" in told[0]
-        assert "hidden" not in told[0]
+        assert "following" in messages[0]
+        assert "hidden" not in messages[0]
 
-        def away(_):
+        def redirect_to_other_host(_):
             return Reply(status, headers={"Location": f"{other.url}/else?x"})
 
-        with serving(away) as gone:
-            send(gone.url, token="s3cret")
+        with serving(redirect_to_other_host) as first:
+            send(first.url, token="s3cret")
         assert "authorization" not in other.requests[0].headers
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_redirect_that_would_lose_the_submission_is_explained(status) -> None:
+def test_redirect_that_would_lose_the_body_is_an_error(status) -> None:
     with (
         serving(lambda _: Reply(status, headers={"Location": "/results/"})) as server,
         pytest.raises(BenchError, match=rf"redirects to {server.url}/results/ by {status}"),
@@ -160,41 +158,41 @@ def test_a_redirect_that_would_lose_the_submission_is_explained(status) -> None:
     assert len(server.requests) == 1
 
 
-def test_redirects_in_a_circle_and_to_nowhere() -> None:
+def test_circular_and_invalid_redirects() -> None:
     with (
         serving(lambda _: Reply(307, headers={"Location": "/x"})) as server,
         pytest.raises(ServerError, match="redirects more than 5 times"),
     ):
         send(server.url)
-    for nowhere in ("ftp://x/", "http://[", "http://x:99999999/", "file:///etc/passwd"):
+    for target in ("ftp://x/", "http://[", "http://x:99999999/", "file:///etc/passwd"):
         with (
-            serving(lambda _, to=nowhere: Reply(308, headers={"Location": to})) as server,
-            pytest.raises(ServerError, match="no web address"),
+            serving(lambda _, to=target: Reply(308, headers={"Location": to})) as server,
+            pytest.raises(ServerError, match=r"not a web address|an invalid web address"),
         ):
             send(server.url)
 
 
-def test_never_from_https_to_http(monkeypatch) -> None:
-    moved = Answer("", 307, {"location": "http://zoo.example/"}, b"")
-    asked = []
+def test_redirect_from_https_to_http_is_refused(monkeypatch) -> None:
+    redirect = ServerResponse("", 307, {"location": "http://zoo.example/"}, b"")
+    urls = []
     monkeypatch.setattr(
-        "outliers_bench.apps.submit.post.exchange",
-        lambda _, url, *__, **___: asked.append(url) or moved,
+        "outliers_bench.apps.submit.post.send_request",
+        lambda _, url, *__, **___: urls.append(url) or redirect,
     )
-    with pytest.raises(BenchError, match=r"from https to http://zoo\.example/, where anybody"):
+    with pytest.raises(BenchError, match=r"from https to http://zoo\.example/, where the"):
         post("https://zoo.example/", b"{}")
-    assert asked == ["https://zoo.example/"]
+    assert urls == ["https://zoo.example/"]
 
 
 @pytest.mark.parametrize(
     "url", ["", "zoo.example/x", "ftp://zoo.example", "http://", "http://[", "http://x:port/"]
 )
-def test_what_is_no_address(url) -> None:
-    with pytest.raises(BenchError, match="no web address"):
+def test_invalid_urls_are_refused(url) -> None:
+    with pytest.raises(BenchError, match="not a web address"):
         check_url(url)
 
 
-def test_a_password_in_an_address_is_neither_taken_nor_shown() -> None:
-    with pytest.raises(BenchError, match="take the name and password") as told:
+def test_url_with_a_password_is_refused_without_showing_it() -> None:
+    with pytest.raises(BenchError, match="remove the name and password") as error:
         check_url("https://me:hunter2@zoo.example/")
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(error.value)

@@ -1,4 +1,4 @@
-"""What is sent: the competition's own file names, best first."""
+"""Content of a submission: the competition's file names, best first."""
 
 import json
 
@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outliers_bench.apps.submit.names import Names, given_names
-from outliers_bench.apps.submit.rankings import as_given, as_json, left_out_queries, read_rankings
+from outliers_bench.apps.submit.names import Names, competition_names
+from outliers_bench.apps.submit.rankings import (
+    read_excluded_queries,
+    read_rankings,
+    to_json,
+    use_competition_names,
+)
 from outliers_bench.errors import BenchError
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Costs
@@ -20,24 +25,24 @@ COSTS = Costs(1, 0, 0, None, 0.0, 0, 0, {})
 
 
 @pytest.mark.parametrize(
-    ("names", "style", "wanted", "taken"),
+    ("names", "style", "expected", "used"),
     [
         (["query/1.jpg", "query/a/2.jpg"], "auto", ["1.jpg", "2.jpg"], "base"),
         (["query/a/1.jpg", "query/b/1.jpg"], "auto", ["a/1.jpg", "b/1.jpg"], "path"),
         (["query/1.jpg", "query/a/2.jpg"], "path", ["1.jpg", "a/2.jpg"], "path"),
-        # Of a manifest: not all lie in the folder of that name.
+        # From a manifest: not all files are in the folder of that name.
         (["query/1.jpg", "x/1.jpg"], "auto", ["query/1.jpg", "x/1.jpg"], "path"),
         (["/photos/1.jpg", "x/2.jpg"], "base", ["1.jpg", "2.jpg"], "base"),
         ([], "auto", [], "base"),
     ],
 )
-def test_names_as_the_competition_gave_them(names, style, wanted, taken) -> None:
-    assert given_names(names, "query", Names(style)) == (wanted, Names(taken))
+def test_competition_names(names, style, expected, used) -> None:
+    assert competition_names(names, "query", Names(style)) == (expected, Names(used))
 
 
-def test_names_that_are_shared_are_refused_where_base_names_are_asked_for() -> None:
-    with pytest.raises(BenchError, match=r"2 files in query are called 1\.jpg.*names=path"):
-        given_names(["query/a/1.jpg", "query/b/1.jpg", "query/2.jpg"], "query", Names.base)
+def test_shared_base_names_are_refused_if_requested() -> None:
+    with pytest.raises(BenchError, match=r"2 files in query are named 1\.jpg.*names=path"):
+        competition_names(["query/a/1.jpg", "query/b/1.jpg", "query/2.jpg"], "query", Names.base)
 
 
 @given(
@@ -45,12 +50,12 @@ def test_names_that_are_shared_are_refused_where_base_names_are_asked_for() -> N
     st.sampled_from(["query/", ""]),
     st.sampled_from([Names.auto, Names.path]),
 )
-def test_no_two_files_are_sent_under_one_name(names, folder, style) -> None:
-    sent, _ = given_names([folder + name for name in names], "query", style)
-    assert len(set(sent)) == len(names)
+def test_names_in_a_submission_are_unique(names, folder, style) -> None:
+    new_names, _ = competition_names([folder + name for name in names], "query", style)
+    assert len(set(new_names)) == len(names)
 
 
-def ranked(tmp_path, indices):
+def write_toy_ranking(tmp_path, indices):
     indices = np.array(indices)
     scores = -np.arange(indices.shape[1], dtype=np.float32) * np.ones((len(indices), 1), np.float32)
     split = toy_split([0] * len(indices), [0, 1, 2, 1, 0])
@@ -60,36 +65,36 @@ def ranked(tmp_path, indices):
     return tmp_path / "ranking.parquet"
 
 
-def test_the_best_of_each_query_in_order(tmp_path) -> None:
-    path = ranked(tmp_path, [[3, 0, 4, 1], [1, 4, 0, 2]])
+def test_best_images_per_query_in_order(tmp_path) -> None:
+    path = write_toy_ranking(tmp_path, [[3, 0, 4, 1], [1, 4, 0, 2]])
     rankings = read_rankings(path, n=3)
     assert rankings == {
         "query-0": ["gallery-3", "gallery-0", "gallery-4"],
         "query-1": ["gallery-1", "gallery-4", "gallery-0"],
     }
-    images, *styles = as_given(rankings, Names.auto)
+    images, *styles = use_competition_names(rankings, Names.auto)
     assert (images, styles) == (rankings, [Names.base, Names.base])
-    sent = json.loads(as_json("Überflieger", images))
-    assert sent == {"groupname": "Überflieger", "images": rankings}
-    assert list(sent) == ["groupname", "images"]
+    submission = json.loads(to_json("Überflieger", images))
+    assert submission == {"groupname": "Überflieger", "images": rankings}
+    assert list(submission) == ["groupname", "images"]
 
 
-def test_more_than_was_ranked_is_refused_and_so_is_a_damaged_file(tmp_path) -> None:
-    path = ranked(tmp_path, [[3, 0, 4, 1]])
-    with pytest.raises(BenchError, match=r"n=5: .* holds 4 .*give n=4, or run again"):
+def test_too_large_n_and_damaged_files_are_refused(tmp_path) -> None:
+    path = write_toy_ranking(tmp_path, [[3, 0, 4, 1]])
+    with pytest.raises(BenchError, match=r"n=5: .* has 4 .*give n=4, or run again"):
         read_rankings(path, n=5)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(BenchError, match=r"ranking\.parquet: no ranking can be read"):
+    with pytest.raises(BenchError, match=r"ranking\.parquet: the ranking cannot be read"):
         read_rankings(path, n=1)
 
 
-def test_queries_that_the_run_left_out_are_named(tmp_path) -> None:
+def test_excluded_queries_are_listed_with_the_reason(tmp_path) -> None:
     table = tmp_path / "excluded.csv"
     table.write_text(
         "name,kind,detail\n"
         "query/a.jpg,unreadable,elsewhere/a.jpg: is a JPEG cut short\n"
         "gallery/b.jpg,duplicate,same content as gallery/c.jpg\n"
     )
-    left_out = left_out_queries(table, {"query/1.jpg": []})
-    assert left_out == ["query/a.jpg (is a JPEG cut short)"]
-    assert left_out_queries(table, {"query/1.jpg": [], "2.jpg": []}) == []
+    excluded = read_excluded_queries(table, {"query/1.jpg": []})
+    assert excluded == ["query/a.jpg (is a JPEG cut short)"]
+    assert read_excluded_queries(table, {"query/1.jpg": [], "2.jpg": []}) == []

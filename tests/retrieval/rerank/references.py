@@ -1,4 +1,4 @@
-"""Every re-ranker once more, for one query at a time, in loops and dense float64."""
+"""Reference implementations of the re-rankers: one query at a time, with loops, in float64."""
 
 import numpy as np
 
@@ -11,9 +11,9 @@ def unit(vectors):
 
 
 def by_score(scores, order):
-    """Positions, best first; equal scores in the given order."""
-    place = {item: i for i, item in enumerate(order)}
-    return sorted(range(len(scores)), key=lambda item: (-scores[item], place[item]))
+    """Sort positions by descending score, ties by the given order."""
+    position = {item: i for i, item in enumerate(order)}
+    return sorted(range(len(scores)), key=lambda item: (-scores[item], position[item]))
 
 
 def nearest(gallery, order, item, k):
@@ -21,8 +21,8 @@ def nearest(gallery, order, item, k):
     return [other for other in ranked if other != item][:k]
 
 
-def reordered(first, shortlist, similarity):
-    """`first` with its shortlist sorted by a new similarity, a dict by item."""
+def reorder(first, shortlist, similarity):
+    """Sort the shortlist of `first` by a new similarity, a dict by item."""
     head = first[:shortlist]
     return sorted(head, key=lambda item: -similarity[item]) + first[len(head) :]
 
@@ -43,14 +43,14 @@ def dba(options, query, gallery, order):
     query, gallery = unit([query])[0], unit(gallery)
     augmented = np.empty_like(gallery)
     for item in range(len(gallery)):
-        mix = gallery[item].copy()
+        augmented_item = gallery[item].copy()
         for rank, other in enumerate(nearest(gallery, order, item, options.k), start=1):
             if options.weights is Weights.rank:
                 weight = (options.k + 1 - rank) / (options.k + 1)
             else:
                 weight = positive(gallery[item] @ gallery[other], options.alpha)
-            mix += weight * gallery[other]
-        augmented[item] = mix / (np.linalg.norm(mix) or 1)
+            augmented_item += weight * gallery[other]
+        augmented[item] = augmented_item / (np.linalg.norm(augmented_item) or 1)
     return by_score(augmented @ query, order)
 
 
@@ -73,12 +73,12 @@ def diffusion(options, query, gallery, order):
         for b in range(len(short)):
             if affinity[a, b] > 0:
                 flow[a, b] = affinity[a, b] / np.sqrt(degrees[a] * degrees[b])
-    # The series that the inverse sums up, so that it is another computation than ours.
-    found, step = np.zeros(len(short)), (1 - options.alpha) * start
+    # The series of the matrix inverse, which is independent of the implementation under test.
+    result, step = np.zeros(len(short)), (1 - options.alpha) * start
     for _ in range(2500):
-        found += step
+        result += step
         step = options.alpha * flow @ step
-    return reordered(first, options.shortlist, dict(zip(short, found, strict=True)))
+    return reorder(first, options.shortlist, dict(zip(short, result, strict=True)))
 
 
 def collaborative_filtering(options, query, gallery, order):
@@ -98,13 +98,13 @@ def collaborative_filtering(options, query, gallery, order):
         average = total / sum(ratings.values()) if sum(ratings.values()) > 0 else 0.0
         original = gallery[item] @ query
         similarity[item] = (1 - options.weight) * original + options.weight * average
-    return reordered(first, options.shortlist or len(first), similarity)
+    return reorder(first, options.shortlist or len(first), similarity)
 
 
 def encodings(gallery, order, k1, k2):
-    """The published algorithm up to the encodings, its names kept; every list begins with self.
+    """Compute encodings as published, with its variable names; every list begins with the item.
 
-    Returns V before and after averaging, and the sets R(i, k1 / 2).
+    Return V before and after averaging, and the sets R(i, k1 / 2).
     """
     n = len(gallery)
     original_dist = 1 - gallery @ gallery.T
@@ -134,7 +134,7 @@ def jaccard_distance(one, other):
 
 
 def k_reciprocal_of_all(options, items, order, item):
-    """The published re-ranking of one query that is an item of the full set."""
+    """Re-rank one query that is an item of the set, as published."""
     items = unit(items)
     _, V, _ = encodings(items, order, options.k1, options.k2)
     first = nearest(items, order, item, len(items))
@@ -143,7 +143,7 @@ def k_reciprocal_of_all(options, items, order, item):
         jaccard = jaccard_distance(V[item], V[other])
         distance = 1 - items[item] @ items[other]
         final[other] = -((1 - options.lambda_value) * jaccard + options.lambda_value * distance)
-    return reordered(first, options.shortlist or len(first), final)
+    return reorder(first, options.shortlist or len(first), final)
 
 
 def k_reciprocal(options, query, gallery, order):
@@ -171,4 +171,4 @@ def k_reciprocal(options, query, gallery, order):
         jaccard = jaccard_distance(own, V_qe[item])
         distance = 1 - gallery[item] @ query
         final[item] = -((1 - options.lambda_value) * jaccard + options.lambda_value * distance)
-    return reordered(first, options.shortlist or len(first), final)
+    return reorder(first, options.shortlist or len(first), final)

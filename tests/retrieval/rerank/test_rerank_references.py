@@ -1,4 +1,4 @@
-"""Each re-ranker gives what its definition, written out in loops, gives."""
+"""Comparison of each re-ranker with its reference implementation."""
 
 import numpy as np
 import pytest
@@ -15,21 +15,23 @@ from tests.retrieval.rerank import references
 CASES = {
     "alpha_qe": AlphaQueryExpansion(n=4),
     "alpha_qe, plain average": AlphaQueryExpansion(n=4, alpha=0),
-    "alpha_qe, more than there are": AlphaQueryExpansion(n=500),
+    "alpha_qe, n beyond the gallery": AlphaQueryExpansion(n=500),
     "dba": DatabaseAugmentation(k=4),
     "dba, by similarity": DatabaseAugmentation(k=4, weights=Weights.similarity, alpha=2),
-    "dba, more than there are": DatabaseAugmentation(k=500),
+    "dba, k beyond the gallery": DatabaseAugmentation(k=500),
     "k_reciprocal": KReciprocal(k1=7, k2=3, shortlist=25),
     "k_reciprocal, not averaged": KReciprocal(k1=6, k2=1, shortlist=None, lambda_value=0.1),
     "k_reciprocal, wide": KReciprocal(k1=20, k2=6, shortlist=10),
     "k_reciprocal, averaged over more": KReciprocal(k1=3, k2=9, shortlist=30),
-    "k_reciprocal, more than there are": KReciprocal(k1=500, k2=2, shortlist=None),
+    "k_reciprocal, k1 beyond the gallery": KReciprocal(k1=500, k2=2, shortlist=None),
     "diffusion": Diffusion(shortlist=25, k=7, kq=3),
     "diffusion, short": Diffusion(shortlist=30, k=4, kq=1, gamma=1, alpha=0.5),
-    "diffusion, more than there are": Diffusion(shortlist=500, k=500, kq=5),
+    "diffusion, k beyond the gallery": Diffusion(shortlist=500, k=500, kq=5),
     "collaborative_filtering": CollaborativeFiltering(shortlist=25, k=7, history=3),
-    "collaborative_filtering, alone": CollaborativeFiltering(shortlist=None, k=5, weight=1),
-    "collaborative_filtering, more": CollaborativeFiltering(shortlist=500, k=500, history=9),
+    "collaborative_filtering, history only": CollaborativeFiltering(shortlist=None, k=5, weight=1),
+    "collaborative_filtering, k beyond the gallery": CollaborativeFiltering(
+        shortlist=500, k=500, history=9
+    ),
 }
 
 
@@ -52,22 +54,22 @@ def ranked(reranker, queries, gallery, order, *, leave_one_out=False):
 def test_separate_queries(reranker):
     gallery, queries = clustered(60, 1), clustered(6, 2)
     order = np.random.default_rng(3).permutation(60)
-    found = ranked(reranker, queries, gallery, order)
+    result = ranked(reranker, queries, gallery, order)
     reference = getattr(references, reranker.name)
     for row, query in enumerate(queries):
-        assert found[row].tolist() == reference(reranker, query, gallery, order)
+        assert result[row].tolist() == reference(reranker, query, gallery, order)
 
 
 def test_leave_one_out_is_a_gallery_without_the_query(reranker):
     items = clustered(45, 4)
     order = np.random.default_rng(5).permutation(45)
-    found = ranked(reranker, items, items, order, leave_one_out=True)
+    result = ranked(reranker, items, items, order, leave_one_out=True)
     reference = getattr(references, reranker.name)
     for item in range(0, 45, 6):
-        if reranker.name == "k_reciprocal":  # there, a query is a node of its graph
+        if reranker.name == "k_reciprocal":  # a query is a node of the graph
             expected = references.k_reciprocal_of_all(reranker, items, order, item)
         else:
             others = np.delete(np.arange(45), item)
             rest = [int(np.searchsorted(others, other)) for other in order if other != item]
             expected = others[reference(reranker, items[item], items[others], rest)].tolist()
-        assert found[item].tolist() == expected
+        assert result[item].tolist() == expected

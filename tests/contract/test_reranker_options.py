@@ -1,0 +1,76 @@
+"""Contract of all re-rankers: validation of metric and options."""
+
+from dataclasses import replace
+
+import pytest
+
+from outliers_bench.errors import BenchError
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
+from outliers_bench.retrieval.rerank.base import Rerank
+from outliers_bench.retrieval.rerank.collaborative_filtering import CollaborativeFiltering
+from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation
+from outliers_bench.retrieval.rerank.diffusion import Diffusion
+from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
+from tests.contract.reranker_cases import (
+    CASES,
+    GALLERY,
+    QUERIES,
+    rerank_gallery,
+)
+
+
+@pytest.fixture(params=CASES)
+def reranker(request):
+    return CASES[request.param]
+
+
+@pytest.mark.parametrize("metric", [Metric.euclidean, Metric.inner_product])
+def test_other_metrics_are_an_early_error(reranker, metric):
+    if type(reranker) is Rerank:
+        reranker.check_metric(metric)
+        return
+    with pytest.raises(BenchError, match=rf"rerank={reranker.name} .* index\.metric=cosine"):
+        reranker.check_metric(metric)
+    with pytest.raises(BenchError, match=r"index\.metric=cosine"):
+        rerank_gallery(reranker, QUERIES, GALLERY, 5, index=Exact(metric=metric))
+
+
+def test_valid_options(reranker):
+    reranker.check()
+    reranker.check_metric(Metric.cosine)
+    assert reranker.depth == 0
+    assert (reranker.label == "") == (type(reranker) is Rerank)
+
+
+@pytest.mark.parametrize(
+    ("reranker", "option"),
+    [
+        (AlphaQueryExpansion(), {"n": 0}),
+        (AlphaQueryExpansion(), {"alpha": -1.0}),
+        (AlphaQueryExpansion(), {"alpha": float("nan")}),
+        (DatabaseAugmentation(), {"k": 0}),
+        (DatabaseAugmentation(), {"alpha": float("inf")}),
+        (KReciprocal(), {"shortlist": 0}),
+        (KReciprocal(), {"k1": 0}),
+        (KReciprocal(), {"k2": 0}),
+        (KReciprocal(), {"lambda_value": 1.1}),
+        (Diffusion(), {"shortlist": None}),
+        (Diffusion(), {"shortlist": 4}),
+        (Diffusion(), {"shortlist": 100_000}),
+        (Diffusion(), {"k": 0}),
+        (Diffusion(), {"kq": 0}),
+        (Diffusion(), {"gamma": -0.1}),
+        (Diffusion(), {"alpha": 1.0}),
+        (CollaborativeFiltering(), {"history": 0}),
+        (CollaborativeFiltering(), {"history": 201}),
+        (CollaborativeFiltering(), {"k": 0}),
+        (CollaborativeFiltering(), {"weight": -0.1}),
+    ],
+    ids=str,
+)
+def test_invalid_options_are_named(reranker, option):
+    (name,) = option
+    with pytest.raises(BenchError, match=rf"rerank\.{name}="):
+        replace(reranker, **option).check()

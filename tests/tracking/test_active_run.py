@@ -1,0 +1,214 @@
+"""A run in MLflow: everything logged is there, and its status tells how it ended."""
+
+import csv
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from outliers_bench.tracking import provenance, runs
+from outliers_bench.tracking.active_run import start_run
+from outliers_bench.tracking.log_result import collect_metrics, log_result
+from outliers_bench.tracking.recorder import RecorderError
+from outliers_bench.types import LeftOut
+from tests.results import make_config, make_result, make_split
+
+
+@pytest.fixture(scope="module")
+def recorded(uri, client):
+    split = make_split("recorded")
+    result = make_result(split)
+    config = make_config(uri, name="recorded", pca=3)
+    overrides = ["model=toynet", "pca.n=3"]
+    with start_run(config, split, identity="same", overrides=overrides) as active:
+        handle = active.confirm()
+        assert client.get_run(handle.run_id).info.status == "RUNNING"
+        assert log_result(active, result, config) == ["best", "typical", "worst"]
+    run = client.get_run(handle.run_id)
+    return run, result, Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def test_a_finished_run_has_all_metrics(recorded):
+    run, result, _ = recorded
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == collect_metrics(result)
+    for name, value in result.evaluation.metrics.items():
+        assert run.data.metrics[name] == value
+    expected = {"dimensions": 16, "features_computed": 30, "seconds_embed": 1.5, "queries": 12}
+    expected |= {"images_unreadable": 1, "images_duplicate": 0, "index_bytes": 4096}
+    assert expected.items() <= run.data.metrics.items()
+
+
+def test_values_that_were_not_measured_are_absent():
+    result = make_result(make_split(labeled=False), speed=None)
+    assert not {"images_per_second", "hit_at_1", "mrr"} & set(collect_metrics(result))
+
+
+def test_excluded_photos_are_counted_by_kind():
+    left_out = (LeftOut("a.heic", "unsupported", "HEIC"),) * 2
+    metrics = collect_metrics(make_result(replace(make_split(), left_out=left_out)))
+    assert (metrics["images_unsupported"], metrics["images_unreadable"]) == (2, 0)
+
+
+def test_params_are_the_config_without_storage_options(recorded):
+    run, _, folder = recorded
+    params = run.data.params
+    expected = {"model.name": "toynet", "pca.n": "3", "index.metric": "cosine", "k": "[1, 5, 10]"}
+    assert expected.items() <= params.items()
+    assert not [key for key in params if key.startswith(("cache", "tracking", "pictures"))]
+    assert yaml.safe_load((folder / "config.yaml").read_text())["cache"]["dir"] == "nowhere"
+
+
+def test_tags_describe_data_method_and_environment(recorded):
+    run, result, folder = recorded
+    tags = run.data.tags
+    assert tags["split_fingerprint"] == result.split.fingerprint
+    assert (tags["model"], tags["reduction"], tags["data"]) == ("toynet", "PCA 3", "recorded")
+    assert run.info.run_name == "toynet 8px · PCA 3 · exact · cosine"
+    assert "version.keras" in tags
+    assert int(tags["machine.cores"]) >= 1
+    assert "python -m outliers_bench model=toynet pca.n=3" in tags["mlflow.note.content"]
+    assert f"{result.evaluation.metrics['hit_at_1']:.3f}" in tags["mlflow.note.content"]
+    assert (folder / "versions.json").stat().st_size
+
+
+def test_the_parts_of_the_split_are_its_datasets(recorded):
+    run, result, _ = recorded
+    datasets = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
+    assert set(datasets) == {"train", "query", "gallery"}
+    assert datasets["query"].digest == result.split.fingerprint[:8]
+    assert '"num_rows": 12' in datasets["query"].profile
+
+
+def test_the_ranking_can_be_read(recorded):
+    _, result, folder = recorded
+    table = pq.read_table(folder / "ranking.parquet").to_pydict()
+    depth = result.ranking.depth
+    assert len(table["rank"]) == 12 * depth
+    row = 5 * depth + 2  # third hit of the sixth query
+    found = result.ranking.indices[5, 2]
+    query, gallery = result.split.query, result.split.gallery
+    assert table["query"][row] == query.names[5]
+    assert (table["rank"][row], table["gallery"][row]) == (3, gallery.names[found])
+    assert table["score"][row] == pytest.approx(float(result.ranking.scores[5, 2]))
+    assert table["relevant"][row] == (query.labels[5] == gallery.labels[found])
+
+
+def test_tables_and_pictures_are_artifacts(recorded):
+    _, result, folder = recorded
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {f"pictures/{name}.jpg" for name in ("best", "typical", "worst")} <= names
+    with (folder / "per_query.csv").open() as file:
+        per_query = list(csv.DictReader(file))
+    assert [float(row["map_at_r"]) for row in per_query] == list(
+        result.evaluation.per_query["map_at_r"]
+    )
+    with (folder / "per_class.csv").open() as file:
+        per_class = {row["class"]: row for row in csv.DictReader(file)}
+    assert set(per_class) == set(result.evaluation.per_class)
+    assert float(per_class["bee"]["mrr"]) == result.evaluation.per_class["bee"]["mrr"]
+    assert "x/bad.jpg,unreadable,truncated" in (folder / "excluded.csv").read_text()
+
+
+def test_a_finished_run_is_found_by_its_identity(recorded, client):
+    run, _, _ = recorded
+    found = runs.find_finished(client, "recorded", "same")
+    assert (found.run_id, found.name, found.data) == (
+        run.info.run_id,
+        run.info.run_name,
+        "recorded",
+    )
+    assert found.metrics == run.data.metrics
+    assert runs.find_finished(client, "recorded", "other") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("two\nlines"), "FAILED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (SystemExit(143), "KILLED"),
+    ],
+)
+def test_an_interrupted_run_has_the_reason(uri, client, error, status):
+    split = make_split("interrupted")
+
+    def fail(handles):
+        config = make_config(uri, name="interrupted")
+        with start_run(config, split, identity="lost") as run:
+            handles.append(run.confirm())
+            raise error
+
+    handles = []
+    with pytest.raises(type(error)):
+        fail(handles)
+    run = client.get_run(handles[0].run_id)
+    assert run.info.status == status
+    assert run.data.tags["failure"].startswith(type(error).__name__)
+    assert "\n" not in run.data.tags["failure"]
+    assert runs.find_finished(client, "interrupted", "lost") is None
+
+
+def test_sigterm_ends_a_run_as_killed_and_its_handler_is_restored(uri, client):
+    def be_killed(handles):
+        with start_run(make_config(uri), make_split(), identity="killed") as run:
+            handles.append(run.confirm())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    handles = []
+    with pytest.raises(SystemExit):
+        be_killed(handles)
+    assert client.get_run(handles[0].run_id).info.status == "KILLED"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_run_that_fails_at_its_start_ends_as_failed(client):
+    start = runs.RunStart("started", "started", {}, {}, "", datasets=("no dataset",))
+    with pytest.raises(AttributeError, match="no attribute 'name'"):
+        runs.create_run(client, start)
+    experiment = client.get_experiment_by_name("started").experiment_id
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FAILED"
+    assert "no attribute 'name'" in run.data.tags["failure"]
+
+
+def test_an_error_of_mlflow_is_reported_with_its_message(uri):
+    def log_invalid_tag():
+        with start_run(make_config(uri), make_split(), identity="refused") as run:
+            run.log(artifacts="/nowhere", tags={"x" * 10_000: "long"}, metrics={})
+
+    with pytest.raises(RecorderError, match="recording in MLflow failed"):
+        log_invalid_tag()
+
+
+def test_the_commit_is_that_of_the_package_in_any_working_directory(tmp_path, monkeypatch):
+    def run_git(*arguments):
+        user = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        done = subprocess.run(
+            ["git", *user, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(provenance, "_PACKAGE", package)
+    assert provenance.git() == {}
+    run_git("init", "--initial-branch=trunk")
+    assert provenance.git() == {}  # as in a virtual environment inside a checkout
+    run_git("add", ".")
+    assert provenance.git() == {}
+    run_git("commit", "--message=first")
+    expected = {"mlflow.source.git.branch": "trunk", "git_dirty": "false"}
+    expected["mlflow.source.git.commit"] = run_git("rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", "/somewhere/else")  # as inside a git hook
+    assert provenance.git() == expected
+    (package / "__init__.py").write_text("changed = True")
+    assert provenance.git() == expected | {"git_dirty": "true"}
+    monkeypatch.setenv("PATH", "")
+    assert provenance.git() == {}
