@@ -21,11 +21,11 @@ from outliers_bench.methods.method import Method
 from outliers_bench.methods.warn_unused import warn_unused_training_options
 from outliers_bench.models.model_uris import register_download
 from outliers_bench.models.precision import precision_label
-from outliers_bench.reports.terminal import show_run, show_finished
+from outliers_bench.reports.terminal import show_finished, show_run
 from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.serving.saved_run import keep_card
+from outliers_bench.serving.saved_run import save_run
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.current_sweep import parent_run
 from outliers_bench.tracking.log_result import log_result
@@ -66,7 +66,9 @@ def prepare(config: Config) -> Prepared:
         given = splits.load_unaudited(config.data, seed=config.seed, cache=config.cache.path)
     for uri in config.model.model_uris:
         target = str(config.cache.path / "fetched")
-        register_download(uri, Path(get_recorder(config.tracking.uri).call(download_model, uri, target)))
+        register_download(
+            uri, Path(get_recorder(config.tracking.uri).call(download_model, uri, target))
+        )
         config.model.check()
     method = build(config, meter)
     warn_unused_training_options(config)
@@ -137,7 +139,7 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | None:
         result = Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores)
         sheets = method.match_sheets(result) if config.contact_sheets.queries else {}
         contact_sheets = log_result(recording, result, config, more_sheets=sheets)
-        keep_card(config, split, recording.confirm())
+        save_run(config, split, recording.confirm())
     show_run(result, recording.confirm(), contact_sheets=contact_sheets)
     return result
 

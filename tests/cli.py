@@ -1,4 +1,4 @@
-"""Calling the command line: for real in a subprocess, or fast in this process."""
+"""Calls of the command line: in a subprocess, or faster in this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Done:
 
 
 def bench(*arguments: str, cwd: Path, module: str = "outliers_bench", **env: str) -> Done:
-    """`python -m outliers_bench ...` as a user starts it."""
+    """Run `python -m outliers_bench ...` in a subprocess."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,
@@ -37,13 +37,13 @@ def bench(*arguments: str, cwd: Path, module: str = "outliers_bench", **env: str
 def in_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> Done:
-    """The same without a new interpreter; for many small cases."""
+    """Run the command line without a new interpreter, for many small cases."""
     from outliers_bench.cli.main import main
 
     GlobalHydra.instance().clear()
     handler = signal.getsignal(signal.SIGTERM)
     _forget_absl_handlers()
-    # Set first, so that what main() sets is taken back at the end of the test.
+    # Set first, so that the value set by main() is undone at the end of the test.
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
     monkeypatch.delenv("HYDRA_FULL_ERROR")
     monkeypatch.setattr(sys, "argv", ["outliers_bench", *arguments])
@@ -54,14 +54,14 @@ def in_process(
         code = int(end.code or 0)
     finally:
         signal.signal(signal.SIGTERM, handler)
-    said = capsys.readouterr()
-    return Done(code, said.out, said.err)
+    captured = capsys.readouterr()
+    return Done(code, captured.out, captured.err)
 
 
 def _forget_absl_handlers() -> None:
-    """Hydra sets up logging anew, which closes absl's handler and with it pytest's own stderr.
+    """Remove absl's log handlers, which Hydra would close together with the stderr of pytest.
 
-    Only where TensorFlow was imported by a test before; in a real process absl knows its stream.
+    They exist only if an earlier test has imported TensorFlow.
     """
     handlers = logging._handlerList
     handlers[:] = [ref for ref in handlers if not type(ref()).__module__.startswith("absl")]

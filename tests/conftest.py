@@ -1,4 +1,4 @@
-"""What the whole suite shares."""
+"""Fixtures and order of the test suite."""
 
 import os
 import re
@@ -16,9 +16,9 @@ from outliers_bench.runtime.invocation import requirements
 
 pytest_plugins = ("tests.stores",)
 
-# Files that take longest, longest first. A file is run by one worker, so that one of these begun
-# last would keep the others waiting; pytest-xdist begins with those that have most tests.
-LONGEST = (
+# The slowest files, slowest first. Each file is run by one worker, so that a slow file started last
+# would delay the end; by default, pytest-xdist starts with the files that have the most tests.
+SLOWEST = (
     "tests/test_end_to_end.py",
     "tests/contract/test_methods.py",
     "tests/cli/test_bad_input.py",
@@ -33,26 +33,26 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep pytest-xdist to the order below, and let Ctrl-C reach the commands that are tested."""
+    """Disable the reordering of pytest-xdist, and let Ctrl-C reach the tested commands."""
     config.option.loadscopereorder = False
-    # What a script puts into the background is started deaf to it, and passes that on.
+    # A process started in the background of a script ignores SIGINT, and so do its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, and skip what needs an extra that is not there."""
+    """Put the slowest files first, and skip tests whose extra is not installed."""
     for item in items:
         for extra in {mark.args[0] for mark in item.iter_markers("extra")}:
             if not has(extra):
                 item.add_marker(pytest.mark.skip(reason=f"without the extra {extra}"))
-    places = {file: place for place, file in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
+    order = {file: position for position, file in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(SLOWEST)))
 
 
 @cache
 def has(extra: str) -> bool:
-    """Tell whether every package of an extra is installed."""
+    """Check whether all packages of an extra are installed."""
     packages = requirements(extra)
     assert packages, f"there is no extra {extra}"
     try:
@@ -65,7 +65,7 @@ def has(extra: str) -> bool:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real photos and weights, where the machine has them."""
+    """Folder of real photos and weights; skips the test without one."""
     folder = os.environ.get("OUTLIERS_BENCH_SHARED")
     if not folder or not Path(folder).is_dir():
         pytest.skip("OUTLIERS_BENCH_SHARED names no folder with data/ and weights/")
@@ -73,16 +73,16 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Path:
-    """A database of MLflow's in which nothing is recorded, to be copied.
+def empty_database(tmp_path_factory) -> Path:
+    """Empty MLflow database, to be copied.
 
-    Making one takes seconds, so that the workers of pytest-xdist share it.
+    Creating one takes seconds, so that the workers of pytest-xdist share it.
     """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    path = folder / "made" / "mlflow.db"
-    with FileLock(folder / "made.lock"):
+    path = folder / "empty" / "mlflow.db"
+    with FileLock(folder / "empty.lock"):
         if not path.exists():
             unfinished = folder / "making" / path.name
             unfinished.parent.mkdir(exist_ok=True)
@@ -97,17 +97,16 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def called_as_python(monkeypatch):
-    """Let this process print commands as it would in an activated environment."""
+    """Print commands with `python`, as in an activated environment."""
     monkeypatch.setattr(sys, "orig_argv", ["python"])
 
 
 @pytest.fixture
 def on_gpu(monkeypatch):
-    """Let this machine have a GPU, with bfloat16 or without."""
-
+    """Return a function that simulates a GPU, with or without bfloat16."""
     from outliers_bench.engines import gpu as gpus
 
-    def see(*, bfloat16):
+    def simulate(*, bfloat16):
         monkeypatch.setattr(gpus, "detect_gpu", lambda _cache=None: gpus.Gpu(True, bfloat16))
 
-    return see
+    return simulate

@@ -1,8 +1,8 @@
-"""README's commands as a newcomer types them: a new clone, no environment, an empty home.
+"""The README's commands as run by a new user: new clone, no environment, empty home.
 
-    make fresh [PYTHON=python3.13] [INTO=folder to keep the clone in]
+    make fresh [PYTHON=python3.13] [INTO=folder for the clone]
 
-Needs nothing but Python and git. What is not committed is not seen.
+Needs only Python and git. Uncommitted changes are not tested.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
 ACTIVATE = ". .venv/bin/activate"
-# Whatever else is set may come from an earlier environment, shell or run.
-KEPT = re.compile(
+# Other variables may come from an earlier environment, shell or run.
+PASSED_VARIABLES = re.compile(
     "PATH|LANG|LC_.*|TERM|TMPDIR|PIP_(?!CACHE_DIR).*|SSL_.*|REQUESTS_.*|.*_proxy|OPENBLAS_.*"
     "|OUTLIERS_BENCH_SHARED",
     re.IGNORECASE,
@@ -28,53 +28,55 @@ KEPT = re.compile(
 
 
 def blocks(page: str) -> list[list[str]]:
-    """The indented blocks of a page, each with its commands."""
-    found = re.findall(r"(?:^ {4}\S.*\n)+", page, flags=re.MULTILINE)
-    return [[line.strip() for line in block.splitlines()] for block in found]
+    """Return the indented blocks of a page, each as a list of lines."""
+    matches = re.findall(r"(?:^ {4}\S.*\n)+", page, flags=re.MULTILINE)
+    return [[line.strip() for line in block.splitlines()] for block in matches]
 
 
 def commands(page: str) -> list[str]:
-    """The two commands, and those below the line that activates, each with that line."""
-    (two,) = (block for block in blocks(page) if block[0] == "make demo")
-    (more,) = (block for block in blocks(page) if block[0] == ACTIVATE)
-    return [*two, *(f"{ACTIVATE}\n{command}" for command in more[1:])]
+    """Return the make commands, and those after the activation, each preceded by it."""
+    (make_block,) = (block for block in blocks(page) if block[0] == "make demo")
+    (activated_block,) = (block for block in blocks(page) if block[0] == ACTIVATE)
+    return [*make_block, *(f"{ACTIVATE}\n{command}" for command in activated_block[1:])]
 
 
-def newcomer(home: Path) -> dict[str, str]:
-    """The environment of somebody who has this Python, and access to a package index."""
-    kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
-    for place in (".config/pip/pip.conf", ".pip/pip.conf"):  # which index it is
-        if (Path.home() / place).exists():
-            kept.setdefault("PIP_CONFIG_FILE", str(Path.home() / place))
-    folders = kept["PATH"].split(":")
+def new_user_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a user with this Python and access to a package index."""
+    variables = {
+        name: value for name, value in os.environ.items() if PASSED_VARIABLES.fullmatch(name)
+    }
+    for config in (".config/pip/pip.conf", ".pip/pip.conf"):  # sets the package index
+        if (Path.home() / config).exists():
+            variables.setdefault("PIP_CONFIG_FILE", str(Path.home() / config))
+    folders = variables["PATH"].split(":")
     path = [folder for folder in folders if not (Path(folder) / "activate").exists()]
-    return {**kept, "HOME": str(home), "PATH": ":".join(path), "PYTHON": sys.executable}
+    return {**variables, "HOME": str(home), "PATH": ":".join(path), "PYTHON": sys.executable}
 
 
 def megabytes(folder: Path) -> float:
-    """Size of a folder."""
-    files = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    """Return the size of a folder in MB."""
+    files = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     return sum(file.lstat().st_size for file in files) / 1e6
 
 
 def main() -> int:
-    """Type every command; 1 if one of them fails."""
+    """Run every command; return 1 if one of them fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--into", type=Path, help="folder for the clone, which is kept")
-    given = parser.parse_args()
-    if given.into is not None and given.into.exists():
-        parser.error(f"--into {given.into}: is there already; name a folder that is not")
+    parser.add_argument("--into", type=Path, help="folder for the clone, which is not removed")
+    options = parser.parse_args()
+    if options.into is not None and options.into.exists():
+        parser.error(f"--into {options.into}: already exists; give a new folder")
     with tempfile.TemporaryDirectory() as work:
         home = Path(work) / "home"
         home.mkdir()
-        clone = given.into or Path(work) / "outliers-bench"
+        clone = options.into or Path(work) / "outliers-bench"
         subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
         rows = []
         for command in commands((clone / "README.md").read_text()):
             typed = command.rpartition("\n")[2]
             print(f"\n$ {typed}", flush=True)
             start = time.monotonic()
-            shell, env = ["sh", "-c", command], newcomer(home)
+            shell, env = ["sh", "-c", command], new_user_environment(home)
             done = subprocess.run(shell, cwd=clone, env=env, stdin=subprocess.DEVNULL, check=False)
             rows.append((typed, done.returncode, (time.monotonic() - start) / 60))
             if len(rows) == 1:

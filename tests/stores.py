@@ -8,8 +8,8 @@ from tests.boards import NAME, NASTY, detailed, record
 
 
 @pytest.fixture(scope="session")
-def uri(made, tmp_path_factory):
-    return f"sqlite:///{shutil.copy(made, tmp_path_factory.mktemp('mlflow'))}"
+def uri(empty_database, tmp_path_factory):
+    return f"sqlite:///{shutil.copy(empty_database, tmp_path_factory.mktemp('mlflow'))}"
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +20,9 @@ def client(uri):
 
 
 @pytest.fixture
-def fresh_uri(made, tmp_path):
+def fresh_uri(empty_database, tmp_path):
     """URI of an empty database for one test."""
-    return f"sqlite:///{shutil.copy(made, tmp_path / 'mlflow.db')}"
+    return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
-"""What a run costs, counted and not timed: decodings, passes through the network, commits, bytes.
+"""Costs of a run as counts: decoded images, network passes, commits, bytes.
 
-Time differs from machine to machine; these numbers do not, and every one that grows makes a run
-slower.
+Unlike times, these numbers do not depend on the machine, and a larger one means a slower run.
 """
 
 import sqlite3
@@ -26,8 +25,8 @@ LENGTH = 3 * 8 * 8
 
 
 @dataclass
-class Counted(Extractor):
-    """Pixels, eight images a pass; knows how many passes there were and of how many images."""
+class CountingModel(Extractor):
+    """Raw pixels in batches of eight; records the size of each network pass."""
 
     name: str = "counted"
     image_size: int = 8
@@ -44,11 +43,11 @@ class Counted(Extractor):
 
     def embedder(self, engine, cache, sample):
         self.samples += len(sample())
-        return Batches(self)
+        return BatchEmbedder(self)
 
 
-class Batches:
-    """Embeds in batches, and tells a fact of itself."""
+class BatchEmbedder:
+    """Embeds in batches, and reports its batch size."""
 
     def __init__(self, model):
         self.model = model
@@ -59,28 +58,28 @@ class Batches:
         for pair in images:
             group.append(pair)
             if len(group) == self.model.batch:
-                yield from self.done(group)
+                yield from self.embed(group)
                 group = []
         if group:
-            yield from self.done(group)
+            yield from self.embed(group)
 
-    def done(self, group):
+    def embed(self, group):
         self.model.passes.append(len(group))
         return [(key, image.astype(np.float32).reshape(-1)) for key, image in group]
 
 
 @pytest.fixture
 def commits(monkeypatch):
-    """SQL statements that ended a transaction with something in it, in all connections."""
-    counted, connect = [], sqlite3.connect
+    """COMMIT statements of all SQLite connections."""
+    recorded, connect = [], sqlite3.connect
 
-    def traced(*args, **options):
+    def connect_traced(*args, **options):
         db = connect(*args, **options)
-        db.set_trace_callback(lambda sql: counted.append(sql) if "COMMIT" in sql else None)
+        db.set_trace_callback(lambda sql: recorded.append(sql) if "COMMIT" in sql else None)
         return db
 
-    monkeypatch.setattr(sqlite3, "connect", traced)
-    return counted
+    monkeypatch.setattr(sqlite3, "connect", connect_traced)
+    return recorded
 
 
 def images(count):
@@ -88,7 +87,7 @@ def images(count):
 
 
 def run(model, photos: ImageSet, cache):
-    """Compute and load; gives the meter, and how many photos were decoded."""
+    """Compute and load features; return the meter and the number of decoded photos."""
     photos.reader.decoded.clear()
     meter = Meter()
     features = Features(model, Engine(), cache, meter)
@@ -97,38 +96,38 @@ def run(model, photos: ImageSet, cache):
     return meter, len(photos.reader.decoded)
 
 
-def stored(cache):
+def feature_files(cache):
     return {
         file.name: (file.stat().st_size, file.stat().st_mtime_ns)
         for file in (cache / "features").glob("*.sqlite")
     }
 
 
-def test_the_first_run_does_everything_once(tmp_path, commits):
-    model, photos = Counted(), images(101)
+def test_first_run_computes_everything_once(tmp_path, commits):
+    model, photos = CountingModel(), images(101)
     meter, decoded = run(model, photos, tmp_path)
     assert decoded == 101 + model.samples
     assert model.samples == SAMPLE
     assert (meter.features_computed, meter.features_reused) == (101, 0)
     assert model.passes == [8] * 12 + [5]
     assert meter.counts == {"engine_batch_size": 8.0}
-    # One to set up the file and one with the vectors; a machine that stops for a second, a third.
+    # One for the schema and one for the vectors; more if the machine stalls for a second.
     assert len(commits) <= 4
 
 
-def test_bytes_written_are_those_of_the_vectors_and_little_more(tmp_path):
-    run(Counted(), images(600), tmp_path)
-    ((size, _),) = stored(tmp_path).values()
+def test_file_is_little_larger_than_the_vectors(tmp_path):
+    run(CountingModel(), images(600), tmp_path)
+    ((size, _),) = feature_files(tmp_path).values()
     vectors = 600 * LENGTH * 4
-    # SQLite puts five vectors of this length on a page of 4 KiB; keys and their index come on top.
+    # SQLite stores five vectors of this length per page of 4 KiB, plus the keys and their index.
     assert vectors < size < 1.4 * vectors + 2**16
-    assert not list((tmp_path / "features").glob("*-wal")), "moved to the file at the end"
+    assert not list((tmp_path / "features").glob("*-wal")), "merged into the file at the end"
 
 
-def test_the_second_run_does_nothing(tmp_path, commits):
-    model, photos = Counted(), images(50)
+def test_second_run_computes_nothing(tmp_path, commits):
+    model, photos = CountingModel(), images(50)
     run(model, photos, tmp_path)
-    before = stored(tmp_path)
+    before = feature_files(tmp_path)
     commits.clear()
     model.passes.clear()
     model.samples = 0
@@ -136,11 +135,11 @@ def test_the_second_run_does_nothing(tmp_path, commits):
     assert (decoded, model.samples, model.passes) == (0, 0, [])
     assert (meter.features_computed, meter.features_reused) == (0, 50)
     assert commits == []
-    assert stored(tmp_path) == before
+    assert feature_files(tmp_path) == before
 
 
-def test_of_new_photos_only_those_are_computed(tmp_path):
-    model = Counted()
+def test_only_new_photos_are_computed(tmp_path):
+    model = CountingModel()
     run(model, images(50), tmp_path)
     model.passes.clear()
     model.samples = 0
@@ -151,11 +150,11 @@ def test_of_new_photos_only_those_are_computed(tmp_path):
 
 
 def test_loading_holds_the_features_once(tmp_path):
-    """The matrix, and of what it is made no more than one look-up at a time."""
+    """Memory is that of the matrix, plus the rows of one query to the store at a time."""
     import tracemalloc
 
     photos = images(4000)
-    features = Features(Counted(), Engine(), tmp_path, Meter())
+    features = Features(CountingModel(), Engine(), tmp_path, Meter())
     rng = np.random.default_rng(0)
     features.add((digest, rng.random(LENGTH, dtype=np.float32)) for digest in photos.digests)
     tracemalloc.start()
@@ -184,7 +183,7 @@ SECOND_RUN = """
     model = Backbone("net", image_size=32, keras="MobileNet", dim=1024, weights="random")
     meter = Meter()
     features = Features(model, Engine(), cache, meter)
-    if len(sys.argv) == 4:  # what a first run would have stored
+    if len(sys.argv) == 4:  # store features, as a first run would
         import numpy as np
         features.add((digest, np.ones(1024, np.float32)) for digest in split.images.digests)
     else:
@@ -196,12 +195,12 @@ SECOND_RUN = """
 """
 
 
-def test_what_is_stored_needs_no_engine_and_no_decoder(tmp_path):
+def test_stored_features_need_no_engine_and_no_decoder(tmp_path):
     write_images(Synthetic(classes=3, individuals=2, images=4, size=32), tmp_path / "photos")
     command = [sys.executable, "-c", textwrap.dedent(SECOND_RUN)]
     folders = [str(tmp_path / "photos"), str(tmp_path / "cache")]
     subprocess.run([*command, *folders, "first"], check=True)
-    before = stored(tmp_path / "cache")
+    before = feature_files(tmp_path / "cache")
     done = subprocess.run([*command, *folders], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
-    assert stored(tmp_path / "cache") == before
+    assert feature_files(tmp_path / "cache") == before

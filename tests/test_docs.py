@@ -1,4 +1,4 @@
-"""Commands in README and docs/: what they name is there, and every option composes."""
+"""Commands in README and docs/: modules, make targets and extras exist, and options compose."""
 
 import re
 import shlex
@@ -24,11 +24,11 @@ TARGETS = re.findall(r"^([a-z-]+):.*## ", (REPOSITORY / "Makefile").read_text(),
 
 
 def commands_of(page: Path) -> list[str]:
-    """Every command of a page, those within a line as well."""
+    """List the commands of a page, in blocks and within lines."""
     text = page.read_text()
     lines = [line for block in blocks(text.replace("\\\n", " ")) for line in block]
     starts = ("make ", "python ", "pip ", ". ")
-    lines += [found for found in re.findall(r"`([^`\n]+)`", text) if found.startswith(starts)]
+    lines += [code for code in re.findall(r"`([^`\n]+)`", text) if code.startswith(starts)]
     return lines
 
 
@@ -37,7 +37,7 @@ def name_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_what_a_command_names_is_there(page):
+def test_commands_name_existing_targets_modules_and_extras(page):
     for command in commands_of(page):
         words = shlex.split(command)
         match words:
@@ -45,8 +45,8 @@ def test_what_a_command_names_is_there(page):
                 assert target in TARGETS, command
             case ["python", "-m", module, *_]:
                 assert find_spec(module), command
-            case ["pip", "install", "-e", what]:
-                assert re.fullmatch(r"\.\[(\w+)\]", what)[1] in EXTRAS, command
+            case ["pip", "install", "-e", target]:
+                assert re.fullmatch(r"\.\[(\w+)\]", target)[1] in EXTRAS, command
             case ["pip" | "python", *_]:
                 pytest.fail(f"{command}: neither a module nor an extra of this checkout")
 
@@ -54,19 +54,21 @@ def test_what_a_command_names_is_there(page):
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=[pytest.mark.extra("sweep")] * ("hydra/" in str(commands_of(page))))
+        pytest.param(
+            page, marks=[pytest.mark.extra("sweep")] * ("hydra/" in str(commands_of(page)))
+        )
         for page in PAGES
     ],
     ids=name_of,
 )
-def test_every_option_of_a_run_composes(page):
+def test_options_of_runs_compose(page):
     register()
     parser = OverridesParser.create()
     for command in commands_of(page):
         words = shlex.split(command)
         if words[:3] != ["python", "-m", "outliers_bench"] or {*words[3:4]} & {*COMMANDS}:
             continue
-        # Which files a pattern stands for is tried where each of them is composed.
+        # The files that a pattern matches are tested in config/test_experiments.py.
         words = [word for word in words[3:] if not word.startswith("-") and "glob(" not in word]
         first = [
             f"{each.key_or_group}={next(each.sweep_string_iterator())}"
@@ -78,14 +80,15 @@ def test_every_option_of_a_run_composes(page):
             assert compose("config", first), command
 
 
-def test_commands_are_found():
+def test_commands_of_pages():
     assert sum(len(commands_of(page)) for page in PAGES) > 100
     assert "python -m benchmarks.indexes" in commands_of(REPOSITORY / "docs" / "retrieval.md")
 
 
-def test_readme_begins_with_what_a_newcomer_types():
-    """`make fresh` types these, in a shell in which nothing was activated."""
-    two, more = (found := commands(PAGES[0].read_text()))[:2], found[2:]
-    assert two == ["make demo", "make test"]
-    assert len(more) >= 5
-    assert all(command.startswith(". .venv/bin/activate\npython -m ") for command in more)
+def test_readme_commands_of_a_new_user():
+    """`make fresh` runs these, in a shell without an activated environment."""
+    all_commands = commands(PAGES[0].read_text())
+    make_commands, activated = all_commands[:2], all_commands[2:]
+    assert make_commands == ["make demo", "make test"]
+    assert len(activated) >= 5
+    assert all(command.startswith(". .venv/bin/activate\npython -m ") for command in activated)

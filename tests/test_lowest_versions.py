@@ -1,4 +1,4 @@
-"""The lowest version of every package that pyproject.toml admits."""
+"""Lowest versions of the packages that pyproject.toml allows."""
 
 import re
 import subprocess
@@ -17,22 +17,23 @@ EXTRAS = PROJECT["optional-dependencies"]
 USER_EXTRAS = [name for name in EXTRAS if name not in ("dev", "test")]
 
 
-def lowest() -> list[str]:
-    """Requirements with their lowest version alone."""
-    every = PROJECT["dependencies"] + [each for name in USER_EXTRAS for each in EXTRAS[name]]
-    return [re.sub(r"(>=|==)([\w.]+).*", r"==\2", each) for each in every]
+def lowest_versions() -> list[str]:
+    """List all requirements, pinned to their lowest version."""
+    extras = [requirement for name in USER_EXTRAS for requirement in EXTRAS[name]]
+    requirements = PROJECT["dependencies"] + extras
+    return [re.sub(r"(>=|==)([\w.]+).*", r"==\2", requirement) for requirement in requirements]
 
 
-def test_every_requirement_names_its_lowest_version():
-    assert all(re.fullmatch(r"[\w-]+==[\d.]+", each) for each in lowest())
+def test_every_requirement_has_a_lowest_version():
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", pinned) for pinned in lowest_versions())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_default_run_with_the_lowest_versions(tmp_path):
-    (tmp_path / "constraints.txt").write_text("\n".join(lowest()))
+def test_default_run_with_the_lowest_versions(tmp_path):
+    (tmp_path / "constraints.txt").write_text("\n".join(lowest_versions()))
     extras = ",".join(name for name in USER_EXTRAS if name != "annoy" or has("annoy"))
-    with TemporaryDirectory() as folder:  # of 3.5 GB, which pytest would keep
+    with TemporaryDirectory() as folder:  # 3.5 GB, which pytest would not remove
         python = f"{folder}/bin/python"
         for command in (
             [sys.executable, "-m", "venv", folder],
@@ -47,6 +48,6 @@ def test_the_default_run_with_the_lowest_versions(tmp_path):
         run = [python, "-m", "outliers_bench", f"cache.dir={tmp_path / 'cache'}"]
         done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    # What the newest versions find, as README shows it.
+    # The hit rates of the newest versions, as shown in the README.
     assert re.search(r"^hit +0\.944 +0\.981 +0\.986 +0\.992$", done.stdout, re.MULTILINE)
     assert "Traceback" not in done.stderr

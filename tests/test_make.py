@@ -1,4 +1,4 @@
-"""`make table`: what it hands to the command line, whatever stands in its variables."""
+"""`make table`: arguments passed to the command line, for any values of its variables."""
 
 import subprocess
 from pathlib import Path
@@ -8,14 +8,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 REPOSITORY = Path(__file__).parent.parent
 PYTHON = """#!/bin/sh
-for word; do printf '%s\\n' "$word"; done >> "$(dirname "$0")/words"
-echo . >> "$(dirname "$0")/words"
+for argument; do printf '%s\\n' "$argument"; done >> "$(dirname "$0")/arguments"
+echo . >> "$(dirname "$0")/arguments"
 """
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Calls make with a Python that only writes down its arguments: the words of each call."""
+    """Call make with a Python that only records its arguments; return the arguments per call."""
     folder = tmp_path / "venv" / "bin"
     folder.mkdir(parents=True)
     (folder / "python").write_text(PYTHON)
@@ -32,15 +32,15 @@ def make(tmp_path):
             text=True,
             check=False,
         )
-        words = folder / "words"
-        calls = words.read_text().split("\n.\n")[:-1] if words.exists() else []
-        return done, [called.split("\n") for called in calls]
+        record = folder / "arguments"
+        calls = record.read_text().split("\n.\n")[:-1] if record.exists() else []
+        return done, [arguments.split("\n") for arguments in calls]
 
     return call
 
 
-def value_of(option, words):
-    overrides = OverridesParser.create().parse_overrides([w for w in words if "=" in w])
+def value_of(option, arguments):
+    overrides = OverridesParser.create().parse_overrides([a for a in arguments if "=" in a])
     (value,) = [o.value() for o in overrides if o.key_or_group == option]
     return str(value)
 
@@ -65,7 +65,7 @@ def test_make_table(make, tmp_path):
 @pytest.mark.parametrize(
     "name", ["it's", 'my "best", 2024', "a$HOME", "`id`", "$(touch x)", "$(error x)", "a;b & #c"]
 )
-def test_a_folder_may_have_any_name(make, tmp_path, name):
+def test_folder_may_have_any_name(make, tmp_path, name):
     folder = tmp_path / name
     (folder / "query").mkdir(parents=True)
     done, (sweep, _) = make("table", "NAME=models_we_built", f"DATA={folder}")
@@ -74,7 +74,7 @@ def test_a_folder_may_have_any_name(make, tmp_path, name):
     assert value_of("data.root", sweep) == str(folder)
 
 
-def test_runs_and_comparison_are_in_one_place(make):
+def test_runs_and_leaderboard_use_the_same_store(make):
     uri = "sqlite:///it's mine.db"
     _, (sweep, board) = make("table", "NAME=models_we_built", f"URI={uri}")
     assert value_of("tracking.uri", sweep) == uri
@@ -82,7 +82,7 @@ def test_runs_and_comparison_are_in_one_place(make):
 
 
 @pytest.mark.parametrize("arguments", ["tracking.uri=sqlite:///x.db", "seed=1 tracking=server"])
-def test_another_place_for_the_runs_alone_is_refused(make, arguments):
+def test_store_of_the_runs_alone_is_an_error(make, arguments):
     done, calls = make("table", "NAME=models_we_built", f"ARGS={arguments}")
     assert (done.returncode, calls) == (2, [])
     assert "give it as URI=" in done.stderr
@@ -91,7 +91,7 @@ def test_another_place_for_the_runs_alone_is_refused(make, arguments):
 @pytest.mark.parametrize(
     "arguments", [[], ["NAME=models"], ["NAME=models_we_built pretrained_comparison"]]
 )
-def test_make_table_without_one_table_names_them(make, arguments):
+def test_make_table_without_a_valid_name_lists_the_tables(make, arguments):
     done, calls = make("table", *arguments)
     assert (done.returncode, calls) == (2, [])
     assert "there is: efficientnetb7_tuning models_we_built pretrained_comparison" in done.stderr

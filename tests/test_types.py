@@ -1,4 +1,4 @@
-"""The nouns refuse what cannot be."""
+"""Validation of rankings, image sets and splits."""
 
 from dataclasses import replace
 
@@ -23,24 +23,24 @@ def ranking(indices, scores):
         ([[0, 1]], [[1, np.nan]]),
         ([[0, 1]], [[1]]),
     ],
-    ids=["minus one", "twice", "rising", "nan", "shapes"],
+    ids=["negative index", "duplicate index", "ascending scores", "nan", "shapes"],
 )
-def test_rankings_that_are_none(indices, scores):
+def test_invalid_rankings(indices, scores):
     with pytest.raises(ValueError, match=r"\w"):
         ranking(indices, scores)
 
 
-def test_columns_of_one_length():
+def test_names_and_labels_have_one_length():
     with pytest.raises(BenchError, match="2 names but 1 labels"):
         image_set(["p", "q"], [0])
 
 
-def test_labels_have_classes():
+def test_labels_are_indices_of_classes():
     with pytest.raises(BenchError, match=r"labels 0\.\.5 do not fit 3 classes"):
         image_set(["p", "q"], [0, 5])
 
 
-def test_a_content_stands_once_in_a_labeled_part_and_may_stand_in_two():
+def test_content_is_unique_within_a_labeled_part():
     split = toy_split([0, 1], [0, 1])
     copy = replace(split.query, digests=split.gallery.digests)
     assert len(Split("toy", split.train, copy, split.gallery).images) == 2
@@ -49,7 +49,7 @@ def test_a_content_stands_once_in_a_labeled_part_and_may_stand_in_two():
         Split("toy", split.train, twice, split.gallery)
 
 
-def test_fingerprint_is_of_content_not_of_names_or_order():
+def test_fingerprint_depends_on_content_not_on_names_or_order():
     split = toy_split([0, 1, 2], [0, 1])
     renamed = replace(split.query, names=("x", "y", "z")).take([2, 0, 1])
     again = Split("other", split.train, renamed, split.gallery)
@@ -61,13 +61,13 @@ def test_fingerprint_is_of_content_not_of_names_or_order():
     assert swapped.fingerprint != split.fingerprint
 
 
-def test_without_takes_images_out_of_every_part():
+def test_without_removes_images_from_every_part():
     split = toy_split([0, 1], [0, 1, 2])
-    gone = {
+    unreadable = {
         digest("query-0"): LeftOut("query-0", "unreadable", "cut short"),
         digest("gallery-2"): LeftOut("gallery-2", "unreadable", "cut short"),
     }
-    rest = split.without(gone)
+    rest = split.without(unreadable)
     assert rest.query.names == ("query-1",)
     assert rest.gallery.names == ("gallery-0", "gallery-1")
     assert len(rest.left_out) == 2
@@ -75,13 +75,12 @@ def test_without_takes_images_out_of_every_part():
 
 
 def test_leave_one_out_keeps_query_and_gallery_the_same():
-    everything = image_set(["p", "q", "r"], [0, 0, 1])
-    nothing = replace(everything.take([]))
-    split = Split("loo", nothing, everything, everything, leave_one_out=True)
+    images = image_set(["p", "q", "r"], [0, 0, 1])
+    split = Split("loo", images.take([]), images, images, leave_one_out=True)
     rest = split.without({digest("q"): LeftOut("q", "unreadable", "cut short")})
     assert rest.query.names == rest.gallery.names == ("p", "r")
     assert rest.images.names == ("p", "r")
 
 
-def test_images_names_every_content_once():
+def test_images_lists_every_content_once():
     assert len(toy_split([0, 1], [0, 1, 2]).images) == 5

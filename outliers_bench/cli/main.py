@@ -79,7 +79,9 @@ def job(cfg: DictConfig) -> float | None:
 def _print_error(error: Exception, overrides: Sequence[str]) -> None:
     """Print why a job of a sweep failed."""
     message = str(error) if isinstance(error, BenchError) else "".join(format_exception(error))
-    print(f"error in {' '.join(overrides)}: {with_current_python(message.rstrip())}", file=sys.stderr)
+    print(
+        f"error in {' '.join(overrides)}: {with_current_python(message.rstrip())}", file=sys.stderr
+    )
 
 
 def main() -> None:
@@ -102,7 +104,11 @@ def main() -> None:
     spare_mode(sys.argv[1:])
     try:
         if is_requested(sys.argv[1:]):
-            print(with_current_python(page(resource_dir("conf"), resource_dir("experiments"), sys.argv[1:])))
+            print(
+                with_current_python(
+                    page(resource_dir("conf"), resource_dir("experiments"), sys.argv[1:])
+                )
+            )
         else:
             compose_and_run()
         if sweep.finish():

@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from outliers_bench.config.renamed import refusal
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.invocation import with_current_python, install_command
+from outliers_bench.runtime.invocation import install_command, with_current_python
 
 USER_ERROR = 2
 # Details of OmegaConf's nodes mean nothing to the user.

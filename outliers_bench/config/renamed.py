@@ -29,6 +29,7 @@ TAGS = {"pca": "reduction", "metric": "similarity"}
 METRICS = {
     "queries_unanswerable": "queries_without_relevant",
     "leaks_unjudged": "images_not_compared",
+    "training_kept": "training_reused",
 }
 
 

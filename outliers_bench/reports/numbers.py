@@ -24,7 +24,7 @@ _COUNTS = {
     "keypoints_reused": ("keypoints", "{:,} reused"),
     "epochs": ("training", "{:,.0f} epochs"),
     "best_epoch": ("training", "weights of epoch {:,.0f}"),
-    "training_kept": ("training", "by an earlier run"),
+    "training_reused": ("training", "by an earlier run"),
     "training_seconds": ("training", "{:,.1f} s"),
     "best_val_accuracy": ("training", "accuracy {:.3f} on a held-out part of train"),
     "queries_of_unseen_classes": ("not trained", "the classes of {:,.0f} queries"),

@@ -1,1 +1,1 @@
-"""Galleries of finished runs, loaded again and searched with new photos."""
+"""Search of the galleries of finished runs with new photos."""

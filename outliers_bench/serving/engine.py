@@ -1,4 +1,4 @@
-"""The gallery of a run, searched as the run did: its method, its photos, new queries."""
+"""Search of a run's gallery with new queries, by the method of the run."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from outliers_bench.leakage.policy import load_split
 from outliers_bench.methods.build import build
 from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.serving.queries import Queries, WithQueries
-from outliers_bench.serving.recorded_config import config_of
+from outliers_bench.serving.queries import Queries, QueryAndGalleryReader
+from outliers_bench.serving.recorded_config import restore_config
 from outliers_bench.serving.saved_run import SavedRun
 from outliers_bench.types import RGB, ImageReader, ImageSet, LeftOut, Ranking, Split
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One photo that was found.
+    """A retrieved photo.
 
     Parameters
     ----------
     row : int
-        Its place in the gallery.
+        Index in the gallery.
     name : str
-        As the run calls it.
+        Name in the run.
     path : Path or None
-        Where it lies; None where the gallery is not made of files.
+        Path of the file; None if the gallery does not consist of files.
     label : str or None
-        What it shows, where the run knew.
+        Label, if the run had labels.
     score : float
-        Similarity as the run measures it; larger is better.
+        Similarity as measured in the run; larger is better.
     """
 
     row: int
@@ -48,107 +48,106 @@ class Hit:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What was found.
+class SearchResult:
+    """Result of a search.
 
     Parameters
     ----------
     hits : dict of Path to list of Hit
-        For each photo that could be read, best first.
+        Hits of each readable query, best first.
     unreadable : dict of Path to str
-        Why the others could not be.
-    gone : dict of str to str
-        Photos of the gallery that are not there any more, or not what they were, and what is the
-        matter; they are not among the hits.
+        Reason for each query that cannot be read.
+    unavailable : dict of str to str
+        Gallery photos that are missing or have changed since the run, and the reason; they are
+        not among the hits.
     images : ImageSet
-        The whole gallery, as the run had it; can be decoded.
+        The gallery of the run, including unavailable photos; it can be decoded.
     """
 
     hits: dict[Path, list[Hit]]
     unreadable: dict[Path, str]
-    gone: dict[str, str]
+    unavailable: dict[str, str]
     images: ImageSet
 
 
-def search(card: SavedRun, asked: Queries, *, n: int, cache: Path) -> Answer:
-    """Find the photos of a run's gallery that are most like others.
+def search(run: SavedRun, queries: Queries, *, n: int, cache: Path) -> SearchResult:
+    """Find the photos of a run's gallery that are most similar to the queries.
 
-    What the run has computed is taken from the cache; nothing is recorded.
+    Results of the run are reused from the cache; nothing is logged.
 
     Parameters
     ----------
-    card : RunCard
+    run : SavedRun
         The run.
-    asked : Queries
-        What to search for.
+    queries : Queries
+        Photos to search for.
     n : int
-        How many to find for each; fewer where the gallery has fewer.
+        Number of hits per query; fewer if the gallery is smaller.
     cache : Path
-        Directory of stored features and all else that is kept.
+        Directory of cached features and other cached results.
 
     Raises
     ------
     BenchError
-        If nothing that was asked for can be read, no photo of the gallery is where it was, or
-        what the method needs is gone.
+        If no photo of the gallery is available, or a model of the run is missing.
     """
-    with _started_from(card):
-        return _search(card, asked, n=n, cache=cache)
+    with _in_run_folder(run):
+        return _search(run, queries, n=n, cache=cache)
 
 
-def _search(card: SavedRun, asked: Queries, *, n: int, cache: Path) -> Answer:
-    config = config_of({**card.config, "cache": {"dir": str(cache)}})
-    for uri, place in card.fetched.items():
-        register_download(uri, Path(place))
-    photos = FileReader(Path(card.root)) if card.root else _OfSource(card, config, cache)
-    reader = WithQueries(frozenset(map(str, asked.digests)), photos)
-    train, gallery = (replace(part, reader=reader) for part in (card.train, card.gallery))
-    gone = _gone(card, cache)
-    if len(gone) == len(gallery):
+def _search(run: SavedRun, photos: Queries, *, n: int, cache: Path) -> SearchResult:
+    config = restore_config({**run.config, "cache": {"dir": str(cache)}})
+    for uri, path in run.fetched.items():
+        register_download(uri, Path(path))
+    run_reader = FileReader(Path(run.root)) if run.root else _SourceReader(run, config, cache)
+    reader = QueryAndGalleryReader(frozenset(map(str, photos.digests)), run_reader)
+    train, gallery = (replace(part, reader=reader) for part in (run.train, run.gallery))
+    unavailable = _find_unavailable(run, cache)
+    if len(unavailable) == len(gallery):
         raise BenchError(
-            f"none of the {len(gallery):,} photos that were searched in the run is where it was "
-            f"({card.root}); put them back, or run it again"
+            f"none of the {len(gallery):,} photos in the gallery of the run is available in "
+            f"{run.root}; restore them, or run it again"
         )
-    method, queries = build(config, Meter()), asked.images(reader)
-    unreadable = dict(asked.unreadable)
+    method, queries = build(config, Meter()), photos.images(reader)
+    unreadable = dict(photos.unreadable)
     hits: dict[Path, list[Hit]] = {}
     if len(queries):
-        images = Split(card.data, train, queries, gallery).images
+        images = Split(run.data, train, queries, gallery).images
         damaged = method.extract(images, commit=lambda: None)
-        unreadable |= _reasons(queries, damaged)
+        unreadable |= _decoding_errors(queries, damaged)
         train, gallery, queries = (part.without(set(damaged)) for part in (train, gallery, queries))
     if len(queries):
-        # What the run has passed is not checked again.
-        split = Split(card.data, train, queries, gallery)
+        # The checks of a run are not repeated.
+        split = Split(run.data, train, queries, gallery)
         method.fit(split)
-        # All are ranked, for those that are gone count in some re-rankings; then they are left out.
-        ranking = method.rank(split, min(n + len(gone), len(gallery)))
-        rows = {row for row, name in enumerate(gallery.names) if name in gone}
+        # Unavailable photos are ranked, too, because they influence some re-rankings.
+        ranking = method.rank(split, min(n + len(unavailable), len(gallery)))
+        excluded = {row for row, name in enumerate(gallery.names) if name in unavailable}
         for row, name in enumerate(queries.names):
-            hits[Path(name)] = _hits(ranking, row, gallery, without=rows, n=n, root=card.root)
-    return Answer(hits, unreadable, gone, gallery)
+            hits[Path(name)] = _hits(ranking, row, gallery, excluded=excluded, n=n, root=run.root)
+    return SearchResult(hits, unreadable, unavailable, gallery)
 
 
-def _started_from(card: SavedRun) -> AbstractContextManager[object]:
-    """The run's working directory, from where paths in its config count, if it is still there."""
-    folder = Path(card.folder)
+def _in_run_folder(run: SavedRun) -> AbstractContextManager[object]:
+    """Change to the working directory of the run, which paths in its config are relative to."""
+    folder = Path(run.folder)
     return chdir(folder) if folder.is_dir() else nullcontext()
 
 
-def _gone(card: SavedRun, cache: Path) -> dict[str, str]:
-    if card.root is None:
+def _find_unavailable(run: SavedRun, cache: Path) -> dict[str, str]:
+    if run.root is None:
         return {}
-    names = card.gallery.names
-    found, left_out = digest_files(Path(card.root), names, cache=cache)
-    gone = {item.name: item.detail for item in left_out}
-    for name, digest in zip(names, card.gallery.digests, strict=True):
-        if found.get(name, digest) != digest:
-            gone[name] = "has another content than in the run"
-    return gone
+    names = run.gallery.names
+    digests, unreadable = digest_files(Path(run.root), names, cache=cache)
+    reasons = {item.name: item.detail for item in unreadable}
+    for name, digest in zip(names, run.gallery.digests, strict=True):
+        if digests.get(name, digest) != digest:
+            reasons[name] = "changed since the run"
+    return reasons
 
 
-def _reasons(queries: ImageSet, damaged: dict[bytes, LeftOut]) -> dict[Path, str]:
-    """Why queries cannot be decoded, by path."""
+def _decoding_errors(queries: ImageSet, damaged: dict[bytes, LeftOut]) -> dict[Path, str]:
+    """Return the reasons why queries cannot be decoded, by path."""
     return {
         Path(name): damaged[digest].detail.removeprefix(f"{name}: ")
         for name, digest in zip(queries.names, queries.digests, strict=True)
@@ -157,24 +156,24 @@ def _reasons(queries: ImageSet, damaged: dict[bytes, LeftOut]) -> dict[Path, str
 
 
 def _hits(
-    ranking: Ranking, query: int, gallery: ImageSet, *, without: set[int], n: int, root: str | None
+    ranking: Ranking, query: int, gallery: ImageSet, *, excluded: set[int], n: int, root: str | None
 ) -> list[Hit]:
-    found = []
+    hits = []
     for row, score in zip(ranking.indices[query], ranking.scores[query], strict=True):
-        if int(row) in without:
+        if int(row) in excluded:
             continue
         name = gallery.names[row]
         label = None if gallery.labels is None else gallery.classes[gallery.labels[row]]
         path = None if root is None else Path(root, name)
-        found.append(Hit(int(row), name, path, label, float(score)))
-    return found[:n]
+        hits.append(Hit(int(row), name, path, label, float(score)))
+    return hits[:n]
 
 
 @dataclass(frozen=True)
-class _OfSource:
-    """Reads photos that are no files as their source does, which is asked only when one is read."""
+class _SourceReader:
+    """Reader of photos that are not files; their data source is loaded at the first read."""
 
-    card: SavedRun
+    run: SavedRun
     config: Config
     cache: Path
     lock: Lock = field(default_factory=Lock)
@@ -187,6 +186,6 @@ class _OfSource:
 
     @cached_property
     def _reader(self) -> ImageReader:
-        with _started_from(self.card):
+        with _in_run_folder(self.run):
             split = load_split(self.config.data, seed=self.config.seed, cache=self.cache)
         return split.gallery.reader

@@ -1,4 +1,4 @@
-"""Image sets as arrays that a file can hold, and back: names, digests, labels, no pixels."""
+"""Conversion of image sets to arrays for a file, and back: names, digests and labels."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _DIGEST = content_hash().digest_size
 
 
 @dataclass(frozen=True)
-class Undecoded:
-    """Stands where a reader will be: a card knows photos, not how to decode them."""
+class UnavailableReader:
+    """Placeholder of a reader: a saved run lists photos but cannot decode them."""
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
-        """Refuse; see `ImageReader.read`."""
-        raise InaccessibleImageError(f"{name}: a card of a run holds no photo")
+        """Raise InaccessibleImageError; see `ImageReader.read`."""
+        raise InaccessibleImageError(f"{name}: a saved run does not include photos")
 
 
-def columns_of(part: str, images: ImageSet) -> dict[str, npt.NDArray[Any]]:
-    """The table of a part as arrays, their names beginning with the part's; see `part_of`."""
+def to_columns(part: str, images: ImageSet) -> dict[str, npt.NDArray[Any]]:
+    """Return the images of a part as arrays, with the part's name as prefix; see `from_columns`."""
     digests = np.frombuffer(b"".join(images.digests), np.uint8).reshape(len(images), _DIGEST)
     columns: dict[str, npt.NDArray[Any]]
     columns = {f"{part}_names": texts_to_bytes(images.names), f"{part}_digests": digests}
@@ -36,25 +36,27 @@ def columns_of(part: str, images: ImageSet) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
-def part_of(part: str, arrays: dict[str, npt.NDArray[Any]], classes: tuple[str, ...]) -> ImageSet:
-    """The part that `columns_of` has made these arrays of; knows nothing of pixels."""
+def from_columns(
+    part: str, arrays: dict[str, npt.NDArray[Any]], classes: tuple[str, ...]
+) -> ImageSet:
+    """Return the image set that `to_columns` converted; it cannot be decoded."""
     groups = arrays.get(f"{part}_groups")
     return ImageSet(
         names=bytes_to_texts(arrays[f"{part}_names"]),
         digests=tuple(row.tobytes() for row in arrays[f"{part}_digests"]),
         labels=arrays.get(f"{part}_labels"),
         classes=classes,
-        reader=Undecoded(),
+        reader=UnavailableReader(),
         groups=None if groups is None else bytes_to_texts(groups),
     )
 
 
 def texts_to_bytes(texts: tuple[str, ...]) -> npt.NDArray[np.uint8]:
-    """Texts as bytes, one after the other, each with a zero behind it."""
+    """Return the UTF-8 bytes of the texts, each terminated by a zero."""
     joined = "".join(f"{text}\0" for text in texts)
     return np.frombuffer(joined.encode(errors="surrogateescape"), np.uint8)
 
 
 def bytes_to_texts(joined: npt.NDArray[Any]) -> tuple[str, ...]:
-    """What `texts_to_bytes` has joined."""
+    """Return the texts that `texts_to_bytes` converted."""
     return tuple(joined.tobytes().decode(errors="surrogateescape").split("\0")[:-1])

@@ -1,4 +1,4 @@
-"""A run of which the cache has no card: found in MLflow, and its photos where they were."""
+"""Loading of a finished run: from the cache, or from MLflow and the original photos."""
 
 from __future__ import annotations
 
@@ -15,123 +15,129 @@ from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.methods.build import build
 from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.serving.recorded_config import config_of
-from outliers_bench.serving.saved_run import SavedRun, find_card
+from outliers_bench.serving.recorded_config import restore_config
+from outliers_bench.serving.saved_run import SavedRun, find_saved_run
 from outliers_bench.tracking.lookup import KnownRun, check_store_exists, download_artifact, find_run
 from outliers_bench.tracking.models import download_model
 from outliers_bench.tracking.recorder import Recorder, get_recorder
 from outliers_bench.tracking.store import database_path, resolve_uri
 
 
-def from_mlflow(run: str, *, uri: str, near: Path, given: bool) -> SavedRun:
-    """The card of a run that MLflow knows, kept from here on.
+def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) -> SavedRun:
+    """Load a run from MLflow and save it in the cache.
 
-    Takes seconds: MLflow is imported, and the photos are looked for and cut again.
+    This takes seconds: MLflow is imported, and the photos are listed and split again.
 
     Parameters
     ----------
     run : str
-        See `find_run`.
+        Id of the run; see `find_run`.
     uri : str
         Tracking URI.
-    near : Path
-        The cache that the card is kept in.
-    given : bool
-        Whether that is to be used for all else as well, and not the run's own.
+    cache : Path
+        Cache that the run is saved in.
+    use_run_cache : bool
+        Use the cache that is named in the run's config for everything else.
 
     Raises
     ------
     BenchError
-        If there is no such run, it has not finished, or its photos are not what they were.
+        If there is no such run, it has not finished, or its photos have changed.
     """
     check_store_exists(uri)
-    process = get_recorder(uri)
-    known = process.call(find_run, run)
-    values = _values(known, process)
-    # As a rule it was started where its database lies, from where relative paths count.
+    recorder = get_recorder(uri)
+    known = recorder.call(find_run, run)
+    values = _load_config(known, recorder)
+    # Relative paths in the config are relative to the folder where the run was started, which
+    # usually is that of the database.
     database = database_path(uri)
     folder = database.parent if database is not None else Path.cwd()
-    cache = near if given else cache_of(values, folder, near)
-    card = None
-    for place in {near: None, cache: None}:
-        card = card or find_card(place, known.run_id, uri=resolve_uri(uri))
-    if card is None:
+    run_cache = find_run_cache(values, folder, cache) if use_run_cache else cache
+    saved = None
+    for directory in {cache: None, run_cache: None}:
+        saved = saved or find_saved_run(directory, known.run_id, uri=resolve_uri(uri))
+    if saved is None:
         with chdir(folder):
-            card = _rebuilt(known, values, process, cache=cache, uri=resolve_uri(uri))
-    card.keep(near)
-    return card
+            saved = _rebuild(known, values, recorder, cache=run_cache, uri=resolve_uri(uri))
+    saved.save(cache)
+    return saved
 
 
-def _rebuilt(
-    known: KnownRun, values: dict[str, Any], process: Recorder, *, cache: Path, uri: str
+def _rebuild(
+    known: KnownRun, values: dict[str, Any], recorder: Recorder, *, cache: Path, uri: str
 ) -> SavedRun:
-    """The card that the run would have left, if its photos are still what they were."""
-    config = config_of({**values, "cache": {"dir": str(cache)}})
-    for address in config.model.model_uris:
-        found = process.call(download_model, address, str(cache / "fetched"))
-        register_download(address, Path(found))
+    """Rebuild the saved run from the config and the photos, if these are unchanged."""
+    config = restore_config({**values, "cache": {"dir": str(cache)}})
+    for model_uri in config.model.model_uris:
+        path = recorder.call(download_model, model_uri, str(cache / "fetched"))
+        register_download(model_uri, Path(path))
     audited = splits.load_audited(config.data, seed=config.seed, cache=cache)
-    # Without the photos that the method cannot read, as the run has found on its way.
+    # Exclude photos that the method cannot read, as the run did.
     method = build(config, Meter())
     damaged = method.extract(audited.original.images, commit=lambda: None)
     split = audited.without(damaged).split
-    then = known.tags.get("split_fingerprint", "unknown")
-    if split.fingerprint != then:
+    recorded = known.tags.get("split_fingerprint", "unknown")
+    if split.fingerprint != recorded:
         raise BenchError(
             f"the photos of {split.name} are not those of the run {known.run_id[:8]} any more "
-            f"(split {split.fingerprint[:8]}, then {then[:8]}), and the cache does not know which "
-            f"it had; run it again: python -m outliers_bench {known.tags.get('overrides', '')}"
+            f"(split {split.fingerprint[:8]}, recorded {recorded[:8]}), and the cache has no list "
+            f"of them; run it again: python -m outliers_bench {known.tags.get('overrides', '')}"
         )
-    card = SavedRun.of(config, split, run_id=known.run_id, name=known.name, uri=uri)
-    return replace(card, config=values, finished=0.0)
+    saved = SavedRun.create(config, split, run_id=known.run_id, name=known.name, uri=uri)
+    return replace(saved, config=values, finished=0.0)
 
 
-def _values(known: KnownRun, process: Recorder) -> dict[str, Any]:
+def _load_config(known: KnownRun, recorder: Recorder) -> dict[str, Any]:
     import yaml
 
     with tempfile.TemporaryDirectory() as folder:
-        file = process.call(download_artifact, known.run_id, "config.yaml", folder)
+        file = recorder.call(download_artifact, known.run_id, "config.yaml", folder)
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
             raise BenchError(f"run {known.run_id[:8]}: {file} cannot be read ({error})") from None
     if not isinstance(values, dict):
-        raise BenchError(f"run {known.run_id[:8]}: {file.name} is no config; run it again")
-    values.pop("tracking", None)  # may hold a password
+        raise BenchError(f"run {known.run_id[:8]}: {file.name} is not a config; run it again")
+    values.pop("tracking", None)  # may contain a password
     return values
 
 
 def open_run(run: str, *, uri: str, cache: str | None) -> tuple[SavedRun, Path]:
-    """A finished run, and the directory of what it has computed.
+    """Open a finished run.
 
     Parameters
     ----------
     run : str
-        Its id, a beginning of it, or `last`.
+        Id of the run, a prefix of it, or `last`.
     uri : str
-        Where runs are recorded.
+        Tracking URI.
     cache : str or None
-        Directory of what is kept between runs; None takes the usual one, and for what the run has
-        computed the run's own.
+        Cache directory; None means the default, and for results of the run the cache that is
+        named in its config.
+
+    Returns
+    -------
+    run : SavedRun
+    cache : Path
+        Cache directory with the results of the run.
 
     Raises
     ------
     BenchError
-        If there is no such run, or it cannot be searched any more.
+        If there is no such run, or it can no longer be searched.
     """
-    near = resolve_cache_dir(cache)
-    if cache is not None and not near.is_dir():
+    directory = resolve_cache_dir(cache)
+    if cache is not None and not directory.is_dir():
         raise BenchError(f"cache={cache}: there is no such folder")
-    card = find_card(near, run, uri=resolve_uri(uri))
-    if card is None:
-        # MLflow takes seconds, and is imported only here.
-        pass
+    saved = find_saved_run(directory, run, uri=resolve_uri(uri))
+    if saved is None:
+        saved = load_from_mlflow(run, uri=uri, cache=directory, use_run_cache=cache is None)
+    if cache is None:
+        directory = find_run_cache(saved.config, saved.folder, directory)
+    return saved, directory
 
-        card = from_mlflow(run, uri=uri, near=near, given=cache is not None)
-    return card, near if cache is not None else cache_of(card.config, card.folder, near)
 
-
-def cache_of(values: Mapping[str, Any], folder: str | Path, near: Path) -> Path:
-    """The cache that a run's config names, or `near` where that is not on this machine."""
-    own = Path(folder, Path(str(values["cache"]["dir"])).expanduser())
-    return own if own.is_dir() else near
+def find_run_cache(values: Mapping[str, Any], folder: str | Path, default: Path) -> Path:
+    """Return the cache directory in a run's config, or the default if it does not exist."""
+    path = Path(folder, Path(str(values["cache"]["dir"])).expanduser())
+    return path if path.is_dir() else default

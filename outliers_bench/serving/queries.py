@@ -1,4 +1,4 @@
-"""The photos that are searched for: files and folders on the command line, and what is in them."""
+"""Query photos: files, and the photos in folders, given on the command line."""
 
 from __future__ import annotations
 
@@ -12,93 +12,93 @@ from outliers_bench.data.image_files import FileReader, absolute_path, list_imag
 from outliers_bench.errors import BenchError
 from outliers_bench.types import RGB, ImageReader, ImageSet
 
-_HERE = FileReader(Path())
+_PATH_READER = FileReader(Path())
 
 
 @dataclass(frozen=True)
 class Queries:
-    """What is searched for.
+    """Photos to search for.
 
     Parameters
     ----------
     digests : dict of Path to bytes
-        Content of those that could be opened, by absolute path, as they were named; folders sorted.
+        Digest of each readable file by absolute path, in the order given; folders are sorted.
     unreadable : dict of Path to str
-        Why the others could not be.
+        Reason for each file that cannot be read.
     """
 
     digests: dict[Path, bytes]
     unreadable: dict[Path, str]
 
     def images(self, reader: ImageReader) -> ImageSet:
-        """Those that could be opened, without labels, named by their absolute path."""
+        """Return the readable files as an image set without labels, named by absolute path."""
         names = tuple(str(path) for path in self.digests)
         return ImageSet(names, tuple(self.digests.values()), None, (), reader)
 
 
 @dataclass(frozen=True)
-class WithQueries:
-    """Reads the photos that are searched for, and those of the run as the run did.
+class QueryAndGalleryReader:
+    """Reader of the queries and of the photos of the run.
 
     Parameters
     ----------
-    asked : frozenset of str
-        Absolute paths.
-    photos : ImageReader
-        Reads all others.
+    query_names : frozenset of str
+        Absolute paths of the queries.
+    run_reader : ImageReader
+        Reader of all other photos.
     """
 
-    asked: frozenset[str]
-    photos: ImageReader
+    query_names: frozenset[str]
+    run_reader: ImageReader
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         """Decode one image; see `ImageReader.read`."""
-        reader = _HERE if name in self.asked else self.photos
+        reader = _PATH_READER if name in self.query_names else self.run_reader
         return reader.read(name, digest, side=side)
 
 
-def list_queries(words: Sequence[str], *, but: Path | None = None) -> tuple[Path, ...]:
-    """The photos that files and folders stand for, absolute, each once.
+def list_queries(names: Sequence[str], *, exclude: Path | None = None) -> tuple[Path, ...]:
+    """Return the absolute paths of the photos, without repetitions.
 
     Parameters
     ----------
-    words : sequence of str
-        Files, and folders, which are looked through at any depth.
-    but : Path or None
-        Not taken from a folder: the sheet of the search before.
+    names : sequence of str
+        Files, and folders, which are searched recursively.
+    exclude : Path or None
+        Path that is ignored in a folder, such as the contact sheet of an earlier search.
 
     Raises
     ------
     BenchError
-        If nothing is asked for, a folder holds no photo, or a name cannot be written down.
+        If `names` is empty, a folder has no photos, or a name is not valid UTF-8.
     """
-    if not words:
-        raise BenchError("name a photo to search for, or a folder of them")
+    if not names:
+        raise BenchError("give a photo to search for, or a folder of photos")
     paths: dict[Path, None] = {}
-    for word in words:
-        place = Path(os.path.normpath(absolute_path(word)))
+    for given in names:
+        path = Path(os.path.normpath(absolute_path(given)))
         try:
-            str(place).encode()
+            str(path).encode()
         except UnicodeEncodeError:
             raise BenchError(
-                f"the file name {os.fsencode(word)!r} is not valid UTF-8; rename it"
+                f"the file name {os.fsencode(given)!r} is not valid UTF-8; rename it"
             ) from None
-        if not place.is_dir():
-            paths[place] = None
+        if not path.is_dir():
+            paths[path] = None
             continue
-        names, unsupported = list_images(place)
-        found = [place / name for name in names if place / name != but]
-        found += [place / item.name for item in unsupported]
-        if len(found) == len(unsupported):
-            raise BenchError(f"{word}: no photos in this folder{unsupported_hint(unsupported)}")
-        paths |= dict.fromkeys(found)
+        supported, unsupported = list_images(path)
+        photos = [path / name for name in supported if path / name != exclude]
+        photos += [path / item.name for item in unsupported]
+        if len(photos) == len(unsupported):
+            raise BenchError(f"{given}: no photos in this folder{unsupported_hint(unsupported)}")
+        paths |= dict.fromkeys(photos)
     return tuple(paths)
 
 
 def open_queries(paths: Sequence[Path], *, cache: Path) -> Queries:
-    """Look into the photos; see `digest_files` for the cache."""
-    found, left_out = digest_files(Path(), [str(path) for path in paths], cache=cache)
+    """Hash the files; see `digest_files` for the cache."""
+    digests, unreadable = digest_files(Path(), [str(path) for path in paths], cache=cache)
     return Queries(
-        digests={Path(name): digest for name, digest in found.items()},
-        unreadable={Path(item.name): item.detail for item in left_out},
+        digests={Path(name): digest for name, digest in digests.items()},
+        unreadable={Path(item.name): item.detail for item in unreadable},
     )

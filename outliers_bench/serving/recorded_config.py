@@ -1,4 +1,4 @@
-"""A run's config, from the plain values that were recorded, to the one that does its work."""
+"""Conversion of a run's recorded config back to the typed config."""
 
 from __future__ import annotations
 
@@ -14,64 +14,64 @@ from outliers_bench.config.renamed import update_options
 from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.errors import BenchError
 
-_TOLD_BESIDE = ("resolved",)  # what an ensemble's members stand for: read again from conf/
+_IGNORED = ("resolved",)  # configs of an ensemble's members: composed again from conf/
 
 
-def config_of(values: Mapping[str, Any]) -> Config:
-    """The typed config that `as_mapping` has made these values of.
+def restore_config(values: Mapping[str, Any]) -> Config:
+    """Return the typed config that `to_mapping` converted to these values.
 
     Parameters
     ----------
     values : mapping of str to object
-        Nested plain values, as they stand in a run's `config.yaml`.
+        Nested plain values, as in a run's `config.yaml`.
 
     Raises
     ------
     BenchError
-        If this version of the program does not know an option, or a check refuses it.
+        If an option is unknown in this version, or a check fails.
     """
     if {"members", "backbone"} & set(values["model"]):
-        register()  # what they name is composed by Hydra, which takes a while
+        register()  # needed to compose the configs they name; skipped otherwise, since it is slow
     try:
         config = OmegaConf.structured(Config)
         _fill(config, update_options(values))
     except (OmegaConfBaseException, TypeError, AttributeError) as error:
         raise BenchError(
-            "the run was recorded by another version, whose options this one does not know "
+            "the run was recorded by another version with options that are unknown in this one "
             f"({str(error).splitlines()[0]}); run it again"
         ) from error
     return to_config(config)
 
 
-def schema_of(group: str, values: Mapping[str, Any]) -> type:
-    """Which choice of a config group has these options; a config does not say it by name.
+def infer_schema(group: str, values: Mapping[str, Any]) -> type:
+    """Infer the choice of a config group from its options, since its name is not recorded.
 
     Parameters
     ----------
     group : str
-        Such as `model`.
+        Config group, such as `model`.
     values : mapping of str to object
-        Its options.
+        Options of the group.
     """
 
-    def unlike(item: tuple[str, type]) -> tuple[int, int, bool]:
+    def mismatch(item: tuple[str, type]) -> tuple[int, int, bool]:
         name, schema = item
-        known, given = {entry.name for entry in fields(schema)}, set(values) - set(_TOLD_BESIDE)
-        # An option that is unknown is worse than one that was not there yet; kd_tree and
-        # ball_tree have the same ones.
-        named = {values.get("name"), values.get("keras")} & {name, schema.__name__}
-        return len(given - known), len(known - given), not named
+        known, recorded = {entry.name for entry in fields(schema)}, set(values) - set(_IGNORED)
+        # An unknown option is worse than a missing one, which may be newer than the run. The
+        # names distinguish kd_tree and ball_tree, which have the same options.
+        has_name = {values.get("name"), values.get("keras")} & {name, schema.__name__}
+        return len(recorded - known), len(known - recorded), not has_name
 
-    return min(SCHEMAS[group].items(), key=unlike)[1]
+    return min(SCHEMAS[group].items(), key=mismatch)[1]
 
 
 def _fill(node: DictConfig, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
-        if key in _TOLD_BESIDE:
+        if key in _IGNORED:
             continue
         if isinstance(value, Mapping):
             if key in SCHEMAS:
-                node[key] = OmegaConf.structured(schema_of(key, value))
+                node[key] = OmegaConf.structured(infer_schema(key, value))
             _fill(node[key], value)
         else:
             node[key] = value

@@ -1,4 +1,4 @@
-"""What a finished run leaves in the cache, so that a search needs no MLflow: config and photos."""
+"""Config and list of photos of a finished run in the cache, so that a search needs no MLflow."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 from outliers_bench.data.image_files import FileReader
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.serving.image_table import (
-    Undecoded,
+    UnavailableReader,
     bytes_to_texts,
-    columns_of,
-    part_of,
+    from_columns,
     texts_to_bytes,
+    to_columns,
 )
-from outliers_bench.store.files import ABANDONED_AFTER, digest_of, save_arrays, load_arrays, write_atomically
+from outliers_bench.store.files import (
+    ABANDONED_AFTER,
+    digest_of,
+    load_arrays,
+    save_arrays,
+    write_atomically,
+)
 from outliers_bench.tracking.lookup import LAST, SHORTEST
 from outliers_bench.tracking.params import to_mapping
 from outliers_bench.types import ImageSet, Split
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
     from outliers_bench.result import RunHandle
 
 FOLDER = "cards"
-KEPT = 1000  # cards; those of photos that several runs share are kept once
-_SPARED = 100  # removed at a time, beyond the one that is too many
+MAX_SAVED_RUNS = 1000  # the oldest are removed
+_EXTRA_REMOVED = 100  # removed in addition, so that cleanup is rare
 _FORMAT = 1
 _PARTS = ("train", "gallery")
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
@@ -40,28 +46,28 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class SavedRun:
-    """A finished run, as far as searching its gallery needs it.
+    """The part of a finished run that a search of its gallery needs.
 
     Parameters
     ----------
     run_id, name : str
-        As MLflow has them.
+        Id and name in MLflow.
     uri : str
-        Where it is recorded, absolute, without a password.
+        Absolute tracking URI, without a password.
     data : str
-        The data set's name.
+        Name of the data set.
     finished : float
-        When it ended, in seconds since 1970; 0 where only MLflow knows.
+        End of the run in seconds since 1970; 0 if only MLflow has it.
     folder : str
-        The working directory, from which relative paths in the config count.
+        Working directory of the run, which relative paths in the config are relative to.
     config : dict
-        The resolved config as `to_mapping` gives it, but for the tracking.
+        The resolved config from `to_mapping`, without the tracking options.
     fetched : dict of str to str
-        Where models that are named by an address in MLflow lie on this machine.
+        Local paths of models by their MLflow URI.
     root : str or None
-        Where the photos' names start; None where they are no files.
+        Folder that the names of the photos are relative to; None if they are not files.
     train, gallery : ImageSet
-        What it has learned from and searched, without what was left out. Not to be decoded.
+        Images of the run, without the excluded ones; they cannot be decoded.
     """
 
     run_id: str
@@ -77,8 +83,18 @@ class SavedRun:
     gallery: ImageSet
 
     @classmethod
-    def of(cls, config: Config, split: Split, *, run_id: str, name: str, uri: str) -> SavedRun:
-        """The card of a run that has just ended; `split` is what was ranked in the end."""
+    def create(cls, config: Config, split: Split, *, run_id: str, name: str, uri: str) -> SavedRun:
+        """Return the saved run of a run that has just finished.
+
+        Parameters
+        ----------
+        config : Config
+            Config of the run.
+        split : Split
+            Split without the excluded images.
+        run_id, name, uri : str
+            Id, name and tracking URI of the run.
+        """
         reader = split.gallery.reader
         return cls(
             run_id=run_id,
@@ -90,60 +106,63 @@ class SavedRun:
             config={k: v for k, v in to_mapping(config).items() if k != "tracking"},
             fetched={model: str(resolve_uri(model)) for model in config.model.model_uris},
             root=str(reader.root) if isinstance(reader, FileReader) else None,
-            train=replace(split.train, reader=Undecoded()),
-            gallery=replace(split.gallery, reader=Undecoded()),
+            train=replace(split.train, reader=UnavailableReader()),
+            gallery=replace(split.gallery, reader=UnavailableReader()),
         )
 
-    def has(self, path: Path) -> bool:
-        """Whether an absolute path is that of a photo that the run has learned from or searched."""
+    def contains(self, path: Path) -> bool:
+        """Check whether an absolute path is a train or gallery photo of the run."""
         if self.root is None or not path.is_relative_to(self.root):
             return False
         name = path.relative_to(self.root).as_posix()
         return name in self.gallery.names or name in self.train.names
 
-    def keep(self, cache: Path) -> None:
-        """Write it, in one step, and remove the oldest where there are too many; never raises."""
+    def save(self, cache: Path) -> None:
+        """Write the run to the cache and remove the oldest if there are too many.
+
+        A failure is logged, not raised, because the cache is optional.
+        """
         folder = cache / FOLDER
         try:
             arrays = {
-                **columns_of("train", self.train),
-                **columns_of("gallery", self.gallery),
+                **to_columns("train", self.train),
+                **to_columns("gallery", self.gallery),
                 "classes": texts_to_bytes(self.gallery.classes),
             }
             photos = digest_of({"format": _FORMAT}, *(arrays[name] for name in sorted(arrays)))
-            said = {key: value for key, value in vars(self).items() if key not in _PARTS}
+            metadata = {key: value for key, value in vars(self).items() if key not in _PARTS}
             if not (file := _photos_file(folder, photos)).exists():
                 save_arrays(file, **arrays)
-            with write_atomically(folder / f"{self.run_id}-{photos}.json") as aside:
-                aside.write_text(json.dumps({"format": _FORMAT, **said}), encoding="utf-8")
+            with write_atomically(folder / f"{self.run_id}-{photos}.json") as temporary:
+                temporary.write_text(json.dumps({"format": _FORMAT, **metadata}), encoding="utf-8")
             _remove_oldest(folder)
-        except (OSError, ValueError) as error:  # of a text that cannot be encoded
-            why = getattr(error, "strerror", None) or error
-            _log.warning("%s: cannot be written (%s); searches go by MLflow", folder, why)
+        except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
+            reason = getattr(error, "strerror", None) or error
+            _log.warning("%s: cannot be written (%s); searches will use MLflow", folder, reason)
 
 
-def keep_card(config: Config, split: Split, run: RunHandle) -> None:
-    """Leave the card of a finished run in its cache; see `SavedRun.of`."""
-    card = SavedRun.of(config, split, run_id=run.run_id, name=run.name, uri=run.uri)
-    card.keep(config.cache.path)
+def save_run(config: Config, split: Split, run: RunHandle) -> None:
+    """Save a finished run in its cache; see `SavedRun.create`."""
+    saved = SavedRun.create(config, split, run_id=run.run_id, name=run.name, uri=run.uri)
+    saved.save(config.cache.path)
 
 
-def find_card(cache: Path, run: str, *, uri: str) -> SavedRun | None:
-    """The card of a run.
+def find_saved_run(cache: Path, run: str, *, uri: str) -> SavedRun | None:
+    """Find a saved run in the cache.
 
     Parameters
     ----------
     cache : Path
-        Directory of what is kept between runs.
+        Cache directory.
     run : str
-        Its id or a beginning of it, or `last` for the one that ended last.
+        Id of the run or a prefix of it, or `last` for the run that finished last.
     uri : str
-        Where `last` was recorded, absolute.
+        Absolute tracking URI, which `last` refers to.
 
     Returns
     -------
-    RunCard or None
-        None where there is none, or several begin so: MLflow is to tell.
+    SavedRun or None
+        None if there is no such run, or the prefix is ambiguous; MLflow decides then.
     """
     folder = cache / FOLDER
     if run != LAST:
@@ -151,34 +170,34 @@ def find_card(cache: Path, run: str, *, uri: str) -> SavedRun | None:
             return None
         paths = list(folder.glob(f"{run}*.json"))
         return _read(paths[0]) if len(paths) == 1 else None
-    said = ((path, _said(path)) for path in folder.glob("*.json"))
-    # Of a run that has left no card itself nobody noted when it ended.
-    here = [
-        (about["finished"], path)
-        for path, about in said
-        if about.get("uri") == _PASSWORD.sub("", uri) and about["finished"]
+    saved = ((path, _read_metadata(path)) for path in folder.glob("*.json"))
+    # A run that was restored from MLflow has no end time.
+    candidates = [
+        (metadata["finished"], path)
+        for path, metadata in saved
+        if metadata.get("uri") == _PASSWORD.sub("", uri) and metadata["finished"]
     ]
-    return _read(max(here)[1]) if here else None
+    return _read(max(candidates)[1]) if candidates else None
 
 
 def _read(path: Path) -> SavedRun | None:
-    said = _said(path)
+    metadata = _read_metadata(path)
     arrays = load_arrays(_photos_file(path.parent, path.stem.rpartition("-")[2]))
-    if arrays is None or said.pop("format", None) != _FORMAT:
+    if arrays is None or metadata.pop("format", None) != _FORMAT:
         return None
     try:
         classes = bytes_to_texts(arrays["classes"])
-        train, gallery = (part_of(part, arrays, classes) for part in _PARTS)
-        return SavedRun(**said, train=train, gallery=gallery)
-    except Exception:  # damaged in any way: MLflow has it all
+        train, gallery = (from_columns(part, arrays, classes) for part in _PARTS)
+        return SavedRun(**metadata, train=train, gallery=gallery)
+    except Exception:  # damaged in any way: MLflow has the data, too
         return None
 
 
-def _said(path: Path) -> dict[str, Any]:
+def _read_metadata(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and isinstance(found.get("finished"), float):
-            return found
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(metadata, dict) and isinstance(metadata.get("finished"), float):
+            return metadata
     return {}
 
 
@@ -187,15 +206,15 @@ def _photos_file(folder: Path, photos: str) -> Path:
 
 
 def _remove_oldest(folder: Path) -> None:
-    cards = list(folder.glob("*.json"))
-    if len(cards) <= KEPT:
+    runs = list(folder.glob("*.json"))
+    if len(runs) <= MAX_SAVED_RUNS:
         return
-    by_age = sorted(cards, key=lambda path: path.stat().st_mtime)
-    for path in by_age[: len(cards) - KEPT + _SPARED]:
+    by_age = sorted(runs, key=lambda path: path.stat().st_mtime)
+    for path in by_age[: len(runs) - MAX_SAVED_RUNS + _EXTRA_REMOVED]:
         path.unlink(missing_ok=True)
-    wanted = {path.stem.rpartition("-")[2] for path in folder.glob("*.json")}
+    used = {path.stem.rpartition("-")[2] for path in folder.glob("*.json")}
     for path in (folder / "photos").glob("*.npz"):
-        # A young one may be of a card that another process is about to write.
-        old = time.time() - path.stat().st_mtime > ABANDONED_AFTER
-        if path.stem not in wanted and old:
+        # A recent file may belong to a run that another process is about to save.
+        is_old = time.time() - path.stat().st_mtime > ABANDONED_AFTER
+        if path.stem not in used and is_old:
             path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ _COMMON = (
 _OTHERS = re.compile(
     r"queries|(gallery|train)_images|images_un\w+|images_(duplicate|conflicting_labels)"
     r"|queries_(unanswerable|of_unseen_classes)|(features|keypoints)_(computed|reused)"
-    r"|(rerank_)?images_without_keypoints|training_seconds|training_kept|best_val_accuracy"
+    r"|(rerank_)?images_without_keypoints|training_seconds|training_reused|best_val_accuracy"
     r"|(\w+_)?((val_)?(loss|accuracy|top_5_accuracy)|learning_rate|epoch_seconds|epochs|best_epoch)"
     r"|seconds_\w+|map_at_r_tuning|(weight|slope)_.+"
 )

@@ -127,7 +127,7 @@ class TrainedEmbeddings:
             **{f"best_{name}": best[name] for name in ("val_accuracy",) if name in best},
         }
         if not network.fresh:
-            self._meter.counts["training_kept"] = 1
+            self._meter.counts["training_reused"] = 1
         features = self._use_network(network.folder / NETWORK)
         if self._backbone_features is not None and isinstance(features, Features):
             missing = features.missing(images)

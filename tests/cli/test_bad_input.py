@@ -1,4 +1,4 @@
-"""Mistakes: one clear line, exit code 2, before anything is decoded or recorded."""
+"""User errors: one clear line and exit code 2, before anything is decoded or recorded."""
 
 import re
 
@@ -9,12 +9,12 @@ import pytest
 from outliers_bench.data import decode as decoding
 from tests.cli import in_process
 
-pytestmark = pytest.mark.extra("demo")  # most of these change one option of the default run
+pytestmark = pytest.mark.extra("demo")  # most cases change one option of the default run
 
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """A folder of three classes with six photos each, and a few that are wrong."""
+    """Folder of three classes with six photos each, next to several invalid ones."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
     rng = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def photos(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "nolabel.csv").write_text("path,kind\na.png,ant\n")
     (tmp_path / "weights.txt").write_text("")
-    (tmp_path / "notes.db").write_text("no database at all, only text that lies here" * 50)
+    (tmp_path / "notes.db").write_text("not a database, only text in its place" * 50)
     return tmp_path
 
 
@@ -164,11 +164,14 @@ CASES = {
         [*FOLDER, *ENSEMBLE, "model.members=[pixels,sift]", "model.fusion=rrf", "pca.n=500"],
         r"model\.members, pixels: pca\.n=500",
     ),
-    "unreachable cache": ([*FOLDER, "cache.dir=notes.db"], r"cache\.dir=notes\.db cannot be created"),
+    "unreachable cache": (
+        [*FOLDER, "cache.dir=notes.db"],
+        r"cache\.dir=notes\.db cannot be created",
+    ),
 }
 
 
-# Each member is composed, which takes seconds.
+# Composing each member takes seconds.
 HEAVY = ("unknown weighting", "too few weights", "no weight at all", "keypoints side by side")
 _SLOW = (pytest.mark.slow,)
 
@@ -176,7 +179,7 @@ _SLOW = (pytest.mark.slow,)
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=_SLOW if case in HEAVY else ()) for case in CASES]
 )
-def test_one_clear_line(case, photos, monkeypatch, capsys):
+def test_error_is_one_clear_line(case, photos, monkeypatch, capsys):
     arguments, expected = CASES[case]
     monkeypatch.setattr(decoding, "decode", lambda *_, **__: pytest.fail("an image was decoded"))
     done = in_process(monkeypatch, capsys, *arguments)
@@ -186,5 +189,5 @@ def test_one_clear_line(case, photos, monkeypatch, capsys):
     assert lines[0].startswith("error: ")
     assert re.search(expected, lines[0]), lines[0]
     assert done.out == ""
-    assert not (photos / "mlflow.db").exists(), "nothing was begun"
+    assert not (photos / "mlflow.db").exists(), "no run was started"
     assert not (photos / "outputs").exists()

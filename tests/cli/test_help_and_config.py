@@ -1,4 +1,4 @@
-"""Help that is quick and complete, and a config tree in which every file composes."""
+"""Help is fast and complete, and every file of the config tree composes."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ from tests.cli import bench, in_process
 
 HEAVY = {"tensorflow", "keras", "openvino", "mlflow", "pandas", "sklearn", "cv2", "faiss", "PIL"}
 REPOSITORY = Path(__file__).parents[2]
-NEEDED = {
+REQUIRED = {
     "folder": ["data.root=x"],
     "prepared": ["data.root=x"],
     "manifest": ["data.path=x.csv"],
@@ -49,7 +49,7 @@ GROUPS = {
 
 
 def choices():
-    """Every file of conf/ once: one of each group in a choice."""
+    """Yield choices that cover every file of conf/, one of each group per choice."""
     options = [[(group, name) for name in names] for group, names in GROUPS.items()]
     for row in zip_longest(*options):
         choice = dict(filter(None, row))
@@ -58,42 +58,46 @@ def choices():
         yield pytest.param(choice, marks=marks, id=choice["model"])
 
 
+def required_by(choice: dict[str, str]) -> list[str]:
+    return [override for name in choice.values() for override in REQUIRED.get(name, [])]
+
+
 def check_choice(config: Config, choice: dict[str, str]) -> None:
     assert isinstance(config, Config)
     for group in {"model", "index"} & set(choice):
-        # What a model with any backbone is called has the backbone's name in it.
+        # The name of a model with an interchangeable backbone contains that of the backbone.
         name = choice[group]
         assert getattr(config, group).name in (name, f"{name}_mobilenet")
 
 
 @pytest.fixture(scope="module")
 def files():
-    """Every file of conf/ side by side, composed at once, which takes a tenth of the time."""
+    """The default config, and every file of conf/ composed at once, in a tenth of the time."""
     register()
-    every = [(group, name) for group, names in GROUPS.items() for name in names]
+    all_files = [(group, name) for group, names in GROUPS.items() for name in names]
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
-        words = [f"+{group}@{group}.{name}={name}" for group, name in every]
-        return compose("config"), compose(None, words)
+        overrides = [f"+{group}@{group}.{name}={name}" for group, name in all_files]
+        return compose("config"), compose(None, overrides)
 
 
 @pytest.mark.parametrize("choice", choices())
-def test_every_option_composes_and_is_typed(files, choice):
-    whole, parts = files
-    config = deepcopy(whole)
+def test_every_file_composes_to_a_typed_config(files, choice):
+    defaults, parts = files
+    config = deepcopy(defaults)
     for group, name in choice.items():
         part = parts[group][name]
-        plain = OmegaConf.get_type(part) is dict  # one schema for all choices, which Config has
+        plain = OmegaConf.get_type(part) is dict  # a group whose schema is in Config
         config[group] = OmegaConf.merge(config[group], part) if plain else part
-    for word in (word for name in choice.values() for word in NEEDED.get(name, [])):
-        OmegaConf.update(config, *word.split("="))
+    for override in required_by(choice):
+        OmegaConf.update(config, *override.split("="))
     check_choice(to_config(config), choice)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", choices())
-def test_every_option_composes_from_the_command_line(choice):
-    needed = [word for name in choice.values() for word in NEEDED.get(name, [])]
-    check_choice(composed(*(f"{group}={name}" for group, name in choice.items()), *needed), choice)
+def test_every_file_composes_from_the_command_line(choice):
+    overrides = [f"{group}={name}" for group, name in choice.items()]
+    check_choice(composed(*overrides, *required_by(choice)), choice)
 
 
 @pytest.mark.extra("demo")
@@ -105,8 +109,8 @@ def test_every_option_composes_from_the_command_line(choice):
     ],
     ids=lambda f: f.stem,
 )
-def test_every_experiment_composes_and_is_typed(file):
-    """But for the rows of published tables, which config/test_experiments.py composes."""
+def test_every_experiment_composes_to_a_typed_config(file):
+    """Except for the rows of published tables, which config/test_experiments.py composes."""
     assert isinstance(composed(f"+experiments={file.stem}"), Config)
 
 
@@ -129,28 +133,28 @@ def test_help_lists_every_group_and_option(monkeypatch, capsys):
     for table in tables():
         assert f"+experiments/{table}=" in done.out
         assert {row.row for row in read_table(table)} <= words
-    assert "published:" not in done.out, "nothing to choose by itself"
+    assert "published:" not in done.out, "not a group to choose from"
     assert re.search("hydra/sweeper=.*basic, optuna", done.out)
     assert re.search("hydra/launcher=.*basic, joblib", done.out)
 
 
-def test_help_shows_the_options_of_what_is_chosen(monkeypatch, capsys):
+def test_help_shows_the_options_of_a_choice(monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "--help", "index=kd_tree")
     assert "leaf_size: 40" in done.out
 
 
-def test_help_with_a_row_shows_what_was_published(monkeypatch, capsys):
+def test_help_with_a_row_shows_its_published_figures(monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "--help", "+experiments/models_we_built=sift")
     assert "top_1: 0.192" in done.out
 
 
-def test_a_misspelt_published_figure_is_refused(monkeypatch, capsys):
+def test_misspelled_published_figure_is_an_error(monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "published.top_2=0.5")
     assert done.code == 2
     assert "published.top_2: no such option" in done.err
 
 
-def test_published_figures_cannot_be_given(monkeypatch, capsys):
+def test_published_figures_cannot_be_set(monkeypatch, capsys):
     row = ["published.table=models_we_built", "published.row=sift"]
     done = in_process(monkeypatch, capsys, *row)
     assert done.code == 2
@@ -158,7 +162,7 @@ def test_published_figures_cannot_be_given(monkeypatch, capsys):
     assert done.err.count("\n") == 1
 
 
-def test_help_with_a_mistake(monkeypatch, capsys):
+def test_help_with_an_error(monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "--help", "index=k_tree")
     assert done.code == 2
     assert "did you mean kd_tree?" in done.err
@@ -173,12 +177,12 @@ def test_help_with_a_mistake(monkeypatch, capsys):
         pytest.param(["model=nope"], marks=pytest.mark.slow),
     ],
 )
-def test_answers_without_heavy_imports(arguments, tmp_path):
+def test_no_heavy_imports(arguments, tmp_path):
     done = bench(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     imported = set(re.findall(r"\|\s+([\w]+)$", done.err, flags=re.MULTILINE))
     assert "outliers_bench" in imported
     assert not imported & HEAVY
-    assert list(tmp_path.iterdir()) == [], "and leaves nothing behind"
+    assert list(tmp_path.iterdir()) == [], "no files are left behind"
 
 
 def test_cfg_job_prints_the_config(monkeypatch, capsys):
@@ -206,8 +210,8 @@ def test_tab_completion_of_an_option(monkeypatch, capsys):
     assert done.out.split() == ["model.pooling="]
 
 
-def test_the_wheel_brings_conf_and_experiments(tmp_path):
-    """Installed from a wheel, with no checkout in sight, the same options are found."""
+def test_wheel_contains_conf_and_experiments(tmp_path):
+    """Compose a config from an installed wheel, without the checkout."""
     flags = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *flags, str(REPOSITORY)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -227,7 +231,7 @@ def test_the_wheel_brings_conf_and_experiments(tmp_path):
     assert "name: mobilenetv2" in done.out
 
 
-def test_the_source_distribution_brings_what_its_tests_and_its_makefile_call(tmp_path):
+def test_source_distribution_contains_files_of_tests_and_makefile(tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
     subprocess.run(build, cwd=REPOSITORY, capture_output=True, check=True)
     (sdist,) = tmp_path.glob("*.tar.gz")

@@ -1,33 +1,21 @@
-"""The published tables: every row is there as it was published, and its run says which it is."""
+"""Published tables: every row composes, with its published figures and parameters."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from outliers_bench.config.identity import identity
 from outliers_bench.config.paths import resource_dir
-from outliers_bench.config.published import Published, changes, read_table, tables, tags
+from outliers_bench.config.published import Published, read_table, tables
 from outliers_bench.config.schema import register, to_config
-from outliers_bench.ensemble.options import Ensemble
-from outliers_bench.errors import BenchError, WeightsUnavailableError
-from outliers_bench.keypoints.models import KeypointMatching, Vlad
-from outliers_bench.models import applications
-from outliers_bench.models.backbone import Backbone
-from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
-from outliers_bench.models.pixels import Pixels
-from outliers_bench.tracking.params import model_family
-from outliers_bench.tracking.runs import failure_line
-from outliers_bench.training.models import CnnScratch, Transfer
+from outliers_bench.errors import BenchError
 from tests.toys import toy_split
 
-pytestmark = pytest.mark.extra("demo")  # what a row leaves open is that of the default run
+pytestmark = pytest.mark.extra("demo")  # rows inherit from the default run
 REPOSITORY = Path(__file__).parents[2]
-# As they stand in the slides: title, top 1, top 3, top 5, top 10.
+# Title, top 1, top 3, top 5 and top 10 in the slides.
 SLIDES = {
     "models_we_built": [
         ("SIFT based model", 0.192, 0.5, None, 0.615),
@@ -58,7 +46,7 @@ SLIDES = {
         ("batch 5, image 300, n_neighbors 10, PCA 500", 0.73, None, 0.8, 0.83),
     ],
 }
-# The 33 of the keras.io table of the time, and the seven that have come since.
+# The 33 of the keras.io table at the time of the slides, and the seven added since.
 BACKBONES = """
     xception vgg16 vgg19 resnet50 resnet101 resnet152 resnet50v2 resnet101v2 resnet152v2
     inceptionv3 inceptionresnetv2 mobilenet mobilenetv2 densenet121 densenet169 densenet201
@@ -68,7 +56,7 @@ BACKBONES = """
     efficientnetv2l convnexttiny convnextsmall convnextbase convnextlarge convnextxlarge
     mobilenetv3small mobilenetv3large
 """
-NATIVE = {"xception": 299, "inceptionv3": 299}  # pixels; the others' is 224
+NATIVE_SIZE = {"xception": 299, "inceptionv3": 299}  # pixels; 224 for all others
 SPLIT = toy_split([0, 1], [0, 1])
 
 
@@ -81,7 +69,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def configs():
-    """Every row's config, composed once: a row that does not compose fails all that use them."""
+    """Config of every row, composed once; a row that does not compose fails all tests here."""
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         return {
             (table, row): to_config(compose("config", [f"+experiments/{table}={row}"]))
@@ -90,47 +78,47 @@ def configs():
 
 
 @pytest.mark.parametrize("table", SLIDES)
-def test_every_row_with_its_published_figures(table):
-    found = [(r.title, r.top_1, r.top_3, r.top_5, r.top_10) for r in read_table(table)]
-    assert found == SLIDES[table]
+def test_rows_have_their_published_figures(table):
+    rows = [(r.title, r.top_1, r.top_3, r.top_5, r.top_10) for r in read_table(table)]
+    assert rows == SLIDES[table]
 
 
-def test_tables_and_no_others():
+def test_tables_are_those_of_the_slides():
     assert set(tables()) == set(SLIDES)
     with pytest.raises(BenchError, match="there is: efficientnetb7_tuning, models_we_built"):
         read_table("models")
 
 
-def test_a_row_says_which_it_is_and_can_be_scored_as_published(configs):
+def test_row_has_its_name_a_note_and_the_published_cut_offs(configs):
     for (table, row), config in configs.items():
-        told = config.published
-        assert (told.table, told.row) == (table, row)
-        assert told.note, "what is taken where the slides are unclear"
-        wanted = {1, 5, 10} | ({3} if told.top_3 else set())
-        assert wanted <= set(config.k)
+        published = config.published
+        assert (published.table, published.row) == (table, row)
+        assert published.note, "assumptions where the slides are unclear"
+        cut_offs = {1, 5, 10} | ({3} if published.top_3 else set())
+        assert cut_offs <= set(config.k)
 
 
 def test_tuned_rows_have_their_parameters(configs):
     for row in read_table("efficientnetb7_tuning"):
         config = configs[row.table, row.row]
         neighbors = config.k[-1]
-        told = (
+        title = (
             f"batch {config.engine.batch_size}, image {config.model.image_size}, "
             f"n_neighbors {neighbors}, PCA {config.pca.n}"
         )
-        assert told == row.title
+        assert title == row.title
         assert (config.index.name, config.index.metric.name) == ("kd_tree", "cosine")
         assert config.model.name == "efficientnetb7"
 
 
-def test_pretrained_rows_are_the_template_with_its_first_parameters(configs):
+def test_pretrained_rows_have_the_parameters_of_the_template(configs):
     names = [row.row for row in read_table("pretrained_comparison")][2:-1]
     assert len(names) == 7
     for name in names:
         config = configs["pretrained_comparison", name]
         assert config.model.keras.lower() == name
         assert (config.model.image_size, config.model.weights) == (
-            NATIVE.get(name, 224),
+            NATIVE_SIZE.get(name, 224),
             "imagenet",
         )
         assert (config.pca.n, config.index.name, config.index.metric.name) == (
@@ -140,7 +128,7 @@ def test_pretrained_rows_are_the_template_with_its_first_parameters(configs):
         )
 
 
-def test_trained_rows_as_printed(configs):
+def test_trained_rows_have_their_parameters(configs):
     cnn = configs["models_we_built", "cnn_scratch"].model
     assert (cnn.image_size, cnn.epochs, cnn.batch_size) == (128, 10, 128)
     for backbone in ("vgg16", "resnet50", "mobilenet", "resnet50v2", "efficientnetv2b3"):
@@ -167,30 +155,30 @@ def test_trained_rows_as_printed(configs):
         )
     ],
 )
-def test_what_stands_in_two_tables_is_one_run(configs, one, other):
+def test_row_in_two_tables_is_one_run(configs, one, other):
     assert identity(configs[one], SPLIT) == identity(configs[other], SPLIT)
 
 
-def test_the_best_model_is_the_best_tuned_row(configs):
+def test_best_model_is_the_best_tuned_row(configs):
     best = max(read_table("efficientnetb7_tuning"), key=lambda row: row.top_1)
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
-        found = to_config(compose("config", ["+experiments=best_model"]))
-    assert found.published == best
-    assert identity(found, SPLIT) == identity(configs[best.table, best.row], SPLIT)
+        config = to_config(compose("config", ["+experiments=best_model"]))
+    assert config.published == best
+    assert identity(config, SPLIT) == identity(configs[best.table, best.row], SPLIT)
 
 
-def test_no_two_rows_of_a_table_are_one_run(configs):
+def test_rows_of_a_table_are_different_runs(configs):
     for table in SLIDES:
         of_table = [config for (name, _), config in configs.items() if name == table]
         assert len({identity(config, SPLIT) for config in of_table}) == len(of_table)
 
 
-def test_what_is_published_changes_no_identity(configs):
+def test_published_figures_do_not_change_the_identity(configs):
     row = configs["models_we_built", "sift"]
     assert identity(replace(row, published=Published()), SPLIT) == identity(row, SPLIT)
 
 
-def test_all_backbones_sweeps_the_forty():
+def test_all_backbones_sweeps_forty_models():
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         cfg = compose("config", ["+experiments=all_backbones"], return_hydra_config=True)
     assert cfg.hydra.mode.name == "MULTIRUN", "without -m"
@@ -199,108 +187,18 @@ def test_all_backbones_sweeps_the_forty():
     assert len(swept) == 40
 
 
-ROW = Published("models_we_built", "sift", "SIFT based model")
-TAGS = {"table": "models_we_built", "row": "sift", "published.models_we_built": "sift"}
-
-
-def test_tags_of_a_row():
-    assert tags(ROW) == TAGS
-    assert tags(OmegaConf.structured(ROW)) == TAGS
-    assert tags(Published()) == {}
-    assert tags(OmegaConf.structured(Published())) == {}
-
-
-@pytest.mark.parametrize(
-    "invented",
-    [
-        ROW,
-        replace(read_table("models_we_built")[0], top_1=0.9),
-        replace(read_table("models_we_built")[0], table="pretrained_comparison"),
-        Published(top_1=0.9),
-        Published("..", "demo"),
-    ],
-)
-def test_no_row_is_invented(invented):
-    with pytest.raises(BenchError, match="published is filled in by experiments/"):
-        invented.check()
-
-
-@pytest.mark.parametrize(
-    ("override", "beside"),
-    [
-        ("data=folder", True),
-        ("data.root='my, photos'", True),
-        ("seed=3", True),
-        ("k=[1,5,10,20]", True),
-        ("engine.batch_size=16", True),
-        ("weights_dir=weights", True),
-        ("model.weights=mobilenet.h5", True),
-        ("++cache.dir=x", True),
-        ("model.weights=random", False),
-        ("model.weights='random'", False),
-        ("model.weights=runs:/4e9361d1/model", False),
-        ("model.weights='models:/mine@best'", False),
-        ("published.row=cnn_scratch", False),
-        ("model.max_keypoints=100", False),
-        ("model=mobilenet", False),
-        ("pca.n=64", False),
-        ("~rerank", False),
-        ("index@other=exact", False),
-        ("+experiments=demo", False),
-    ],
-)
-def test_a_row_that_is_changed_is_that_row_no_more(override, beside):
-    overrides = ["+experiments/models_we_built=sift", override]
-    assert tags(ROW, overrides) == (TAGS if beside else {})
-    assert (override in changes(overrides)) is not beside
-
-
-@pytest.mark.parametrize(
-    ("model", "kind"),
-    [
-        (KeypointMatching(name="sift"), "keypoints"),
-        (Vlad(name="sift_vlad"), "keypoints"),
-        (Backbone("vgg16", 224, "VGG16", 512), "pretrained"),
-        (Backbone("vgg16", 224, "VGG16", 512, weights="random"), "baseline"),
-        (EfficientNetLite0("image_matching"), "pretrained"),
-        (Pixels("pixels", 8), "baseline"),
-        (CnnScratch(), "trained"),
-        (Transfer(), "trained"),
-        (Ensemble(members=["vgg16", "sift"]), "ensemble"),
-    ],
-)
-def test_families(model, kind):
-    assert model_family(model) == kind
-
-
-def test_weights_that_cannot_be_had_are_told_from_other_failures(monkeypatch):
-    """The leaderboard goes by how the tag `failure` begins."""
-
-    def get_file(origin, download_target):
-        raise ConnectionError("no network")
-
-    def unreachable(**options):
-        get_file("https://example.org/vgg16.h5", "/models/vgg16.h5")
-
-    keras = SimpleNamespace(applications=SimpleNamespace(VGG16=unreachable))
-    monkeypatch.setitem(sys.modules, "keras", keras)
-    with pytest.raises(WeightsUnavailableError) as caught:
-        applications.build_application("VGG16", 224, pretrained=True)
-    line = failure_line(caught.value)
-    assert line.startswith("WeightsUnavailableError: model.weights=imagenet: vgg16.h5 is missing")
-    assert "weights_dir=<folder>" in line
-
-
 @pytest.mark.parametrize("table", SLIDES)
-def test_the_documentation_has_every_row_with_its_figures_and_its_file(table):
+def test_documentation_lists_every_row(table):
     page = (REPOSITORY / "docs" / "published.md").read_text()
     body = page.partition(f"| `+experiments/{table}=` |")[2].partition("\n\n")[0]
-    found = [[cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines()[2:]]
+    documented = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines()[2:]
+    ]
     expected = []
     for row in read_table(table):
         figures = [row.top_1, row.top_3, row.top_5, row.top_10]
-        told = ["" if figure is None else f"{figure:g}" for figure in figures]
-        if table != "models_we_built":  # the only one with a top 3
-            del told[1]
-        expected.append([row.title, *told, f"`{row.row}`"])
-    assert [cells for cells in found if cells] == expected
+        cells = ["" if figure is None else f"{figure:g}" for figure in figures]
+        if table != "models_we_built":  # the only table with a top 3
+            del cells[1]
+        expected.append([row.title, *cells, f"`{row.row}`"])
+    assert [cells for cells in documented if cells] == expected

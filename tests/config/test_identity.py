@@ -1,4 +1,4 @@
-"""Two runs share an identity if, and only if, they must give the same figures."""
+"""Identity of a run: equal if, and only if, two runs must have the same scores."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ CONFIG = Config(
 )
 
 
-def test_what_does_not_matter():
+def test_options_without_effect_on_scores_do_not_matter():
     same = identity(CONFIG, SPLIT)
     for other in (
         replace(CONFIG, tracking=Tracking("sqlite:///other.db")),
@@ -34,7 +34,7 @@ def test_what_does_not_matter():
         assert identity(other, SPLIT) == same
 
 
-def test_what_matters_to_embeddings_only():
+def test_embedding_options_do_not_matter_for_keypoints():
     sift = replace(CONFIG, model=KeypointMatching(name="sift"))
     same = identity(sift, SPLIT)
     for other in (
@@ -48,8 +48,8 @@ def test_what_matters_to_embeddings_only():
     assert identity(spatial, SPLIT) != identity(CONFIG, SPLIT)
 
 
-def test_what_matters():
-    found = {
+def test_options_that_affect_scores_matter():
+    identities_of = {
         identity(config, split)
         for config, split in (
             (CONFIG, SPLIT),
@@ -61,10 +61,10 @@ def test_what_matters():
             (CONFIG, toy_split([0, 1], [0, 2])),
         )
     }
-    assert len(found) == 7
+    assert len(identities_of) == 7
 
 
-def test_another_decoder_is_another_run(monkeypatch):
+def test_decoder_matters(monkeypatch):
     before = identity(CONFIG, SPLIT)
     monkeypatch.setattr(identities, "DECODER", "another")
     assert identity(CONFIG, SPLIT) != before

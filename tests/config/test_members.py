@@ -1,4 +1,4 @@
-"""Members are written as on a command line; what is wrong with one is told in one line."""
+"""Ensemble members: written as on a command line, with one-line errors."""
 
 import pytest
 from hydra import initialize_config_dir
@@ -19,27 +19,27 @@ def hydra():
         yield
 
 
-def composed(*members):
+def compose(*members):
     return compose_members(
         members, shared={"seed": 5}, conf=resource_dir("conf"), option="model.members"
     )
 
 
-def test_options_reach_their_member_and_the_seed_all_of_them():
-    pixels, sift, vlad = composed("pixels image_size=8", "sift verify=none", "sift_vlad")
+def test_members_get_their_options_and_the_shared_seed():
+    pixels, sift, vlad = compose("pixels image_size=8", "sift verify=none", "sift_vlad")
     assert isinstance(pixels, Pixels)
     assert pixels.image_size == 8
     assert sift.verify is Verify.none
     assert vlad.random_seed == 5
 
 
-def test_a_value_may_have_blanks_in_quotes():
-    (backbone,) = composed("mobilenet weights='my weights.h5'")
+def test_quoted_values_may_contain_blanks():
+    (backbone,) = compose("mobilenet weights='my weights.h5'")
     assert backbone.weights == "my weights.h5"
 
 
 @pytest.mark.parametrize(
-    ("member", "said"),
+    ("member", "message"),
     [
         ("sift verfy=none", r"model\.verfy: no such option; did you mean verify"),
         ("pixels image_size=x", r"image_size=x.*Integer"),
@@ -52,14 +52,14 @@ def test_a_value_may_have_blanks_in_quotes():
         ("sift 'verify", "No closing quotation"),
     ],
 )
-def test_mistakes_are_named(member, said):
-    with pytest.raises(BenchError, match=said) as raised:
-        composed(member)
+def test_errors_are_one_line(member, message):
+    with pytest.raises(BenchError, match=message) as raised:
+        compose(member)
     assert str(raised.value).startswith("model.members, ")
     assert "\n" not in str(raised.value)
 
 
-def test_labels_are_fit_for_mlflow_and_never_the_same():
+def test_labels_are_unique_and_valid_in_mlflow():
     ensemble = Ensemble(members=["a", "b", "c"])
-    ensemble.models = composed("pixels name='a b'", "pixels", "pixels")
+    ensemble.models = compose("pixels name='a b'", "pixels", "pixels")
     assert ensemble.labels == ["a_b_1", "pixels_2", "pixels_3"]

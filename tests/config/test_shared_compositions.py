@@ -1,4 +1,4 @@
-"""The configs of a sweep's jobs: what Hydra would compose, with most of the work done once."""
+"""Configs of the jobs of a sweep: equal to those of Hydra, with shared compositions."""
 
 from itertools import product
 
@@ -28,24 +28,24 @@ def master(loader):
 
 
 @pytest.fixture(scope="module")
-def ours(loader):
+def compositions(loader):
     return Compositions(loader)
 
 
 @pytest.fixture
 def composed(monkeypatch):
-    """What was composed in full."""
-    done, compose = [], ConfigLoaderImpl.load_configuration
+    """Overrides of all full compositions."""
+    recorded, compose = [], ConfigLoaderImpl.load_configuration
 
-    def counted(self, config_name, overrides, run_mode, **more):
-        done.append(overrides)
+    def record(self, config_name, overrides, run_mode, **more):
+        recorded.append(overrides)
         return compose(self, config_name, overrides, run_mode, **more)
 
-    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
-    return done
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", record)
+    return recorded
 
 
-def same(first, second):
+def equal(first, second):
     return OmegaConf.to_yaml(first) == OmegaConf.to_yaml(second) and (
         first._metadata.flags == second._metadata.flags
     )
@@ -61,41 +61,41 @@ def same(first, second):
     ],
     ids=" ".join,
 )
-def test_a_job_gets_what_hydra_would_compose(loader, master, ours, job):
+def test_config_of_a_job_equals_that_of_hydra(loader, master, compositions, job):
     expected = loader.load_sweep_config(master, job)
-    first, second = ours(master, job), ours(master, job)
-    assert same(first, expected)
-    assert same(second, expected)
+    first, second = compositions(master, job), compositions(master, job)
+    assert equal(first, expected)
+    assert equal(second, expected)
 
 
-def test_what_a_job_does_to_its_config_no_other_sees(master, ours):
+def test_jobs_do_not_share_a_config(master, compositions):
     job = ["data=synthetic", "seed=3"]
     for _ in range(3):
-        config = ours(master, job)
+        config = compositions(master, job)
         assert config.seed == 3
         config.seed = 99
 
 
 def test_jobs_with_the_same_choices_share_a_composition(loader, master, composed):
-    ours = Compositions(loader)
+    compositions = Compositions(loader)
     jobs = list(product(["data=synthetic"], ["index=exact", "index=kd_tree"], ["seed=1", "seed=2"]))
-    for _ in range(2):  # Hydra looks at all, then runs each
+    for _ in range(2):  # Hydra first composes all jobs, then each one again
         for job in jobs:
-            config = ours(master, list(job))
+            config = compositions(master, list(job))
             assert list(config.hydra.overrides.task) == list(job)
     assert composed == [["data=synthetic", "index=exact"], ["data=synthetic", "index=kd_tree"]]
 
 
-def test_a_mistake_is_told_as_hydra_tells_it(loader, master, ours):
+def test_errors_are_those_of_hydra(loader, master, compositions):
     for job in (["data=synthetic", "seeds=1"], ["data=no_such"]):
         with pytest.raises(ConfigCompositionException) as expected:
             loader.load_sweep_config(master, job)
-        with pytest.raises(ConfigCompositionException) as found:
-            ours(master, job)
-        assert str(found.value) == str(expected.value)
+        with pytest.raises(ConfigCompositionException) as raised:
+            compositions(master, job)
+        assert str(raised.value) == str(expected.value)
 
 
-def test_another_loader_is_left_as_it_is():
+def test_other_loaders_are_not_changed():
     class Other:
         def load_sweep_config(self):
             return "its own"

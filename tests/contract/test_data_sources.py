@@ -1,4 +1,4 @@
-"""What every data source must satisfy, whatever it reads."""
+"""Requirements on every data source."""
 
 import shutil
 from dataclasses import replace
@@ -23,25 +23,25 @@ from tests.named_sets import cifar_records, write_files
 
 PARTS = ("train", "query", "gallery")
 RECORD = 3073  # bytes of an image in CIFAR-10
-DRAWN = Synthetic(classes=4, individuals=2, images=6, size=12)
+SYNTHETIC = Synthetic(classes=4, individuals=2, images=6, size=12)
 
 
 def folder(root):
-    write_images(DRAWN, root)
+    write_images(SYNTHETIC, root)
     first = next(root.rglob("*.png"))
-    shutil.copy(first, first.with_name("copy.png"))
+    shutil.copy(first, first.with_name("duplicate.png"))
     return ClassFolders(root=str(root))
 
 
 def prepared(root):
-    write_images(DRAWN, root / "all")
+    write_images(SYNTHETIC, root / "all")
     for row, file in enumerate(sorted((root / "all").rglob("*.png"))):
         target = root / PARTS[row % 3] / file.parts[-3] / f"{file.parts[-2]}_{file.name}"
         target.parent.mkdir(parents=True, exist_ok=True)
         file.rename(target)
     shutil.rmtree(root / "all")
     first = next((root / "query").rglob("*.png"))
-    shutil.copy(first, root / "gallery" / first.parent.name / "copy.png")
+    shutil.copy(first, root / "gallery" / first.parent.name / "duplicate.png")
     return PreparedFolders(root=str(root))
 
 
@@ -69,7 +69,7 @@ def named(root):
 
 
 def records(root):
-    """CIFAR-10 of 48 images and a copy."""
+    """CIFAR-10 with 48 images and one duplicate."""
     files = {f"data_batch_{i}.bin": cifar_records(8, i) for i in range(1, 6)}
     files["data_batch_1.bin"] += files["data_batch_1.bin"][:RECORD]
     return write_files({**files, "test_batch.bin": cifar_records(8, 6)}, root)
@@ -81,14 +81,14 @@ SOURCES = {
     "manifest": manifest,
     "manifest with groups": grouped_manifest,
     "silhouettes": lambda root: Silhouettes(),
-    "synthetic": lambda root: DRAWN,
+    "synthetic": lambda root: SYNTHETIC,
     "a named set": named,
     "cifar10": lambda root: Cifar10(root=str(records(root))),
     "cifar10, official": lambda root: Cifar10(root=str(records(root)), parts=Parts.official),
 }
-COPIES = {"silhouettes": 284, "synthetic": 0, "prepared": 0}
-# Others have cut it: a copy in another part stays, for the audit to find.
-LEAKS = {"prepared": 1}
+N_DUPLICATES = {"silhouettes": 284, "synthetic": 0, "prepared": 0}
+# In a ready-made split, a duplicate in another part is left to the audit.
+N_LEAKS = {"prepared": 1}
 
 
 @pytest.fixture(
@@ -111,34 +111,34 @@ def load(tmp_path):
     return lambda source, seed=0: source.load(seed=seed, cache=tmp_path / "cache")
 
 
-def test_the_seed_decides_the_split(kind, source, load):
-    one, again, other = load(source), load(source), load(source, seed=1)
-    assert one.fingerprint == again.fingerprint
+def test_split_depends_on_the_seed(kind, source, load):
+    first, second, other_seed = load(source), load(source), load(source, seed=1)
+    assert first.fingerprint == second.fingerprint
     for part in PARTS:
-        assert getattr(one, part).names == getattr(again, part).names
+        assert getattr(first, part).names == getattr(second, part).names
     if kind == "prepared":
-        assert other.fingerprint == one.fingerprint
+        assert other_seed.fingerprint == first.fingerprint
     else:
-        assert other.fingerprint != one.fingerprint
+        assert other_seed.fingerprint != first.fingerprint
 
 
-def test_parts_are_disjoint_and_every_class_asked_for_can_be_found(kind, source, load):
+def test_parts_are_disjoint_and_every_query_has_relevant_images(kind, source, load):
     split = load(source)
     contents = [digest for part in PARTS for digest in getattr(split, part).digests]
-    assert len(contents) == len(set(contents)) + LEAKS.get(kind, 0)
+    assert len(contents) == len(set(contents)) + N_LEAKS.get(kind, 0)
     assert all(len(digest) == 16 for digest in contents)
     assert split.labeled
     assert set(split.query.labels) <= set(split.gallery.labels)
     assert {getattr(split, part).classes for part in PARTS} == {split.gallery.classes}
 
 
-def test_what_is_left_out_is_counted(kind, source, load):
+def test_excluded_images_are_counted(kind, source, load):
     split = load(source)
-    assert len(split.left_out) == COPIES.get(kind, 1)
+    assert len(split.left_out) == N_DUPLICATES.get(kind, 1)
     assert {item.kind for item in split.left_out} <= {"duplicate"}
-    more = COPIES.get(kind, 1) + LEAKS.get(kind, 0)
-    everything = 10_000 if kind == "silhouettes" else 48 + more
-    assert sum(len(getattr(split, part)) for part in PARTS) + len(split.left_out) == everything
+    n_excluded = N_DUPLICATES.get(kind, 1) + N_LEAKS.get(kind, 0)
+    total = 10_000 if kind == "silhouettes" else 48 + n_excluded
+    assert sum(len(getattr(split, part)) for part in PARTS) + len(split.left_out) == total
 
 
 def test_every_image_decodes(source, load):
@@ -152,7 +152,7 @@ def test_every_image_decodes(source, load):
             assert pixels.shape[2] == 3
 
 
-def test_names_and_order_of_files_decide_nothing(kind, source, load, tmp_path):
+def test_split_does_not_depend_on_names_and_order_of_files(kind, source, load, tmp_path):
     root = tmp_path / "source"
     if not root.exists():
         pytest.skip("has no files")
@@ -160,10 +160,10 @@ def test_names_and_order_of_files_decide_nothing(kind, source, load, tmp_path):
     random = np.random.default_rng(0)
     new_names = {}
     for file in sorted(root.rglob("*.png")):
-        # The class folder, and the part above it, stay.
+        # The class folder, and the folder of the part above it, stay.
         depth = 2 if kind == "prepared" else 1
-        kept = file.relative_to(root).parts[:depth]
-        target = root.joinpath(*kept, f"{random.integers(2**60)}.PNG")
+        folders = file.relative_to(root).parts[:depth]
+        target = root.joinpath(*folders, f"{random.integers(2**60)}.PNG")
         new_names[file.relative_to(root).as_posix()] = target.relative_to(root).as_posix()
         file.rename(target)
     if hasattr(source, "path"):
@@ -173,9 +173,9 @@ def test_names_and_order_of_files_decide_nothing(kind, source, load, tmp_path):
     assert load(source).fingerprint == before
 
 
-def test_leave_one_out_or_a_reason_why_not(kind, source, load):
+def test_leave_one_out_works_or_is_refused(kind, source, load):
     if kind == "prepared":
-        # Others have cut it: there is no such option, and Hydra says so.
+        # A ready-made split has no such option, which Hydra reports.
         with pytest.raises(ConfigKeyError, match="Key 'protocol' not in 'PreparedFolders'"):
             OmegaConf.merge(OmegaConf.structured(source), {"protocol": "leave_one_out"})
         return

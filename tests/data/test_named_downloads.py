@@ -148,8 +148,8 @@ def test_two_processes_download_once(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
-def test_run_on_named_set(name, made, tmp_path):
-    shutil.copy(made, tmp_path / "mlflow.db")
+def test_run_on_named_set(name, empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     with serving(Mirror(MAKERS[name]())) as server:
         done = bench(
             *(f"data={name}", f"data.url={server.url}", "data.verify=false", "model=pixels"),

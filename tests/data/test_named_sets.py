@@ -144,22 +144,22 @@ def test_archive_limits_of_a_subset_are_those_of_its_archive():
 
 
 @pytest.mark.parametrize(
-    ("options", "kind", "message"),
+    ("options", "kind", "location"),
     [
         ({}, "http", {"url": "https://www.cs.toronto.edu/~kriz/cifar.html"}),
         ({"url": "http://mirror/cifar"}, "http", {"url": "http://mirror/cifar"}),
         ({"root": "/cifar"}, "local", {"uri": "/cifar"}),
     ],
 )
-def test_source_is_recorded_in_mlflow(tmp_path, options, kind, message):
+def test_source_is_recorded_in_mlflow(tmp_path, options, kind, location):
     files = {f"data_batch_{i}.bin": cifar_records(8, i) for i in range(1, 6)}
     files["test_batch.bin"] = cifar_records(8, 6)
     root = write_files(files, tmp_path / "cifar")
     split = NAMED["cifar10"](root=str(root)).load(seed=0, cache=tmp_path)
     source = NAMED["cifar10"](**options)
-    parts = mlflow_datasets(split, {"root": source.root}, address=source.address())
+    parts = mlflow_datasets(split, {"root": source.root}, address=source.source_url())
     assert [part.role for part in parts] == ["train", "query", "gallery"]
-    assert {(part.source_type, part.source) for part in parts} == {(kind, json.dumps(message))}
+    assert {(part.source_type, part.source) for part in parts} == {(kind, json.dumps(location))}
 
 
 def test_root_and_url_exclude_each_other(tmp_path):

@@ -1,4 +1,4 @@
-"""Made-up photos with detail at every size, and what people do to photos."""
+"""Synthetic photos with detail at every scale, and edits of photos."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from tests.toys import ArrayReader
 
 
 def picture(seed: int, *, height: int = 150, width: int = 200) -> RGB:
-    """Noise of many sizes, the large ones strongest, as in photos."""
+    """Return noise of many scales, strongest at the largest, as in photos."""
     random = np.random.default_rng(seed)
-    made = np.zeros((height, width, 3), np.float32)
+    pixels = np.zeros((height, width, 3), np.float32)
     for cells in (2, 4, 8, 16, 32, 64):
         grain = random.standard_normal((cells, cells, 3)).astype(np.float32)
-        made += cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC) / cells**0.7
-    made -= made.min()
-    return (255 * made / made.max()).astype(np.uint8)
+        pixels += cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC) / cells**0.7
+    pixels -= pixels.min()
+    return (255 * pixels / pixels.max()).astype(np.uint8)
 
 
 def cropped(image: RGB, share: float) -> RGB:
-    high, wide = image.shape[:2]
-    y, x = round(high * share), round(wide * share)
-    return np.ascontiguousarray(image[y : high - y, x : wide - x])
+    height, width = image.shape[:2]
+    y, x = round(height * share), round(width * share)
+    return np.ascontiguousarray(image[y : height - y, x : width - x])
 
 
 def resized(image: RGB, scale: float) -> RGB:
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=how)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
 
 
 def encoded(image: RGB, quality: int) -> RGB:
@@ -37,12 +37,12 @@ def encoded(image: RGB, quality: int) -> RGB:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def lighter(image: RGB, factor: float, plus: float) -> RGB:
-    return np.clip(image.astype(np.float32) * factor + plus, 0, 255).astype(np.uint8)
+def brighten(image: RGB, factor: float, offset: float) -> RGB:
+    return np.clip(image.astype(np.float32) * factor + offset, 0, 255).astype(np.uint8)
 
 
 def image_set_of(arrays: dict[str, RGB], labels: list[int] | None = None) -> ImageSet:
-    """An image set of arrays; their bytes are their content."""
+    """Return an image set of arrays, with digests of their bytes."""
     return ImageSet(
         names=tuple(arrays),
         digests=tuple(content_hash(image.tobytes()).digest() for image in arrays.values()),

@@ -1,4 +1,4 @@
-"""Copies of photos are found, whatever people did to them, and other photos are not."""
+"""Search for exact and near duplicates."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.duplicates.align import measure_agreement
-from outliers_bench.duplicates.candidates import find_candidates, compute_descriptors
+from outliers_bench.duplicates.candidates import compute_descriptors, find_candidates
 from outliers_bench.duplicates.find import find_pairs, is_cached
 from outliers_bench.duplicates.pairs import Pair, group_rows
 from outliers_bench.duplicates.thumbnails import SIDE, gray_square
 from outliers_bench.duplicates.verify import LARGE
 from outliers_bench.errors import UnreadableImageError
 from tests.duplicates.pictures import (
+    brighten,
     cropped,
     encoded,
     image_set_of,
-    lighter,
     picture,
     resized,
 )
@@ -29,64 +29,67 @@ from tests.toys import ArrayReader
 
 OTHERS = {f"other {seed}": picture(seed) for seed in range(100, 112)}
 PHOTO = picture(0)
-WAYS = {
-    "encoded again": lambda photo: encoded(photo, 50),
+EDITS = {
+    "re-encoded": lambda photo: encoded(photo, 50),
     "half the size": lambda photo: resized(photo, 0.5),
     "twice the size": lambda photo: resized(photo, 2),
-    "squeezed": lambda photo: resized(photo, 0.8)[:, ::2],
-    "cropped by 5% in all": lambda photo: cropped(photo, 0.025),
+    "narrowed": lambda photo: resized(photo, 0.8)[:, ::2],
+    "cropped by 5% in total": lambda photo: cropped(photo, 0.025),
     "cropped by 5% of each side": lambda photo: cropped(photo, 0.05),
     "cropped on one side": lambda photo: np.ascontiguousarray(photo[:, 10:]),
-    "lighter": lambda photo: lighter(photo, 1.1, 10),
-    "darker": lambda photo: lighter(photo, 0.85, -5),
-    "all of it": lambda photo: encoded(lighter(resized(cropped(photo, 0.05), 0.7), 0.95, 8), 60),
+    "brighter": lambda photo: brighten(photo, 1.1, 10),
+    "darker": lambda photo: brighten(photo, 0.85, -5),
+    "all of these": lambda photo: encoded(
+        brighten(resized(cropped(photo, 0.05), 0.7), 0.95, 8), 60
+    ),
 }
-DARKER = WAYS["darker"](PHOTO)
+DARKER = EDITS["darker"](PHOTO)
 
 
-def found(arrays, cache, **options):
+def find(arrays, cache, **options):
     images = image_set_of(arrays)
-    search = find_pairs(images, cache=cache, **options)
+    duplicates = find_pairs(images, cache=cache, **options)
     return {
         (*sorted((images.names[pair.first], images.names[pair.second])), pair.kind): pair.likeness
-        for pair in search.pairs
+        for pair in duplicates.pairs
     }
 
 
-def test_copies_are_found_and_no_other_photo(tmp_path):
-    photos = {f"photo {how}": picture(seed) for seed, how in enumerate(WAYS)}
-    copies = {f"copy {how}": WAYS[how](photos[f"photo {how}"]) for how in WAYS}
-    pairs = found(OTHERS | photos | copies, tmp_path)
-    assert set(pairs) == {(f"copy {how}", f"photo {how}", "near") for how in WAYS}
+def test_edited_photos_are_found(tmp_path):
+    photos = {f"photo {edit}": picture(seed) for seed, edit in enumerate(EDITS)}
+    edited = {f"edited {edit}": EDITS[edit](photos[f"photo {edit}"]) for edit in EDITS}
+    pairs = find(OTHERS | photos | edited, tmp_path)
+    assert set(pairs) == {(f"edited {edit}", f"photo {edit}", "near") for edit in EDITS}
     assert 0.7 <= min(pairs.values()) <= max(pairs.values()) <= 1
 
 
-def test_what_is_no_copy_is_not_found(tmp_path):
-    exchanged = PHOTO.copy()
-    exchanged[30:110, 50:150] = picture(7)[30:110, 50:150]
-    pictures = {
+def test_other_images_are_not_found(tmp_path):
+    replaced = PHOTO.copy()
+    replaced[30:110, 50:150] = picture(7)[30:110, 50:150]
+    blurred = resized(resized(PHOTO, 0.05), 20)[:150, :200]
+    images = {
         "photo": PHOTO,
-        "another thing before the same ground": exchanged,
+        "another object, same background": replaced,
         "mirrored": np.ascontiguousarray(PHOTO[:, ::-1]),
-        "turned": np.ascontiguousarray(np.rot90(PHOTO)),
+        "rotated": np.ascontiguousarray(np.rot90(PHOTO)),
         "a third of it": cropped(PHOTO, 1 / 3),
-        "alike from afar": picture(8) // 4 + resized(resized(PHOTO, 0.05), 20)[:150, :200] // 2,
+        "similar at low resolution": picture(8) // 4 + blurred // 2,
     }
-    assert found(pictures, tmp_path) == {}
+    assert find(images, tmp_path) == {}
 
 
-def test_a_part_exchanged_makes_another_picture(tmp_path):
-    """Fainter than the rest, so that most of the detail is still that of the photo."""
-    exchanged = PHOTO.copy()
-    exchanged[:40] = picture(7)[:40] // 5 + 100
-    one, other = (gray_square(image, 128) for image in (PHOTO, exchanged))
+def test_image_with_a_replaced_part_is_not_a_duplicate(tmp_path):
+    """The part has low contrast, so that most of the detail is still that of the photo."""
+    replaced = PHOTO.copy()
+    replaced[:40] = picture(7)[:40] // 5 + 100
+    one, other = (gray_square(image, 128) for image in (PHOTO, replaced))
     detail, tiles = measure_agreement(one, other, 1.0, steps=40)
     assert detail > 0.7
     assert tiles < 0.5
-    assert found({"photo": PHOTO, "exchanged": exchanged}, tmp_path) == {}
+    assert find({"photo": PHOTO, "replaced": replaced}, tmp_path) == {}
 
 
-def test_exact_copies_are_paired_with_the_first(tmp_path):
+def test_exact_duplicates_are_paired_with_the_first(tmp_path):
     arrays = {"b": PHOTO, "other": picture(1), "a": PHOTO, "c": PHOTO}
     images = image_set_of(arrays)
     exact = (Pair(0, 2, "exact", 1.0), Pair(0, 3, "exact", 1.0))
@@ -96,7 +99,7 @@ def test_exact_copies_are_paired_with_the_first(tmp_path):
     assert images.reader.decoded == []
 
 
-def test_what_cannot_be_judged_is_said_and_exact_copies_of_it_found(tmp_path):
+def test_small_and_flat_images_are_compared_by_content_only(tmp_path):
     small = picture(3)[:20, :60]
     ramp = np.repeat(np.linspace(0, 255, 200).astype(np.uint8)[None, :, None], 150, 0)
     arrays = {
@@ -107,14 +110,15 @@ def test_what_cannot_be_judged_is_said_and_exact_copies_of_it_found(tmp_path):
         "nearly white": np.full((90, 90, 3), 254, np.uint8),
         "ramp": np.repeat(ramp, 3, 2),
     }
-    search = find_pairs(image_set_of(arrays), cache=tmp_path)
-    assert search.pairs == (Pair(0, 1, "exact", 1.0),)
-    assert [search.not_compared[row][:9] for row in range(6)] == ["too small"] * 3 + ["too flat "] * 3
-    again = find_pairs(image_set_of(arrays), cache=tmp_path)
-    assert again == search
+    duplicates = find_pairs(image_set_of(arrays), cache=tmp_path)
+    assert duplicates.pairs == (Pair(0, 1, "exact", 1.0),)
+    assert [duplicates.not_compared[row][:9] for row in range(6)] == ["too small"] * 3 + [
+        "too flat "
+    ] * 3
+    assert find_pairs(image_set_of(arrays), cache=tmp_path) == duplicates
 
 
-def test_a_second_search_decodes_nothing_and_a_larger_one_what_is_new(tmp_path):
+def test_later_searches_decode_new_images_only(tmp_path):
     arrays = OTHERS | {"photo": PHOTO, "copy": DARKER}
     images = image_set_of(arrays)
     first = find_pairs(images, cache=tmp_path)
@@ -128,23 +132,23 @@ def test_a_second_search_decodes_nothing_and_a_larger_one_what_is_new(tmp_path):
     assert set(more.reader.decoded) == {"new"}
 
 
-def test_order_and_names_change_nothing(tmp_path):
+def test_result_does_not_depend_on_order_and_names(tmp_path):
     images = image_set_of({"x": DARKER, **OTHERS, "photo": PHOTO, "again": PHOTO})
     (near,) = (p for p in find_pairs(images, cache=tmp_path).pairs if p.kind == "near")
     rows = list(range(len(images)))[::-1]
-    turned = replace(images.take(rows), names=tuple(f"n{row}" for row in rows))
+    reordered = replace(images.take(rows), names=tuple(f"n{row}" for row in rows))
     arrays = images.reader.arrays
     reader = ArrayReader({f"n{row}": arrays[images.names[row]] for row in rows})
-    turned = replace(turned, reader=reader)
-    (other,) = (p for p in find_pairs(turned, cache=tmp_path / "new").pairs if p.kind == "near")
+    reordered = replace(reordered, reader=reader)
+    (other,) = (p for p in find_pairs(reordered, cache=tmp_path / "new").pairs if p.kind == "near")
     assert other.likeness == near.likeness
     assert {images.digests[near.first], images.digests[near.second]} == {
-        turned.digests[other.first],
-        turned.digests[other.second],
+        reordered.digests[other.first],
+        reordered.digests[other.second],
     }
 
 
-def test_a_broken_off_search_goes_on(tmp_path):
+def test_interrupted_search_is_resumed(tmp_path):
     class Interrupted(ArrayReader):
         def read(self, name, digest=None, *, side=None):
             if len(self.decoded) == 6:
@@ -156,92 +160,98 @@ def test_a_broken_off_search_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         find_pairs(replace(images, reader=Interrupted(arrays)), cache=tmp_path)
     find_pairs(images, cache=tmp_path)
-    # Each once for its thumbnail, but what was stored before; two once more to be made sure of.
+    # Each once for its thumbnail, unless stored before; two once more for verification.
     assert len(arrays) - 6 <= len(images.reader.decoded) <= len(arrays) + 2
     assert len(set(images.reader.decoded)) < len(arrays)
 
 
-def test_a_damaged_result_is_found_anew(tmp_path):
+def test_damaged_result_is_recomputed(tmp_path):
     arrays = {"photo": PHOTO, "copy": DARKER}
-    first = found(arrays, tmp_path)
-    (kept,) = (tmp_path / "duplicates").iterdir()
+    first = find(arrays, tmp_path)
+    (file,) = (tmp_path / "duplicates").iterdir()
     for junk in (b"", b"PK\x03\x04 nonsense", b"\0" * 300):
-        kept.write_bytes(junk)
-        assert found(arrays, tmp_path) == first
-        assert kept.read_bytes() != junk
+        file.write_bytes(junk)
+        assert find(arrays, tmp_path) == first
+        assert file.read_bytes() != junk
 
 
-def test_a_photo_that_cannot_be_read_for_once_is_compared_the_next_time(tmp_path):
-    class Away(ArrayReader):
+def test_temporarily_unreadable_photo_is_compared_later(tmp_path):
+    class Unavailable(ArrayReader):
         def read(self, name, digest=None, *, side=None):
             if side == LARGE:
-                raise UnreadableImageError(f"{name}: the disk is away")
+                raise UnreadableImageError(f"{name}: the disk is unavailable")
             return super().read(name, digest, side=side)
 
     arrays = {"photo": PHOTO, "copy": DARKER}
     images = image_set_of(arrays)
-    assert find_pairs(replace(images, reader=Away(arrays)), cache=tmp_path).pairs == ()
+    assert find_pairs(replace(images, reader=Unavailable(arrays)), cache=tmp_path).pairs == ()
     assert not is_cached(images, cache=tmp_path)
     assert len(find_pairs(images, cache=tmp_path).pairs) == 1
     assert is_cached(images.take([1, 0, 1]), cache=tmp_path)
 
 
-def test_a_result_names_each_reason_once(tmp_path):
-    """Sets of small pictures have tens of thousands that are not judged."""
+def test_result_file_has_each_reason_once(tmp_path):
+    """Sets of small images have tens of thousands that are not compared."""
     small = {f"{n}": np.full((4, 4, 3), n % 256, np.uint8) + n // 256 for n in range(300)}
-    search = find_pairs(image_set_of(small), cache=tmp_path)
-    (kept,) = (tmp_path / "duplicates").iterdir()
-    assert len(search.not_compared) > 250
-    assert kept.stat().st_size < 10_000
+    duplicates = find_pairs(image_set_of(small), cache=tmp_path)
+    (file,) = (tmp_path / "duplicates").iterdir()
+    assert len(duplicates.not_compared) > 250
+    assert file.stat().st_size < 10_000
 
 
-def test_unreadable_images_are_told_and_their_copies_found(tmp_path):
+def test_exact_duplicates_of_unreadable_images_are_found(tmp_path):
     images = image_set_of({"photo": PHOTO, "bad": picture(5), "copy": DARKER})
     images = images.take([0, 1, 1, 2])
     del images.reader.arrays["bad"]
     for _ in range(2):
-        search = find_pairs(images, cache=tmp_path)
-        assert [(p.first, p.second, p.kind) for p in search.pairs] == [
+        duplicates = find_pairs(images, cache=tmp_path)
+        assert [(p.first, p.second, p.kind) for p in duplicates.pairs] == [
             (0, 3, "near"),
             (1, 2, "exact"),
         ]
-        assert set(search.unreadable) == {1, 2}
-        assert "broken on purpose" in search.unreadable[1]
+        assert set(duplicates.unreadable) == {1, 2}
+        assert "broken on purpose" in duplicates.unreadable[1]
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_few_images(n, tmp_path):
-    search = find_pairs(image_set_of(dict(list(OTHERS.items())[:n])), cache=tmp_path)
-    assert search.pairs == ()
+def test_sets_of_zero_or_one_image(n, tmp_path):
+    duplicates = find_pairs(image_set_of(dict(list(OTHERS.items())[:n])), cache=tmp_path)
+    assert duplicates.pairs == ()
 
 
-def test_candidates_are_those_of_a_comparison_of_all(tmp_path):
-    arrays = [*OTHERS.values(), PHOTO, *(way(PHOTO) for way in WAYS.values())]
+def test_candidates_match_a_full_comparison(tmp_path):
+    arrays = [*OTHERS.values(), PHOTO, *(edit(PHOTO) for edit in EDITS.values())]
     gray = np.stack([gray_square(image, SIDE) for image in arrays])
     whole = compute_descriptors(gray, 1.0)
     best = np.max([compute_descriptors(gray, crop) @ whole.T for crop in (1.0, 0.95, 0.9)], axis=0)
     best = np.maximum(best, best.T)
-    wanted = {pair for pair in combinations(range(len(gray)), 2) if best[pair] >= 0.75}
-    made = find_candidates(gray[:9]), find_candidates(gray)
-    for few, some in zip(made, (9, len(gray)), strict=True):
-        got = {tuple(sorted(pair)) for pair in zip(few.part, few.whole, strict=True)}
-        assert len(got) == len(few.part)
-        within = {pair for pair in wanted if max(pair) < some}
-        # Of 11 alike, each finds its nearest eight.
-        assert got <= within
-        assert len(got) >= 0.9 * len(within)
+    expected = {pair for pair in combinations(range(len(gray)), 2) if best[pair] >= 0.75}
+    for n in (9, len(gray)):
+        candidates = find_candidates(gray[:n])
+        pairs = {
+            tuple(sorted(pair)) for pair in zip(candidates.part, candidates.whole, strict=True)
+        }
+        assert len(pairs) == len(candidates.part)
+        expected_pairs = {pair for pair in expected if max(pair) < n}
+        # With 11 similar images, each finds its eight nearest neighbors.
+        assert pairs <= expected_pairs
+        assert len(pairs) >= 0.9 * len(expected_pairs)
 
 
-def test_a_description_knows_neither_light_nor_contrast_but_the_crop():
-    gray = np.stack([gray_square(image, SIDE) for image in (PHOTO, lighter(PHOTO, 0.8, 20))])
+def test_descriptors_are_invariant_to_brightness_but_not_to_crops():
+    gray = np.stack([gray_square(image, SIDE) for image in (PHOTO, brighten(PHOTO, 0.8, 20))])
     one, other = compute_descriptors(gray, 1.0)
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
     assert one @ other > 0.999
     inner = np.stack([gray_square(cropped(PHOTO, 0.05), SIDE)])
-    assert compute_descriptors(inner, 1.0)[0] @ compute_descriptors(gray, 0.9)[0] > 0.99 > one @ compute_descriptors(inner, 1.0)[0]
+    assert (
+        compute_descriptors(inner, 1.0)[0] @ compute_descriptors(gray, 0.9)[0]
+        > 0.99
+        > one @ compute_descriptors(inner, 1.0)[0]
+    )
 
 
-def test_agreement_of_a_picture_with_itself_is_whole():
+def test_agreement_of_an_image_with_itself_is_one():
     gray = gray_square(PHOTO, 128)
     assert measure_agreement(gray, gray, 1.0, steps=10) == pytest.approx((1.0, 1.0), abs=1e-3)
     detail, tiles = measure_agreement(gray, gray_square(picture(1), 128), 1.0, steps=10)
@@ -251,14 +261,14 @@ def test_agreement_of_a_picture_with_itself_is_whole():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=14))
-def test_groups_are_what_can_be_reached(n, links):
+def test_groups_are_connected_components(n, links):
     pairs = [Pair(a, b, "near", 0.9) for a, b in links if a < b < n]
     reach = np.eye(n, dtype=bool)
     for pair in pairs:
         reach[pair.first, pair.second] = reach[pair.second, pair.first] = True
     for _ in range(n):
         reach = reach @ reach
-    wanted = {tuple(np.flatnonzero(row)) for row in reach if row.sum() > 1}
-    got = group_rows(pairs, n)
-    assert {tuple(rows) for rows in got} == wanted
-    assert got == sorted(got)
+    expected = {tuple(np.flatnonzero(row)) for row in reach if row.sum() > 1}
+    groups = group_rows(pairs, n)
+    assert {tuple(rows) for rows in groups} == expected
+    assert groups == sorted(groups)

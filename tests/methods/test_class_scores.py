@@ -1,4 +1,4 @@
-"""Ranking by classification: against a brute-force twin, with ties, and without the query."""
+"""Ranking by class scores: compared with brute force, with ties, and without the query."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ def composed(*overrides):
         return to_config(compose("config", chosen))
 
 
-class Stored:
-    """Logits by name."""
+class StoredLogits:
+    """Embedding source that returns logits by image name."""
 
     def __init__(self, logits):
         self.logits = logits
@@ -40,34 +40,34 @@ class Stored:
 
 def ranking_of(config, split, logits, depth, meter=None):
     method = ClassScores(config, config.model, meter or Meter())
-    method._logits = Stored(logits)
+    method._logits = StoredLogits(logits)
     return method.rank(split, depth)
 
 
 def brute_force(split, logits, depth, seed):
-    place = tie_order(split.gallery.digests, seed).tolist().index
+    tie_rank = tie_order(split.gallery.digests, seed).tolist().index
     rows, scores = [], []
-    for at, asked in enumerate(split.query.names):
-        kind = int(np.argmax(log_softmax(np.array([logits[asked]], np.float32))[0]))
-        found = []
-        for number, name in enumerate(split.gallery.names):
-            if split.leave_one_out and number == at:
+    for query_row, query in enumerate(split.query.names):
+        predicted = int(np.argmax(log_softmax(np.array([logits[query]], np.float32))[0]))
+        ranked = []
+        for row, name in enumerate(split.gallery.names):
+            if split.leave_one_out and row == query_row:
                 continue
-            probability = log_softmax(np.array([logits[name]], np.float32))[0, kind]
-            found.append((-probability, place(number), number))
-        found.sort()
-        rows.append([number for _, _, number in found[:depth]])
-        scores.append([-score for score, _, _ in found[:depth]])
+            log_probability = log_softmax(np.array([logits[name]], np.float32))[0, predicted]
+            ranked.append((-log_probability, tie_rank(row), row))
+        ranked.sort()
+        rows.append([row for _, _, row in ranked[:depth]])
+        scores.append([-score for score, _, _ in ranked[:depth]])
     return np.array(rows), np.array(scores, np.float32)
 
 
-# Few values, so that many are tied.
+# Few values, so that there are many ties.
 levels = st.sampled_from([-2.0, 0.0, 0.5, 3.0])
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 6), st.integers(2, 9), st.booleans())
-def test_is_its_brute_force_twin(config, data, queries, gallery, leave_one_out):
+def test_equals_brute_force(config, data, queries, gallery, leave_one_out):
     split = toy_split([0] * queries, [0] * gallery)
     if leave_one_out:
         split = Split("toy", split.train, split.gallery, split.gallery, leave_one_out=True)
@@ -83,7 +83,7 @@ def test_is_its_brute_force_twin(config, data, queries, gallery, leave_one_out):
 
 
 def test_by_hand(config):
-    """Two queries that are taken for one class get one ranking; the class of the image decides."""
+    """Queries with the same predicted class get the same ranking."""
     split = toy_split([0, 0, 0], [0, 0, 0])
     logits = {
         "query-0": [5, 0, 0],
@@ -95,19 +95,19 @@ def test_by_hand(config):
     }
     ranking = ranking_of(config, split, logits, 3)
     assert ranking.indices.tolist() == [[2, 1, 0], [2, 1, 0], [0, 1, 2]]
-    # e**4 / (e**4 + 2) and a third
+    # e**4 / (e**4 + 2) and 1/3
     assert np.exp(ranking.scores[0, :2]) == pytest.approx([0.964663, 1 / 3], abs=1e-5)
 
 
-def test_a_probability_counts_and_not_the_number_before_it(config):
-    """Twice as sure of everything is no more of this class."""
+def test_ranks_by_probability_not_by_logit(config):
+    """A larger logit counts only relative to those of the other classes."""
     split = toy_split([0], [0, 0])
     logits = {"query-0": [1, 0, 0], "gallery-0": [8, 9, 0], "gallery-1": [2, 0, 0]}
     assert ranking_of(config, split, logits, 2).indices.tolist() == [[1, 0]]
 
 
-def test_where_the_network_is_sure_the_surer_one_still_comes_first(config):
-    """Both probabilities are 1 in 32 bits."""
+def test_ranks_probabilities_that_round_to_one(config):
+    """Both probabilities are 1 in float32; their logarithms differ."""
     split = toy_split([0], [0, 0])
     logits = {"query-0": [1, 0, 0], "gallery-0": [17, 0, 0], "gallery-1": [18, 0, 0]}
     for gallery in ((17, 18), (18, 17)):
@@ -116,7 +116,7 @@ def test_where_the_network_is_sure_the_surer_one_still_comes_first(config):
         assert gallery[first] == 18
 
 
-def test_ties_are_dealt_by_content_and_seed(config, tmp_path):
+def test_ties_are_ordered_by_content_and_seed(config, tmp_path):
     gallery = 12
     split = toy_split([0], [0] * gallery)
     logits = {name: [1.0, 0.0] for name in (*split.query.names, *split.gallery.names)}
@@ -130,36 +130,36 @@ def test_ties_are_dealt_by_content_and_seed(config, tmp_path):
 
 
 def test_log_softmax_of_large_numbers():
-    found = log_softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]], np.float32))
-    assert found == pytest.approx(np.array([[-np.log(2), -np.log(2)], [-1000.0, 0.0]]))
-    assert found.dtype == np.float32
+    result = log_softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]], np.float32))
+    assert result == pytest.approx(np.array([[-np.log(2), -np.log(2)], [-1000.0, 0.0]]))
+    assert result.dtype == np.float32
 
 
-def labeled():
+def labeled_split():
     everything = image_set("abcdef", [0, 0, 1, 1, 0, 1], reader=None)
     return Split("toy", everything.take([0, 1, 2, 3]), everything.take([4]), everything.take([5]))
 
 
-def test_a_reranking_is_refused_and_what_is_idle_is_told(tmp_path, caplog):
+def test_reranking_is_rejected_and_unused_options_warned_of(tmp_path, caplog):
     cache = f"cache.dir={tmp_path}"
     reranked = composed(cache, "rerank=alpha_qe")
     with pytest.raises(BenchError, match=r"rerank=alpha_qe .*model\.rank_by=class_scores"):
-        ClassScores(reranked, reranked.model, Meter()).check(labeled())
-    idle = composed(cache, "pca.n=3", "index=kd_tree")
-    ClassScores(idle, idle.model, Meter()).check(labeled())
+        ClassScores(reranked, reranked.model, Meter()).check(labeled_split())
+    unused = composed(cache, "pca.n=3", "index=kd_tree")
+    ClassScores(unused, unused.model, Meter()).check(labeled_split())
     assert "pca.n=3 has no effect: model=cnn_scratch ranks by class scores" in caplog.text
     assert "index=kd_tree has no effect" in caplog.text
 
 
-def test_views_are_refused(tmp_path):
-    viewed = composed(f"cache.dir={tmp_path}", "model.tta.flip=true")
+def test_tta_is_rejected(tmp_path):
+    augmented = composed(f"cache.dir={tmp_path}", "model.tta.flip=true")
     with pytest.raises(BenchError, match=r"model\.rank_by=class_scores .*model\.tta") as caught:
-        ClassScores(viewed, viewed.model, Meter()).check(labeled())
+        ClassScores(augmented, augmented.model, Meter()).check(labeled_split())
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_to_learn_from_is_refused(config):
-    everything = labeled().train
-    alone = Split("toy", everything.take([]), everything, everything, leave_one_out=True)
+def test_split_without_train_is_rejected(config):
+    images = labeled_split().train
+    split = Split("toy", images.take([]), images, images, leave_one_out=True)
     with pytest.raises(BenchError, match="leave_one_out"):
-        ClassScores(config, config.model, Meter()).check(alone)
+        ClassScores(config, config.model, Meter()).check(split)

@@ -201,7 +201,7 @@ def test_photos_of_any_shape_fit(shape):
 
 def test_long_captions_do_not_exceed_their_columns():
     long = "a caption that is much too long for a narrow column " * 4
-    rows = [picture(query_caption=long, found_caption=long, is_relevant=True)]
+    rows = [picture(query_caption=long, gallery_caption=long, is_relevant=True)]
     columns, sheet = fit_columns(rows), pixels(rows, title=long * 3)
     below = sheet[row_top(0) + HEIGHT + FRAME + 1 :]
     assert (below[:, columns.query : columns.gallery - FRAME - 8] < 100).any()

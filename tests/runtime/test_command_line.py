@@ -1,4 +1,4 @@
-"""Commands beside a run: options as in Hydra, one line a mistake, help from the docstring."""
+"""Command lines other than a run: Hydra-like options, one-line errors, help from docstrings."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from omegaconf import MISSING
 
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import main, help_page, parse
+from outliers_bench.runtime.command_line import help_page, main, parse
 
 PROGRAM = "python -m feed"
 
@@ -26,10 +26,10 @@ class Feed:
     Parameters
     ----------
     keeper : str
-        Who feeds them,
-        by name.
+        Name of
+        the keeper.
     animals : list of str
-        Which.
+        Animals to feed.
     """
 
     keeper: str = MISSING
@@ -40,30 +40,33 @@ class Feed:
     note: str | None = None
 
 
-def words(*given):
-    return parse(Feed, given, program=PROGRAM, positional="animals")
+def parse_feed(*arguments):
+    return parse(Feed, arguments, program=PROGRAM, positional="animals")
 
 
-def test_options_words_and_defaults() -> None:
-    feed = words("lion", "keeper=0012", "food=fish", "kilos=2", "sea/lion", "note=1e5")
+def test_options_positional_arguments_and_defaults() -> None:
+    feed = parse_feed("lion", "keeper=0012", "food=fish", "kilos=2", "sea/lion", "note=1e5")
     assert feed == Feed("0012", ["lion", "sea/lion"], Food.fish, 2, 2.0, "1e5")
-    assert words("keeper=a=b", "animals=[x,y]", "z").animals == ["x", "y", "z"]
-    assert words("keeper=a", "animals=x,y").animals == words("keeper=a", "animals=[x,y]").animals
-    assert words("keeper=a", "animals=x").animals == ["x"]
-    assert words("keeper=a", "note=null").note is None
+    assert parse_feed("keeper=a=b", "animals=[x,y]", "z").animals == ["x", "y", "z"]
+    assert (
+        parse_feed("keeper=a", "animals=x,y").animals
+        == parse_feed("keeper=a", "animals=[x,y]").animals
+    )
+    assert parse_feed("keeper=a", "animals=x").animals == ["x"]
+    assert parse_feed("keeper=a", "note=null").note is None
 
 
-def test_an_address_or_a_file_may_hold_an_equals_sign(tmp_path, monkeypatch) -> None:
+def test_urls_and_files_may_contain_an_equals_sign(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b.jpg").touch()
-    assert words("keeper=x", "https://zoo.example/?n=1", "a=b.jpg").animals == [
+    assert parse_feed("keeper=x", "https://zoo.example/?n=1", "a=b.jpg").animals == [
         "https://zoo.example/?n=1",
         "a=b.jpg",
     ]
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "message"),
     [
         (["keeper=x", "tims=3"], r"tims=3: no such option; did you mean times=<value>\? "),
         (
@@ -77,31 +80,35 @@ def test_an_address_or_a_file_may_hold_an_equals_sign(tmp_path, monkeypatch) -> 
         ([], r"keeper is missing: give it as keeper=<value>; see python -m feed --help"),
     ],
 )
-def test_a_mistake_is_one_line(given, told, capsys) -> None:
-    with pytest.raises(BenchError, match=told):
-        words(*given)
-    assert main(Feed, lambda _: None, program=PROGRAM, positional="animals", arguments=given) == 2
+def test_errors_are_one_line(arguments, message, capsys) -> None:
+    with pytest.raises(BenchError, match=message):
+        parse_feed(*arguments)
+    options = {"program": PROGRAM, "positional": "animals", "arguments": arguments}
+    assert main(Feed, lambda _: None, **options) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
     assert not printed.out
 
 
-def test_whoever_stops_reading_gets_no_traceback() -> None:
-    code = "from tests.runtime.test_command_line import *; sys.exit(main(Feed, wordy, program='x'))"
-    command = [sys.executable, "-c", f"import sys; {code}", "keeper=a"]
+def test_closed_output_gives_no_traceback() -> None:
+    code = (
+        "import sys; from tests.runtime.test_command_line import *; "
+        "sys.exit(main(Feed, print_much, program='x'))"
+    )
+    command = [sys.executable, "-c", code, "keeper=a"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
 
 
-def wordy(_):
+def print_much(_):
     for _ in range(100_000):
         print("more")
 
 
-def test_a_word_where_none_is_wanted() -> None:
+def test_positional_argument_is_an_error_without_a_field() -> None:
     with pytest.raises(BenchError, match="lion: no such option"):
         parse(Feed, ["keeper=x", "lion"], program=PROGRAM)
 
@@ -110,24 +117,24 @@ def test_exit_codes(capsys) -> None:
     def interrupted(_):
         raise KeyboardInterrupt
 
-    given = ["keeper=x"]
-    assert main(Feed, lambda _: None, program=PROGRAM, arguments=given) == 0
-    assert main(Feed, lambda _: 1, program=PROGRAM, arguments=given) == 1
-    assert main(Feed, interrupted, program=PROGRAM, arguments=given) == 130
+    arguments = ["keeper=x"]
+    assert main(Feed, lambda _: None, program=PROGRAM, arguments=arguments) == 0
+    assert main(Feed, lambda _: 1, program=PROGRAM, arguments=arguments) == 1
+    assert main(Feed, interrupted, program=PROGRAM, arguments=arguments) == 130
     assert "continues from there" in capsys.readouterr().err
 
 
-def test_help_says_what_the_docstring_says(capsys) -> None:
-    assert main(Feed, interrupted_if_called, program=PROGRAM, arguments=["-h"]) == 0
-    told = capsys.readouterr().out
-    assert "usage: python -m feed keeper=..." in told
-    assert "Feed animals." in told
-    assert "Who feeds them, by name." in told
-    assert "  times=2\n" in told
-    assert "  food=hay\n" in told
-    assert "  note=null\n" in told
+def test_help_comes_from_the_docstring(capsys) -> None:
+    assert main(Feed, fail_if_called, program=PROGRAM, arguments=["-h"]) == 0
+    text = capsys.readouterr().out
+    assert "usage: python -m feed keeper=..." in text
+    assert "Feed animals." in text
+    assert "Name of the keeper." in text
+    assert "  times=2\n" in text
+    assert "  food=hay\n" in text
+    assert "  note=null\n" in text
     assert "ANIMALS..." in help_page(Feed, program=PROGRAM, positional="animals")
 
 
-def interrupted_if_called(_):
-    raise AssertionError("help does no work")
+def fail_if_called(_):
+    raise AssertionError("help does not run the command")

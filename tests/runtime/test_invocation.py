@@ -1,4 +1,4 @@
-"""Commands that are printed work as they stand, wherever and however the program was called."""
+"""Printed commands, which can be typed as they are, for any way to start the program."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from outliers_bench.runtime import invocation
-from outliers_bench.runtime.invocation import with_current_python, install_command, ui_command
+from outliers_bench.runtime.invocation import install_command, ui_command, with_current_python
 from tests.cli import bench
 from tests.toys import BARE
 
@@ -18,23 +18,23 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("called", ["python", ".venv/bin/python", "/my envs/bin/python3"])
-def test_commands_begin_with_the_python_that_was_called(monkeypatch, called):
+def test_commands_begin_with_the_current_python(monkeypatch, called):
     monkeypatch.setattr(sys, "orig_argv", [called, "-m", "outliers_bench"])
     python = shlex.quote(called)
     text = "see {0} -m outliers_bench --help, or {0} -m pip; a python -more is none"
     assert with_current_python(text.format("python")) == text.format(python)
 
 
-def test_an_extra_is_installed_by_the_names_of_its_packages(monkeypatch):
+def test_install_command_lists_packages(monkeypatch):
     words = shlex.split(install_command("sweep"))
     assert words[:4] == ["python", "-m", "pip", "install"]
     names = [re.match(r"[\w-]+", word)[0] for word in words[4:]]
     assert names == ["hydra-joblib-launcher", "hydra-optuna-sweeper"]
-    monkeypatch.setattr(invocation, "requirements", lambda _: [])  # never installed
+    monkeypatch.setattr(invocation, "requirements", lambda _: [])  # not installed
     assert shlex.split(install_command("sweep"))[4:] == ["-e", f"{REPOSITORY}[sweep]"]
 
 
-def test_a_store_is_opened_from_where_the_user_stands(monkeypatch, tmp_path):
+def test_ui_command_depends_on_folder_and_environment(monkeypatch, tmp_path):
     assert ui_command("https://mlflow.example") == "https://mlflow.example"
     monkeypatch.chdir(REPOSITORY)
     default = f"sqlite:///{REPOSITORY}/mlflow.db"
@@ -49,8 +49,8 @@ def test_a_store_is_opened_from_where_the_user_stands(monkeypatch, tmp_path):
     assert ui_command("sqlite:////a b/m.db") == command.format("'sqlite:////a b/m.db'")
 
 
-def outside(*arguments, cwd, folder):
-    """This package under a Python that has nothing but the standard library."""
+def run_outside(*arguments, cwd, folder):
+    """Run a module with a Python that has only the standard library."""
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", STARTER, str(folder), *arguments],
         cwd=cwd,
@@ -60,7 +60,7 @@ def outside(*arguments, cwd, folder):
     )
 
 
-# `-I -S` leaves site-packages out, and PYTHONPATH with them: the tree is put back, as `-m` does.
+# `-I -S` removes site-packages and PYTHONPATH; the source tree is added again, as `-m` does.
 STARTER = """
 import runpy, sys
 sys.path.insert(0, sys.argv[1])
@@ -81,8 +81,8 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
         ),
     ],
 )
-def test_outside_the_environment_one_line_says_what_to_do(module, tmp_path):
-    done = outside(module, "run=last", cwd=tmp_path, folder=REPOSITORY)
+def test_error_outside_the_environment_is_one_line(module, tmp_path):
+    done = run_outside(module, "run=last", cwd=tmp_path, folder=REPOSITORY)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     lacks = r"error: this Python \(.*\) lacks cv2, faiss, hydra, mlflow, openvino, tensorflow; "
@@ -91,16 +91,16 @@ def test_outside_the_environment_one_line_says_what_to_do(module, tmp_path):
     assert done.stdout == ""
 
 
-def test_outside_the_environment_the_environment_is_named_if_it_is_there(tmp_path):
+def test_error_outside_the_environment_names_an_existing_one(tmp_path):
     tree = tmp_path / "my tree"
     tree.mkdir()
     (tree / "outliers_bench").symlink_to(REPOSITORY / "outliers_bench")
     code = f"import sys; sys.path.insert(0, {str(tree)!r}); import outliers_bench"
-    for made, steps in (
+    for installed, steps in (
         (False, f"make -C '{tree}' install, then . '{tree}/.venv/bin/activate'"),
         (True, f". '{tree}/.venv/bin/activate'"),
     ):
-        if made:
+        if installed:
             (tree / ".venv").mkdir()
             (tree / ".venv" / ".ready").touch()
         command = [sys.executable, "-I", "-S", "-c", code]
@@ -110,8 +110,8 @@ def test_outside_the_environment_the_environment_is_named_if_it_is_there(tmp_pat
         assert last.endswith(f"take the environment that has them: {steps}")
 
 
-def test_what_a_mistake_says_can_be_typed(tmp_path):
-    """Run as it is printed, by a shell in which nothing is activated."""
+def test_command_in_an_error_can_be_typed(tmp_path):
+    """Run the printed command in a shell without an activated environment."""
     done = bench("run=last", cwd=tmp_path, module="outliers_bench.submit")
     assert done.code == 2
     command = re.search(r"see (\S+ -m \S+ --help)", done.err)[1]
@@ -126,7 +126,7 @@ def test_what_a_mistake_says_can_be_typed(tmp_path):
 @pytest.mark.parametrize(
     ("module", "arguments", "printed"),
     [
-        ("outliers_bench", ["--help"], r"^  {} -m outliers_bench\.leaderboard +compare"),
+        ("outliers_bench", ["--help"], r"^== Commands: {} -m outliers_bench COMMAND "),
         ("outliers_bench", [*BARE, "index=annoy"], r"^error: .* {} -m pip install "),
         (
             "outliers_bench",
@@ -140,8 +140,8 @@ def test_what_a_mistake_says_can_be_typed(tmp_path):
         ("benchmarks", ["--help"], r"^usage: {} -m benchmarks"),
     ],
 )
-def test_every_command_prints_the_python_that_was_called(module, arguments, printed, tmp_path):
-    """Through the console, and with an extra kept from being found."""
+def test_all_commands_print_the_current_python(module, arguments, printed, tmp_path):
+    """Run each command in a subprocess, with the extra annoy hidden."""
     (tmp_path / "photo.jpg").touch()
     (tmp_path / "sitecustomize.py").write_text(HIDE_ANNOY)
     search = f"{tmp_path}:{REPOSITORY}"

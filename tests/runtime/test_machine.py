@@ -1,4 +1,4 @@
-"""How many cores a process may use: of those it may run on, and what a container leaves of them."""
+"""Cores that a process may use: affinity mask and CPU quota of control groups."""
 
 from pathlib import Path
 
@@ -29,19 +29,19 @@ def version_2(path: str, **limits: str) -> dict[str, str]:
         (version_2("", **{".": "150000 100000"}), 1.5),
         (version_2("pod/box", pod="max 100000", **{"pod/box": "50000 100000"}), 0.5),
         (version_2("pod/box", pod="200000 100000", **{"pod/box": "400000 100000"}), 2.0),
-        # The path is the host's, and what is mounted is the container's own group.
+        # The path is that of the host; mounted is the group of the container.
         (version_2("docker/3f2a", **{".": "300000 100000"}), 3.0),
     ],
-    ids=["no Linux", "no limit", "limit", "own", "above", "container"],
+    ids=["not Linux", "no quota", "quota", "own", "parent", "container"],
 )
-def test_share_of_version_2(tmp_path, files, expected):
+def test_quota_of_cgroup_v2(tmp_path, files, expected):
     assert cpu_quota(write(tmp_path, files)) == expected
 
 
 @pytest.mark.parametrize("controllers", ["cpu", "cpu,cpuacct"])
 @pytest.mark.parametrize(("quota", "expected"), [("-1", None), ("250000", 2.5)])
 @pytest.mark.parametrize("at", ["", "docker/3f2a/"])
-def test_share_of_version_1(tmp_path, controllers, quota, expected, at):
+def test_quota_of_cgroup_v1(tmp_path, controllers, quota, expected, at):
     files = {
         "proc/self/cgroup": f"9:cpuset:/\n4:{controllers}:/docker/3f2a\n0::/",
         f"sys/fs/cgroup/{controllers}/{at}cpu.cfs_quota_us": quota,
@@ -50,7 +50,7 @@ def test_share_of_version_1(tmp_path, controllers, quota, expected, at):
     assert cpu_quota(write(tmp_path, files)) == expected
 
 
-def test_both_versions_at_once_as_systemd_sets_them_up(tmp_path):
+def test_quota_with_both_versions_as_under_systemd(tmp_path):
     files = {
         "proc/self/cgroup": "1:cpu:/a\n0::/b",
         "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "300000",
@@ -61,16 +61,16 @@ def test_both_versions_at_once_as_systemd_sets_them_up(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("allowed", "share", "expected"),
+    ("affinity", "quota", "expected"),
     [(8, None, 8), (8, 1.5, 2), (8, 2.0, 2), (2, 6.0, 2), (8, 0.1, 1), (1, None, 1)],
 )
-def test_cores_are_the_smaller_of_both_rounded_up(monkeypatch, allowed, share, expected):
-    monkeypatch.setattr(machine, "_allowed", lambda: allowed)
-    monkeypatch.setattr(machine, "cpu_quota", lambda: share)
+def test_cores_are_the_smaller_of_both_rounded_up(monkeypatch, affinity, quota, expected):
+    monkeypatch.setattr(machine, "_affinity", lambda: affinity)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
     assert cores() == expected
 
 
-def test_of_this_machine_no_more_than_it_has():
+def test_cores_of_this_machine_are_in_range():
     import os
 
     assert 1 <= cores() <= (os.cpu_count() or 1)

@@ -22,7 +22,7 @@ RUN_ID = "c0ffee" + "0" * 26
 
 
 @cache
-def pictures():
+def encoded_photos():
     """Each class one scene of blobs and corners, seen a little turned and shifted."""
     rng = np.random.default_rng(3)
     encoded = {}
@@ -42,7 +42,7 @@ def pictures():
 
 
 def write_photos(folder: Path) -> Path:
-    for name, data in pictures().items():
+    for name, data in encoded_photos().items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
@@ -50,7 +50,7 @@ def write_photos(folder: Path) -> Path:
 
 
 @cache  # composing takes longer than a run over so few photos
-def _composed(choices):
+def _compose(choices):
     register()
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         return compose("config", [*choices, "data=folder"])
@@ -58,7 +58,7 @@ def _composed(choices):
 
 def config_for(photos: Path, cache_dir: Path, *overrides: str):
     choices = tuple(word for word in overrides if "." not in word.partition("=")[0])
-    cfg = deepcopy(_composed(choices))
+    cfg = deepcopy(_compose(choices))
     given = [word for word in overrides if word not in choices]
     for word in (
         *given,
@@ -72,7 +72,7 @@ def config_for(photos: Path, cache_dir: Path, *overrides: str):
     return to_config(cfg)
 
 
-def run(photos: Path, cache_dir: Path, *overrides: str):
+def create_run(photos: Path, cache_dir: Path, *overrides: str):
     """Card, split and ranking of a run as it would have been recorded."""
     config = config_for(photos, cache_dir, *overrides)
     split = config.data.load(seed=config.seed, cache=cache_dir)
@@ -81,6 +81,6 @@ def run(photos: Path, cache_dir: Path, *overrides: str):
     split = split.without(method.extract(split.images, commit=lambda: None))
     method.fit(split)
     ranking = method.rank(split, depth(config, split))
-    card = SavedRun.of(config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db")
-    card.keep(cache_dir)
+    card = SavedRun.create(config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db")
+    card.save(cache_dir)
     return card, split, ranking

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outliers_bench.apps.search.output import as_table
+from outliers_bench.apps.search.output import to_table
 from outliers_bench.errors import BenchError
 from outliers_bench.serving.engine import search
 from outliers_bench.serving.queries import list_queries, open_queries
-from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_card
-from tests.serving.photos import RUN_ID, config_for, pictures, run, write_photos
+from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_saved_run
+from tests.serving.photos import RUN_ID, config_for, encoded_photos, create_run, write_photos
 from tests.toys import toy_split
 
 SMALL = ("model.max_keypoints=60", "model.longest_side=128")
@@ -84,8 +84,8 @@ def names(answer, path):
 
 @pytest.mark.parametrize("overrides", CASES)
 def test_finds_what_the_run_has_found(overrides, photos, cache):
-    _, split, ranking = run(photos, cache, *overrides)
-    card = find_card(cache, RUN_ID[:6], uri="")
+    _, split, ranking = create_run(photos, cache, *overrides)
+    card = find_saved_run(cache, RUN_ID[:6], uri="")
     queries = [photos / name for name in split.query.names]
     together = found(card, cache, *queries, n=ranking.depth)
     alone = found(card, cache, queries[1], n=3)
@@ -103,14 +103,14 @@ def test_finds_what_the_run_has_found(overrides, photos, cache):
 
 
 def test_a_new_photo_a_photo_of_the_gallery_and_one_that_was_learned_from(photos, cache, tmp_path):
-    card, split, _ = run(photos, cache, *PLAIN, "pca.n=5")
+    card, split, _ = create_run(photos, cache, *PLAIN, "pca.n=5")
     in_gallery = photos / split.gallery.names[2]
     learned_from = photos / split.train.names[0]
     elsewhere = tmp_path / "copy of it.png"
     shutil.copy(in_gallery, elsewhere)
     new = tmp_path / "kind-9" / "new.png"
     new.parent.mkdir()
-    new.write_bytes(pictures()[split.query.names[0]] + b"another content, the same pixels")
+    new.write_bytes(encoded_photos()[split.query.names[0]] + b"another content, the same pixels")
     answer = found(card, cache, in_gallery, learned_from, elsewhere, new)
     for asked in (in_gallery, elsewhere):
         assert names(answer, asked)[0] == split.gallery.names[2]
@@ -122,15 +122,15 @@ def test_a_new_photo_a_photo_of_the_gallery_and_one_that_was_learned_from(photos
 
 
 def test_what_is_gone_or_changed_is_told_and_left_out_and_what_is_new_not_searched(photos, cache):
-    card, split, ranking = run(photos, cache, *PLAIN)
+    card, split, ranking = create_run(photos, cache, *PLAIN)
     query = photos / split.query.names[0]
     order = [split.gallery.names[i] for i in ranking.indices[0]]
     gone, changed = order[0], order[2]
     (photos / gone).unlink()
-    (photos / changed).write_bytes(pictures()[order[1]])
-    (photos / "kind-0" / "added.png").write_bytes(pictures()[split.query.names[0]])
+    (photos / changed).write_bytes(encoded_photos()[order[1]])
+    (photos / "kind-0" / "added.png").write_bytes(encoded_photos()[split.query.names[0]])
     answer = found(card, cache, query, n=4)
-    assert answer.gone == {
+    assert answer.unavailable == {
         gone: "no such file or directory",
         changed: "has another content than in the run",
     }
@@ -138,16 +138,16 @@ def test_what_is_gone_or_changed_is_told_and_left_out_and_what_is_new_not_search
 
 
 def test_a_gallery_that_is_gone_altogether_is_told(photos, cache, tmp_path):
-    card, _, _ = run(photos, cache, *PLAIN)
+    card, _, _ = create_run(photos, cache, *PLAIN)
     asked = tmp_path / "asked.png"
-    asked.write_bytes(pictures()["kind-0/0.png"])
+    asked.write_bytes(encoded_photos()["kind-0/0.png"])
     photos.rename(tmp_path / "moved")
     with pytest.raises(BenchError, match=r"none of the .* where it was .*photos\); put them back"):
         found(card, cache, asked)
 
 
 def test_features_that_are_gone_are_computed_again(photos, cache):
-    card, split, ranking = run(photos, cache, *PLAIN)
+    card, split, ranking = create_run(photos, cache, *PLAIN)
     shutil.rmtree(cache / "features")
     query = photos / split.query.names[0]
     assert names(found(card, cache, query, n=3), query) == [
@@ -156,7 +156,7 @@ def test_features_that_are_gone_are_computed_again(photos, cache):
 
 
 def test_leave_one_out_finds_the_photo_itself_and_then_what_the_run_has_found(photos, cache):
-    card, split, ranking = run(photos, cache, *PLAIN, "data.protocol=leave_one_out")
+    card, split, ranking = create_run(photos, cache, *PLAIN, "data.protocol=leave_one_out")
     query = photos / split.query.names[4]
     rest = [split.gallery.names[i] for i in ranking.indices[4]]
     answer = found(card, cache, query, n=1 + ranking.depth)
@@ -165,7 +165,7 @@ def test_leave_one_out_finds_the_photo_itself_and_then_what_the_run_has_found(ph
 
 def test_relative_paths_count_from_where_the_run_was_started(photos, cache, monkeypatch, tmp_path):
     monkeypatch.chdir(photos.parent)
-    card, split, _ = run(Path("photos"), Path("cache"), *PLAIN)
+    card, split, _ = create_run(Path("photos"), Path("cache"), *PLAIN)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     asked = Path("..", "photos", split.gallery.names[0])
@@ -178,7 +178,7 @@ def test_relative_paths_count_from_where_the_run_was_started(photos, cache, monk
 
 
 def test_unreadable_ones_are_told_and_the_others_searched(photos, cache, tmp_path):
-    card, split, _ = run(photos, cache, *PLAIN)
+    card, split, _ = create_run(photos, cache, *PLAIN)
     broken, empty = tmp_path / "broken.jpg", tmp_path / "empty.jpg"
     broken.write_bytes(b"no photo")
     empty.touch()
@@ -192,7 +192,7 @@ def test_unreadable_ones_are_told_and_the_others_searched(photos, cache, tmp_pat
 
 
 def test_a_gallery_that_is_not_made_of_files_is_read_by_its_source(photos, cache):
-    card, split, ranking = run(photos, cache, *PLAIN)
+    card, split, ranking = create_run(photos, cache, *PLAIN)
     query = photos / split.query.names[0]
     answer = found(replace(card, root=None), cache, query, n=2)
     assert names(answer, query) == [split.gallery.names[i] for i in ranking.indices[0, :2]]
@@ -203,18 +203,18 @@ def test_a_gallery_that_is_not_made_of_files_is_read_by_its_source(photos, cache
 def test_a_card_holds_no_password(photos, cache):
     uri = "http://me:hunter2@tracking.example/x@y"
     config = config_for(photos, cache, *PLAIN, f"tracking.uri={uri}")
-    card = SavedRun.of(config, toy_split([0, 1], [0, 1]), run_id=RUN_ID, name="toy run", uri=uri)
-    card.keep(cache)
+    card = SavedRun.create(config, toy_split([0, 1], [0, 1]), run_id=RUN_ID, name="toy run", uri=uri)
+    card.save(cache)
     (kept,) = (cache / FOLDER).glob("*.json")
     assert "hunter2" not in kept.read_text()
-    assert find_card(cache, "last", uri=uri).uri == "http://tracking.example/x@y"
+    assert find_saved_run(cache, "last", uri=uri).uri == "http://tracking.example/x@y"
 
 
 def test_without_labels(photos, cache):
-    card, split, _ = run(photos, cache, *PLAIN)
+    card, split, _ = create_run(photos, cache, *PLAIN)
     query = photos / split.query.names[0]
     card = replace(card, train=replace(card.train, labels=None))
     card = replace(card, gallery=replace(card.gallery, labels=None, classes=()))
     answer = found(card, cache, query, n=2)
     assert [hit.label for hit in answer.hits[query]] == [None, None]
-    assert as_table(answer).splitlines()[1].split() == ["score", "photo"]
+    assert to_table(answer).splitlines()[1].split() == ["score", "photo"]

@@ -13,7 +13,7 @@ from outliers_bench.config.identity import identity
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
-from outliers_bench.serving.recorded_config import config_of, schema_of
+from outliers_bench.serving.recorded_config import restore_config, infer_schema
 from outliers_bench.tracking.params import to_mapping
 from tests.toys import toy_split
 
@@ -48,7 +48,7 @@ def test_every_choice_is_known_again_by_its_options(group, name):
         values["name"] = getattr(schema, "name", "?")
     if name == "efficientnet_lite0":  # may be called what one likes
         values |= {"name": "mine", "keras": "EfficientNetLite0"}
-    assert schema_of(group, values) is schema
+    assert infer_schema(group, values) is schema
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_every_choice_is_known_again_by_its_options(group, name):
 def test_gives_the_config_that_was_recorded(overrides):
     config = composed(*overrides)
     recorded = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.create(to_mapping(config))))
-    again = config_of(recorded)
+    again = restore_config(recorded)
     assert again == config
     assert to_mapping(again) == to_mapping(config)
     split = toy_split([0, 1], [0, 1])
@@ -83,11 +83,11 @@ def test_gives_the_config_that_was_recorded(overrides):
 def test_an_option_that_did_not_exist_yet_has_its_default():
     values = to_mapping(composed(*PLAIN))
     del values["index"]["ef_search"], values["model"]["tta"], values["objective"]
-    assert config_of(values) == composed(*PLAIN)
+    assert restore_config(values) == composed(*PLAIN)
 
 
 def test_an_option_that_is_gone_is_told():
     values = to_mapping(composed(*PLAIN))
     values["index"]["hyperdrive"] = 3
     with pytest.raises(BenchError, match=r"another version.*hyperdrive.*run it again"):
-        config_of(values)
+        restore_config(values)

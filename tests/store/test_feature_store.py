@@ -1,4 +1,4 @@
-"""The feature store: nothing lost by a kill, nothing confused by a second process."""
+"""Feature store: transactions, concurrent processes, and damaged files."""
 
 import os
 import signal
@@ -22,39 +22,39 @@ def vector(value: float) -> np.ndarray:
     return np.full(4, value, dtype=np.float32)
 
 
-def opened(folder: Path) -> FeatureStore:
+def open_store(folder: Path) -> FeatureStore:
     return FeatureStore(folder, SPACE, 4)
 
 
-def test_gives_back_what_was_stored_bit_by_bit(tmp_path):
+def test_vectors_are_stored_exactly(tmp_path):
     value = np.random.default_rng(0).normal(size=4).astype(np.float32)
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         store.add([(digest("a"), value)])
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         got = store.get([digest("a"), digest("b")])
     assert list(got) == [digest("a")]
     assert got[digest("a")].tobytes() == value.tobytes()
 
 
-def test_many_more_than_one_look_up_takes(tmp_path):
+def test_more_vectors_than_one_lookup(tmp_path):
     names = [digest(str(i)) for i in range(3001)]
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         store.add((name, vector(i)) for i, name in enumerate(names))
         got = store.get(names)
         assert [got[name][0] for name in names] == list(range(3001))
         assert store.known(names) == set(names)
 
 
-def test_unreadable_images_are_known_with_their_reason(tmp_path):
-    with opened(tmp_path) as store:
+def test_unreadable_images_are_stored_with_the_reason(tmp_path):
+    with open_store(tmp_path) as store:
         store.add([], [(digest("a"), "truncated")])
         assert store.known([digest("a"), digest("b")]) == {digest("a")}
         assert store.unreadable([digest("a"), digest("b")]) == {digest("a"): "truncated"}
         assert store.get([digest("a")]) == {}
 
 
-def test_the_first_vector_stays(tmp_path):
-    with opened(tmp_path) as one, opened(tmp_path) as two:
+def test_first_vector_is_not_replaced(tmp_path):
+    with open_store(tmp_path) as one, open_store(tmp_path) as two:
         one.add([(digest("a"), vector(1))])
         two.add([(digest("a"), vector(2)), (digest("b"), vector(3))])
         got = one.get([digest("a"), digest("b")])
@@ -62,8 +62,8 @@ def test_the_first_vector_stays(tmp_path):
     assert got[digest("b")][0] == 3
 
 
-def test_rate_is_over_all_that_was_computed(tmp_path):
-    with opened(tmp_path) as store:
+def test_rate_is_over_all_computed_vectors(tmp_path):
+    with open_store(tmp_path) as store:
         assert store.images_per_second() is None
         store.add([(digest("a"), vector(1)), (digest("b"), vector(1))], seconds=1.0)
         store.add([(digest("c"), vector(1))], seconds=0.5)
@@ -73,8 +73,8 @@ def test_rate_is_over_all_that_was_computed(tmp_path):
         assert store.images_per_second("elsewhere") == pytest.approx(10.0)
 
 
-def test_no_room_left_is_told_and_loses_nothing(tmp_path):
-    with opened(tmp_path) as store:
+def test_full_disk_is_reported_and_loses_nothing(tmp_path):
+    with open_store(tmp_path) as store:
         store.add([(digest("a"), vector(1))])
         store._db.execute("PRAGMA max_page_count = 1")
         with pytest.raises(BenchError, match=r"full.*start again"):
@@ -82,7 +82,7 @@ def test_no_room_left_is_told_and_loses_nothing(tmp_path):
         assert set(store.get([digest("a"), digest("7")])) == {digest("a")}
 
 
-def test_any_difference_in_the_space_is_another_file():
+def test_different_spaces_have_different_files():
     stems = {
         file_stem(space)
         for space in (SPACE, {**SPACE, "image_size": 9}, {**SPACE, "weights": "x"}, {})
@@ -92,7 +92,7 @@ def test_any_difference_in_the_space_is_another_file():
     assert file_stem(dict(reversed(SPACE.items()))) == file_stem(SPACE)
 
 
-def test_kill_in_the_middle_keeps_every_committed_batch(tmp_path):
+def test_killed_process_loses_no_committed_batch(tmp_path):
     code = f"""
         import os, signal
         import numpy as np
@@ -102,51 +102,51 @@ def test_kill_in_the_middle_keeps_every_committed_batch(tmp_path):
         store = FeatureStore(Path({str(tmp_path)!r}), {SPACE!r}, 4)
         for batch in range(5):
             store.add((digest(f"{{batch}}-{{i}}"), np.full(4, batch, "f4")) for i in range(100))
-        store._db.execute("INSERT INTO features VALUES (x'00', x'00')")  # begun, not committed
+        store._db.execute("INSERT INTO features VALUES (x'00', x'00')")  # not committed
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
-    assert done.returncode == -signal.SIGKILL
+    process = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert process.returncode == -signal.SIGKILL
     names = [digest(f"{batch}-{i}") for batch in range(5) for i in range(100)]
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         got = store.get(names)
         assert len(got) == 500
         assert [got[name][0] for name in names[::100]] == [0, 1, 2, 3, 4]
         assert b"\x00" not in store.known([b"\x00"])
 
 
-def test_two_processes_write_at_once(tmp_path):
+def test_two_processes_write_concurrently(tmp_path):
     code = """
         import sys
         import numpy as np
         from pathlib import Path
         from outliers_bench.store.features import FeatureStore
         from tests.toys import digest
-        who = int(sys.argv[2])
+        number = int(sys.argv[2])
         with FeatureStore(Path(sys.argv[1]), {"architecture": "Toy Net", "image_size": 8}, 4) as s:
             for i in range(200):
                 s.add([(digest(f"both-{i}"), np.full(4, i, "f4")),
-                       (digest(f"{who}-{i}"), np.full(4, who, "f4"))])
+                       (digest(f"{number}-{i}"), np.full(4, number, "f4"))])
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    writers = [subprocess.Popen([*command, str(who)]) for who in (1, 2)]
+    writers = [subprocess.Popen([*command, str(number)]) for number in (1, 2)]
     assert [writer.wait() for writer in writers] == [0, 0]
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         both = store.get([digest(f"both-{i}") for i in range(200)])
         assert [both[digest(f"both-{i}")][0] for i in range(200)] == list(range(200))
-        for who in (1, 2):
-            assert len(store.get([digest(f"{who}-{i}") for i in range(200)])) == 200
+        for number in (1, 2):
+            assert len(store.get([digest(f"{number}-{i}") for i in range(200)])) == 200
 
 
-def test_a_damaged_file_says_which_to_delete(tmp_path):
+def test_damaged_file_is_reported(tmp_path):
     path = tmp_path / f"{file_stem(SPACE)}.sqlite"
-    path.write_bytes(b"this is no database, it only looks like a file" * 100)
+    path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(BenchError, match="delete the file"):
-        opened(tmp_path)
+        open_store(tmp_path)
 
 
 def test_vectors_of_another_length_are_refused(tmp_path):
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         store.add([(digest("a"), vector(1))])
     with (
         FeatureStore(tmp_path, SPACE, 5) as store,
@@ -155,21 +155,21 @@ def test_vectors_of_another_length_are_refused(tmp_path):
         store.get([digest("a")])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
+def test_unwritable_folder_is_reported(tmp_path):
     (tmp_path / "features").mkdir(mode=0o500)
     with pytest.raises(BenchError, match=r"cache\.dir"):
-        opened(tmp_path / "features" / "x")
+        open_store(tmp_path / "features" / "x")
 
 
-def test_a_cache_that_is_a_file_is_named(tmp_path):
+def test_cache_that_is_a_file_is_reported(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(BenchError, match=r"cache\.dir"):
-        opened(tmp_path / "cache" / "features")
+        open_store(tmp_path / "cache" / "features")
 
 
-def test_a_plain_sqlite_file_that_people_can_open(tmp_path):
-    with opened(tmp_path) as store:
+def test_file_is_plain_sqlite(tmp_path):
+    with open_store(tmp_path) as store:
         store.add([(digest("a"), vector(1))])
         path = store.path
     with sqlite3.connect(path) as db:

@@ -24,9 +24,9 @@ JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
 @pytest.fixture
-def workdir(made, tmp_path, monkeypatch):
+def workdir(empty_database, tmp_path, monkeypatch):
     """Working directory with an empty database and its own cache."""
-    (tmp_path / "mlflow.db").write_bytes(made.read_bytes())
+    (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from outliers_bench.apps.collect.options import Collect
 
 # Values of the column status.
-COLLECTED = "kept"
+COLLECTED = "collected"
 REMOVED = "removed"
 
 ALREADY_COLLECTED = "already_collected"

@@ -98,7 +98,7 @@ def leaderboard_data(rows: Sequence[LeaderboardRow], info: CompetitionInfo) -> d
                 "submissions": row.submissions,
                 **(
                     {
-                        "place": row.rank,
+                        "rank": row.rank,
                         "best": _entry_data(row.best),
                         "last": _entry_data(row.last),
                     }

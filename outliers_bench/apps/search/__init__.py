@@ -1,1 +1,1 @@
-"""Searching the gallery of a finished run with a photo of one's own."""
+"""Search of a finished run's gallery with new photos."""

@@ -1,4 +1,4 @@
-"""`python -m outliers_bench.search`: the photos of a run's gallery that are most like another."""
+"""`python -m outliers_bench.search`: search a run's gallery with new photos."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
 
 if TYPE_CHECKING:
-    from outliers_bench.serving.engine import Answer
+    from outliers_bench.serving.engine import SearchResult
     from outliers_bench.serving.queries import Queries
     from outliers_bench.serving.saved_run import SavedRun
 
 PROGRAM = "python -m outliers_bench.search"
-NOT_ALL = 1  # exit code where some photos could not be read
-_TOLD = 5  # photos of the gallery that are gone and named
+SOME_UNREADABLE = 1  # exit code
+_LISTED = 5  # unavailable photos of the gallery that are listed
 
 
 class Format(Enum):
-    """How the answer is written."""
+    """Output format."""
 
     table = "table"
     json = "json"
@@ -36,26 +36,26 @@ class Format(Enum):
 
 @dataclass
 class Options:
-    """Find the photos of a finished run's gallery that are most like yours, as the run ranks.
+    """Find the photos in a finished run's gallery that are most similar to yours.
 
     Parameters
     ----------
     run : str
-        The run: its id, as shown after every run and in MLflow; a beginning of it, four digits or
-        more; or last, for the one that finished last.
+        Id of the run, as shown after every run and in MLflow; a prefix of it, four digits or
+        more; or last for the run that finished last.
     photos : list of str
-        What to search for: files, and folders, which are looked through at any depth.
+        Photos to search for: files, and folders, which are searched recursively.
     n : int
-        How many photos to find for each.
+        Number of hits per photo.
     sheet : str or None
         Contact sheet to write, a .jpg or .png; null for none.
     format : Format
         table, or json: one object on standard output and nothing else.
     uri : str
-        Where runs are recorded; asked only about runs of which the cache has no card.
+        MLflow tracking URI; only used for runs that are not saved in the cache.
     cache : str or None
-        What runs have computed; null takes OUTLIERS_BENCH_CACHE or ~/.cache/outliers_bench, and the
-        run's own where that is another.
+        Cache directory; null is OUTLIERS_BENCH_CACHE or ~/.cache/outliers_bench, and for results
+        of the run the cache that it used.
     """
 
     run: str = MISSING
@@ -67,53 +67,54 @@ class Options:
     cache: str | None = None
 
 
-def work(options: Options) -> int:
-    """Search, and tell what was found.
+def search_run(options: Options) -> int:
+    """Search the gallery of a run and print the hits.
 
     Returns
     -------
     int
-        Exit code: 0, or 1 where some of the photos cannot be read.
+        Exit code: 0, or 1 if some of the photos cannot be read.
 
     Raises
     ------
     BenchError
-        If there is no such run, nothing can be read, or the sheet cannot be written.
+        If there is no such run, no photo can be read, or the sheet cannot be written.
     """
     if options.n < 1:
-        raise BenchError(f"n={options.n}: find at least one photo")
-    from outliers_bench.apps.search.output import as_json, as_table
+        raise BenchError(f"n={options.n}: give 1 or more")
+    from outliers_bench.apps.search.output import to_json, to_table
     from outliers_bench.serving.queries import list_queries, open_queries
 
-    sheet = _sheet(options)
-    paths = list_queries(options.photos, but=sheet)
+    sheet = _sheet_path(options)
+    paths = list_queries(options.photos, exclude=sheet)
     if sheet in paths and sheet.exists():
-        raise BenchError(f"sheet={options.sheet} is a photo to search for; name another file")
-    # What libraries print must not stand in the answer.
+        raise BenchError(f"sheet={options.sheet} is a photo to search for; choose another file")
+    # Messages of libraries must not be mixed with the output.
     with redirect_stdout(sys.stderr):
         from outliers_bench.serving.engine import search
         from outliers_bench.serving.load import open_run
 
-        card, cache = open_run(options.run, uri=options.uri, cache=options.cache)
-        if sheet is not None and card.has(sheet):
-            raise BenchError(f"sheet={options.sheet} is a photo of the run; name another file")
-        asked = open_queries(paths, cache=cache)
-        answer = search(card, asked, n=options.n, cache=cache)
-        _tell(answer)
+        saved, cache = open_run(options.run, uri=options.uri, cache=options.cache)
+        if sheet is not None and saved.contains(sheet):
+            raise BenchError(f"sheet={options.sheet} is a photo of the run; choose another file")
+        queries = open_queries(paths, cache=cache)
+        result = search(saved, queries, n=options.n, cache=cache)
+        _report(result)
         if sheet is not None:
-            _draw(answer, card, asked, sheet)
+            _draw(result, saved, queries, sheet)
     if options.format is Format.json:
-        print(as_json(answer, card, sheet=sheet))
+        print(to_json(result, saved, sheet=sheet))
     else:
-        print(f"{card.name}  on  {card.data}: {len(answer.images):,} photos, run {card.run_id[:8]}")
-        print(f"\n{as_table(answer)}")
+        gallery = f"{saved.data}: {len(result.images):,} photos"
+        print(f"{saved.name}  on  {gallery}, run {saved.run_id[:8]}")
+        print(f"\n{to_table(result)}")
         if sheet is not None:
             print(f"\nsheet  {sheet}")
-    return NOT_ALL if answer.unreadable else 0
+    return SOME_UNREADABLE if result.unreadable else 0
 
 
-def _sheet(options: Options) -> Path | None:
-    """Where the contact sheet goes, absolute."""
+def _sheet_path(options: Options) -> Path | None:
+    """Return the absolute path of the contact sheet."""
     if options.sheet is None:
         return None
     from outliers_bench.apps.search.contact_sheet import check_sheet
@@ -124,36 +125,36 @@ def _sheet(options: Options) -> Path | None:
     return sheet
 
 
-def _tell(answer: Answer) -> None:
-    """Say what could not be read or is gone; refuse to go on where nothing is left."""
-    from outliers_bench.apps.search.output import shorter
+def _report(result: SearchResult) -> None:
+    """Print the photos that are excluded; raise BenchError if no query can be read."""
+    from outliers_bench.apps.search.output import relative_path
 
-    for path, why in answer.unreadable.items():
-        print(f"left out: {shorter(path)}: {why}", file=sys.stderr)
-    if not answer.hits:
+    for path, reason in result.unreadable.items():
+        print(f"excluded: {relative_path(path)}: {reason}", file=sys.stderr)
+    if not result.hits:
         raise BenchError("none of the photos to search for can be read")
-    if answer.gone:
-        named = [f"{name} ({why})" for name, why in list(answer.gone.items())[:_TOLD]]
-        more = ", ..." if len(answer.gone) > _TOLD else ""
+    if unavailable := result.unavailable:
+        listed = [f"{name} ({reason})" for name, reason in list(unavailable.items())[:_LISTED]]
+        more = ", ..." if len(unavailable) > _LISTED else ""
         print(
-            f"left out: {len(answer.gone):,} of the {len(answer.images):,} photos in the run's "
-            f"gallery are not what they were: {', '.join(named)}{more}",
+            f"excluded: {len(unavailable):,} of the {len(result.images):,} photos in the run's "
+            f"gallery are missing or have changed: {', '.join(listed)}{more}",
             file=sys.stderr,
         )
 
 
-def _draw(answer: Answer, card: SavedRun, asked: Queries, sheet: Path) -> None:
+def _draw(result: SearchResult, saved: SavedRun, photos: Queries, sheet: Path) -> None:
     from outliers_bench.apps.search.contact_sheet import write_sheet
 
-    queries = asked.images(answer.images.reader)
-    heading = f"{card.name}   |   {card.data}"
-    drawn = write_sheet(answer.hits, sheet, queries=queries, gallery=answer.images, heading=heading)
-    if drawn < len(answer.hits):
-        print(f"the sheet shows {drawn:,} of {len(answer.hits):,} photos", file=sys.stderr)
+    queries = photos.images(result.images.reader)
+    heading = f"{saved.name}   |   {saved.data}"
+    drawn = write_sheet(result.hits, sheet, queries=queries, gallery=result.images, heading=heading)
+    if drawn < len(result.hits):
+        print(f"the sheet shows {drawn:,} of {len(result.hits):,} photos", file=sys.stderr)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command; see `command_line.main` for `arguments` and the exit code."""
-    # Importing makes hundreds of thousands of objects that stay; collecting meanwhile takes time.
+    # Imports create hundreds of thousands of permanent objects, which slow garbage collection.
     gc.set_threshold(50_000, 20, 20)
-    return main(Options, work, program=PROGRAM, positional="photos", arguments=arguments)
+    return main(Options, search_run, program=PROGRAM, positional="photos", arguments=arguments)

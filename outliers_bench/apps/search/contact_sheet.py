@@ -1,4 +1,4 @@
-"""What was found, as a picture: each photo beside its hits, best first, in rows of ten."""
+"""Contact sheet of a search: each query next to its hits, best first, in rows of ten."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import numpy as np
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import BenchError
-from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, to_bgr, font, text_line, read_photo, shorten
+from outliers_bench.reports.tiles import (
+    BGR,
+    LINE,
+    PAPER,
+    TILE,
+    font,
+    read_photo,
+    shorten,
+    text_line,
+    to_bgr,
+)
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.files import write_atomically
@@ -19,33 +29,36 @@ from outliers_bench.types import ImageSet
 if TYPE_CHECKING:
     from outliers_bench.serving.engine import Hit
 
-ACROSS = 10  # hits in a row
-MOST_ROWS = 60  # of tiles; a taller picture is more than viewers show, and JPEG has an end too
+COLUMNS = 10  # hits per row
+MAX_ROWS = 60  # of tiles; viewers and the JPEG format limit the height of an image
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _MARGIN, _GAP, _HEADER = 24, 10, 44
-_ASIDE = 24  # between a photo and its hits
+_QUERY_GAP = 24  # between a query and its hits
 _LINES = 3  # of a caption
 _INK, _FAINT, _BAND = (28, 33, 40), (105, 113, 122), (243, 245, 248)
 _TOP = _MARGIN + _HEADER
-_DOWN = TILE + _LINES * LINE + _GAP  # from one row of tiles to the next
+_ROW_HEIGHT = TILE + _LINES * LINE + _GAP  # including the gap
 _QUALITY = 90
 _THREADS = 4
 
 
 def check_sheet(path: Path) -> None:
-    """Refuse a place where no picture can be written.
+    """Check that a contact sheet can be written to a path.
 
     Raises
     ------
     BenchError
-        If its suffix is none of a picture, it is a folder, or its folder does not exist.
+        If the suffix is not that of an image, the path is a folder, or its folder does not exist.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise BenchError(f"sheet={path}: a picture is named {', '.join(SUFFIXES)}; or sheet=null")
+        suffixes = ", ".join(SUFFIXES)
+        raise BenchError(f"sheet={path}: the suffix must be one of {suffixes}; or use sheet=null")
     if path.is_dir():
-        raise BenchError(f"sheet={path} is a folder; name a file in it")
+        raise BenchError(f"sheet={path} is a folder; choose a file in it")
     if not path.parent.is_dir():
-        raise BenchError(f"sheet={path}: there is no folder {path.parent}; make it, or sheet=null")
+        raise BenchError(
+            f"sheet={path}: there is no folder {path.parent}; create it, or use sheet=null"
+        )
 
 
 def write_sheet(
@@ -56,53 +69,55 @@ def write_sheet(
     gallery: ImageSet,
     heading: str,
 ) -> int:
-    """Draw what was found, and write it in one step.
+    """Draw a contact sheet and write it atomically.
 
     Parameters
     ----------
     hits : dict of Path to list of Hit
-        For each photo; the first ones are drawn, up to `MOST_ROWS` rows.
+        Hits of each query; the first queries are drawn, up to `MAX_ROWS` rows.
     path : Path
         JPEG or PNG, by its suffix.
     queries : ImageSet
-        The photos that were searched for, named by their paths.
+        The query photos, named by their paths.
     gallery : ImageSet
-        What was searched. Unreadable photos are gray.
+        The gallery. Unreadable photos are gray.
     heading : str
-        Stands above.
+        Heading of the sheet.
 
     Returns
     -------
     int
-        How many of the photos are on the sheet.
+        Number of queries on the sheet.
 
     Raises
     ------
     BenchError
-        If it cannot be written.
+        If the sheet cannot be written.
     """
-    rows = {name: row for row, name in enumerate(queries.names)}
-    shown, down = [], 0
-    for asked, found in hits.items():
-        high = min(max(1, -(-len(found) // ACROSS)), MOST_ROWS)
-        if down + high > MOST_ROWS:
+    indices = {name: index for index, name in enumerate(queries.names)}
+    sections, total_rows = [], 0
+    for query, found in hits.items():
+        n_rows = min(max(1, -(-len(found) // COLUMNS)), MAX_ROWS)
+        if total_rows + n_rows > MAX_ROWS:
             break
-        shown.append((_Row(queries, rows[str(asked)], found[: high * ACROSS], gallery), down))
-        down += high
-    across = min(ACROSS, max(len(row.hits) for row, _ in shown))
-    width = 2 * _MARGIN + TILE + _ASIDE + across * (TILE + _GAP) - _GAP
-    sheet = np.full((_TOP + down * _DOWN + _MARGIN - _GAP, width, 3), PAPER, np.uint8)
-    sheet[_TOP - _GAP :, : _MARGIN + TILE + _ASIDE // 2] = _BAND[::-1]
+        section = _Section(queries, indices[str(query)], found[: n_rows * COLUMNS], gallery)
+        sections.append((section, total_rows))
+        total_rows += n_rows
+    n_columns = min(COLUMNS, max(len(section.hits) for section, _ in sections))
+    width = 2 * _MARGIN + TILE + _QUERY_GAP + n_columns * (TILE + _GAP) - _GAP
+    sheet = np.full((_TOP + total_rows * _ROW_HEIGHT + _MARGIN - _GAP, width, 3), PAPER, np.uint8)
+    sheet[_TOP - _GAP :, : _MARGIN + TILE + _QUERY_GAP // 2] = _BAND[::-1]
     _write_heading(sheet, heading)
     with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
-        for row, before in track(shown, stage="sheet", total=len(shown), unit="queries"):
-            _draw(sheet, row, row.photos(pool), top=_TOP + before * _DOWN)
+        steps = track(sections, stage="sheet", total=len(sections), unit="queries")
+        for section, first_row in steps:
+            _draw(sheet, section, section.photos(pool), top=_TOP + first_row * _ROW_HEIGHT)
     _write(sheet, path)
-    return len(shown)
+    return len(sections)
 
 
-class _Row(NamedTuple):
-    """A photo that was searched for, and what was found."""
+class _Section(NamedTuple):
+    """A query and its hits."""
 
     queries: ImageSet
     query: int
@@ -110,31 +125,33 @@ class _Row(NamedTuple):
     gallery: ImageSet
 
     def photos(self, pool: Executor) -> list[BGR | None]:
-        """Its tiles, the photo's own first; None where one cannot be read."""
-        wanted = [(self.queries, self.query), *((self.gallery, hit.row) for hit in self.hits)]
-        return list(pool.map(lambda image: read_photo(*image), wanted))
+        """Return the small photos of the query and its hits; None for an unreadable one."""
+        images = [(self.queries, self.query), *((self.gallery, hit.row) for hit in self.hits)]
+        return list(pool.map(lambda image: read_photo(*image), images))
 
 
-def _draw(sheet: BGR, row: _Row, photos: list[BGR | None], *, top: int) -> None:
-    name = Path(row.queries.names[row.query]).name
-    _tile(sheet, photos[0], _MARGIN, top, (text_line(name, _INK, _BAND),))
-    for place, (hit, pixels) in enumerate(zip(row.hits, photos[1:], strict=True)):
-        down, along = divmod(place, ACROSS)
+def _draw(sheet: BGR, section: _Section, photos: list[BGR | None], *, top: int) -> None:
+    name = Path(section.queries.names[section.query]).name
+    _draw_tile(sheet, photos[0], _MARGIN, top, (text_line(name, _INK, _BAND),))
+    for position, (hit, pixels) in enumerate(zip(section.hits, photos[1:], strict=True)):
+        row, column = divmod(position, COLUMNS)
         captions = (
-            text_line(f"{place + 1}.   {hit.score:.3f}", _INK, PAPER),
+            text_line(f"{position + 1}.   {hit.score:.3f}", _INK, PAPER),
             text_line(hit.label or "", _INK, PAPER),
             text_line(Path(hit.name).name, _FAINT, PAPER),
         )
-        left = _MARGIN + TILE + _ASIDE + along * (TILE + _GAP)
-        _tile(sheet, pixels, left, top + down * _DOWN, captions)
+        left = _MARGIN + TILE + _QUERY_GAP + column * (TILE + _GAP)
+        _draw_tile(sheet, pixels, left, top + row * _ROW_HEIGHT, captions)
 
 
-def _tile(sheet: BGR, pixels: BGR | None, left: int, top: int, captions: tuple[BGR, ...]) -> None:
+def _draw_tile(
+    sheet: BGR, pixels: BGR | None, left: int, top: int, captions: tuple[BGR, ...]
+) -> None:
     if pixels is None:
         pixels = text_line("cannot be read", _FAINT, _BAND)
-    high, wide = pixels.shape[:2]
-    y, x = top + (TILE - high) // 2, left + (TILE - wide) // 2
-    sheet[y : y + high, x : x + wide] = pixels
+    height, width = pixels.shape[:2]
+    y, x = top + (TILE - height) // 2, left + (TILE - width) // 2
+    sheet[y : y + height, x : x + width] = pixels
     for number, strip in enumerate(captions):
         y = top + TILE + 2 + number * LINE
         sheet[y : y + strip.shape[0], left : left + strip.shape[1]] = strip
@@ -154,9 +171,11 @@ def _write(sheet: BGR, path: Path) -> None:
     cv2 = opencv()
     encoded, data = cv2.imencode(path.suffix.lower(), sheet, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not encoded:
-        raise BenchError(f"sheet={path}: it is too large; ask for fewer photos, or sheet=null")
+        raise BenchError(
+            f"sheet={path}: it is too large; search for fewer photos, or use sheet=null"
+        )
     try:
-        with write_atomically(path) as aside:
-            aside.write_bytes(data)
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise BenchError(f"sheet={path} cannot be written ({error.strerror})") from None

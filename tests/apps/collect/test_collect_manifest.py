@@ -41,6 +41,17 @@ def test_an_incomplete_last_row_is_ignored(tmp_path) -> None:
         assert list(Manifest(path).rows) == [*list(rows)[: max(n, 0)], "http://c"]
 
 
+def test_a_table_of_an_earlier_version_is_read_and_continued(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    with Manifest(path) as table:
+        table.add(Row(url="http://a", license="CC0"))
+    path.write_text(path.read_text().replace("license", "licence"))
+    with Manifest(path) as table:
+        assert table.rows["http://a"].license == "CC0"
+        table.add(Row(url="http://b", license="MIT"))
+    assert Manifest(path).rows["http://b"].license == "MIT"
+
+
 def test_the_last_row_of_a_url_is_valid(tmp_path) -> None:
     with Manifest(tmp_path / "t.csv") as table:
         for reason in ("first", "second"):

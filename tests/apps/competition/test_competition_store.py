@@ -180,6 +180,6 @@ def test_hidden_scores_are_in_no_response() -> None:
     for content in (page.partition("</style>")[2], data):
         assert "0.75" not in content
         assert "0.5" not in content
-        assert "place" not in content
+        assert "'rank'" not in content
         assert ">rank<" not in content
     assert "Scores are not shown before the deadline" in page

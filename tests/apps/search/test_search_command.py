@@ -9,10 +9,10 @@ from contextlib import closing
 import cv2
 import pytest
 
-from outliers_bench.apps.search.command import NOT_ALL, PROGRAM, Options, work
+from outliers_bench.apps.search.command import SOME_UNREADABLE, PROGRAM, Options, search_run
 from outliers_bench.runtime.command_line import main
 from tests.cli import bench
-from tests.serving.photos import pictures, run, write_photos
+from tests.serving.photos import encoded_photos, create_run, write_photos
 
 MODULE = "outliers_bench.search"
 PLAIN = ("model=pixels", "model.image_size=16")
@@ -22,7 +22,7 @@ PLAIN = ("model=pixels", "model.image_size=16")
 def ran(tmp_path_factory):
     """A folder with photos, a cache, and the card of a run."""
     desk = tmp_path_factory.mktemp("desk")
-    card, split, ranking = run(write_photos(desk / "photos"), desk / "cache", *PLAIN)
+    card, split, ranking = create_run(write_photos(desk / "photos"), desk / "cache", *PLAIN)
     return desk, card, split, ranking
 
 
@@ -34,7 +34,7 @@ def desk(ran, monkeypatch, tmp_path):
 
 
 def call(capsys, *arguments):
-    code = main(Options, work, program=PROGRAM, positional="photos", arguments=["run=c0ff", *arguments])
+    code = main(Options, search_run, program=PROGRAM, positional="photos", arguments=["run=c0ff", *arguments])
     said = capsys.readouterr()
     return code, said.out, said.err
 
@@ -76,7 +76,7 @@ def test_json_is_all_that_stands_on_standard_output(ran, desk):
         text=True,
         check=False,
     )
-    assert done.returncode == NOT_ALL, done.stderr
+    assert done.returncode == SOME_UNREADABLE, done.stderr
     assert done.stdout, done.stderr
     said = json.loads(done.stdout)
     first, *others = said["queries"]
@@ -105,7 +105,7 @@ def test_json_is_all_that_stands_on_standard_output(ran, desk):
 
 def test_a_folder_and_its_own_sheet_is_no_query_the_next_time(ran, desk, capsys):
     for i, name in enumerate(("kind-1/0.png", "kind-2/0.png", "kind-3/0.png")):
-        (desk / f"asked {i}.png").write_bytes(pictures()[name])
+        (desk / f"asked {i}.png").write_bytes(encoded_photos()[name])
     for _ in range(2):
         code, out, _ = call(capsys, ".", "format=json", "n=1")
         assert code == 0
@@ -124,7 +124,7 @@ def test_no_sheet_where_none_is_wanted(ran, desk, capsys):
 
 
 def test_a_sheet_has_an_end(ran, desk, capsys, monkeypatch):
-    monkeypatch.setattr("outliers_bench.apps.search.contact_sheet.MOST_ROWS", 3)
+    monkeypatch.setattr("outliers_bench.apps.search.contact_sheet.MAX_ROWS", 3)
     code, out, err = call(capsys, str(ran[0] / "photos"), "n=8")
     assert code == 0
     assert "the sheet shows 3 of 28 photos" in err
@@ -150,13 +150,13 @@ def test_a_sheet_has_an_end(ran, desk, capsys, monkeypatch):
 )
 def test_mistakes_are_told_in_one_line(ran, desk, capsys, arguments, message):
     (desk / "empty").mkdir()
-    (desk / "photo.jpg").write_bytes(pictures()["kind-0/0.png"])
+    (desk / "photo.jpg").write_bytes(encoded_photos()["kind-0/0.png"])
     code, out, err = call(capsys, *arguments)
     assert code == 2
     assert not out
     assert message in err.splitlines()[-1]
     assert err.count("\n") == 1 + (arguments == ["nowhere.jpg"])
-    assert (desk / "photo.jpg").read_bytes() == pictures()["kind-0/0.png"]
+    assert (desk / "photo.jpg").read_bytes() == encoded_photos()["kind-0/0.png"]
 
 
 def test_a_sheet_overwrites_no_photo_of_the_gallery(ran, desk, capsys):
@@ -171,9 +171,9 @@ def test_a_sheet_overwrites_no_photo_of_the_gallery(ran, desk, capsys):
 
 def test_where_nothing_was_recorded_that_is_told_and_nothing_made(desk, monkeypatch, capsys):
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(desk / "cache"))
-    (desk / "photo.jpg").write_bytes(pictures()["kind-0/0.png"])
+    (desk / "photo.jpg").write_bytes(encoded_photos()["kind-0/0.png"])
     arguments = ["run=last", "photo.jpg"]
-    assert main(Options, work, program=PROGRAM, positional="photos", arguments=arguments) == 2
+    assert main(Options, search_run, program=PROGRAM, positional="photos", arguments=arguments) == 2
     assert capsys.readouterr().err.startswith("error: no runs yet")
     assert not (desk / "mlflow.db").exists()
 

@@ -1,4 +1,4 @@
-"""What is spared at the start changes nothing of what is composed."""
+"""Faster start of Hydra, without effect on the composed config."""
 
 import pytest
 from hydra._internal.hydra import Hydra
@@ -7,7 +7,7 @@ from outliers_bench.config import hydra_speedups
 
 
 @pytest.mark.parametrize(
-    ("words", "asks"),
+    ("arguments", "computed"),
     [
         (["model=pixels"], False),
         (["-m", "model=pixels,sift"], False),
@@ -17,7 +17,7 @@ from outliers_bench.config import hydra_speedups
         (["-cn", "mine"], True),
     ],
 )
-def test_hydra_looks_for_its_mode_only_where_it_can_be_set(words, asks, monkeypatch):
+def test_mode_is_computed_only_if_it_can_be_set(arguments, computed, monkeypatch):
     monkeypatch.setattr(Hydra, "get_mode", hydra_speedups._get_mode)
-    hydra_speedups.spare_mode(words)
-    assert (Hydra.get_mode is hydra_speedups._get_mode) is asks
+    hydra_speedups.spare_mode(arguments)
+    assert (Hydra.get_mode is hydra_speedups._get_mode) is computed
