@@ -19,9 +19,9 @@ BACKBONES = {
 def import_openvino() -> Any:
     """Import OpenVINO without its telemetry."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import import_openvino
+    import openvino
 
-    return import_openvino
+    return openvino
 
 
 def backbone(model: str, *, size: int = SIZE) -> Any:

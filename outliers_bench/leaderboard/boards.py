@@ -26,8 +26,8 @@ class Row:
     name, run_id, experiment_id, fingerprint : str
         Name and ids of the run, and the digest of its split; empty without a run.
     method : dict of str to str
-        Model, its variant, PCA, index, metric and re-ranking, by tag; and as `settings` what else
-        tells the run from those that are alike in all of these, such as `seed=1`.
+        Model, variant, reduction, index, similarity and re-ranking, by tag; and as `settings` the
+        options, such as `seed=1`, in which runs with the same tags differ.
     metrics : dict of str to float
         Metrics of the run with finite values, as in MLflow; empty if it did not finish.
     tags : mapping of str to str

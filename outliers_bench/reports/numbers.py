@@ -178,7 +178,7 @@ def count_rows(result: Result) -> list[tuple[str, str]]:
     reasons = [f"{n:,} {kind.replace('_', ' ')}" for kind, n in excluded.items()]
     if result.evaluation is not None and result.evaluation.queries_without_relevant:
         reasons.append(
-            f"{result.evaluation.queries_without_relevant:,} queries with nothing to find"
+            f"{result.evaluation.queries_without_relevant:,} queries without relevant images"
         )
     return [*rows, ("excluded", ", ".join(reasons) or "nothing")]
 

@@ -1,4 +1,4 @@
-"""Report of a run on the terminal: scores, counts, costs and where everything is."""
+"""Report of a run on the terminal: scores, counts, costs and locations."""
 
 from __future__ import annotations
 

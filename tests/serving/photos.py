@@ -1,4 +1,4 @@
-"""Photos on disk, and a run over them as the benchmark goes about it, without MLflow."""
+"""Generated photos on disk, and a run on them as the benchmark does it, without MLflow."""
 
 from copy import deepcopy
 from functools import cache
@@ -23,21 +23,21 @@ RUN_ID = "c0ffee" + "0" * 26
 
 @cache
 def encoded_photos():
-    """Each class one scene of blobs and corners, seen a little turned and shifted."""
+    """Return encoded photos by name; each class is one scene, slightly rotated and shifted."""
     rng = np.random.default_rng(3)
     encoded = {}
     for kind in range(CLASSES):
         scene = np.full((SIDE, SIDE, 3), 128, np.uint8)
         for _ in range(60):
-            place, size = rng.integers(0, SIDE, 2), rng.integers(3, 14, 2)
+            center, axes = rng.integers(0, SIDE, 2), tuple(map(int, rng.integers(3, 14, 2)))
             color = tuple(int(c) for c in rng.integers(0, 256, 3))
-            cv2.ellipse(scene, tuple(map(int, place)), tuple(map(int, size)), 30, 0, 300, color, -1)
+            cv2.ellipse(scene, tuple(map(int, center)), axes, 30, 0, 300, color, -1)
         for i in range(EACH):
-            middle = (SIDE / 2, SIDE / 2)
-            turn = cv2.getRotationMatrix2D(middle, float(rng.uniform(-12, 12)), 1.0)
-            turn[:, 2] += rng.uniform(-6, 6, 2)
-            seen = cv2.warpAffine(scene, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
-            encoded[f"kind-{kind}/{i}.png"] = cv2.imencode(".png", seen)[1].tobytes()
+            center = (SIDE / 2, SIDE / 2)
+            transform = cv2.getRotationMatrix2D(center, float(rng.uniform(-12, 12)), 1.0)
+            transform[:, 2] += rng.uniform(-6, 6, 2)
+            view = cv2.warpAffine(scene, transform, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
+            encoded[f"kind-{kind}/{i}.png"] = cv2.imencode(".png", view)[1].tobytes()
     return encoded
 
 
@@ -49,7 +49,7 @@ def write_photos(folder: Path) -> Path:
     return folder
 
 
-@cache  # composing takes longer than a run over so few photos
+@cache  # composing takes longer than a run on so few photos
 def _compose(choices):
     register()
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
@@ -57,23 +57,23 @@ def _compose(choices):
 
 
 def config_for(photos: Path, cache_dir: Path, *overrides: str):
-    choices = tuple(word for word in overrides if "." not in word.partition("=")[0])
+    choices = tuple(override for override in overrides if "." not in override.partition("=")[0])
     cfg = deepcopy(_compose(choices))
-    given = [word for word in overrides if word not in choices]
-    for word in (
-        *given,
+    options = [override for override in overrides if override not in choices]
+    for override in (
+        *options,
         f"data.root={photos}",
         f"cache.dir={cache_dir}",
         "data.train=0.4",
         "k=[1]",
     ):
-        name, _, value = word.partition("=")
+        name, _, value = override.partition("=")
         OmegaConf.update(cfg, name, yaml.safe_load(value))
     return to_config(cfg)
 
 
 def create_run(photos: Path, cache_dir: Path, *overrides: str):
-    """Card, split and ranking of a run as it would have been recorded."""
+    """Return the saved run, the split and the ranking of a run."""
     config = config_for(photos, cache_dir, *overrides)
     split = config.data.load(seed=config.seed, cache=cache_dir)
     method = build(config, Meter())
@@ -81,6 +81,8 @@ def create_run(photos: Path, cache_dir: Path, *overrides: str):
     split = split.without(method.extract(split.images, commit=lambda: None))
     method.fit(split)
     ranking = method.rank(split, depth(config, split))
-    card = SavedRun.create(config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db")
-    card.save(cache_dir)
-    return card, split, ranking
+    saved = SavedRun.create(
+        config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db"
+    )
+    saved.save(cache_dir)
+    return saved, split, ranking

@@ -1,4 +1,4 @@
-"""Whatever the method: a search finds what the run has found."""
+"""A search reproduces the ranking of the run, with every method."""
 
 import shutil
 from dataclasses import replace
@@ -12,7 +12,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.serving.engine import search
 from outliers_bench.serving.queries import list_queries, open_queries
 from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_saved_run
-from tests.serving.photos import RUN_ID, config_for, encoded_photos, create_run, write_photos
+from tests.serving.photos import RUN_ID, config_for, create_run, encoded_photos, write_photos
 from tests.toys import toy_split
 
 SMALL = ("model.max_keypoints=60", "model.longest_side=128")
@@ -72,149 +72,152 @@ def cache(tmp_path):
     return tmp_path / "cache"
 
 
-def found(card, cache, *paths, n=10):
-    return search(
-        card, open_queries(list_queries(list(map(str, paths))), cache=cache), n=n, cache=cache
-    )
+def search_for(saved, cache, *paths, n=10):
+    queries = open_queries(list_queries(list(map(str, paths))), cache=cache)
+    return search(saved, queries, n=n, cache=cache)
 
 
-def names(answer, path):
-    return [hit.name for hit in answer.hits[Path(path)]]
+def hit_names(result, path):
+    return [hit.name for hit in result.hits[Path(path)]]
 
 
 @pytest.mark.parametrize("overrides", CASES)
-def test_finds_what_the_run_has_found(overrides, photos, cache):
+def test_hits_are_the_ranking_of_the_run(overrides, photos, cache):
     _, split, ranking = create_run(photos, cache, *overrides)
-    card = find_saved_run(cache, RUN_ID[:6], uri="")
+    saved = find_saved_run(cache, RUN_ID[:6], uri="")
     queries = [photos / name for name in split.query.names]
-    together = found(card, cache, *queries, n=ranking.depth)
-    alone = found(card, cache, queries[1], n=3)
+    together = search_for(saved, cache, *queries, n=ranking.depth)
+    alone = search_for(saved, cache, queries[1], n=3)
     for row, query in enumerate(queries):
         best_first = [split.gallery.names[i] for i in ranking.indices[row]]
-        assert names(together, query) == best_first
+        assert hit_names(together, query) == best_first
         scores = [hit.score for hit in together.hits[query]]
         assert scores == [float(score) for score in ranking.scores[row]]
         for hit in together.hits[query]:
             assert hit.path == photos / hit.name
             assert hit.label == hit.name.partition("/")[0]
-    assert names(alone, queries[1]) == names(together, queries[1])[:3]
-    again = [hit.score for hit in alone.hits[queries[1]]]
-    assert np.allclose(again, ranking.scores[1, :3], rtol=1e-5)
+    assert hit_names(alone, queries[1]) == hit_names(together, queries[1])[:3]
+    scores = [hit.score for hit in alone.hits[queries[1]]]
+    assert np.allclose(scores, ranking.scores[1, :3], rtol=1e-5)
 
 
-def test_a_new_photo_a_photo_of_the_gallery_and_one_that_was_learned_from(photos, cache, tmp_path):
-    card, split, _ = create_run(photos, cache, *PLAIN, "pca.n=5")
+def test_new_photos_and_photos_of_the_gallery_and_train_part(photos, cache, tmp_path):
+    saved, split, _ = create_run(photos, cache, *PLAIN, "pca.n=5")
     in_gallery = photos / split.gallery.names[2]
-    learned_from = photos / split.train.names[0]
-    elsewhere = tmp_path / "copy of it.png"
-    shutil.copy(in_gallery, elsewhere)
+    in_train = photos / split.train.names[0]
+    duplicate = tmp_path / "duplicate.png"
+    shutil.copy(in_gallery, duplicate)
     new = tmp_path / "kind-9" / "new.png"
     new.parent.mkdir()
-    new.write_bytes(encoded_photos()[split.query.names[0]] + b"another content, the same pixels")
-    answer = found(card, cache, in_gallery, learned_from, elsewhere, new)
-    for asked in (in_gallery, elsewhere):
-        assert names(answer, asked)[0] == split.gallery.names[2]
-        assert answer.hits[asked][0].score == pytest.approx(1)
-    assert learned_from in answer.hits
-    same = found(card, cache, photos / split.query.names[0])
-    assert names(answer, new) == names(same, photos / split.query.names[0])
-    assert names(found(card, cache, learned_from), learned_from) == names(answer, learned_from)
+    new.write_bytes(encoded_photos()[split.query.names[0]] + b"other content, same pixels")
+    result = search_for(saved, cache, in_gallery, in_train, duplicate, new)
+    for query in (in_gallery, duplicate):
+        assert hit_names(result, query)[0] == split.gallery.names[2]
+        assert result.hits[query][0].score == pytest.approx(1)
+    assert in_train in result.hits
+    same = search_for(saved, cache, photos / split.query.names[0])
+    assert hit_names(result, new) == hit_names(same, photos / split.query.names[0])
+    assert hit_names(search_for(saved, cache, in_train), in_train) == hit_names(result, in_train)
 
 
-def test_what_is_gone_or_changed_is_told_and_left_out_and_what_is_new_not_searched(photos, cache):
-    card, split, ranking = create_run(photos, cache, *PLAIN)
+def test_missing_changed_and_added_photos_are_excluded(photos, cache):
+    saved, split, ranking = create_run(photos, cache, *PLAIN)
     query = photos / split.query.names[0]
     order = [split.gallery.names[i] for i in ranking.indices[0]]
-    gone, changed = order[0], order[2]
-    (photos / gone).unlink()
+    missing, changed = order[0], order[2]
+    (photos / missing).unlink()
     (photos / changed).write_bytes(encoded_photos()[order[1]])
     (photos / "kind-0" / "added.png").write_bytes(encoded_photos()[split.query.names[0]])
-    answer = found(card, cache, query, n=4)
-    assert answer.unavailable == {
-        gone: "no such file or directory",
-        changed: "has another content than in the run",
+    result = search_for(saved, cache, query, n=4)
+    assert result.unavailable == {
+        missing: "no such file or directory",
+        changed: "changed since the run",
     }
-    assert names(answer, query) == [name for name in order if name not in (gone, changed)][:4]
+    assert (
+        hit_names(result, query) == [name for name in order if name not in (missing, changed)][:4]
+    )
 
 
-def test_a_gallery_that_is_gone_altogether_is_told(photos, cache, tmp_path):
-    card, _, _ = create_run(photos, cache, *PLAIN)
-    asked = tmp_path / "asked.png"
-    asked.write_bytes(encoded_photos()["kind-0/0.png"])
+def test_missing_gallery_is_an_error(photos, cache, tmp_path):
+    saved, _, _ = create_run(photos, cache, *PLAIN)
+    query = tmp_path / "query.png"
+    query.write_bytes(encoded_photos()["kind-0/0.png"])
     photos.rename(tmp_path / "moved")
-    with pytest.raises(BenchError, match=r"none of the .* where it was .*photos\); put them back"):
-        found(card, cache, asked)
+    with pytest.raises(BenchError, match=r"none of the .* is available in .*photos; restore them"):
+        search_for(saved, cache, query)
 
 
-def test_features_that_are_gone_are_computed_again(photos, cache):
-    card, split, ranking = create_run(photos, cache, *PLAIN)
+def test_missing_features_are_computed_again(photos, cache):
+    saved, split, ranking = create_run(photos, cache, *PLAIN)
     shutil.rmtree(cache / "features")
     query = photos / split.query.names[0]
-    assert names(found(card, cache, query, n=3), query) == [
+    assert hit_names(search_for(saved, cache, query, n=3), query) == [
         split.gallery.names[i] for i in ranking.indices[0, :3]
     ]
 
 
-def test_leave_one_out_finds_the_photo_itself_and_then_what_the_run_has_found(photos, cache):
-    card, split, ranking = create_run(photos, cache, *PLAIN, "data.protocol=leave_one_out")
+def test_leave_one_out_run_finds_the_query_itself_first(photos, cache):
+    saved, split, ranking = create_run(photos, cache, *PLAIN, "data.protocol=leave_one_out")
     query = photos / split.query.names[4]
     rest = [split.gallery.names[i] for i in ranking.indices[4]]
-    answer = found(card, cache, query, n=1 + ranking.depth)
-    assert names(answer, query) == [split.query.names[4], *rest]
+    result = search_for(saved, cache, query, n=1 + ranking.depth)
+    assert hit_names(result, query) == [split.query.names[4], *rest]
 
 
-def test_relative_paths_count_from_where_the_run_was_started(photos, cache, monkeypatch, tmp_path):
+def test_relative_paths_are_relative_to_the_folder_of_the_run(photos, cache, monkeypatch, tmp_path):
     monkeypatch.chdir(photos.parent)
-    card, split, _ = create_run(Path("photos"), Path("cache"), *PLAIN)
+    saved, split, _ = create_run(Path("photos"), Path("cache"), *PLAIN)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    asked = Path("..", "photos", split.gallery.names[0])
-    answer = found(card, cache, asked)
-    (hits,) = answer.hits.values()
+    query = Path("..", "photos", split.gallery.names[0])
+    result = search_for(saved, cache, query)
+    (hits,) = result.hits.values()
     assert hits[0].path == photos / split.gallery.names[0]
-    of_source = found(replace(card, root=None), cache, asked)  # whose photos `data.root` finds
-    assert np.array_equal(of_source.images.read(3), answer.images.read(3))
+    from_source = search_for(replace(saved, root=None), cache, query)  # reads below `data.root`
+    assert np.array_equal(from_source.images.read(3), result.images.read(3))
     assert Path.cwd() == tmp_path / "elsewhere"
 
 
-def test_unreadable_ones_are_told_and_the_others_searched(photos, cache, tmp_path):
-    card, split, _ = create_run(photos, cache, *PLAIN)
+def test_unreadable_queries_are_reported_and_excluded(photos, cache, tmp_path):
+    saved, split, _ = create_run(photos, cache, *PLAIN)
     broken, empty = tmp_path / "broken.jpg", tmp_path / "empty.jpg"
     broken.write_bytes(b"no photo")
     empty.touch()
     query = photos / split.query.names[0]
-    answer = found(card, cache, broken, query, empty, tmp_path / "missing.jpg")
-    assert list(answer.hits) == [query]
-    assert set(answer.unreadable) == {broken, empty, tmp_path / "missing.jpg"}
-    assert answer.unreadable[empty] == "is empty"
-    assert str(tmp_path) not in "".join(answer.unreadable.values())
-    assert found(card, cache, broken, empty).hits == {}
+    result = search_for(saved, cache, broken, query, empty, tmp_path / "missing.jpg")
+    assert list(result.hits) == [query]
+    assert set(result.unreadable) == {broken, empty, tmp_path / "missing.jpg"}
+    assert result.unreadable[empty] == "is empty"
+    assert str(tmp_path) not in "".join(result.unreadable.values())
+    assert search_for(saved, cache, broken, empty).hits == {}
 
 
-def test_a_gallery_that_is_not_made_of_files_is_read_by_its_source(photos, cache):
-    card, split, ranking = create_run(photos, cache, *PLAIN)
+def test_gallery_without_files_is_read_by_its_source(photos, cache):
+    saved, split, ranking = create_run(photos, cache, *PLAIN)
     query = photos / split.query.names[0]
-    answer = found(replace(card, root=None), cache, query, n=2)
-    assert names(answer, query) == [split.gallery.names[i] for i in ranking.indices[0, :2]]
-    assert [hit.path for hit in answer.hits[query]] == [None, None]
-    assert np.array_equal(answer.images.read(3), split.gallery.read(3))
+    result = search_for(replace(saved, root=None), cache, query, n=2)
+    assert hit_names(result, query) == [split.gallery.names[i] for i in ranking.indices[0, :2]]
+    assert [hit.path for hit in result.hits[query]] == [None, None]
+    assert np.array_equal(result.images.read(3), split.gallery.read(3))
 
 
-def test_a_card_holds_no_password(photos, cache):
+def test_saved_run_has_no_password(photos, cache):
     uri = "http://me:hunter2@tracking.example/x@y"
     config = config_for(photos, cache, *PLAIN, f"tracking.uri={uri}")
-    card = SavedRun.create(config, toy_split([0, 1], [0, 1]), run_id=RUN_ID, name="toy run", uri=uri)
-    card.save(cache)
-    (kept,) = (cache / FOLDER).glob("*.json")
-    assert "hunter2" not in kept.read_text()
+    saved = SavedRun.create(
+        config, toy_split([0, 1], [0, 1]), run_id=RUN_ID, name="toy run", uri=uri
+    )
+    saved.save(cache)
+    (path,) = (cache / FOLDER).glob("*.json")
+    assert "hunter2" not in path.read_text()
     assert find_saved_run(cache, "last", uri=uri).uri == "http://tracking.example/x@y"
 
 
 def test_without_labels(photos, cache):
-    card, split, _ = create_run(photos, cache, *PLAIN)
+    saved, split, _ = create_run(photos, cache, *PLAIN)
     query = photos / split.query.names[0]
-    card = replace(card, train=replace(card.train, labels=None))
-    card = replace(card, gallery=replace(card.gallery, labels=None, classes=()))
-    answer = found(card, cache, query, n=2)
-    assert [hit.label for hit in answer.hits[query]] == [None, None]
-    assert to_table(answer).splitlines()[1].split() == ["score", "photo"]
+    saved = replace(saved, train=replace(saved.train, labels=None))
+    saved = replace(saved, gallery=replace(saved.gallery, labels=None, classes=()))
+    result = search_for(saved, cache, query, n=2)
+    assert [hit.label for hit in result.hits[query]] == [None, None]
+    assert to_table(result).splitlines()[1].split() == ["score", "photo"]

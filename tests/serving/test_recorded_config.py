@@ -1,4 +1,4 @@
-"""A run's config from its recorded values: the same choices, the same numbers."""
+"""Restoring a run's typed config from its recorded values."""
 
 from dataclasses import fields
 from functools import cache
@@ -13,7 +13,7 @@ from outliers_bench.config.identity import identity
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
-from outliers_bench.serving.recorded_config import restore_config, infer_schema
+from outliers_bench.serving.recorded_config import infer_schema, restore_config
 from outliers_bench.tracking.params import to_mapping
 from tests.toys import toy_split
 
@@ -27,26 +27,26 @@ PLAIN = (
 )
 
 
-@cache  # composing takes longer than all else here
-def composed(*overrides):
+@cache  # composing takes most of the time
+def compose_config(*overrides):
     register()
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         return to_config(compose("config", [*overrides, "data.root=photos", "data=folder"]))
 
 
 @pytest.mark.parametrize(
-    ("group", "name"), [(group, name) for group, of in SCHEMAS.items() for name in of]
+    ("group", "name"), [(group, name) for group, choices in SCHEMAS.items() for name in choices]
 )
-def test_every_choice_is_known_again_by_its_options(group, name):
+def test_every_choice_is_inferred_from_its_options(group, name):
     schema = SCHEMAS[group][name]
     values = {entry.name: "?" for entry in fields(schema)}
     conf = resource_dir("conf") / group / f"{name}.yaml"
     if conf.exists():
-        said = OmegaConf.load(conf)
-        values |= {key: said[key] for key in ("name", "keras") if key in said}
+        defaults = OmegaConf.load(conf)
+        values |= {key: defaults[key] for key in ("name", "keras") if key in defaults}
     if "name" in values and values["name"] == "?":
         values["name"] = getattr(schema, "name", "?")
-    if name == "efficientnet_lite0":  # may be called what one likes
+    if name == "efficientnet_lite0":  # its name is up to the user
         values |= {"name": "mine", "keras": "EfficientNetLite0"}
     assert infer_schema(group, values) is schema
 
@@ -70,24 +70,24 @@ def test_every_choice_is_known_again_by_its_options(group, name):
     ],
     ids=lambda overrides: overrides[0],
 )
-def test_gives_the_config_that_was_recorded(overrides):
-    config = composed(*overrides)
+def test_restored_config_equals_the_original(overrides):
+    config = compose_config(*overrides)
     recorded = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.create(to_mapping(config))))
-    again = restore_config(recorded)
-    assert again == config
-    assert to_mapping(again) == to_mapping(config)
+    restored = restore_config(recorded)
+    assert restored == config
+    assert to_mapping(restored) == to_mapping(config)
     split = toy_split([0, 1], [0, 1])
-    assert identity(again, split) == identity(config, split)
+    assert identity(restored, split) == identity(config, split)
 
 
-def test_an_option_that_did_not_exist_yet_has_its_default():
-    values = to_mapping(composed(*PLAIN))
+def test_missing_option_has_its_default():
+    values = to_mapping(compose_config(*PLAIN))
     del values["index"]["ef_search"], values["model"]["tta"], values["objective"]
-    assert restore_config(values) == composed(*PLAIN)
+    assert restore_config(values) == compose_config(*PLAIN)
 
 
-def test_an_option_that_is_gone_is_told():
-    values = to_mapping(composed(*PLAIN))
+def test_unknown_option_is_an_error():
+    values = to_mapping(compose_config(*PLAIN))
     values["index"]["hyperdrive"] = 3
     with pytest.raises(BenchError, match=r"another version.*hyperdrive.*run it again"):
         restore_config(values)
