@@ -12,7 +12,7 @@ import pytest
 from tests.test_docs import PAGES, commands_of, name_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-CLASSES, IMAGES = 4, 16
+CLASSES, IMAGES = 4, 30
 # Models with weights on this machine, or without.
 LOCAL = ("pixels", "mobilenet", "mobilenetv2", "sift", "sift_vlad", "cnn_scratch", "ensemble")
 LOCAL += ("transfer_mobilenet", "efficientnet_lite0")
@@ -55,7 +55,7 @@ def lay_out(folder: Path, caltech: Path, *, prepared: bool) -> None:
     if not prepared:
         shutil.copytree(caltech, folder / "photos")
         return
-    for part, rows in (("query", slice(0, 4)), ("gallery", slice(4, 12)), ("train", slice(12, 16))):
+    for part, rows in (("query", slice(6)), ("gallery", slice(6, 20)), ("train", slice(20, 30))):
         for place in caltech.iterdir():
             (folder / "photos" / part / place.name).mkdir(parents=True)
             for photo in sorted(place.iterdir())[rows]:

@@ -97,11 +97,12 @@ def update_options(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any
     updated: dict[str, Any] = {}
     for key, value in values.items():
         name = new_option(f"{prefix}{key}") or f"{prefix}{key}"
+        current = value
         if isinstance(value, Mapping):
-            value = update_options(value, f"{name}.")
+            current = update_options(value, f"{name}.")
         elif name == "model.members":
-            value = [update_member(str(member)) for member in value]
-        updated[name.removeprefix(prefix)] = value
+            current = [update_member(str(member)) for member in value]
+        updated[name.removeprefix(prefix)] = current
     return updated
 
 

@@ -138,8 +138,8 @@ class Renderer:
         if self.noise:
             grain = random.standard_normal(pixels.shape, dtype=np.float32)
             pixels += np.float32(255 * self.noise) * grain
-        image_array: RGB = np.clip(pixels, 0, 255).astype(np.uint8)
-        return image_array
+        rgb: RGB = np.clip(pixels, 0, 255).astype(np.uint8)
+        return rgb
 
 
 @lru_cache(maxsize=256)

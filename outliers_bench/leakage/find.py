@@ -69,7 +69,7 @@ class Leaks:
 
     @property
     def is_within_set(self) -> bool:
-        """Leave-one-out: the pairs are in one set, in which each photo is a query."""
+        """True if the pairs are within one set (leave-one-out)."""
         return any(self.parts_of(pair) == ("gallery", "gallery") for pair in self.pairs[:1])
 
     def has_two_labels(self, pair: Pair) -> bool:

@@ -35,7 +35,7 @@ class AuditedSplit:
 
     @property
     def is_filtered(self) -> bool:
-        """Duplicates across parts were dropped from the split."""
+        """True if duplicates across parts were dropped from the split."""
         return self.original is not self.split
 
     def without(self, unreadable: dict[bytes, LeftOut]) -> AuditedSplit:

@@ -56,9 +56,11 @@ def format_seconds(value: float) -> str:
     Examples
     --------
     >>> format_seconds(0.0004), format_seconds(0.0123), format_seconds(1.678)
-    ('<1 ms', '0.0123 s', '1.68 s')
+    ('<1 ms', '12.3 ms', '1.68 s')
     """
-    return "<1 ms" if value < _MILLISECOND else f"{format_rate(value)} s"
+    if value < _MILLISECOND:
+        return "<1 ms"
+    return f"{format_rate(1000 * value)} ms" if value < 1 else f"{format_rate(value)} s"
 
 
 def metric_title(metric: str) -> str:
@@ -121,7 +123,7 @@ def _describe_index(cost: Costs) -> str:
     """Describe an index: size, build time and recall."""
     parts = [format_bytes(cost.index_bytes)]
     if cost.index_build_seconds is not None:
-        parts.append(f"built in {format_rate(cost.index_build_seconds)} s")
+        parts.append(f"built in {format_seconds(cost.index_build_seconds)}")
     if cost.recall_at_10 is not None:
         parts.append(f"finds {format_score(cost.recall_at_10)} of the nearest ten (recall@10)")
     return ", ".join(parts)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
@@ -183,6 +183,8 @@ def _is_path_or_url(word: str) -> bool:
 def _format_value(value: object) -> str:
     if value is None:
         return "null"
+    if isinstance(value, ListConfig):
+        return ",".join(str(item) for item in value)
     if isinstance(value, bool):
         return str(value).lower()
     name = getattr(value, "name", None)  # enum

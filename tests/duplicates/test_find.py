@@ -17,37 +17,37 @@ from outliers_bench.duplicates.pairs import Pair, group_rows
 from outliers_bench.duplicates.thumbnails import SIDE, gray_square
 from outliers_bench.duplicates.verify import LARGE
 from outliers_bench.errors import UnreadableImageError
-from tests.duplicates.pictures import (
+from tests.duplicates.synthetic_photos import (
     brighten,
-    cropped,
-    encoded,
-    image_set_of,
-    picture,
-    resized,
+    crop_sides,
+    encode_jpeg,
+    make_image_set,
+    make_photo,
+    rescale,
 )
 from tests.toys import ArrayReader
 
-OTHERS = {f"other {seed}": picture(seed) for seed in range(100, 112)}
-PHOTO = picture(0)
+OTHERS = {f"other {seed}": make_photo(seed) for seed in range(100, 112)}
+PHOTO = make_photo(0)
 EDITS = {
-    "re-encoded": lambda photo: encoded(photo, 50),
-    "half the size": lambda photo: resized(photo, 0.5),
-    "twice the size": lambda photo: resized(photo, 2),
-    "narrowed": lambda photo: resized(photo, 0.8)[:, ::2],
-    "cropped by 5% in total": lambda photo: cropped(photo, 0.025),
-    "cropped by 5% of each side": lambda photo: cropped(photo, 0.05),
+    "re-encoded": lambda photo: encode_jpeg(photo, 50),
+    "half the size": lambda photo: rescale(photo, 0.5),
+    "twice the size": lambda photo: rescale(photo, 2),
+    "narrowed": lambda photo: rescale(photo, 0.8)[:, ::2],
+    "cropped by 5% in total": lambda photo: crop_sides(photo, 0.025),
+    "cropped by 5% of each side": lambda photo: crop_sides(photo, 0.05),
     "cropped on one side": lambda photo: np.ascontiguousarray(photo[:, 10:]),
     "brighter": lambda photo: brighten(photo, 1.1, 10),
     "darker": lambda photo: brighten(photo, 0.85, -5),
-    "all of these": lambda photo: encoded(
-        brighten(resized(cropped(photo, 0.05), 0.7), 0.95, 8), 60
+    "all of these": lambda photo: encode_jpeg(
+        brighten(rescale(crop_sides(photo, 0.05), 0.7), 0.95, 8), 60
     ),
 }
 DARKER = EDITS["darker"](PHOTO)
 
 
 def find(arrays, cache, **options):
-    images = image_set_of(arrays)
+    images = make_image_set(arrays)
     duplicates = find_pairs(images, cache=cache, **options)
     return {
         (*sorted((images.names[pair.first], images.names[pair.second])), pair.kind): pair.likeness
@@ -56,7 +56,7 @@ def find(arrays, cache, **options):
 
 
 def test_edited_photos_are_found(tmp_path):
-    photos = {f"photo {edit}": picture(seed) for seed, edit in enumerate(EDITS)}
+    photos = {f"photo {edit}": make_photo(seed) for seed, edit in enumerate(EDITS)}
     edited = {f"edited {edit}": EDITS[edit](photos[f"photo {edit}"]) for edit in EDITS}
     pairs = find(OTHERS | photos | edited, tmp_path)
     assert set(pairs) == {(f"edited {edit}", f"photo {edit}", "near") for edit in EDITS}
@@ -65,15 +65,15 @@ def test_edited_photos_are_found(tmp_path):
 
 def test_other_images_are_not_found(tmp_path):
     replaced = PHOTO.copy()
-    replaced[30:110, 50:150] = picture(7)[30:110, 50:150]
-    blurred = resized(resized(PHOTO, 0.05), 20)[:150, :200]
+    replaced[30:110, 50:150] = make_photo(7)[30:110, 50:150]
+    blurred = rescale(rescale(PHOTO, 0.05), 20)[:150, :200]
     images = {
         "photo": PHOTO,
         "another object, same background": replaced,
         "mirrored": np.ascontiguousarray(PHOTO[:, ::-1]),
         "rotated": np.ascontiguousarray(np.rot90(PHOTO)),
-        "a third of it": cropped(PHOTO, 1 / 3),
-        "similar at low resolution": picture(8) // 4 + blurred // 2,
+        "a third of it": crop_sides(PHOTO, 1 / 3),
+        "similar at low resolution": make_photo(8) // 4 + blurred // 2,
     }
     assert find(images, tmp_path) == {}
 
@@ -81,7 +81,7 @@ def test_other_images_are_not_found(tmp_path):
 def test_image_with_a_replaced_part_is_not_a_duplicate(tmp_path):
     """The part has low contrast, so that most of the detail is still that of the photo."""
     replaced = PHOTO.copy()
-    replaced[:40] = picture(7)[:40] // 5 + 100
+    replaced[:40] = make_photo(7)[:40] // 5 + 100
     one, other = (gray_square(image, 128) for image in (PHOTO, replaced))
     detail, tiles = measure_agreement(one, other, 1.0, steps=40)
     assert detail > 0.7
@@ -90,8 +90,8 @@ def test_image_with_a_replaced_part_is_not_a_duplicate(tmp_path):
 
 
 def test_exact_duplicates_are_paired_with_the_first(tmp_path):
-    arrays = {"b": PHOTO, "other": picture(1), "a": PHOTO, "c": PHOTO}
-    images = image_set_of(arrays)
+    arrays = {"b": PHOTO, "other": make_photo(1), "a": PHOTO, "c": PHOTO}
+    images = make_image_set(arrays)
     exact = (Pair(0, 2, "exact", 1.0), Pair(0, 3, "exact", 1.0))
     assert find_pairs(images, cache=tmp_path).pairs == exact
     images.reader.decoded.clear()
@@ -100,40 +100,40 @@ def test_exact_duplicates_are_paired_with_the_first(tmp_path):
 
 
 def test_small_and_flat_images_are_compared_by_content_only(tmp_path):
-    small = picture(3)[:20, :60]
+    small = make_photo(3)[:20, :60]
     ramp = np.repeat(np.linspace(0, 255, 200).astype(np.uint8)[None, :, None], 150, 0)
     arrays = {
         "small": small,
         "small again": small,
-        "another small": picture(4)[:20, :60],
+        "another small": make_photo(4)[:20, :60],
         "white": np.full((90, 90, 3), 255, np.uint8),
         "nearly white": np.full((90, 90, 3), 254, np.uint8),
         "ramp": np.repeat(ramp, 3, 2),
     }
-    duplicates = find_pairs(image_set_of(arrays), cache=tmp_path)
+    duplicates = find_pairs(make_image_set(arrays), cache=tmp_path)
     assert duplicates.pairs == (Pair(0, 1, "exact", 1.0),)
     assert [duplicates.not_compared[row][:9] for row in range(6)] == ["too small"] * 3 + [
         "too flat "
     ] * 3
-    assert find_pairs(image_set_of(arrays), cache=tmp_path) == duplicates
+    assert find_pairs(make_image_set(arrays), cache=tmp_path) == duplicates
 
 
 def test_later_searches_decode_new_images_only(tmp_path):
     arrays = OTHERS | {"photo": PHOTO, "copy": DARKER}
-    images = image_set_of(arrays)
+    images = make_image_set(arrays)
     first = find_pairs(images, cache=tmp_path)
     assert len(images.reader.decoded) >= len(arrays)
     images.reader.decoded.clear()
     assert find_pairs(images, cache=tmp_path) == first
     assert images.reader.decoded == []
 
-    more = image_set_of(arrays | {"new": picture(900)})
+    more = make_image_set(arrays | {"new": make_photo(900)})
     assert find_pairs(more, cache=tmp_path).pairs == first.pairs
     assert set(more.reader.decoded) == {"new"}
 
 
 def test_result_does_not_depend_on_order_and_names(tmp_path):
-    images = image_set_of({"x": DARKER, **OTHERS, "photo": PHOTO, "again": PHOTO})
+    images = make_image_set({"x": DARKER, **OTHERS, "photo": PHOTO, "again": PHOTO})
     (near,) = (p for p in find_pairs(images, cache=tmp_path).pairs if p.kind == "near")
     rows = list(range(len(images)))[::-1]
     reordered = replace(images.take(rows), names=tuple(f"n{row}" for row in rows))
@@ -156,7 +156,7 @@ def test_interrupted_search_is_resumed(tmp_path):
             return super().read(name, digest, side=side)
 
     arrays = OTHERS | {"photo": PHOTO, "copy": DARKER}
-    images = image_set_of(arrays)
+    images = make_image_set(arrays)
     with pytest.raises(KeyboardInterrupt):
         find_pairs(replace(images, reader=Interrupted(arrays)), cache=tmp_path)
     find_pairs(images, cache=tmp_path)
@@ -183,7 +183,7 @@ def test_temporarily_unreadable_photo_is_compared_later(tmp_path):
             return super().read(name, digest, side=side)
 
     arrays = {"photo": PHOTO, "copy": DARKER}
-    images = image_set_of(arrays)
+    images = make_image_set(arrays)
     assert find_pairs(replace(images, reader=Unavailable(arrays)), cache=tmp_path).pairs == ()
     assert not is_cached(images, cache=tmp_path)
     assert len(find_pairs(images, cache=tmp_path).pairs) == 1
@@ -193,14 +193,14 @@ def test_temporarily_unreadable_photo_is_compared_later(tmp_path):
 def test_result_file_has_each_reason_once(tmp_path):
     """Sets of small images have tens of thousands that are not compared."""
     small = {f"{n}": np.full((4, 4, 3), n % 256, np.uint8) + n // 256 for n in range(300)}
-    duplicates = find_pairs(image_set_of(small), cache=tmp_path)
+    duplicates = find_pairs(make_image_set(small), cache=tmp_path)
     (file,) = (tmp_path / "duplicates").iterdir()
     assert len(duplicates.not_compared) > 250
     assert file.stat().st_size < 10_000
 
 
 def test_exact_duplicates_of_unreadable_images_are_found(tmp_path):
-    images = image_set_of({"photo": PHOTO, "bad": picture(5), "copy": DARKER})
+    images = make_image_set({"photo": PHOTO, "bad": make_photo(5), "copy": DARKER})
     images = images.take([0, 1, 1, 2])
     del images.reader.arrays["bad"]
     for _ in range(2):
@@ -215,7 +215,7 @@ def test_exact_duplicates_of_unreadable_images_are_found(tmp_path):
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_sets_of_zero_or_one_image(n, tmp_path):
-    duplicates = find_pairs(image_set_of(dict(list(OTHERS.items())[:n])), cache=tmp_path)
+    duplicates = find_pairs(make_image_set(dict(list(OTHERS.items())[:n])), cache=tmp_path)
     assert duplicates.pairs == ()
 
 
@@ -243,7 +243,7 @@ def test_descriptors_are_invariant_to_brightness_but_not_to_crops():
     one, other = compute_descriptors(gray, 1.0)
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
     assert one @ other > 0.999
-    inner = np.stack([gray_square(cropped(PHOTO, 0.05), SIDE)])
+    inner = np.stack([gray_square(crop_sides(PHOTO, 0.05), SIDE)])
     assert (
         compute_descriptors(inner, 1.0)[0] @ compute_descriptors(gray, 0.9)[0]
         > 0.99
@@ -254,7 +254,7 @@ def test_descriptors_are_invariant_to_brightness_but_not_to_crops():
 def test_agreement_of_an_image_with_itself_is_one():
     gray = gray_square(PHOTO, 128)
     assert measure_agreement(gray, gray, 1.0, steps=10) == pytest.approx((1.0, 1.0), abs=1e-3)
-    detail, tiles = measure_agreement(gray, gray_square(picture(1), 128), 1.0, steps=10)
+    detail, tiles = measure_agreement(gray, gray_square(make_photo(1), 128), 1.0, steps=10)
     assert detail < 0.3
     assert tiles < 0.3
 

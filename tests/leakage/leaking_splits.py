@@ -17,20 +17,26 @@ from outliers_bench.leakage.find import find_leaks
 from outliers_bench.models.pixels import Pixels
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.types import ImageSet, Split
-from tests.duplicates.pictures import brighten, cropped, image_set_of, picture, resized
+from tests.duplicates.synthetic_photos import (
+    brighten,
+    crop_sides,
+    make_image_set,
+    make_photo,
+    rescale,
+)
 from tests.toys import ArrayReader
 
-A, B, C, D = (picture(seed) for seed in (11, 12, 13, 14))
+A, B, C, D = (make_photo(seed) for seed in (11, 12, 13, 14))
 CLASSES = ("a", "b", "c")
 
 
 def near(image):
-    return brighten(resized(cropped(image, 0.04), 0.8), 0.95, 6)
+    return brighten(rescale(crop_sides(image, 0.04), 0.8), 0.95, 6)
 
 
 def part(reader, arrays, labels):
     reader.arrays |= arrays
-    images = image_set_of(arrays, labels)
+    images = make_image_set(arrays, labels)
     return replace(images, classes=CLASSES, reader=reader)
 
 
@@ -48,9 +54,9 @@ def split_of(*, train=None, query=None, gallery=None, labeled=True):
 def split_with_leakage():
     """Return a split with one exact duplicate across parts and two near duplicates."""
     return split_of(
-        train={"b train": near(B), "c train": picture(21)},
+        train={"b train": near(B), "c train": make_photo(21)},
         query={"a query": A, "b query": B},
-        gallery={"a duplicate": A, "a other": C, "b other": D, "c other": near(picture(21))},
+        gallery={"a duplicate": A, "a other": C, "b other": D, "c other": near(make_photo(21))},
     )
 
 
@@ -65,11 +71,11 @@ def images_with_near_duplicates(seed=0):
     arrays = {}
     for label in "ab":
         for number in range(4):
-            one = picture(50 * (label == "b") + number + 1)
+            one = make_photo(50 * (label == "b") + number + 1)
             arrays |= {f"{label} {number}": one, f"{label} {number} near": near(one)}
     names = list(arrays)
     np.random.default_rng(seed).shuffle(names)
-    return image_set_of(
+    return make_image_set(
         {name: arrays[name] for name in names}, [CLASSES.index(name[0]) for name in names]
     )
 

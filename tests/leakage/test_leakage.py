@@ -16,7 +16,7 @@ from outliers_bench.leakage.policy import audit, describe_pair_counts, group_nea
 from outliers_bench.leakage.remove import drop_leaks, exclude_leaks
 from outliers_bench.reports.leakage_sheet import PAIRS, draw_leakage_sheet
 from outliers_bench.types import Split
-from tests.duplicates.pictures import image_set_of, picture
+from tests.duplicates.synthetic_photos import make_image_set, make_photo
 from tests.leakage.leaking_splits import (
     A,
     B,
@@ -126,7 +126,7 @@ def test_drop_retains_unlabeled_queries_and_gallery(tmp_path):
 
 def test_leave_one_out_leakage_is_within_the_set(tmp_path):
     arrays = {"a 1": A, "a 2": near(A), "b 1": B, "b 2": D}
-    images = image_set_of(arrays, [0, 0, 1, 1])
+    images = make_image_set(arrays, [0, 0, 1, 1])
     split = Split("toy", images.take([]), images, images, leave_one_out=True)
     leaks, _ = find_named_pairs(split, tmp_path)
     assert leaks.counts() == {"leaks_exact": 0, "leaks_near": 1, "leaks_gallery_gallery": 1}
@@ -150,7 +150,9 @@ def test_grouped_photos_are_in_one_part(tmp_path):
 
 
 def test_user_groups_are_merged_with_near_duplicates(tmp_path):
-    images = image_set_of({"a 1": A, "a 2": near(A), "a 3": B, "b 1": C, "b 2": D}, [0, 0, 0, 1, 1])
+    images = make_image_set(
+        {"a 1": A, "a 2": near(A), "a 3": B, "b 1": C, "b 2": D}, [0, 0, 0, 1, 1]
+    )
     images = replace(images, groups=("x", "y", "y", "~b 1", "~b 2"))
     grouped = group_near_duplicates(images, cache=tmp_path)
     assert len({grouped.groups[row] for row in (0, 1, 2)}) == 1
@@ -170,7 +172,7 @@ def test_leakage_error_lists_the_photos(leakage, tmp_path):
 
 
 def test_contact_sheet_is_limited_and_skips_unreadable_photos(tmp_path):
-    photos = {f"a {n}": picture(n) for n in range(PAIRS + 2)}
+    photos = {f"a {n}": make_photo(n) for n in range(PAIRS + 2)}
     split = split_of(
         query=photos, gallery={f"a duplicate {n}": image for n, image in enumerate(photos.values())}
     )

@@ -23,7 +23,7 @@ from outliers_bench.methods.build import build
 from outliers_bench.rescore import score_leakage
 from outliers_bench.runtime.meter import Meter
 from tests.cli import bench, in_process
-from tests.duplicates.pictures import cropped, encoded, picture, resized
+from tests.duplicates.synthetic_photos import crop_sides, encode_jpeg, make_photo, rescale
 from tests.leakage.leaking_splits import config_of, copy_file, names_of, parse_leakage
 
 
@@ -34,9 +34,9 @@ def planted_root(tmp_path):
     for label, seeds in (("a", range(4)), ("b", range(10, 14))):
         for number, seed in enumerate(seeds):
             for part, image in (
-                ("query", picture(seed)),
-                ("gallery", picture(seed) if number % 2 else encoded(picture(seed), 60)),
-                ("gallery", picture(seed + 100)),
+                ("query", make_photo(seed)),
+                ("gallery", make_photo(seed) if number % 2 else encode_jpeg(make_photo(seed), 60)),
+                ("gallery", make_photo(seed + 100)),
             ):
                 file = root / part / label / f"{seed}_{image[0, 0, 0]}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -142,8 +142,8 @@ def test_planted_duplicates_of_real_photos_are_found(seed, shared, tmp_path):
             copy_file(source / name, file)
             continue
         # 5% of each side, and 5% in total.
-        image = cropped(cv2.imread(str(source / name)), 0.05 if number // 4 % 2 else 0.025)
-        image = resized(image, random.uniform(0.5, 1.5))
+        image = crop_sides(cv2.imread(str(source / name)), 0.05 if number // 4 % 2 else 0.025)
+        image = rescale(image, random.uniform(0.5, 1.5))
         cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(60, 91))])
 
     options = ["data=prepared", f"data.root={root}", "model=pixels", "contact_sheets.queries=0"]

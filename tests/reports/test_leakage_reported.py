@@ -96,13 +96,17 @@ def test_metrics_of_leakage_have_valid_names():
     ((heading, text),) = numbers.leakage_rows(result)
     assert heading == "leakage"
     assert text.endswith("; 5 photos too small or too flat to look for near duplicates")
-    clean = replace(result, leaks=replace(result.leaks, pairs=(), not_compared=0), leakage_scores=None)
+    clean = replace(
+        result, leaks=replace(result.leaks, pairs=(), not_compared=0), leakage_scores=None
+    )
     assert numbers.leakage_rows(clean) == [("leakage", "none found")]
     assert numbers.leakage_rows(make_result(make_split())) == []
 
 
 def test_counts_of_leaks_are_minimized():
-    assert all(lower_is_better(f"leaks_{what}") for what in ("near", "query_train", "gallery_gallery"))
+    assert all(
+        lower_is_better(f"leaks_{what}") for what in ("near", "query_train", "gallery_gallery")
+    )
     assert not lower_is_better("without_leaks/hit_at_1")
 
 

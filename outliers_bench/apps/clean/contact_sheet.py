@@ -26,7 +26,7 @@ _THREADS = 4  # an image in memory may take 400 MB per thread
 _PAPER, _INK, _FAINT, _GRAY = (255, 255, 255), (28, 33, 40), (105, 113, 122), (205, 208, 212)
 # Okabe and Ito's bluish green and vermilion; the caption names the fate, too.
 _STAYS, _MOVES = (0, 158, 115), (213, 94, 0)
-_SHOWN = [kind for kind in KINDS if kind != "name"]
+_SHOWN: list[Kind] = [kind for kind in KINDS if kind != "name"]
 
 
 @dataclass(frozen=True)

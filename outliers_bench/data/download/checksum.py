@@ -39,7 +39,7 @@ class RemoteFile:
 
     @property
     def has_published_digest(self) -> bool:
-        """Publication of a digest by the publisher."""
+        """True if the publisher gives a digest."""
         return bool(self.sha256 or self.md5)
 
 

@@ -10,7 +10,7 @@ from outliers_bench.types import RGB, ImageSet
 from tests.toys import ArrayReader
 
 
-def picture(seed: int, *, height: int = 150, width: int = 200) -> RGB:
+def make_photo(seed: int, *, height: int = 150, width: int = 200) -> RGB:
     """Return noise of many scales, strongest at the largest, as in photos."""
     random = np.random.default_rng(seed)
     pixels = np.zeros((height, width, 3), np.float32)
@@ -21,18 +21,18 @@ def picture(seed: int, *, height: int = 150, width: int = 200) -> RGB:
     return (255 * pixels / pixels.max()).astype(np.uint8)
 
 
-def cropped(image: RGB, share: float) -> RGB:
+def crop_sides(image: RGB, share: float) -> RGB:
     height, width = image.shape[:2]
     y, x = round(height * share), round(width * share)
     return np.ascontiguousarray(image[y : height - y, x : width - x])
 
 
-def resized(image: RGB, scale: float) -> RGB:
+def rescale(image: RGB, scale: float) -> RGB:
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
 
 
-def encoded(image: RGB, quality: int) -> RGB:
+def encode_jpeg(image: RGB, quality: int) -> RGB:
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
@@ -41,7 +41,7 @@ def brighten(image: RGB, factor: float, offset: float) -> RGB:
     return np.clip(image.astype(np.float32) * factor + offset, 0, 255).astype(np.uint8)
 
 
-def image_set_of(arrays: dict[str, RGB], labels: list[int] | None = None) -> ImageSet:
+def make_image_set(arrays: dict[str, RGB], labels: list[int] | None = None) -> ImageSet:
     """Return an image set of arrays, with digests of their bytes."""
     return ImageSet(
         names=tuple(arrays),
