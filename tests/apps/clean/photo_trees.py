@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from outliers_bench.apps.clean.quarantine import Quarantine
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -69,3 +71,20 @@ def rename_within_folder(source: Path, target: Path) -> None:
     if source.parent != Path(target).parent:
         raise_cross_device()
     os.replace(source, target)  # noqa: PTH105 - Path.rename may be replaced by this function
+
+
+def create_quarantine(root: Path, names: list[str] = NAMES) -> Quarantine:
+    """Write a file for each name below the root; return a quarantine next to the root."""
+    for number, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * 100)
+        os.utime(path, ns=(10**18 + number, 10**18 + number))
+    return Quarantine(root, root.with_name("quarantine"))
+
+
+def all_states(tmp_path: Path) -> list[tuple[str, int, int]]:
+    """Return the states of all files in `photos` and `quarantine`, wherever they are."""
+    return sorted(
+        [*file_states(tmp_path / "photos").values(), *file_states(tmp_path / "quarantine").values()]
+    )
