@@ -156,7 +156,8 @@ def check(config: Config, split: Split, method: Method) -> None:
     if max(config.k) > reachable:
         raise BenchError(
             f"k={max(config.k)} is larger than the gallery of {split.name}, which has "
-            f"{reachable} images to find; give smaller cut-offs, such as k=[1,{reachable}]"
+            f"{reachable} to find; give smaller cutoffs, such as "
+            f"k=[{','.join(map(str, sorted({1, reachable})))}]"
         )
     if split.labeled and not _relevant(split).any():
         raise BenchError(

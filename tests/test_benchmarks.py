@@ -129,9 +129,7 @@ def test_run_returns_output_and_costs(tmp_path):
     assert done.out == f"{tmp_path}\n"
     assert done.seconds > 0 < done.cpu_seconds
     with pytest.raises(child_process.ChildError, match="exit code 3: the reason"):
-        child_process.run(
-            [sys.executable, "-c", "print('the reason\\n'); exit(3)"], cwd=tmp_path
-        )
+        child_process.run([sys.executable, "-c", "print('the reason\\n'); exit(3)"], cwd=tmp_path)
 
 
 def test_peak_memory_excludes_children(tmp_path):

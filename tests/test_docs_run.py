@@ -105,9 +105,7 @@ def test_every_local_command_of_a_page_runs(page, caltech, shared, tmp_path):
             out = run(f"{FIRST} model=transfer_mobilenet model.epochs=1")
             trained = re.search(r"MLflow run +(\w+)", out)[1]
         if "table=" in command:
-            run(
-                "python -m outliers_bench data=folder data.root=photos +experiments/models_we_built=sift"
-            )
+            run(f"{FIRST} +experiments/models_we_built=sift")
         run(command.replace("RUN_ID", trained).replace("run=5336e778", "run=last"))
 
 

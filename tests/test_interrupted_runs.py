@@ -23,7 +23,7 @@ def workdir(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_sigterm_ends_job_and_parent_of_a_sweep_as_killed(workdir):
     """SIGTERM is how a cluster ends a job that exceeds its time limit."""
-    long = ("data.size=64", "data.images=5000", "model=pixels", "model.image_size=41,42")
+    long = ("data.size=64", "data.images=150", *NETWORK, "model.image_size=96,128")
     process = subprocess.Popen(
         [sys.executable, "-m", "outliers_bench", "-m", *SMALL, *long],
         cwd=workdir,
@@ -32,13 +32,13 @@ def test_sigterm_ends_job_and_parent_of_a_sweep_as_killed(workdir):
     )
     deadline = time.time() + 120
     while time.time() < deadline and process.poll() is None:
-        if any((workdir / "cache" / "features").glob("pixels-*.sqlite-wal")):
+        if any((workdir / "cache" / "features").glob("mobilenet-*.sqlite-wal")):
             break
         time.sleep(0.1)
     time.sleep(0.5)
     process.terminate()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    sweeps = [run for run in runs(workdir) if "41,42" in run.data.tags.get("overrides", "")]
+    sweeps = [run for run in runs(workdir) if "96,128" in run.data.tags.get("overrides", "")]
     assert [run.info.status for run in sweeps] == ["KILLED"]
     (parent,) = sweeps
     children = runs(workdir, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
@@ -57,7 +57,7 @@ def test_kill_during_embedding(workdir, tmp_path):
     )
 
     def stored() -> int:
-        files = list((killed / "features").glob("*.sqlite"))
+        files = list((killed / "features").glob("mobilenet-*.sqlite"))
         if not files:
             return 0
         with sqlite3.connect(files[0], timeout=60) as db:

@@ -139,7 +139,7 @@ def _startup(section: dict[str, Any]) -> str:
         heavy = ", ".join(imports.get("heavy", ())) or "none"
         reason = f" ({row['failed']})" if row["failed"] else ""
         rows.append((f"{row['note']}{reason}", value_and_range(row), modules, heavy))
-    return table(("start-up", "s", "modules", "heavy modules"), rows)
+    return table(("startup", "s", "modules", "heavy modules"), rows)
 
 
 def _memory(section: dict[str, Any]) -> str:

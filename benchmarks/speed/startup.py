@@ -1,4 +1,4 @@
-"""Start-up time of commands, and the modules they import."""
+"""Startup time of commands, and the modules they import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BENCH = ("-m", "outliers_bench")
 
 def measure(settings: Settings) -> dict[str, Any]:
     """Measure `--help`, a misspelled option, a run on stored features, and TensorFlow alone."""
-    log("start-up")
+    log("startup")
     paths = isolated_paths(settings.work / "start-cache", settings.work / "start.db")
     stored = [*BENCH, "data=synthetic", "model=pixels", "k=[1]", *paths]
     commands: dict[str, tuple[list[str], int]] = {

@@ -12,7 +12,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import Container, DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from outliers_bench.config.renamed import refusal
+from outliers_bench.config.renamed import new_option, refusal
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import install_command, with_current_python
 
@@ -45,9 +45,12 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         key = str(cause.full_key or cause.key)
-        if renamed := refusal(key):
+        siblings = _siblings(cause)
+        given = re.search(r"Could not override '([^']+)'", str(error))
+        renamed = refusal(given[1] if given else key)
+        if renamed and (new_option(key) or "").rpartition(".")[2] in siblings:
             return renamed
-        return f"{key}: no such option{instead(key.rpartition('.')[2], _siblings(cause))}"
+        return f"{key}: no such option{instead(key.rpartition('.')[2], siblings)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not of the form key=value; quote values with spaces or commas"
     message = _override_message(str(error)) or _in_one_line(error) or _in_one_line(cause)

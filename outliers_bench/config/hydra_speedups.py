@@ -1,4 +1,4 @@
-"""Work of Hydra that runs can do without, a quarter of the start-up time."""
+"""Work of Hydra that runs can do without, a quarter of the startup time."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from enum import Enum
 
+from outliers_bench.config.renamed import original_names
 from outliers_bench.config.schema import Config
 from outliers_bench.data.decode import DECODER
 from outliers_bench.engines.options import resolve_engine
@@ -44,7 +45,7 @@ def identity(config: Config, split: Split) -> str:
     cache = config.cache.path
     if precision := precision_label(config.model, config.engine, cache):
         values["precision"] = f"{precision} by {resolve_engine(config.engine, cache).kind.value}"
-    everything = [__version__, DECODER, split.fingerprint, values]
+    everything = [__version__, DECODER, split.fingerprint, original_names(values)]
     text = json.dumps(everything, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -15,7 +15,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri
 
 # Options that do not make another run of a row: the photos, where and how fast it is computed and
-# recorded, the cut-offs, and the source of its weights.
+# recorded, the cutoffs, and the source of its weights.
 _ALLOWED = (
     *("data", "tracking", "cache", "contact_sheets", "engine", "hydra", "experiments"),
     *("seed", "k", "deterministic", "skip_finished", "weights_dir", "objective"),

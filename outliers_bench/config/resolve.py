@@ -147,7 +147,8 @@ def _member(member: str, shared: Mapping[str, Any], where: str) -> Model:
     except MissingMandatoryValue as error:
         raise BenchError(f"{where}: {error}") from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise BenchError(f"{where}: {explain(error)}") from error
+        message = re.sub(r"\bmodel\.(?=\w)", "", explain(error))
+        raise BenchError(f"{where}: {message}") from error
     if not isinstance(model, Model):
         raise BenchError(f"{where}: not a model; {_HOW}")
     return model

@@ -109,7 +109,7 @@ class Config:
     Parameters
     ----------
     k : list of int
-        Cut-offs of hit_at_k and precision_at_k.
+        Cutoffs of hit_at_k and precision_at_k.
     lr_schedule, augment, deterministic
         Training of networks; a trained model takes them over.
     seed : int
@@ -228,7 +228,7 @@ def _refuse_unknown(node: object, path: str) -> None:
 
 def _check_ranges(config: Config) -> None:
     if not config.k or min(config.k) < 1:
-        raise BenchError(f"k={config.k}: a list of at least one cut-off, each at least 1")
+        raise BenchError(f"k={config.k}: a list of at least one cutoff, each at least 1")
     if not 0 <= config.seed < 2**32:
         raise BenchError(f"seed={config.seed}: a seed is from 0 to {2**32 - 1}")
     for name in ("queries", "depth"):

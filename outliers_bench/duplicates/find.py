@@ -21,8 +21,6 @@ from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.store import files
 from outliers_bench.types import ImageSet
 
-__all__ = ["Duplicates", "Pair", "find_pairs", "is_cached"]
-
 VERSION = 1
 """Version of the search; increase it when the search finds other pairs."""
 

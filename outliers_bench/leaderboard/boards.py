@@ -167,5 +167,5 @@ def _join_parts(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 def _part(name: str, value: str) -> str:
     if name == "reduction":
-        return "no PCA" if value == "none" else value
+        return "no reduction" if value == "none" else value
     return value

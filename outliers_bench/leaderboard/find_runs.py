@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_LABELS = ("variant", "index", "rerank")  # tags that show options
 _NEWEST_FIRST = "attributes.start_time DESC"
 
 
@@ -99,12 +100,18 @@ def with_current_names(run: Run) -> Run:
         return run
     tags = renamed.update_names(tags, renamed.TAGS)
     tags |= {
+        **{
+            name: renamed.update_label(tags.get(name, ""))
+            for name in ("variant", "index", "rerank")
+        },
         "overrides": renamed.update_overrides(tags.get("overrides", "")),
         # A bare number was a PCA.
         "reduction": re.sub(r"^(L2 )?(?=\d)", r"\1PCA ", tags.get("reduction", "")),
     }
     metrics = renamed.update_names(run.data.metrics, renamed.METRICS)
     params = renamed.update_names(params, renamed.OPTIONS)
+    if members := params.get("model.members"):
+        params["model.members"] = renamed.update_member(members)
     data = RunData(
         metrics=[Metric(name, value, 0, 0) for name, value in metrics.items()],
         params=[Param(name, value) for name, value in params.items()],

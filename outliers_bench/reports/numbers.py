@@ -167,6 +167,14 @@ def _f32_rows(counts: Mapping[str, float]) -> list[tuple[str, str]]:
     return rows
 
 
+_EXCLUDED = {
+    "unreadable": "unreadable",
+    "unsupported": "of an unsupported format",
+    "duplicate": "as duplicates",
+    "conflicting_labels": "with conflicting labels",
+}
+
+
 def count_rows(result: Result) -> list[tuple[str, str]]:
     """Return heading and value of the number of images in each part and of those excluded."""
     split = result.split
@@ -177,7 +185,7 @@ def count_rows(result: Result) -> list[tuple[str, str]]:
         ("train", f"{len(split.train):,}"),
     ]
     excluded = Counter(item.kind for item in split.left_out)
-    reasons = [f"{n:,} {kind.replace('_', ' ')}" for kind, n in excluded.items()]
+    reasons = [f"{n:,} {_EXCLUDED[kind]}" for kind, n in excluded.items()]
     if result.evaluation is not None and result.evaluation.queries_without_relevant:
         reasons.append(
             f"{result.evaluation.queries_without_relevant:,} queries without relevant images"

@@ -121,7 +121,7 @@ def _print_fact(console: Console, name: str, lines: Sequence[str]) -> None:
 def format_metrics(
     metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]] | None = None
 ) -> list[str]:
-    r"""Format scores as plain text: a table of those with cut-offs, then the others.
+    r"""Format scores as plain text: a table of those with cutoffs, then the others.
 
     Examples
     --------

@@ -17,8 +17,8 @@ _COMMON = (
 )
 # Metrics of some runs: training, ensembles, keypoints, and seconds per stage.
 _OTHERS = re.compile(
-    r"queries|(gallery|train)_images|images_un\w+|images_(duplicate|conflicting_labels)"
-    r"|queries_(unanswerable|of_unseen_classes)|(features|keypoints)_(computed|reused)"
+    r"queries|(gallery|train)_images|images_un\w+|images_not_compared|images_(duplicate|conflicting_labels)"
+    r"|queries_(without_relevant|of_unseen_classes)|(features|keypoints)_(computed|reused)"
     r"|(rerank_)?images_without_keypoints|training_seconds|training_reused|best_val_accuracy"
     r"|(\w+_)?((val_)?(loss|accuracy|top_5_accuracy)|learning_rate|epoch_seconds|epochs|best_epoch)"
     r"|seconds_\w+|map_at_r_tuning|(weight|slope)_.+"
@@ -34,7 +34,7 @@ def check_metric_name(metric: str, k: Sequence[int]) -> None:
     metric : str
         Name in MLflow.
     k : sequence of int
-        Cut-offs of the run, for the names to suggest.
+        Cutoffs of the run, for the names to suggest.
 
     Raises
     ------
@@ -56,21 +56,21 @@ def check_objective(metric: str, k: Sequence[int], *, labeled: bool = True) -> N
     metric : str
         Name in MLflow.
     k : sequence of int
-        Cut-offs of the run.
+        Cutoffs of the run.
     labeled : bool
         Whether query and gallery have labels.
 
     Raises
     ------
     BenchError
-        If it is not a metric, has another cut-off, or is a score and there are no labels.
+        If it is not a metric, has another cutoff, or is a score and there are no labels.
     """
     check_metric_name(metric, k)
     plain = _of_interval(metric)
     match = _CUT_OFF.fullmatch(plain)
     if match and int(match[2]) not in k:
         raise BenchError(
-            f"objective={metric}: {match[2]} is not among the cut-offs k={list(k)}; add it to k, "
+            f"objective={metric}: {match[2]} is not among the cutoffs k={list(k)}; add it to k, "
             "or choose another objective"
         )
     if is_score(plain) and not labeled:

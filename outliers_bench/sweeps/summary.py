@@ -142,13 +142,13 @@ def runs_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> s
     metrics = list(dict.fromkeys([*shown, *(name for run in runs for name in run.data.metrics)]))
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["run_id", "run", "status", "before", "data", "overrides", "failure", *metrics])
+    writer.writerow(["run_id", "run", "status", "reused", "data", "overrides", "failure", *metrics])
     for run in runs:
         tags = run.data.tags
-        before = "" if tags.get(PARENT_TAG) == parent_run_id else "yes"
+        reused = "" if tags.get(PARENT_TAG) == parent_run_id else "yes"
         texts = [tags.get(name, "") for name in ("data", "overrides", "failure")]
         values = [run.data.metrics.get(name, "") for name in metrics]
-        start = [run.info.run_id, run.info.run_name, run.info.status.lower(), before]
+        start = [run.info.run_id, run.info.run_name, run.info.status.lower(), reused]
         writer.writerow([*start, *texts, *values])
     return text.getvalue()
 

@@ -40,7 +40,7 @@ class MethodLabel:
     variant : str
         Image size and non-default options of the model.
     reduction : str
-        Dimensionality reduction, of a PCA only the number of components; `none` without.
+        Dimensionality reduction, such as `PCA 64`; `none` without.
     rerank : str
         Re-ranking and its depth; empty without.
     """

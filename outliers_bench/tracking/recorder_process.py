@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Hook = Callable[["MlflowClient"], object]
 
-# Extended by `sweeps/`, a higher layer, when it is imported in this process.
+# Extended by `sweeps/`, a higher room, when it is imported in this process. After the first call of
+# one of `work_functions`, `after_first_begin` is called once.
 work_functions: list[Callable[..., object]] = [runs.create_run]
 after_first_begin: list[Hook] = []
 after_run: list[Hook] = []

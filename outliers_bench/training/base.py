@@ -70,7 +70,7 @@ class TrainedModel(TrainingOptions, Model):
     rank_by : RankBy
         `class_scores` ranks the gallery by the probability of the query's predicted class, as a
         classifier would, without any search.
-    tta : TestTimeAugmentation
+    tta : Tta
         Views of each photo to average when the trained network embeds it.
     """
 

@@ -23,7 +23,7 @@ class NetworkMetadata:
     Parameters
     ----------
     options : mapping of str to object
-        The options that determine its layers; see `Trained.shape`.
+        The options that determine its layers; see `TrainedModel.architecture_options`.
     classes : tuple of str
         Class names in the order of its outputs.
     dimensions : mapping of str to int

@@ -41,7 +41,7 @@ def test_quoted_values_may_contain_blanks():
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        ("sift verfy=none", r"model\.verfy: no such option; did you mean verify"),
+        ("sift verfy=none", r"verfy: no such option; did you mean verify"),
         ("pixels image_size=x", r"image_size=x.*Integer"),
         ("sift verify", r"verify is not an option"),
         (["sift"], "not a model"),

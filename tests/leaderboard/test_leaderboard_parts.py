@@ -202,7 +202,7 @@ def test_the_page_is_rendered_without_heavy_libraries():
 def test_short_labels_have_only_differing_parts():
     assert short_labels([row(1, reduction="PCA 64"), row(2, index="annoy")]) == [
         "PCA 64 · exact",
-        "no PCA · annoy",
+        "no reduction · annoy",
     ]
     assert short_labels([row(1)]) == ["m"]
     assert short_labels([row(1, variant="8px"), row(2, model="n", index="annoy")]) == ["m", "n"]

@@ -155,9 +155,7 @@ def test_ensemble_with_a_trained_network_on_a_gpu(tmp_path, on_gpu):
 def test_sample_depends_on_content_and_can_be_scored(leave_one_out):
     rng = np.random.default_rng(0)
     names = [f"image-{row}" for row in range(4000)]
-    labels = rng.integers(
-        0, 800, 4000
-    )  # few per class: a random sample has none relevant
+    labels = rng.integers(0, 800, 4000)  # few per class: a random sample has none relevant
     reader, classes = ArrayReader({}), [str(label) for label in range(800)]
 
     def cut(order):

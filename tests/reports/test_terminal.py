@@ -66,7 +66,7 @@ def test_no_pictures_row_without_contact_sheets():
 
 def test_unsupported_files_are_counted_as_excluded():
     split = replace(make_split(), left_out=(LeftOut("a.heic", "unsupported", "HEIC"),) * 3)
-    assert "excluded     3 unsupported" in render(make_result(split), 80)
+    assert "excluded     3 of an unsupported format" in render(make_result(split), 80)
 
 
 def test_printed_scores_are_those_of_the_result():

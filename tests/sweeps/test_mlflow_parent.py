@@ -113,7 +113,7 @@ def test_a_large_sweep_has_its_command_and_its_full_table(uri, client):
     rows = read_table(run)
     assert [float(row["hit_at_1"]) for row in rows] == [i / 30 for i in reversed(range(30))]
     assert rows[0]["run"] == "model 29 " + "x" * 200
-    assert rows[0]["before"] == ""
+    assert rows[0]["reused"] == ""
 
 
 def test_reused_runs_count_as_jobs(uri, client):
@@ -133,7 +133,7 @@ def test_reused_runs_count_as_jobs(uri, client):
     assert "4 of 4 jobs finished (3 by earlier runs)" in note
     assert all(f"| {model} 8px · exact · cosine |" in note for model in "abc")
     assert run.info.status == "FINISHED"
-    assert sorted(row["before"] for row in read_table(run)) == ["", "yes", "yes"]
+    assert sorted(row["reused"] for row in read_table(run)) == ["", "yes", "yes"]
 
 
 def test_the_best_run_is_best_in_the_objective(uri, client):

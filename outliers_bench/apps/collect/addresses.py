@@ -1,6 +1,6 @@
 """Restriction of network connections to public IP addresses.
 
-A host name, a redirect or a DNS answer that changes between look-up and connection can lead from a
+A host name, a redirect or a DNS answer that changes between lookup and connection can lead from a
 list by a stranger into the local network (server-side request forgery, CWE-918). Therefore the
 numeric address is checked, last, in the call that opens the connection.
 """

@@ -173,8 +173,8 @@ def _read(path: Path) -> list[Row]:
     complete = data[: data.rfind(b"\n") + 1]
     try:
         reader = csv.DictReader(StringIO(complete.decode("utf-8-sig"), newline=""))
-        # Earlier versions wrote the column in British spelling.
-        reader.fieldnames = [re.sub("licen.e", "license", name) for name in reader.fieldnames or ()]
+        # Earlier versions had the British spelling.
+        reader.fieldnames = [re.sub("licen[cs]e", "license", n) for n in reader.fieldnames or ()]
         missing = set(_COLUMNS) - set(reader.fieldnames)
         rows = (
             []

@@ -34,7 +34,7 @@ class Collect:
     license : str or null
         License of the images, where neither the list nor the page has one.
     contact : str or null
-        Your e-mail or web address, sent to the servers so that their operators can reach you.
+        Your email or web address, sent to the servers so that their operators can reach you.
     robots : bool
         Whether to obey robots.txt.
     per_host : int

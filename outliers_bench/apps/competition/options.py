@@ -50,7 +50,7 @@ class Competition:
     max_bytes : int or None
         Maximum size of a submission; null computes it from the file names.
     k : list of int
-        Cut-offs of hit rate and precision.
+        Cutoffs of hit rate and precision.
     metric : str
         Metric that the leaderboard is sorted by.
     per_minute : int
@@ -100,7 +100,7 @@ class Competition:
         if self.max_bytes is not None and self.max_bytes < 1:
             raise BenchError(f"max_bytes={self.max_bytes}: give 1 or more, or null")
         if not self.k or min(self.k) < 1:
-            raise BenchError(f"k={self.k}: give cut-offs of 1 or more, such as k=[1,5,10]")
+            raise BenchError(f"k={self.k}: give cutoffs of 1 or more, such as k=[1,5,10]")
         if not is_score(self.metric) or self.metric == "mrr":
             raise BenchError(
                 f"metric={self.metric}: give a metric of submissions: hit_at_<k>, "

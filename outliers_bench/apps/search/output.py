@@ -34,19 +34,19 @@ def to_json(result: SearchResult, run: SavedRun, *, sheet: Path | None) -> str:
         {
             "query": str(query),
             "error": None,
-            "found": [_hit_to_dict(rank, hit) for rank, hit in enumerate(hits, 1)],
+            "hits": [_hit_to_dict(rank, hit) for rank, hit in enumerate(hits, 1)],
         }
         for query, hits in result.hits.items()
     ]
     queries += [
-        {"query": str(path), "error": reason, "found": []}
+        {"query": str(path), "error": reason, "hits": []}
         for path, reason in result.unreadable.items()
     ]
     content = {
         "run": {"id": run.run_id, "name": run.name, "data": run.data, "uri": run.uri},
         "gallery_images": len(result.images),
         "queries": queries,
-        "gone": [{"name": name, "error": why} for name, why in result.unavailable.items()],
+        "unavailable": [{"name": name, "error": why} for name, why in result.unavailable.items()],
         "sheet": None if sheet is None else str(sheet),
     }
     return json.dumps(content, indent=2, ensure_ascii=False)

@@ -55,7 +55,7 @@ class Caltech101(NamedFolders):
     inner: ClassVar[tuple[str, ...]] = ("caltech-101/101_ObjectCategories", "101_ObjectCategories")
 
     def includes_class(self, label: str) -> bool:
-        """See `NamedFolders.takes`."""
+        """See `NamedFolders.includes_class`."""
         return label != BACKGROUND
 
 
@@ -72,5 +72,5 @@ class Caltech101Animals(Caltech101):
     )
 
     def includes_class(self, label: str) -> bool:
-        """See `NamedFolders.takes`."""
+        """See `NamedFolders.includes_class`."""
         return label in ANIMALS

@@ -82,8 +82,8 @@ class Reducer:
         """Raise `BenchError` for options that are invalid on any data."""
         if self.n is not None:
             raise BenchError(
-                f"reduce.n={self.n} has no effect: use reduce=learned_whitening or "
-                "reduce=random_projection, or set pca.n"
+                f"reduce.n={self.n} has no effect: use reduce=pca, "
+                "reduce=learned_whitening or reduce=random_projection"
             )
 
     def check_fit(self, *, n_fit: int, dimensions: int, fitted_on: str) -> None:

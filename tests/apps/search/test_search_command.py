@@ -86,18 +86,18 @@ def test_standard_output_is_json_only_and_no_slow_library_is_imported(saved_run,
     output = json.loads(done.stdout)
     first, *others = output["queries"]
     assert first["query"] == str(query)
-    assert [hit["name"] for hit in first["found"]] == [
+    assert [hit["name"] for hit in first["hits"]] == [
         split.gallery.names[i] for i in ranking.indices[0, :2]
     ]
-    assert [hit["rank"] for hit in first["found"]] == [1, 2]
-    assert first["found"][0]["path"] == str(photos / first["found"][0]["name"])
-    assert first["found"][0]["label"] == first["found"][0]["name"].partition("/")[0]
-    assert first["found"][0]["score"] == pytest.approx(float(ranking.scores[0, 0]), abs=1e-6)
+    assert [hit["rank"] for hit in first["hits"]] == [1, 2]
+    assert first["hits"][0]["path"] == str(photos / first["hits"][0]["name"])
+    assert first["hits"][0]["label"] == first["hits"][0]["name"].partition("/")[0]
+    assert first["hits"][0]["score"] == pytest.approx(float(ranking.scores[0, 0]), abs=1e-6)
     assert {query["query"] for query in others} == {
         str(workspace / "not a photo.jpg"),
         str(workspace / "missing.jpg"),
     }
-    assert all(query["error"] and not query["found"] for query in others)
+    assert all(query["error"] and not query["hits"] for query in others)
     assert output["run"]["id"].startswith("c0ffee")
     assert output["sheet"] == str(workspace / "search.jpg")
     *messages, heavy = done.stderr.splitlines()
@@ -236,4 +236,4 @@ def test_recorded_run_is_searched_with_and_without_the_saved_run(tmp_path):
     changed = search(ids[1])  # not in the cache, and the split of the other photos differs
     assert changed.code == 2
     assert "are not those of the run" in changed.err
-    assert "run it again: python -m outliers_bench" in changed.err
+    assert f"run it again: {sys.executable} -m outliers_bench" in changed.err
