@@ -34,7 +34,7 @@ HAS_PYTHON = test -n "$(PYTHON)" || { \
 ifneq ($(filter table,$(MAKECMDGOALS)),)
 ifneq ($(words $(NAME)) $(filter $(TABLES),$(NAME)),1 $(NAME))
 $(error NAME=$(NAME): give the name of a published table, as in make table \
-	NAME=models_we_built DATA=photos; there is: $(TABLES))
+	NAME=models_we_built DATA=photos; available: $(TABLES))
 endif
 ifneq ($(findstring tracking.uri=,$(ARGS))$(findstring tracking=,$(ARGS)),)
 $(error ARGS=$(ARGS): runs and leaderboard must use the same store; give it as URI=<tracking URI>)

@@ -4,6 +4,7 @@ python -m tests.architecture
 """
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,12 +58,16 @@ def modules() -> dict[str, Path]:
     return found
 
 
+def _is_module(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(rf"{PACKAGE.name}(\.\w+)+", value) is not None
+
+
 def room_of(module: str) -> str:
     return module.partition(".")[0]
 
 
 def imports() -> Iterator[Import]:
-    """Every import within the package, those in functions and under TYPE_CHECKING included."""
+    """Every import within the package, also in functions, under TYPE_CHECKING, and by a string."""
     known = modules()
     for module, path in known.items():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -70,6 +75,8 @@ def imports() -> Iterator[Import]:
                 named = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 named = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Constant) and _is_module(node.value):
+                named = [node.value]  # imported by its name
             elif isinstance(node, ast.ImportFrom):
                 raise ValueError(f"{path}:{node.lineno}: a relative import")
             else:

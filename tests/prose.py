@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("outliers_bench", "tests", "benchmarks", "conf", "experiments", "docs")
 FILES = ("README.md", "Makefile", "pyproject.toml", ".ci/run", ".pre-commit-config.yaml")
 SUFFIXES = (".py", ".md", ".yaml", ".toml", ".j2", ".js", ".css", "")
-OWN_NAME = Path(__file__).name  # lists the words it looks for
+OWN_PATH = Path(__file__).resolve()  # lists the words to avoid
 
 # A docstring begins with a noun phrase or an imperative.
 NO_FIRST_WORDS = ("What", "Who", "Which", "Whether", "How", "Of", "Where", "When", "Why", "Whoever")
@@ -61,13 +61,10 @@ BRITISH = {
     r"whilst|amongst|learnt|spelt": "while, among, learned",
     r"misspelt": "misspelled",
 }
-AVOIDED = {
-    **{rf"{word}": better for word, better in INSTEAD.items()},
-    **PHRASES,
-    **BRITISH,
-}
-_AVOIDED = re.compile("|".join(rf"(?P<g{n}>\b(?:{p})\b)" for n, p in enumerate(AVOIDED)), re.I)
-_BETTER = list(AVOIDED.values())
+_AVOIDED = [
+    (re.compile(rf"\b(?:{words})\b", re.IGNORECASE), better)
+    for words, better in {**INSTEAD, **PHRASES, **BRITISH}.items()
+]
 # In a name, a word ends at an underscore or before a capital.
 _IN_NAMES = re.compile("|".join([*INSTEAD, *BRITISH]), re.I)
 
@@ -84,9 +81,9 @@ def faults(path: Path) -> Iterator[Fault]:
     """Yield what is wrong with the names, comments, docstrings and messages of a file."""
     text = path.read_text(encoding="utf-8")
     for number, line in enumerate(text.splitlines(), 1):
-        for found in _AVOIDED.finditer(line):
-            better = _BETTER[next(n for n in range(len(_BETTER)) if found[f"g{n}"])]
-            yield Fault(path, number, f"{found[0]} -> {better}: {line.strip()}")
+        for words, better in _AVOIDED:
+            for found in words.finditer(line):
+                yield Fault(path, number, f"{found[0]} -> {better}: {line.strip()}")
     if path.suffix != ".py":
         return
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -95,10 +92,11 @@ def faults(path: Path) -> Iterator[Fault]:
                 if token.string != word and _IN_NAMES.fullmatch(word):
                     yield Fault(path, token.start[0], f"{token.string}: {word} in a name")
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = (ast.get_docstring(node) or "").partition(" ")[0]
-            if first in NO_FIRST_WORDS:
-                yield Fault(path, getattr(node, "lineno", 1), f"docstring begins with {first}")
+        # A string by itself is a docstring, also after an attribute.
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            first = re.match(r"\W*(\w*)", str(node.value.value))
+            if first and first[1] in NO_FIRST_WORDS:
+                yield Fault(path, node.lineno, f"docstring begins with {first[1]}")
 
 
 def files(places: list[str]) -> Iterator[Path]:
@@ -106,7 +104,7 @@ def files(places: list[str]) -> Iterator[Path]:
     for place in places or [*FOLDERS, *FILES]:
         path = ROOT / place
         for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            checked = each.is_file() and each.suffix in SUFFIXES and each.name != OWN_NAME
+            checked = each.is_file() and each.suffix in SUFFIXES and each.resolve() != OWN_PATH
             if checked and "__pycache__" not in each.parts:
                 yield each
 

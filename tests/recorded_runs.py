@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.cli import bench
+from tests.command_line import bench
 
 SMALL = ("data=synthetic", "data.classes=4", "data.individuals=3", "data.images=8", "data.size=32")
 NETWORK = ("model=mobilenet", "model.weights=random", "model.image_size=32", "engine=openvino")

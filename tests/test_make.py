@@ -94,4 +94,4 @@ def test_store_of_the_runs_alone_is_an_error(make, arguments):
 def test_make_table_without_a_valid_name_lists_the_tables(make, arguments):
     done, calls = make("table", *arguments)
     assert (done.returncode, calls) == (2, [])
-    assert "there is: efficientnetb7_tuning models_we_built pretrained_comparison" in done.stderr
+    assert "available: efficientnetb7_tuning models_we_built pretrained_comparison" in done.stderr

@@ -43,7 +43,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         print(
-            f"error: {name}: no such command{hint} (there is: {', '.join(COMMANDS)}; options are "
+            f"error: {name}: no such command{hint} (available: {', '.join(COMMANDS)}; options are "
             "given as option=value)",
             file=sys.stderr,
         )

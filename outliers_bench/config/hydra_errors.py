@@ -103,4 +103,4 @@ def instead(name: str, options: Sequence[str]) -> str:
     """Return a hint with the closest name and all choices."""
     close = difflib.get_close_matches(name, options, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{hint} (there is: {', '.join(options)})" if options else hint
+    return f"{hint} (available: {', '.join(options)})" if options else hint

@@ -78,7 +78,7 @@ def read_table(name: str) -> tuple[Published, ...]:
     groups = dict(_groups())
     files = groups.get(f"experiments/{name}")
     if files is None:
-        raise BenchError(f"{name}: no published table; there is: {', '.join(tables())}")
+        raise BenchError(f"{name}: no published table; available: {', '.join(tables())}")
     rows = [_row(file) for file in files]
     return tuple(sorted(rows, key=lambda row: (row.place or len(rows), str(row.row))))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from outliers_bench.config.renamed import METRICS
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metric_names import is_score, lower_is_better
 from outliers_bench.leaderboard.artifacts import read_class_scores, read_query_scores
@@ -100,7 +101,15 @@ def _read(
     with_metric = [run for run in found.finished if metric in finite_metrics(run)]
     scored = [run for run in with_metric if split_fingerprint(run)]
     if found.finished and not with_metric:
+        if current := METRICS.get(metric):
+            raise BenchError(f"metric={metric} was renamed; use metric={current}")
         known = sorted({name for run in found.finished for name in finite_metrics(run)})
+        if not any(is_score(name) for name in known):
+            raise BenchError(
+                f"the {len(found.finished)} finished runs in {where} have no scores, because their "
+                "photos have no labels; submit a ranking and use metric=submission/hit_at_1, or "
+                "rank by a cost such as metric=search_ms_per_query"
+            )
         raise BenchError(
             f"none of the {len(found.finished)} finished runs in {where} has the metric "
             f"{metric}; choose another with metric= ({', '.join(_rankable(known))}), or run on "

@@ -69,7 +69,7 @@ def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
     Parameters
     ----------
     run : FinishedRun
-        From `tracking.entries.find_finished`.
+        From `tracking.runs.find_finished`.
     console : rich console, optional
         Console to print to; standard output by default.
     """

@@ -170,7 +170,7 @@ def _unknown_option(word: str, known: Sequence[str], program: str) -> str:
         return f"{word}: options are given without dashes, as {name}=<value>"
     close = get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]}=<value>?" if close else ""
-    return f"{word}: no such option{hint} (there is: {', '.join(known)}; see {program} --help)"
+    return f"{word}: no such option{hint} (available: {', '.join(known)}; see {program} --help)"
 
 
 def _is_path_or_url(word: str) -> bool:

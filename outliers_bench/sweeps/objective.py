@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from outliers_bench.config.hydra_errors import instead
+from outliers_bench.config.renamed import METRICS
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metric_names import is_score
 
@@ -41,6 +42,8 @@ def check_metric_name(metric: str, k: Sequence[int]) -> None:
     BenchError
         If there is no such metric; suggests similar names.
     """
+    if current := METRICS.get(metric):
+        raise BenchError(f"objective={metric} was renamed; use objective={current}")
     plain = _of_interval(metric)
     if is_score(plain) or (plain == metric and (metric in _COMMON or _OTHERS.fullmatch(metric))):
         return
@@ -90,7 +93,7 @@ def objective_of(metrics: Mapping[str, float], metric: str) -> float:
     """
     if metric not in metrics:
         known = ", ".join(name for name in metrics if "/" not in name)
-        raise BenchError(f"objective={metric}: the run has no such metric (there is: {known})")
+        raise BenchError(f"objective={metric}: the run has no such metric (available: {known})")
     return metrics[metric]
 
 

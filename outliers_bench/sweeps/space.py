@@ -103,7 +103,7 @@ def _size(override: Override, config: DictConfig, loader: ConfigLoader) -> int |
     options = loader.get_group_options(key)
     if options:
         raise BenchError(
-            f"{override.input_line}: none of {key} matches (there is: {', '.join(options)})"
+            f"{override.input_line}: none of {key} matches (available: {', '.join(options)})"
         )
     if key.startswith("experiments"):
         hint = instead(key.removeprefix("experiments/"), published.tables())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.data import decode as decoding
-from tests.cli import in_process
+from tests.command_line import in_process
 
 pytestmark = pytest.mark.extra("demo")  # most cases change one option of the default run
 

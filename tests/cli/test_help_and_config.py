@@ -17,7 +17,7 @@ from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import read_table, tables
 from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.errors import BenchError
-from tests.cli import bench, in_process
+from tests.command_line import bench, in_process
 
 HEAVY = {"tensorflow", "keras", "openvino", "mlflow", "pandas", "sklearn", "cv2", "faiss", "PIL"}
 REPOSITORY = Path(__file__).parents[2]

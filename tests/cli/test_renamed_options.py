@@ -3,7 +3,7 @@
 import pytest
 
 from outliers_bench.config.renamed import original_names, update_options, update_overrides
-from tests.cli import in_process
+from tests.command_line import in_process
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_rows_have_their_published_figures(table):
 
 def test_tables_are_those_of_the_slides():
     assert set(tables()) == set(SLIDES)
-    with pytest.raises(BenchError, match="there is: efficientnetb7_tuning, models_we_built"):
+    with pytest.raises(BenchError, match="available: efficientnetb7_tuning, models_we_built"):
         read_table("models")
 
 

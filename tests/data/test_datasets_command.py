@@ -12,7 +12,7 @@ import pytest
 from outliers_bench.data.named.catalog import NAMED
 from outliers_bench.data.named.local_copy import dataset_dir
 from outliers_bench.errors import BenchError
-from tests.cli import bench
+from tests.command_line import bench
 from tests.data.downloads import ranges
 from tests.named_sets import MAKERS, Mirror, caltech101
 from tests.servers import serving

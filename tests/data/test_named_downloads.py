@@ -10,7 +10,7 @@ from outliers_bench.data.download import unpack as unpack_module
 from outliers_bench.data.named.catalog import NAMED
 from outliers_bench.data.named.local_copy import dataset_dir, is_downloaded
 from outliers_bench.errors import BenchError
-from tests.cli import bench
+from tests.command_line import bench
 from tests.named_sets import MAKERS, N_IMAGES, Mirror, caltech101
 from tests.servers import serving
 

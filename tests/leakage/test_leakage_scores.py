@@ -22,7 +22,7 @@ from outliers_bench.leakage.policy import audit
 from outliers_bench.methods.build import build
 from outliers_bench.rescore import score_leakage
 from outliers_bench.runtime.meter import Meter
-from tests.cli import bench, in_process
+from tests.command_line import bench, in_process
 from tests.duplicates.synthetic_photos import crop_sides, encode_jpeg, make_photo, rescale
 from tests.leakage.leaking_splits import config_of, copy_file, names_of, parse_leakage
 

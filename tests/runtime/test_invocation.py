@@ -11,7 +11,7 @@ import pytest
 
 from outliers_bench.runtime import invocation
 from outliers_bench.runtime.invocation import install_command, ui_command, with_current_python
-from tests.cli import bench
+from tests.command_line import bench
 from tests.toys import BARE
 
 REPOSITORY = Path(__file__).parents[2]

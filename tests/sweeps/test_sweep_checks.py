@@ -7,7 +7,9 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metric_names import is_score, lower_is_better
 from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
 from outliers_bench.sweeps.plugins import decide_direction
-from tests.cli import in_process
+from outliers_bench.tracking.log_result import collect_metrics
+from tests.command_line import in_process
+from tests.results import make_result, make_split
 from tests.sweeps.sweep_runs import DATA
 
 
@@ -29,7 +31,7 @@ def test_a_misspelled_objective_is_refused_with_a_suggestion():
         check_metric_name(known, [1])
     for unknown in ("", "hit_at_l", "map", "ci95/mrr"):
         with pytest.raises(
-            BenchError, match=f"objective={unknown}: no metric .*there is: hit_at_1,"
+            BenchError, match=f"objective={unknown}: no metric .*available: hit_at_1,"
         ):
             check_metric_name(unknown, [1])
     with pytest.raises(BenchError, match="did you mean map_at_r"):
@@ -70,7 +72,7 @@ REFUSED = {
         ["+experiments/models_we_build=glob(*)"],
         "no such table; did you mean models_we_built?",
     ),
-    "a pattern without a match": (["model=glob(zzz*)"], "none of model matches (there is: cnn_"),
+    "a pattern without a match": (["model=glob(zzz*)"], "none of model matches (available: cnn_"),
     "an unknown group": (["modl=glob(*)"], "no such group; did you mean model?"),
     "an empty range": (["seed=range(3,3)"], "seed=range(3,3): no value"),
     "a misspelled objective": (["objective=mr", "seed=0,1"], "did you mean mrr?"),
@@ -125,3 +127,13 @@ def test_a_missing_extra_is_reported_with_how_to_install_it():
     for option in ("hydra/sweeper/optuna", "hydra/launcher/joblib"):
         error = MissingConfigException("not found", option, options=["basic"])
         assert "python -m pip install 'hydra-joblib-launcher>=" in explain(error)
+
+
+def test_every_metric_of_a_run_may_be_an_objective():
+    for name in collect_metrics(make_result(make_split())):
+        check_metric_name(name, [1])
+
+
+def test_an_old_metric_name_is_refused_with_the_new_one():
+    with pytest.raises(BenchError, match="use objective=queries_without_relevant"):
+        check_metric_name("queries_unanswerable", [1])

@@ -15,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 
 from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.tracking.backlog import Backlog
-from tests.cli import bench, in_process
+from tests.command_line import bench, in_process
 from tests.counting import count_calls
 from tests.sweeps.sweep_runs import DATA, all_runs, finished_ids, jobs, parents
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import bench
+from tests.command_line import bench
 from tests.training_toys import same_weights
 
 pytestmark = pytest.mark.slow

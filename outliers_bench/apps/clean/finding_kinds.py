@@ -80,5 +80,5 @@ def check_kinds(names: list[str]) -> frozenset[Kind]:
         if name not in movable:
             close = get_close_matches(name, movable, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise BenchError(f"kinds={name}: no such kind{hint} (choices: {', '.join(movable)})")
+            raise BenchError(f"kinds={name}: no such kind{hint} (available: {', '.join(movable)})")
     return frozenset(kind for kind in movable if kind in names)

@@ -10,6 +10,9 @@ from outliers_bench.apps.collect.url_list import url_error
 from outliers_bench.data.opencv import MAX_PIXELS
 from outliers_bench.errors import BenchError
 
+CRAWLER_NAME = "outliers-bench"
+"""Name of this crawler in robots.txt and in the User-Agent header."""
+
 
 @dataclass
 class Collect:

@@ -19,7 +19,7 @@ from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Request, Response
 from scrapy.robotstxt import RobotParser
 
-from outliers_bench.apps.collect.settings import CRAWLER_NAME
+from outliers_bench.apps.collect.options import CRAWLER_NAME
 
 MAX_WAIT = 120.0
 """Seconds; a host that requests a longer wait is not contacted again in the same run."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from outliers_bench.apps.collect.options import Collect
+from outliers_bench.apps.collect.options import CRAWLER_NAME, Collect
 from outliers_bench.version import __version__
-
-CRAWLER_NAME = "outliers-bench"
-"""Name of this crawler in robots.txt and in the User-Agent header."""
 
 
 def scrapy_settings(options: Collect) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def serve(options: Competition) -> int:
     _print(f"leaderboard    {url}/")
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
         server.run(sockets=[server_socket])
-    _print(f"ended; {len(store.entries()):,} submissions are in {options.store}")
+    _print(f"stopped; submissions in {options.store}: {len(store.entries()):,}")
     return 0
 
 

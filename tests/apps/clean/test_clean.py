@@ -18,7 +18,7 @@ from PIL import Image
 from outliers_bench.apps.clean.command import PROGRAM, Clean, clean
 from outliers_bench.runtime.command_line import main
 from tests.apps.clean.photo_trees import file_states, random_image, save_image
-from tests.cli import Done, bench
+from tests.command_line import Done, bench
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.cli import Done, bench
+from tests.command_line import Done, bench
 
 QUICK = ("delay=0", "allow_private=true")
 

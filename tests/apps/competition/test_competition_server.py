@@ -120,7 +120,7 @@ def test_a_token_a_deadline_and_hidden_scores(tmp_path) -> None:
         assert 0 < int(response.headers["retry-after"]) <= 61
         data = requests.get(f"{server.url}/leaderboard.json", timeout=30)
         assert "0.5" not in data.text
-        assert "ended; 1 submissions are in competition.db" in server.interrupt()
+        assert "stopped; submissions in competition.db: 1" in server.interrupt()
         assert server.process.returncode == 0
     closed = (f"root={root}", "public=false", "deadline=2020-01-01T00:00")
     with run_server(*closed, cwd=tmp_path) as server:

@@ -11,7 +11,7 @@ import pytest
 
 from outliers_bench.apps.search.command import PROGRAM, SOME_UNREADABLE, Options, search_run
 from outliers_bench.runtime.command_line import main
-from tests.cli import bench
+from tests.command_line import bench
 from tests.serving.photos import create_run, encoded_photos, write_photos
 
 MODULE = "outliers_bench.search"

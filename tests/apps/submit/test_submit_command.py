@@ -12,7 +12,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
 from outliers_bench.tracking.lookup import KnownRun
 from outliers_bench.tracking.store import open_client
-from tests.cli import bench
+from tests.command_line import bench
 from tests.competition_server import run_server, write_photos
 from tests.servers import Reply, serving
 
