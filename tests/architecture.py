@@ -58,8 +58,12 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def _is_module(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(rf"{PACKAGE.name}(\.\w+)+", value) is not None
+def _names_module(value: object, known: dict[str, Path]) -> bool:
+    """Check whether a string is the dotted name of a module, or of something in one."""
+    if not isinstance(value, str) or not re.fullmatch(rf"{PACKAGE.name}(\.\w+)+", value):
+        return False
+    name = value.removeprefix(f"{PACKAGE.name}.")
+    return name in known or name.rpartition(".")[0] in known
 
 
 def room_of(module: str) -> str:
@@ -75,7 +79,7 @@ def imports() -> Iterator[Import]:
                 named = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 named = [f"{node.module}.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.Constant) and _is_module(node.value):
+            elif isinstance(node, ast.Constant) and _names_module(node.value, known):
                 named = [node.value]  # imported by its name
             elif isinstance(node, ast.ImportFrom):
                 raise ValueError(f"{path}:{node.lineno}: a relative import")
