@@ -11,7 +11,10 @@ from tests.command_line import in_process
     [
         (["model.views.flip=true"], "model.views.flip was renamed; use model.tta.flip"),
         (["+pictures.depth=3"], "pictures was renamed; use contact_sheets"),
-        (["-m", "l2.before=true,false"], "l2.before was renamed; use l2.before_reduction"),
+        (
+            ["-m", "data=synthetic", "model=pixels", "l2.before=true,false"],
+            "l2.before was renamed; use l2.before_reduction",
+        ),
         (["index=faiss_ivfpq", "index.lists=3"], "index.lists was renamed; use index.nlist"),
         (
             ["model=ensemble", "model.members=[pixels,'pixels views.flip=true']"],
