@@ -56,5 +56,7 @@ def test_no_module_is_long(folder):
 
 def test_tests_mirror_the_rooms():
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    folders = {path.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/*/**/test_*.py")}
+    folders = {
+        path.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/*/**/test_*.py")
+    }
     assert folders == {*rooms, "contract"}
