@@ -79,6 +79,9 @@ def _in_one_line(error: BaseException | None) -> str:
 
 def _override_message(text: str) -> str:
     """Return what is wrong with the syntax of an override; empty for other errors."""
+    deleted = re.match(r"Could not delete from config\. '([^']+)'", text)
+    if deleted and (renamed := refusal(deleted[1])):
+        return renamed
     lines = text.strip().splitlines() or [""]
     if found := _SEVERAL.match(lines[0]):
         override = found[1].replace("'", "")

@@ -207,8 +207,8 @@ def _use_short_form(config: Config) -> None:
         return
     if config.pca != Pca():
         raise BenchError("reduce=pca and pca.n= are the same; give only one of them")
-    if config.reduce.n is None:
-        raise BenchError("reduce=pca needs a number of components: give reduce.n too")
+    if config.reduce.n is None or config.reduce.n < 1:
+        raise BenchError("reduce=pca needs a number of components, at least 1: give reduce.n too")
     config.pca, config.reduce = config.reduce, Reducer()
 
 

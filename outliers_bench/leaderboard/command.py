@@ -77,6 +77,8 @@ def show(options: Leaderboard) -> None:
     from outliers_bench.leaderboard.write import FORMATS, UI, check_formats, check_ui
 
     requested = [name.strip() for name in options.format]
+    if not any(requested):
+        raise BenchError("format= is empty; omit it to use the default")
     formats = FORMATS if requested == ["all"] else requested
     check_formats(formats)
     ui = options.uri if options.uri.startswith(("http://", "https://")) else UI

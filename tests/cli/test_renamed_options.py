@@ -10,6 +10,7 @@ from tests.command_line import in_process
     ("given", "message"),
     [
         (["model.views.flip=true"], "model.views.flip was renamed; use model.tta.flip"),
+        (["~pictures"], "pictures was renamed; use contact_sheets"),
         (["+pictures.depth=3"], "pictures was renamed; use contact_sheets"),
         (
             ["-m", "data=synthetic", "model=pixels", "l2.before=true,false"],
@@ -21,7 +22,7 @@ from tests.command_line import in_process
             "model.members, 'pixels views.flip=true': views.flip was renamed; use tta.flip",
         ),
     ],
-    ids=["nested", "added", "swept", "of a choice", "of a member"],
+    ids=["nested", "deleted", "added", "swept", "of a choice", "of a member"],
 )
 def test_an_old_name_is_refused_with_the_new_one(given, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -53,6 +53,8 @@ def test_invalid_options_are_reported(uri, runs, tmp_path, capsys):
         assert error.startswith("error: ")
         assert error.count("\n") == 1
         assert invalid.partition("=")[2] in error
+    assert run([f"uri={uri}", f"data={NAME}", "format="]) == 2
+    assert capsys.readouterr().err == "error: format= is empty; omit it to use the default\n"
     for address in ("ftp://x", "http://", "http://["):
         assert run(["uri=sqlite:///nowhere.db", f"ui={address}"]) == 2
         assert "no web address" in capsys.readouterr().err
