@@ -10,10 +10,10 @@ _FLAGS_OF_RUNS = ("-m", "--multirun", "--config-dir", "-cd")
 
 def main() -> None:
     """Run the command line."""
-    from outliers_bench.cli.commands import run_command
-
     words = sys.argv[1:]
     if words and words[0].isalpha():
+        from outliers_bench.cli.commands import run_command
+
         sys.exit(run_command(words[0], words[1:]))
     if _requests_runs(words):
         from outliers_bench.tracking.recorder import start_recorder
