@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,8 @@ from outliers_bench.runtime.meter import Costs
 from outliers_bench.types import Ranking, Split
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from outliers_bench.leakage.find import Leaks
 
 
@@ -55,6 +57,8 @@ class Result:
         Photos that are, or were, in two parts of the split; None without an audit.
     leakage_scores : LeakageScores or None
         Second score, if photos leak and queries are left to score.
+    match_sheets : callable
+        Draws more pictures of the method, by name, when it is called with the result.
     """
 
     split: Split
@@ -63,6 +67,7 @@ class Result:
     costs: Costs
     leaks: Leaks | None = None
     leakage_scores: LeakageScores | None = None
+    match_sheets: Callable[[Result], Mapping[str, Image]] = lambda _: {}
 
 
 @dataclass(frozen=True)

@@ -57,14 +57,14 @@ def job(cfg: DictConfig) -> float | None:
             if needs_objective:
                 check_objective(config.objective, config.k)
             # Late, so that a mistake in the options is reported without importing the libraries.
-            from outliers_bench.benchmark import prepare, run
+            from outliers_bench.recorded_run import prepare, run
 
             prepared = prepare(config)
             if needs_objective:
                 labeled = prepared.split.labeled
                 check_objective(config.objective, config.k, labeled=labeled)
-        run(prepared, overrides=overrides)
-        return sweep.job_objective(prepared) if needs_objective else None
+        outcome = run(prepared, overrides=overrides)
+        return sweep.job_objective(outcome, config.objective) if needs_objective else None
     except Exception as error:
         if isinstance(broken := current_sweep.start_error(), BenchError):
             exit_with_error(broken)  # no run of the sweep can be recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,6 +22,7 @@ from outliers_bench.config.hydra_speedups import compose_once
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
+from outliers_bench.result import FinishedRun, Result
 from outliers_bench.sweeps.objective import objective_of
 from outliers_bench.sweeps.plugins import (
     configure_optuna_logging,
@@ -37,9 +38,6 @@ from outliers_bench.tracking.current_sweep import (
     set_current_sweep,
     start_error,
 )
-
-if TYPE_CHECKING:
-    from outliers_bench.benchmark import Prepared
 
 _MODE = "hydra.mode="
 _NO_BARS = "TTY_COMPATIBLE"  # variable that rich checks before it draws progress bars
@@ -125,28 +123,18 @@ def wants_objective() -> bool:
     return is_search(HydraConfig.get())
 
 
-def job_objective(prepared: Prepared) -> float:
+def job_objective(outcome: Result | FinishedRun, metric: str) -> float:
     """Return the objective of a job to the sweeper, from its own or a reused run.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        The prepared run.
 
     Raises
     ------
     BenchError
         If the run has no such metric.
     """
-    from outliers_bench.config.identity import identity
-    from outliers_bench.tracking.recorder import get_recorder
-    from outliers_bench.tracking.runs import find_finished
+    from outliers_bench.tracking.log_result import collect_metrics
 
-    config, split = prepared.config, prepared.split
-    run = get_recorder(config.tracking.uri).call(
-        find_finished, config.tracking.experiment or split.name, identity(config, split)
-    )
-    return objective_of({} if run is None else run.metrics, config.objective)
+    metrics = collect_metrics(outcome) if isinstance(outcome, Result) else outcome.metrics
+    return objective_of(metrics, metric)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,13 +80,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def log_result(
-    run: ActiveRun,
-    result: Result,
-    config: Config,
-    *,
-    more_sheets: Mapping[str, Image] | None = None,
-) -> list[str]:
+def log_result(run: ActiveRun, result: Result, config: Config) -> list[str]:
     """Log the result of a run: metrics, tables, pictures, description.
 
     Parameters
@@ -98,8 +91,6 @@ def log_result(
         Split, ranking, scores, costs.
     config : Config
         Has the number of queries on contact sheets, and the seed.
-    more_sheets : mapping of str to PIL.Image.Image, optional
-        Additional pictures of the method by name.
 
     Returns
     -------
@@ -109,7 +100,7 @@ def log_result(
     shown = config.contact_sheets
     sheets: dict[str, RGB | Image] = {
         **draw_contact_sheets(result, queries=shown.queries, depth=shown.depth, seed=config.seed),
-        **(more_sheets or {}),
+        **(result.match_sheets(result) if shown.queries else {}),
     }
     if result.leaks and shown.queries:
         leaking = draw_leakage_sheet(result.leaks, name=result.split.name)

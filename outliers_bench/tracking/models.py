@@ -13,12 +13,15 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from outliers_bench.errors import BenchError
-from outliers_bench.models.model_uris import is_model_uri
+from outliers_bench.models.model_uris import is_model_uri, register_download
 from outliers_bench.tracking.keras_model import WEIGHTS, KerasModel, write_model_folder
+from outliers_bench.tracking.recorder import get_recorder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
+
+    from outliers_bench.config.schema import Config
 
 MODEL_NAME = "model"  # name of a run's only model
 _LONGEST_PARAM = 5000  # characters
@@ -33,6 +36,21 @@ def check_model_uri(uri: str) -> None:
     """Raise `BenchError` if a model URI is malformed; does not access MLflow."""
     if not (RUN_URI.fullmatch(uri) or _MODELS_URI.fullmatch(uri)):
         raise BenchError(f"model.weights={uri}: not the URI of a model; use {_FORMS}")
+
+
+def fetch_models(config: Config) -> None:
+    """Download the models that a config names by an MLflow URI, and register their files.
+
+    Raises
+    ------
+    BenchError
+        As `download_model`, or if the store cannot be reached.
+    """
+    for uri in config.model.model_uris:
+        target = str(config.cache.path / "fetched")
+        path = get_recorder(config.tracking.uri).call(download_model, uri, target)
+        register_download(uri, Path(path))
+        config.model.check()
 
 
 def download_model(client: MlflowClient, uri: str, target: str) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.benchmark import depth, prepare
-from outliers_bench.config.schema import Tracking
+from outliers_bench.benchmark import depth
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.source import Leakage
-from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import evaluate
 from outliers_bench.leakage.find import find_leaks
 from outliers_bench.leakage.policy import audit
@@ -62,21 +59,6 @@ def test_both_scores_are_computed(planted_root, tmp_path):
     as_given, without = scores["without_leaks"]
     assert as_given["hit_at_1"] == 1 > without["hit_at_1"]
     assert scores["with_leaks"] == (without, as_given)
-
-
-def test_unreachable_server_is_reported_before_the_audit(planted_root, tmp_path, monkeypatch):
-    class UnreachableRecorder:
-        def call(self, *_):
-            raise BenchError("no server answers")
-
-    monkeypatch.setattr("outliers_bench.benchmark.get_recorder", lambda _: UnreachableRecorder())
-    config = config_of(planted_root, tmp_path)
-    config = replace(config, tracking=Tracking(uri="http://127.0.0.1:9"))
-    with pytest.raises(BenchError, match="no server answers"):
-        prepare(config)
-    assert not (tmp_path / "features").exists()  # no photo was decoded
-    audit(config.data.load(seed=0, cache=tmp_path), Leakage.report, cache=tmp_path)
-    assert prepare(config).audited.leaks  # a cached result needs no server
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Contact sheets saved as JPEG files."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,7 +35,8 @@ def folder(tmp_path, monkeypatch):
 def test_saved_sheets_have_the_drawn_pixels(folder):
     result, config = make_result(make_split()), make_config("nowhere")
     orange = Image.new("RGB", (64, 32), (255, 128, 0))
-    log_result(FakeRun(), result, config, more_sheets={"own": orange})
+    result = replace(result, match_sheets=lambda _: {"own": orange})
+    log_result(FakeRun(), result, config)
     drawn = draw_contact_sheets(result, queries=2, depth=3, seed=config.seed)
     for name, sheet in {**drawn, "own": np.asarray(orange)}.items():
         saved = np.asarray(Image.open(folder / "pictures" / f"{name}.jpg"))
@@ -44,11 +46,7 @@ def test_saved_sheets_have_the_drawn_pixels(folder):
 
 def test_a_sheet_too_large_for_a_jpeg_is_an_error(folder):
     large = Image.new("RGB", (2, 65_501))
+    result = replace(make_result(make_split()), match_sheets=lambda _: {"large": large})
     with pytest.raises(OSError, match=r"large\.jpg: 2 x 65,501"):
-        log_result(
-            FakeRun(),
-            make_result(make_split()),
-            make_config("nowhere"),
-            more_sheets={"large": large},
-        )
+        log_result(FakeRun(), result, make_config("nowhere"))
     assert not folder.exists()
