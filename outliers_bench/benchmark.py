@@ -79,7 +79,7 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     config, audited, method, meter = prepared
     images = audited.original.images
     total = len(images) + len(audited.original.left_out)
-    audited = audited.without(method.extract(images, commit=lambda: None))
+    audited = audited.without(method.extract(images))
     split = audited.split
     check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
     method.fit(split, observer)

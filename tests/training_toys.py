@@ -31,10 +31,6 @@ class RecordingObserver(NullObserver):
         self.stop_after = stop_after
         self.epochs: list[int] = []
         self.networks = []
-        self.confirmations = 0
-
-    def confirm(self):
-        self.confirmations += 1
 
     def on_epoch_end(self, number, metrics):
         self.epochs.append(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,11 +41,11 @@ class ConcatenatedEmbeddings:
         self._meter = meter
         self._weights = options.weights
 
-    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store every member's missing embeddings; see `Features.compute`."""
         unreadable: dict[bytes, LeftOut] = {}
         for vectors, own in self._members:
-            unreadable |= vectors.compute(images, commit=commit)
+            unreadable |= vectors.compute(images)
             self._meter.absorb(own)
         return unreadable
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
@@ -12,7 +11,7 @@ from outliers_bench.types import FloatArray, ImageSet, LeftOut
 class EmbeddingSource(Protocol):
     """One embedding per image: `Features` of a network, aggregated keypoints, or an ensemble."""
 
-    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store what takes long, unless it is stored already; see `Method.extract`."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -67,18 +67,13 @@ class Features:
         # Throughput is comparable only under the same conditions.
         self._how = f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
 
-    def compute(
-        self, images: ImageSet, *, commit: Callable[[], object] = lambda: None
-    ) -> dict[bytes, LeftOut]:
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of the images that are not stored yet.
 
         Parameters
         ----------
         images : ImageSet
             The images to embed.
-        commit : callable
-            Called before the first image is embedded, if any has to be, and before a network is
-            quantized; may be called twice.
 
         Returns
         -------
@@ -88,14 +83,12 @@ class Features:
         inaccessible: dict[bytes, str] = {}
         ready = self._extractor, self._engine, self._cache
         if len(images) and not precision.is_ready(*ready):
-            commit()
             with self._meter.stage(self._stage), status(f"quantizing {self._extractor.name}"):
                 precision.make_ready(*ready, lambda: self._calibration(images))
         with self._store() as store:
             known = store.known(images.digests)
             missing = images.without(known)
             if len(missing):
-                commit()
                 with self._meter.stage(self._stage):
                     inaccessible = self._embed(missing)
             self._meter.images_per_second = store.images_per_second(self._how)

@@ -71,13 +71,11 @@ class ViewAveragedFeatures:
             for i, view in enumerate(views, 1)
         ]
 
-    def compute(
-        self, images: ImageSet, *, commit: Callable[[], object] = lambda: None
-    ) -> dict[bytes, LeftOut]:
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store all views that are not stored yet; see `Features.compute`."""
         unreadable: dict[bytes, LeftOut] = {}
         for view in self._views:
-            unreadable |= view.compute(images.without(set(unreadable)), commit=commit)
+            unreadable |= view.compute(images.without(set(unreadable)))
             self._meter.absorb(self._view_meter)
         self._embedder_cache.clear()
         return unreadable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from outliers_bench.engines.options import Engine
@@ -35,11 +35,9 @@ class StoredKeypoints:
         self._features = Features(detector, Engine(), cache, meter, dtype="u1", stage="detect")
         self._width = options.descriptor.nbytes
 
-    def compute(
-        self, images: ImageSet, *, commit: Callable[[], object] = lambda: None
-    ) -> dict[bytes, LeftOut]:
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store missing keypoints of images; see `Features.compute`."""
-        return self._features.compute(images, commit=commit)
+        return self._features.compute(images)
 
     def empty(self, images: ImageSet) -> set[bytes]:
         """Return the digests of images without keypoints."""

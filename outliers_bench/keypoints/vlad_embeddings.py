@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,9 +45,9 @@ class VladEmbeddings:
         self._keypoints = StoredKeypoints(model, cache, meter)
         self._learned_from = ""
 
-    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store missing keypoints of images; see `Features.compute`."""
-        return self._keypoints.compute(images, commit=commit)
+        return self._keypoints.compute(images)
 
     def fit(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,9 +61,9 @@ class ClassScores:
             )
         warn_unused_embedding_options(self._config, reason="ranks by class scores, not embeddings")
 
-    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the inputs of the training; see `Method.extract`."""
-        return self._logits.compute(images, commit=commit)
+        return self._logits.compute(images)
 
     def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
         """Train the network; see `Method.fit`."""

@@ -90,11 +90,11 @@ class Embedding:
         if part.labels is not None and reducer.needs_labels:
             reducer.check_labels(part.labels)
 
-    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of all images; see `Method.extract`."""
-        unreadable = self._vectors.compute(images, commit=commit)
+        unreadable = self._vectors.compute(images)
         if self._spatial is not None:
-            unreadable |= self._spatial.extract(images, commit=commit)
+            unreadable |= self._spatial.extract(images)
         return unreadable
 
     def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:

@@ -75,11 +75,11 @@ class FusedRankings:
             for member in self._members:
                 _check(member.make(Meter()), part, member.label)
 
-    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of every member; see `Method.extract`."""
         unreadable: dict[bytes, LeftOut] = {}
         for member in self._members:
-            unreadable |= member.method.extract(images, commit=commit)
+            unreadable |= member.method.extract(images)
             self._meter.absorb(member.meter)
         return unreadable
 
@@ -130,7 +130,7 @@ class FusedRankings:
         rankings = []
         for member in self._members:
             method = member.make(Meter())
-            method.extract(split.images, commit=lambda: None)  # only looks up the stored features
+            method.extract(split.images)  # only looks up the stored features
             method.fit(split)
             rankings.append(method.rank(split, min(model.fusion_depth, n)))
         if model.fusion is Fusion.calibrated:

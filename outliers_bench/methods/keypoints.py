@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -56,9 +55,9 @@ class MatchKeypoints:
             )
         warn_unused_embedding_options(self._config)
 
-    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Detect and store the keypoints of all images; see `Method.extract`."""
-        return self._keypoints.compute(images, commit=commit)
+        return self._keypoints.compute(images)
 
     def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
         """Do nothing: nothing is learned."""

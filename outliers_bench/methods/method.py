@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from outliers_bench.result import Result
@@ -26,15 +25,13 @@ class Method(Protocol):
         """
         ...
 
-    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of all images that are not stored yet.
 
         Parameters
         ----------
         images : ImageSet
             All images that will be ranked or fitted on.
-        commit : callable
-            Called before the first long computation; raises if the run cannot be recorded.
 
         Returns
         -------

@@ -66,7 +66,7 @@ def precision_cost(
     """
     stored = isinstance(reference, Features) and not len(reference.missing(split.query_and_gallery))
     part = split if stored else sample_split(split)
-    unreadable = reference.compute(part.query_and_gallery, commit=lambda: None)
+    unreadable = reference.compute(part.query_and_gallery)
     part = part.without(unreadable)
     images = part.query_and_gallery
     if not len(images):  # all became unreadable in the meantime
@@ -108,7 +108,7 @@ class ComputedEmbeddings:
     def __init__(self, vectors: EmbeddingSource) -> None:
         self.load, self.identity, self.blank = vectors.load, vectors.identity, vectors.blank
 
-    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:  # noqa: ARG002
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:  # noqa: ARG002
         """Do nothing: all embeddings are stored."""
         return {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +36,9 @@ class SpatialRerank:
         self._own = Meter()
         self._keypoints = StoredKeypoints(options, cache, self._own)
 
-    def extract(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Detect and store the keypoints of all images; see `Method.extract`."""
-        unreadable = self._keypoints.compute(images, commit=commit)
+        unreadable = self._keypoints.compute(images)
         for stage, seconds in self._own.seconds.items():
             self._meter.add(stage, seconds)
         self._meter.counts |= {

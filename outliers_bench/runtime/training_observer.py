@@ -44,10 +44,6 @@ class TrainedNetwork:
 class TrainingObserver(Protocol):
     """Callbacks of a training."""
 
-    def confirm(self) -> object:
-        """Wait until the run is known to be valid; called before the first long computation."""
-        ...
-
     def on_epoch_end(self, number: int, metrics: Mapping[str, float]) -> None:
         """Handle the metrics of an epoch, counted from 1; must not block the training."""
         ...
@@ -63,9 +59,6 @@ class TrainingObserver(Protocol):
 
 class NullObserver:
     """A `TrainingObserver` that does nothing."""
-
-    def confirm(self) -> None:
-        """Return at once."""
 
     def on_epoch_end(self, number: int, metrics: Mapping[str, float]) -> None:
         """Ignore the metrics."""

@@ -113,7 +113,7 @@ def _search(run: SavedRun, photos: Queries, *, n: int, cache: Path) -> SearchRes
     hits: dict[Path, list[Hit]] = {}
     if len(queries):
         images = Split(run.data, train, queries, gallery).images
-        damaged = method.extract(images, commit=lambda: None)
+        damaged = method.extract(images)
         unreadable |= _decoding_errors(queries, damaged)
         train, gallery, queries = (part.without(set(damaged)) for part in (train, gallery, queries))
     if len(queries):

@@ -74,7 +74,7 @@ def _rebuild(
     audited = splits.load_audited(config.data, seed=config.seed, cache=cache)
     # Exclude photos that the method cannot read, as the run did.
     method = build(config, Meter())
-    damaged = method.extract(audited.original.images, commit=lambda: None)
+    damaged = method.extract(audited.original.images)
     split = audited.without(damaged).split
     recorded = known.tags.get("split_fingerprint", "unknown")
     if split.fingerprint != recorded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -74,26 +74,26 @@ class TrainedEmbeddings:
         if option.ready:
             self._use_network(resolve_uri(option.weights))
 
-    def compute(self, images: ImageSet, *, commit: Callable[[], object]) -> dict[bytes, LeftOut]:
+    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute the input of the training; see `Features.compute`.
 
         With a frozen backbone, compute and store its features. Otherwise decode the images to find
         unreadable ones, and cache them if they fit into memory.
         """
         if self._embeddings is not None and self._option.ready:
-            return self._embeddings.compute(images, commit=commit)
+            return self._embeddings.compute(images)
         option = self._option
         if option.frozen_backbone is not None and option.store_features:
             backbone = FrozenBackbone(option.frozen_backbone)
             self._backbone_features = Features(backbone, self._engine, self._cache, self._meter)
-            return self._backbone_features.compute(images, commit=commit)
+            return self._backbone_features.compute(images)
         fits = 3.0 * len(images) * option.image_size**2 <= option.memory_gb * 1e9
         self._image_cache = self._resizing_reader(images.reader, cache=fits)
         probe_meter = Meter()
         probe = Features(
             ReadabilityProbe(option.name), self._engine, self._cache, probe_meter, stage="check"
         )
-        unreadable = probe.compute(replace(images, reader=self._image_cache), commit=commit)
+        unreadable = probe.compute(replace(images, reader=self._image_cache))
         self._meter.add("decode", probe_meter.seconds.get("decode", 0.0))
         return unreadable
 
@@ -138,7 +138,7 @@ class TrainedEmbeddings:
             view.crop is Crop.whole for view in self._option.tta.of(self._option.image_size)
         )
         reader = self._image_cache if self._image_cache and whole else images.reader
-        features.compute(replace(images, reader=reader), commit=observer.confirm)
+        features.compute(replace(images, reader=reader))
         if self._image_cache is not None:
             self._image_cache.clear()
 
@@ -207,7 +207,6 @@ class TrainedEmbeddings:
         if (network := load_finished(folder, option)) is not None:
             self._replay_epochs(network, observer)
             return network
-        observer.confirm()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
         lock = FileLock(folder / ".lock")

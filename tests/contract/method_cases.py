@@ -126,6 +126,6 @@ def build_method(overrides, cache, meter=None):
 def rank(overrides, cache, split, depth, meter=None):
     method = build_method(overrides, cache, meter)
     method.check(split)
-    split = split.without(method.extract(split.images, commit=lambda: None))
+    split = split.without(method.extract(split.images))
     method.fit(split)
     return method, split, method.rank(split, depth)

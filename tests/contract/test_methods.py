@@ -75,27 +75,13 @@ def test_second_run_computes_nothing_and_ranks_equally(overrides, cache):
     split = split_of(PHOTOS)
     first = rank(overrides, cache, split, 5)[2]
     split.gallery.reader.decoded.clear()
-    commits = []
     method = build_method(overrides, cache)
-    method.extract(split.images, commit=lambda: commits.append("commit"))
+    method.extract(split.images)
     method.fit(split)
     again = method.rank(split, 5)
     assert not split.gallery.reader.decoded
-    assert not commits
     assert np.array_equal(first.indices, again.indices)
     assert np.array_equal(first.scores, again.scores)
-
-
-def test_commit_is_called_before_any_computation(overrides, cache):
-    split = split_of(PHOTOS)
-
-    def refuse():
-        assert not split.gallery.reader.decoded
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        build_method(overrides, cache).extract(split.images, commit=refuse)
-    assert not split.gallery.reader.decoded
 
 
 def test_ranking_does_not_depend_on_depth_or_order_of_files(overrides, cache):

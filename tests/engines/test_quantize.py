@@ -104,7 +104,7 @@ class ToyModel(Extractor, Toy):
         return network_embedder(self, engine, cache, sample)
 
 
-def test_a_run_is_confirmed_before_quantization_which_counts_as_embedding(tmp_path, monkeypatch):
+def test_quantization_counts_as_embedding_and_needs_photos(tmp_path, monkeypatch):
     model, meter, order = ToyModel(), Meter(), []
 
     def ready(*_):
@@ -119,11 +119,11 @@ def test_a_run_is_confirmed_before_quantization_which_counts_as_embedding(tmp_pa
     monkeypatch.setattr(precision, "make_ready", ready)
     photos = image_set([f"image-{i}" for i in range(3)], reader=noise_images(3))
     features = Features(model, Engine(), tmp_path, meter)
-    features.compute(photos, commit=lambda: order.append("confirmed"))
-    assert order[:2] == ["confirmed", "quantized"]
+    features.compute(photos)
+    assert order == ["quantized"]
     assert meter.seconds["embed"] > 0
     order.clear()
-    features.compute(photos.take([]), commit=lambda: order.append("confirmed"))
+    features.compute(photos.take([]))
     assert order == []  # no photos to calibrate on or to embed
 
 

@@ -49,7 +49,7 @@ def test_both_scores_are_computed(planted_root, tmp_path):
     for leakage in (Leakage.report, Leakage.drop):
         audited = audit(unaudited, leakage, cache=tmp_path)
         method = build(config, Meter.start())
-        audited = audited.without(method.extract(audited.original.images, commit=lambda: None))
+        audited = audited.without(method.extract(audited.original.images))
         method.fit(audited.split)
         ranking = method.rank(audited.split, depth(config, audited.split))
         headline = evaluate(ranking, audited.split, k=config.k).metrics

@@ -33,7 +33,7 @@ class ToyEmbeddings:
     def __init__(self, vectors):
         self.vectors, self.computed, self.loaded = vectors, [], []
 
-    def compute(self, images, *, commit):
+    def compute(self, images):
         self.computed.extend(images.names)
         return {}
 
@@ -124,7 +124,7 @@ def test_f32_ensemble_reuses_members_that_are_float32(monkeypatch, on_gpu, weigh
     f32 = method._f32_embeddings()
     assert built[2:] == [("mobilenet", "f32")]
     photo = image_set(["a"])
-    f32.compute(photo, commit=lambda: None)
+    f32.compute(photo)
     (rebuilt, _), (reused, _) = f32._members
     assert (rebuilt.computed, rebuilt.vectors["a"][0]) == (["a"], 3)
     assert reused.load(photo)[0, 0] == 2
@@ -144,7 +144,7 @@ def test_ensemble_with_a_trained_network_on_a_gpu(tmp_path, on_gpu):
     meter = Meter()
     method = building.build(config, meter)
     method.check(split)
-    method.extract(split.images, commit=lambda: None)
+    method.extract(split.images)
     method.fit(split)
     assert method.rank(split, 5).indices.shape == (8, 5)
     assert meter.counts["f32_cost/images"] == 16

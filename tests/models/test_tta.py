@@ -154,7 +154,7 @@ def test_a_run_with_tta(tmp_path):
     split, meter = config.data.load(seed=0, cache=tmp_path), Meter()
     method = build(config, meter)
     method.check(split)
-    split = split.without(method.extract(split.images, commit=lambda: None))
+    split = split.without(method.extract(split.images))
     method.fit(split)
     ranking = method.rank(split, depth(config, split))
     assert meter.features_computed == 10 * len(split.images)

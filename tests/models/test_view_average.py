@@ -76,9 +76,7 @@ def test_a_scale_is_shared_with_runs_of_that_image_size(tmp_path):
 def test_every_view_has_its_own_store_and_a_network_is_prepared_once_per_size(tmp_path):
     images, model, meter = photos(), Corners(tta=ALL_VIEWS), Meter()
     features = tta_features(model, tmp_path, meter)
-    commits = []
-    features.compute(images, commit=lambda: commits.append(len(model.prepared)))
-    assert commits[0] == 0, "confirmed before the first embedder is prepared"
+    features.compute(images)
     assert len(list((tmp_path / "features").glob("*.sqlite"))) == 30
     assert model.prepared == [8, 4, 16]
     assert (meter.features_computed, meter.features_reused) == (180, 0)
@@ -92,11 +90,11 @@ def test_the_second_run_computes_nothing(tmp_path):
     assert images.reader.decoded.count("image-2") == 2, "in the sample and in one view, not in all"
     expected = first.load(readable)
     images.reader.decoded.clear()
-    model, meter, commits = Corners(tta=ALL_VIEWS), Meter(), []
+    model, meter = Corners(tta=ALL_VIEWS), Meter()
     again = tta_features(model, tmp_path, meter)
-    left_out = again.compute(images, commit=lambda: commits.append("for work"))
+    left_out = again.compute(images)
     assert [item.name for item in left_out.values()] == ["image-2"]
-    assert (model.prepared, model.embedded, commits, images.reader.decoded) == ([], [], [], [])
+    assert (model.prepared, model.embedded, images.reader.decoded) == ([], [], [])
     assert (meter.features_computed, meter.features_reused) == (0, 150)
     assert again.load(readable).tobytes() == expected.tobytes()
     assert meter.seconds["read"] > 0
@@ -104,16 +102,16 @@ def test_the_second_run_computes_nothing(tmp_path):
 
 
 def test_an_interrupted_run_resumes_between_views(tmp_path):
-    images, interrupted = photos(), Corners(tta=ALL_VIEWS)
+    class InterruptedAtThirdSize(Corners):
+        def embedder(self, engine, cache, sample):
+            if self.image_size == 16:
+                raise KeyboardInterrupt
+            return super().embedder(engine, cache, sample)
 
-    def interrupt_at_the_third_size():
-        if interrupted.prepared[-1:] == [4] and len(interrupted.embedded) == 120:
-            raise KeyboardInterrupt
-
+    images, interrupted = photos(), InterruptedAtThirdSize(tta=ALL_VIEWS)
     with pytest.raises(KeyboardInterrupt):
-        tta_features(interrupted, tmp_path / "interrupted").compute(
-            images, commit=interrupt_at_the_third_size
-        )
+        tta_features(interrupted, tmp_path / "interrupted").compute(images)
+    assert len(interrupted.embedded) == 120
     resumed, meter = Corners(tta=ALL_VIEWS), Meter()
     features = tta_features(resumed, tmp_path / "interrupted", meter)
     features.compute(images)

@@ -78,7 +78,7 @@ def create_run(photos: Path, cache_dir: Path, *overrides: str):
     split = config.data.load(seed=config.seed, cache=cache_dir)
     method = build(config, Meter())
     check(config, split, method)
-    split = split.without(method.extract(split.images, commit=lambda: None))
+    split = split.without(method.extract(split.images))
     method.fit(split)
     ranking = method.rank(split, depth(config, split))
     saved = SavedRun.create(

@@ -42,7 +42,7 @@ def fit(option, cache, toy=None, observer=None):
     """Train; return the embeddings, the observer, the meter and the images."""
     toy, observer, meter = toy or Toy(), observer or RecordingObserver(), Meter()
     embeddings = TrainedEmbeddings(option, Engine(), cache, meter)
-    assert embeddings.compute(toy.images, commit=lambda: None) == {}
+    assert embeddings.compute(toy.images) == {}
     embeddings.fit(toy.train, toy.images, observer)
     return embeddings, observer, meter, toy
 
