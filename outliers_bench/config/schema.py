@@ -151,6 +151,37 @@ class Config:
         """Active one of `pca` and `reduce`."""
         return self.reduce if self.reduce.active else self.pca
 
+    def check(self) -> None:
+        """Resolve names, such as those of an ensemble's members, and check every option.
+
+        Raises
+        ------
+        BenchError
+            If an option is unknown or out of range, or two of them contradict each other.
+        """
+        _refuse_unknown(self, "")
+        _check_ranges(self)
+        self.published.check()
+        resolve_names(
+            self.model,
+            shared={name: getattr(self, name) for name in INHERITED_OPTIONS},
+            weights_dir=self.weights_dir,
+            conf=resource_dir("conf"),
+        )
+        self.model.check()
+        self.engine.check(self.cache.path)
+        check_model(self.model, self.engine)
+        _use_short_form(self)
+        self.pca.check()
+        self.reduce.check()
+        if self.pca.active and self.reduce.active:
+            raise BenchError(
+                f"pca.n={self.pca.n} and reduce={self.reduce.name} both reduce the vectors; "
+                "leave one of them out"
+            )
+        self.index.check()
+        self.rerank.check()
+
 
 def to_config(cfg: DictConfig) -> Config:
     """Convert a composed Hydra config to checked dataclasses.
@@ -176,28 +207,7 @@ def to_config(cfg: DictConfig) -> Config:
         raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
     if not isinstance(config, Config):
         raise TypeError(f"the primary config is a {type(config).__name__}, not the Config schema")
-    _refuse_unknown(config, "")
-    _check_ranges(config)
-    config.published.check()
-    resolve_names(
-        config.model,
-        shared={name: getattr(config, name) for name in INHERITED_OPTIONS},
-        weights_dir=config.weights_dir,
-        conf=resource_dir("conf"),
-    )
-    config.model.check()
-    config.engine.check(config.cache.path)
-    check_model(config.model, config.engine)
-    _use_short_form(config)
-    config.pca.check()
-    config.reduce.check()
-    if config.pca.active and config.reduce.active:
-        raise BenchError(
-            f"pca.n={config.pca.n} and reduce={config.reduce.name} both reduce the vectors; "
-            "leave one of them out"
-        )
-    config.index.check()
-    config.rerank.check()
+    config.check()
     return config
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from outliers_bench.evaluation.hit import hit_at_k
 from outliers_bench.evaluation.precision import precision_at_k, r_precision
 from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
 from outliers_bench.types import ImageSet, IntArray, Ranking, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def count_relevant(query: ImageSet, gallery: ImageSet, *, leave_one_out: bool) -> IntArray:
@@ -123,3 +127,28 @@ class Evaluation:
     per_class: dict[str, dict[str, float]]
     queries_without_relevant: int
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def frame(self, by: Literal["metric", "class", "query"] = "metric") -> pd.DataFrame:
+        """Return the scores as a table.
+
+        Parameters
+        ----------
+        by : {"metric", "class", "query"}
+            `metric`: a row per metric, with the columns `value`, `low` and `high`, the bounds of
+            the 95% interval, NaN if not computed. `class`: a row per class of the scored queries,
+            with their number as `queries`. `query`: a row per scored query, by its position.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        import pandas as pd
+
+        if by == "class":
+            return pd.DataFrame.from_dict(self.per_class, orient="index").rename_axis("class")
+        if by == "query":
+            return pd.DataFrame(self.per_query, index=pd.Index(self.scored, name="query"))
+        unknown = (float("nan"), float("nan"))
+        rows = [(v, *self.intervals.get(name, unknown)) for name, v in self.metrics.items()]
+        index = pd.Index(self.metrics, name="metric")
+        return pd.DataFrame(rows, columns=["value", "low", "high"], index=index)
