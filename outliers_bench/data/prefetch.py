@@ -138,5 +138,10 @@ def first_readable(
                     break
                 sample.append(image)
     if not sample:
-        raise BenchError(f"none of the {len(images)} images can be decoded")
+        raise none_readable(images)
     return sample
+
+
+def none_readable(images: ImageSet) -> BenchError:
+    """Return the error about a set of which no image can be decoded."""
+    return BenchError(f"none of the {len(images)} images can be decoded")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,14 @@ from outliers_bench.data.prefetch import Decoder
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.features import FeatureStore, Space
 from outliers_bench.store.writer import Writer
-from outliers_bench.types import RGB, FloatArray, ImageSet
+from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet
 
 Gray = npt.NDArray[np.uint8]
 
 SIDE = 32
 """Side of a thumbnail in pixels; images with a shorter side are not compared."""
+DECODED_SIDE = oversampled_side(SIDE)
+"""Minimum side in pixels of the decoded image that a thumbnail is made of."""
 _MIN_DETAIL = 0.5  # standard deviation of what a blur removes, of 255
 _BLOCK = 4096  # thumbnails processed together
 _SPACE: Space = {
@@ -73,15 +76,14 @@ def load_or_make_thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
     BenchError
         If the cache cannot be written.
     """
-    open_store = partial(FeatureStore, cache / "features", _SPACE, None, "|u1")
     inaccessible: dict[bytes, str] = {}
-    with open_store() as store:
+    with _open_store(cache) as store:
         missing = images.without(store.known(images.digests))
         if len(missing):
-            decoder = Decoder(missing, _thumbnail, side=oversampled_side(SIDE))
+            decoder = Decoder(missing, _thumbnail, side=DECODED_SIDE)
             with (
                 closing(iter(decoder)) as decoded,
-                Writer(open_store, decoder.pop_damaged, how="") as writer,
+                Writer(partial(_open_store, cache), decoder.pop_damaged, how="") as writer,
             ):
                 for digest, image in track(decoded, stage="compare", total=len(missing)):
                     writer.add(digest, image.ravel())
@@ -89,6 +91,62 @@ def load_or_make_thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
         reasons = store.unreadable(images.digests) | inaccessible
         known = store.get(images.digests)
     return _select_comparable(images.digests, known, reasons, has_inaccessible=bool(inaccessible))
+
+
+@contextmanager
+def share_decodings(images: ImageSet, cache: Path) -> Iterator[ImageSet]:
+    """Make thumbnails of images while they are decoded for another purpose, such as embedding.
+
+    An image that is decoded with a side below `DECODED_SIDE` gets no thumbnail.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Images whose thumbnails will be needed.
+    cache : Path
+        See `load_or_make_thumbnails`.
+
+    Yields
+    ------
+    ImageSet
+        The same images. Its reader stores the thumbnail of each image that it decodes.
+
+    Raises
+    ------
+    BenchError
+        If the cache cannot be written.
+    """
+    with _open_store(cache) as store:
+        missing = set(images.digests) - store.known(images.digests)
+    with Writer(partial(_open_store, cache), list, how="") as writer:
+        yield replace(images, reader=_ThumbnailReader(images.reader, missing, writer))
+
+
+@dataclass(frozen=True)
+class _ThumbnailReader:
+    """Reader that stores the thumbnails of the images that it decodes."""
+
+    reader: ImageReader
+    missing: set[bytes]
+    writer: Writer
+    lock: Lock = field(default_factory=Lock)
+
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
+        """Decode one image; see `ImageReader.read`."""
+        image = self.reader.read(name, digest, side=side)
+        if digest is not None and (side is None or side >= DECODED_SIDE):
+            with self.lock:  # an image may be read several times, in several threads
+                is_missing = digest in self.missing
+                self.missing.discard(digest)
+            if is_missing:
+                thumbnail = _thumbnail(image).ravel()
+                with self.lock:
+                    self.writer.add(digest, thumbnail)
+        return image
+
+
+def _open_store(cache: Path) -> FeatureStore:
+    return FeatureStore(cache / "features", _SPACE, None, "|u1")
 
 
 def _thumbnail(image: RGB) -> RGB:

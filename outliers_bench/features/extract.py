@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from outliers_bench.data.decode import DECODER
-from outliers_bench.data.prefetch import AHEAD, Decoder, first_readable
+from outliers_bench.data.prefetch import AHEAD, Decoder, first_readable, none_readable
 from outliers_bench.engines import quantize
 from outliers_bench.engines.batches import SizedStream
 from outliers_bench.engines.options import Engine
@@ -162,25 +162,33 @@ class Features:
         numbers = precision.precision_space(self._extractor, self._engine, self._cache)
         return {**self._extractor.space(), "decoder": DECODER, **numbers}
 
-    def _sample(self, images: ImageSet, count: int) -> list[RGB]:
-        return first_readable(images, self._extractor.prepare, count, side=self._extractor.side)
-
     def _calibration(self, images: ImageSet) -> list[RGB]:
         """Sort by content, so that the same photos under other names give the same model."""
         rows = sorted(range(len(images)), key=images.digests.__getitem__)
-        return self._sample(images.take(rows), quantize.CALIBRATION)
+        return first_readable(
+            images.take(rows),
+            self._extractor.prepare,
+            quantize.CALIBRATION,
+            side=self._extractor.side,
+        )
 
     def _embed(self, missing: ImageSet) -> dict[bytes, str]:
         """Embed and store; return the images that could not be opened, with the reason."""
         model = self._extractor
         decoder = Decoder(missing, model.prepare, side=model.side)
         with closing(iter(decoder)) as decoded:
+            first: list[tuple[bytes, RGB]] = []
+
+            def sample() -> list[RGB]:
+                first.extend(islice(decoded, quantize.SAMPLE - len(first)))
+                if not first:
+                    raise none_readable(missing)
+                return [image for _, image in first]
+
             with status(f"loading {model.name}"):
-                embedder = model.embedder(
-                    self._engine, self._cache, lambda: self._sample(missing, quantize.SAMPLE)
-                )
+                embedder = model.embedder(self._engine, self._cache, sample)
                 # This may tune the batch size, whose time does not count as embedding time.
-                stream = embedder(SizedStream(decoded, len(missing)))
+                stream = embedder(SizedStream(chain(first, decoded), len(missing)))
             facts: dict[str, float] = getattr(embedder, "facts", {})
             # Decode one batch while another is computed.
             decoder.ahead = max(AHEAD, 2 * int(facts.get("batch_size", 1)))
