@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from outliers_bench.config.schema import Config
-from outliers_bench.data.source import check_unreadable
+from outliers_bench.data.source import Leakage, check_unreadable
+from outliers_bench.duplicates.find import is_cached
+from outliers_bench.duplicates.thumbnails import share_decodings
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.audited_splits import splits
@@ -25,18 +27,19 @@ class Prepared(NamedTuple):
     """A run whose options and photos have been checked."""
 
     config: Config
-    audited: AuditedSplit
+    split: Split
+    """Split to rank and score."""
+    audited: AuditedSplit | None
+    """Its audit; None if the run does it, after embedding."""
     method: Method
     meter: Meter
-
-    @property
-    def split(self) -> Split:
-        """Split to rank and score."""
-        return self.audited.split
 
 
 def prepare(config: Config) -> Prepared:
     """Load, split and audit the photos, and check everything that can be checked before the work.
+
+    New photos are audited after they are embedded, because one decoding then serves both, unless
+    the audit decides on the split: it is part of the run's identity.
 
     Models given by an MLflow URI must have been downloaded; see `tracking.models.fetch_models`.
 
@@ -52,13 +55,13 @@ def prepare(config: Config) -> Prepared:
     method = build(config, meter)
     warn_unused_training_options(config)
     check(config, given, method)  # before the audit, which decodes new photos
-    with meter.stage("audit"):
-        audited = splits.load_audited(
-            config.data, seed=config.seed, cache=config.cache.path, unaudited=given
-        )
+    cache = config.cache.path
+    if config.data.leakage is Leakage.report and not is_cached(given.images, cache=cache):
+        return Prepared(config, given, None, method, meter)
+    audited = _audit(config, given, meter)
     if audited.is_filtered:
         check(config, audited.split, method)
-    return Prepared(config, audited, method, meter)
+    return Prepared(config, audited.split, audited, method, meter)
 
 
 def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Result:
@@ -76,10 +79,17 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     BenchError
         If weights do not fit, or too many images cannot be read.
     """
-    config, audited, method, meter = prepared
-    images = audited.original.images
-    total = len(images) + len(audited.original.left_out)
-    audited = audited.without(method.extract(images))
+    config, method, meter = prepared.config, prepared.method, prepared.meter
+    given = prepared.split if prepared.audited is None else prepared.audited.original
+    total = len(given.images) + len(given.left_out)
+    if prepared.audited is None:
+        with share_decodings(given.images, config.cache.path) as images:
+            unreadable = method.extract(images)
+        audited = _audit(config, given, meter)
+    else:
+        unreadable = method.extract(given.images)
+        audited = prepared.audited
+    audited = audited.without(unreadable)
     split = audited.split
     check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
     method.fit(split, observer)
@@ -94,6 +104,13 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     leakage_scores = score_leakage(config, method, audited, depth)
     sheets = method.match_sheets
     return Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores, sheets)
+
+
+def _audit(config: Config, split: Split, meter: Meter) -> AuditedSplit:
+    with meter.stage("audit"):
+        return splits.load_audited(
+            config.data, seed=config.seed, cache=config.cache.path, unaudited=split
+        )
 
 
 def check(config: Config, split: Split, method: Method) -> None:

@@ -3,12 +3,14 @@
 Unlike times, these numbers do not depend on the machine, and a larger one means a slower run.
 """
 
+import json
 import sqlite3
 import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from outliers_bench.features.extract import Features
 from outliers_bench.models.model import Extractor
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ImageSet
+from tests.duplicates.synthetic_photos import make_photo
 from tests.toys import image_set, noise_images
 
 LENGTH = 3 * 8 * 8
@@ -204,3 +207,56 @@ def test_stored_features_need_no_engine_and_no_decoder(tmp_path):
     done = subprocess.run([*command, *folders], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
     assert feature_files(tmp_path / "cache") == before
+
+
+COUNTED = """
+    import json, runpy, sys
+    from collections import Counter
+    from outliers_bench.data import image_files
+
+    decode, counts = image_files.decode, Counter()
+
+    def count(data, *, name, **options):
+        counts[name] += 1
+        return decode(data, name=name, **options)
+
+    image_files.decode = count
+    sys.argv = ["outliers_bench", *sys.argv[1:]]
+    try:
+        runpy.run_module("outliers_bench", run_name="__main__")
+    finally:
+        print(json.dumps(counts), file=sys.stderr)
+"""
+
+
+def decodings(cwd, root, *arguments):
+    """Run the command line without pictures; return how often each photo was decoded."""
+    command = [sys.executable, "-c", textwrap.dedent(COUNTED), "contact_sheets.queries=0", "k=[1]"]
+    done = subprocess.run(
+        [*command, "data=folder", f"data.root={root}", "cache.dir=cache", *arguments],
+        cwd=cwd,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stderr.splitlines()[-1])
+
+
+def test_audit_and_embedding_of_a_first_run_share_one_decoding(tmp_path):
+    for seed in range(24):
+        file = tmp_path / "photos" / f"class {seed % 3}" / f"{seed}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), make_photo(seed))
+    names = [f"class {seed % 3}/{seed}.jpg" for seed in range(24)]
+    network = ("model=mobilenet", "model.weights=random", "model.image_size=32")
+    assert decodings(tmp_path, "photos", *network) == dict.fromkeys(names, 1)
+    assert decodings(tmp_path, "photos", *network, "pca.n=2") == {}
+    assert decodings(tmp_path, "photos", "model=sift") == dict.fromkeys(names, 1), "no audit again"
+
+
+@pytest.mark.slow
+def test_on_real_photos_only_those_that_look_alike_are_decoded_again(tmp_path, shared):
+    root = shared / "data" / "caltech101_animals"
+    counts = decodings(tmp_path, root, "model=pixels", "model.image_size=64")
+    assert len(counts) == 2_221
+    assert sum(counts.values()) < 1.05 * 2_221

@@ -119,7 +119,10 @@ def share_decodings(images: ImageSet, cache: Path) -> Iterator[ImageSet]:
     with _open_store(cache) as store:
         missing = set(images.digests) - store.known(images.digests)
     with Writer(partial(_open_store, cache), list, how="") as writer:
-        yield replace(images, reader=_ThumbnailReader(images.reader, missing, writer))
+        try:
+            yield replace(images, reader=_ThumbnailReader(images.reader, missing, writer))
+        finally:
+            missing.clear()  # the reader may be used later, when the writer is closed
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from outliers_bench.duplicates.thumbnails import (
     load_or_make_thumbnails,
     share_decodings,
 )
-from outliers_bench.errors import BenchError, UnreadableImageError
+from outliers_bench.errors import UnreadableImageError
 from tests.duplicates.synthetic_photos import crop_sides, encode_jpeg, make_image_set, make_photo
 
 ARRAYS = {f"photo {seed}": make_photo(seed) for seed in range(6)}
@@ -62,12 +64,9 @@ def test_images_decoded_too_small_get_no_thumbnail(tmp_path):
 
 def test_thumbnails_made_before_an_error_are_stored(tmp_path):
     images = make_image_set(ARRAYS)
-    with (
-        pytest.raises(BenchError, match="no memory"),
-        share_decodings(images, tmp_path) as shared,
-    ):
+    with suppress(MemoryError), share_decodings(images, tmp_path) as shared:
         shared.read(0)
-        raise BenchError("no memory")
+        raise MemoryError
     images.reader.decoded.clear()
     load_or_make_thumbnails(images, tmp_path)
     assert sorted(images.reader.decoded) == sorted(set(ARRAYS) - {"photo 0"})
