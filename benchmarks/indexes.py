@@ -127,11 +127,11 @@ def measure(index: Index, search: GallerySearch, queries: np.ndarray, *, singles
 
 
 def reload_with_options(searcher: Searcher, index: Index, folder: Path) -> Searcher:
-    """Load a built index from its file with the search options of `index`."""
-    path = folder / f"{index.name}.index"
+    """Load a built index from its folder with the search options of `index`."""
+    path = folder / index.name
     if not path.exists():
-        searcher.save(path)
-    return index.load(path)
+        index.save(searcher, path, build_seconds=0.0)
+    return index.load(path)[0]
 
 
 def format_row(row: Row) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from outliers_bench.data.decode import DECODER
 from outliers_bench.duplicates.pairs import Pair
-from outliers_bench.store import files
+from outliers_bench.store import files, memo
 from outliers_bench.types import ImageSet
 
 VERSION = 1
@@ -111,12 +111,9 @@ def _cache_file(contents: Sequence[bytes], cache: Path) -> Path:
 def _find_near(images: ImageSet, cache: Path) -> _Near:
     """Find the near duplicates among different contents, in the order of their digests."""
     path = _cache_file(images.digests, cache)
-    stored = files.load_arrays(path)
+    stored = memo.load(path, lambda path: _from_arrays(files.read_arrays(path)))
     if stored is not None:
-        try:
-            return _from_arrays(stored)
-        except (KeyError, IndexError, ValueError, TypeError):  # another program's file
-            pass
+        return stored
     from outliers_bench.duplicates.candidates import find_candidates
     from outliers_bench.duplicates.thumbnails import load_or_make_thumbnails
     from outliers_bench.duplicates.verify import verify_candidates

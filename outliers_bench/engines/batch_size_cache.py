@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from outliers_bench.runtime.machine import cores
+from outliers_bench.store.files import write_atomically
+from outliers_bench.store.memo import locked
 
 
 @dataclass
@@ -71,12 +72,9 @@ class BatchSizeCache:
 
     def write(self, measured: Measurements) -> None:
         """Store the measurements; if that fails, the next run measures again."""
-        with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._file.with_suffix(f".{os.getpid()}")
+        with suppress(OSError), locked(self._file), write_atomically(self._file) as temporary:
             content = {**self._read_file(), self._here: vars(measured)}
             temporary.write_text(json.dumps(content, indent=2) + "\n")
-            temporary.replace(self._file)
 
     def _read_file(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):

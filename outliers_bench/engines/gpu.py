@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import sys
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from outliers_bench.engines.tensorflow import import_tensorflow
+from outliers_bench.store.memo import load_or_make
 
 _DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA, WSL, AMD
 _DRIVERS = ("/proc/driver/nvidia/version", "/sys/module/amdgpu/version")
@@ -47,18 +47,18 @@ def detect_gpu(cache: Path | None = None) -> Gpu:
     """
     if not any(Path(device).exists() for device in _DEVICES):
         return Gpu()
-    file = None if cache is None else cache / "machine" / f"gpu-{system_digest()}.json"
-    if file is not None:
-        with suppress(OSError, ValueError, TypeError):
-            return Gpu(**json.loads(file.read_text()))
-    gpu = _query_tensorflow()
-    if file is not None:
-        with suppress(OSError):  # without the cache, detection only takes longer
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(asdict(gpu)))
-            temporary.replace(file)
-    return gpu
+    if cache is None:
+        return _query_tensorflow()
+
+    def write(gpu: Gpu, path: Path) -> None:
+        path.write_text(json.dumps(asdict(gpu)))
+
+    return load_or_make(
+        cache / "machine" / f"gpu-{system_digest()}.json",
+        read=lambda path: Gpu(**json.loads(path.read_text())),
+        make=_query_tensorflow,
+        write=write,
+    )
 
 
 def _query_tensorflow() -> Gpu:

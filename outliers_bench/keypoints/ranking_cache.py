@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.store.files import digest_of, load_arrays, save_arrays
+from outliers_bench.store.files import digest_of, read_arrays, write_arrays
+from outliers_bench.store.memo import load_or_make
 from outliers_bench.types import IntArray, Ranking, Split
 from outliers_bench.version import __version__
 
@@ -60,38 +60,43 @@ def rank_or_load(
     software = {"version": __version__, "opencv": opencv().__version__, "host": platform.node()}
     name = digest_of({**key, "leave_one_out": split.leave_one_out, **software}, *content, order)
     path = cache / "rankings" / f"keypoints-{name}.npz"
-    ranking = _read(path, depth, len(split.query), meter)
-    if ranking is None:
+
+    def make() -> tuple[Ranking, dict[str, float]]:
         before = dict(meter.seconds)
         # A deeper ranking takes no longer: all pairs are matched for any depth.
         ranking = rank(min(max(depth, MIN_DEPTH), len(split.gallery) - int(split.leave_one_out)))
         elapsed = {stage: t - before.get(stage, 0.0) for stage, t in meter.seconds.items()}
-        save_arrays(
-            path,
-            indices=ranking.indices.astype(np.int32),
-            scores=ranking.scores,
-            stages=np.array(list(elapsed), dtype=np.str_),
-            seconds=np.array(list(elapsed.values())),
-        )
-        _remove_oldest(path.parent)
+        return ranking, elapsed
+
+    ranking, _ = load_or_make(
+        path,
+        read=lambda path: _read(path, depth, len(split.query), meter),
+        make=make,
+        write=_write,
+        limit=MAX_RANKINGS,
+    )
     return Ranking(ranking.indices[:, :depth], ranking.scores[:, :depth])
 
 
-def _remove_oldest(folder: Path) -> None:
-    """Remove the oldest rankings if there are more than `MAX_RANKINGS`."""
-    with suppress(OSError):  # another process may remove them at the same time
-        by_age = sorted(folder.glob("keypoints-*.npz"), key=lambda path: path.stat().st_mtime)
-        for path in by_age[:-MAX_RANKINGS]:
-            path.unlink(missing_ok=True)
-
-
-def _read(path: Path, depth: int, n_query: int, meter: Meter) -> Ranking | None:
-    arrays = load_arrays(path)
-    if arrays is None:
-        return None
+def _read(
+    path: Path, depth: int, n_query: int, meter: Meter
+) -> tuple[Ranking, dict[str, float]] | None:
+    arrays = read_arrays(path)
     ranking = Ranking(arrays["indices"].astype(np.int64), arrays["scores"].astype(np.float32))
     if ranking.depth < depth or len(ranking.indices) != n_query:
         return None
-    for stage, seconds in zip(arrays["stages"].tolist(), arrays["seconds"].tolist(), strict=True):
+    elapsed = dict(zip(arrays["stages"].tolist(), arrays["seconds"].tolist(), strict=True))
+    for stage, seconds in elapsed.items():
         meter.add(stage, seconds)
-    return ranking
+    return ranking, elapsed
+
+
+def _write(measured: tuple[Ranking, dict[str, float]], path: Path) -> None:
+    ranking, elapsed = measured
+    write_arrays(
+        path,
+        indices=ranking.indices.astype(np.int32),
+        scores=ranking.scores,
+        stages=np.array(list(elapsed), dtype=np.str_),
+        seconds=np.array(list(elapsed.values())),
+    )

@@ -14,7 +14,8 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.ties import drop_self, pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
-from outliers_bench.store.files import digest_of, load_arrays, save_arrays
+from outliers_bench.store.files import digest_of, read_arrays, write_arrays
+from outliers_bench.store.memo import load_or_make
 from outliers_bench.types import FloatArray, IntArray
 from outliers_bench.version import __version__
 
@@ -90,12 +91,12 @@ def build_or_load_graph(search: GallerySearch, k: int) -> NeighborGraph:
         key = {"neighbors": k, "version": __version__}
         name = digest_of(key, search.gallery, search.order)
         path = search.cache / "graphs" / f"neighbors-{name}.npz"
-        graph = _read(path, (len(search.gallery), k))
-        if graph is None:
-            graph = _build_graph(search, k)
-            positions = graph.positions.astype(np.int32)
-            save_arrays(path, positions=positions, similarities=graph.similarities)
-        return graph
+        return load_or_make(
+            path,
+            read=lambda path: _read(path, (len(search.gallery), k)),
+            make=lambda: _build_graph(search, k),
+            write=_write,
+        )
 
 
 def _build_graph(search: GallerySearch, k: int) -> NeighborGraph:
@@ -141,12 +142,15 @@ def _compare_with_all(
 
 
 def _read(path: Path, shape: tuple[int, int]) -> NeighborGraph | None:
-    arrays = load_arrays(path)
-    if arrays is None or {"positions", "similarities"} - arrays.keys():
-        return None
+    arrays = read_arrays(path)
     positions, similarities = arrays["positions"], arrays["similarities"]
     is_valid = positions.shape == similarities.shape == shape
     return NeighborGraph(positions.astype(np.int64), similarities) if is_valid else None
+
+
+def _write(graph: NeighborGraph, path: Path) -> None:
+    positions = graph.positions.astype(np.int32)
+    write_arrays(path, positions=positions, similarities=graph.similarities)
 
 
 def similarity_weights(similarities: FloatArray, exponent: float) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Cached results on disk: named by a digest of their inputs, written atomically."""
+"""Files and folders on disk: written atomically, named by a digest of their inputs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import hashlib
 import json
 import logging
 import secrets
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -47,6 +48,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path, which replaces `path` atomically if the block succeeds.
 
     A killed process leaves the old file or none; with two processes, the last complete file wins.
+    The block may make a folder; of two processes, the first complete folder stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
@@ -54,29 +56,71 @@ def write_atomically(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
     try:
         yield temporary
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError:
+            if not (temporary.is_dir() and path.is_dir()):
+                raise
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it exists and that is possible."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def store_result(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file or folder atomically, instead of the old one; log a warning if that fails."""
+    try:
+        with write_atomically(path) as temporary:
+            write(temporary)
+            if temporary.is_dir():  # renaming replaces nothing but files
+                remove(path)
+    except OSError as error:
+        _log.warning("%s could not be written: %s; the run continues", path, error.strerror)
 
 
 def save_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
     """Write arrays to a file for `load_arrays`, atomically; log a warning if that fails."""
-    try:
-        with write_atomically(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-    except OSError as error:
-        _log.warning("%s could not be written: %s; the run continues", path, error.strerror)
+    store_result(path, lambda temporary: write_arrays(temporary, **arrays))
+
+
+def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write arrays to a file for `load_arrays`."""
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Load the arrays written by `save_arrays`; None if the file is missing or damaged."""
     try:
+        return read_arrays(path)
+    except (OSError, ValueError):
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Load the arrays written by `write_arrays`.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file is missing or damaged.
+    """
+    try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except Exception:
+    except OSError:
+        raise
+    except Exception as error:
         # For random bytes, NumPy and zipfile raise almost any exception, including TypeError and
         # NotImplementedError.
-        return None
+        raise ValueError(f"{path} is damaged") from error
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -85,4 +129,4 @@ def _remove_leftovers(path: Path) -> None:
     for leftover in path.parent.glob(f".{escape(path.stem)}-{random}{escape(path.suffix)}"):
         with suppress(OSError):
             if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER:
-                leftover.unlink()
+                remove(leftover)

@@ -228,4 +228,4 @@ def test_a_failed_fit_leaves_no_file(fit):
 
     with pytest.raises(InterruptedError):
         fit_or_load(Pca(n=2), PART, labels=None, vectors_of="toy", load=broken, cache=fit.cache)
-    assert not (fit.cache / "reducers").exists()
+    assert not fit.files

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from outliers_bench.data.download.checksum import DownloadError, FirstSeen
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.lock import hold_lock
 from outliers_bench.runtime.progress import status
 from outliers_bench.runtime.units import format_bytes
 
@@ -66,7 +65,8 @@ def ensure_downloaded(
         return files
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.with_name(f"{folder.name}.lock"), info.name):
+        lock = folder.with_name(f"{folder.name}.lock")
+        with hold_lock(lock, f"waiting for another process that is downloading {info.name}"):
             if not files.is_dir():
                 _download_and_unpack(info, folder, url=url, verify=verify)
     except DownloadError as error:
@@ -161,20 +161,3 @@ def _suggest_alternatives(info: DatasetInfo, folder: Path, url: str | None) -> s
         f"Without a network, download {files} elsewhere and {put} {target}; or {local}, or a "
         "mirror, data.url=<address>"
     )
-
-
-@contextmanager
-def _lock(path: Path, name: str) -> Iterator[None]:
-    """Hold a file lock; show a status while another process holds it."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        with status(f"waiting for another process that is downloading {name}"):
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

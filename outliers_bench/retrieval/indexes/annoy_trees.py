@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import mmap
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
 from outliers_bench.retrieval.indexes.index import (
     MAX_C_INT,
     Index,
@@ -29,6 +27,7 @@ from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
 MAX_TREES = 100_000
+_DIMENSIONS, _NODES = "dimensions.txt", "nodes"
 _ANNOY_METRICS: dict[Metric, Literal["angular", "euclidean", "dot"]] = {
     Metric.cosine: "angular",
     Metric.euclidean: "euclidean",
@@ -99,16 +98,12 @@ class Annoy(Index):
         trees.build(self.n_trees, n_jobs=1)
         return AnnoySearcher(trees, self)
 
-    def load(self, path: Path) -> AnnoySearcher:
-        """Read an index that a searcher has saved; see `Index.load`."""
-        with open_for_reading(path, self.header) as file, TemporaryDirectory() as folder:
-            trees = self._create_forest(int(file.readline()))
-            nodes = Path(folder) / "nodes"  # annoy cannot read from the middle of a file
-            with nodes.open("wb") as copy:
-                shutil.copyfileobj(file, copy)
-            trees.load(str(nodes))
-            searcher = AnnoySearcher(trees, self)
-            searcher.nodes = _memory_map(nodes)
+    def read(self, folder: Path) -> AnnoySearcher:
+        """Map a written forest into memory; see `Index.read`."""
+        trees = self._create_forest(int((folder / _DIMENSIONS).read_text()))
+        trees.load(str(folder / _NODES))
+        searcher = AnnoySearcher(trees, self)
+        searcher.nodes = _memory_map(folder / _NODES)
         return searcher
 
     def _create_forest(self, d: int) -> Any:  # noqa: ANN401 - annoy may not be installed
@@ -139,7 +134,7 @@ class AnnoySearcher:
         it stays mapped.
         """
         with TemporaryDirectory() as folder:
-            path = Path(folder) / "nodes"
+            path = Path(folder) / _NODES
             self._trees.save(str(path))
             return _memory_map(path)
 
@@ -164,11 +159,10 @@ class AnnoySearcher:
             list(pool.map(search_row, range(len(queries))))
         return fill_missing(positions, self._to_scores(annoy_values))
 
-    def save(self, path: Path) -> None:
-        """Write to a single file that `Annoy.load` reads."""
-        with open_for_writing(path, self._index.header) as file:
-            file.write(f"{self._trees.f}\n".encode())
-            file.write(memoryview(self.nodes))
+    def write(self, folder: Path) -> None:
+        """Write the forest; see `Searcher.write`."""
+        (folder / _DIMENSIONS).write_text(f"{self._trees.f}\n")
+        (folder / _NODES).write_bytes(memoryview(self.nodes))
 
     def _to_scores(self, values: FloatArray) -> FloatArray:
         """Convert distances or products of annoy to scores."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from outliers_bench.retrieval.indexes.index import Index, Searcher
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status
-from outliers_bench.store.files import digest_of, write_atomically
+from outliers_bench.store.files import digest_of
+from outliers_bench.store.memo import load_or_make
 from outliers_bench.types import FloatArray
-
-_log = logging.getLogger(__name__)
 
 
 def build_or_load(
@@ -40,50 +36,29 @@ def build_or_load(
     -------
     Searcher
     """
-    path = None
     with meter.stage("index"):
         start = time.perf_counter()
         gallery = load()
         load_seconds = time.perf_counter() - start
+
+    def build() -> tuple[Searcher, float]:
+        with status(f"building {index.name}"), meter.stage("index"):
+            start = time.perf_counter()
+            searcher = index.build(gallery)
+            return searcher, load_seconds + time.perf_counter() - start
+
+    def read(folder: Path) -> tuple[Searcher, float]:
+        with meter.stage("index"):
+            return index.load(folder)
+
+    def write(built: tuple[Searcher, float], folder: Path) -> None:
+        index.save(built[0], folder, build_seconds=built[1])
+
     if index.is_cached and cache is not None:
         kind = type(index).__name__.lower()  # not `index.name`, which may be any string
         path = cache / "indexes" / f"{kind}-{digest_of(index.build_key, gallery)}"
-        seconds = _read_build_seconds(path)
-        # A missing or damaged file is built anew.
-        with suppress(OSError, ValueError):
-            if seconds is not None:
-                with meter.stage("index"):
-                    searcher = index.load(path)
-                meter.index_build_seconds, meter.index_bytes = seconds, searcher.nbytes
-                return searcher
-    with status(f"building {index.name}"), meter.stage("index"):
-        start = time.perf_counter()
-        searcher = index.build(gallery)
-        meter.index_build_seconds = load_seconds + time.perf_counter() - start
-    meter.index_bytes = searcher.nbytes
-    if path is not None:
-        _save(searcher, path, meter.index_build_seconds)
+        searcher, seconds = load_or_make(path, read=read, make=build, write=write)
+    else:
+        searcher, seconds = build()
+    meter.index_build_seconds, meter.index_bytes = seconds, searcher.nbytes
     return searcher
-
-
-def _save(searcher: Searcher, path: Path, seconds: float) -> None:
-    try:
-        # Written first, so that no index is without a build time.
-        with write_atomically(_metadata_path(path)) as aside:
-            aside.write_text(json.dumps({"build_seconds": seconds}) + "\n")
-        with write_atomically(path) as aside:
-            searcher.save(aside)
-    except OSError as error:
-        _log.warning("the index could not be cached in %s: %s", path.parent, error.strerror)
-
-
-def _read_build_seconds(path: Path) -> float | None:
-    """Read the build time of a cached index; None if it is not known."""
-    try:
-        return float(json.loads(_metadata_path(path).read_text())["build_seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _metadata_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
 from outliers_bench.retrieval.indexes.faiss_index import FaissIndex, limit_threads
-from outliers_bench.retrieval.indexes.index import fill_missing
+from outliers_bench.retrieval.indexes.index import VECTORS, fill_missing
 from outliers_bench.types import FloatArray, IntArray
 
 
@@ -28,11 +27,9 @@ class Exact(FaissIndex):
         """Wrap gallery vectors, shape (n, d), float32, normalized for the cosine, uncopied."""
         return ExactSearcher(np.ascontiguousarray(gallery), self)
 
-    def load(self, path: Path) -> ExactSearcher:
-        """Read saved vectors; see `Index.load`."""
-        with open_for_reading(path, self.header) as file:
-            gallery: FloatArray = np.load(file, allow_pickle=False)
-        return ExactSearcher(gallery, self)
+    def read(self, folder: Path) -> ExactSearcher:
+        """Read written vectors; see `Index.read`."""
+        return ExactSearcher(np.load(folder / VECTORS, allow_pickle=False), self)
 
 
 class ExactSearcher:
@@ -65,7 +62,6 @@ class ExactSearcher:
         scores, positions = faiss.knn(queries, self._gallery, depth, metric)
         return fill_missing(positions, -scores if metric == faiss.METRIC_L2 else scores)
 
-    def save(self, path: Path) -> None:
-        """Write the vectors to a single file that `Exact.load` reads."""
-        with open_for_writing(path, self._options.header) as file:
-            np.save(file, self._gallery, allow_pickle=False)
+    def write(self, folder: Path) -> None:
+        """Write the vectors; see `Searcher.write`."""
+        np.save(folder / VECTORS, self._gallery, allow_pickle=False)

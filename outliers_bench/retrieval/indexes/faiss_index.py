@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher, fill_missing
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
 MAX_THREADS = 4096
+_FILE = "index.faiss"
 
 
 @dataclass
@@ -42,13 +42,14 @@ class FaissIndex(Index):
         """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         return self._to_searcher(self._build_index(np.ascontiguousarray(gallery)))
 
-    def load(self, path: Path) -> Searcher:
-        """Read an index that a searcher has saved; see `Index.load`."""
-        with open_for_reading(path, self.header) as file:
+    def read(self, folder: Path) -> Searcher:
+        """Read a written index; see `Index.read`."""
+        faiss: Any = import_module("faiss")  # its type stubs lack the I/O functions
+        with (folder / _FILE).open("rb") as file:
             try:
-                built = _read_index(file)
+                built = faiss.read_index(faiss.PyCallbackIOReader(file.read))
             except RuntimeError as error:
-                raise ValueError(f"{path} cannot be read by {self.library}: {error}") from error
+                raise ValueError(f"{folder} cannot be read by {self.library}: {error}") from error
         return self._to_searcher(built)
 
     def _build_index(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
@@ -57,7 +58,7 @@ class FaissIndex(Index):
 
     def _to_searcher(self, built: Any) -> FaissSearcher:  # noqa: ANN401 - faiss is untyped
         """Wrap the index object of faiss, after setting the search options."""
-        return FaissSearcher(built, self.header)
+        return FaissSearcher(built)
 
 
 class FaissSearcher:
@@ -67,17 +68,10 @@ class FaissSearcher:
     ----------
     built : faiss.Index
         May have more dimensions than the vectors, which are then padded with zeros.
-    header : dict of str to str
-        Header of its file.
     """
 
-    def __init__(
-        self,
-        built: Any,  # noqa: ANN401 - faiss is untyped
-        header: dict[str, str],
-    ) -> None:
+    def __init__(self, built: Any) -> None:  # noqa: ANN401 - faiss is untyped
         self._index = built
-        self._header = header
 
     @property
     def nbytes(self) -> int:
@@ -103,19 +97,14 @@ class FaissSearcher:
         is_distance = self._index.metric_type == faiss.METRIC_L2
         return fill_missing(positions, -scores if is_distance else scores)
 
-    def save(self, path: Path) -> None:
-        """Write to a single file that `FaissIndex.load` reads."""
-        with open_for_writing(path, self._header) as file:
+    def write(self, folder: Path) -> None:
+        """Write the index object of faiss; see `Searcher.write`."""
+        with (folder / _FILE).open("wb") as file:
             self._write(file.write)
 
     def _write(self, write: Callable[[bytes], int]) -> None:
         faiss: Any = import_module("faiss")  # its type stubs lack the I/O functions
         faiss.write_index(self._index, faiss.PyCallbackIOWriter(write))
-
-
-def _read_index(file: IO[bytes]) -> Any:  # noqa: ANN401 - faiss is untyped
-    faiss: Any = import_module("faiss")
-    return faiss.read_index(faiss.PyCallbackIOReader(file.read))
 
 
 def pad_dimensions(vectors: FloatArray, d: int) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,6 +17,8 @@ from outliers_bench.types import FloatArray, IntArray
 from outliers_bench.version import __version__
 
 _LOWEST = np.finfo(np.float32).min
+METADATA = "index.json"
+VECTORS = "vectors.npy"
 
 
 class Metric(Enum):
@@ -53,8 +57,8 @@ class Searcher(Protocol):
         """
         ...
 
-    def save(self, path: Path) -> None:
-        """Write to a single file that `Index.load` reads."""
+    def write(self, folder: Path) -> None:
+        """Write the files that `Index.read` reads to an empty folder."""
         ...
 
 
@@ -99,15 +103,10 @@ class Index:
         raise NotImplementedError
 
     @property
-    def header(self) -> dict[str, str]:
-        """Header of the file of a built index."""
-        return {"index": type(self).__name__, "metric": self.metric.value}
-
-    @property
     def build_key(self) -> dict[str, object]:
         """Everything that a built index depends on, except the vectors."""
         options = {k: v for k, v in asdict(self).items() if k not in ("name", *self.search_options)}
-        return {**options, **self.header, "library": self.library, "version": __version__}
+        return {**options, **self._kind, "library": self.library, "version": __version__}
 
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
@@ -116,15 +115,52 @@ class Index:
         """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         raise NotImplementedError
 
-    def load(self, path: Path) -> Searcher:
-        """Read an index that a searcher has saved.
+    def read(self, folder: Path) -> Searcher:
+        """Read what a searcher has written."""
+        raise NotImplementedError
+
+    def save(self, searcher: Searcher, folder: Path, *, build_seconds: float) -> None:
+        """Write a built index to a new folder, with `index.json`: its kind, build time and digests.
+
+        The digests are checked when it is loaded, since libraries may crash on a damaged file.
+        """
+        folder.mkdir()
+        searcher.write(folder)
+        facts = {**self._kind, "build_seconds": build_seconds, "files": _digest_files(folder)}
+        (folder / METADATA).write_text(json.dumps(facts, indent=2) + "\n")
+
+    def load(self, folder: Path) -> tuple[Searcher, float]:
+        """Read a saved index.
+
+        Returns
+        -------
+        searcher : Searcher
+        build_seconds : float
 
         Raises
         ------
-        ValueError
-            If the file is damaged or contains another index.
+        OSError, ValueError, KeyError, TypeError
+            If a file is missing or damaged, or the folder contains another index.
         """
-        raise NotImplementedError
+        facts = dict(json.loads((folder / METADATA).read_text()))
+        if {name: facts.get(name) for name in self._kind} != self._kind:
+            raise ValueError(f"{folder} contains {facts}, not {self._kind}")
+        if facts["files"] != _digest_files(folder):
+            raise ValueError(f"{folder} is damaged")
+        return self.read(folder), float(facts["build_seconds"])
+
+    @property
+    def _kind(self) -> dict[str, str]:
+        return {"index": type(self).__name__, "metric": self.metric.value}
+
+
+def _digest_files(folder: Path) -> dict[str, str]:
+    digests = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != METADATA:
+            with path.open("rb") as file:
+                digests[path.name] = hashlib.file_digest(file, hashlib.blake2b).hexdigest()
+    return digests
 
 
 def fill_missing(positions: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:

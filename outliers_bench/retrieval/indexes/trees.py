@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.indexes.checksum import open_for_reading, open_for_writing
-from outliers_bench.retrieval.indexes.index import MAX_C_INT, Index, Metric, check_range
+from outliers_bench.retrieval.indexes.index import MAX_C_INT, VECTORS, Index, Metric, check_range
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import FloatArray, IntArray
 
@@ -43,14 +42,12 @@ class Tree(Index):
         """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
         raise NotImplementedError
 
-    def load(self, path: Path) -> TreeSearcher:
-        """Build the tree again from the saved vectors; see `Index.load`.
+    def read(self, folder: Path) -> TreeSearcher:
+        """Build the tree again from the written vectors; see `Index.read`.
 
         Both libraries can only pickle their trees, and building takes seconds.
         """
-        with open_for_reading(path, self.header) as file:
-            gallery: FloatArray = np.load(file, allow_pickle=False)
-        return self.build(gallery)
+        return self.build(np.load(folder / VECTORS, allow_pickle=False))
 
 
 @dataclass
@@ -108,7 +105,6 @@ class TreeSearcher:
         nbytes: int,
     ) -> None:
         self._tree = tree
-        self._options = options
         self._metric = options.metric
         self._gallery = gallery
         self.nbytes = nbytes
@@ -122,10 +118,9 @@ class TreeSearcher:
         scores = 1 - squared / 2 if self._metric is Metric.cosine else -squared
         return positions.astype(np.int64), scores.astype(np.float32)
 
-    def save(self, path: Path) -> None:
-        """Write the vectors to a single file that `Tree.load` reads."""
-        with open_for_writing(path, self._options.header) as file:
-            np.save(file, self._gallery, allow_pickle=False)
+    def write(self, folder: Path) -> None:
+        """Write the vectors; see `Searcher.write`."""
+        np.save(folder / VECTORS, self._gallery, allow_pickle=False)
 
     def _nearest(
         self, points: FloatArray, depth: int

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
-from outliers_bench.store.files import digest_of, load_arrays, save_arrays
+from outliers_bench.retrieval.reduction.reducer import Arrays, Projection, Reducer
+from outliers_bench.store import memo
+from outliers_bench.store.files import digest_of, read_arrays, save_arrays
 from outliers_bench.types import FloatArray, ImageSet, IntArray
 from outliers_bench.version import __version__
 
@@ -52,10 +53,19 @@ def fit_or_load(
         name = digest_of({**key, "options": options}, content, used_labels)
         return cache / "reducers" / f"{kind.lower()}-{name}.npz"
 
-    for options in reducer.cache_keys:
-        arrays = load_arrays(path_of(options))
-        if arrays is not None and reducer.is_valid(arrays):
-            return reducer.to_projection(arrays)
-    fitted = reducer.fit_arrays(load(), labels)
-    save_arrays(path_of(fitted.options), **fitted.arrays)
-    return reducer.to_projection(fitted.arrays)
+    def read(path: Path) -> Arrays | None:
+        arrays = read_arrays(path)
+        return arrays if reducer.is_valid(arrays) else None
+
+    def find() -> Arrays | None:
+        cached = (memo.load(path_of(options), read) for options in reducer.cache_keys)
+        return next((arrays for arrays in cached if arrays is not None), None)
+
+    arrays = find()
+    if arrays is None:
+        with memo.locked(path_of(reducer.cache_keys[0])):
+            arrays = find()
+            if arrays is None:
+                options, arrays = reducer.fit_arrays(load(), labels)
+                save_arrays(path_of(options), **arrays)
+    return reducer.to_projection(arrays)

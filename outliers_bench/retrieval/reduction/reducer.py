@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,7 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _BLOCK_ROWS = 1024  # rows projected per block, to avoid a second copy of all vectors
 
 
-@dataclass(frozen=True)
-class FittedArrays:
+class FittedArrays(NamedTuple):
     """Result of a fit, as it is cached.
 
     Parameters

@@ -1,0 +1,82 @@
+"""Results that are computed once: each a file or a folder, named by a digest of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from outliers_bench.runtime.lock import hold_lock
+from outliers_bench.store.files import remove, store_result
+
+T = TypeVar("T")
+
+_DAMAGED = (OSError, ValueError, LookupError, TypeError)  # errors of reading a damaged file
+
+
+def load_or_make(
+    path: Path,
+    *,
+    read: Callable[[Path], T | None],
+    make: Callable[[], T],
+    write: Callable[[T, Path], None],
+    limit: int | None = None,
+) -> T:
+    """Read a result from the cache, or make and cache it.
+
+    Of several processes that need the same result, one makes it and the others wait. A result that
+    cannot be written is returned all the same, with a warning.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder of the result; its name has a digest of everything the result depends on.
+    read : callable
+        Reads a result; a damaged one, for which it returns None or raises OSError, ValueError,
+        LookupError or TypeError, is made again.
+    make : callable
+        Makes the result.
+    write : callable
+        Writes the result to a path, as a file or a folder.
+    limit : int, optional
+        Number of results with the same suffix in the folder; the oldest others are removed.
+    """
+    result = load(path, read)
+    if result is not None:
+        return result
+    with locked(path):
+        result = load(path, read)
+        if result is None:
+            result = make()
+            store_result(path, lambda aside: write(result, aside))
+            if limit is not None:
+                _remove_oldest(path, limit)
+    return result
+
+
+def load(path: Path, read: Callable[[Path], T | None]) -> T | None:
+    """Read a result from the cache; None if it is absent or damaged."""
+    with suppress(*_DAMAGED):
+        return read(path)
+    return None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a result; without locks, two processes may make the same."""
+    lock = path.with_name(f".{path.name}.lock")
+    with ExitStack() as stack:
+        with suppress(OSError, NotImplementedError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(hold_lock(lock, "waiting for another process with the same work"))
+            # A process that waits with the removed file finds the result when it gets the lock.
+            stack.callback(remove, lock)
+        yield
+
+
+def _remove_oldest(path: Path, limit: int) -> None:
+    with suppress(OSError):  # another process may remove them at the same time
+        others = (each for each in path.parent.glob(f"[!.]*{path.suffix}"))
+        for old in sorted(others, key=lambda each: each.stat().st_mtime)[:-limit]:
+            remove(old)
