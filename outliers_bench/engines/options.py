@@ -28,7 +28,7 @@ class Engine:
     batch_size : int or "auto"
         Number of images per batch; `auto` measures which is fastest.
     precision : Precision
-        Features are cached separately by precision; the cost of any but f32 is recorded.
+        Features are cached separately by precision.
     """
 
     kind: EngineKind = EngineKind.auto

@@ -18,15 +18,20 @@ from outliers_bench.engines.openvino_convert import (
     one_line_errors,
     space_of,
 )
-from outliers_bench.engines.openvino_run import import_openvino
+from outliers_bench.engines.openvino_run import OpenVinoRunner, compile_model, import_openvino
 from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
 
+_log = logging.getLogger(__name__)
+
 _DIGEST = "quantized"
+COSINE = "cosine_with_f32"  # of the embeddings of a photo before and after quantization, mean
+_MIN_COSINE = 0.5  # a lower mean is an error of the quantization
 CALIBRATION = 256  # largest number of photos that an int8 network is calibrated on
 SAMPLE = 8  # number of photos that a new conversion is checked on
+_COMPARED = 64  # number of photos that a new quantization is checked on
 
 
 def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RGB]]) -> Path:
@@ -66,11 +71,20 @@ def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[R
 
     def make(target: Path) -> dict[str, Any]:
         _quantize(source, target, images, name=backbone.name)
+        cosine = _mean_cosine(source, target, images[:_COMPARED])
+        if cosine < _MIN_COSINE:
+            _log.warning(
+                "model=%s: its int8 embeddings have a mean cosine of %.2f with those in float32, "
+                "so that their scores say little about the model; use engine.precision=f32",
+                backbone.name,
+                cosine,
+            )
         photos = hashlib.blake2b(digest_size=16)
         for image in images:
             photos.update(image.tobytes())
         return {
             _DIGEST: _digest_files(target),
+            COSINE: cosine,
             "calibrated_on": len(images),
             "calibrated_on_digest": photos.hexdigest(),
             DIFFERENCE: read_record(source).get(DIFFERENCE),
@@ -126,6 +140,19 @@ def _quantize(source: Path, target: Path, images: list[RGB], *, name: str) -> No
             advanced_parameters=safe,
         )
     ov.save_model(model, target, compress_to_fp16=False)
+
+
+def _mean_cosine(one: Path, other: Path, images: list[RGB]) -> float:
+    """Return the mean cosine of two networks' embeddings of the same images."""
+    import numpy as np
+
+    units = []
+    for model in (one, other):
+        run = OpenVinoRunner(compile_model(model, 1))
+        vectors = dict(run((bytes([row]), image) for row, image in enumerate(images)))
+        matrix = np.stack([vectors[bytes([row])] for row in range(len(images))])
+        units.append(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-30))
+    return float((units[0] * units[1]).sum(axis=1).mean())
 
 
 def _import_nncf() -> Any:  # noqa: ANN401 - untyped

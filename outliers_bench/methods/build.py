@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from outliers_bench.config.schema import L2, Config
-from outliers_bench.engines.protocols import Precision
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.errors import BenchError
 from outliers_bench.features.embedding_source import EmbeddingSource
@@ -16,9 +14,7 @@ from outliers_bench.features.view_average import build_features
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
-from outliers_bench.methods.precision_cost import ComputedEmbeddings
 from outliers_bench.models.model import Extractor, Model
-from outliers_bench.models.precision import resolve_precision
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
@@ -27,7 +23,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.training.base import RankBy, TrainedModel
 
 
-def build(config: Config, meter: Meter, *, member: str = "") -> Method:
+def build(config: Config, meter: Meter) -> Method:
     """Build the method that a config describes.
 
     Parameters
@@ -36,17 +32,12 @@ def build(config: Config, meter: Meter, *, member: str = "") -> Method:
         Config of the run.
     meter : Meter
         Records times, counts and sizes.
-    member : str
-        Label of the ensemble member; empty for a method that is not part of an ensemble.
     """
     model = config.model
     if isinstance(model, Ensemble) and model.fusion is not Fusion.concat:
         from outliers_bench.methods.ensemble import FusedRankings
 
-        factories = [
-            partial(build, _member_config(part, config), member=label)
-            for part, label in zip(model.models, model.labels, strict=True)
-        ]
+        factories = [partial(build, _member_config(part, config)) for part in model.models]
         return FusedRankings(config, model, factories, meter)
     if isinstance(model, TrainedModel) and model.rank_by is RankBy.class_scores:
         from outliers_bench.methods.class_scores import ClassScores
@@ -60,12 +51,8 @@ def build(config: Config, meter: Meter, *, member: str = "") -> Method:
         members = [(build_embeddings(part, config, own := Meter()), own) for part in model.models]
         vectors = _concatenate(model, members, meter)
     else:
-        members = []
         vectors = build_embeddings(model, config, meter)
-    f32_embeddings = None
-    if _is_below_f32(model, config):
-        f32_embeddings = partial(_build_f32_embeddings, model, members, config, meter)
-    return Embedding(config, vectors, meter, f32_embeddings=f32_embeddings, member=member)
+    return Embedding(config, vectors, meter)
 
 
 def build_embeddings(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
@@ -90,33 +77,6 @@ def _concatenate(
     from outliers_bench.ensemble.concatenated import ConcatenatedEmbeddings
 
     return ConcatenatedEmbeddings(model, members, meter)
-
-
-def _build_f32_embeddings(
-    model: Model, members: Sequence[tuple[EmbeddingSource, Meter]], config: Config, meter: Meter
-) -> EmbeddingSource:
-    """Build the same embeddings in float32.
-
-    For an ensemble, with the weights learned by the run, and reusing the run's embeddings of the
-    members that are float32 already, so that no member is trained twice.
-    """
-    f32_config = replace(config, engine=replace(config.engine, precision=Precision.f32))
-    if not isinstance(model, Ensemble):
-        return build_embeddings(model, f32_config, Meter())
-    if model.weights is None:
-        model = copy.copy(model)
-        model.member_weights = [meter.counts[f"weight_{label}"] for label in model.labels]
-    f32_members = [
-        (build_embeddings(part, f32_config, f32_meter := Meter()), f32_meter)
-        if _is_below_f32(part, config)
-        else (ComputedEmbeddings(vectors), own)
-        for part, (vectors, own) in zip(model.models, members, strict=True)
-    ]
-    return _concatenate(model, f32_members, Meter())
-
-
-def _is_below_f32(model: Model, config: Config) -> bool:
-    return resolve_precision(model, config.engine, config.cache.path) is not Precision.f32
 
 
 def _member_config(member: Model, config: Config) -> Config:

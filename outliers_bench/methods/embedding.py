@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
 
     from outliers_bench.methods.spatial import SpatialRerank
 
-_log = logging.getLogger(__name__)
-MIN_COSINE = 0.5  # a lower mean cosine with the float32 embeddings is an error of the conversion
-
 
 class Embedding:
     """Rank the gallery by the similarity of embeddings.
@@ -42,24 +37,9 @@ class Embedding:
         The embeddings.
     meter : Meter
         Records times, counts and sizes.
-    f32_embeddings : callable, optional
-        Returns the same embeddings in float32, if those of the run have a lower precision; its
-        cost in accuracy is then measured.
-    member : str
-        Label of the ensemble member; empty for a method that is not part of an ensemble.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        vectors: EmbeddingSource,
-        meter: Meter,
-        *,
-        f32_embeddings: Callable[[], EmbeddingSource] | None = None,
-        member: str = "",
-    ) -> None:
-        self._f32_embeddings = f32_embeddings
-        self._member = member
+    def __init__(self, config: Config, vectors: EmbeddingSource, meter: Meter) -> None:
         self._config = config
         self._vectors = vectors
         self._meter = meter
@@ -149,7 +129,6 @@ class Embedding:
             )
         if self._spatial is not None:
             ranking = self._spatial.rerank(ranking, split)
-        self._compare_with_f32(split)
         # Copied, so that the memory of the deeper ranking is freed.
         return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
@@ -159,32 +138,6 @@ class Embedding:
             return {}
         sheets = self._config.contact_sheets
         return self._spatial.match_sheets(result, queries=sheets.queries, seed=self._config.seed)
-
-    def _compare_with_f32(self, split: Split) -> None:
-        """Measure and record the cost of a precision below float32."""
-        if self._f32_embeddings is None:
-            return
-        from outliers_bench.methods.precision_cost import precision_cost
-
-        with self._meter.stage("precision"):
-            cost = precision_cost(
-                split,
-                self._vectors,
-                self._f32_embeddings(),
-                reduce=self._reduce,
-                metric=self._config.index.metric,
-                seed=self._config.seed,
-                label=self._member,
-            )
-        self._meter.counts |= cost
-        cosine = min((cost[name] for name in cost if name.endswith("cosine_mean")), default=1.0)
-        if cosine < MIN_COSINE:
-            _log.warning(
-                "%s: its embeddings have a mean cosine of %.2f with the float32 embeddings, so "
-                "that the scores say little about the model; use engine.precision=f32",
-                self._member or self._config.model.name,
-                cosine,
-            )
 
     def _load_normalized(self, images: ImageSet) -> FloatArray:
         vectors = self._vectors.load(images)

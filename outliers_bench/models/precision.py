@@ -125,7 +125,7 @@ def check_model(model: Model, engine: Engine) -> None:
     Raises
     ------
     BenchError
-        If the model is trained in the same run, or ranks by class scores.
+        If the model is trained in the same run.
     """
     if engine.precision not in REDUCED:
         return
@@ -135,11 +135,6 @@ def check_model(model: Model, engine: Engine) -> None:
             raise BenchError(
                 f"{option}: {part.name} is trained in this run, on float32 features; train it "
                 "first, then set model.weights=runs:/<run id>/model to the trained network"
-            )
-        if hasattr(part, "ready") and not part.embeds:
-            raise BenchError(
-                f"{option}: its cost is measured on embeddings, which model.rank_by=class_scores "
-                "does not have; use model.rank_by=embedding"
             )
     if not any(_has_network(part) for part in _members(model)):
         _log.warning("%s has no effect: model=%s has no network", option, model.name)

@@ -15,7 +15,6 @@ from outliers_bench.runtime.units import format_bytes
 _WHOLE_FROM = 1000.0  # rates from here on have no decimals
 _MILLISECOND = 1e-3
 _WEIGHT = "weight_"  # prefix of an ensemble's weights among the counts
-_F32_COST = "f32_cost/"
 _ENGINE = "engine_"  # prefix of what only MLflow records about the engine
 _COUNTS = {
     "images_without_keypoints": ("no keypoints", "in {:,} images"),
@@ -139,32 +138,12 @@ def _method_rows(counts: Mapping[str, float]) -> list[tuple[str, str]]:
     shown = [
         (_COUNTS.get(name, (name.replace("_", " "), "{:,}")), n)
         for name, n in counts.items()
-        if n and not name.startswith((_WEIGHT, _F32_COST, _ENGINE))
+        if n and not name.startswith((_WEIGHT, _ENGINE))
     ]
     by_heading: dict[str, list[str]] = {"weights": weights} if weights else {}
     for (heading, text), n in shown:
         by_heading.setdefault(heading, []).append(text.format(n))
-    rows = [(heading, " · ".join(texts)) for heading, texts in by_heading.items()]
-    return [*_f32_rows(counts), *rows]
-
-
-def _f32_rows(counts: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Return heading and cost of a precision below float32, for each model that was compared."""
-    rows = []
-    compared = [name for name in counts if name.startswith(_F32_COST)]
-    for images in (name for name in compared if name.endswith("/images")):
-        prefix = images.removesuffix("images")
-        label = prefix.removeprefix(_F32_COST).strip("/")
-        differences = [
-            f"{metric_title(name)} {0.0 - counts[prefix + name]:+.3f}"
-            for name in ("hit_at_1", "map_at_r")
-            if prefix + name in counts
-        ]
-        mean, least = (counts[f"{prefix}cosine_{name}"] for name in ("mean", "min"))
-        cosine = f"cosine {mean:.4f} (least {least:.4f})"
-        text = " · ".join([*differences, cosine, f"on {counts[images]:,.0f} images"])
-        rows.append(("next to f32", f"{label}: {text}" if label else text))
-    return rows
+    return [(heading, " · ".join(texts)) for heading, texts in by_heading.items()]
 
 
 _EXCLUDED = {

@@ -15,7 +15,6 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
-from outliers_bench.methods import precision_cost
 from outliers_bench.models import precision
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
@@ -150,6 +149,26 @@ def test_a_full_disk_is_reported(tmp_path, error):
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def cosines_of(one, other):
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return (one * other).sum(axis=1) / lengths
+
+
+@pytest.mark.parametrize(("cosine", "warned"), [(0.1, True), (None, False)])
+def test_a_broken_quantization_is_warned_about(tmp_path, monkeypatch, caplog, cosine, warned):
+    toy, photos = Toy(), list(np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8))
+    monkeypatch.setattr(
+        quantize, "_quantize", lambda source, target, *_, **__: copy_model(source, target)
+    )
+    if cosine is not None:
+        monkeypatch.setattr(quantize, "_mean_cosine", lambda *_: cosine)
+    store_toy(toy, tmp_path)
+    make_ready(toy, INT8, tmp_path, lambda: photos)
+    assert ("mean cosine of 0.10" in caplog.text) == warned
+    embed = network_embedder(toy, INT8, tmp_path, list)
+    assert embed.facts["cosine_with_f32"] == pytest.approx(cosine or 1.0)
+
+
 @pytest.mark.extra("int8")
 @pytest.mark.slow
 def test_a_quantized_network_agrees_with_float32(tmp_path, shared):
@@ -167,12 +186,12 @@ def test_a_quantized_network_agrees_with_float32(tmp_path, shared):
 
     float32, int8 = embed_all(Engine(OPENVINO)), embed_all(INT8)
     assert not np.array_equal(float32, int8)
-    cosines = precision_cost._cosines(float32, int8)
+    cosines, others = (cosines_of(float32, rows) for rows in (int8, np.roll(int8, 1, axis=0)))
     assert cosines.mean() > 0.9
     assert cosines.min() > 0.7
-    others = precision_cost._cosines(float32, np.roll(int8, 1, axis=0))
     assert cosines.mean() > others.mean() + 0.1
     record = read_record(quantize.quantized_path(network, tmp_path))
+    assert record["cosine_with_f32"] == pytest.approx(cosines.mean(), abs=1e-3)
     assert record["calibrated_on"] == 24
     assert precision_space(network, INT8, tmp_path)["quantized"] == record["quantized"] != "none"
 
