@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
 from outliers_bench.data.image_files import absolute_path, existing_folder
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.table import PARTS, Row, read_table, split_from_table
+from outliers_bench.data.table import PARTS, Row, Table, read_table, split_from_table
 from outliers_bench.errors import BenchError
 from outliers_bench.types import Split
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
 
@@ -44,24 +48,36 @@ class Manifest(LabeledSource):
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Read the table and the images it names; see `DataSource.load`."""
         self.check()
-        file = absolute_path(self.path)
-        columns = _read(file, self.path)
-        root = file.parent if self.root is None else existing_folder(self.root, "data.root")
-        is_split = "split" in columns
+        columns = _to_columns(self.read_frame(), self.place)
         rows = _check_rows(columns, self.path)
+        is_split = "split" in columns
         if is_split and self.protocol is Protocol.leave_one_out:
             raise BenchError(
                 f"{self.path} has a column split, which data.protocol=leave_one_out would ignore; "
                 "remove the column, or use data.protocol=query_gallery"
             )
-        table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
+        table = self.read_images(rows, cache)
         if is_split:
             return split_from_table(table, name=self.title())
         return self.make_split(table.images(), table.left_out, seed=seed, group=group)
 
+    @property
+    def place(self) -> str:
+        """Name of the table in messages."""
+        return f"data.path={self.path}"
 
-def _read(file: Path, given: str) -> dict[str, list[str]]:
-    """Read the table's columns, with every cell as text; a missing cell is empty."""
+    def read_frame(self) -> pd.DataFrame:
+        """Read the table; cells of a text file stay text."""
+        return _read(absolute_path(self.path), self.path)
+
+    def read_images(self, rows: list[Row], cache: Path) -> Table:
+        """Compute the digests of the images; see `read_table`."""
+        folder = absolute_path(self.path).parent
+        root = folder if self.root is None else existing_folder(self.root, "data.root")
+        return read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
+
+
+def _read(file: Path, given: str) -> pd.DataFrame:
     import pandas as pd
 
     if not file.is_file():
@@ -72,28 +88,33 @@ def _read(file: Path, given: str) -> dict[str, list[str]]:
     try:
         if reader == "read_csv":
             # "NA" and "007" are ordinary labels.
-            frame = pd.read_csv(
+            return pd.read_csv(
                 file,
                 sep="\t" if file.suffix.lower() == ".tsv" else ",",
                 dtype=str,
                 keep_default_na=False,
                 encoding="utf-8-sig",
             )
-        else:
-            # Arrow types preserve integers in columns with empty cells.
-            frame = pd.read_parquet(file, dtype_backend="pyarrow")
+        # Arrow types preserve integers in columns with empty cells.
+        return pd.read_parquet(file, dtype_backend="pyarrow")
     except (ValueError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise BenchError(f"data.path={given} cannot be read as a table: {first}") from None
+
+
+def _to_columns(frame: pd.DataFrame, place: str) -> dict[str, list[str]]:
+    """Return the columns with every cell as text; a missing cell is empty."""
+    import pandas as pd
+
     missing = [column for column in ("path", "label") if column not in frame]
     if missing:
         raise BenchError(
-            f"data.path={given} has no column {' and no column '.join(missing)}; it has "
+            f"{place} has no column {' and no column '.join(missing)}; it has "
             f"{', '.join(map(str, frame.columns)) or 'none'}. Needed: path, label. Optional: "
             "split, group"
         )
     if not len(frame):
-        raise BenchError(f"data.path={given} has no rows")
+        raise BenchError(f"{place} has no rows")
     present = [column for column in ("path", "label", "split", "group") if column in frame]
     return {
         column: ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]

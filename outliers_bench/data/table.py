@@ -14,7 +14,7 @@ from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.data.split import check_classes
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ImageSet, LeftOut, Split
+from outliers_bench.types import ImageReader, ImageSet, LeftOut, Split
 
 PARTS = ("train", "query", "gallery")
 
@@ -50,7 +50,7 @@ class Table:
     rows : tuple of Row
     digests : tuple of bytes
         One per row.
-    reader : FileReader
+    reader : ImageReader
         Reader that all parts share.
     left_out : tuple of LeftOut
         Excluded images, with the reason.
@@ -58,7 +58,7 @@ class Table:
 
     rows: tuple[Row, ...]
     digests: tuple[bytes, ...]
-    reader: FileReader
+    reader: ImageReader
     left_out: tuple[LeftOut, ...]
 
     def images(self, part: str = "") -> ImageSet:

@@ -1,0 +1,207 @@
+"""Data of a Python program: a table of image files, arrays of images, or only embeddings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.data.content_hash import content_hash
+from outliers_bench.data.image_files import existing_folder
+from outliers_bench.data.manifest import Manifest
+from outliers_bench.data.source import LabeledSource
+from outliers_bench.data.table import Row, Table, read_table
+from outliers_bench.errors import BenchError, InaccessibleImageError
+from outliers_bench.types import RGB, FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Contents(Protocol):
+    """Contents of the rows of a table, named by their number."""
+
+    @property
+    def place(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def digests(self) -> tuple[bytes, ...]: ...
+
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB: ...
+
+
+@dataclass
+class InMemory(Manifest):
+    """A table in memory, of files or of arrays; with the options and the checks of a manifest.
+
+    Relative paths are relative to `root`, or to the working directory.
+    """
+
+    path: str = "data"
+
+    def __post_init__(self) -> None:
+        self._frame: pd.DataFrame | None = None
+        self._contents: _Contents | None = None
+
+    @classmethod
+    def of(
+        cls, frame: pd.DataFrame, options: LabeledSource, contents: _Contents | None = None
+    ) -> InMemory:
+        """Return the source of a table.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Columns as in a manifest; without `path` if there are `contents`.
+        options : LabeledSource
+            Options of the source.
+        contents : ImageArrays or Vectors, optional
+            What the rows contain; by default, the files in the column `path`.
+
+        Raises
+        ------
+        BenchError
+            If the table has another number of rows than there are contents.
+        """
+        known = {entry.name for entry in fields(cls)} - {"path"}
+        source = cls(**{name: vars(options)[name] for name in known & set(vars(options))})
+        source.path = "the DataFrame" if contents is None else contents.place
+        if contents is not None:
+            if len(frame) != len(contents):
+                raise BenchError(
+                    f"{contents.place}: {len(contents)} rows but {len(frame)} labels; give one each"
+                )
+            frame = frame.assign(path=[str(row) for row in range(len(frame))])
+        source._frame, source._contents = frame, contents
+        return source
+
+    def default_name(self) -> str:
+        """See `DataSource.default_name`."""
+        return self.path.removeprefix("the ")
+
+    @property
+    def place(self) -> str:
+        """See `Manifest.place`."""
+        return self.path
+
+    def read_frame(self) -> pd.DataFrame:
+        """Return the table; see `Manifest.read_frame`."""
+        assert self._frame is not None  # noqa: S101 - made by `of`
+        return self._frame
+
+    def read_images(self, rows: list[Row], cache: Path) -> Table:
+        """Compute the digests; see `Manifest.read_images`."""
+        if self._contents is None:
+            root = Path.cwd() if self.root is None else existing_folder(self.root, "data.root")
+            return read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
+        return Table(tuple(rows), self._contents.digests(), self._contents, ())
+
+
+class ImageArrays:
+    """Decoded images, a reader of themselves.
+
+    Parameters
+    ----------
+    images : array of uint8, shape (n, height, width, 3), or sequence of such arrays
+        RGB; or gray, without the last axis.
+
+    Raises
+    ------
+    BenchError
+        If an array has another shape or type.
+    """
+
+    place = "the images"
+
+    def __init__(self, images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> None:
+        self._images = [_to_rgb(row, image) for row, image in enumerate(images)]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def digests(self) -> tuple[bytes, ...]:
+        """Return the digest of each image, of its size and pixels."""
+        return tuple(
+            content_hash(f"{image.shape}".encode() + image.tobytes()).digest()
+            for image in self._images
+        )
+
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
+        """Return one image, in full size; see `ImageReader.read`."""
+        return self._images[int(name)]
+
+
+class Vectors:
+    """Embeddings without images.
+
+    Equal vectors remain different items: they are distinguished by their order.
+
+    Parameters
+    ----------
+    matrix : array of float32, shape (n, d)
+    """
+
+    place = "the embeddings"
+
+    def __init__(self, matrix: FloatArray) -> None:
+        self._matrix = matrix
+
+    def __len__(self) -> int:
+        return len(self._matrix)
+
+    def digests(self) -> tuple[bytes, ...]:
+        """Return a digest of each vector."""
+        seen = Counter[bytes]()
+        digests = []
+        for vector in self._matrix:
+            content = vector.tobytes()
+            seen[content] += 1
+            digests.append(content_hash(content + f" {seen[content]}".encode()).digest())
+        return tuple(digests)
+
+    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
+        """Raise `InaccessibleImageError`; see `ImageReader.read`."""
+        raise InaccessibleImageError(f"row {name}: only its embedding is known, not the image")
+
+
+def labels_frame(labels: pd.DataFrame | Iterable[object] | None, place: str) -> pd.DataFrame:
+    """Return the labels of arrays as a table.
+
+    Parameters
+    ----------
+    labels : pandas.DataFrame or iterable
+        A label per row; or a table with the column `label` and others of a manifest.
+    place : str
+        Name of the arrays in messages.
+
+    Raises
+    ------
+    BenchError
+        If there are no labels.
+    """
+    import pandas as pd
+
+    if labels is None:
+        raise BenchError(f"{place} have no labels: give labels=[...], one for each row")
+    if isinstance(labels, pd.DataFrame):
+        return labels.reset_index(drop=True)
+    return pd.DataFrame({"label": list(labels)})
+
+
+def _to_rgb(row: int, image: npt.NDArray[Any]) -> RGB:
+    image = np.asarray(image)
+    gray = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    if image.dtype != np.uint8 or not image.size or not (gray or image.shape[2:] == (3,)):
+        raise BenchError(
+            f"the images: number {row} is {image.dtype} of shape {image.shape}; give uint8 from 0 "
+            "to 255 of shape (height, width, 3)"
+        )
+    if gray:
+        image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(image)
