@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from outliers_bench.config.schema import Config
+from outliers_bench.config.unused import warn_unused
 from outliers_bench.data.source import Leakage, check_unreadable
 from outliers_bench.duplicates.find import is_cached
 from outliers_bench.duplicates.thumbnails import share_decodings
@@ -15,7 +16,6 @@ from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.methods.build import build
 from outliers_bench.methods.method import Method
-from outliers_bench.methods.warn_unused import warn_unused_training_options
 from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
@@ -53,8 +53,8 @@ def prepare(config: Config) -> Prepared:
     with meter.stage("load"):
         given = splits.load_unaudited(config.data, seed=config.seed, cache=config.cache.path)
     method = build(config, meter)
-    warn_unused_training_options(config)
     check(config, given, method)  # before the audit, which decodes new photos
+    warn_unused(config)
     cache = config.cache.path
     if config.data.leakage is Leakage.report and not is_cached(given.images, cache=cache):
         return Prepared(config, given, None, method, meter)

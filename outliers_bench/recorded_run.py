@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outliers_bench import benchmark
 from outliers_bench.benchmark import Prepared
-from outliers_bench.config import published
+from outliers_bench.config import published_tags
 from outliers_bench.config.identity import identity
 from outliers_bench.config.schema import Config
 from outliers_bench.models.precision import precision_label
@@ -84,7 +84,7 @@ def _find_finished(
         return None
     # A run may be a row of several tables; `table` and `row` name the one it was computed for.
     precision = precision_label(config.model, config.engine, config.cache.path)
-    rows = published.tags(config.published, overrides, precision=precision)
+    rows = published_tags.tags(config.published, overrides, precision=precision)
     if rows := {tag: row for tag, row in rows.items() if tag.startswith("published.")}:
         tracking.call(add_tags, run.run_id, rows)
     if (parent := parent_run()) is not None:

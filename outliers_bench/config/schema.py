@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
@@ -25,8 +26,8 @@ from outliers_bench.retrieval.indexes.index import Index
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
+from outliers_bench.runtime.option_roles import OF_EMBEDDINGS, OF_TRAINING, PLACE, SPEED
 from outliers_bench.training.augment import Augment
-from outliers_bench.training.options import INHERITED_OPTIONS
 from outliers_bench.training.schedules import LrSchedule
 
 MAX_TILES = 200  # rows or columns; a larger sheet does not fit an image file
@@ -127,29 +128,34 @@ class Config:
 
     data: DataSource = MISSING
     model: Model = MISSING
-    l2: L2 = field(default_factory=L2)
-    pca: Pca = field(default_factory=Pca)
-    reduce: Reducer = field(default_factory=Reducer)
-    index: Index = MISSING
-    rerank: Rerank = field(default_factory=Rerank)
-    lr_schedule: LrSchedule = field(default_factory=LrSchedule)
-    augment: Augment = field(default_factory=Augment)
-    engine: Engine = field(default_factory=Engine)
-    tracking: Tracking = field(default_factory=Tracking)
-    cache: Cache = field(default_factory=Cache)
-    contact_sheets: ContactSheets = field(default_factory=ContactSheets)
+    l2: L2 = field(default_factory=L2, metadata=OF_EMBEDDINGS)
+    pca: Pca = field(default_factory=Pca, metadata=OF_EMBEDDINGS)
+    reduce: Reducer = field(default_factory=Reducer, metadata=OF_EMBEDDINGS)
+    index: Index = field(default=MISSING, metadata=OF_EMBEDDINGS)
+    rerank: Rerank = field(default_factory=Rerank, metadata=OF_EMBEDDINGS)
+    lr_schedule: LrSchedule = field(default_factory=LrSchedule, metadata=OF_TRAINING)
+    augment: Augment = field(default_factory=Augment, metadata=OF_TRAINING)
+    engine: Engine = field(default_factory=Engine, metadata=SPEED)
+    tracking: Tracking = field(default_factory=Tracking, metadata=PLACE)
+    cache: Cache = field(default_factory=Cache, metadata=PLACE)
+    contact_sheets: ContactSheets = field(default_factory=ContactSheets, metadata=PLACE)
     k: list[int] = field(default_factory=lambda: [1, 3, 5, 10])
     seed: int = 0
-    deterministic: bool = False
-    skip_finished: bool = False
-    objective: str = "hit_at_1"
-    weights_dir: str | None = None
-    published: Published = field(default_factory=Published)
+    deterministic: bool = field(default=False, metadata=OF_TRAINING)
+    skip_finished: bool = field(default=False, metadata=SPEED)
+    objective: str = field(default="hit_at_1", metadata=SPEED)
+    weights_dir: str | None = field(default=None, metadata=PLACE)
+    published: Published = field(default_factory=Published, metadata=PLACE)
 
     @property
     def reducer(self) -> Reducer:
         """Active one of `pca` and `reduce`."""
         return self.reduce if self.reduce.active else self.pca
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """Options that models take over from the run."""
+        return {name: getattr(self, name) for name in ("seed", *needing("trains"))}
 
     def check(self) -> None:
         """Resolve names, such as those of an ensemble's members, and check every option.
@@ -164,7 +170,7 @@ class Config:
         self.published.check()
         resolve_names(
             self.model,
-            shared={name: getattr(self, name) for name in INHERITED_OPTIONS},
+            shared=self.shared,
             weights_dir=self.weights_dir,
             conf=resource_dir("conf"),
         )
@@ -181,6 +187,11 @@ class Config:
             )
         self.index.check()
         self.rerank.check()
+
+
+def needing(answer: str) -> list[str]:
+    """List the options that have no effect unless the model `embeds`, or `trains`."""
+    return [entry.name for entry in fields(Config) if entry.metadata.get("needs") == answer]
 
 
 def to_config(cfg: DictConfig) -> Config:
@@ -271,7 +282,7 @@ def register() -> None:
             node = OmegaConf.structured(schema)
             if "random_seed" in node:
                 node.random_seed = "${seed}"
-            for taken in INHERITED_OPTIONS[1:]:
+            for taken in needing("trains"):
                 if taken in node:
                     node[taken] = f"${{{taken}}}"
             store.store(group=f"schema/{group}", name=name, node=node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import MISSING
@@ -17,6 +17,7 @@ from outliers_bench.data.image_files import (
 from outliers_bench.data.source import LabeledSource, folder_name
 from outliers_bench.data.table import PARTS, Row, read_table
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import ImageSet, LeftOut
 
 
@@ -30,7 +31,7 @@ class ClassFolders(LabeledSource):
         Folder that contains the class folders.
     """
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PLACE)
 
     def default_name(self) -> str:
         """Return the folder's name; see `DataSource.default_name`."""

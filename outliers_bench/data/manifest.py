@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import PARTS, Row, Table, read_table, split_from_table
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class Manifest(LabeledSource):
         Base of relative image paths; None for the table's folder.
     """
 
-    path: str = MISSING
-    root: str | None = None
+    path: str = field(default=MISSING, metadata=PLACE)
+    root: str | None = field(default=None, metadata=PLACE)
 
     def default_name(self) -> str:
         """Return the file's name without its extension; see `DataSource.default_name`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import MISSING
@@ -11,6 +11,7 @@ from outliers_bench.data.image_files import existing_folder, list_images, unsupp
 from outliers_bench.data.source import DataSource, Grouping, folder_name
 from outliers_bench.data.table import PARTS, Row, read_table, split_from_table
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import LeftOut, Split
 
 
@@ -27,7 +28,7 @@ class PreparedFolders(DataSource):
         Folder that contains the parts.
     """
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PLACE)
 
     def default_name(self) -> str:
         """Return the folder's name; see `DataSource.default_name`."""

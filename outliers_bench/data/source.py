@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from omegaconf import MISSING
 from outliers_bench.data.image_files import absolute_path
 from outliers_bench.data.split import Protocol, check_shares, make_split
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import ImageSet, LeftOut, Split
 
 Grouping = Callable[[ImageSet], ImageSet]
@@ -45,8 +46,8 @@ class DataSource:
         Handling of photos that are in two parts, exactly or nearly.
     """
 
-    name: str | None = None
-    max_unreadable: float = 0.01
+    name: str | None = field(default=None, metadata=PLACE)
+    max_unreadable: float = field(default=0.01, metadata=PLACE)
     leakage: Leakage = Leakage.report
 
     def title(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import install_command
+from outliers_bench.runtime.option_roles import RESULT
 
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
@@ -33,7 +34,7 @@ class Engine:
 
     kind: EngineKind = EngineKind.auto
     batch_size: Any = "auto"
-    precision: Precision = Precision.auto
+    precision: Precision = field(default=Precision.auto, metadata=RESULT)
 
     def check(self, cache: Path | None = None) -> None:
         """Check that these options are valid on this machine.

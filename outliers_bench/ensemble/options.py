@@ -24,7 +24,6 @@ _MIN_MEMBERS, _MIN_TUNE_IMAGES = 2, 20
 _WITHOUT_LABELS = (
     "use model.member_weights=equal and a model.fusion without training, such as zscore"
 )
-_OPTIONS = ("fusion_depth", "rrf_k", "tune_images")
 
 
 class Fusion(Enum):
@@ -139,20 +138,31 @@ class Ensemble(Model):
         elif self.member_weights != "equal":
             weights = ":".join(f"{weight:g}" for weight in self.member_weights)
         members = " + ".join(map(_short_name, self.members))
-        ignored = [option for option in _OPTIONS if option not in self.what_matters(_OPTIONS)]
-        excluded = ("name", "members", "fusion", "member_weights", "random_seed", *ignored)
-        options = non_default_options(self, Ensemble, excluded)
+        shown = ("name", "members", "fusion", "member_weights", "random_seed")
+        options = non_default_options(self, Ensemble, (*shown, *self.inert_options))
         return join_nonempty(members, self.fusion.value, weights, *options)
 
-    def what_matters(self, options: Sequence[str]) -> list[str]:
-        """Return those of the given options that affect results, given the other options."""
+    @property
+    def inert_options(self) -> tuple[str, ...]:
+        """Options of other fusions, and those of the tuning if nothing is tuned."""
         idle = {
             "fusion_depth": self.fusion is Fusion.concat,
             "rrf_k": self.fusion is not Fusion.rrf,
             "tune_images": not self.learns,
             "random_seed": not self.learns,
         }
-        return [option for option in options if not idle.get(option, False)]
+        return tuple(option for option, is_idle in idle.items() if is_idle)
+
+    @property
+    def trains(self) -> bool:
+        """True if any member is trained."""
+        return any(model.trains for model in self.models)
+
+    def result_options(self) -> dict[str, Any]:
+        """Return the options that the scores depend on, with those of the members."""
+        members = [model.result_options() for model in self.models]
+        weights = self.weights or "tuned"
+        return super().result_options() | {"members": members, "member_weights": weights}
 
     def check(self) -> None:
         """Raise `BenchError` for invalid members or options."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _LONGEST = 40  # value, in characters
+# The runs of a board have the same photos, and the variant of a model has the precision.
+_ON_EVERY_BOARD = ("data", "engine")
 
 
 def differing_options(runs: Sequence[Run]) -> dict[str, str]:
@@ -38,13 +40,14 @@ def _differing(runs: Sequence[Run]) -> Iterable[tuple[str, str]]:
     if len(runs) == 1:
         return [(runs[0].info.run_id, "")]
     # Imported late, as it imports Hydra.
-    from outliers_bench.config.identity import IRRELEVANT
+    from outliers_bench.config.roles import role
 
     names = dict.fromkeys(name for run in runs for name in run.data.params)
     differing = [
         name
         for name in names
-        if name.split(".")[0] not in IRRELEVANT
+        if name.partition(".")[0] not in _ON_EVERY_BOARD
+        and role(name) == "result"
         and len({run.data.params.get(name) for run in runs}) > 1
     ]
     texts = [

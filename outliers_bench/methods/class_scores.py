@@ -9,7 +9,6 @@ import numpy as np
 
 from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
-from outliers_bench.methods.warn_unused import warn_unused_embedding_options
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
@@ -47,7 +46,7 @@ class ClassScores:
         self._logits = TrainedEmbeddings(classifier, config.engine, config.cache.path, meter)
 
     def check(self, split: Split) -> None:
-        """Reject splits that cannot be trained on, and re-ranking; warn of unused options."""
+        """Reject splits that cannot be trained on, and re-ranking."""
         self._model.check_split(split)
         if not self._model.tta.plain:
             raise BenchError(
@@ -59,7 +58,6 @@ class ClassScores:
                 f"rerank={self._config.rerank.name} re-ranks embeddings, and with "
                 "model.rank_by=class_scores there are none; remove one of the two options"
             )
-        warn_unused_embedding_options(self._config, reason="ranks by class scores, not embeddings")
 
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the inputs of the training; see `Method.extract`."""

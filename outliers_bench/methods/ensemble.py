@@ -11,7 +11,6 @@ from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.ensemble.tuning import fit_slope, relevance, tune_weights
 from outliers_bench.errors import BenchError
 from outliers_bench.methods.method import Method
-from outliers_bench.methods.warn_unused import warn_unused_embedding_options
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
@@ -66,8 +65,6 @@ class FusedRankings:
     def check(self, split: Split) -> None:
         """Check the split for every member, and for the tuning of the weights."""
         self._model.check_split(split)
-        if not self._model.embeds:
-            warn_unused_embedding_options(self._config)
         for member in self._members:
             _check(member.method, split, member.label)
         if self._model.learns:

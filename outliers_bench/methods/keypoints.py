@@ -14,7 +14,6 @@ from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.rank import rank_by_keypoints
 from outliers_bench.keypoints.ranking_cache import rank_or_load
-from outliers_bench.methods.warn_unused import warn_unused_embedding_options
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
@@ -47,13 +46,12 @@ class MatchKeypoints:
         self._keypoints = StoredKeypoints(model, config.cache.path, meter)
 
     def check(self, split: Split) -> None:  # noqa: ARG002
-        """Reject re-ranking, and warn of unused options."""
+        """Reject re-ranking."""
         if self._config.rerank.label:
             raise BenchError(
                 f"rerank={self._config.rerank.name} re-ranks embeddings; model={self._model.name} "
                 "verifies its own shortlist: see model.verify and model.shortlist"
             )
-        warn_unused_embedding_options(self._config)
 
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Detect and store the keypoints of all images; see `Method.extract`."""

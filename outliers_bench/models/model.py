@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from outliers_bench.data.decode import oversampled_side, resize
 from outliers_bench.engines.options import Engine
@@ -14,6 +14,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri
 from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import join_nonempty
+from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.store.features import Space
 from outliers_bench.types import RGB, ImageSet, Split
 
@@ -48,8 +49,18 @@ class Model:
 
     @property
     def inert_options(self) -> tuple[str, ...]:
-        """Options that have no effect on the scores."""
+        """Options that have no effect on the scores, given the other options."""
         return ()
+
+    @property
+    def trains(self) -> bool:
+        """True if a network is trained in the run, so that `lr_schedule` and the like apply."""
+        return False
+
+    def result_options(self) -> dict[str, Any]:
+        """Return the options that the scores depend on; files are identified by their content."""
+        values = {**result_options(self), **self.space()}
+        return {name: value for name, value in values.items() if name not in self.inert_options}
 
     def dimensions_on(self, train: ImageSet) -> int | None:  # noqa: ARG002 - the same for all
         """Return the length of embeddings learned from `train`; None if not known before."""

@@ -9,9 +9,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from outliers_bench.runtime.option_roles import role
+
 
 def non_default_options(options: object, defaults: type, exclude: Sequence[str] = ()) -> list[str]:
-    """List the options that differ from their defaults, as `name=value`.
+    """List the options that differ from their defaults and can change scores, as `name=value`.
 
     Parameters
     ----------
@@ -25,7 +27,8 @@ def non_default_options(options: object, defaults: type, exclude: Sequence[str] 
     default, labels = defaults(), []
     for option in fields(defaults):
         value = getattr(options, option.name)
-        if option.name not in exclude and value != getattr(default, option.name):
+        listed = option.name not in exclude and role(option) == "result"
+        if listed and value != getattr(default, option.name):
             labels.append(f"{option.name}={_format_value(value)}")
     return labels
 

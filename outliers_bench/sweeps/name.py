@@ -28,12 +28,12 @@ def sweep_name(overrides: Sequence[str], swept: Sequence[str], n_jobs: int | Non
 def _describe(overrides: Sequence[str], swept: Sequence[str]) -> str:
     varied = [override for override in overrides if _is_swept(override)]
     if len(varied) == 1 and varied[0].startswith("+experiments/"):
-        from outliers_bench.config import published  # imported late, as it imports Hydra
+        from outliers_bench.config import published_tags  # imported late, as it imports Hydra
 
         table, _, rows = varied[0].removeprefix("+experiments/").partition("=")
         name = table + ("" if rows == "glob(*)" else f" {rows}")
         # With other changes the runs are not rows of the table.
-        changes = published.changes(overrides)
+        changes = published_tags.changes(overrides)
         return f"sweep {name} {' '.join(changes)}" if changes else f"table {name}"
     experiments = [o.partition("=")[2] for o in overrides if o.startswith("+experiments=")]
     varied = [*(name for name in experiments if "," not in name), *varied]

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from outliers_bench.config import published
+from outliers_bench.config import published_tags
 from outliers_bench.config.hydra_errors import exit_with_error
 from outliers_bench.config.hydra_speedups import compose_once
 from outliers_bench.data.source import DataSource
@@ -156,7 +156,7 @@ def record_early_failure(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[
             from outliers_bench.tracking.failed_runs import record_failure
             from outliers_bench.tracking.recorder import get_recorder
 
-            tags = {"data": _data_name(cfg), **published.tags(cfg.published, overrides)}
+            tags = {"data": _data_name(cfg), **published_tags.tags(cfg.published, overrides)}
             get_recorder(str(cfg.tracking.uri)).call(
                 record_failure, parent, overrides=overrides, error=error, tags=tags
             )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from omegaconf import OmegaConf
 
-from outliers_bench.config import published
+from outliers_bench.config import published_tags
 from outliers_bench.models.precision import precision_label
 from outliers_bench.result import RunHandle
 from outliers_bench.tracking import provenance
@@ -201,13 +201,13 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
     method = describe_method(config)
     row = config.published
     precision = precision_label(config.model, config.engine, config.cache.path)
-    if row.table and (changes := published.changes(overrides, precision=precision)):
+    if row.table and (changes := published_tags.changes(overrides, precision=precision)):
         published_row = f"the row {row.row} of {row.table}"
         _log.warning("not recorded as %s, which differs in %s", published_row, " ".join(changes))
     return {
         "kind": "run",
         "family": model_family(config.model),
-        **published.tags(row, overrides, precision=precision),
+        **published_tags.tags(row, overrides, precision=precision),
         "data": split.name,
         "model": method.model,
         "variant": method.variant,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from outliers_bench.config.roles import role
+from outliers_bench.config.schema import Config, needing
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.keypoints.options import Verify
@@ -15,18 +17,6 @@ from outliers_bench.models.model import Model
 from outliers_bench.models.precision import precision_label
 from outliers_bench.runtime.option_labels import join_nonempty
 from outliers_bench.training.base import TrainedModel
-from outliers_bench.training.options import INHERITED_OPTIONS
-
-if TYPE_CHECKING:
-    from outliers_bench.config.schema import Config
-
-
-# Storage and contact sheets do not affect the scores. Options that models inherit from the run are
-# among the params of the models.
-_UNRELATED_OPTIONS = (
-    *("cache", "tracking", "contact_sheets", "hydra", "published", "weights_dir"),
-    *INHERITED_OPTIONS[1:],
-)
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,9 @@ def _plain(value: object) -> Any:  # noqa: ANN401
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Flatten nested values to text by `group.option`, without groups that do not affect scores.
+    """Flatten nested values to text by `group.option`, without groups that are only places.
+
+    Options of the training are among those of the model.
 
     Examples
     --------
@@ -99,7 +91,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """
     flat: dict[str, str] = {}
     for key, value in values.items():
-        if not prefix and key in _UNRELATED_OPTIONS:
+        if not prefix and (role(key) == "place" or key in needing("trains")):
             continue
         if isinstance(value, Mapping):
             flat.update(flatten(value, f"{prefix}{key}."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -17,26 +17,17 @@ from outliers_bench.models.model import Model
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
+from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.store.features import Space
 from outliers_bench.training.options import Loss, Optimizer, TrainingOptions
 from outliers_bench.training.saved_network import is_trained, read_metadata
 from outliers_bench.types import ImageSet, Split
 from outliers_bench.version import __version__
 
-# Options that do not affect the weights of a trained network.
-_SPEED_OPTIONS = ("resume", "memory_gb", "store_features")
-_USAGE_OPTIONS = ("name", "embedding", "rank_by", "tta", *_SPEED_OPTIONS)
-# Options that a variant label shows in another form, or not at all.
-_FORMATTED_OPTIONS = (
-    "name",
-    "image_size",
-    "backbone",
-    "embedding",
-    "rank_by",
-    "tta",
-    "lr_schedule",
-)
-_UNLABELED_OPTIONS = ("augment", "random_seed", "weights", *_SPEED_OPTIONS)
+# Options for the use of a trained network.
+_USAGE = ("name", "embedding", "rank_by", "tta")
+# Further options that a variant label shows in another form, or not at all.
+_NOT_LISTED = ("image_size", "backbone", "lr_schedule", "augment", "random_seed", "weights")
 
 
 class Layer(Enum):
@@ -87,9 +78,14 @@ class TrainedModel(TrainingOptions, Model):
 
     @property
     def inert_options(self) -> tuple[str, ...]:
-        """Options that have no effect on the results."""
-        training = tuple(option.name for option in fields(TrainingOptions)) if self.ready else ()
-        return (*training, *_SPEED_OPTIONS, *(() if self.embeds else ("embedding",)))
+        """Options of the training of a network that is ready, and the layer if none is searched."""
+        training = [option.name for option in fields(TrainingOptions)] if self.ready else []
+        return (*training, *([] if self.embeds else ["embedding"]))
+
+    @property
+    def trains(self) -> bool:
+        """True unless the network is ready."""
+        return not self.ready
 
     @property
     def ready(self) -> bool:
@@ -114,9 +110,7 @@ class TrainedModel(TrainingOptions, Model):
         if self.ready:
             parts.append(weights_label(self.weights))
         else:
-            parts += non_default_options(
-                self, type(self), (*_FORMATTED_OPTIONS, *_UNLABELED_OPTIONS)
-            )
+            parts += non_default_options(self, type(self), (*_USAGE, *_NOT_LISTED))
             labels = {"lr_schedule": self.lr_schedule.label, "augment": self.augment.label}
             parts += [f"{option}={label}" for option, label in labels.items() if label]
         return join_nonempty(*parts, self.tta.label)
@@ -209,8 +203,8 @@ class TrainedModel(TrainingOptions, Model):
         }
         values = {
             key: _to_json(value)
-            for key, value in asdict(self).items()
-            if key not in _USAGE_OPTIONS and not idle.get(key, False)
+            for key, value in result_options(self).items()
+            if key not in _USAGE and not idle.get(key, False)
         }
         return {
             **values,

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.option_roles import SPEED
 from outliers_bench.training.augment import Augment
 from outliers_bench.training.schedules import LrSchedule
 
-# Options of the run that models inherit.
-INHERITED_OPTIONS = ("seed", "deterministic", "lr_schedule", "augment")
 _MAX_LEARNING_RATE = 100.0
 
 
@@ -115,9 +114,9 @@ class TrainingOptions:
     patience: int | None = None
     best_weights: bool = True
     precision: Precision = Precision.auto
-    memory_gb: float = 2.0
-    store_features: bool = True
-    resume: bool = True
+    memory_gb: float = field(default=2.0, metadata=SPEED)
+    store_features: bool = field(default=True, metadata=SPEED)
+    resume: bool = field(default=True, metadata=SPEED)
     deterministic: bool = False
     lr_schedule: LrSchedule = field(default_factory=LrSchedule)
     augment: Augment = field(default_factory=Augment)

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from outliers_bench.config.published import Published, changes, read_table, tags
+from outliers_bench.config.published import Published, read_table
+from outliers_bench.config.published_tags import changes, tags
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError, WeightsUnavailableError
 from outliers_bench.keypoints.models import KeypointMatching, Vlad

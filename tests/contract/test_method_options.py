@@ -17,12 +17,10 @@ from outliers_bench.tracking.params import describe_method
 from tests.contract.method_cases import CASES, PHOTOS, SMALL, build_method, rank, split_of
 
 
-def test_sift_rejects_reranking_and_warns_of_pca(tmp_path, caplog):
+def test_sift_rejects_reranking(tmp_path):
     split = split_of(PHOTOS)
     with pytest.raises(Exception, match=r"model\.verify"):
         build_method(("model=sift", "rerank=spatial"), tmp_path).check(split)
-    build_method(("model=sift", "pca.n=3"), tmp_path).check(split)
-    assert "pca.n=3 has no effect" in caplog.text
 
 
 def test_sift_and_rootsift_share_their_keypoints(tmp_path):

@@ -140,15 +140,11 @@ def labeled_split():
     return Split("toy", everything.take([0, 1, 2, 3]), everything.take([4]), everything.take([5]))
 
 
-def test_reranking_is_rejected_and_unused_options_warned_of(tmp_path, caplog):
+def test_reranking_is_rejected(tmp_path):
     cache = f"cache.dir={tmp_path}"
     reranked = composed(cache, "rerank=alpha_qe")
     with pytest.raises(BenchError, match=r"rerank=alpha_qe .*model\.rank_by=class_scores"):
         ClassScores(reranked, reranked.model, Meter()).check(labeled_split())
-    unused = composed(cache, "pca.n=3", "index=kd_tree")
-    ClassScores(unused, unused.model, Meter()).check(labeled_split())
-    assert "pca.n=3 has no effect: model=cnn_scratch ranks by class scores" in caplog.text
-    assert "index=kd_tree has no effect" in caplog.text
 
 
 def test_tta_is_rejected(tmp_path):

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from outliers_bench.config.identity import identity
-from outliers_bench.config.published import Published, changes, tags
+from outliers_bench.config.published import Published
+from outliers_bench.config.published_tags import changes, tags
 from outliers_bench.config.schema import Cache, Config
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine

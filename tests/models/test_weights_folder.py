@@ -15,7 +15,6 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.weights_folder import check_folder, imagenet_file
 from outliers_bench.runtime.option_labels import weights_label
 from outliers_bench.training.models import Transfer
-from outliers_bench.training.options import INHERITED_OPTIONS
 from tests.toys import toy_split
 
 # Names of the files that Keras downloads, without and with a classification top.
@@ -154,8 +153,8 @@ def test_names_of_newer_versions_of_keras_are_recognized(tmp_path):
 def resolve(model, **options):
     register()
     config = Config(model=model, **options)
-    shared = {name: getattr(config, name) for name in INHERITED_OPTIONS}
-    resolve_names(model, shared=shared, weights_dir=config.weights_dir, conf=resource_dir("conf"))
+    conf = resource_dir("conf")
+    resolve_names(model, shared=config.shared, weights_dir=config.weights_dir, conf=conf)
     return config
 
 

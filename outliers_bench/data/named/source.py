@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +15,7 @@ from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import BoolArray, ImageSet, LeftOut, Split
 
 
@@ -42,9 +43,9 @@ class NamedSet(LabeledSource):
         excerpt.
     """
 
-    root: str | None = None
-    url: str | None = None
-    verify: bool = True
+    root: str | None = field(default=None, metadata=PLACE)
+    url: str | None = field(default=None, metadata=PLACE)
+    verify: bool = field(default=True, metadata=PLACE)
 
     info: ClassVar[DatasetInfo]
 
