@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.opencv import opencv
-from outliers_bench.reports.contact_sheet import NEUTRAL
+from outliers_bench.reports.sheet import NEUTRAL
 from outliers_bench.reports.tiles import PAPER, SHARP_FROM
 from outliers_bench.types import RGB, BoolArray, FloatArray
 

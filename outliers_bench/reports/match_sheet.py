@@ -8,19 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.reports.contact_sheet import (
-    BAND,
-    FAINT,
-    INK,
-    IRRELEVANT,
-    MARGIN,
-    NEUTRAL,
-    QUERY,
-    RELEVANT,
-    UNREADABLE,
-    draw_legend,
-    draw_mark,
-)
 from outliers_bench.reports.match_picture import (
     HEIGHT,
     MAX_LINES,
@@ -32,12 +19,23 @@ from outliers_bench.reports.match_picture import (
     scaled_size,
     transform_points,
 )
-from outliers_bench.reports.tiles import FRAME, PAPER, font, shorten
+from outliers_bench.reports.sheet import (
+    BAND,
+    FAINT,
+    IRRELEVANT,
+    MARGIN,
+    MARK,
+    NEUTRAL,
+    QUERY,
+    RELEVANT,
+    UNREADABLE,
+    Sheet,
+)
+from outliers_bench.reports.tiles import FRAME, Color, to_bgr
 from outliers_bench.types import BoolArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
 
 _MIN_WIDTH = 200  # pixels of a column, for a caption
 _BETWEEN, _APART = 36, 28  # pixels from query to gallery photo, and from there to the overlay
@@ -105,95 +103,81 @@ def draw_match_sheet(rows: Sequence[MatchPicture], *, title: str) -> Image:
         RGB. At most `MAX_LINES` inliers are drawn, selected evenly from top to bottom of the query,
         and at most as many outliers, as faint lines underneath.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     columns = fit_columns(rows)
-    height = row_top(len(rows)) - FRAME - _GAP + MARGIN
-    sheet = Image.new("RGB", (columns.width, height), PAPER)
+    sheet = Sheet(columns.width, row_top(len(rows)) - FRAME - _GAP + MARGIN)
     for row, picture in enumerate(rows):
-        _paste_row(sheet, picture, columns, top=row_top(row))
-    draw = ImageDraw.Draw(sheet)
-    heading = shorten(title, columns.width - 2 * MARGIN, size=22)
-    draw.text((MARGIN, MARGIN - 6), heading, fill=INK, font=font(22))
+        _draw_row(sheet, picture, columns, top=row_top(row))
+    sheet.write(title, left=MARGIN, top=MARGIN - 6, width=columns.width - 2 * MARGIN, size=22)
     titles_top = row_top(0) - FRAME - 22
     for left, text in (
         (columns.query, "query"),
         (columns.gallery, "best match"),
         (columns.overlay, "query overlaid on match"),
     ):
-        draw.text((left - FRAME, titles_top), text, fill=FAINT, font=font(14))
+        sheet.write(text, left=left - FRAME, top=titles_top, ink=FAINT)
     if any(picture.is_relevant is not None for picture in rows):
-        draw_legend(draw, right=columns.width - MARGIN, top=titles_top - 24)
+        sheet.legend(right=columns.width - MARGIN, top=titles_top - 24)
     for row, picture in enumerate(rows):
-        _write_row(draw, picture, columns, top=row_top(row))
-    return sheet
+        _write_row(sheet, picture, columns, top=row_top(row))
+    return Image.fromarray(np.ascontiguousarray(sheet.rgb))
 
 
-def _paste_row(sheet: Image, picture: MatchPicture, columns: Columns, *, top: int) -> None:
+def _draw_row(sheet: Sheet, picture: MatchPicture, columns: Columns, *, top: int) -> None:
     """Draw photos, frames, lines and overlay of a row."""
-    from PIL import Image
-
     frame = {True: RELEVANT, False: IRRELEVANT, None: NEUTRAL}[picture.is_relevant]
     corners = []
     for photo, left, width, color in (
         (picture.query, columns.query, columns.query_width, QUERY),
         (picture.gallery, columns.gallery, columns.gallery_width, frame),
     ):
-        shown = scale_photo(photo)
-        corner = (left + (width - shown.width) // 2, top + (HEIGHT - shown.height) // 2)
+        shown = to_bgr(scale_photo(photo))
+        corner = (left + (width - shown.shape[1]) // 2, top + (HEIGHT - shown.shape[0]) // 2)
         _draw_frame(sheet, left=left, top=top, width=width, color=color)
-        sheet.paste(shown, corner)
+        sheet.paste(shown, left=corner[0], top=corner[1])
         corners.append(corner)
     # OpenCV draws the lines, as Pillow's are not antialiased.
-    box = (0, top - FRAME, columns.gallery + columns.gallery_width + FRAME, top + HEIGHT + FRAME)
+    right = columns.gallery + columns.gallery_width + FRAME
+    area = sheet.rgb[top - FRAME : top + HEIGHT + FRAME, :right]
     (start_left, start_top), (end_left, end_top) = corners
-    starts = scale_matrix(picture.query, (start_left, start_top - box[1]))
-    ends = scale_matrix(picture.gallery, (end_left, end_top - box[1]))
-    lines = draw_lines(
-        np.array(sheet.crop(box)),
+    starts = scale_matrix(picture.query, (start_left, start_top - top + FRAME))
+    ends = scale_matrix(picture.gallery, (end_left, end_top - top + FRAME))
+    area[:] = draw_lines(
+        np.ascontiguousarray(area),
         transform_points(starts, picture.query_points),
         transform_points(ends, picture.gallery_points),
         picture.inliers,
     )
-    sheet.paste(Image.fromarray(lines), box)
-    _draw_frame(sheet, left=columns.overlay, top=top, width=columns.gallery_width, color=NEUTRAL)
+    left, width = columns.overlay, columns.gallery_width
+    _draw_frame(sheet, left=left, top=top, width=width, color=NEUTRAL)
     overlay = overlay_query(picture)
     if overlay is None:
-        _draw_no_geometry(sheet, left=columns.overlay, top=top, width=columns.gallery_width)
+        sheet.fill(UNREADABLE, left=left, top=top, width=width, height=HEIGHT)
+        sheet.write_centered("no geometry found", left=left, top=top, width=width, height=HEIGHT)
     else:
-        corner = (columns.overlay + end_left - columns.gallery, end_top)
-        sheet.paste(Image.fromarray(overlay), corner)
+        sheet.paste(to_bgr(overlay), left=left + end_left - columns.gallery, top=end_top)
 
 
-def _draw_frame(
-    sheet: Image, *, left: int, top: int, width: int, color: tuple[int, int, int]
-) -> None:
-    sheet.paste(color, (left - FRAME, top - FRAME, left + width + FRAME, top + HEIGHT + FRAME))
-    sheet.paste(BAND, (left, top, left + width, top + HEIGHT))
+def _draw_frame(sheet: Sheet, *, left: int, top: int, width: int, color: Color) -> None:
+    outer = {"width": width + 2 * FRAME, "height": HEIGHT + 2 * FRAME}
+    sheet.fill(color, left=left - FRAME, top=top - FRAME, **outer)
+    sheet.fill(BAND, left=left, top=top, width=width, height=HEIGHT)
 
 
-def _draw_no_geometry(sheet: Image, *, left: int, top: int, width: int) -> None:
-    from PIL import ImageDraw
-
-    sheet.paste(UNREADABLE, (left, top, left + width, top + HEIGHT))
-    middle = (left + width / 2, top + HEIGHT / 2)
-    ImageDraw.Draw(sheet).text(middle, "no geometry found", fill=INK, font=font(14), anchor="mm")
-
-
-def _write_row(draw: ImageDraw, picture: MatchPicture, columns: Columns, *, top: int) -> None:
+def _write_row(sheet: Sheet, picture: MatchPicture, columns: Columns, *, top: int) -> None:
     """Draw captions and mark of a row."""
     if picture.is_relevant is not None:
-        left = columns.gallery + columns.gallery_width + FRAME - 26
-        draw_mark(draw, relevant=picture.is_relevant, left=left, top=top - FRAME)
+        left = columns.gallery + columns.gallery_width + FRAME - MARK
+        sheet.mark(relevant=picture.is_relevant, left=left, top=top - FRAME)
     below = top + HEIGHT + FRAME + 3
     for text, left, width in (
         (picture.query_caption, columns.query, columns.query_width),
         (picture.gallery_caption, columns.gallery, columns.gallery_width),
     ):
-        caption = shorten(text, width + FRAME, size=14)
-        draw.text((left - FRAME + 2, below), caption, fill=INK, font=font(14))
+        sheet.write(text, left=left - FRAME + 2, top=below, width=width + FRAME)
     counts = _describe_matches(picture.inliers)
-    draw.text((columns.query - FRAME + 2, below + 18), counts, fill=FAINT, font=font(14))
+    sheet.write(counts, left=columns.query - FRAME + 2, top=below + 18, ink=FAINT)
 
 
 def _describe_matches(inliers: BoolArray) -> str:

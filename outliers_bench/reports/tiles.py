@@ -6,6 +6,8 @@ Pixels are in BGR order, in which OpenCV encodes them.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, lru_cache
 from itertools import pairwise
 from threading import Lock
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import UnreadableImageError
+from outliers_bench.runtime.machine import cores
 from outliers_bench.types import RGB, ImageSet
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ _SIZE = 14  # font size of a caption, in pixels
 _EDGE = 2  # pixels of paper on either side of a caption
 _LINES = 2048  # of at most 8 kB each
 _CELLS = 1024  # of at most 1 kB each
+_THREADS = 4  # each may hold an image of 400 MB
 _PHOTOS = 512  # of at most 59 kB each: more than two runs have on their sheets by default
 
 _photos: dict[bytes, BGR] = {}  # by image digest, least recently used first
@@ -68,6 +72,23 @@ def read_photo(part: ImageSet, row: int) -> BGR | None:
         while len(_photos) > _PHOTOS:
             del _photos[next(iter(_photos))]
     return tile
+
+
+def read_photos(images: Iterable[tuple[ImageSet, int]]) -> Generator[BGR | None]:
+    """Yield the tiles of images, in order, see `read_photo`; decoded and scaled by threads.
+
+    The threads continue while the caller draws; the first images not cached start them.
+    """
+    pool = ThreadPoolExecutor(min(cores(), _THREADS))
+    try:
+        photos = [
+            tile if (tile := cached_photo(*image)) is not None else pool.submit(read_photo, *image)
+            for image in images
+        ]
+        for photo in photos:
+            yield photo.result() if isinstance(photo, Future) else photo
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def to_bgr(image: RGB | Image) -> BGR:

@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 
 from outliers_bench.reports import tiles
-from outliers_bench.reports.contact_sheet import (
-    IRRELEVANT,
-    NEUTRAL,
-    QUERY,
-    RELEVANT,
-    column_left,
-    draw_contact_sheets,
-    row_top,
-)
+from outliers_bench.reports.contact_sheet import column_left, draw_contact_sheets, row_top
 from outliers_bench.reports.select_queries import select_queries
+from outliers_bench.reports.sheet import IRRELEVANT, NEUTRAL, QUERY, RELEVANT
 from outliers_bench.reports.tiles import TILE
 from tests.results import PlainReader, make_result, make_split
 

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.reports.contact_sheet import FRAME, IRRELEVANT, NEUTRAL, QUERY, RELEVANT
 from outliers_bench.reports.match_picture import (
     HEIGHT,
     MAX_LINES,
@@ -17,6 +16,8 @@ from outliers_bench.reports.match_sheet import (
     fit_columns,
     row_top,
 )
+from outliers_bench.reports.sheet import IRRELEVANT, NEUTRAL, QUERY, RELEVANT
+from outliers_bench.reports.tiles import FRAME
 
 
 def plain(height, width, shade=120):

@@ -103,6 +103,8 @@ def _inspect_and_move(
 
 def _write(inspection: Inspection, out: Path, pictures: int) -> list[Path]:
     """Write the table and the contact sheet; without findings, delete an old contact sheet."""
+    from PIL import Image
+
     from outliers_bench.apps.clean.contact_sheet import draw_sheet
     from outliers_bench.apps.clean.report import write_csv
     from outliers_bench.data.image_files import describe_os_error
@@ -116,7 +118,7 @@ def _write(inspection: Inspection, out: Path, pictures: int) -> list[Path]:
             sheet_path.unlink(missing_ok=True)
             return [csv_path]
         with write_atomically(sheet_path) as temporary:
-            sheet.save(temporary, quality=88)
+            Image.fromarray(sheet).save(temporary, quality=88)
     except OSError as error:
         raise BenchError(f"out={out}: {describe_os_error(error)}; nothing was moved") from None
     return [csv_path, sheet_path]

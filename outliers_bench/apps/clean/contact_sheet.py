@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from outliers_bench.apps.clean.finding_kinds import DESCRIPTIONS, KINDS, Finding, Kind
 from outliers_bench.apps.clean.inspection import Inspection
 from outliers_bench.apps.clean.report import escape_unprintable
-from outliers_bench.reports.tiles import BGR, FRAME, INSIDE, TILE, font, read_photo, shorten
-from outliers_bench.runtime.machine import cores
-from outliers_bench.types import ImageSet
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
+from outliers_bench.reports.sheet import FAINT, INK, IRRELEVANT, MARGIN, RELEVANT, Sheet
+from outliers_bench.reports.tiles import BGR, PAPER, TILE, read_photos, text_line
+from outliers_bench.types import RGB, ImageSet
 
 _COLUMNS = 8  # tiles
-_MARGIN, _GAP, _BETWEEN = 24, 8, 20  # between tiles of a pair, between pairs
+_GAP, _BETWEEN = 8, 20  # between tiles of a pair, between pairs
 _CAPTION, _HEADING = 58, 52
-_THREADS = 4  # an image in memory may take 400 MB per thread
-_PAPER, _INK, _FAINT, _GRAY = (255, 255, 255), (28, 33, 40), (105, 113, 122), (205, 208, 212)
-# Okabe and Ito's bluish green and vermilion; the caption names the fate, too.
-_STAYS, _MOVES = (0, 158, 115), (213, 94, 0)
 _SHOWN: list[Kind] = [kind for kind in KINDS if kind != "name"]
 
 
@@ -36,7 +26,7 @@ class _Tile:
     caption: str
 
 
-def draw_sheet(inspection: Inspection, *, max_findings: int) -> Image | None:
+def draw_sheet(inspection: Inspection, *, max_findings: int) -> RGB | None:
     """Draw findings of every kind; near duplicates start with the least similar.
 
     Parameters
@@ -47,11 +37,9 @@ def draw_sheet(inspection: Inspection, *, max_findings: int) -> Image | None:
 
     Returns
     -------
-    PIL image or None
-        None if there is nothing to show.
+    array of uint8, shape (height, width, 3), or None
+        RGB; None if there is nothing to show.
     """
-    from PIL import Image, ImageDraw
-
     sections: list[tuple[Kind, int, list[list[_Tile]]]] = []
     for kind in _SHOWN:
         findings = [item for item in inspection.findings if item.kind == kind]
@@ -62,26 +50,27 @@ def draw_sheet(inspection: Inspection, *, max_findings: int) -> Image | None:
         return None
     rows = {kind: _rows(groups) for kind, _, groups in sections}
     row_height = TILE + _CAPTION
-    height = 2 * _MARGIN + sum(_HEADING + len(rows[kind]) * row_height for kind, *_ in sections)
-    width = 2 * _MARGIN + _COLUMNS * (TILE + _GAP) + (_COLUMNS - 1) * (_BETWEEN - _GAP)
-    sheet = Image.new("RGB", (width, height), _PAPER)
-    draw = ImageDraw.Draw(sheet)
+    height = 2 * MARGIN + sum(_HEADING + len(rows[kind]) * row_height for kind, *_ in sections)
+    width = 2 * MARGIN + _COLUMNS * (TILE + _GAP) + (_COLUMNS - 1) * (_BETWEEN - _GAP)
+    sheet = Sheet(width, height)
     photos = _photos(inspection.images, {tile.name for *_, g in sections for t in g for tile in t})
-    top = _MARGIN
+    top = MARGIN
     for kind, count, groups in sections:
         counts = _describe_counts(count, groups)
         heading = f"{kind.replace('_', ' ')}: {DESCRIPTIONS[kind]}   |   {counts}"
-        draw.text((_MARGIN, top + 10), heading, fill=_INK, font=font(22))
+        sheet.write(heading, left=MARGIN, top=top + 10, size=22)
         top += _HEADING
         for row in rows[kind]:
-            left = _MARGIN
+            left = MARGIN
             for tiles in row:
                 for tile in tiles:
-                    _draw_tile(sheet, draw, tile, photos.get(tile.name), left=left, top=top)
+                    frame = IRRELEVANT if tile.to_move else RELEVANT
+                    sheet.photo(photos.get(tile.name), left=left, top=top, frame=frame)
+                    sheet.caption(_caption(tile), left=left, top=top)
                     left += TILE + _GAP
                 left += _BETWEEN - _GAP
             top += row_height
-    return sheet
+    return sheet.rgb
 
 
 def _describe_counts(total: int, groups: Sequence[list[_Tile]]) -> str:
@@ -128,31 +117,12 @@ def _rows(groups: Sequence[list[_Tile]]) -> list[list[list[_Tile]]]:
 def _photos(images: ImageSet, names: AbstractSet[str]) -> dict[str, BGR | None]:
     """Return small photos by name; None if a photo cannot be decoded."""
     rows = [row for row, name in enumerate(images.names) if name in names]
-    with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
-        photos = pool.map(lambda row: read_photo(images, row), rows)
-        return dict(zip((images.names[row] for row in rows), photos, strict=True))
+    photos = read_photos((images, row) for row in rows)
+    return dict(zip((images.names[row] for row in rows), photos, strict=True))
 
 
-def _draw_tile(
-    sheet: Image, draw: ImageDraw, tile: _Tile, pixels: BGR | None, *, left: int, top: int
-) -> None:
-    from PIL import Image
-
-    box = (left, top, left + TILE - 1, top + TILE - 1)
-    draw.rectangle(box, fill=_MOVES if tile.to_move else _STAYS)
-    inner = (left + FRAME, top + FRAME, left + TILE - FRAME - 1, top + TILE - FRAME - 1)
-    draw.rectangle(inner, fill=_GRAY)
-    if pixels is None:
-        center = (left + TILE / 2, top + TILE / 2)
-        draw.text(center, "not decoded", fill=_INK, font=font(14), anchor="mm")
-    else:
-        height, width = pixels.shape[:2]
-        corner = left + FRAME + (INSIDE - width) // 2, top + FRAME + (INSIDE - height) // 2
-        sheet.paste(Image.fromarray(pixels[..., ::-1].copy()), corner)
-    lines = [(escape_unprintable(tile.name), _INK)]
-    if tile.caption:
-        lines.append((tile.caption, _FAINT))
-    lines.append(("move" if tile.to_move else "stay", _FAINT))
-    for number, (text, ink) in enumerate(lines):
-        at = left + 1, top + TILE + 1 + 17 * number
-        draw.text(at, shorten(text, TILE - 2), fill=ink, font=font(14))
+def _caption(tile: _Tile) -> list[BGR]:
+    """Return the lines below a tile; the last one tells what its color means."""
+    details = filter(None, (tile.caption, "move" if tile.to_move else "stay"))
+    name = text_line(escape_unprintable(tile.name), INK, PAPER)
+    return [name, *(text_line(text, FAINT, PAPER) for text in details)]

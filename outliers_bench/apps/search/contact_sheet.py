@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import BenchError
-from outliers_bench.reports.tiles import (
-    BGR,
-    LINE,
-    PAPER,
-    TILE,
-    font,
-    read_photo,
-    shorten,
-    text_line,
-    to_bgr,
-)
-from outliers_bench.runtime.machine import cores
+from outliers_bench.reports.sheet import BAND, FAINT, INK, MARGIN, Sheet
+from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, read_photos, text_line
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.files import write_atomically
 from outliers_bench.types import ImageSet
@@ -32,14 +21,12 @@ if TYPE_CHECKING:
 COLUMNS = 10  # hits per row
 MAX_ROWS = 60  # of tiles; viewers and the JPEG format limit the height of an image
 SUFFIXES = (".jpg", ".jpeg", ".png")
-_MARGIN, _GAP, _HEADER = 24, 10, 44
+_GAP, _HEADER = 10, 44
 _QUERY_GAP = 24  # between a query and its hits
 _LINES = 3  # of a caption
-_INK, _FAINT, _BAND = (28, 33, 40), (105, 113, 122), (243, 245, 248)
-_TOP = _MARGIN + _HEADER
+_TOP = MARGIN + _HEADER
 _ROW_HEIGHT = TILE + _LINES * LINE + _GAP  # including the gap
 _QUALITY = 90
-_THREADS = 4
 
 
 def check_sheet(path: Path) -> None:
@@ -104,15 +91,18 @@ def write_sheet(
         sections.append((section, total_rows))
         total_rows += n_rows
     n_columns = min(COLUMNS, max(len(section.hits) for section, _ in sections))
-    width = 2 * _MARGIN + TILE + _QUERY_GAP + n_columns * (TILE + _GAP) - _GAP
-    sheet = np.full((_TOP + total_rows * _ROW_HEIGHT + _MARGIN - _GAP, width, 3), PAPER, np.uint8)
-    sheet[_TOP - _GAP :, : _MARGIN + TILE + _QUERY_GAP // 2] = _BAND[::-1]
-    _write_heading(sheet, heading)
-    with ThreadPoolExecutor(min(cores(), _THREADS)) as pool:
+    width = 2 * MARGIN + TILE + _QUERY_GAP + n_columns * (TILE + _GAP) - _GAP
+    sheet = Sheet(width, _TOP + total_rows * _ROW_HEIGHT + MARGIN - _GAP)
+    band = MARGIN + TILE + _QUERY_GAP // 2
+    height = len(sheet.pixels)
+    sheet.fill(BAND, left=0, top=_TOP - _GAP, width=band, height=height)
+    sheet.write(heading, left=MARGIN, top=MARGIN - 6, width=width - 2 * MARGIN, size=20)
+    images = (image for section, _ in sections for image in section.images())
+    with closing(read_photos(images)) as photos:
         steps = track(sections, stage="sheet", total=len(sections), unit="queries")
         for section, first_row in steps:
-            _draw(sheet, section, section.photos(pool), top=_TOP + first_row * _ROW_HEIGHT)
-    _write(sheet, path)
+            _draw(sheet, section, photos, top=_TOP + first_row * _ROW_HEIGHT)
+    _write(sheet.pixels, path)
     return len(sections)
 
 
@@ -124,47 +114,25 @@ class _Section(NamedTuple):
     hits: list[Hit]
     gallery: ImageSet
 
-    def photos(self, pool: Executor) -> list[BGR | None]:
-        """Return the small photos of the query and its hits; None for an unreadable one."""
-        images = [(self.queries, self.query), *((self.gallery, hit.row) for hit in self.hits)]
-        return list(pool.map(lambda image: read_photo(*image), images))
+    def images(self) -> list[tuple[ImageSet, int]]:
+        """Return the query and its hits."""
+        return [(self.queries, self.query), *((self.gallery, hit.row) for hit in self.hits)]
 
 
-def _draw(sheet: BGR, section: _Section, photos: list[BGR | None], *, top: int) -> None:
+def _draw(sheet: Sheet, section: _Section, photos: Iterator[BGR | None], *, top: int) -> None:
     name = Path(section.queries.names[section.query]).name
-    _draw_tile(sheet, photos[0], _MARGIN, top, (text_line(name, _INK, _BAND),))
-    for position, (hit, pixels) in enumerate(zip(section.hits, photos[1:], strict=True)):
+    sheet.photo(next(photos), left=MARGIN, top=top)
+    sheet.caption([text_line(name, INK, BAND)], left=MARGIN, top=top)
+    for position, hit in enumerate(section.hits):
         row, column = divmod(position, COLUMNS)
-        captions = (
-            text_line(f"{position + 1}.   {hit.score:.3f}", _INK, PAPER),
-            text_line(hit.label or "", _INK, PAPER),
-            text_line(Path(hit.name).name, _FAINT, PAPER),
+        left = MARGIN + TILE + _QUERY_GAP + column * (TILE + _GAP)
+        sheet.photo(next(photos), left=left, top=top + row * _ROW_HEIGHT)
+        lines = (
+            text_line(f"{position + 1}.   {hit.score:.3f}", INK, PAPER),
+            text_line(hit.label or "", INK, PAPER),
+            text_line(Path(hit.name).name, FAINT, PAPER),
         )
-        left = _MARGIN + TILE + _QUERY_GAP + column * (TILE + _GAP)
-        _draw_tile(sheet, pixels, left, top + row * _ROW_HEIGHT, captions)
-
-
-def _draw_tile(
-    sheet: BGR, pixels: BGR | None, left: int, top: int, captions: tuple[BGR, ...]
-) -> None:
-    if pixels is None:
-        pixels = text_line("cannot be read", _FAINT, _BAND)
-    height, width = pixels.shape[:2]
-    y, x = top + (TILE - height) // 2, left + (TILE - width) // 2
-    sheet[y : y + height, x : x + width] = pixels
-    for number, strip in enumerate(captions):
-        y = top + TILE + 2 + number * LINE
-        sheet[y : y + strip.shape[0], left : left + strip.shape[1]] = strip
-
-
-def _write_heading(sheet: BGR, heading: str) -> None:
-    from PIL import Image, ImageDraw
-
-    width = sheet.shape[1] - 2 * _MARGIN
-    band = Image.new("RGB", (width, 28), PAPER)
-    text = shorten(heading, width, size=20)
-    ImageDraw.Draw(band).text((0, 0), text, fill=_INK, font=font(20))
-    sheet[_MARGIN - 6 : _MARGIN + 22, _MARGIN : _MARGIN + width] = to_bgr(band)
+        sheet.caption(lines, left=left, top=top + row * _ROW_HEIGHT)
 
 
 def _write(sheet: BGR, path: Path) -> None:
