@@ -99,14 +99,14 @@ def test_redirects_are_followed_up_to_a_limit(tmp_path, download):
 def test_redirect_from_https_to_http_is_refused(download, monkeypatch):
     import requests
 
-    def respond(self, url, **_):
+    def respond(self, method, url, **_):
         response = requests.Response()
         response.status_code = 301
         response.headers["Location"] = "http://elsewhere/photos.zip"
         response.raw = io.BytesIO()
         return response
 
-    monkeypatch.setattr(requests.Session, "get", respond)
+    monkeypatch.setattr(requests.Session, "request", respond)
     remote = RemoteFile("photos.zip", "https://somewhere/photos.zip")
     with pytest.raises(
         DownloadError,

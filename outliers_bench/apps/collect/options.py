@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from outliers_bench.apps.collect.url_list import url_error
 from outliers_bench.data.opencv import MAX_PIXELS
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.http import url_error
 
 CRAWLER_NAME = "outliers-bench"
 """Name of this crawler in robots.txt and in the User-Agent header."""

@@ -17,8 +17,9 @@ from outliers_bench.apps.collect.failures import classify_error, classify_respon
 from outliers_bench.apps.collect.image_check import RejectedImageError, check_image
 from outliers_bench.apps.collect.options import Collect
 from outliers_bench.apps.collect.page_images import read_page
-from outliers_bench.apps.collect.url_list import ListedImage, normalize_label, url_error
+from outliers_bench.apps.collect.url_list import ListedImage, normalize_label
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.http import url_error
 from outliers_bench.runtime.machine import cores
 
 _MAX_DECODERS = 4  # each may hold an image of 400 MB

@@ -8,12 +8,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
-from urllib.parse import urlsplit
 
 from outliers_bench.data.image_files import absolute_path, describe_os_error
 from outliers_bench.errors import BenchError
 
-_HOST_LABEL = re.compile(r"[^\s.]{1,63}")  # label of a host name; an IPv6 address is a single one
 _LICENSE = re.compile("licen[cs]e")  # accepts British spelling as well
 
 
@@ -116,24 +114,6 @@ def deduplicate(images: Iterable[ListedImage], *, source: str) -> list[ListedIma
 def normalize_label(text: str | None) -> str:
     """Normalize white space and Unicode accents of a label."""
     return unicodedata.normalize("NFC", " ".join((text or "").split()))
-
-
-def url_error(url: str) -> str | None:
-    """Return the reason that a URL cannot be requested; None if it can."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        return f"is not a URL: {error}"
-    if parts.scheme.lower() not in ("http", "https"):
-        return "is not an http or https URL"
-    if not host:
-        return "has no host name"
-    if not all(_HOST_LABEL.fullmatch(part) for part in host.removesuffix(".").split(".")):
-        return "has an invalid host name"
-    if parts.username is not None or parts.password is not None:
-        return "contains a user name or password"
-    return None
 
 
 def _parse_text(text: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, redact_url
+from outliers_bench.apps.submit.http_client import ServerError, ServerResponse
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.apps.submit.options import PROGRAM, Submit, get_token
 from outliers_bench.apps.submit.post import post
@@ -32,6 +32,7 @@ from outliers_bench.apps.submit.response import Scores, read_scores, redact_toke
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.command_line import main as command
+from outliers_bench.runtime.http import redact_url
 from outliers_bench.runtime.progress import status
 from outliers_bench.tracking.lookup import KnownRun, download_artifact, find_run
 from outliers_bench.tracking.recorder import get_recorder

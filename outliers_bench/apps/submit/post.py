@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from outliers_bench.apps.submit.http_client import (
-    NoResponseError,
-    ServerError,
-    ServerResponse,
-    redact_url,
-    send_request,
-)
+from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, send_request
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.http import (
+    ConnectionLostError,
+    DowngradeError,
+    HttpError,
+    redact_url,
+    redirect_target,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from requests import Session
 
 RETRY_STATUSES = (502, 503, 504)  # sent by a proxy when the request has not reached the server
-_MAX_PAUSE = 60.0  # seconds; limits Retry-After
 _MAX_REDIRECTS = 5
 
 
@@ -82,7 +82,7 @@ def post(
                 response = _post_with_redirects(
                     session, url, body, token=token, timeout=timeout, report=report
                 )
-            except NoResponseError as error:
+            except ConnectionLostError as error:
                 if attempt == retries:
                     times = "once" if attempt == 0 else f"{attempt + 1} times"
                     raise ServerError(
@@ -92,7 +92,7 @@ def post(
             else:
                 if response.status not in RETRY_STATUSES or attempt == retries:
                     return response
-                pause = max(pause, _retry_after(response))
+                pause = max(pause, retry_after(response.headers.get("retry-after")))
                 reason = f"{redact_url(response.url)} responded with {response.status}"
             report(f"{reason}; trying again in {pause:.0f} s ({attempt + 1} of {retries})")
             sleep(pause)
@@ -111,43 +111,32 @@ def _post_with_redirects(
     first = url
     for _ in range(_MAX_REDIRECTS):
         response = send_request(session, url, body, token=token, timeout=timeout)
-        location = response.headers.get("location")
-        if not 300 <= response.status < 400 or not location:
-            return response
-        source = redact_url(url)
+        source, location = redact_url(url), response.headers.get("location")
         try:
-            location = urljoin(url, location)
-            before, after = urlsplit(url), urlsplit(location)
-            target, other_host = redact_url(location), _host(before) != _host(after)
-        except ValueError:
-            raise ServerError(f"{source} redirects to an invalid web address") from None
+            location = redirect_target(url, response.status, location)
+        except DowngradeError as error:
+            raise BenchError(
+                f"url={redact_url(first)}: {error}, because the submission would not be encrypted; "
+                "to allow that, give that address as url="
+            ) from None
+        except HttpError as error:
+            raise ServerError(f"{source}: {error}") from None
+        if location is None:
+            return response
+        target = redact_url(location)
         if response.status not in (307, 308):
             raise BenchError(
                 f"url={redact_url(first)}: the server redirects to {target} by "
                 f"{response.status}, which would turn the POST into a GET; if that is the URL of "
                 "the competition, give it as url="
             )
-        if after.scheme not in ("http", "https") or not after.hostname:
-            raise ServerError(f"{source} redirects to {target}, which is not a web address")
-        if before.scheme == "https" and after.scheme == "http":
-            raise BenchError(
-                f"url={redact_url(first)}: the server redirects from https to {target}, where the "
-                "submission would not be encrypted; to allow that, give it as url="
-            )
-        if other_host:
+        if _host(url) != _host(location):
             token = None
         report(f"{source} redirects to {target} ({response.status}): following")
         url = location
     raise ServerError(f"{redact_url(first)} redirects more than {_MAX_REDIRECTS} times")
 
 
-def _retry_after(response: ServerResponse) -> float:
-    try:
-        seconds = float(response.headers.get("retry-after", ""))
-    except ValueError:  # absent, or a date
-        return 0.0
-    return min(seconds, _MAX_PAUSE) if math.isfinite(seconds) else 0.0
-
-
-def _host(parts: SplitResult) -> tuple[str | None, int | None]:
+def _host(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
     return parts.hostname, parts.port

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import unescape
 
-from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, redact_url
+from outliers_bench.apps.submit.http_client import ServerError, ServerResponse
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.http import redact_url
 
 SCORE_KEYS = ("results", "accuracy")
 _MESSAGE_KEYS = ("error", "detail", "message", "reason")  # keys of error messages

@@ -14,7 +14,8 @@ from outliers_bench.data.download.checksum import (
     RemoteFile,
     find_mismatch,
 )
-from outliers_bench.data.download.http_download import Interrupted, transfer
+from outliers_bench.data.download.http_download import transfer
+from outliers_bench.runtime.http import ConnectionLostError, HttpError
 from outliers_bench.runtime.progress import progress_bar
 from outliers_bench.runtime.units import format_bytes
 
@@ -80,7 +81,7 @@ def fetch(
                 largest=largest,
                 checked=verify and remote.has_published_digest,
             )
-        except DownloadError as error:
+        except (DownloadError, HttpError) as error:
             raise DownloadError(f"{address}: {error}") from None
         mismatch = find_mismatch(part, remote, seen) if verify else None
         if mismatch is None:
@@ -119,16 +120,16 @@ def _download(url: str, part: Path, *, size: int | None, largest: int, checked: 
                     checked=checked,
                     report=report,
                 )
-            except Interrupted as interruption:
-                answered = answered or interruption.answered
+            except ConnectionLostError as lost:
+                answered = answered or lost.reached
                 after = part.stat().st_size if part.exists() else 0
                 # A minimum, so that a trickle of bytes ends too.
                 progressed = after - before >= min(_MIN_PROGRESS, (size or _MIN_PROGRESS) / 100)
                 failures = 0 if progressed and after > before else failures + 1
                 if failures >= (TRIES if answered else TRIES_UNANSWERED):
-                    raise DownloadError(f"{interruption} ({failures} tries)") from None
+                    raise DownloadError(f"{lost} ({failures} tries)") from None
                 pause = FIRST_PAUSE * 2 ** max(failures - 1, 0) * random.uniform(0.8, 1.2)  # noqa: S311
-                time.sleep(max(pause, interruption.pause))
+                time.sleep(max(pause, lost.pause))
             else:
                 return
 

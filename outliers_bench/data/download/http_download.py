@@ -8,10 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
 from outliers_bench.data.download.checksum import DownloadError, write_text_atomically
 from outliers_bench.data.image_files import describe_os_error
+from outliers_bench.runtime.http import (
+    ConnectionLostError,
+    redirect_target,
+    retry_after,
+    root_cause,
+    send,
+    url_error,
+)
 from outliers_bench.runtime.units import format_bytes
 
 if TYPE_CHECKING:
@@ -19,79 +26,31 @@ if TYPE_CHECKING:
 
 TIMEOUTS = (10.0, 30.0)  # seconds to connect, and between bytes
 _MAX_REDIRECTS = 10
-_SCHEMES = ("http", "https")
-_UNREACHED = ("NameResolution", "NewConnection", "ConnectTimeout")  # errors of urllib3
-_REDIRECTS = (301, 302, 303, 307, 308)
+_CHUNK = 256 * 1024  # bytes
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # status codes to retry
-_MAX_PAUSE = 60.0  # seconds; upper limit of Retry-After
-
-
-class Interrupted(Exception):  # noqa: N818 - not an error, the next connection resumes
-    """A connection that ended too early; the received bytes are retained.
-
-    Parameters
-    ----------
-    why : str
-        Reason.
-    answered : bool
-        Whether the server has responded at all.
-    pause : float
-        Seconds to wait as requested by the server; 0 without a request.
-    """
-
-    def __init__(self, why: str, *, answered: bool = True, pause: float = 0.0) -> None:
-        super().__init__(why)
-        self.answered = answered
-        self.pause = pause
 
 
 def get(session: Session, url: str, headers: dict[str, str]) -> Response:
     """Send a GET request and follow redirects."""
-    import requests
-    from requests import exceptions
-
-    if urlsplit(url).scheme not in _SCHEMES:
-        raise DownloadError("only http:// and https:// are supported")
     for _ in range(_MAX_REDIRECTS + 1):
-        try:
-            response = session.get(
-                url, headers=headers, stream=True, timeout=TIMEOUTS, allow_redirects=False
-            )
-        except exceptions.SSLError as error:
-            raise DownloadError(
-                f"the server's certificate is refused ({root_cause_message(error)})"
-            ) from None
-        except (exceptions.ConnectionError, exceptions.Timeout) as error:
-            raise Interrupted(root_cause_message(error), answered=_reached_server(error)) from None
-        except requests.RequestException as error:
-            raise DownloadError(root_cause_message(error)) from None
-        location = response.headers.get("Location")
-        if response.status_code not in _REDIRECTS or location is None:
+        if reason := url_error(url, allow_password=True):
+            raise DownloadError(reason)
+        response = send(session, "GET", url, headers=headers, timeouts=TIMEOUTS)
+        target = redirect_target(url, response.status_code, response.headers.get("Location"))
+        if target is None:
             return response
         response.close()
-        target = urljoin(url, location)
-        scheme = urlsplit(target).scheme
-        if scheme not in _SCHEMES or (urlsplit(url).scheme == "https" and scheme != "https"):
-            raise DownloadError(
-                f"redirected from {urlsplit(url).scheme} to {target}, which is refused"
-            )
         url = target
     raise DownloadError(f"redirected more than {_MAX_REDIRECTS} times")
 
 
 def check_status(response: Response) -> None:
-    """Raise if a response is not a file: `Interrupted` if a retry may help."""
+    """Raise if a response is not a file: `ConnectionLostError` if a retry may help."""
     status = f"the server returned {response.status_code} {response.reason}"
     if response.status_code in _TRANSIENT:
-        raise Interrupted(status, pause=_retry_after(response))
+        raise ConnectionLostError(status, pause=retry_after(response.headers.get("Retry-After")))
     if response.status_code not in (200, 206):
         raise DownloadError(status)
-
-
-def _retry_after(response: Response) -> float:
-    """Return the seconds of Retry-After; a date in it is ignored."""
-    text = response.headers.get("Retry-After", "")
-    return min(float(text), _MAX_PAUSE) if text.isdecimal() else 0.0
 
 
 def parse_extent(response: Response, have: int) -> tuple[int, int | None]:
@@ -112,29 +71,6 @@ def get_validator(response: Response) -> str:
     if etag:
         return "" if etag.startswith("W/") else etag
     return response.headers.get("Last-Modified", "")
-
-
-def _reached_server(error: Exception) -> bool:
-    """Check whether a server was reached before the connection failed."""
-    message = str(error)
-    return not any(name in message for name in _UNREACHED)
-
-
-def root_cause_message(error: Exception) -> str:
-    """Return the innermost of the nested messages of requests and urllib3, on one line."""
-    inner: BaseException = error
-    while True:
-        inside = getattr(inner, "reason", None) or next(
-            (item for item in inner.args if isinstance(item, BaseException)), None
-        )
-        if not isinstance(inside, BaseException):
-            break
-        inner = inside
-    message = " ".join(str(inner).split())
-    return message.rpartition("object at ")[2].partition(": ")[2] or message or type(inner).__name__
-
-
-_CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -178,9 +114,9 @@ def transfer(
 
     Raises
     ------
-    Interrupted
+    ConnectionLostError
         If the connection failed or ended too early.
-    DownloadError
+    DownloadError, HttpError
         If the server refuses, or has a different file.
     """
     state_file = part.with_name(f"{part.name}.json")
@@ -200,7 +136,7 @@ def transfer(
             if response.headers.get("Content-Range") == f"bytes */{have}" and size is None:
                 return
             part.unlink()
-            raise Interrupted("the file on the server is shorter than before")
+            raise ConnectionLostError("the file on the server is shorter than before")
         check_status(response)
         start, total = parse_extent(response, have)
         if size is not None and total not in (size, None):
@@ -217,7 +153,7 @@ def transfer(
         expected = size if size is not None else total
         have = _write(response, part, start, expected=expected, largest=largest, report=report)
     if expected is not None and have < expected:
-        raise Interrupted(f"the connection was closed after {have:,} of {expected:,} bytes")
+        raise ConnectionLostError(f"the connection was closed after {have:,} of {expected:,} bytes")
 
 
 def _write(
@@ -242,7 +178,7 @@ def _write(
             try:
                 chunk = response.raw.read1(_CHUNK, decode_content=False)
             except (HTTPError, OSError) as error:
-                raise Interrupted(root_cause_message(error)) from None
+                raise ConnectionLostError(root_cause(error)) from None
             if not chunk:
                 return have
             have += len(chunk)

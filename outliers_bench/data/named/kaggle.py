@@ -17,7 +17,8 @@ from typing import Any
 
 from outliers_bench.data.download.checksum import DownloadError, FirstSeen
 from outliers_bench.data.download.fetch import FIRST_PAUSE, TRIES_UNANSWERED
-from outliers_bench.data.download.http_download import TIMEOUTS, root_cause_message
+from outliers_bench.data.download.http_download import TIMEOUTS
+from outliers_bench.runtime.http import root_cause
 from outliers_bench.runtime.invocation import install_command
 
 TOKENS = "https://www.kaggle.com/settings"
@@ -96,7 +97,7 @@ def _download_with_retries(handle: str) -> Path:
         except exceptions.UnauthenticatedError as error:
             raise DownloadError(_refusal_message(None, error)) from None
         except (requests.RequestException, exceptions.DataCorruptionError) as error:
-            reason = root_cause_message(error)
+            reason = root_cause(error)
         except ValueError as error:  # unreadable credentials, an invalid archive
             raise DownloadError(f"kagglehub: {' '.join(str(error).split())}") from None
         if attempt < TRIES_UNANSWERED - 1:

@@ -167,7 +167,7 @@ def test_circular_and_invalid_redirects() -> None:
     for target in ("ftp://x/", "http://[", "http://x:99999999/", "file:///etc/passwd"):
         with (
             serving(lambda _, to=target: Reply(308, headers={"Location": to})) as server,
-            pytest.raises(ServerError, match=r"not a web address|an invalid web address"),
+            pytest.raises(ServerError, match="which is refused"),
         ):
             send(server.url)
 
@@ -179,7 +179,7 @@ def test_redirect_from_https_to_http_is_refused(monkeypatch) -> None:
         "outliers_bench.apps.submit.post.send_request",
         lambda _, url, *__, **___: urls.append(url) or redirect,
     )
-    with pytest.raises(BenchError, match=r"from https to http://zoo\.example/, where the"):
+    with pytest.raises(BenchError, match=r"from https to http://zoo\.example/, which is refused"):
         post("https://zoo.example/", b"{}")
     assert urls == ["https://zoo.example/"]
 

@@ -1,0 +1,152 @@
+"""HTTP requests: addresses, redirects, pauses, and errors of requests and urllib3 in one line."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+_HOST_LABEL = re.compile(r"[^\s.]{1,63}")  # label of a host name; an IPv6 address is a single one
+_REDIRECTS = (301, 302, 303, 307, 308)
+_UNREACHED = ("NameResolution", "NewConnection", "ConnectTimeout")  # errors of urllib3
+_MAX_PAUSE = 60.0  # seconds; upper limit of Retry-After
+
+
+class HttpError(Exception):
+    """A failed request; the message is the reason, in one line."""
+
+
+class ConnectionLostError(HttpError):
+    """A connection that failed or ended too early; another request may succeed."""
+
+    def __init__(self, reason: str, *, reached: bool = True, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reached = reached  # whether the server was reached at all
+        self.pause = pause  # seconds to wait, as the server requests
+
+
+class LateResponseError(ConnectionLostError):
+    """A server that has the request and does not respond in time."""
+
+
+class DowngradeError(HttpError):
+    """A redirect from https to http."""
+
+
+def send(
+    session: Session,
+    method: str,
+    url: str,
+    *,
+    timeouts: tuple[float, float],
+    **options: Any,  # noqa: ANN401
+) -> Response:
+    """Send one request; redirects are not followed, and the body of the response is not read.
+
+    Parameters
+    ----------
+    session : requests.Session
+    method, url : str
+    timeouts : tuple of float
+        Seconds to connect, and to wait for bytes.
+    **options
+        Headers, data and credentials; see `requests.Session.request`.
+
+    Raises
+    ------
+    HttpError
+        `ConnectionLostError` if there is no response; another one if a repetition does not help.
+    """
+    from requests import exceptions
+
+    options |= {"timeout": timeouts, "allow_redirects": False, "stream": True}
+    try:
+        return session.request(method, url, **options)
+    except exceptions.SSLError as error:
+        raise HttpError(f"no secure connection ({root_cause(error)})") from None
+    except exceptions.ReadTimeout as error:
+        raise LateResponseError(root_cause(error)) from None
+    except (exceptions.ConnectionError, exceptions.Timeout) as error:
+        reached = not any(name in str(error) for name in _UNREACHED)
+        raise ConnectionLostError(root_cause(error), reached=reached) from None
+    except exceptions.RequestException as error:
+        raise HttpError(root_cause(error)) from None
+
+
+def redirect_target(url: str, status: int, location: str | None) -> str | None:
+    """Return the address that a response redirects to; None if it does not.
+
+    Raises
+    ------
+    HttpError
+        If that is no web address; `DowngradeError` if it is not encrypted, and `url` is.
+    """
+    if status not in _REDIRECTS or not location:
+        return None
+    scheme = urlsplit(url).scheme
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        raise HttpError("redirected to an invalid web address, which is refused") from None
+    refused = f"redirected from {scheme} to {redact_url(target)}, which is refused"
+    if url_error(target, allow_password=True):
+        raise HttpError(refused)
+    if scheme == "https" and urlsplit(target).scheme != "https":
+        raise DowngradeError(refused)
+    return target
+
+
+def retry_after(value: str | None) -> float:
+    """Return the seconds of a Retry-After header, at most 60; 0 without one, or for a date."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return 0.0
+    return min(seconds, _MAX_PAUSE) if math.isfinite(seconds) else 0.0
+
+
+def url_error(url: str, *, allow_password: bool = False) -> str | None:
+    """Return the reason that a URL cannot be requested; None if it can."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"is not a URL: {error}"
+    if parts.scheme.lower() not in ("http", "https"):
+        return "is not an http or https URL"
+    if not host:
+        return "has no host name"
+    if not all(_HOST_LABEL.fullmatch(part) for part in host.removesuffix(".").split(".")):
+        return "has an invalid host name"
+    if not allow_password and (parts.username is not None or parts.password is not None):
+        return "contains a user name or password"
+    return None
+
+
+def redact_url(url: str) -> str:
+    """Return a URL without user name, password, query and fragment, for messages and tags."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    text = f"{parts.scheme}://{host}{parts.path}" if host else url[:100]
+    return "".join(char for char in text if char.isprintable())
+
+
+def root_cause(error: BaseException) -> str:
+    """Return the message of the innermost error; libraries wrap it several times."""
+    inner: BaseException = error
+    while True:
+        arguments = inner.args[:1]
+        deeper = (getattr(inner, "reason", None), *arguments, inner.__cause__, inner.__context__)
+        candidates = (each for each in deeper if isinstance(each, BaseException))
+        found = next((each for each in candidates if each is not inner), None)
+        if found is None:
+            break
+        inner = found
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror.lower()
+    message = " ".join(str(inner).split())
+    return (message.rpartition(">: ")[2] or message or type(inner).__name__)[:150]
