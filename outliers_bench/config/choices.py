@@ -13,6 +13,7 @@ from outliers_bench.keypoints.models import KeypointMatching, Spatial, Vlad
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.pixels import Pixels
+from outliers_bench.models.precomputed import Precomputed
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
@@ -50,6 +51,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "backbone": Backbone,
         "efficientnet_lite0": EfficientNetLite0,
         "pixels": Pixels,
+        "embeddings": Precomputed,
         "keypoints": KeypointMatching,
         "vlad": Vlad,
         "ensemble": Ensemble,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from outliers_bench.data.content_hash import content_hash
@@ -51,9 +51,12 @@ class FileReader:
     ----------
     root : Path
         Base of relative names. Absolute names are used as they are.
+    listed : tuple of str
+        Names of all images of the source in its order, those that are excluded later included.
     """
 
     root: Path
+    listed: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         """Decode one file; see `ImageReader.read`."""

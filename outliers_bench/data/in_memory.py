@@ -125,6 +125,11 @@ class ImageArrays:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Names of the images in their order; see `FileReader`."""
+        return tuple(map(str, range(len(self))))
+
     def digests(self) -> tuple[bytes, ...]:
         """Return the digest of each image, of its size and pixels."""
         return tuple(
@@ -154,6 +159,11 @@ class Vectors:
 
     def __len__(self) -> int:
         return len(self._matrix)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Names of the rows in their order; see `FileReader`."""
+        return tuple(map(str, range(len(self))))
 
     def digests(self) -> tuple[bytes, ...]:
         """Return a digest of each vector."""

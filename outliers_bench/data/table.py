@@ -114,7 +114,7 @@ def read_table(
     return Table(
         rows=readable,
         digests=tuple(digests[row.name] for row in readable),
-        reader=FileReader(root),
+        reader=FileReader(root, tuple(row.name for row in rows)),
         left_out=(*left_out, *unreadable),
     )
 

@@ -15,6 +15,7 @@ from outliers_bench.keypoints.models import KeypointMatching, Vlad
 from outliers_bench.methods.embedding import Embedding
 from outliers_bench.methods.method import Method
 from outliers_bench.models.model import Extractor, Model
+from outliers_bench.models.precomputed import Precomputed
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
@@ -66,6 +67,10 @@ def build_embeddings(model: Model, config: Config, meter: Meter) -> EmbeddingSou
         from outliers_bench.keypoints.vlad_embeddings import VladEmbeddings
 
         return VladEmbeddings(model, cache, meter)
+    if isinstance(model, Precomputed):
+        from outliers_bench.features.precomputed import PrecomputedEmbeddings
+
+        return PrecomputedEmbeddings(model, meter)
     if isinstance(model, Extractor):
         return build_features(model, config.engine, cache, meter)
     raise BenchError(f"model={model.name} has no embedding")

@@ -82,6 +82,10 @@ class Model:
         """Return everything the features depend on, which is their key in the feature store."""
         raise NotImplementedError
 
+    def space_on(self, split: Split) -> Space:  # noqa: ARG002 - nothing, as a rule
+        """Return what the features depend on besides the content of the images of a split."""
+        return {}
+
 
 @dataclass
 class Extractor(Model):
