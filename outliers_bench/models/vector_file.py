@@ -27,7 +27,7 @@ SUFFIXES = (".parquet", ".csv", ".tsv", ".npz", ".npy")
 _NAMES = ("path", "name")  # columns, and what else a table of images may have
 _METADATA = ("label", "split", "group", "Unnamed: 0")  # the last is an index that pandas wrote
 _SHOWN = 3
-_KEPT = 2  # files in memory: a sweep reads its file once
+_MAX_IN_MEMORY = 2  # files in memory: a sweep reads its file once
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def read_vectors(path: Path, given: str) -> VectorTable:
         raise BenchError(f"{given} cannot be read as {path.suffix}: {first}") from None
 
 
-@lru_cache(_KEPT)
+@lru_cache(_MAX_IN_MEMORY)
 def _read(path: Path, given: str, state: tuple[int, ...]) -> VectorTable:  # noqa: ARG001
     suffix = path.suffix.lower()
     if suffix == ".npy":
