@@ -32,8 +32,9 @@ def identity(config: Config, split: Split) -> str:
     for name in (*elsewhere, *idle):
         del values[name]
     values["model"] = config.model.result_options()
-    if rows := config.model.space_on(split):
-        values["features"] = rows
+    members = getattr(config.model, "models", (config.model,))
+    if any(features := [member.space_on(split) for member in members]):
+        values["features"] = features
     # What `auto` was on this machine; float32 features are the same with every engine.
     cache = config.cache.path
     if precision := precision_label(config.model, config.engine, cache):

@@ -129,15 +129,6 @@ class Ensemble(Model):
         """Collect the diagnostics of the members."""
         return {name: n for model in self.models for name, n in model.diagnostics(split).items()}
 
-    def space_on(self, split: Split) -> Space:
-        """Collect what the members' features depend on; see `Model.space_on`."""
-        pairs = zip(self.labels, self.models, strict=True)
-        return {
-            f"{label} {name}": value
-            for label, model in pairs
-            for name, value in model.space_on(split).items()
-        }
-
     @property
     def variant(self) -> str:
         """Members, fusion, weights, and non-default options."""

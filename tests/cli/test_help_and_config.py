@@ -27,7 +27,16 @@ REQUIRED = {
     "manifest": ["data.path=x.csv"],
     "random_projection": ["reduce.n=8"],
     "pca": ["reduce.n=8"],
+    "embeddings": ["model.file=x.npy"],
 }
+
+
+@pytest.fixture(autouse=True)
+def vectors(tmp_path_factory, monkeypatch):
+    """File of embeddings, whose existence is checked."""
+    folder = tmp_path_factory.mktemp("vectors")
+    (folder / "x.npy").touch()
+    monkeypatch.chdir(folder)
 
 
 def composed(*overrides: str) -> Config:
