@@ -19,6 +19,7 @@ from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter, peak_memory
+from outliers_bench.types import Exclusion
 
 RERANKERS = [name for name in SCHEMAS["rerank"] if name != "spatial"]  # spatial needs photos
 PER_CLASS = 100
@@ -54,11 +55,13 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         gallery,
         index=Exact(),
         order=np.random.default_rng(1).permutation(options.n),
-        leave_one_out=options.leave_one_out,
         meter=meter,
     )
+    n_query, nothing = len(queries), Exclusion.nothing
+    exclusion = Exclusion.itself(n_query) if options.leave_one_out else nothing(n_query, options.n)
+    depth = min(options.depth, exclusion.max_depth)
     start = time.perf_counter()
-    ranking = SCHEMAS["rerank"][name]().rank(search, queries, min(options.depth, search.max_depth))
+    ranking = SCHEMAS["rerank"][name]().rank(search, queries, depth, exclusion=exclusion)
     seconds = time.perf_counter() - start
     first = ranking.indices[:, :10]
     return {

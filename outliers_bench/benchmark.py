@@ -20,7 +20,7 @@ from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import IntArray, Split
+from outliers_bench.types import Split
 
 
 class Prepared(NamedTuple):
@@ -121,29 +121,33 @@ def check(config: Config, split: Split, method: Method) -> None:
     BenchError
         If k is larger than the gallery, no query has a relevant image, or the method refuses.
     """
-    reachable = len(split.gallery) - int(split.leave_one_out)
+    reachable = split.exclusion.max_depth
     if max(config.k) > reachable:
         raise BenchError(
             f"k={max(config.k)} is larger than the gallery of {split.name}, which has "
             f"{reachable} to find; give smaller cutoffs, such as "
             f"k=[{','.join(map(str, sorted({1, reachable})))}]"
         )
-    if split.labeled and not _relevant(split).any():
+    if split.labeled and not count_relevant(split).any():
         raise BenchError(
             f"{split.name}: no query has a gallery image of its class, so nothing could be "
             "scored; query and gallery must share class names"
         )
+    depth(config, split)
     method.check(split)
 
 
 def depth(config: Config, split: Split) -> int:
     """Return the depth to rank to: enough for every k, for MAP@R, and for the contact sheets."""
-    reachable = len(split.gallery) - int(split.leave_one_out)
+    reachable = split.exclusion.max_depth
     required = max(*config.k, config.contact_sheets.depth)
     if split.labeled:
-        required = max(required, int(_relevant(split).max()))
+        relevant = int(count_relevant(split).max())
+        if relevant > reachable:
+            raise BenchError(
+                f"{split.name}: a query has {relevant} relevant gallery images, but another query "
+                f"has only {reachable} images left without those of the same "
+                f"{split.excluded.column}, so MAP@R cannot be computed; leave out such queries"
+            )
+        required = max(required, relevant)
     return min(required, reachable)
-
-
-def _relevant(split: Split) -> IntArray:
-    return count_relevant(split.query, split.gallery, leave_one_out=split.leave_one_out)

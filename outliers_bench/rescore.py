@@ -51,10 +51,8 @@ def score_leakage(
         if cleaned is None:
             return None
         other = cleaned
-    reachable = len(other.gallery) - int(other.leave_one_out)
-    cut_offs = [k for k in config.k if k <= reachable]
-    relevant = count_relevant(other.query, other.gallery, leave_one_out=other.leave_one_out)
-    if not cut_offs or not relevant.any():
+    cut_offs = [k for k in config.k if k <= other.exclusion.max_depth]
+    if not cut_offs or not count_relevant(other).any():
         return None
     try:
         ranking = method.rank(other, depth(replace(config, k=cut_offs), other))

@@ -12,7 +12,7 @@ import numpy as np
 
 from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ImageSet, IntArray, LeftOut, Split
+from outliers_bench.types import ITSELF, ImageSet, IntArray, LeftOut, Split
 
 
 class Protocol(Enum):
@@ -76,7 +76,7 @@ def make_split(
                 f"{name}: with leave_one_out the images of a group would find each other; use "
                 "data.protocol=query_gallery, or remove the column group"
             )
-        return Split(name, images.take([]), images, images, leave_one_out=True, left_out=left_out)
+        return Split(name, images.take([]), images, images, excluded=ITSELF, left_out=left_out)
 
     rows: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
     for units in _units_by_class(images, seed).values():

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.ensemble.options import Fusion
-from outliers_bench.types import FloatArray, IntArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 Contributions = npt.NDArray[np.float64]
 _BLOCK_ITEMS = 4_000_000  # contributions of one member per block
@@ -19,7 +19,7 @@ def contributions(
     fusion: Fusion,
     n: int,
     *,
-    max_depth: int | None = None,
+    max_depth: int | IntArray | None = None,
     rrf_k: float = 60.0,
     slope: float = 1.0,
 ) -> Contributions:
@@ -49,7 +49,7 @@ def contributions(
         Any except `concat`.
     n : int
         Size of the gallery.
-    max_depth : int, optional
+    max_depth : int or array of int64, shape (n_query, 1), optional
         Number of gallery items that can be ranked; by default, n.
     rrf_k : float
         Constant of reciprocal rank fusion.
@@ -66,7 +66,7 @@ def contributions(
     G. Cormack, C. Clarke, S. Büttcher, "Reciprocal Rank Fusion", SIGIR 2009.
     J. Aslam, M. Montague, "Models for Metasearch", SIGIR 2001 (Borda).
     """
-    depth, max_depth = ranking.depth, max_depth or n
+    depth, max_depth = ranking.depth, n if max_depth is None else max_depth
     scores = ranking.scores.astype(np.float64)
     low, high = scores[:, -1:], scores[:, :1]
     missing: Contributions | float = 0.0
@@ -113,7 +113,7 @@ def fuse(
     order: IntArray,
     rrf_k: float = 60.0,
     slopes: Sequence[float] | None = None,
-    leave_one_out: bool = False,
+    exclusion: Exclusion | None = None,
 ) -> Ranking:
     """Rank by the weighted sum of all members' contributions.
 
@@ -126,15 +126,15 @@ def fuse(
     fusion : Fusion
         Any except `concat`.
     depth : int
-        Length of the ranking, at most n (n - 1 if `leave_one_out`).
+        Length of the ranking, at most `exclusion.max_depth`.
     order : array of int64, shape (n,)
         Permutation of the gallery: of equal sums, the item that is first in it ranks first.
     rrf_k : float
         Constant of reciprocal rank fusion.
     slopes : sequence of float, optional
         Slopes of the calibration, one per member.
-    leave_one_out : bool
-        Whether query i is gallery item i, excluded from its own ranking.
+    exclusion : Exclusion, optional
+        Gallery items to exclude for each query; by default, none.
 
     Returns
     -------
@@ -142,6 +142,7 @@ def fuse(
     """
     n, n_query = len(order), len(rankings[0].indices)
     slopes = slopes or [1.0] * len(rankings)
+    exclusion = exclusion or Exclusion.nothing(n_query, n)
     indices = np.empty((n_query, depth), dtype=np.int64)
     scores = np.empty((n_query, depth), dtype=np.float32)
     for rows in _blocks(n_query, n):
@@ -151,12 +152,12 @@ def fuse(
                 Ranking(ranking.indices[rows], ranking.scores[rows]),
                 fusion,
                 n,
-                max_depth=n - int(leave_one_out),
+                max_depth=n - exclusion.counts[rows, None],
                 rrf_k=rrf_k,
                 slope=slope,
             )
-        if leave_one_out:
-            total[np.arange(len(total)), np.arange(n_query)[rows]] = -np.inf
+        if exclusion.largest:
+            total[exclusion.mask(rows, np.arange(n)[None])] = -np.inf
         indices[rows], scores[rows] = select_top(total, depth, order)
     return Ranking(indices, scores)
 

@@ -14,23 +14,25 @@ from outliers_bench.evaluation.average_precision import average_precision_at_r
 from outliers_bench.evaluation.hit import hit_at_k
 from outliers_bench.evaluation.precision import precision_at_k, r_precision
 from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
-from outliers_bench.types import ImageSet, IntArray, Ranking, Split
+from outliers_bench.types import IntArray, Ranking, Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def count_relevant(query: ImageSet, gallery: ImageSet, *, leave_one_out: bool) -> IntArray:
-    """Count the relevant gallery images of each query, excluding the query itself.
+def count_relevant(split: Split) -> IntArray:
+    """Count the relevant gallery images of each query, without those that are excluded.
 
     Returns
     -------
     array of int64, shape (n_query,)
     """
-    if query.labels is None or gallery.labels is None:
+    query, gallery = split.query.labels, split.gallery.labels
+    if query is None or gallery is None:
         raise ValueError("an image set without labels cannot be scored")
-    per_class = np.bincount(gallery.labels, minlength=len(gallery.classes))
-    return per_class[query.labels].astype(np.int64) - int(leave_one_out)
+    per_class = np.bincount(gallery, minlength=len(split.gallery.classes))
+    excluded = split.exclusion.with_equal(query, gallery).counts
+    return per_class[query].astype(np.int64) - excluded
 
 
 def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
@@ -42,7 +44,7 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     ----------
     ranking : Ranking
         Rows in the order of `split.query`, at least as deep as the largest number of relevant
-        images of a query, with the query itself excluded if `split.leave_one_out`.
+        images of a query, without the images that `split.excluded` excludes.
     split : Split
         Query and gallery, both labeled.
     k : sequence of int
@@ -57,10 +59,13 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     BenchError
         If no query has a relevant gallery image.
     ValueError
-        If the ranking is too shallow for MAP@R, or the split has no labels.
+        If the ranking is too shallow for MAP@R or has an excluded image, or the split has no
+        labels.
     """
     query, gallery = split.query, split.gallery
-    total = count_relevant(query, gallery, leave_one_out=split.leave_one_out)
+    total, exclusion = count_relevant(split), split.exclusion
+    if exclusion.largest and exclusion.mask(slice(None), ranking.indices).any():
+        raise ValueError(f"{split.name}: the ranking has images that are excluded for the query")
     scored = np.flatnonzero(total > 0).astype(np.int64)
     if scored.size == 0:
         raise BenchError(

@@ -24,7 +24,7 @@ from outliers_bench.keypoints.match import (
 from outliers_bench.keypoints.options import MatchOptions
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 Doubles = npt.NDArray[np.float64]
 Pairs: TypeAlias = dict[int, npt.NDArray[np.int16]]  # by image: query row and gallery row
@@ -44,7 +44,7 @@ def match_tables(
     options: MatchOptions,
     depth: int,
     order: IntArray,
-    leave_one_out: bool = False,
+    exclusion: Exclusion | None = None,
     pairs_depth: int = 0,
     min_matches: int = 1,
 ) -> tuple[IntArray, Doubles, list[Pairs]]:
@@ -67,8 +67,8 @@ def match_tables(
         Number of gallery images to return per query.
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
-    leave_one_out : bool
-        Whether query i is gallery item i, excluded by identity.
+    exclusion : Exclusion, optional
+        Gallery images to exclude for each query; by default, none.
     pairs_depth : int
         Number of the best gallery images per query for which to return the matches themselves.
     min_matches : int
@@ -87,13 +87,13 @@ def match_tables(
     from threadpoolctl import threadpool_limits
 
     best = _Best(len(queries), depth, pairs_depth)
-    own = np.argsort(order) if leave_one_out else None
+    exclusion = exclusion or Exclusion.nothing(len(queries), len(order))
 
     def pairs() -> Iterator[None]:
         for i, start, scores, matches in map_in_threads(_count_matches, tasks()):
-            if own is not None and 0 <= own[i] - start < len(scores):
-                scores[own[i] - start] = -np.inf
-            best.merge(i, order[start : start + len(scores)], scores, matches)
+            images = order[start : start + len(scores)]
+            scores[exclusion.gallery_keys[images] == exclusion.query_keys[i]] = -np.inf
+            best.merge(i, images, scores, matches)
             yield from repeat(None, len(scores))
 
     def tasks() -> Iterator[_Task]:

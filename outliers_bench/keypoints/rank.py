@@ -23,7 +23,7 @@ from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.verify import MINIMUM, find_inliers
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import IntArray, Ranking
+from outliers_bench.types import Exclusion, IntArray, Ranking
 
 IMAGES_PER_TASK = 64  # gallery images per verification task of a query, which limits memory
 
@@ -36,7 +36,7 @@ def rank_by_keypoints(
     options: MatchOptions,
     depth: int,
     order: IntArray,
-    leave_one_out: bool = False,
+    exclusion: Exclusion | None = None,
     meter: Meter | None = None,
 ) -> Ranking:
     """Rank the gallery for every query by inliers, then matches, then similarity.
@@ -53,11 +53,11 @@ def rank_by_keypoints(
         Descriptor of both tables.
     options : MatchOptions
     depth : int
-        Length of the ranking, at most n_gallery (n_gallery - 1 if `leave_one_out`).
+        Length of the ranking, at most `exclusion.max_depth`.
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
-    leave_one_out : bool
-        Whether query i is gallery item i, excluded from its own ranking by identity.
+    exclusion : Exclusion, optional
+        Gallery images to exclude for each query; by default, none.
     meter : Meter, optional
         Records the time of matching, of verification, and of both as search.
 
@@ -66,7 +66,7 @@ def rank_by_keypoints(
     Ranking
     """
     meter = meter or Meter()
-    max_depth = len(gallery) - int(leave_one_out)
+    max_depth = exclusion.max_depth if exclusion else len(gallery)
     is_verified = options.verify is not Verify.none
     shortlist = min(max_depth, options.shortlist or max_depth) if is_verified else 0
     with meter.stage("search"):
@@ -78,7 +78,7 @@ def rank_by_keypoints(
                 options=options,
                 depth=max(shortlist, depth),
                 order=order,
-                leave_one_out=leave_one_out,
+                exclusion=exclusion,
                 pairs_depth=shortlist,
                 min_matches=_min_matches(options) if is_verified else 0,
             )

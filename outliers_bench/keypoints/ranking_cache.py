@@ -5,14 +5,16 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.store.files import digest_of, read_arrays, write_arrays
 from outliers_bench.store.memo import load_or_make
-from outliers_bench.types import IntArray, Ranking, Split
+from outliers_bench.types import ITSELF, IntArray, Ranking, Split
 from outliers_bench.version import __version__
 
 MIN_DEPTH = 1000  # minimum number of cached hits per query
@@ -52,19 +54,22 @@ def rank_or_load(
     -------
     Ranking
     """
-    content = [
+    content: list[npt.NDArray[Any]] = [
         np.frombuffer(b"".join(part.digests), dtype=np.uint8)
         for part in (split.query, split.gallery)
     ]
+    if split.excluded.column:
+        content += [split.exclusion.query_keys, split.exclusion.gallery_keys]
     # The host is included because times are cached too.
     software = {"version": __version__, "opencv": opencv().__version__, "host": platform.node()}
-    name = digest_of({**key, "leave_one_out": split.leave_one_out, **software}, *content, order)
+    is_loo = split.excluded == ITSELF
+    name = digest_of({**key, "leave_one_out": is_loo, **software}, *content, order)
     path = cache / "rankings" / f"keypoints-{name}.npz"
 
     def make() -> tuple[Ranking, dict[str, float]]:
         before = dict(meter.seconds)
         # A deeper ranking takes no longer: all pairs are matched for any depth.
-        ranking = rank(min(max(depth, MIN_DEPTH), len(split.gallery) - int(split.leave_one_out)))
+        ranking = rank(min(max(depth, MIN_DEPTH), split.exclusion.max_depth))
         elapsed = {stage: t - before.get(stage, 0.0) for stage, t in meter.seconds.items()}
         return ranking, elapsed
 

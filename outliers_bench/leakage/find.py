@@ -25,12 +25,13 @@ class Leaks:
     images : ImageSet
         The photos concerned, once per part; without labels.
     parts : tuple of str
-        Part of each photo: `query`, `gallery`, or `train`. With leave-one-out all are `gallery`.
+        Part of each photo: `query`, `gallery`, or `train`; only `gallery` if query and gallery are
+        one set.
     labels : tuple of str or None
         Label of each photo; None in a part without labels.
     pairs : tuple of Pair
-        Rows of `images` in two parts (with leave-one-out: in the one set); exact duplicates first,
-        then by descending likeness.
+        Rows of `images` in two parts, or in the one set; exact duplicates first, then by descending
+        likeness.
     not_compared : int
         Number of images that are too small or too flat, which were compared by content only.
     representatives : mapping of bytes to bytes
@@ -69,7 +70,7 @@ class Leaks:
 
     @property
     def is_within_set(self) -> bool:
-        """True if the pairs are within one set (leave-one-out)."""
+        """True if the pairs are within the one set of query and gallery."""
         return any(self.parts_of(pair) == ("gallery", "gallery") for pair in self.pairs[:1])
 
     def has_two_labels(self, pair: Pair) -> bool:
@@ -104,7 +105,7 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
     # By content and part: a part without labels may contain thousands of images with the same
     # content, whose pairs within the part do not count.
     positions: dict[bytes, dict[str, list[Position]]] = defaultdict(lambda: defaultdict(list))
-    for name in ("gallery",) if split.leave_one_out else PARTS:
+    for name in ("gallery",) if split.is_one_set else PARTS:
         for row, digest in enumerate(getattr(split, name).digests):
             positions[digest][name].append((name, row))
     leaks: list[tuple[Position, Position, Kind, float]] = []
@@ -114,7 +115,7 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
     for pair in duplicates.pairs:
         first, second = (positions[images.digests[row]] for row in (pair.first, pair.second))
         for part, other_part in product(first, second):
-            if split.leave_one_out or part != other_part:
+            if split.is_one_set or part != other_part:
                 pairs = product(first[part], second[other_part])
                 leaks += [(*two, pair.kind, pair.likeness) for two in pairs]
     representatives = {

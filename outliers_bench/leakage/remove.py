@@ -13,8 +13,8 @@ def drop_leaks(split: Split, leaks: Leaks) -> Split:
     """Drop duplicates across parts, so that each image is in one part only.
 
     An image stays in query first, then in the gallery, then in train. A part without labels stays
-    complete, since every image in it has to be ranked. With leave-one-out one image of each group
-    of duplicates stays, chosen by content.
+    complete, since every image in it has to be ranked. If query and gallery are one set, one image
+    of each group of duplicates stays, chosen by content.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def drop_leaks(split: Split, leaks: Leaks) -> Split:
         If the gallery would be empty.
     """
     left_out: list[LeftOut] = []
-    if split.leave_one_out:
+    if split.is_one_set:
         unique = _without_duplicates(split.gallery, leaks, left_out)
         also = split.images.without(set(unique.digests))
         all_left_out = (*split.left_out, *left_out)
@@ -77,7 +77,7 @@ def exclude_leaks(split: Split, leaks: Leaks, *, learned: bool) -> Split | None:
     Split or None
         None if there are no queries or no gallery left.
     """
-    if split.leave_one_out:
+    if split.is_one_set:
         unique = _without_duplicates(split.gallery, leaks, [])
         return replace(split, query=unique, gallery=unique)
     queries = {leaks.representative(digest) for digest in split.query.digests}

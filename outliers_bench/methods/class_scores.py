@@ -15,7 +15,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.embeddings import TrainedEmbeddings
-from outliers_bench.types import FloatArray, ImageSet, IntArray, LeftOut, Ranking, Split
+from outliers_bench.types import Exclusion, FloatArray, ImageSet, IntArray, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,10 +73,10 @@ class ClassScores:
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
         gallery = log_softmax(self._logits.load(split.gallery))
-        queries = gallery if split.leave_one_out else log_softmax(self._logits.load(split.query))
+        queries = gallery if split.is_one_set else log_softmax(self._logits.load(split.query))
         self._meter.dimensions = gallery.shape[1]
         self._meter.index_bytes = gallery.nbytes
-        order = tie_order(split.gallery.digests, self._config.seed)
+        exclusion, order = split.exclusion, tie_order(split.gallery.digests, self._config.seed)
         with self._meter.stage("search"):
             predicted = queries.argmax(axis=1)
             indices = np.empty((len(queries), depth), np.int64)
@@ -84,7 +84,9 @@ class ClassScores:
                 rows = np.flatnonzero(predicted == class_index)
                 ranked = order[np.argsort(-gallery[order, class_index], kind="stable")]
                 indices[rows] = (
-                    _exclude_query(ranked, rows, depth) if split.leave_one_out else ranked[:depth]
+                    _exclude(ranked, exclusion.take(rows), depth)
+                    if exclusion.largest
+                    else ranked[:depth]
                 )
             return Ranking(indices, gallery[indices, predicted[:, None]])
 
@@ -107,6 +109,7 @@ def log_softmax(logits: FloatArray) -> FloatArray:
     return log_probabilities
 
 
-def _exclude_query(ranked: IntArray, queries: IntArray, depth: int) -> IntArray:
-    """Return the first `depth` items of a ranking for each query, without the query itself."""
-    return np.stack([ranked[ranked != query][:depth] for query in queries])
+def _exclude(ranked: IntArray, exclusion: Exclusion, depth: int) -> IntArray:
+    """Return the first `depth` items of a ranking for each query, without the excluded ones."""
+    keys = exclusion.gallery_keys[ranked]
+    return np.stack([ranked[keys != key][:depth] for key in exclusion.query_keys])

@@ -55,7 +55,7 @@ class Embedding:
         """Reject a model, re-ranking or reduction that does not fit the split."""
         config = self._config
         config.model.check_split(split)
-        config.rerank.check_search(config.index, leave_one_out=split.leave_one_out)
+        config.rerank.check_search(config.index, split.exclusion)
         reducer, part = self._config.reducer, fitting_part(split)
         if reducer.needs_labels and (part is split.gallery or part.labels is None):
             raise BenchError(
@@ -100,14 +100,13 @@ class Embedding:
     def rank(self, split: Split, depth: int) -> Ranking:
         """Rank the gallery for every query; see `Method.rank`."""
         gallery = self._load_reduced(split.gallery)
-        queries = gallery if split.leave_one_out else self._load_reduced(split.query)
+        queries = gallery if split.is_one_set else self._load_reduced(split.query)
         self._meter.dimensions = gallery.shape[1]
         order = tie_order(split.gallery.digests, self._config.seed)
         search = GallerySearch(
             gallery,
             index=self._config.index,
             order=order,
-            leave_one_out=split.leave_one_out,
             cache=self._config.cache.path,
             meter=self._meter,
         )
@@ -118,14 +117,17 @@ class Embedding:
         )
         # Blank images are moved behind all others below, so that as many more are retrieved.
         shortlist = self._config.rerank.depth
-        search_depth = search.max_depth
+        exclusion = split.exclusion
+        search_depth = exclusion.max_depth
         if shortlist is not None:
             search_depth = min(max(depth, shortlist) + int(blank_gallery.sum()), search_depth)
-        ranking = self._config.rerank.rank(search, queries, search_depth)
-        self._meter.recall_at_10 = recall_at_10(search, queries, depth=search_depth)
+        ranking = self._config.rerank.rank(search, queries, search_depth, exclusion=exclusion)
+        self._meter.recall_at_10 = recall_at_10(
+            search, queries, depth=search_depth, exclusion=exclusion
+        )
         if blank:
             ranking = put_blanks_last(
-                ranking, blank_queries, blank_gallery, order, leave_one_out=split.leave_one_out
+                ranking, blank_queries, blank_gallery, order, exclusion=exclusion
             )
         if self._spatial is not None:
             ranking = self._spatial.rerank(ranking, split)

@@ -95,7 +95,7 @@ class FusedRankings:
         weights = self._weights or []
         for member, weight in zip(self._members, weights, strict=True):
             self._meter.counts[f"weight_{member.label}"] = weight
-        max_depth = len(split.gallery) - int(split.leave_one_out)
+        max_depth = split.exclusion.max_depth
         used = [at for at, weight in enumerate(weights) if weight > 0]
         rankings = []
         for member in (self._members[at] for at in used):
@@ -111,7 +111,7 @@ class FusedRankings:
                 order=tie_order(split.gallery.digests, self._config.seed),
                 rrf_k=self._model.rrf_k,
                 slopes=[self._slopes[at] for at in used],
-                leave_one_out=split.leave_one_out,
+                exclusion=split.exclusion,
             )
 
     def match_sheets(self, result: Result) -> dict[str, Image]:  # noqa: ARG002

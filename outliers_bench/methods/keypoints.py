@@ -79,13 +79,13 @@ class MatchKeypoints:
 
         def rank(rank_depth: int) -> Ranking:
             return rank_by_keypoints(
-                gallery if split.leave_one_out else self._keypoints.table(split.query),
+                gallery if split.is_one_set else self._keypoints.table(split.query),
                 gallery,
                 descriptor=self._model.descriptor,
                 options=self._model,
                 depth=rank_depth,
                 order=order,
-                leave_one_out=split.leave_one_out,
+                exclusion=split.exclusion,
                 meter=self._meter,
             )
 

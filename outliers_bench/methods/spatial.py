@@ -52,7 +52,7 @@ class SpatialRerank:
         gallery = self._keypoints.table(split.gallery)
         empty = self._keypoints.empty(split.query_and_gallery)
         self._meter.counts["rerank_images_without_keypoints"] = len(empty)
-        queries = gallery if split.leave_one_out else self._keypoints.table(split.query)
+        queries = gallery if split.is_one_set else self._keypoints.table(split.query)
         # Counted as search: the results of a query are complete only after it.
         with self._meter.stage("search"), self._meter.stage("rerank"):
             return rerank_by_keypoints(

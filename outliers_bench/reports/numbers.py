@@ -157,7 +157,7 @@ _EXCLUDED = {
 def count_rows(result: Result) -> list[tuple[str, str]]:
     """Return heading and value of the number of images in each part and of those excluded."""
     split = result.split
-    against = "each against all others" if split.leave_one_out else ""
+    against = "each against all others" if split.is_one_set else ""
     rows = [
         ("queries", f"{len(split.query):,} {against}".strip()),
         ("gallery", f"{len(split.gallery):,}"),

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.ties import drop_self, pair_similarities, sorted_with_ties
+from outliers_bench.retrieval.ties import drop_excluded, pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.files import digest_of, read_arrays, write_arrays
 from outliers_bench.store.memo import load_or_make
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.types import Exclusion, FloatArray, IntArray
 from outliers_bench.version import __version__
 
 if TYPE_CHECKING:
@@ -43,28 +43,30 @@ class NeighborGraph:
     similarities: FloatArray
 
     def nearest(
-        self, items: IntArray, k: int, *, without: IntArray | None = None
+        self, items: IntArray, k: int, *, exclusion: Exclusion | None = None
     ) -> tuple[IntArray, FloatArray]:
-        """Return the k nearest neighbors of some items, optionally without one gallery item.
+        """Return the k nearest neighbors of some items, without those excluded for a query.
 
         Parameters
         ----------
         items : array of int64, shape (m,)
         k : int
-        without : array of int64, shape (m,) or (1,), optional
-            Gallery item to exclude. Requires a graph of at least k + 1 neighbors.
+        exclusion : Exclusion, optional
+            Of one query, or of one query for each item. Requires a graph of at least
+            k + `exclusion.largest` neighbors, if the gallery has that many.
 
         Returns
         -------
         positions : array of int64, shape (m, at most k)
         similarities : array of float32, shape (m, at most k)
         """
-        if without is None:
+        if exclusion is None or not exclusion.largest:
             return self.positions[items, :k], self.similarities[items, :k]
-        positions = self.positions[items, : k + 1]
-        return drop_self(
-            positions, self.similarities[items, : k + 1], positions == without[:, None]
-        )
+        positions = self.positions[items, : k + exclusion.largest]
+        similarities = self.similarities[items, : k + exclusion.largest]
+        excluded = exclusion.mask(slice(None), positions)
+        depth = min(k, positions.shape[1] - exclusion.largest)
+        return drop_excluded(positions, similarities, excluded, depth)
 
 
 def build_or_load_graph(search: GallerySearch, k: int) -> NeighborGraph:
@@ -104,7 +106,7 @@ def _build_graph(search: GallerySearch, k: int) -> NeighborGraph:
     positions, similarities = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     for rows, near, scores in _search_blocks(search, k + 1):
         own = near == np.arange(rows.start, rows.stop)[:, None]
-        positions[rows], similarities[rows] = drop_self(near, scores, own)
+        positions[rows], similarities[rows] = drop_excluded(near, scores, own, k)
     return NeighborGraph(positions, similarities)
 
 

@@ -10,7 +10,7 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 RECALL_DEPTH = 10
 MAX_QUERIES = 1000  # evenly spaced queries that are compared with exhaustive search
@@ -18,7 +18,11 @@ _ROUNDING = 1e-6  # relative difference within which two scores are equal
 
 
 def recall_at_10(
-    search: GallerySearch, queries: FloatArray, *, depth: int = RECALL_DEPTH
+    search: GallerySearch,
+    queries: FloatArray,
+    *,
+    depth: int = RECALL_DEPTH,
+    exclusion: Exclusion | None = None,
 ) -> float | None:
     """Measure the share of the ten nearest gallery items that an index finds.
 
@@ -31,10 +35,11 @@ def recall_at_10(
     search : GallerySearch
         The gallery and the index.
     queries : array of float32, shape (n_query, d)
-        With `search.leave_one_out`, those of all gallery items. If there are more than 1,000,
-        500 to 1,000 evenly spaced ones are used.
+        If there are more than 1,000, 500 to 1,000 evenly spaced ones are used.
     depth : int
         Depth of the ranking: some indexes find more of the first ten in a deeper search.
+    exclusion : Exclusion, optional
+        Gallery items that are excluded for each query; by default, none.
 
     Returns
     -------
@@ -49,16 +54,18 @@ def recall_at_10(
     if search.index.exact:
         return None
     search = search.active  # a re-ranker may have searched an augmented gallery
-    items = np.arange(0, len(queries), -(-len(queries) // MAX_QUERIES))
-    sample, k = search.prepare(queries[items]), min(RECALL_DEPTH, search.max_depth)
+    exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
+    rows = np.arange(0, len(queries), -(-len(queries) // MAX_QUERIES))
+    sample, k = search.prepare(queries[rows]), min(RECALL_DEPTH, exclusion.max_depth)
     unmetered = copy(search)  # shares the built index
     unmetered.meter = Meter()
     exact = copy(unmetered)
     exact.index = Exact("exact", search.index.metric)
     exact.__dict__.pop("searcher", None)
-    deep = min(max(depth, k), search.max_depth)
-    retrieved = unmetered.rank(sample, deep, items=items).indices[:, :k]
-    nearest = exact.rank(sample, k, items=items).indices
+    deep = min(max(depth, k), exclusion.max_depth)
+    exclusion = exclusion.take(rows)
+    retrieved = unmetered.rank(sample, deep, exclusion=exclusion).indices[:, :k]
+    nearest = exact.rank(sample, k, exclusion=exclusion).indices
     # Both are compared again in the same way: an index may round its scores, and faiss rounds
     # distances relative to the lengths of the vectors, which may be far larger than the distances.
     scores = _similarity(search, sample, retrieved)

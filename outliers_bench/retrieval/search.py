@@ -12,10 +12,10 @@ import numpy as np
 from outliers_bench.retrieval.indexes.cache import build_or_load
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.normalize import l2_normalize
-from outliers_bench.retrieval.ties import drop_self, rescore_close_pairs, sort_with_ties
+from outliers_bench.retrieval.ties import drop_excluded, rescore_close_pairs, sort_with_ties
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import BoolArray, FloatArray, IntArray, Ranking
+from outliers_bench.types import BoolArray, Exclusion, FloatArray, IntArray, Ranking
 
 BLOCK_ITEMS = 2_000_000  # results per block, over all its queries
 
@@ -56,8 +56,6 @@ class GallerySearch:
         The index and its metric. Built on first use.
     order : array of int64, shape (n,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
-    leave_one_out : bool
-        Whether query i is gallery item i, excluded from its own ranking by identity.
     cache : Path, optional
         Cache directory for results that take long to compute.
     meter : Meter, optional
@@ -75,22 +73,18 @@ class GallerySearch:
         *,
         index: Index,
         order: IntArray,
-        leave_one_out: bool = False,
         cache: Path | None = None,
         meter: Meter | None = None,
     ) -> None:
         self.index = index
         self.order = order
-        self.leave_one_out = leave_one_out
         self.cache = cache
         self.meter = meter or Meter()
         self.active: GallerySearch = self
         self._unscaled = gallery
 
-    @property
-    def max_depth(self) -> int:
-        """Maximum depth of a ranking."""
-        return len(self._unscaled) - int(self.leave_one_out)
+    def __len__(self) -> int:
+        return len(self._unscaled)
 
     @cached_property
     def gallery(self) -> FloatArray:
@@ -113,13 +107,14 @@ class GallerySearch:
             gallery,
             index=self.index,
             order=self.order,
-            leave_one_out=self.leave_one_out,
             cache=self.cache,
             meter=self.meter,
         )
         return self.active
 
-    def rank(self, queries: FloatArray, depth: int, *, items: IntArray | None = None) -> Ranking:
+    def rank(
+        self, queries: FloatArray, depth: int, *, exclusion: Exclusion | None = None
+    ) -> Ranking:
         """Rank the gallery for every query.
 
         Parameters
@@ -127,10 +122,9 @@ class GallerySearch:
         queries : array of float32, shape (n_query, d)
             Normalized here if the metric is cosine.
         depth : int
-            Length of the ranking, at most `max_depth`.
-        items : array of int64, shape (n_query,), optional
-            With `leave_one_out`, the gallery item that each query is; by default, query i is
-            item i.
+            Length of the ranking, at most `exclusion.max_depth`.
+        exclusion : Exclusion, optional
+            Gallery items to exclude for each query; by default, none.
 
         Returns
         -------
@@ -138,11 +132,9 @@ class GallerySearch:
         """
         queries = self.prepare(queries)
         searcher = self.searcher
-        own = None
-        if self.leave_one_out:
-            own = self._tie_positions if items is None else self._tie_positions[items]
+        exclusion = exclusion or Exclusion.nothing(len(queries), len(self))
         # One extra result shows whether the last rank is tied.
-        fetch = min(depth + int(self.leave_one_out) + 1, len(self._unscaled))
+        fetch = min(depth + exclusion.largest + 1, len(self))
         indices = np.empty((len(queries), depth), dtype=np.int64)
         scores = np.empty((len(queries), depth), dtype=np.float32)
         searcher.search(queries[:1], 1)  # warm-up: threads and caches start outside of the timing
@@ -155,11 +147,11 @@ class GallerySearch:
                 rescore_close_pairs(
                     block, self.tie_ordered, positions, found_scores, self.index.metric
                 )
-            if own is not None:
-                is_own = positions == own[rows][:, None]
-                positions, found_scores = drop_self(positions, found_scores, is_own)
-            indices[rows] = self.order[positions[:, :depth]]
-            scores[rows] = found_scores[:, :depth]
+            items = self.order[positions]
+            if exclusion.largest:
+                excluded = exclusion.mask(rows, items)
+                items, found_scores = drop_excluded(items, found_scores, excluded, depth)
+            indices[rows], scores[rows] = items[:, :depth], found_scores[:, :depth]
         return Ranking(indices, scores)
 
     @cached_property
@@ -181,13 +173,6 @@ class GallerySearch:
     def _stored_tie_ordered(self) -> FloatArray:
         return self.vectors_at(self.order)
 
-    @cached_property
-    def _tie_positions(self) -> IntArray:
-        """Position of each gallery item in `order`."""
-        positions = np.empty(len(self.order), dtype=np.int64)
-        positions[self.order] = np.arange(len(self.order))
-        return positions
-
 
 def put_blanks_last(
     ranking: Ranking,
@@ -195,7 +180,7 @@ def put_blanks_last(
     blank_gallery: BoolArray,
     order: IntArray,
     *,
-    leave_one_out: bool = False,
+    exclusion: Exclusion | None = None,
 ) -> Ranking:
     """Rank blank gallery images last, and give blank queries the tie-breaking order.
 
@@ -212,8 +197,8 @@ def put_blanks_last(
         or with that of the last item before them if it is below 0.
     order : array of int64, shape (n,)
         Permutation of the gallery that breaks ties.
-    leave_one_out : bool
-        Whether query i is gallery item i.
+    exclusion : Exclusion, optional
+        Gallery images that are excluded for each query; by default, none.
 
     Returns
     -------
@@ -227,8 +212,8 @@ def put_blanks_last(
     lowest = np.where(blank, np.float32(np.inf), scores).min(axis=1, initial=0.0)
     scores = np.where(blank, lowest[:, None], scores).astype(np.float32)
     for row in np.flatnonzero(blank_queries):
-        others = order[order != row] if leave_one_out else order
-        indices[row] = others[: ranking.depth]
+        excluded = exclusion.mask(np.array([row]), order[None])[0] if exclusion else ()
+        indices[row] = np.delete(order, np.flatnonzero(excluded))[: ranking.depth]
         scores[row] = 0
     return Ranking(indices, scores)
 

@@ -122,13 +122,23 @@ def sorted_with_ties(
     return np.take_along_axis(positions, best, axis=1), np.take_along_axis(scores, best, axis=1)
 
 
-def drop_self(
-    positions: IntArray, scores: FloatArray, is_own: BoolArray
+def drop_excluded(
+    positions: IntArray, scores: FloatArray, excluded: BoolArray, depth: int
 ) -> tuple[IntArray, FloatArray]:
-    """Remove the item itself from each row, or the last item if it is not in the row."""
-    if positions.shape[1] == 0:
-        return positions, scores
-    removed = is_own.copy()
-    removed[~removed.any(axis=1), -1] = True
-    shape = (positions.shape[0], positions.shape[1] - 1)
-    return positions[~removed].reshape(shape), scores[~removed].reshape(shape)
+    """Return the first `depth` items of each row that are not excluded.
+
+    Parameters
+    ----------
+    positions, scores, excluded : array, shape (n, k)
+        At least `depth` items of each row are not excluded.
+    depth : int
+
+    Returns
+    -------
+    positions : array of int64, shape (n, depth)
+    scores : array of float32, shape (n, depth)
+    """
+    chosen = ~excluded
+    chosen &= np.cumsum(chosen, axis=1) <= depth
+    shape = (len(positions), depth)
+    return positions[chosen].reshape(shape), scores[chosen].reshape(shape)

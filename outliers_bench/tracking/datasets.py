@@ -51,7 +51,7 @@ def split_datasets(
     if address is not None:
         kind, source = "http", {"url": address}
     parts = {"train": split.train, "query": split.query, "gallery": split.gallery}
-    if split.leave_one_out:
+    if split.is_one_set:
         del parts["gallery"]  # the same images as the queries
     return tuple(
         Dataset(

@@ -158,9 +158,7 @@ class TrainedModel(TrainingOptions, Model):
         labels = split.train.labels
         if not len(split.train) or labels is None:
             reason = (
-                "leave_one_out leaves no images to train on"
-                if split.leave_one_out
-                else "it has none"
+                "leave_one_out leaves no images to train on" if split.is_one_set else "it has none"
             )
             raise BenchError(
                 f"model={self.name} learns from the labels of a train part, and for {split.name} "

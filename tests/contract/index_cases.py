@@ -80,11 +80,11 @@ def clustered(n, d=16, *, per_cluster=20, seed=0):
     return points.astype(np.float32)
 
 
-def search_over(index, gallery, *, seed=0, digests=None, leave_one_out=False):
+def search_over(index, gallery, *, seed=0, digests=None):
     digests = digests or [digest(str(i)) for i in range(len(gallery))]
     order = tie_order(digests, seed)
-    return GallerySearch(gallery, index=index, order=order, leave_one_out=leave_one_out)
+    return GallerySearch(gallery, index=index, order=order)
 
 
-def rank(index, queries, gallery, depth, **options):
-    return search_over(index, gallery, **options).rank(queries, depth)
+def rank(index, queries, gallery, depth, *, exclusion=None, **options):
+    return search_over(index, gallery, **options).rank(queries, depth, exclusion=exclusion)

@@ -11,7 +11,7 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.methods.build import build
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import Split
+from outliers_bench.types import ITSELF, Split
 from tests.toys import ArrayReader, image_set
 
 SMALL = ("model.max_keypoints=60", "model.longest_side=128")
@@ -105,7 +105,7 @@ def split_of(arrays, *, leave_one_out=False) -> Split:
 
     if leave_one_out:
         images = part(range(EACH))
-        return Split("toy", part(()), images, images, leave_one_out=True)
+        return Split("toy", part(()), images, images, excluded=ITSELF)
     return Split("toy", part((0, 1)), part((2, 3)), part((4, 5)))
 
 

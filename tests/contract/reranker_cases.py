@@ -10,6 +10,7 @@ from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation, Weights
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 from outliers_bench.retrieval.search import GallerySearch, tie_order
+from outliers_bench.types import Exclusion
 from tests.toys import digest
 
 CASES = {
@@ -44,8 +45,13 @@ def search_over(gallery, *, index=None, seed=0, digests=None, **options):
     return GallerySearch(gallery, index=index, order=tie_order(digests, seed), **options)
 
 
-def rerank_gallery(reranker, queries, gallery, depth, **options):
-    return reranker.rank(search_over(gallery, **options), queries, depth)
+def rerank_gallery(
+    reranker, queries, gallery, depth, *, leave_one_out=False, exclusion=None, **options
+):
+    if leave_one_out:
+        exclusion = Exclusion.itself(len(gallery))
+    search = search_over(gallery, **options)
+    return reranker.rank(search, queries, depth, exclusion=exclusion)
 
 
 def assert_valid(ranking, n_query, depth, n):

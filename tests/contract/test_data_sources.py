@@ -19,6 +19,7 @@ from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.synthetic import Synthetic, write_images
 from outliers_bench.errors import BenchError
+from outliers_bench.types import ITSELF
 from tests.named_sets import cifar_records, write_files
 
 PARTS = ("train", "query", "gallery")
@@ -188,7 +189,7 @@ def test_leave_one_out_works_or_is_refused(kind, source, load):
             load(replace(source, protocol=Protocol.leave_one_out))
         return
     split = load(replace(source, protocol=Protocol.leave_one_out))
-    assert split.leave_one_out
+    assert split.excluded == ITSELF
     assert split.query is split.gallery
     assert len(split.train) == 0
     assert len(split.query) == (9716 if kind == "silhouettes" else 48)

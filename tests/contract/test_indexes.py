@@ -14,6 +14,7 @@ from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch, tie_order
+from outliers_bench.types import Exclusion
 from tests.contract.index_cases import (
     DEFAULTS,
     QUANTIZED,
@@ -140,11 +141,25 @@ def test_results_do_not_depend_on_the_order_of_files(index):
 def test_leave_one_out_excludes_the_query_by_identity(index):
     # Duplicates: the first hit is the duplicate, half of which would be lost by dropping rank 1.
     items = l2_normalize(np.repeat(vectors(15, seed=7), 2, axis=0))
-    result = rank(index, items, items, 5, leave_one_out=True)
+    result = rank(index, items, items, 5, exclusion=Exclusion.itself(30))
     own = np.arange(30)[:, None]
     assert not (result.indices == own).any()
     if not isinstance(index, FaissIvfPq):  # other items may have the same code
         assert (result.indices[:, 0] == own[:, 0] ^ 1).all()
+
+
+@every_index
+def test_excluded_images_are_replaced_by_the_next_ones(index):
+    """The ranking is the full one without the images that share the query's value."""
+    gallery, queries = clustered(60, per_cluster=6, seed=1), clustered(12, per_cluster=2, seed=2)
+    cameras = np.random.default_rng(3).integers(0, 4, 60)
+    exclusion = Exclusion.same_value(np.arange(12) % 6, cameras)  # two values are not in it
+    depth = exclusion.max_depth
+    result = rank(index, queries, gallery, depth, exclusion=exclusion)
+    full = rank(index, queries, gallery, 60)
+    for row in range(12):
+        left = [item for item in full.indices[row] if cameras[item] != row % 6]
+        assert result.indices[row].tolist() == left[:depth]
 
 
 @every_index

@@ -1,10 +1,12 @@
 """Contract of all re-rankers: results, ties, leave-one-out, cache, memory."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from outliers_bench.errors import BenchError
 from outliers_bench.retrieval import neighbors, ties
 from outliers_bench.retrieval import search as search_module
 from outliers_bench.retrieval.indexes.trees import KdTree
@@ -12,8 +14,10 @@ from outliers_bench.retrieval.rerank import alpha_qe, dba, k_reciprocal_encoding
 from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation
+from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 from outliers_bench.runtime.meter import Meter
+from outliers_bench.types import Exclusion
 from tests.contract.reranker_cases import (
     CASES,
     GALLERY,
@@ -92,6 +96,42 @@ def test_leave_one_out_equals_a_gallery_without_the_query(reranker):
         assert np.allclose(result.scores[item], separate.scores[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("one_set", [False, True])
+def test_an_exclusion_equals_a_gallery_without_the_images(reranker, one_set):
+    """Images of the query's camera neither appear nor affect the ranking of the others."""
+    cameras = np.random.default_rng(2).permutation(np.arange(110) % 5).astype(object)
+    cameras[::20] = None  # unknown
+    queries = GALLERY if one_set else QUERIES
+    own = cameras if one_set else np.array(["elsewhere", *cameras[1:70]], dtype=object)
+    exclusion = Exclusion.same_value(own, cameras, one_set=one_set)
+    depth = exclusion.max_depth
+    assert depth < 95
+    if isinstance(reranker, KReciprocal | DatabaseAugmentation):
+        with pytest.raises(BenchError, match="can exclude the query itself"):
+            rerank_gallery(reranker, queries, GALLERY, depth, exclusion=exclusion)
+        return
+    if isinstance(reranker, Diffusion):  # no shortlist is longer than what every query has left
+        reranker = replace(reranker, shortlist=depth)
+    result = rerank_gallery(reranker, queries, GALLERY, depth, exclusion=exclusion)
+    assert_valid(result, len(queries), depth, 110)
+    digests = [digest(str(i)) for i in range(110)]
+    for row in [0, *range(1, len(queries), 13)]:  # the first excludes at most itself
+        others = np.array(
+            [
+                item
+                for item in range(110)
+                if not (cameras[item] is not None and cameras[item] == own[row])
+                and not (one_set and item == row)
+            ]
+        )
+        remaining = [digests[i] for i in others]
+        separate = rerank_gallery(
+            reranker, queries[row][None], GALLERY[others], depth, digests=remaining
+        )
+        assert np.array_equal(result.indices[row], others[separate.indices[0]])
+        assert np.allclose(result.scores[row], separate.scores[0], atol=1e-5)
+
+
 def test_leave_one_out_excludes_hubs_from_all_augmented_items():
     """An item that is a neighbor of all others: all have to be compared again without it."""
     rng = np.random.default_rng(0)
@@ -146,8 +186,7 @@ def test_ties_follow_the_given_order(reranker, blank):
     search = search_over(gallery, seed=3)
     result = reranker.rank(search, QUERIES[:2], 50)
     assert np.array_equal(result.indices, np.tile(search.order, (2, 1)))
-    search = search_over(gallery, seed=3, leave_one_out=True)
-    result = reranker.rank(search, gallery, 49)
+    result = reranker.rank(search, gallery, 49, exclusion=Exclusion.itself(50))
     for item in range(0, 50, 7):
         assert result.indices[item].tolist() == [i for i in search.order if i != item]
 

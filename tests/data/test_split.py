@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from outliers_bench.data.split import Protocol, check_shares, hold_out, make_split
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ImageSet, LeftOut
+from outliers_bench.types import ITSELF, ImageSet, LeftOut
 from tests.toys import ArrayReader, digest
 
 PARTS = ("train", "query", "gallery")
@@ -163,7 +163,7 @@ def test_groups_match_the_shares_and_have_their_majority_class():
 def test_leave_one_out_uses_every_image_as_query():
     images = make_images([0, 0, 1, 1, 1])
     split = split_images(images, protocol=Protocol.leave_one_out)
-    assert split.leave_one_out
+    assert split.excluded == ITSELF
     assert split.query is split.gallery
     assert len(split.query) == 5
     assert len(split.train) == 0

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from hypothesis.extra.numpy import arrays
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import (
     average_precision_at_r,
+    count_relevant,
     evaluate,
     hit_at_k,
     precision_at_k,
     r_precision,
     reciprocal_rank,
 )
-from outliers_bench.types import Ranking, Split
+from outliers_bench.types import ITSELF, Ranking, Split, same
 from tests.toys import image_set, toy_split
 
 # By hand: relevance [1,0,1,0], 4 relevant images in the gallery.
@@ -138,11 +140,48 @@ def test_evaluate_by_hand():
 def test_leave_one_out_does_not_count_the_query_itself():
     everything = image_set(["p", "q", "r"], [0, 0, 1])
     nothing = everything.take([])
-    split = Split("loo", nothing, everything, everything, leave_one_out=True)
+    split = Split("loo", nothing, everything, everything, excluded=ITSELF)
     ranking = Ranking(np.array([[1, 2], [0, 2], [0, 1]]), np.array([[2, 1]] * 3, dtype=np.float32))
     result = evaluate(ranking, split, k=[1])
     assert result.metrics["map_at_r"] == 1.0
     assert result.queries_without_relevant == 1, "r is the only image of its class"
+
+
+@given(st.integers(0, 10**6))
+def test_excluded_images_are_not_counted_as_relevant(seed):
+    """The score equals that of each query alone, in a gallery without the excluded images."""
+    rng = np.random.default_rng(seed)
+    split = toy_split(query=[0, *rng.integers(0, 3, 4)], gallery=[0, *rng.integers(0, 3, 11)])
+    cameras = rng.integers(1, 4, 5), np.array([0, *rng.integers(0, 4, 11)])
+    query, gallery = (
+        replace(part, columns={"camera": values})
+        for part, values in zip((split.query, split.gallery), cameras, strict=True)
+    )
+    split = replace(split, query=query, gallery=gallery, excluded=same("camera"))
+    depth = split.exclusion.max_depth
+    rows = [rng.permutation(np.flatnonzero(cameras[1] != camera)) for camera in cameras[0]]
+    scores = np.tile(np.arange(12, 0, -1, dtype=np.float32), (5, 1))
+    total = count_relevant(split)
+    for i, row in enumerate(rows):
+        alone = replace(split, query=query.take([i]), gallery=gallery.take(np.sort(row)))
+        assert count_relevant(alone)[0] == total[i]
+        if total.max() <= depth >= 3 and total[i]:
+            indices = np.array([items[:depth] for items in rows])
+            result = evaluate(Ranking(indices, scores[:, :depth]), split, k=[1, 3])
+            moved = np.searchsorted(np.sort(row), row)[None]
+            expected = evaluate(Ranking(moved, scores[:1, : len(row)]), alone, k=[1, 3])
+            at = result.scored.tolist().index(i)
+            for name, values in result.per_query.items():
+                if name != "mrr" or values[at]:
+                    assert values[at] == expected.metrics[name], name
+
+
+def test_a_ranking_with_excluded_images_is_refused():
+    everything = image_set(["p", "q", "r"], [0, 0, 1])
+    split = Split("loo", everything.take([]), everything, everything, excluded=ITSELF)
+    ranking = Ranking(np.array([[1, 2], [0, 1], [0, 1]]), np.array([[2, 1]] * 3, dtype=np.float32))
+    with pytest.raises(ValueError, match="excluded for the query"):
+        evaluate(ranking, split, k=[1])
 
 
 def test_no_query_with_a_match_is_an_error():

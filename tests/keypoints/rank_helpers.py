@@ -36,7 +36,7 @@ NONE = Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
 
 
 def rank_images(queries, gallery, options=None, *, kind=SIFT, depth=None, order=None, **more):
-    n = len(gallery) - bool(more.get("leave_one_out"))
+    n = more["exclusion"].max_depth if "exclusion" in more else len(gallery)
     return rank_by_keypoints(
         Images(queries),
         Images(gallery),

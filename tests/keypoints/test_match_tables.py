@@ -6,6 +6,7 @@ import pytest
 from outliers_bench.keypoints import match_tables as tables
 from outliers_bench.keypoints.keypoints import DESCRIPTORS
 from outliers_bench.keypoints.options import MatchOptions
+from outliers_bench.types import Exclusion
 from tests.keypoints.match_helpers import (
     Images,
     by_kind,
@@ -88,7 +89,7 @@ def test_leave_one_out_excludes_by_identity():
     everything = Images([*everything, everything[1]])
     order = np.array([3, 0, 4, 1, 2])
     indices, scores = match_images(
-        kind, everything, everything, order=order, depth=4, leave_one_out=True
+        kind, everything, everything, order=order, depth=4, exclusion=Exclusion.itself(5)
     )
     for i, row in enumerate(indices):
         assert sorted(row) == [j for j in range(5) if j != i]

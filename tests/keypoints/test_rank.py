@@ -10,6 +10,7 @@ from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.verify import find_inliers
 from outliers_bench.runtime.meter import Meter
+from outliers_bench.types import Exclusion
 from tests.keypoints.rank_helpers import (
     NONE,
     ORB,
@@ -169,7 +170,7 @@ def test_a_ranking_is_a_prefix_of_the_full_one(many):
 def test_leave_one_out_excludes_by_identity(many, shortlist):
     _, gallery = many
     options = MatchOptions(shortlist=shortlist)
-    result = rank_images(gallery, gallery, options, leave_one_out=True)
+    result = rank_images(gallery, gallery, options, exclusion=Exclusion.itself(len(gallery)))
     for i, row in enumerate(result.indices):
         assert sorted(row) == [j for j in range(len(gallery)) if j != i]
     assert {int(i) for i in result.indices[[3, 22, 24], 0]} <= {3, 22, 24}

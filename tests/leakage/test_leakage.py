@@ -15,7 +15,7 @@ from outliers_bench.leakage.find import find_leaks
 from outliers_bench.leakage.policy import audit, describe_pair_counts, group_near_duplicates
 from outliers_bench.leakage.remove import drop_leaks, exclude_leaks
 from outliers_bench.reports.leakage_sheet import PAIRS, draw_leakage_sheet
-from outliers_bench.types import Split
+from outliers_bench.types import ITSELF, Split
 from tests.duplicates.synthetic_photos import make_image_set, make_photo
 from tests.leakage.leaking_splits import (
     A,
@@ -127,7 +127,7 @@ def test_drop_retains_unlabeled_queries_and_gallery(tmp_path):
 def test_leave_one_out_leakage_is_within_the_set(tmp_path):
     arrays = {"a 1": A, "a 2": near(A), "b 1": B, "b 2": D}
     images = make_image_set(arrays, [0, 0, 1, 1])
-    split = Split("toy", images.take([]), images, images, leave_one_out=True)
+    split = Split("toy", images.take([]), images, images, excluded=ITSELF)
     leaks, _ = find_named_pairs(split, tmp_path)
     assert leaks.counts() == {"leaks_exact": 0, "leaks_near": 1, "leaks_gallery_gallery": 1}
     for cleaned in (drop_leaks(split, leaks), exclude_leaks(split, leaks, learned=True)):

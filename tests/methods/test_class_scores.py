@@ -12,7 +12,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.methods.class_scores import ClassScores, log_softmax
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import Split
+from outliers_bench.types import ITSELF, Split
 from tests.toys import image_set, toy_split
 
 
@@ -51,7 +51,7 @@ def brute_force(split, logits, depth, seed):
         predicted = int(np.argmax(log_softmax(np.array([logits[query]], np.float32))[0]))
         ranked = []
         for row, name in enumerate(split.gallery.names):
-            if split.leave_one_out and row == query_row:
+            if split.exclusion.mask(np.array([query_row]), np.array([[row]])):
                 continue
             log_probability = log_softmax(np.array([logits[name]], np.float32))[0, predicted]
             ranked.append((-log_probability, tie_rank(row), row))
@@ -70,7 +70,7 @@ levels = st.sampled_from([-2.0, 0.0, 0.5, 3.0])
 def test_equals_brute_force(config, data, queries, gallery, leave_one_out):
     split = toy_split([0] * queries, [0] * gallery)
     if leave_one_out:
-        split = Split("toy", split.train, split.gallery, split.gallery, leave_one_out=True)
+        split = Split("toy", split.train, split.gallery, split.gallery, excluded=ITSELF)
     names = {*split.query.names, *split.gallery.names}
     logits = {name: [data.draw(levels) for _ in range(3)] for name in sorted(names)}
     depth = data.draw(st.integers(1, gallery - int(leave_one_out)))
@@ -156,6 +156,6 @@ def test_tta_is_rejected(tmp_path):
 
 def test_split_without_train_is_rejected(config):
     images = labeled_split().train
-    split = Split("toy", images.take([]), images, images, leave_one_out=True)
+    split = Split("toy", images.take([]), images, images, excluded=ITSELF)
     with pytest.raises(BenchError, match="leave_one_out"):
         ClassScores(config, config.model, Meter()).check(split)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from outliers_bench.retrieval.search import put_blanks_last
-from outliers_bench.types import Ranking
+from outliers_bench.types import Exclusion, Ranking
 
 
 def test_blanks_rank_last_with_a_score_of_0():
@@ -33,5 +33,6 @@ def test_a_blank_query_has_the_tie_breaking_order():
 def test_leave_one_out_excludes_a_blank_query():
     ranking = Ranking(np.array([[1, 2], [0, 2], [0, 1]]), np.zeros((3, 2), dtype=np.float32))
     blank = np.array([False, True, False])
-    result = put_blanks_last(ranking, blank, blank, order=np.array([1, 2, 0]), leave_one_out=True)
+    itself = Exclusion.itself(3)
+    result = put_blanks_last(ranking, blank, blank, order=np.array([1, 2, 0]), exclusion=itself)
     assert result.indices.tolist() == [[2, 1], [2, 0], [0, 1]]

@@ -9,6 +9,7 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Index, Metric
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.types import Exclusion
 
 
 @dataclass
@@ -39,8 +40,8 @@ def on_a_line(*values):
     return np.array(values, dtype=np.float32)[:, None]
 
 
-def search_of(gallery, index, **options):
-    return GallerySearch(gallery, index=index, order=np.arange(len(gallery)), **options)
+def search_of(gallery, index):
+    return GallerySearch(gallery, index=index, order=np.arange(len(gallery)))
 
 
 def missing(*missed, metric=Metric.inner_product):
@@ -68,15 +69,19 @@ def test_leave_one_out():
     # On a line from 0 to 11, item 0 is missed. This does not matter for itself, nor for 6 to 11,
     # which are farthest from it; 1 to 5 find 11 instead.
     items = on_a_line(*range(12))
-    search = search_of(items, missing(0, metric=Metric.euclidean), leave_one_out=True)
-    assert recall_at_10(search, items) == pytest.approx((7 * 1 + 5 * 0.9) / 12)
+    search = search_of(items, missing(0, metric=Metric.euclidean))
+    itself = Exclusion.itself(12)
+    assert recall_at_10(search, items, exclusion=itself) == pytest.approx((7 * 1 + 5 * 0.9) / 12)
 
 
 def test_leave_one_out_of_some_queries(monkeypatch):
     monkeypatch.setattr("outliers_bench.retrieval.recall.MAX_QUERIES", 4)
     items = on_a_line(*range(12))
-    search = search_of(items, missing(0, metric=Metric.euclidean), leave_one_out=True)
-    assert recall_at_10(search, items) == pytest.approx((1 + 0.9 + 1 + 1) / 4), "0, 3, 6, 9"
+    search = search_of(items, missing(0, metric=Metric.euclidean))
+    itself = Exclusion.itself(12)
+    assert recall_at_10(search, items, exclusion=itself) == pytest.approx((1 + 0.9 + 1 + 1) / 4), (
+        "0, 3, 6, 9"
+    )
 
 
 def test_a_gallery_of_fewer_than_ten_items():

@@ -8,6 +8,7 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.neighbors import build_or_load_graph
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.retrieval.ties import pair_similarities
+from outliers_bench.types import Exclusion
 
 ITEMS = np.random.default_rng(0).normal(size=(70, 9)).astype(np.float32)
 ORDER = np.random.default_rng(1).permutation(70)
@@ -49,9 +50,10 @@ def test_nearest_without_an_item_equals_the_graph_without_it():
     graph = build_or_load_graph(search_over(ITEMS), 6)
     without = int(graph.positions[0, 2])
     others = np.delete(np.arange(70), without)
+    exclusion = Exclusion(np.array([without]), np.arange(70))
     order = np.array([int(np.searchsorted(others, item)) for item in ORDER if item != without])
     smaller = build_or_load_graph(search_over(ITEMS[others], order=order), 5)
-    positions, similarities = graph.nearest(others, 5, without=np.array([without]))
+    positions, similarities = graph.nearest(others, 5, exclusion=exclusion)
     assert np.array_equal(positions, others[smaller.positions])
     assert np.array_equal(similarities, smaller.similarities)
 

@@ -18,7 +18,7 @@ from outliers_bench.training.models import CnnScratch, Transfer
 from outliers_bench.training.networks import Trainable
 from outliers_bench.training.options import Loss
 from outliers_bench.training.schedules import OriginalSchedule
-from outliers_bench.types import Split
+from outliers_bench.types import ITSELF, Split
 from tests.toys import image_set, toy_split
 from tests.training_toys import cnn, mobilenet_transfer
 
@@ -167,7 +167,7 @@ def split_with(train, query=(0, 1), gallery=(0, 1)):
 
 def test_a_train_part_without_labels_or_classes_is_rejected():
     images = image_set("abcd", [0, 0, 1, 1])
-    leave_one_out = Split("toy", images.take([]), images, images, leave_one_out=True)
+    leave_one_out = Split("toy", images.take([]), images, images, excluded=ITSELF)
     cases = (
         (leave_one_out, r"cnn_scratch learns from the labels.*leave_one_out"),
         (split_with(part_of([])), r"cnn_scratch learns from the labels .* it has none"),

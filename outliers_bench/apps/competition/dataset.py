@@ -79,13 +79,13 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
     except BenchError as error:  # its message has the options of a run
         message = str(error).replace("data.root=", "root=").replace("data.path=", "manifest=")
         raise BenchError(message) from None
-    if split.leave_one_out or not split.labeled:
+    if split.is_one_set or not split.labeled:
         raise BenchError(
             f"{split.name}: a competition needs the labels of its query and gallery images; put "
             "the images in one folder per class, or give a manifest with labels and split"
         )
     split = split.without(_find_unreadable(split, cache))
-    if not count_relevant(split.query, split.gallery, leave_one_out=False).any():
+    if not count_relevant(split).any():
         raise BenchError(
             f"{split.name}: no query has a gallery image of its class, so nothing could be "
             "scored; query and gallery must share class names"

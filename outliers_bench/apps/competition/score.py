@@ -51,7 +51,7 @@ def score_submission(
     query, gallery = dataset.split.query, dataset.split.gallery
     assert query.labels is not None  # noqa: S101 - checked by `load_competition_data`
     assert gallery.labels is not None  # noqa: S101
-    total = count_relevant(query, gallery, leave_one_out=False)
+    total = count_relevant(dataset.split)
     scored = np.flatnonzero(total > 0)
     rankings = [submission.rankings[row] for row in scored.tolist()]
     lengths = np.array([len(ranking) for ranking in rankings])

@@ -15,7 +15,7 @@ from outliers_bench.retrieval.rerank.shortlist import (
     rescore_by_cosine,
 )
 from outliers_bench.retrieval.ties import PAIR_VALUES
-from outliers_bench.types import FloatArray, IntArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
@@ -50,19 +50,27 @@ class AlphaQueryExpansion(CosineRerank):
         self.check_at_least(1, "n")
         self.check_at_least(0, "alpha")
 
-    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
+    def rank(
+        self,
+        search: GallerySearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion | None = None,
+    ) -> Ranking:
         """Rank the gallery for every expanded query; see `Rerank.rank`."""
         self.check_metric(search.index.metric)
-        hits = min(self.n, search.max_depth)
+        exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
+        hits = min(self.n, exclusion.max_depth)
         rankings = []
         for rows in query_blocks(len(queries), max(depth, hits)):
-            items = rows if search.leave_one_out else None
-            first = search.rank(queries[rows], hits, items=items)
+            of_block = exclusion.take(rows)
+            first = search.rank(queries[rows], hits, exclusion=of_block)
             with search.meter.stage("search"), search.meter.stage("rerank"):
                 block = search.prepare(queries[rows])
                 first, similarities = rescore_by_cosine(search, block, first, hits)
                 expanded = self._expand(block, search.gallery, first.indices, similarities)
-            rankings.append(search.rank(expanded, depth, items=items))
+            rankings.append(search.rank(expanded, depth, exclusion=of_block))
         return concatenate(rankings, depth)
 
     def _expand(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.runtime.option_labels import name_and_non_defaults
-from outliers_bench.types import FloatArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index, Metric
@@ -43,22 +43,32 @@ class Rerank:
     def check_metric(self, metric: Metric) -> None:
         """Raise `BenchError` if scores of this metric cannot be re-ranked."""
 
-    def check_search(self, index: Index, *, leave_one_out: bool) -> None:  # noqa: ARG002
-        """Raise `BenchError` if results of this index or protocol cannot be re-ranked."""
+    def check_search(self, index: Index, exclusion: Exclusion) -> None:  # noqa: ARG002
+        """Raise `BenchError` if results of this index or with this exclusion are not supported."""
         self.check_metric(index.metric)
 
-    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
+    def rank(
+        self,
+        search: GallerySearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion | None = None,
+    ) -> Ranking:
         """Rank the gallery for every query, and re-rank the result.
 
         Parameters
         ----------
         search : GallerySearch
-            The gallery. With `search.leave_one_out`, query i is gallery item i, and item i may
-            affect its own ranking only as the query.
+            The gallery.
         queries : array of float32, shape (n_query, d)
             Not normalized; use `search.prepare`.
         depth : int
-            Length of the ranking, at most `search.max_depth`.
+            Length of the ranking, at most `exclusion.max_depth`.
+        exclusion : Exclusion, optional
+            Gallery items to exclude for each query; by default, none. The ranking is the one
+            without these items in the gallery, except that a query which is a gallery item may
+            affect its own ranking as the query.
 
         Returns
         -------
@@ -66,7 +76,7 @@ class Rerank:
             The ranking of a query depends only on that query and the gallery, never on other
             queries.
         """
-        return search.rank(queries, depth)
+        return search.rank(queries, depth, exclusion=exclusion)
 
 
 def reorder(ranking: Ranking, similarity: FloatArray) -> Ranking:

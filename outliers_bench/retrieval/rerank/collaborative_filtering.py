@@ -10,7 +10,7 @@ import numpy as np
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.neighbors import build_or_load_graph
 from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
@@ -55,23 +55,24 @@ class CollaborativeFiltering(ShortlistRerank):
         if not 0 <= self.weight <= 1:
             raise BenchError(f"rerank.weight={self.weight}: from 0 to 1")
 
-    def scorer(self, search: GallerySearch) -> Scorer:
+    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:
         """Build the neighbor graph of the gallery, the item-item similarities."""
-        graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
+        graph = build_or_load_graph(search, self.k + excluded)
 
         def score(
             queries: FloatArray,  # noqa: ARG001
             hits: IntArray,
             similarities: FloatArray,
-            items: IntArray | None,
+            exclusion: Exclusion,
         ) -> FloatArray:
             predicted = np.zeros(len(search.gallery))  # of one query at a time
             scores = np.empty(hits.shape, dtype=np.float32)
             for row, near in enumerate(hits):
                 history = near[: self.history]
                 ratings = np.maximum(similarities[row, : self.history], 0).astype(np.float64)
-                without = None if items is None else items[row : row + 1]
-                similar, item_similarities = graph.nearest(history, self.k, without=without)
+                similar, item_similarities = graph.nearest(
+                    history, self.k, exclusion=exclusion.take(slice(row, row + 1))
+                )
                 weighted = ratings[:, None] * np.maximum(item_similarities, 0)
                 np.add.at(predicted, similar, weighted)
                 predicted[history] += ratings  # the similarity of an item to itself is 1

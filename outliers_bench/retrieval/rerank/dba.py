@@ -16,9 +16,9 @@ from outliers_bench.retrieval.neighbors import (
 )
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
-from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, CosineRerank
+from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, CosineRerank, check_only_itself
 from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
-from outliers_bench.types import FloatArray, IntArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
@@ -63,29 +63,40 @@ class DatabaseAugmentation(CosineRerank):
         self.check_at_least(1, "k")
         self.check_at_least(0, "alpha")
 
-    def check_search(self, index: Index, *, leave_one_out: bool) -> None:
+    def check_search(self, index: Index, exclusion: Exclusion) -> None:
         """Raise `BenchError` for leave-one-out with an approximate index.
 
         See `Rerank.check_search`.
         """
-        super().check_search(index, leave_one_out=leave_one_out)
-        if leave_one_out and not index.exact:
+        super().check_search(index, exclusion)
+        check_only_itself(self, exclusion)
+        if exclusion.largest and not index.exact:
             raise BenchError(
                 f"rerank={self.name} with data.protocol=leave_one_out compares some photos "
                 f"exhaustively, which would hide the errors of index={index.name}; use index=exact"
             )
 
-    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
+    def rank(
+        self,
+        search: GallerySearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion | None = None,
+    ) -> Ranking:
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
-        self.check_metric(search.index.metric)
-        graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
+        exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
+        self.check_search(search.index, exclusion)
+        graph = build_or_load_graph(search, self.k + exclusion.largest)
         all_items = np.arange(len(search.gallery))
         with search.meter.stage("graph"):
             augmented = self._augment(search.gallery, all_items, *graph.nearest(all_items, self.k))
         augmented_search = search.with_gallery(augmented)
-        if not search.leave_one_out:
+        if not exclusion.largest:
             return augmented_search.rank(queries, depth)
-        return self._rank_leave_one_out(augmented_search, search, graph, queries, depth)
+        return self._rank_leave_one_out(
+            augmented_search, search, graph, queries, depth, exclusion=exclusion
+        )
 
     def _augment(
         self, gallery: FloatArray, items: IntArray, positions: IntArray, similarities: FloatArray
@@ -106,6 +117,8 @@ class DatabaseAugmentation(CosineRerank):
         graph: NeighborGraph,
         queries: FloatArray,
         depth: int,
+        *,
+        exclusion: Exclusion,
     ) -> Ranking:
         """Rank for every item as if it had never been in the gallery.
 
@@ -121,11 +134,14 @@ class DatabaseAugmentation(CosineRerank):
         scores = np.empty((len(queries), depth), dtype=np.float32)
         # Grouped by the number of lists: hubs, which are in thousands, need deeper rankings.
         for items in _group_by_count(counts, depth):
-            deep = min(depth + int(counts[items].max()), search.max_depth)
-            ranking = augmented_search.rank(queries[items], deep, items=items)
+            deep = min(depth + int(counts[items].max()), exclusion.max_depth)
+            of_items = exclusion.take(items)
+            ranking = augmented_search.rank(queries[items], deep, exclusion=of_items)
             with search.meter.stage("search"), search.meter.stage("rerank"):
                 affected = [added_to[starts[item] : starts[item + 1]] for item in items]
-                new_scores = self._rescore_without(search, graph, queries, items, affected)
+                new_scores = self._rescore_without(
+                    search, graph, queries[items], affected, exclusion=of_items
+                )
                 merged = _merge(ranking, affected, new_scores, search.order)
                 indices[items], scores[items] = (part[:, :depth] for part in merged)
         return Ranking(indices, scores)
@@ -135,18 +151,19 @@ class DatabaseAugmentation(CosineRerank):
         search: GallerySearch,
         graph: NeighborGraph,
         queries: FloatArray,
-        items: IntArray,
         affected: list[IntArray],
+        *,
+        exclusion: Exclusion,
     ) -> FloatArray:
         """Compute cosines of queries with affected items, augmented without the query."""
-        rows = np.repeat(np.arange(len(items)), [len(part) for part in affected])
+        rows = np.repeat(np.arange(len(queries)), [len(part) for part in affected])
         targets = np.concatenate(affected)
-        prepared = search.prepare(queries[items])
+        prepared = search.prepare(queries)
         cosines = np.empty(len(rows), dtype=np.float32)
         size = max(1, PAIR_VALUES // search.gallery.shape[1])
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            near = graph.nearest(targets[part], self.k, without=items[rows[part]])
+            near = graph.nearest(targets[part], self.k, exclusion=exclusion.take(rows[part]))
             augmented = l2_normalize(self._augment(search.gallery, targets[part], *near))
             cosines[part] = np.einsum("pd,pd->p", augmented, prepared[rows[part]])
         return cosines

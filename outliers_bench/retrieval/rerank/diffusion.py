@@ -15,7 +15,7 @@ from outliers_bench.retrieval.neighbors import (
     similarity_weights,
 )
 from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
@@ -67,26 +67,26 @@ class Diffusion(ShortlistRerank):
         if not 0 <= self.alpha < 1:
             raise BenchError(f"rerank.alpha={self.alpha}: from 0 to below 1")
 
-    def scorer(self, search: GallerySearch) -> Scorer:
-        """Build the neighbor graph of the gallery."""
+    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:
+        """Build the neighbor graph of the gallery; see `ShortlistRerank.scorer`."""
         import scipy.linalg  # noqa: F401 - limits apply to libraries that are already loaded
         from threadpoolctl import threadpool_limits
 
-        graph = build_or_load_graph(search, self.k + int(search.leave_one_out))
+        graph = build_or_load_graph(search, self.k + excluded)
         local = np.full(len(search.gallery), -1)  # position of an item in the shortlist
 
         def score(
             queries: FloatArray,  # noqa: ARG001
             hits: IntArray,
             similarities: FloatArray,
-            items: IntArray | None,
+            exclusion: Exclusion,
         ) -> FloatArray:
             scores = np.empty(hits.shape, dtype=np.float32)
             with threadpool_limits(1):  # small systems take longer with several threads
                 for row, near in enumerate(hits):
                     local[near] = np.arange(len(near))
-                    without = None if items is None else items[row : row + 1]
-                    affinity = self._affinity(graph, near, local, without)
+                    of_query = exclusion.take(slice(row, row + 1))
+                    affinity = self._affinity(graph, near, local, of_query)
                     scores[row] = self._diffuse(affinity, similarities[row])
                     local[near] = -1
             return scores
@@ -94,10 +94,10 @@ class Diffusion(ShortlistRerank):
         return score
 
     def _affinity(
-        self, graph: NeighborGraph, near: IntArray, local: IntArray, without: IntArray | None
+        self, graph: NeighborGraph, near: IntArray, local: IntArray, exclusion: Exclusion
     ) -> npt.NDArray[np.float64]:
         """Compute A, shape (m, m), symmetric with a zero diagonal."""
-        positions, similarities = graph.nearest(near, self.k, without=without)
+        positions, similarities = graph.nearest(near, self.k, exclusion=exclusion)
         columns = local[positions]
         rows, _ = inside = np.nonzero(columns >= 0)
         directed = np.zeros((len(near), len(near)))

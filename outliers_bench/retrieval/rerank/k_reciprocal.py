@@ -11,12 +11,13 @@ import numpy.typing as npt
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.neighbors import build_or_load_graph
 from outliers_bench.retrieval.rerank.k_reciprocal_encoding import Encodings
-from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank, check_only_itself
+from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from outliers_bench.retrieval.indexes.index import Index
     from outliers_bench.retrieval.search import GallerySearch
 
 
@@ -54,12 +55,17 @@ class KReciprocal(ShortlistRerank):
         if not 0 <= self.lambda_value <= 1:
             raise BenchError(f"rerank.lambda_value={self.lambda_value}: from 0 to 1")
 
+    def check_search(self, index: Index, exclusion: Exclusion) -> None:
+        """Raise `BenchError` for an exclusion of more than the query; see `Rerank`."""
+        super().check_search(index, exclusion)
+        check_only_itself(self, exclusion)
+
     @property
     def required_hits(self) -> int:
         """Number of hits needed to encode a query."""
         return max(self.k1, self.k2 - 1)
 
-    def scorer(self, search: GallerySearch) -> Scorer:
+    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:  # noqa: ARG002
         """Encode the gallery."""
         graph = build_or_load_graph(search, self.required_hits)
         with search.meter.stage("graph"):
@@ -69,14 +75,14 @@ class KReciprocal(ShortlistRerank):
             queries: FloatArray,
             hits: IntArray,
             similarities: FloatArray,
-            items: IntArray | None,
+            exclusion: Exclusion,
         ) -> FloatArray:
-            if items is None:
+            if exclusion.items is None:
                 encoded_queries = gallery.encode_queries(
                     queries, search.gallery, hits, similarities, k1=self.k1, k2=self.k2
                 )
             else:
-                encoded_queries = gallery.averaged[items]  # the query is a gallery item
+                encoded_queries = gallery.averaged[exclusion.items]  # the query is a gallery item
             limit = hits.shape[1] if self.shortlist is None else self.shortlist
             hits, similarities = hits[:, :limit], similarities[:, :limit]
             jaccard = jaccard_similarities(encoded_queries, gallery.averaged, hits)

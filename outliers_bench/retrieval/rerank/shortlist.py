@@ -13,7 +13,7 @@ from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.rerank.base import Rerank, reorder
 from outliers_bench.retrieval.ties import pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import FloatArray, IntArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import GallerySearch
@@ -42,6 +42,15 @@ class CosineRerank(Rerank):
                 raise BenchError(f"rerank.{option}={value}: at least {minimum:g}")
 
 
+def check_only_itself(rerank: Rerank, exclusion: Exclusion) -> None:
+    """Raise `BenchError` if more than the query itself is excluded from the gallery."""
+    if exclusion.largest and exclusion.items is None:
+        raise BenchError(
+            f"rerank={rerank.name} can exclude the query itself from the gallery, but not other "
+            "images; use rerank=alpha_qe, diffusion, collaborative_filtering or none"
+        )
+
+
 class Scorer(Protocol):
     """Function that computes new similarities for the hits of some queries."""
 
@@ -50,7 +59,7 @@ class Scorer(Protocol):
         queries: FloatArray,
         hits: IntArray,
         similarities: FloatArray,
-        items: IntArray | None,
+        exclusion: Exclusion,
     ) -> FloatArray:
         """Compute new similarities of each query's hits.
 
@@ -62,8 +71,8 @@ class Scorer(Protocol):
             Gallery positions, nearest first.
         similarities : array of float32, shape (b, m)
             Their cosines.
-        items : array of int64, shape (b,), or None
-            With `GallerySearch.leave_one_out`, the gallery item that each query is.
+        exclusion : Exclusion
+            Gallery items that are excluded for each query, which must not affect its scores.
 
         Returns
         -------
@@ -80,13 +89,20 @@ class ShortlistRerank(CosineRerank):
     Parameters
     ----------
     shortlist : int or None
-        Number of hits per query that are reordered; None: all.
+        Number of hits per query that are reordered, at most `Exclusion.max_depth`; None: as many.
     """
 
     shortlist: int | None = 200
 
-    def scorer(self, search: GallerySearch) -> Scorer:
-        """Precompute what depends only on the gallery, and return a scorer of hits."""
+    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:
+        """Precompute what depends only on the gallery, and return a scorer of hits.
+
+        Parameters
+        ----------
+        search : GallerySearch
+        excluded : int
+            Largest number of items that are excluded for a query.
+        """
         raise NotImplementedError
 
     @property
@@ -94,22 +110,31 @@ class ShortlistRerank(CosineRerank):
         """Number of hits that a query needs, even if they are not reordered."""
         return 0
 
-    def rank(self, search: GallerySearch, queries: FloatArray, depth: int) -> Ranking:
+    def rank(
+        self,
+        search: GallerySearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion | None = None,
+    ) -> Ranking:
         """Rank the gallery for every query, and reorder the first hits; see `Rerank.rank`."""
-        self.check_metric(search.index.metric)
-        if search.max_depth == 0:
-            return search.rank(queries, depth)
-        scorer = self.scorer(search)
-        limit = search.max_depth if self.shortlist is None else self.shortlist
-        hits = min(max(limit, self.required_hits), search.max_depth)
+        exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
+        self.check_search(search.index, exclusion)
+        max_depth = exclusion.max_depth
+        if max_depth == 0:
+            return search.rank(queries, depth, exclusion=exclusion)
+        scorer = self.scorer(search, exclusion.largest)
+        limit = max_depth if self.shortlist is None else self.shortlist
+        hits = min(max(limit, self.required_hits), max_depth)
         deep = max(depth, hits)
         rankings = []
         for rows in query_blocks(len(queries), deep):
-            items = rows if search.leave_one_out else None
-            ranking = search.rank(queries[rows], deep, items=items)
+            of_block = exclusion.take(rows)
+            ranking = search.rank(queries[rows], deep, exclusion=of_block)
             with search.meter.stage("search"), search.meter.stage("rerank"):
                 ranking = self._rerank_hits(
-                    search, scorer, queries[rows], ranking, hits=hits, items=items
+                    search, scorer, queries[rows], ranking, hits=hits, exclusion=of_block
                 )
             rankings.append(truncate(ranking, depth))
         return concatenate(rankings, depth)
@@ -122,7 +147,7 @@ class ShortlistRerank(CosineRerank):
         ranking: Ranking,
         *,
         hits: int,
-        items: IntArray | None,
+        exclusion: Exclusion,
     ) -> Ranking:
         queries = search.prepare(queries)
         ranking, similarities = rescore_by_cosine(search, queries, ranking, hits)
@@ -136,7 +161,7 @@ class ShortlistRerank(CosineRerank):
                 queries[rows],
                 ranking.indices[rows, :hits],
                 similarities[rows],
-                None if items is None else items[rows],
+                exclusion.take(rows),
             )[:, :limit]
         return reorder(ranking, new_similarities)
 

@@ -10,6 +10,7 @@ from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation, Weights
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.types import Exclusion
 from tests.retrieval.rerank import references
 
 CASES = {
@@ -46,9 +47,10 @@ def reranker(request):
     return CASES[request.param]
 
 
-def ranked(reranker, queries, gallery, order, *, leave_one_out=False):
-    search = GallerySearch(gallery, index=Exact(), order=order, leave_one_out=leave_one_out)
-    return reranker.rank(search, queries, search.max_depth).indices
+def ranked(reranker, queries, gallery, order, *, exclusion=None):
+    search = GallerySearch(gallery, index=Exact(), order=order)
+    depth = exclusion.max_depth if exclusion else len(gallery)
+    return reranker.rank(search, queries, depth, exclusion=exclusion).indices
 
 
 def test_separate_queries(reranker):
@@ -63,7 +65,7 @@ def test_separate_queries(reranker):
 def test_leave_one_out_is_a_gallery_without_the_query(reranker):
     items = clustered(45, 4)
     order = np.random.default_rng(5).permutation(45)
-    result = ranked(reranker, items, items, order, leave_one_out=True)
+    result = ranked(reranker, items, items, order, exclusion=Exclusion.itself(45))
     reference = getattr(references, reranker.name)
     for item in range(0, 45, 6):
         if reranker.name == "k_reciprocal":  # a query is a node of the graph

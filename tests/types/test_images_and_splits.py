@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.types import LeftOut, Ranking, Split
+from outliers_bench.types import ITSELF, LeftOut, Ranking, Split
 from tests.toys import digest, image_set, toy_split
 
 
@@ -76,7 +76,7 @@ def test_without_removes_images_from_every_part():
 
 def test_leave_one_out_keeps_query_and_gallery_the_same():
     images = image_set(["p", "q", "r"], [0, 0, 1])
-    split = Split("loo", images.take([]), images, images, leave_one_out=True)
+    split = Split("loo", images.take([]), images, images, excluded=ITSELF)
     rest = split.without({digest("q"): LeftOut("q", "unreadable", "cut short")})
     assert rest.query.names == rest.gallery.names == ("p", "r")
     assert rest.images.names == ("p", "r")

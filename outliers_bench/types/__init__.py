@@ -1,0 +1,25 @@
+"""Images, splits and rankings: the nouns that every room shares, checked when made."""
+
+from outliers_bench.types.arrays import RGB, BoolArray, FloatArray, IntArray
+from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, same
+from outliers_bench.types.images import ImageReader, ImageSet
+from outliers_bench.types.ranking import Ranking
+from outliers_bench.types.split import LeftOut, LeftOutKind, Split
+
+__all__ = [
+    "ITSELF",
+    "NOTHING",
+    "RGB",
+    "BoolArray",
+    "Excluded",
+    "Exclusion",
+    "FloatArray",
+    "ImageReader",
+    "ImageSet",
+    "IntArray",
+    "LeftOut",
+    "LeftOutKind",
+    "Ranking",
+    "Split",
+    "same",
+]

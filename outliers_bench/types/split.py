@@ -1,0 +1,161 @@
+"""Splits: images to learn from, to query with, and to search."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+from outliers_bench.errors import BenchError
+from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion
+from outliers_bench.types.images import ImageSet
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Image of the source that is excluded from the split, and why."""
+
+    name: str
+    kind: LeftOutKind
+    detail: str
+
+
+LeftOutKind = Literal["unreadable", "unsupported", "duplicate", "conflicting_labels"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images to learn from, to query with, and to search.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set in MLflow and on the leaderboard.
+    train, query, gallery : ImageSet
+        An image may be in more than one of them; see `data.leakage`. `train` may be empty. Query
+        and gallery may be the same object: every image is then a query.
+    excluded : Excluded
+        Rule by which gallery images are excluded for a query. Leave-one-out is `ITSELF`: every
+        image is a query against all others.
+    left_out : tuple of LeftOut
+        Images of the source that are excluded, with the reason.
+    also : ImageSet or None
+        Excluded images that are embedded nevertheless: dropped duplicates, for the second score.
+
+    Raises
+    ------
+    BenchError
+        If query or gallery is empty, an image is twice in a labeled part, or the column that
+        excludes images is missing.
+    ValueError
+        If the parts have different readers, or `ITSELF` is excluded and query and gallery are two
+        sets.
+    """
+
+    name: str
+    train: ImageSet
+    query: ImageSet
+    gallery: ImageSet
+    excluded: Excluded = NOTHING
+    left_out: tuple[LeftOut, ...] = field(default=())
+    also: ImageSet | None = None
+
+    def __post_init__(self) -> None:
+        for part in ("query", "gallery"):
+            if len(getattr(self, part)) == 0:
+                raise BenchError(f"{self.name}: no images in {part}")
+        if any(part.reader is not self.gallery.reader for part in (self.train, self.query)):
+            raise ValueError(f"{self.name}: the parts of a split share one reader")
+        if self.excluded == ITSELF and not self.is_one_set:
+            raise ValueError(f"{self.name}: a query is in the gallery only if both are one set")
+        for part in ("train", "query", "gallery"):
+            images: ImageSet = getattr(self, part)
+            if images.labels is not None and len(set(images.digests)) < len(images):
+                raise BenchError(f"{self.name}: the same image content is in {part} twice")
+            column = self.excluded.column
+            if part != "train" and column and column not in images.columns:
+                raise BenchError(
+                    f"{self.name}: images with the same {column} are to be excluded, and {part} "
+                    f"has no column {column}; it has {', '.join(images.columns) or 'none'}"
+                )
+
+    @property
+    def is_one_set(self) -> bool:
+        """True if query i is gallery image i."""
+        return self.query is self.gallery
+
+    @cached_property
+    def exclusion(self) -> Exclusion:
+        """Gallery images that are excluded for each query."""
+        if self.excluded == ITSELF:
+            return Exclusion.itself(len(self.gallery))
+        if self.excluded == NOTHING:
+            return Exclusion.nothing(len(self.query), len(self.gallery))
+        query, gallery = (part.columns[self.excluded.column] for part in (self.query, self.gallery))
+        return Exclusion.same_value(query, gallery, one_set=self.is_one_set)
+
+    @property
+    def labeled(self) -> bool:
+        """Check whether a ranking can be scored."""
+        return self.query.labels is not None and self.gallery.labels is not None
+
+    @property
+    def images(self) -> ImageSet:
+        """Every image of the split and of `also` once, without labels."""
+        also = () if self.also is None else (self.also,)
+        return self._once(*also, self.train, self.gallery, self.query)
+
+    @property
+    def query_and_gallery(self) -> ImageSet:
+        """Every image of query and gallery once, without labels."""
+        return self._once(self.gallery, self.query)
+
+    def _once(self, *parts: ImageSet) -> ImageSet:
+        names = {
+            digest: name
+            for part in parts
+            for digest, name in zip(part.digests, part.names, strict=True)
+        }
+        return ImageSet(
+            tuple(names.values()), tuple(names), None, self.gallery.classes, self.gallery.reader
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest (32 hex digits) of images, labels and exclusion, in any order of the images."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(b"leave_one_out" if self.excluded == ITSELF else b"query_gallery")
+        for name in ("train", "query", "gallery"):
+            part: ImageSet = getattr(self, name)
+            labels = (
+                [""] * len(part)
+                if part.labels is None
+                else [part.classes[label] for label in part.labels]
+            )
+            rows = sorted(zip(part.digests, labels, strict=True))
+            digest.update(f"\n{name} {len(rows)}\n".encode())
+            for content, label in rows:
+                digest.update(content + label.encode() + b"\0")
+        if column := self.excluded.column:
+            digest.update(f"\nsame {column}, one set: {self.is_one_set}\n".encode())
+            for part in (self.query, self.gallery):
+                values = map(str, part.columns[column])
+                for content, value in sorted(zip(part.digests, values, strict=True)):
+                    digest.update(content + value.encode() + b"\0")
+        return digest.hexdigest()
+
+    def without(self, unreadable: dict[bytes, LeftOut]) -> Split:
+        """Return the split without these images, which are added to `left_out`."""
+        if not unreadable:
+            return self
+        dropped = set(unreadable)
+        gallery = self.gallery.without(dropped)
+        return replace(
+            self,
+            train=self.train.without(dropped),
+            query=gallery if self.is_one_set else self.query.without(dropped),
+            gallery=gallery,
+            left_out=(*self.left_out, *unreadable.values()),
+            also=None if self.also is None else self.also.without(dropped),
+        )
