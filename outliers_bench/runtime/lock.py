@@ -1,4 +1,4 @@
-"""File lock between processes, with a status while another process holds it."""
+"""File lock between processes, which the system releases when its process ends."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import status
 
 
 @contextmanager
-def hold_lock(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a file lock, which the system releases when its process ends.
+def hold_lock(path: Path, *, waiting: str = "", refused: str | None = None) -> Iterator[None]:
+    """Hold a file lock; wait while another process holds it, or refuse.
 
     Parameters
     ----------
@@ -19,9 +20,13 @@ def hold_lock(path: Path, waiting: str) -> Iterator[None]:
         The file to lock; created if it does not exist, in a folder that does.
     waiting : str
         Status shown while another process holds the lock.
+    refused : str, optional
+        Message of the error that is raised instead of waiting.
 
     Raises
     ------
+    BenchError
+        If another process holds the lock, and `refused` is given.
     OSError
         If the file cannot be created, or its file system has no locks.
     """
@@ -31,6 +36,8 @@ def hold_lock(path: Path, waiting: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if refused is not None:
+            raise BenchError(refused) from None
         with status(waiting):
             lock.acquire()
     try:

@@ -12,6 +12,7 @@ from outliers_bench.store.files import remove, store_result
 
 T = TypeVar("T")
 
+_WAITING = "waiting for another process with the same work"
 _DAMAGED = (OSError, ValueError, LookupError, TypeError)  # errors of reading a damaged file
 
 
@@ -69,7 +70,7 @@ def locked(path: Path) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError, NotImplementedError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(hold_lock(lock, "waiting for another process with the same work"))
+            stack.enter_context(hold_lock(lock, waiting=_WAITING))
             # A process that waits with the removed file finds the result when it gets the lock.
             stack.callback(remove, lock)
         yield

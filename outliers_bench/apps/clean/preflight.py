@@ -1,11 +1,11 @@
-"""Checks before the first photo is moved: folders, free space, other processes."""
+"""Checks before the first photo is moved: folders and free space."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from outliers_bench.data.image_files import describe_os_error
@@ -70,32 +70,3 @@ def check_free_space(root: Path, quarantine: Path, names: Sequence[str]) -> None
             f"quarantine={quarantine}: {required:,} bytes are required and {free:,} are free; "
             "nothing was moved"
         )
-
-
-@contextmanager
-def exclusive_lock(path: Path, folder: str) -> Iterator[None]:
-    """Prevent other processes from moving the same photos.
-
-    Parameters
-    ----------
-    path : Path
-        Lock file.
-    folder : str
-        Name of the locked folder for the error message.
-
-    Raises
-    ------
-    BenchError
-        If another process has the lock.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BenchError(f"{folder}: another process is moving photos; wait for it") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -13,11 +13,11 @@ from outliers_bench.apps.clean.preflight import (
     check_free_space,
     check_writable,
     create_folder,
-    exclusive_lock,
 )
 from outliers_bench.apps.clean.undo_list import Entry, UndoList
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.lock import hold_lock
 from outliers_bench.runtime.progress import track
 
 _LOCK = ".lock"
@@ -92,7 +92,7 @@ class Quarantine:
         check_writable({(self._root / name).parent for name in kinds})
         create_folder(self._folder)
         moved = 0
-        with exclusive_lock(self._folder / _LOCK, f"quarantine={self._folder}"):
+        with self._lock():
             entries = self._read_and_repair()
             self._list.drop_incomplete_line()
             used = {entry.to for entry in entries}
@@ -135,7 +135,7 @@ class Quarantine:
             name = self._list.path.name
             raise BenchError(f"quarantine={self._folder}: no {name} in it; nothing to undo")
         check_writable({self._folder})
-        with exclusive_lock(self._folder / _LOCK, f"quarantine={self._folder}"):
+        with self._lock():
             entries = self._read_and_repair()
             pending = self._entries_to_restore(entries)
             restored = 0
@@ -198,6 +198,11 @@ class Quarantine:
             unused = str(path.with_name(f"{path.stem}~{number}{path.suffix}"))
         used.add(unused)
         return unused
+
+    def _lock(self) -> AbstractContextManager[None]:
+        """Prevent other processes from moving the same photos."""
+        refused = f"quarantine={self._folder}: another process is moving photos; wait for it"
+        return hold_lock(self._folder / _LOCK, refused=refused)
 
     def _remove_empty_folders(self, *, remove_lock: bool) -> None:
         if remove_lock:

@@ -28,6 +28,7 @@ from outliers_bench.apps.collect.manifest import (
 from outliers_bench.apps.collect.url_list import ListedImage
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.lock import hold_lock
 
 if TYPE_CHECKING:
     from outliers_bench.apps.collect.image_check import CheckedImage
@@ -202,8 +203,6 @@ def open_collection(folder: Path) -> Iterator[Collection]:
         If the folder cannot be created or written, contains another table, or is in use by another
         process.
     """
-    from filelock import FileLock, Timeout
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -212,21 +211,13 @@ def open_collection(folder: Path) -> Iterator[Collection]:
         raise BenchError(
             f"into={folder}: {describe_os_error(error)}; choose another folder"
         ) from None
-    lock = FileLock(folder / ".collecting.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BenchError(
-            f"into={folder}: another process is collecting into this folder; wait until it ends"
-        ) from None
-    try:
+    refused = f"into={folder}: another process is collecting into this folder; wait until it ends"
+    with hold_lock(folder / ".collecting.lock", refused=refused):
         collection = Collection(folder)
         try:
             yield collection
         finally:
             collection.close()
-    finally:
-        lock.release()
 
 
 def _size(file: Path) -> int | None:

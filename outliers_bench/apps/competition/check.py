@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from outliers_bench.apps.competition.dataset import CompetitionData
@@ -132,18 +132,7 @@ def _normalize_group(value: object) -> str:
 
 
 def _check_queries(images: dict[str, object], dataset: CompetitionData) -> None:
-    unknown = [
-        name
-        for name in images
-        if name not in dataset.queries and name not in dataset.ignored_queries
-    ]
-    if unknown:
-        raise RefusedError(
-            422,
-            f"{_count(unknown, 'query file')} unknown: {_join(unknown)}; GET /files lists the "
-            "names",
-            unknown,
-        )
+    _refuse_unknown(images, "query file", dataset.queries, dataset.ignored_queries)
     missing = [name for name in dataset.queries if name not in images]
     if missing:
         raise RefusedError(
@@ -163,23 +152,22 @@ def _check_ranking(query: str, names: object, dataset: CompetitionData, max_rank
         )
     if not all(isinstance(name, str) for name in names):
         raise RefusedError(422, f"{prefix}: every gallery file must be a string", [query])
-    unknown = [
-        name
-        for name in names
-        if name not in dataset.gallery and name not in dataset.ignored_gallery
-    ]
-    if unknown:
-        raise RefusedError(
-            422,
-            f"{prefix}: {_count(unknown, 'gallery file')} unknown: {_join(unknown)}; GET /files "
-            "lists the names",
-            unknown,
-        )
+    noun, known = "gallery file", (dataset.gallery, dataset.ignored_gallery)
+    _refuse_unknown(names, noun, *known, prefix=f"{prefix}: ")
     if len(set(names)) < len(names):
         duplicates = [name for name, count in Counter(names).items() if count > 1]
         raise RefusedError(
             422, f"{prefix}: more than once in its list: {_join(duplicates)}", duplicates
         )
+
+
+def _refuse_unknown(
+    names: Iterable[str], noun: str, *known: Container[str], prefix: str = ""
+) -> None:
+    unknown = [name for name in names if not any(name in each for each in known)]
+    if unknown:
+        message = f"{_count(unknown, noun)} unknown: {_join(unknown)}; GET /files lists the names"
+        raise RefusedError(422, f"{prefix}{message}", unknown)
 
 
 def _count(names: Sequence[str], noun: str) -> str:

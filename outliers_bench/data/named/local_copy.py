@@ -66,7 +66,8 @@ def ensure_downloaded(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder.with_name(f"{folder.name}.lock")
-        with hold_lock(lock, f"waiting for another process that is downloading {info.name}"):
+        waiting = f"waiting for another process that is downloading {info.name}"
+        with hold_lock(lock, waiting=waiting):
             if not files.is_dir():
                 _download_and_unpack(info, folder, url=url, verify=verify)
     except DownloadError as error:
