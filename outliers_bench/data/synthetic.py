@@ -60,6 +60,8 @@ class Synthetic(LabeledSource):
         for option in ("classes", "individuals", "images", "size"):
             if getattr(self, option) < 1:
                 raise BenchError(f"data.{option}={getattr(self, option)}: give 1 or more")
+        if self.generator_seed < 0:
+            raise BenchError(f"data.generator_seed={self.generator_seed}: give 0 or more")
         if not 0 <= self.noise <= 1:
             raise BenchError(f"data.noise={self.noise}: give a number from 0 to 1")
 

@@ -2,9 +2,21 @@
 
 from dataclasses import replace
 
+import pytest
+from hydra import compose, initialize_config_dir
+
 from outliers_bench.config import identity as identities
 from outliers_bench.config.identity import identity
-from outliers_bench.config.schema import Cache, Config, ContactSheets, Pca, Tracking
+from outliers_bench.config.paths import resource_dir
+from outliers_bench.config.schema import (
+    Cache,
+    Config,
+    ContactSheets,
+    Pca,
+    Tracking,
+    register,
+    to_config,
+)
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind
@@ -68,3 +80,25 @@ def test_decoder_matters(monkeypatch):
     before = identity(CONFIG, SPLIT)
     monkeypatch.setattr(identities, "DECODER", "another")
     assert identity(CONFIG, SPLIT) != before
+
+
+EARLIER = {  # first twelve digits, from before options had roles
+    "model=pixels pca.n=5 l2.after_reduction=true": "5c461b0a27d1",
+    "model=pixels index=faiss_hnsw index.metric=euclidean rerank=spatial": "21ba220e86f2",
+    "model=sift pca.n=5 seed=1": "b10900bb4b24",
+    "model=cnn_scratch lr_schedule=cosine augment=original": "4b3ee1abca44",
+    "model=cnn_scratch deterministic=true model.rank_by=class_scores": "9a07a3569a3d",
+    "model=ensemble model.members=[pixels,sift] model.fusion=rrf": "17abbefc9470",
+    "model=ensemble model.members=[pixels,sift_vlad] model.member_weights=tuned": "a2e57d7f164e",
+}
+
+
+@pytest.mark.parametrize(("overrides", "digest"), EARLIER.items())
+def test_identities_stay_those_of_earlier_versions(overrides, digest, monkeypatch):
+    """Otherwise `skip_finished` would compute every run again."""
+    monkeypatch.setattr(identities, "__version__", "0")
+    monkeypatch.setattr(identities, "DECODER", "decoder")
+    register()
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        cfg = compose("config", ["data=synthetic", "cache.dir=x", *overrides.split()])
+        assert identity(to_config(cfg), SPLIT)[:12] == digest

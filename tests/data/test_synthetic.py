@@ -57,6 +57,7 @@ def test_synthetic_files_contain_the_same_images(tmp_path):
 def test_synthetic_errors(tmp_path):
     fails(Synthetic(classes=0), tmp_path, r"data\.classes=0: give 1 or more")
     fails(Synthetic(size=-3), tmp_path, r"data\.size=-3: give 1 or more")
+    fails(Synthetic(generator_seed=-1), tmp_path, r"data\.generator_seed=-1: give 0 or more")
     fails(Synthetic(noise=2.0), tmp_path, r"data\.noise=2\.0: give a number from 0 to 1")
     fails(Synthetic(classes=1), tmp_path, "all images are of one class")
     load(Synthetic(classes=2, size=1), tmp_path)
