@@ -1,4 +1,4 @@
-"""`python -m outliers_bench`: start the recorder, then read the command line."""
+"""`python -m outliers_bench`: start the sender, then read the command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def main() -> None:
 
         sys.exit(run_command(words[0], words[1:]))
     if _requests_runs(words):
-        from outliers_bench.tracking.recorder import start_recorder
+        from outliers_bench.tracking.sender_process import start_sender
 
-        start_recorder("outliers_bench.sweeps.lost_runs")
-    # Importing Hydra takes half a second, in which the recorder starts.
+        start_sender()
+    # Importing Hydra takes half a second, in which the sender starts.
     from outliers_bench.cli import main as cli
 
     cli.main()

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Sequence
+from secrets import token_hex
 
 from outliers_bench import benchmark
 from outliers_bench.benchmark import Prepared
-from outliers_bench.config import published_tags
 from outliers_bench.config.identity import identity
 from outliers_bench.config.schema import Config
-from outliers_bench.models.precision import precision_label
-from outliers_bench.reports.terminal import show_finished, show_run
+from outliers_bench.reports.terminal import show_finished, show_record, show_result
 from outliers_bench.result import FinishedRun, Result
+from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.serving.saved_run import save_run
-from outliers_bench.tracking.active_run import start_run
-from outliers_bench.tracking.current_sweep import parent_run
+from outliers_bench.tracking import senders
+from outliers_bench.tracking.active_run import current_sweep, outbox_of, start_run
+from outliers_bench.tracking.finished import find_finished
 from outliers_bench.tracking.log_result import log_result
-from outliers_bench.tracking.models import fetch_models, link_model
-from outliers_bench.tracking.recorder import get_recorder
-from outliers_bench.tracking.runs import add_tags, find_finished, tag_reused_run
-from outliers_bench.tracking.store import check_uri
+from outliers_bench.tracking.logged_models import link_model
+from outliers_bench.tracking.models import fetch_models
+from outliers_bench.tracking.runs import tag_reused_run
+from outliers_bench.tracking.store import check_uri, resolve_uri
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger
-from outliers_bench.types import Split
+
+_log = logging.getLogger(__name__)
 
 
 def prepare(config: Config) -> Prepared:
@@ -34,12 +38,16 @@ def prepare(config: Config) -> Prepared:
     """
     check_uri(config.tracking.uri)
     config.cache.check()
+    if current_sweep() is None:
+        senders.announce(outbox_of(config), resolve_uri(config.tracking.uri))
     fetch_models(config)
     return benchmark.prepare(config)
 
 
 def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | FinishedRun:
-    """Rank, evaluate, record in MLflow, and show.
+    """Rank, evaluate, record in the outbox, and show.
+
+    A single run waits until MLflow has it; a job of a sweep only until it has an id there.
 
     Parameters
     ----------
@@ -56,37 +64,35 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | Finish
     Raises
     ------
     BenchError
-        If weights do not fit, too many images cannot be read, or MLflow cannot be reached.
+        If weights do not fit, or too many images cannot be read.
     """
     config, split = prepared.config, prepared.split
-    digest = identity(config, split)
-    if config.skip_finished and (earlier := _find_finished(config, split, digest, overrides)):
+    digest, sweep = identity(config, split), current_sweep()
+    if config.skip_finished and (earlier := find_finished(config, split, digest, overrides)):
+        if sweep is not None:
+            suffix = token_hex(3)
+            sweep.add(tag_reused_run, found=earlier.run_id, name=earlier.name, suffix=suffix)
         show_finished(earlier)
         return earlier
-    with start_run(
-        config, split, identity=digest, parent=parent_run(), overrides=overrides
-    ) as recording:
+    if problem := senders.outage(outbox_of(config), resolve_uri(config.tracking.uri)):
+        _log.warning("the run will wait in the outbox: %s", problem)
+    with start_run(config, split, identity=digest, sweep=sweep, overrides=overrides) as recording:
         for uri in config.model.model_uris:
-            recording.submit(link_model, uri)
+            recording.add(link_model, uri=uri)
         result = benchmark.run(prepared, MlflowTrainingLogger(recording))
-        contact_sheets = log_result(recording, result, config)
-        save_run(config, result.split, recording.confirm())
-    show_run(result, recording.confirm(), contact_sheets=contact_sheets)
+        show_result(result, recording.box.start.name)
+        pictures = log_result(recording, result, config)
+        save_run(config, result.split, recording.box)
+    problems = []
+    if sweep is None:
+        problems = senders.finish()
+    else:
+        senders.wait_for_run(recording.box)
+    run = recording.box.run
+    where = None if pictures is None else str(pictures)
+    if run and pictures and (sweep is not None or not pictures.exists()):
+        where = f"{run.artifact_uri}/pictures"
+    show_record(run, where)
+    for problem in problems:
+        print(f"note: {with_current_python(problem)}", file=sys.stderr)
     return result
-
-
-def _find_finished(
-    config: Config, split: Split, digest: str, overrides: Sequence[str]
-) -> FinishedRun | None:
-    tracking = get_recorder(config.tracking.uri)
-    run = tracking.call(find_finished, config.tracking.experiment or split.name, digest)
-    if run is None:
-        return None
-    # A run may be a row of several tables; `table` and `row` name the one it was computed for.
-    precision = precision_label(config.model, config.engine, config.cache.path)
-    rows = published_tags.tags(config.published, overrides, precision=precision)
-    if rows := {tag: row for tag, row in rows.items() if tag.startswith("published.")}:
-        tracking.call(add_tags, run.run_id, rows)
-    if (parent := parent_run()) is not None:
-        tracking.call(tag_reused_run, parent, run)
-    return run

@@ -65,12 +65,12 @@ def make_result(split, *, seed=0, speed=50.0):
     return Result(split, ranking, evaluation, costs)
 
 
-def make_config(uri, *, name="toy", model="toynet", pca=None):
+def make_config(uri, *, name="toy", model="toynet", pca=None, cache="nowhere"):
     config = Config(
         data=DataSource(name=name),
         model=Extractor(name=model, image_size=8),
         index=Index(name="exact"),
-        cache=Cache(dir="nowhere"),
+        cache=Cache(dir=str(cache)),
         tracking=Tracking(uri=uri),
         contact_sheets=ContactSheets(queries=2, depth=3),
         k=[1, 5, 10],

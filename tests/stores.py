@@ -20,6 +20,17 @@ def client(uri):
 
 
 @pytest.fixture
+def outbox(uri, tmp_path, monkeypatch):
+    """Outbox that the test delivers to the shared database."""
+    from outliers_bench.tracking import senders
+    from tests.outboxes import Outbox
+
+    monkeypatch.setattr(senders, "announce", lambda *_: None)
+    monkeypatch.setattr(senders, "_own", {})
+    return Outbox(tmp_path / "cache", uri)
+
+
+@pytest.fixture
 def fresh_uri(empty_database, tmp_path):
     """URI of an empty database for one test."""
     return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
@@ -28,7 +39,7 @@ def fresh_uri(empty_database, tmp_path):
 @pytest.fixture(scope="session")
 def runs(uri, client):
     """Ids of runs of two splits, next to runs that no leaderboard includes."""
-    from outliers_bench.sweeps.mlflow_parent import start_parent
+    from outliers_bench.tracking.store import experiment_id
 
     ids = {
         "old": record(uri, client, model="a", hit=0.9),
@@ -40,7 +51,7 @@ def runs(uri, client):
     }
     record(uri, client, model="failed", hit=1.0, fail=True)
     record(uri, client, model="unlabeled", hit=None)
-    parent = start_parent(client, NAME, overrides=[])
+    parent = client.create_run(experiment_id(client, NAME), tags={"kind": "sweep"}).info.run_id
     client.log_metric(parent, "hit_at_1", 1.0)
     client.set_terminated(parent, "FINISHED")
     return ids

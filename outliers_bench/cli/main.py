@@ -29,8 +29,7 @@ from outliers_bench.runtime.command_line import BROKEN_PIPE
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_metric_name, check_objective
-from outliers_bench.tracking import current_sweep
-from outliers_bench.tracking.backlog import backlog
+from outliers_bench.tracking import senders
 from outliers_bench.tracking.runs import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
@@ -66,8 +65,6 @@ def job(cfg: DictConfig) -> float | None:
         outcome = run(prepared, overrides=overrides)
         return sweep.job_objective(outcome, config.objective) if needs_objective else None
     except Exception as error:
-        if isinstance(broken := current_sweep.start_error(), BenchError):
-            exit_with_error(broken)  # no run of the sweep can be recorded
         if hydra_config.mode is RunMode.MULTIRUN:
             _print_error(error, overrides)
             raise  # the launcher continues with the other jobs and raises this at the end
@@ -111,23 +108,26 @@ def main() -> None:
             )
         else:
             compose_and_run()
-        if sweep.finish():
+        unfinished = sweep.finish()
+        _deliver()
+        if unfinished:
             exit_with_error(BenchError(_INCOMPLETE), UNFINISHED)
     except BrokenPipeError:  # `--help | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
-        with suppress(KeyboardInterrupt):  # again: the recorder finishes by itself
-            if waiting := len(backlog):
-                print(f"{waiting} finished runs are still being recorded", file=sys.stderr)
+        with suppress(KeyboardInterrupt):  # again: the sender finishes by itself
             sweep.finish("KILLED")
+            _deliver()
         sys.exit(INTERRUPTED)
     except SystemExit:
         sweep.finish("KILLED")
+        _deliver()
         raise
     except Exception as error:
         sweeping, swept = sweep.has_begun(), sweep.finish("FAILED") is not None
+        _deliver()
         if wants_traceback or not (sweeping or isinstance(error, _MISTAKES)):
             raise
         if swept or type(error).__name__ in _DEAD_WORKER:
@@ -135,6 +135,12 @@ def main() -> None:
         if isinstance(error, _MISTAKES):
             exit_with_error(error)
         exit_with_error(BenchError(f"the sweep could not start: {failure_line(error)}"))
+
+
+def _deliver() -> None:
+    """Wait until MLflow has everything, and print what it does not have."""
+    for message in senders.finish():
+        print(f"note: {with_current_python(message)}", file=sys.stderr)
 
 
 def _sweep_message(error: Exception) -> str:

@@ -24,23 +24,15 @@ _INTERVAL = "  95%"  # heading of a row of intervals
 _CUT_OFF = re.compile(r"(\w+)_at_(\d+)")
 
 
-def show_run(
-    result: Result,
-    handle: RunHandle,
-    *,
-    contact_sheets: Sequence[str] = (),
-    console: Console | None = None,
-) -> None:
-    """Print the report of a run that has just been recorded.
+def show_result(result: Result, name: str, *, console: Console | None = None) -> None:
+    """Print scores, counts and costs of a run.
 
     Parameters
     ----------
     result : Result
         Result of the run.
-    handle : RunHandle
-        The run in MLflow.
-    contact_sheets : sequence of str
-        Names of the contact sheets among the run's artifacts.
+    name : str
+        Name of the run.
     console : rich console, optional
         Console to print to; standard output by default.
     """
@@ -50,17 +42,37 @@ def show_run(
     evaluation = result.evaluation
     metrics = {} if evaluation is None else evaluation.metrics
     intervals = {} if evaluation is None else evaluation.intervals
-    _print_scores(console, handle.name, result.split.name, metrics, intervals)
-    for name, value in (
+    _print_scores(console, name, result.split.name, metrics, intervals)
+    for label, value in (
         *numbers.count_rows(result),
         *numbers.leakage_rows(result),
         *numbers.cost_rows(result),
     ):
-        _print_fact(console, name, wrap(value, max(console.width - _NAME_WIDTH, 20)))
-    if contact_sheets:
-        _print_fact(console, "pictures", [_local_path(f"{handle.artifact_uri}/pictures")])
-    _print_fact(console, "MLflow run", [handle.run_id])
-    _print_fact(console, "open", [with_current_python(ui_command(handle.uri))])
+        _print_fact(console, label, wrap(value, max(console.width - _NAME_WIDTH, 20)))
+
+
+def show_record(
+    run: RunHandle | None, pictures: str | None, *, console: Console | None = None
+) -> None:
+    """Print where pictures and record of a run are.
+
+    Parameters
+    ----------
+    run : RunHandle or None
+        The run in MLflow; None if it waits in the outbox.
+    pictures : str or None
+        Folder or URI of the pictures; None without any.
+    console : rich console, optional
+        Console to print to; standard output by default.
+    """
+    from rich.console import Console
+
+    console = console or Console(highlight=False)
+    if pictures is not None:
+        _print_fact(console, "pictures", [_local_path(pictures)])
+    if run is not None:
+        _print_fact(console, "MLflow run", [run.run_id])
+        _print_fact(console, "open", [with_current_python(ui_command(run.uri))])
 
 
 def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
@@ -69,7 +81,7 @@ def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
     Parameters
     ----------
     run : FinishedRun
-        From `tracking.runs.find_finished`.
+        From `tracking.finished.find_finished`.
     console : rich console, optional
         Console to print to; standard output by default.
     """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outliers_bench.data.image_files import resolve_cache_dir
 from outliers_bench.errors import BenchError
@@ -19,8 +19,11 @@ from outliers_bench.serving.recorded_config import restore_config
 from outliers_bench.serving.saved_run import SavedRun, find_saved_run
 from outliers_bench.tracking.lookup import KnownRun, check_store_exists, download_artifact, find_run
 from outliers_bench.tracking.models import download_model
-from outliers_bench.tracking.recorder import Recorder, get_recorder
-from outliers_bench.tracking.store import database_path, resolve_uri
+from outliers_bench.tracking.outbox import KEY_TAG
+from outliers_bench.tracking.store import connection, database_path, resolve_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) -> SavedRun:
@@ -45,31 +48,32 @@ def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) ->
         If there is no such run, it has not finished, or its photos have changed.
     """
     check_store_exists(uri)
-    recorder = get_recorder(uri)
-    known = recorder.call(find_run, run)
-    values = _load_config(known, recorder)
-    # Relative paths in the config are relative to the folder where the run was started, which
-    # usually is that of the database.
-    database = database_path(uri)
-    folder = database.parent if database is not None else Path.cwd()
-    run_cache = find_run_cache(values, folder, cache) if use_run_cache else cache
-    saved = None
-    for directory in {cache: None, run_cache: None}:
-        saved = saved or find_saved_run(directory, known.run_id, uri=resolve_uri(uri))
-    if saved is None:
-        with chdir(folder):
-            saved = _rebuild(known, values, recorder, cache=run_cache, uri=resolve_uri(uri))
+    with connection(uri) as client:
+        known = find_run(client, run)
+        values = _load_config(known, client)
+        # Relative paths in the config are relative to the folder where the run was started, which
+        # usually is that of the database.
+        database = database_path(uri)
+        folder = database.parent if database is not None else Path.cwd()
+        run_cache = find_run_cache(values, folder, cache) if use_run_cache else cache
+        saved = None
+        for directory in {cache: None, run_cache: None}:
+            for name in (known.run_id, known.tags.get(KEY_TAG, "")):
+                saved = saved or find_saved_run(directory, name, uri=resolve_uri(uri))
+        if saved is None:
+            with chdir(folder):
+                saved = _rebuild(known, values, client, cache=run_cache, uri=resolve_uri(uri))
     saved.save(cache)
     return saved
 
 
 def _rebuild(
-    known: KnownRun, values: dict[str, Any], recorder: Recorder, *, cache: Path, uri: str
+    known: KnownRun, values: dict[str, Any], client: MlflowClient, *, cache: Path, uri: str
 ) -> SavedRun:
     """Rebuild the saved run from the config and the photos, if these are unchanged."""
     config = restore_config({**values, "cache": {"dir": str(cache)}})
     for model_uri in config.model.model_uris:
-        path = recorder.call(download_model, model_uri, str(cache / "fetched"))
+        path = download_model(client, model_uri, str(cache / "fetched"))
         register_download(model_uri, Path(path))
     audited = splits.load_audited(config.data, seed=config.seed, cache=cache)
     # Exclude photos that the method cannot read, as the run did.
@@ -87,11 +91,11 @@ def _rebuild(
     return replace(saved, config=values, finished=0.0)
 
 
-def _load_config(known: KnownRun, recorder: Recorder) -> dict[str, Any]:
+def _load_config(known: KnownRun, client: MlflowClient) -> dict[str, Any]:
     import yaml
 
     with tempfile.TemporaryDirectory() as folder:
-        file = recorder.call(download_artifact, known.run_id, "config.yaml", folder)
+        file = download_artifact(client, known.run_id, "config.yaml", folder)
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:

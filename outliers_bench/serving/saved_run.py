@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,19 +27,21 @@ from outliers_bench.store.files import (
     write_atomically,
 )
 from outliers_bench.tracking.lookup import LAST, SHORTEST
+from outliers_bench.tracking.outbox import FOLDER as OUTBOX
+from outliers_bench.tracking.outbox import keys_of_run, run_of_key
 from outliers_bench.tracking.params import to_mapping
+from outliers_bench.tracking.receipts import without_password
 from outliers_bench.types import ImageSet, Split
 
 if TYPE_CHECKING:
     from outliers_bench.config.schema import Config
-    from outliers_bench.result import RunHandle
+    from outliers_bench.tracking.outbox import Box
 
 FOLDER = "cards"
 MAX_SAVED_RUNS = 1000  # the oldest are removed
 _EXTRA_REMOVED = 100  # removed in addition, so that cleanup is rare
 _FORMAT = 1
 _PARTS = ("train", "gallery")
-_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 _log = logging.getLogger(__name__)
 
 
@@ -50,8 +51,10 @@ class SavedRun:
 
     Parameters
     ----------
-    run_id, name : str
-        Id and name in MLflow.
+    run_id : str
+        Id in MLflow; the key in the outbox as long as the run is not delivered.
+    name : str
+        Name in MLflow.
     uri : str
         Absolute tracking URI, without a password.
     data : str
@@ -99,7 +102,7 @@ class SavedRun:
         return cls(
             run_id=run_id,
             name=name,
-            uri=_PASSWORD.sub("", uri),
+            uri=without_password(uri),
             data=split.name,
             finished=time.time(),
             folder=str(Path.cwd()),
@@ -141,9 +144,10 @@ class SavedRun:
             _log.warning("%s: cannot be written (%s); searches will use MLflow", folder, reason)
 
 
-def save_run(config: Config, split: Split, run: RunHandle) -> None:
-    """Save a finished run in its cache; see `SavedRun.create`."""
-    saved = SavedRun.create(config, split, run_id=run.run_id, name=run.name, uri=run.uri)
+def save_run(config: Config, split: Split, box: Box) -> None:
+    """Save a run in its cache, under the key of its box; see `SavedRun.create`."""
+    start = box.start
+    saved = SavedRun.create(config, split, run_id=box.key, name=start.name, uri=start.uri)
     saved.save(config.cache.path)
 
 
@@ -155,7 +159,8 @@ def find_saved_run(cache: Path, run: str, *, uri: str) -> SavedRun | None:
     cache : Path
         Cache directory.
     run : str
-        Id of the run or a prefix of it, or `last` for the run that finished last.
+        Id of the run, or key in the outbox, or a prefix of it; `last` for the run that finished
+        last.
     uri : str
         Absolute tracking URI, which `last` refers to.
 
@@ -168,26 +173,30 @@ def find_saved_run(cache: Path, run: str, *, uri: str) -> SavedRun | None:
     if run != LAST:
         if len(run) < SHORTEST or not run.isalnum():
             return None
-        paths = list(folder.glob(f"{run}*.json"))
+        names = {run, *keys_of_run(cache / OUTBOX, run)}
+        paths = [path for name in names for path in folder.glob(f"{name}*.json")]
         return _read(paths[0]) if len(paths) == 1 else None
     saved = ((path, _read_metadata(path)) for path in folder.glob("*.json"))
     # A run that was restored from MLflow has no end time.
     candidates = [
         (metadata["finished"], path)
         for path, metadata in saved
-        if metadata.get("uri") == _PASSWORD.sub("", uri) and metadata["finished"]
+        if metadata.get("uri") == without_password(uri) and metadata["finished"]
     ]
     return _read(max(candidates)[1]) if candidates else None
 
 
 def _read(path: Path) -> SavedRun | None:
     metadata = _read_metadata(path)
-    arrays = load_arrays(_photos_file(path.parent, path.stem.rpartition("-")[2]))
+    name, _, photos = path.stem.rpartition("-")
+    arrays = load_arrays(_photos_file(path.parent, photos))
     if arrays is None or metadata.pop("format", None) != _FORMAT:
         return None
     try:
         classes = bytes_to_texts(arrays["classes"])
         train, gallery = (from_columns(part, arrays, classes) for part in _PARTS)
+        if run := run_of_key(path.parents[1] / OUTBOX, name):
+            metadata["run_id"] = run.run_id
         return SavedRun(**metadata, train=train, gallery=gallery)
     except Exception:  # damaged in any way: MLflow has the data, too
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,15 +13,16 @@ from typing import TYPE_CHECKING
 from outliers_bench.reports import numbers
 from outliers_bench.sweeps.name import sweep_name
 from outliers_bench.sweeps.summary import RankedRuns, Tally, describe_best, runs_csv, runs_table
-from outliers_bench.tracking import recorder_process
+from outliers_bench.tracking.outbox import Box, Start, boxes
+from outliers_bench.tracking.receipts import receipts_of
+from outliers_bench.tracking.records import name_of
 from outliers_bench.tracking.runs import (
     REUSED_TAG,
     add_tags,
     child_runs,
-    end_lost_run,
     program_tags,
+    tag_reused_run,
 )
-from outliers_bench.tracking.store import experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,11 +32,11 @@ _MAX_ROWS = 20  # in the description, which MLflow truncates at 8,000 characters
 _TABLE = "children.csv"
 
 _log = logging.getLogger(__name__)
-_open: set[str] = set()  # ids of the parent runs started in this process and not ended
 
 
 def start_parent(
-    client: MlflowClient,
+    outbox: Path,
+    uri: str,
     experiment: str,
     *,
     overrides: Sequence[str],
@@ -44,13 +44,15 @@ def start_parent(
     swept: Sequence[str] = (),
     objective: str = "hit_at_1",
     direction: str = "maximize",
-) -> str:
-    """Start the parent run of a sweep; also creates the database before any job does.
+) -> Box:
+    """Start the parent run of a sweep.
 
     Parameters
     ----------
-    client : MlflowClient
-        From `open_client`.
+    outbox : Path
+        Folder of the boxes.
+    uri : str
+        Absolute tracking URI.
     experiment : str
         Name of the experiment.
     overrides : sequence of str
@@ -63,11 +65,6 @@ def start_parent(
         Metric that the sweep optimizes.
     direction : str
         `maximize` or `minimize`.
-
-    Returns
-    -------
-    str
-        Run id, for the environment variable of the jobs, `OUTLIERS_BENCH_PARENT_RUN`.
     """
     tags = {
         **program_tags(),
@@ -78,19 +75,21 @@ def start_parent(
         **({} if n_jobs is None else {"n_jobs": str(n_jobs)}),
         "mlflow.note.content": f"Running: `{numbers.repeat_command(['-m', *overrides])}`",
     }
-    run = client.create_run(
-        experiment_id(client, experiment),
+    start = Start(
+        uri=uri,
+        experiment=experiment,
+        name=sweep_name(overrides, swept, n_jobs),
         tags=tags,
-        run_name=sweep_name(overrides, swept, n_jobs),
+        parent=None,
+        if_lost={"call": name_of(finish_parent), "arguments": {"status": "KILLED"}},
     )
-    _open.add(run.info.run_id)
-    return str(run.info.run_id)
+    box = Box.create(outbox, start)
+    box.add(prepare_to_finish)
+    return box
 
 
-def prepare_to_finish(client: MlflowClient) -> None:  # noqa: ARG001
+def prepare_to_finish(client: MlflowClient, run_id: str) -> None:  # noqa: ARG001
     """Compile the template of the leaderboard while the jobs of a sweep are running."""
-    if not _open:
-        return
     with suppress(Exception):  # `finish_parent` will report it
         from outliers_bench.leaderboard.page import HERE
         from outliers_bench.reports.html import load_template
@@ -98,45 +97,62 @@ def prepare_to_finish(client: MlflowClient) -> None:  # noqa: ARG001
         load_template(HERE)
 
 
-def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None = None) -> int:
+def count_unfinished(box: Box) -> tuple[int, int]:
+    """Count the jobs of a sweep that did not finish, or not start, and those that have a record.
+
+    Parameters
+    ----------
+    box : Box
+        From `start_parent`; the jobs are over.
+    """
+    outbox = box.path.parent
+    statuses = [receipt.status for receipt in receipts_of(outbox, box.key)]
+    for job in boxes(outbox):
+        with suppress(OSError, ValueError, TypeError):  # of another user
+            if job.start.parent == box.key:
+                statuses.append(job.last_arguments().get("status"))
+    n_reused = sum(record.call == name_of(tag_reused_run) for record in box.records())
+    n_jobs = int(box.start.tags.get("n_jobs", 0))
+    tally = Tally.count(statuses, n_jobs=n_jobs, n_reused=n_reused)
+    return tally.unfinished, len(statuses) + n_reused
+
+
+def finish_parent(
+    client: MlflowClient, run_id: str, *, time: int, status: str | None = None
+) -> None:
     """Summarize a sweep in its parent run and end it.
 
     Counts finished and failed jobs, copies the scores of the best child if all were scored on the
     same split, and describes the children in a table; the full table is the artifact
     `children.csv`, and `leaderboard.html`, `.md` and `.csv` compare the finished ones. Earlier runs
-    that jobs reused count as children. A child that is still RUNNING is ended as KILLED, as its job
-    is over.
+    that jobs reused count as children.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
-    parent_run_id : str
-        From `start_parent`.
+    run_id : str
+        Id of the sweep's run.
+    time : int
+        End of the sweep in milliseconds since 1970.
     status : str or None
         FINISHED, FAILED or KILLED; None means FAILED if any job did not finish, else FINISHED.
-
-    Returns
-    -------
-    int
-        Number of jobs that did not finish, including those not started.
     """
-    own = child_runs(client, parent_run_id)
-    lost = [run.info.run_id for run in own if run.info.status == "RUNNING"]
-    for run_id in lost:
-        end_lost_run(client, run_id)
-    if lost:
-        own = child_runs(client, parent_run_id)
-    parent = client.get_run(parent_run_id)
+    own = child_runs(client, run_id)
+    parent = client.get_run(run_id)
     reused_ids = _reused_ids(parent)
     reused = _reused_runs(client, reused_ids, own=own)
     ranked = RankedRuns.from_tags(parent.data.tags, [*reused, *own])
-    tally = Tally.count(parent.data.tags, own, n_reused=len(reused_ids))
+    tally = Tally.count(
+        [run.info.status for run in own],
+        n_jobs=int(parent.data.tags.get("n_jobs", 0)),
+        n_reused=len(reused_ids),
+    )
     tags = {"n_finished": str(tally.finished), "n_failed": str(tally.failed)}
     repeat = numbers.repeat_command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
     best = ranked.best()
     if best is not None:
-        _log_best(client, parent_run_id, best, ranked)
+        _log_best(client, run_id, best, ranked, time=time)
         tags |= {
             "best_run": str(best.info.run_name),
             "best_run_id": best.info.run_id,
@@ -154,36 +170,18 @@ def finish_parent(client: MlflowClient, parent_run_id: str, status: str | None =
             else []
         ),
     ]
-    add_tags(client, parent_run_id, {**tags, "mlflow.note.content": "\n\n".join(parts)})
-    client.log_text(parent_run_id, runs_csv(ranked.runs, parent_run_id, ranked.shown), _TABLE)
+    add_tags(client, run_id, {**tags, "mlflow.note.content": "\n\n".join(parts)})
+    client.log_text(run_id, runs_csv(ranked.runs, run_id, ranked.shown), _TABLE)
     if tally.finished:
-        _log_leaderboard(client, parent_run_id, ranked)
-    client.set_terminated(parent_run_id, status or ("FAILED" if tally.unfinished else "FINISHED"))
-    _open.discard(parent_run_id)
-    return tally.unfinished
+        _log_leaderboard(client, run_id, ranked)
+    status = status or ("FAILED" if tally.unfinished else "FINISHED")
+    client.set_terminated(run_id, status, end_time=time)
 
 
-def discard_parent(client: MlflowClient, parent_run_id: str) -> bool:
-    """Delete the parent run of a sweep that was refused before its first job.
-
-    Returns
-    -------
-    bool
-        False if a job has already recorded a run; then nothing is deleted.
-    """
-    if child_runs(client, parent_run_id):
-        return False
-    client.set_terminated(parent_run_id, "FAILED")
-    client.delete_run(parent_run_id)
-    _open.discard(parent_run_id)
-    return True
-
-
-def kill_open_sweeps(client: MlflowClient) -> None:
-    """Summarize the sweeps started in this process but not ended, and end them as KILLED."""
-    for parent_run_id in list(_open):
-        with suppress(Exception):  # one may be deleted or unreachable, the others not
-            finish_parent(client, parent_run_id, "KILLED")
+def discard_parent(client: MlflowClient, run_id: str) -> None:
+    """Delete the parent run of a sweep that was refused before its first job."""
+    client.set_terminated(run_id, "FAILED")
+    client.delete_run(run_id)
 
 
 def _reused_ids(parent: Run) -> list[str]:
@@ -206,11 +204,13 @@ def _reused_runs(client: MlflowClient, ids: Sequence[str], *, own: Sequence[Run]
     return reused
 
 
-def _log_best(client: MlflowClient, parent_run_id: str, best: Run, ranked: RankedRuns) -> None:
+def _log_best(
+    client: MlflowClient, parent_run_id: str, best: Run, ranked: RankedRuns, *, time: int
+) -> None:
     from mlflow.entities import Metric
 
-    timestamp, metrics = int(time.time() * 1000), best.data.metrics
-    shown = [Metric(name, metrics[name], timestamp, 0) for name in ranked.shown if name in metrics]
+    metrics = best.data.metrics
+    shown = [Metric(name, metrics[name], time, 0) for name in ranked.shown if name in metrics]
     client.log_batch(parent_run_id, metrics=shown)
 
 
@@ -226,8 +226,3 @@ def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: RankedRun
             client.log_artifacts(parent_run_id, folder)
     except Exception as error:
         _log.warning("no leaderboard was recorded for the sweep: %s", error)
-
-
-recorder_process.work_functions.append(start_parent)
-recorder_process.after_run.append(prepare_to_finish)
-recorder_process.at_exit.append(kill_open_sweeps)

@@ -31,28 +31,21 @@ from outliers_bench.sweeps.plugins import (
     is_search,
 )
 from outliers_bench.sweeps.space import Space, check_sweep
-from outliers_bench.tracking.backlog import backlog
-from outliers_bench.tracking.current_sweep import (
-    clear_current_sweep,
-    parent_run,
-    set_current_sweep,
-    start_error,
-)
+from outliers_bench.tracking.active_run import SWEEP_VARIABLE, current_sweep, record_failure
+from outliers_bench.tracking.outbox import FOLDER, Box, now
+from outliers_bench.tracking.store import resolve_uri
 
 _MODE = "hydra.mode="
 _NO_BARS = "TTY_COMPATIBLE"  # variable that rich checks before it draws progress bars
 
 
 class ParentRun(Callback):
-    """Hydra callback that starts the parent run and passes its id to the jobs.
+    """Hydra callback that starts the parent run, and refuses a sweep none of whose jobs could run.
 
-    It also creates the database, to avoid a race between parallel jobs, and refuses a sweep none of
-    whose jobs could run.
+    The jobs find its box through an environment variable, so that any launcher works.
     """
 
-    uri: ClassVar[str | None] = (
-        None  # tracking URI of the parent run, in the process that started it
-    )
+    box: ClassVar[Box | None] = None  # of the sweep, in the process that started it
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:  # noqa: ARG002
         """Start the parent run."""
@@ -71,13 +64,16 @@ class ParentRun(Callback):
             compose_once(GlobalHydra.instance().config_loader())
         if "optuna" in config.hydra.sweeper._target_:
             configure_optuna_logging()
+        from outliers_bench.config.schema import Cache
         from outliers_bench.sweeps.mlflow_parent import start_parent
-        from outliers_bench.tracking.recorder import get_recorder
+        from outliers_bench.tracking import senders
 
-        uri = str(config.tracking.uri)
-        is_sequential = not (in_parallel(config.hydra) or is_search(config.hydra))
-        parent = get_recorder(uri).submit(
-            start_parent,
+        outbox = Cache(dir=str(config.cache.dir)).path.absolute() / FOLDER
+        uri = resolve_uri(str(config.tracking.uri))
+        senders.announce(outbox, uri)
+        box = ParentRun.box = start_parent(
+            outbox,
+            uri,
             config.tracking.experiment or _data_name(config),
             overrides=list(config.hydra.overrides.task),
             n_jobs=space.n_jobs,
@@ -85,11 +81,8 @@ class ParentRun(Callback):
             objective=config.objective,
             direction=decide_direction(config),
         )
-        set_current_sweep(parent, to_other_processes=not is_sequential)
-        ParentRun.uri = uri
-        # A search waits for the result of each job anyway; workers end on their own.
-        if is_sequential:
-            backlog.begin()
+        senders.watch(box)
+        os.environ[SWEEP_VARIABLE] = str(box.path)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:  # noqa: ARG002
         """Keep Hydra from printing the overrides of a failed job, as the job has printed them."""
@@ -151,21 +144,15 @@ def record_early_failure(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[
     try:
         yield
     except Exception as error:
-        parent = parent_run()
-        if parent is not None:
-            from outliers_bench.tracking.failed_runs import record_failure
-            from outliers_bench.tracking.recorder import get_recorder
-
+        if (sweep := current_sweep()) is not None:
             tags = {"data": _data_name(cfg), **published_tags.tags(cfg.published, overrides)}
-            get_recorder(str(cfg.tracking.uri)).call(
-                record_failure, parent, overrides=overrides, error=error, tags=tags
-            )
+            record_failure(sweep, overrides=overrides, error=error, tags=tags)
         raise
 
 
 def has_begun() -> bool:
     """Check whether this process has started a sweep and not ended it."""
-    return ParentRun.uri is not None
+    return ParentRun.box is not None
 
 
 def finish(status: str | None = None) -> int | None:
@@ -182,21 +169,19 @@ def finish(status: str | None = None) -> int | None:
         Number of jobs that did not finish; None without a sweep, or if it was refused before its
         first job, which leaves no run.
     """
-    if ParentRun.uri is None:
+    if (box := ParentRun.box) is None:
         return None
-    from outliers_bench.sweeps.mlflow_parent import discard_parent, finish_parent
-    from outliers_bench.tracking.recorder import get_recorder
+    from outliers_bench.sweeps.mlflow_parent import count_unfinished, discard_parent, finish_parent
 
-    unrecorded = backlog.end()
     splits.end()
-    parent, error = parent_run(), start_error()
-    clear_current_sweep()
-    uri, ParentRun.uri = ParentRun.uri, None
-    if error is not None:  # it was reported, and there is no run to end
+    ParentRun.box = None
+    os.environ.pop(SWEEP_VARIABLE, None)
+    unfinished, n_jobs = count_unfinished(box)
+    if status == "FAILED" and not n_jobs:
+        box.add(discard_parent, last=True)
         return None
-    if status == "FAILED" and get_recorder(uri).call(discard_parent, parent):
-        return None
-    return max(get_recorder(uri).call(finish_parent, parent, status), unrecorded)
+    box.add(finish_parent, last=True, status=status, time=now())
+    return unfinished
 
 
 def _data_name(config: DictConfig) -> str:

@@ -92,15 +92,14 @@ class Tally:
     not_started: int
 
     @classmethod
-    def count(cls, tags: Mapping[str, str], own: Sequence[Run], *, n_reused: int) -> Tally:
-        """Count the runs of a sweep; its tag `n_jobs` is the expected number."""
-        done = sum(run.info.status == "FINISHED" for run in own)
-        n_jobs = int(tags.get("n_jobs", 0))
+    def count(cls, statuses: Sequence[str | None], *, n_jobs: int, n_reused: int) -> Tally:
+        """Count the statuses of the runs of a sweep; `n_jobs` is the expected number, or 0."""
+        done = sum(status == "FINISHED" for status in statuses)
         return cls(
             finished=done + n_reused,
-            failed=len(own) - done,
+            failed=len(statuses) - done,
             reused=n_reused,
-            not_started=max(0, n_jobs - len(own) - n_reused),
+            not_started=max(0, n_jobs - len(statuses) - n_reused),
         )
 
     @property

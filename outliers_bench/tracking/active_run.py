@@ -1,130 +1,93 @@
-"""The MLflow run that is currently recorded, from its start to its final status."""
+"""The run that is being recorded, from its start to its final status."""
 
 from __future__ import annotations
 
 import logging
+import os
 import shlex
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from outliers_bench.config import published_tags
 from outliers_bench.models.precision import precision_label
-from outliers_bench.result import RunHandle
-from outliers_bench.tracking import provenance
-from outliers_bench.tracking.backlog import backlog
+from outliers_bench.tracking import provenance, senders
 from outliers_bench.tracking.datasets import split_datasets
+from outliers_bench.tracking.description import rerun_command
+from outliers_bench.tracking.outbox import FOLDER, Box, Start, now
 from outliers_bench.tracking.params import describe_method, flatten, model_family, to_mapping
-from outliers_bench.tracking.recorder import SHUTDOWN_TIMEOUT, Recorder, get_recorder
-from outliers_bench.tracking.runs import RunStart, create_run, end_run, failure_line, log_run
+from outliers_bench.tracking.records import name_of
+from outliers_bench.tracking.runs import (
+    CUT_SHORT,
+    end_run,
+    failure_line,
+    log_run,
+    log_start,
+    program_tags,
+)
+from outliers_bench.tracking.store import resolve_uri
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from outliers_bench.config.schema import Config
 
-P = ParamSpec("P")
-T = TypeVar("T")
+SWEEP_VARIABLE = "OUTLIERS_BENCH_SWEEP"  # the box of the sweep that a process works for
+_NAME_LENGTH = 120
+_LOST = {"call": name_of(end_run), "arguments": {"status": "KILLED", "failure": CUT_SHORT}}
 _log = logging.getLogger(__name__)
 
 
 class ActiveRun:
-    """A run that is being recorded, by a process that may still be starting.
+    """A run that is being recorded in a box of the outbox.
 
     Parameters
     ----------
-    recorder : Recorder
-        The process that records it.
-    handle : Future of RunHandle
-        The run, once it is created in MLflow.
+    box : Box
+        The box, which a sender empties meanwhile.
     overrides : sequence of str
         Arguments of the command line.
     """
 
-    def __init__(
-        self, recorder: Recorder, handle: Future[RunHandle], overrides: Sequence[str]
-    ) -> None:
-        self._recorder = recorder
-        self._handle = handle
+    def __init__(self, box: Box, overrides: Sequence[str]) -> None:
+        self.box = box
         self.overrides = tuple(overrides)
-        self._pending: list[Future[None]] = []
         self.logged_pictures: list[str] = []
         """Names of the files logged under `pictures`."""
 
-    def confirm(self) -> RunHandle:
-        """Wait until the run is created in MLflow.
+    def add(self, function: Callable[..., Any], **arguments: Any) -> None:  # noqa: ANN401
+        """Add a record; see `Box.add`."""
+        self.box.add(function, **arguments)
+        senders.wake(self.box)
 
-        Raises
-        ------
-        BenchError
-            If it cannot be recorded.
-        """
-        return self._handle.result()
+    def log(self, folder: Path, *, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+        """Log the files in a folder of the box, tags and metrics; see `runs.log_run`."""
+        self.logged_pictures += sorted(path.name for path in (folder / "pictures").glob("*"))
+        self.add(log_run, folder=folder, tags=dict(tags), metrics=dict(metrics), time=now())
 
-    def log(self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
-        """Log artifacts, tags and metrics; see `runs.log_run`."""
-        self.logged_pictures += sorted(path.name for path in Path(artifacts, "pictures").glob("*"))
-        self._submit_log(artifacts, tags, metrics).result()
+    def end(self, status: str, failure: str | None = None) -> None:
+        """End the run; see `runs.end_run`."""
+        self.add(end_run, last=True, status=status, time=now(), failure=failure)
 
-    def log_final(
-        self, *, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
-    ) -> None:
-        """Log the results of the run and remove the folder `artifacts`.
 
-        In a sweep, the next job may start meanwhile; see `Backlog`.
-        """
-        try:
-            logged = self._submit_log(artifacts, tags, metrics)
-        except BaseException:
-            shutil.rmtree(artifacts, ignore_errors=True)
-            raise
-        logged.add_done_callback(lambda _: shutil.rmtree(artifacts, ignore_errors=True))
-        self._pending.append(logged)
-        if not backlog.is_open:
-            logged.result()
+def outbox_of(config: Config) -> Path:
+    """Return the outbox of a config."""
+    return config.cache.path.absolute() / FOLDER
 
-    def _submit_log(
-        self, artifacts: str, tags: Mapping[str, str], metrics: Mapping[str, float]
-    ) -> Future[None]:
-        run_id = self.confirm().run_id
-        return self._recorder.submit(
-            log_run, run_id, artifacts=artifacts, tags=tags, metrics=metrics
-        )
 
-    def submit(
-        self,
-        function: Callable[Concatenate[MlflowClient, str, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> Future[T]:
-        """Queue a call in the recorder with the client and the run's id as first arguments.
+def current_sweep() -> Box | None:
+    """Return the box of the sweep that this process works for, or None.
 
-        Waits only until the run is created; see `Recorder.submit`.
-        """
-        run_id = self.confirm().run_id
-        return self._recorder.submit(function, run_id, *args, **kwargs)
-
-    def end(self, status: str, failure: str | None = None, *, timeout: float | None = None) -> None:
-        """End the run; see `runs.end_run`. Raises `TimeoutError` after `timeout` seconds."""
-        run_id = self._handle.result(timeout).run_id
-        self._recorder.submit(end_run, run_id, status, failure).result(timeout)
-
-    def finish(self) -> None:
-        """End the run as FINISHED; in a sweep, do not wait but add it to the backlog."""
-        if not backlog.is_open:
-            self.end("FINISHED")
-            return
-        ended = self._recorder.submit(end_run, self.confirm().run_id, "FINISHED")
-        backlog.add(self.overrides, [*self._pending, ended])
+    A sweep whose process was killed is ended, although jobs in other processes may go on.
+    """
+    path = os.environ.get(SWEEP_VARIABLE)
+    return Box(Path(path)) if path and Path(path).exists() else None
 
 
 @contextmanager
@@ -133,68 +96,119 @@ def start_run(
     split: Split,
     *,
     identity: str,
-    run_name: str | None = None,
-    parent: Any = None,  # noqa: ANN401 - what `parent_run` gives
+    sweep: Box | None = None,
     overrides: Sequence[str] = (),
-    tags: Mapping[str, str] | None = None,
 ) -> Iterator[ActiveRun]:
     """Record a run until the end of the `with` block.
 
-    Does not wait for MLflow: call `confirm` before long work. The run ends as FINISHED, as FAILED
-    with the exception's type and message in the tag `failure`, or as KILLED after Ctrl-C, SIGTERM,
-    or if this process disappears. Exceptions are raised again.
+    Everything goes into the outbox, so that nothing waits for MLflow. The run ends as FINISHED, as
+    FAILED with the exception's type and message in the tag `failure`, or as KILLED after Ctrl-C,
+    SIGTERM, or if this process disappears. Exceptions are raised again.
 
     Parameters
     ----------
     config : Config
-        The resolved config, which has the tracking URI.
+        The resolved config, which has the tracking URI and the cache with the outbox.
     split : Split
         The data set of the run.
     identity : str
         Digest of everything the scores depend on; see `find_finished`.
-    run_name : str or None
-        Name in the UI; None describes the method.
-    parent : str, Future of str, or None
-        Id of the sweep's parent run; see `parent_run`.
+    sweep : Box or None
+        Box of the sweep that the run belongs to.
     overrides : sequence of str
         Arguments of the command line, recorded so that the run can be repeated.
-    tags : mapping of str to str, optional
-        Additional tags.
 
     Yields
     ------
     ActiveRun
-
-    Raises
-    ------
-    BenchError
-        As `open_client`.
     """
     values = to_mapping(config)
-    tracking = values["tracking"]
-    all_tags = _tags(config, split, identity, overrides) | dict(tags or {})
-    all_tags["overrides"] = shlex.join(overrides)
-    start = RunStart(
-        experiment=tracking["experiment"] or split.name,
-        name=run_name or str(describe_method(config)),
-        tags=all_tags,
-        params=flatten(values),
-        config=OmegaConf.to_yaml(OmegaConf.create(values)),
-        datasets=split_datasets(split, values["data"], address=config.data.source_url()),
+    box = _new_box(
+        outbox_of(config),
+        resolve_uri(config.tracking.uri),
+        experiment=config.tracking.experiment or split.name,
+        name=str(describe_method(config)),
+        tags=_tags(config, split, identity, overrides),
+        sweep=sweep,
     )
-    recorder = get_recorder(tracking["uri"])
-    run = ActiveRun(recorder, recorder.submit(create_run, start, parent), overrides)
+    run = ActiveRun(box, overrides)
     try:
         with _raise_on_sigterm():
+            run.add(
+                log_start,
+                params=flatten(values),
+                config=OmegaConf.to_yaml(OmegaConf.create(values)),
+                versions=provenance.versions(),
+                datasets=[
+                    asdict(part)
+                    for part in split_datasets(
+                        split, values["data"], address=config.data.source_url()
+                    )
+                ],
+            )
             yield run
-            run.confirm()
-    except (KeyboardInterrupt, SystemExit) as error:
-        _end_failed(run, "KILLED", error)
-        raise
     except BaseException as error:
-        _end_failed(run, "FAILED", error)
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        with suppress(OSError):  # the outbox is gone or full: the run ends as lost
+            run.end("KILLED" if stopped else "FAILED", failure_line(error))
         raise
-    run.finish()
+    run.end("FINISHED")
+
+
+def record_failure(
+    sweep: Box, *, overrides: Sequence[str], error: BaseException, tags: Mapping[str, str]
+) -> None:
+    """Record a job that failed before its run was started, as a FAILED job with the reason.
+
+    Parameters
+    ----------
+    sweep : Box
+        Box of the sweep.
+    overrides : sequence of str
+        Overrides of the job, which become the run's name.
+    error : BaseException
+        Error that stopped the job.
+    tags : mapping of str to str
+        Additional tags.
+    """
+    reason = failure_line(error)
+    box = _new_box(
+        sweep.path.parent,
+        sweep.start.uri,
+        experiment=sweep.start.experiment,
+        name=(" ".join(overrides) or "failed job")[:_NAME_LENGTH],
+        tags={
+            **tags,
+            "kind": "run",
+            "overrides": shlex.join(overrides),
+            "mlflow.note.content": f"Not started: {reason}\n\n{rerun_command(overrides)}",
+        },
+        sweep=sweep,
+    )
+    ActiveRun(box, overrides).end("FAILED", reason)
+
+
+def _new_box(
+    outbox: Path,
+    uri: str,
+    *,
+    experiment: str,
+    name: str,
+    tags: Mapping[str, str],
+    sweep: Box | None,
+) -> Box:
+    start = Start(
+        uri=uri,
+        experiment=experiment,
+        name=name,
+        tags={**program_tags(), **tags},
+        parent=None if sweep is None else sweep.key,
+        if_lost=_LOST,
+    )
+    # The process of a sweep has a sender.
+    if sweep is None or sweep.start.uri != uri:
+        senders.announce(outbox, uri)
+    return senders.watch(Box.create(outbox, start))
 
 
 def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:
@@ -217,20 +231,10 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
         "rerank": method.rerank,
         "split_fingerprint": split.fingerprint,
         "identity": identity,
+        "overrides": shlex.join(overrides),
         **{f"version.{name}": value for name, value in provenance.main_versions().items()},
         **{f"machine.{name}": value for name, value in provenance.machine().items()},
     }
-
-
-def _end_failed(run: ActiveRun, status: str, error: BaseException) -> None:
-    """End a run that failed, without hiding its error behind one of MLflow."""
-    try:
-        run.end(status, failure_line(error), timeout=SHUTDOWN_TIMEOUT)
-    except TimeoutError:
-        _log.warning("MLflow is not responding; the run ends as KILLED once it responds")
-    except Exception as tracking_error:
-        if tracking_error is not error:  # otherwise the run was never created
-            _log.warning("could not end the run as %s in MLflow: %s", status, tracking_error)
 
 
 @contextmanager

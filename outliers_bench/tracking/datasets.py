@@ -67,8 +67,8 @@ def split_datasets(
     )
 
 
-def dataset_inputs(parts: Iterable[Dataset]) -> list[DatasetInput]:
-    """Convert datasets to inputs of an MLflow run."""
+def dataset_inputs(parts: Iterable[Mapping[str, str]]) -> list[DatasetInput]:
+    """Convert datasets, as mappings, to inputs of an MLflow run."""
     from mlflow import entities
 
     return [
@@ -82,7 +82,7 @@ def dataset_inputs(parts: Iterable[Dataset]) -> list[DatasetInput]:
             ),
             [entities.InputTag("mlflow.data.context", dataset.role)],
         )
-        for dataset in parts
+        for dataset in (Dataset(**part) for part in parts)
     ]
 
 

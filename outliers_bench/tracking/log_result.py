@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +16,7 @@ from outliers_bench.result import Result
 from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.artifacts import write_tables
 from outliers_bench.tracking.description import describe_result
+from outliers_bench.tracking.outbox import RUN_ID
 from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def log_result(run: ActiveRun, result: Result, config: Config) -> list[str]:
+def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
     """Log the result of a run: metrics, tables, pictures, description.
 
     Parameters
@@ -94,8 +93,8 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> list[str]:
 
     Returns
     -------
-    list of str
-        Names of the contact sheets in the run's artifacts; empty if none were drawn.
+    Path or None
+        Folder of the contact sheets in the outbox, until they are delivered; None without any.
     """
     shown = config.contact_sheets
     sheets: dict[str, RGB | Image] = {
@@ -105,36 +104,30 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> list[str]:
     if result.leaks and shown.queries:
         leaking = draw_leakage_sheet(result.leaks, name=result.split.name)
         sheets |= {} if leaking is None else {"leaks": leaking}
-    folder = tempfile.mkdtemp()
-    try:
-        # Pictures are encoded while the tables are written.
-        with ThreadPoolExecutor(_ENCODERS) as pool:
-            if sheets:
-                (Path(folder) / "pictures").mkdir()
-            encoded = [
-                pool.submit(_save, sheet, Path(folder) / "pictures" / f"{name}.jpg")
-                for name, sheet in sheets.items()
-            ]
-            write_tables(result, Path(folder), depth=_RANKING_DEPTH)
-            handle = run.confirm()
-            note = describe_result(
-                result,
-                name=handle.name,
-                run_id=handle.run_id,
-                overrides=run.overrides,
-                pictures=[*(f"{name}.jpg" for name in sheets), *run.logged_pictures],
-            )
-            # Logged again, because photos found unreadable during the run are no longer in the
-            # split.
-            tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}
-            metrics = collect_metrics(result)
-            for future in encoded:
-                future.result()
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    run.log_final(artifacts=folder, tags=tags, metrics=metrics)
-    return list(sheets)
+    folder = run.box.new_folder()
+    # Pictures are encoded while the tables are written.
+    with ThreadPoolExecutor(_ENCODERS) as pool:
+        if sheets:
+            (folder / "pictures").mkdir()
+        encoded = [
+            pool.submit(_save, sheet, folder / "pictures" / f"{name}.jpg")
+            for name, sheet in sheets.items()
+        ]
+        write_tables(result, folder, depth=_RANKING_DEPTH)
+        note = describe_result(
+            result,
+            name=run.box.start.name,
+            run_id=RUN_ID,
+            overrides=run.overrides,
+            pictures=[*(f"{name}.jpg" for name in sheets), *run.logged_pictures],
+        )
+        # Logged again, because photos found unreadable during the run are no longer in the split.
+        tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}
+        metrics = collect_metrics(result)
+        for future in encoded:
+            future.result()
+    run.log(folder, tags=tags, metrics=metrics)
+    return folder / "pictures" if sheets else None
 
 
 def _save(sheet: RGB | Image, path: Path) -> None:

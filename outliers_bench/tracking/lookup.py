@@ -66,7 +66,7 @@ def check_store_exists(uri: str) -> None:
 
 
 def find_run(client: MlflowClient, run: str) -> KnownRun:
-    """Find a finished run; called in the recorder.
+    """Find a finished run.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def find_run(client: MlflowClient, run: str) -> KnownRun:
 
 
 def download_artifact(client: MlflowClient, run_id: str, path: str, folder: str | Path) -> Path:
-    """Return an artifact of a run as a local file; called in the recorder.
+    """Return an artifact of a run as a local file.
 
     Parameters
     ----------

@@ -48,6 +48,11 @@ def all_versions() -> dict[str, str]:
     return dict(sorted(pairs, key=lambda pair: pair[0].lower()))
 
 
+def versions() -> dict[str, dict[str, str]]:
+    """Return versions and machine for the artifact `versions.json`."""
+    return {"main": main_versions(), "machine": machine(), "all": all_versions()}
+
+
 def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
     """Read the headers of a metadata file only; parsing all files takes half a second."""
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""

@@ -1,22 +1,22 @@
-"""Requests to MLflow about runs; all functions are called in the recorder process."""
+"""Calls to MLflow about runs, made by the sender or plainly by a command.
+
+What a sender calls takes the client and the id of the run first, then plain JSON.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import time
-import uuid
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from outliers_bench.result import FinishedRun, RunHandle
-from outliers_bench.tracking import process, provenance, system_metrics
-from outliers_bench.tracking.datasets import Dataset, dataset_inputs
+from outliers_bench.result import FinishedRun
+from outliers_bench.tracking import provenance, system_metrics
+from outliers_bench.tracking.datasets import dataset_inputs
 from outliers_bench.tracking.lookup import search_runs
-from outliers_bench.tracking.store import experiment_id
+from outliers_bench.tracking.outbox import KEY_TAG, RUN_ID
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,119 +29,74 @@ _LONGEST_TAG = 5000
 _PARAMS_PER_BATCH = 100
 _METRICS_PER_BATCH = 1000
 
-_open: set[str] = set()  # ids of the runs created in this process and not ended
-_incomplete: dict[str, str] = {}  # errors in logging the results of such a run, by id
 
-
-@dataclass(frozen=True)
-class RunStart:
-    """Properties of a run that are known at its start.
-
-    Parameters
-    ----------
-    experiment, name : str
-        Experiment of the run in MLflow, and name of the run.
-    tags, params : mapping of str to str
-        Values that are too long for MLflow are truncated.
-    config : str
-        The resolved config as YAML.
-    datasets : tuple of Dataset
-        Datasets of the run.
-    """
-
-    experiment: str
-    name: str
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    config: str
-    datasets: tuple[Dataset, ...]
-
-
-def create_run(
-    client: MlflowClient, start: RunStart, parent_run_id: str | None = None
-) -> RunHandle:
-    """Create a run and log what is known at its start.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    start : RunStart
-        Properties of the run. MLflow's tags for user, program and commit are added.
-    parent_run_id : str or None
-        Id of the sweep's parent run.
-    """
-    parent = {PARENT_TAG: parent_run_id} if parent_run_id else {}
-    tags = {**program_tags(), **start.tags, **parent}
-    run = client.create_run(
-        experiment_id(client, start.experiment),
-        tags={name: value[:_LONGEST_TAG] for name, value in tags.items()},
-        run_name=start.name,
-    )
-    _open.add(run.info.run_id)
-    system_metrics.start_monitor(client.tracking_uri, run.info.run_id)
-    try:
-        _log_start(client, run.info.run_id, start)
-    except BaseException as error:
-        end_run(client, run.info.run_id, "FAILED", failure_line(error))
-        raise
-    return RunHandle(
-        uri=client.tracking_uri,
-        run_id=run.info.run_id,
-        experiment_id=run.info.experiment_id,
-        name=run.info.run_name or run.info.run_id,
-        artifact_uri=run.info.artifact_uri,
-    )
-
-
-def _log_start(client: MlflowClient, run_id: str, start: RunStart) -> None:
-    from mlflow.entities import Param
-
-    params = [Param(key, value[:_LONGEST_PARAM]) for key, value in start.params.items()]
-    for at in range(0, len(params), _PARAMS_PER_BATCH):
-        client.log_batch(run_id, params=params[at : at + _PARAMS_PER_BATCH])
-    client.log_text(run_id, start.config, "config.yaml")
-    versions = {
-        "main": provenance.main_versions(),
-        "machine": provenance.machine(),
-        "all": provenance.all_versions(),
-    }
-    client.log_text(run_id, json.dumps(versions, indent=2), "versions.json")
-    client.log_inputs(run_id, datasets=dataset_inputs(start.datasets))
-
-
-def log_run(
+def log_start(
     client: MlflowClient,
     run_id: str,
     *,
-    artifacts: str,
-    tags: Mapping[str, str],
-    metrics: Mapping[str, float],
+    params: Mapping[str, str],
+    config: str,
+    versions: Mapping[str, Any],
+    datasets: Sequence[Mapping[str, str]],
 ) -> None:
-    """Log results of a run; if that fails, the run does not end as FINISHED.
+    """Log what is known at the start of a run, and start the monitor of the machine.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
     run_id : str
-        From `create_run`.
-    artifacts : str
+        Id of the run.
+    params : mapping of str to str
+        Values that are too long for MLflow are truncated.
+    config : str
+        The resolved config as YAML.
+    versions : mapping
+        Versions of packages, and the machine.
+    datasets : sequence of mapping
+        From `split_datasets`.
+    """
+    from mlflow.entities import Param
+
+    system_metrics.start_monitor(client.tracking_uri, run_id)
+    limited = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
+    for at in range(0, len(limited), _PARAMS_PER_BATCH):
+        client.log_batch(run_id, params=limited[at : at + _PARAMS_PER_BATCH])
+    client.log_text(run_id, config, "config.yaml")
+    client.log_text(run_id, json.dumps(versions, indent=2), "versions.json")
+    client.log_inputs(run_id, datasets=dataset_inputs(datasets))
+
+
+def log_run(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    folder: Path,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+    time: int,
+) -> None:
+    """Log results of a run.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    run_id : str
+        Id of the run, which replaces `RUN_ID` in the values of tags.
+    folder : Path
         Folder whose files become artifacts of the run.
     tags, metrics : mapping
         Values by name.
+    time : int
+        Time of the metrics in milliseconds since 1970.
     """
-    try:
-        client.log_artifacts(run_id, artifacts)
-        from mlflow.entities import Metric
+    from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        add_tags(client, run_id, tags)
-        # Last, so that a run with hit_at_1 also has the tables that belong to it.
-        client.log_batch(run_id, metrics=[Metric(n, value, now, 0) for n, value in metrics.items()])
-    except Exception as error:
-        _incomplete[run_id] = failure_line(error)
-        raise
+    client.log_artifacts(run_id, str(folder))
+    add_tags(client, run_id, {name: value.replace(RUN_ID, run_id) for name, value in tags.items()})
+    # Last, so that a run with hit_at_1 also has the tables that belong to it.
+    client.log_batch(run_id, metrics=[Metric(n, value, time, 0) for n, value in metrics.items()])
 
 
 def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
@@ -151,8 +106,13 @@ def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
+def limit_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Truncate values that are too long for MLflow."""
+    return {name: value[:_LONGEST_TAG] for name, value in tags.items()}
+
+
 def log_epochs(
-    client: MlflowClient, run_id: str, epochs: Mapping[int, Mapping[str, float]]
+    client: MlflowClient, run_id: str, *, epochs: Mapping[str, Mapping[str, float]], time: int
 ) -> None:
     """Log the metrics of training epochs, with the epoch as step.
 
@@ -161,16 +121,17 @@ def log_epochs(
     client : MlflowClient
         From `open_client`.
     run_id : str
-        From `create_run`.
-    epochs : mapping of int to mapping of str to float
+        Id of the run.
+    epochs : mapping of str to mapping of str to float
         Values by epoch and name. Values that are not finite are logged as NaN, because MLflow
         turns infinity into a huge number, which makes the chart useless.
+    time : int
+        Time of the metrics in milliseconds since 1970.
     """
     from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
     metrics = [
-        Metric(name, value if math.isfinite(value) else math.nan, now, number)
+        Metric(name, value if math.isfinite(value) else math.nan, time, int(number))
         for number, figures in epochs.items()
         for name, value in figures.items()
     ]
@@ -178,33 +139,14 @@ def log_epochs(
         client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
 
 
-def end_run(client: MlflowClient, run_id: str, status: str, failure: str | None = None) -> None:
+def end_run(
+    client: MlflowClient, run_id: str, *, status: str, time: int, failure: str | None = None
+) -> None:
     """End a run as FINISHED, FAILED or KILLED, with the reason of a failure."""
     system_metrics.stop_monitor(run_id)
-    logging_error = _incomplete.pop(run_id, None)
-    if status == "FINISHED" and logging_error is not None:  # the caller did not wait for `log_run`
-        status, failure = "FAILED", logging_error
     if failure:  # before the status, so that a failed run always has a reason
         client.set_tag(run_id, "failure", failure)
-    if status == "FINISHED":  # another process may have marked it as lost
-        from mlflow.exceptions import MlflowException
-
-        with suppress(MlflowException):
-            client.delete_tag(run_id, "failure")
-    client.set_terminated(run_id, status)
-    _open.discard(run_id)
-
-
-def kill_open_runs(client: MlflowClient) -> None:
-    """End the runs that were created in this process and are still open, as KILLED."""
-    for run_id in list(_open):
-        with suppress(Exception):  # deleted or unreachable; others may still be reachable
-            end_lost_run(client, run_id)
-
-
-def end_lost_run(client: MlflowClient, run_id: str) -> None:
-    """End a run whose process has disappeared, as KILLED."""
-    end_run(client, run_id, "KILLED", CUT_SHORT)
+    client.set_terminated(run_id, status, end_time=time)
 
 
 def find_finished(client: MlflowClient, experiment: str, identity: str) -> FinishedRun | None:
@@ -219,10 +161,12 @@ def find_finished(client: MlflowClient, experiment: str, identity: str) -> Finis
     identity : str
         Digest of everything the scores depend on.
     """
+    known = client.get_experiment_by_name(experiment)
+    if known is None:
+        return None
     query = f"tags.identity = '{identity}' and attributes.status = 'FINISHED'"
-    experiments = [experiment_id(client, experiment)]
     order = ["attributes.start_time DESC"]
-    for run in client.search_runs(experiments, query, max_results=1, order_by=order):
+    for run in client.search_runs([known.experiment_id], query, max_results=1, order_by=order):
         return FinishedRun(
             run_id=run.info.run_id,
             name=run.info.run_name or run.info.run_id,
@@ -238,13 +182,9 @@ def failure_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TAG]
 
 
-def program_tags() -> dict[str, str]:
-    """Return MLflow's tags for user, program and commit, and this project's for the process."""
-    return {**_source_tags(), process.TAG: process.process_tag()}
-
-
 @cache  # the commit of the imported code does not change
-def _source_tags() -> dict[str, str]:
+def program_tags() -> dict[str, str]:
+    """Return MLflow's tags for user, program and commit."""
     return {
         "mlflow.user": provenance.user(),
         "mlflow.source.name": provenance.command(),
@@ -253,8 +193,8 @@ def _source_tags() -> dict[str, str]:
     }
 
 
-# Tags for jobs whose result was found in an earlier run: this prefix, the id of that run, and a
-# suffix that distinguishes jobs that found the same run. The value is the run's name.
+# Tags of a sweep for jobs whose result was found in an earlier run: this prefix, the id of that
+# run, and a suffix that distinguishes jobs that found the same run. The value is the run's name.
 REUSED_TAG = "found."
 
 
@@ -263,16 +203,25 @@ def child_runs(client: MlflowClient, parent_run_id: str) -> list[Run]:
     return list(search_runs(client, f"tags.`{PARENT_TAG}` = '{parent_run_id}'"))
 
 
-def tag_reused_run(client: MlflowClient, parent_run_id: str, run: FinishedRun) -> None:
-    """Tag a sweep's parent run with an earlier run that was reused for a job.
+def tag_reused_run(
+    client: MlflowClient, run_id: str, *, found: str, name: str, suffix: str
+) -> None:
+    """Tag a sweep with an earlier run that was reused for a job.
 
     Parameters
     ----------
     client : MlflowClient
         From `open_client`.
-    parent_run_id : str
-        From `start_parent`.
-    run : FinishedRun
-        The reused run.
+    run_id : str
+        Id of the sweep's run.
+    found, name : str
+        Id, or key in the outbox, and name of the reused run.
+    suffix : str
+        Distinguishes jobs that reused the same run.
     """
-    client.set_tag(parent_run_id, f"{REUSED_TAG}{run.run_id}.{uuid.uuid4().hex[:6]}", run.name)
+    if len(found) != 32:
+        known = next(search_runs(client, f"tags.`{KEY_TAG}` = '{found}'"), None)
+        if known is None:
+            raise RuntimeError(f"the run that was reused, {name}, waits in the outbox as well")
+        found = known.info.run_id
+    client.set_tag(run_id, f"{REUSED_TAG}{found}.{suffix}", name)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import socket
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from outliers_bench.errors import BenchError
+from outliers_bench.tracking.database import make_ready
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +22,7 @@ _SQLITE = re.compile(r"^(sqlite(?:\+\w+)?):///([^?]*)(\?.*)?$")
 _NOT_LITERAL = re.compile(r"\?|%[0-9a-fA-F]{2}")  # means something else in a URI than in a path
 _HINT = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
 _SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries take minutes
-_ANSWER_TIMEOUT = 30  # seconds; a server that has just started is slow
+_ANSWER_TIMEOUT = 20  # seconds; a server that has just started is slow
 
 
 def resolve_uri(uri: str) -> str:
@@ -97,8 +96,8 @@ def _check_file(uri: str, path: Path) -> None:
 def open_client(uri: str) -> MlflowClient:
     """Connect to the tracking store; the first call creates or migrates a SQLite database.
 
-    Safe if several processes start at once: one creates the database, the others wait for it. A
-    database of an older MLflow is copied to `<file>.before-upgrade` and migrated.
+    Safe if several processes start at once: one creates the database, the others wait for it. See
+    `make_ready`.
 
     Parameters
     ----------
@@ -124,18 +123,38 @@ def open_client(uri: str) -> MlflowClient:
     path = database_path(uri)
     with _lock(path):
         try:
-            if path is not None and path.exists():
-                _migrate_if_older(uri, path)
+            if path is not None:
+                make_ready(path)
             client = MlflowClient(uri)
         except Exception as error:
             raise BenchError(
                 f"tracking.uri={uri} cannot be opened; if another version of MLflow created it, "
                 "give a new file with tracking.uri=sqlite:///... (MLflow's message: "
-                f"{_one_line(error)})"
+                f"{one_line(error)})"
             ) from error
-    if uri.startswith(("http://", "https://")):
-        _check_answers(client, uri)
+    check_answers(client, uri)
     return client
+
+
+@contextmanager
+def connection(uri: str) -> Iterator[MlflowClient]:
+    """Open a store for reading, or small changes, in this process.
+
+    Raises
+    ------
+    BenchError
+        As `open_client`, or with MLflow's message if a request in the block fails.
+    """
+    client = open_client(uri)
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield client
+    except (MlflowException, RequestException) as error:
+        raise BenchError(
+            f"tracking.uri={uri}: a request failed ({type(error).__name__}: {one_line(error)})"
+        ) from error
 
 
 def prepare_import() -> None:
@@ -146,7 +165,8 @@ def prepare_import() -> None:
     os.environ.pop("MLFLOW_RUN_ID", None)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return the beginning of an error's message on one line."""
     return " ".join(str(error).split())[:300]
 
 
@@ -162,10 +182,18 @@ def _check_server(uri: str) -> None:
         ) from error
 
 
-def _check_answers(client: MlflowClient, uri: str) -> None:
-    """Send one request, which fails at once if the server is not an MLflow server."""
+def check_answers(client: MlflowClient, uri: str) -> None:
+    """Send one request to a server, which fails at once if it is not an MLflow server.
+
+    Raises
+    ------
+    BenchError
+        With MLflow's message.
+    """
     from mlflow.exceptions import MlflowException
 
+    if not uri.startswith(("http://", "https://")):
+        return
     try:
         with _short_timeouts():
             client.search_experiments(max_results=1)
@@ -173,7 +201,7 @@ def _check_answers(client: MlflowClient, uri: str) -> None:
         raise BenchError(
             f"tracking.uri={uri}: the server there is not an MLflow server; start one, correct the "
             "address, or omit tracking.uri to record into ./mlflow.db (MLflow's message: "
-            f"{_one_line(error)})"
+            f"{one_line(error)})"
         ) from error
 
 
@@ -194,25 +222,6 @@ def _short_timeouts() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _migrate_if_older(uri: str, path: Path) -> None:
-    from mlflow.store.db import utils
-
-    with closing(sqlite3.connect(path)) as connection:
-        try:
-            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-        except sqlite3.OperationalError:  # an empty file, not initialized yet
-            return
-    if not rows or rows[0][0] == utils._get_latest_schema_revision():  # type: ignore[no-untyped-call]
-        return
-    shutil.copy2(path, f"{path}.before-upgrade")
-    # What `mlflow db upgrade` calls; there is no public function for it.
-    engine = utils.create_sqlalchemy_engine_with_retry(uri)  # type: ignore[no-untyped-call]
-    try:
-        utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
 
 
 @contextmanager

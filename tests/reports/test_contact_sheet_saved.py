@@ -13,40 +13,33 @@ from tests.results import make_config, make_result, make_split
 
 
 class FakeRun:
-    """Active run that only remembers the folder of its artifacts."""
+    """Active run whose box is one folder."""
 
     overrides = ()
     logged_pictures = ()
 
-    def confirm(self):
-        return SimpleNamespace(name="toy", run_id="0" * 32)
+    def __init__(self, folder):
+        start = SimpleNamespace(name="toy")
+        self.box = SimpleNamespace(start=start, new_folder=lambda: folder)
 
-    def log_final(self, *, artifacts, **_):
-        self.folder = artifacts
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    path = tmp_path / "recorded"
-    monkeypatch.setattr("tempfile.mkdtemp", lambda: path.mkdir() or str(path))
-    return path
+    def log(self, *_, **__):
+        pass
 
 
-def test_saved_sheets_have_the_drawn_pixels(folder):
+def test_saved_sheets_have_the_drawn_pixels(tmp_path):
     result, config = make_result(make_split()), make_config("nowhere")
     orange = Image.new("RGB", (64, 32), (255, 128, 0))
     result = replace(result, match_sheets=lambda _: {"own": orange})
-    log_result(FakeRun(), result, config)
+    log_result(FakeRun(tmp_path), result, config)
     drawn = draw_contact_sheets(result, queries=2, depth=3, seed=config.seed)
     for name, sheet in {**drawn, "own": np.asarray(orange)}.items():
-        saved = np.asarray(Image.open(folder / "pictures" / f"{name}.jpg"))
+        saved = np.asarray(Image.open(tmp_path / "pictures" / f"{name}.jpg"))
         assert saved.shape == sheet.shape
         assert np.abs(saved.astype(int) - sheet).mean() < 2
 
 
-def test_a_sheet_too_large_for_a_jpeg_is_an_error(folder):
+def test_a_sheet_too_large_for_a_jpeg_is_an_error(tmp_path):
     large = Image.new("RGB", (2, 65_501))
     result = replace(make_result(make_split()), match_sheets=lambda _: {"large": large})
     with pytest.raises(OSError, match=r"large\.jpg: 2 x 65,501"):
-        log_result(FakeRun(), result, make_config("nowhere"))
-    assert not folder.exists()
+        log_result(FakeRun(tmp_path), result, make_config("nowhere"))

@@ -9,22 +9,31 @@ from rich.console import Console
 
 from outliers_bench.evaluation import confidence_intervals
 from outliers_bench.reports.numbers import score_rows
-from outliers_bench.reports.terminal import format_metrics, show_finished, show_run
+from outliers_bench.reports.terminal import format_metrics, show_finished, show_record, show_result
+from outliers_bench.result import RunHandle
 from outliers_bench.tracking.log_result import collect_metrics
 from outliers_bench.types import LeftOut
 from tests.results import make_result, make_split
 
-HANDLE = SimpleNamespace(
-    name="toynet · exact · cosine",
-    run_id="0123456789abcdef",
+NAME = "toynet · exact · cosine"
+RUN = RunHandle(
     uri="sqlite:////somewhere/mlflow.db",
+    run_id="0123456789abcdef",
+    experiment_id="1",
+    name=NAME,
     artifact_uri="file:///somewhere/mlartifacts/toy/0123456789abcdef/artifacts",
 )
 
 
-def render(result, width, *, handle=HANDLE, contact_sheets=("best",)):
+def render(result, width):
     out = StringIO()
-    show_run(result, handle, contact_sheets=contact_sheets, console=Console(file=out, width=width))
+    show_result(result, NAME, console=Console(file=out, width=width))
+    return out.getvalue()
+
+
+def render_record(run, pictures):
+    out = StringIO()
+    show_record(run, pictures, console=Console(file=out, width=80))
     return out.getvalue()
 
 
@@ -36,32 +45,31 @@ def with_intervals(result):
 @pytest.mark.parametrize("width", [80, 120])
 def test_rows_fit_the_width_except_paths_and_commands(width):
     text = render(with_intervals(make_result(make_split())), width)
-    unwrapped = ("pictures", "MLflow run", "open")
-    rows = [line for line in text.splitlines() if not line.startswith(unwrapped)]
-    assert max(map(len, rows)) <= width
-    assert "--backend-store-uri sqlite:////somewhere/mlflow.db --host 127.0.0.1" in text
-    assert "/somewhere/mlartifacts/toy/0123456789abcdef/artifacts/pictures" in text
+    assert max(map(len, text.splitlines())) <= width
     assert "1 unreadable" in text
 
 
+def test_the_record_has_paths_and_commands_that_can_be_copied():
+    text = render_record(RUN, f"{RUN.artifact_uri}/pictures")
+    assert "--backend-store-uri sqlite:////somewhere/mlflow.db --host 127.0.0.1\n" in text
+    assert "/somewhere/mlartifacts/toy/0123456789abcdef/artifacts/pictures\n" in text
+
+
 def test_paths_are_decoded_and_commands_are_quoted():
-    handle = SimpleNamespace(
-        name="x",
-        run_id="1",
-        uri="sqlite:////some where/mlflow.db",
-        artifact_uri="file:///some%20where/a%23b/artifacts",
-    )
-    text = render(make_result(make_split()), 80, handle=handle)
+    run = replace(RUN, uri="sqlite:////some where/mlflow.db")
+    text = render_record(run, "file:///some%20where/a%23b/artifacts/pictures")
     assert "/some where/a#b/artifacts/pictures\n" in text
     assert "--backend-store-uri 'sqlite:////some where/mlflow.db' --host" in text
-    handle.artifact_uri = "mlflow-artifacts:/1/2/artifacts"
-    assert "mlflow-artifacts:/1/2/artifacts/pictures\n" in render(
-        make_result(make_split()), 80, handle=handle
-    )
+    uri = "mlflow-artifacts:/1/2/artifacts/pictures"
+    assert f"{uri}\n" in render_record(run, uri)
 
 
-def test_no_pictures_row_without_contact_sheets():
-    assert "pictures" not in render(make_result(make_split()), 80, contact_sheets=())
+def test_a_run_that_waits_has_pictures_but_no_id():
+    assert render_record(None, "/cache/outbox/pictures").split() == [
+        "pictures",
+        "/cache/outbox/pictures",
+    ]
+    assert render_record(None, None) == ""
 
 
 def test_unsupported_files_are_counted_as_excluded():
@@ -117,7 +125,7 @@ def test_a_finished_run_shows_its_recorded_intervals():
     assert recorded["ci95/mrr_high"] == result.evaluation.intervals["mrr"][1]
 
     out = StringIO()
-    run = SimpleNamespace(name=HANDLE.name, data="toy", metrics=recorded, begun=0.0, run_id="1")
+    run = SimpleNamespace(name=NAME, data="toy", metrics=recorded, begun=0.0, run_id="1")
     show_finished(run, console=Console(file=out, width=80))
     reported, expected = out.getvalue(), render(result, 80)
     assert "  95%  " in reported

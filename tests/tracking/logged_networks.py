@@ -32,17 +32,18 @@ def make_network(folder, *, fresh=True, example=True):
     return TrainedNetwork(folder, "toynet 8px", EPOCHS, 2, ("ant", "bee", "ölm"), 8, fresh)
 
 
-def record(uri, network, *, epochs=EPOCHS, label=None):
-    """Record a run that trains the network, or reuses it if `epochs` is empty."""
-    with start_run(make_config(uri), make_split(), identity="trained") as run:
+def record(outbox, network, *, epochs=EPOCHS, label=None):
+    """Record a run that trains the network, or reuses it if `epochs` is empty; return its id."""
+    config = make_config(outbox.uri, cache=outbox.cache)
+    with start_run(config, make_split(), identity="trained") as run:
         logger = MlflowTrainingLogger(run)
         if label:
             logger = logger.for_network(label)
         for number, figures in enumerate(epochs, 1):
-            logger.confirm()
             logger.on_epoch_end(number, figures)
         logger.on_train_end(network)
-        return run.confirm().run_id
+    outbox.deliver()
+    return run.box.run.run_id
 
 
 def history(client, run_id, name):

@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,30 +12,38 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from outliers_bench.errors import BenchError
+from outliers_bench.sweeps.mlflow_parent import start_parent
 from outliers_bench.tracking import provenance, runs
-from outliers_bench.tracking.active_run import start_run
+from outliers_bench.tracking.active_run import record_failure, start_run
 from outliers_bench.tracking.log_result import collect_metrics, log_result
-from outliers_bench.tracking.recorder import RecorderError
+from outliers_bench.tracking.runs import child_runs
 from outliers_bench.types import LeftOut
+from tests.outboxes import Outbox
 from tests.results import make_config, make_result, make_split
 
 
 @pytest.fixture(scope="module")
-def recorded(uri, client):
+def recorded(uri, client, tmp_path_factory):
+    outbox = Outbox(tmp_path_factory.mktemp("cache"), uri)
     split = make_split("recorded")
     result = make_result(split)
-    config = make_config(uri, name="recorded", pca=3)
+    config = make_config(uri, name="recorded", pca=3, cache=outbox.cache)
     overrides = ["model=toynet", "pca.n=3"]
     with start_run(config, split, identity="same", overrides=overrides) as active:
-        handle = active.confirm()
-        assert client.get_run(handle.run_id).info.status == "RUNNING"
-        assert log_result(active, result, config) == ["best", "typical", "worst"]
-    run = client.get_run(handle.run_id)
-    return run, result, Path(run.info.artifact_uri.removeprefix("file://"))
+        pictures = log_result(active, result, config)
+        names = {path.name for path in pictures.iterdir()}
+        assert names == {"best.jpg", "typical.jpg", "worst.jpg"}
+        outbox.deliver()
+        run_id = active.box.run.run_id
+        assert client.get_run(run_id).info.status == "RUNNING"
+    outbox.deliver()
+    run = client.get_run(run_id)
+    return run, result, Path(run.info.artifact_uri.removeprefix("file://")), active.box
 
 
 def test_a_finished_run_has_all_metrics(recorded):
-    run, result, _ = recorded
+    run, result, _, _ = recorded
     assert run.info.status == "FINISHED"
     assert run.data.metrics == collect_metrics(result)
     for name, value in result.evaluation.metrics.items():
@@ -56,16 +65,18 @@ def test_excluded_photos_are_counted_by_kind():
 
 
 def test_params_are_the_config_without_storage_options(recorded):
-    run, _, folder = recorded
+    run, _, folder, box = recorded
     params = run.data.params
     expected = {"model.name": "toynet", "pca.n": "3", "index.metric": "cosine", "k": "[1, 5, 10]"}
     assert expected.items() <= params.items()
     assert not [key for key in params if key.startswith(("cache", "tracking", "pictures"))]
-    assert yaml.safe_load((folder / "config.yaml").read_text())["cache"]["dir"] == "nowhere"
+    assert yaml.safe_load((folder / "config.yaml").read_text())["cache"]["dir"] == str(
+        box.path.parents[1]
+    )
 
 
 def test_tags_describe_data_method_and_environment(recorded):
-    run, result, folder = recorded
+    run, result, folder, _ = recorded
     tags = run.data.tags
     assert tags["split_fingerprint"] == result.split.fingerprint
     assert (tags["model"], tags["reduction"], tags["data"]) == ("toynet", "PCA 3", "recorded")
@@ -78,7 +89,7 @@ def test_tags_describe_data_method_and_environment(recorded):
 
 
 def test_the_parts_of_the_split_are_its_datasets(recorded):
-    run, result, _ = recorded
+    run, result, _, _ = recorded
     datasets = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
     assert set(datasets) == {"train", "query", "gallery"}
     assert datasets["query"].digest == result.split.fingerprint[:8]
@@ -86,7 +97,7 @@ def test_the_parts_of_the_split_are_its_datasets(recorded):
 
 
 def test_the_ranking_can_be_read(recorded):
-    _, result, folder = recorded
+    _, result, folder, _ = recorded
     table = pq.read_table(folder / "ranking.parquet").to_pydict()
     depth = result.ranking.depth
     assert len(table["rank"]) == 12 * depth
@@ -100,7 +111,7 @@ def test_the_ranking_can_be_read(recorded):
 
 
 def test_tables_and_pictures_are_artifacts(recorded):
-    _, result, folder = recorded
+    _, result, folder, _ = recorded
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert {f"pictures/{name}.jpg" for name in ("best", "typical", "worst")} <= names
     with (folder / "per_query.csv").open() as file:
@@ -116,7 +127,7 @@ def test_tables_and_pictures_are_artifacts(recorded):
 
 
 def test_a_finished_run_is_found_by_its_identity(recorded, client):
-    run, _, _ = recorded
+    run, _, _, _ = recorded
     found = runs.find_finished(client, "recorded", "same")
     assert (found.run_id, found.name, found.data) == (
         run.info.run_id,
@@ -135,55 +146,60 @@ def test_a_finished_run_is_found_by_its_identity(recorded, client):
         (SystemExit(143), "KILLED"),
     ],
 )
-def test_an_interrupted_run_has_the_reason(uri, client, error, status):
-    split = make_split("interrupted")
-
-    def fail(handles):
-        config = make_config(uri, name="interrupted")
-        with start_run(config, split, identity="lost") as run:
-            handles.append(run.confirm())
-            raise error
-
-    handles = []
-    with pytest.raises(type(error)):
-        fail(handles)
-    run = client.get_run(handles[0].run_id)
-    assert run.info.status == status
-    assert run.data.tags["failure"].startswith(type(error).__name__)
-    assert "\n" not in run.data.tags["failure"]
+def test_an_interrupted_run_has_the_reason(outbox, client, error, status):
+    config = make_config(outbox.uri, name="interrupted", cache=outbox.cache)
+    with (
+        pytest.raises(type(error)),
+        start_run(config, make_split("interrupted"), identity="lost") as run,
+    ):
+        raise error
+    outbox.deliver()
+    recorded = client.get_run(run.box.run.run_id)
+    assert recorded.info.status == status
+    assert recorded.data.tags["failure"].startswith(type(error).__name__)
+    assert "\n" not in recorded.data.tags["failure"]
     assert runs.find_finished(client, "interrupted", "lost") is None
 
 
-def test_sigterm_ends_a_run_as_killed_and_its_handler_is_restored(uri, client):
-    def be_killed(handles):
-        with start_run(make_config(uri), make_split(), identity="killed") as run:
-            handles.append(run.confirm())
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    handles = []
-    with pytest.raises(SystemExit):
-        be_killed(handles)
-    assert client.get_run(handles[0].run_id).info.status == "KILLED"
+def test_sigterm_ends_a_run_as_killed_and_its_handler_is_restored(outbox, client):
+    config = make_config(outbox.uri, cache=outbox.cache)
+    with (
+        pytest.raises(SystemExit),
+        start_run(config, make_split(), identity="killed") as run,
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+    outbox.deliver()
+    assert client.get_run(run.box.run.run_id).info.status == "KILLED"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_run_that_fails_at_its_start_ends_as_failed(client):
-    start = runs.RunStart("started", "started", {}, {}, "", datasets=("no dataset",))
-    with pytest.raises(AttributeError, match="no attribute 'name'"):
-        runs.create_run(client, start)
-    experiment = client.get_experiment_by_name("started").experiment_id
-    (run,) = client.search_runs([experiment])
+def test_times_are_those_of_the_run_and_not_of_its_delivery(outbox, client):
+    config = make_config(outbox.uri, cache=outbox.cache)
+    before = time.time()
+    with start_run(config, make_split(), identity="late") as run:
+        log_result(run, make_result(make_split()), config)
+    after = time.time()
+    time.sleep(0.2)
+    outbox.deliver()
+    info = client.get_run(run.box.run.run_id).info
+    (metric,) = client.get_metric_history(info.run_id, "mrr")
+    times = [info.start_time, metric.timestamp, info.end_time]
+    assert times == sorted(times)
+    assert int(before * 1000) <= times[0]
+    assert times[-1] <= after * 1000
+
+
+def test_a_failed_job_has_its_reason_its_command_and_the_tags_of_its_row(outbox, client):
+    sweep = start_parent(outbox.path, outbox.uri, "rows", overrides=[])
+    words = ["a=b", "skip_finished=true"]  # which would reuse a run, not repeat it
+    tags = {"table": "built", "row": "vgg16", "published.built": "vgg16", "data": "photos"}
+    record_failure(sweep, overrides=words, error=BenchError("no weights"), tags=tags)
+    outbox.deliver()
+    (run,) = child_runs(client, sweep.run.run_id)
     assert run.info.status == "FAILED"
-    assert "no attribute 'name'" in run.data.tags["failure"]
-
-
-def test_an_error_of_mlflow_is_reported_with_its_message(uri):
-    def log_invalid_tag():
-        with start_run(make_config(uri), make_split(), identity="refused") as run:
-            run.log(artifacts="/nowhere", tags={"x" * 10_000: "long"}, metrics={})
-
-    with pytest.raises(RecorderError, match="recording in MLflow failed"):
-        log_invalid_tag()
+    assert run.data.tags.items() >= tags.items()
+    assert run.data.tags["failure"] == "BenchError: no weights"
+    assert run.data.tags["mlflow.note.content"].endswith("_bench a=b\n```")
 
 
 def test_the_commit_is_that_of_the_package_in_any_working_directory(tmp_path, monkeypatch):

@@ -10,13 +10,15 @@ from mlflow.models import Model
 
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking.models import check_model_uri, download_model
+from tests.outboxes import Outbox
 from tests.tracking.logged_networks import make_network, models, record
 
 
 @pytest.fixture(scope="module")
-def trained(uri, client, tmp_path_factory):
-    network = make_network(tmp_path_factory.mktemp("trained") / "network")
-    return network, record(uri, network)
+def trained(uri, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    network = make_network(folder / "network")
+    return network, record(Outbox(folder, uri), network)
 
 
 def test_the_network_is_a_ready_model_of_the_run(trained, client):
@@ -113,7 +115,7 @@ def test_a_model_that_is_not_complete_is_refused(client, trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_mlflow_and_keras_read_what_was_logged(uri, client, tmp_path):
+def test_mlflow_and_keras_read_what_was_logged(uri, outbox, client, tmp_path):
     from outliers_bench.engines.tensorflow import import_tensorflow
 
     import_tensorflow()
@@ -124,7 +126,7 @@ def test_mlflow_and_keras_read_what_was_logged(uri, client, tmp_path):
     keras_model = keras.Sequential([*layers, keras.layers.Softmax()])
     network = make_network(tmp_path / "network")
     keras_model.save(network.folder / "model.keras")
-    model_uri = f"runs:/{record(uri, network)}/model"
+    model_uri = f"runs:/{record(outbox, network)}/model"
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
     expected = keras_model.predict(pixels, verbose=0)
     previous = mlflow.get_tracking_uri()

@@ -2,20 +2,22 @@
 
 import csv
 import json
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from mlflow.entities import LoggedModelStatus
 from PIL import Image
 
-from outliers_bench.tracking import runs
 from outliers_bench.tracking.active_run import start_run
-from outliers_bench.tracking.models import link_model
-from outliers_bench.tracking.recorder import RecorderError
-from outliers_bench.tracking.training_logger import MlflowTrainingLogger, _logged_as
+from outliers_bench.tracking.logged_models import link_model, logged_as
+from outliers_bench.tracking.outages import read_error
+from outliers_bench.tracking.records import Record
+from outliers_bench.tracking.training_logger import MlflowTrainingLogger
+from tests.outboxes import Outbox
 from tests.results import make_config, make_split
 from tests.tracking.logged_networks import (
     EPOCHS,
@@ -28,9 +30,10 @@ from tests.tracking.logged_networks import (
 
 
 @pytest.fixture(scope="module")
-def trained(uri, client, tmp_path_factory):
-    network = make_network(tmp_path_factory.mktemp("trained") / "network")
-    return network, record(uri, network)
+def trained(uri, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    network = make_network(folder / "network")
+    return network, record(Outbox(folder, uri), network)
 
 
 @pytest.fixture(autouse=True)
@@ -53,18 +56,18 @@ def test_every_epoch_is_a_step_of_each_metric(trained, client):
     assert (metrics["epochs"], metrics["best_epoch"]) == (3, 2)
 
 
-def test_metrics_are_logged_during_the_training(uri, client):
-    with start_run(make_config(uri), make_split(), identity="running") as run:
-        logger = MlflowTrainingLogger(run)
-        logger.on_epoch_end(1, EPOCHS[0])
-        run.submit(runs.log_epochs, {}).result()  # done after the epoch is logged
-        run_id = run.confirm().run_id
+def test_metrics_are_logged_during_the_training(outbox, client):
+    config = make_config(outbox.uri, cache=outbox.cache)
+    with start_run(config, make_split(), identity="running") as run:
+        MlflowTrainingLogger(run).on_epoch_end(1, EPOCHS[0])
+        outbox.deliver()
+        run_id = run.box.run.run_id
         assert client.get_run(run_id).info.status == "RUNNING"
         assert history(client, run_id, "loss") == [(1, 2.0)]
 
 
-def test_epochs_of_an_interrupted_run_are_logged_at_the_end(uri, client, tmp_path):
-    run_id = record(uri, make_network(tmp_path), epochs=())
+def test_epochs_of_an_interrupted_run_are_logged_at_the_end(outbox, client, tmp_path):
+    run_id = record(outbox, make_network(tmp_path), epochs=())
     assert sorted(history(client, run_id, "loss")) == [(1, 2.0), (2, 1.0), (3, 2.0 / 3)]
 
 
@@ -79,9 +82,9 @@ def test_picture_table_and_summary_are_artifacts(trained, client):
     assert (folder / "pictures" / "training_curves.png").stat().st_size > 10_000
 
 
-def test_a_later_run_shows_the_curves_and_links_to_the_model(trained, uri, client):
+def test_a_later_run_shows_the_curves_and_links_to_the_model(trained, outbox, client):
     network, first = trained
-    run_id = record(uri, replace(network, fresh=False), epochs=())
+    run_id = record(outbox, replace(network, fresh=False), epochs=())
     assert [v for _, v in history(client, run_id, "loss")] == [2.0, 1.0, 2.0 / 3]
     assert models(client, run_id) == []
     run = client.get_run(run_id)
@@ -93,28 +96,28 @@ def test_a_later_run_shows_the_curves_and_links_to_the_model(trained, uri, clien
     assert (artifacts(client, run_id) / "pictures" / "training_curves.png").exists()
 
 
-def test_a_model_that_was_not_logged_in_this_store_is_logged(uri, client, tmp_path):
+def test_a_model_that_was_not_logged_in_this_store_is_logged(outbox, client, tmp_path):
     network = make_network(tmp_path, fresh=False, example=False)
-    run_id = record(uri, network, epochs=())
+    run_id = record(outbox, network, epochs=())
     assert client.get_run(run_id).data.tags["trained_by"] == run_id
     (model,) = models(client, run_id)
-    assert (tmp_path / "run.txt").read_text().startswith(f"runs:/{run_id}/model\n{uri}\n")
+    assert (tmp_path / "run.txt").read_text().startswith(f"runs:/{run_id}/model\n{outbox.uri}\n")
     folder = Path(model.artifact_location.removeprefix("file://"))
     assert "saved_input_example_info" not in yaml.safe_load((folder / "MLmodel").read_text())
 
     # The model is linked unless it is gone.
-    assert link_model(client, run_id, f"runs:/{run_id}/model")
+    assert link_model(client, run_id, uri=f"runs:/{run_id}/model")
     client.delete_run(run_id)
-    assert not link_model(client, run_id, f"runs:/{run_id}/model")
+    assert not link_model(client, run_id, uri=f"runs:/{run_id}/model")
     client.restore_run(run_id)
     (folder / "data" / "model.keras").rename(tmp_path / "elsewhere")
-    assert not link_model(client, run_id, f"runs:/{run_id}/model")
+    assert not link_model(client, run_id, uri=f"runs:/{run_id}/model")
     (tmp_path / "elsewhere").rename(folder / "data" / "model.keras")
-    assert link_model(client, run_id, f"runs:/{run_id}/model")
+    assert link_model(client, run_id, uri=f"runs:/{run_id}/model")
     client.delete_logged_model(model.model_id)
-    assert not link_model(client, run_id, f"runs:/{run_id}/model")
-    assert not link_model(client, run_id, "runs:/" + "0" * 32 + "/model")
-    assert not link_model(client, run_id, "rubbish")
+    assert not link_model(client, run_id, uri=f"runs:/{run_id}/model")
+    assert not link_model(client, run_id, uri="runs:/" + "0" * 32 + "/model")
+    assert not link_model(client, run_id, uri="rubbish")
 
 
 @pytest.mark.parametrize(
@@ -134,12 +137,12 @@ def test_the_record_of_a_logged_network_is_valid_for_its_store_and_weights(
     note = tmp_path / "run.txt"
     if written is not None:
         note.write_bytes(written)
-    uri = _logged_as(note, "sqlite:///a.db", "ffff")
+    uri = logged_as(note, "sqlite:///a.db", "ffff")
     assert uri == ("runs:/1/model" if known else None)
 
 
-def test_several_networks_of_a_run_have_different_names(uri, client, tmp_path):
-    run_id = record(uri, make_network(tmp_path), label="vgg16 @ 8px")
+def test_several_networks_of_a_run_have_different_names(outbox, client, tmp_path):
+    run_id = record(outbox, make_network(tmp_path), label="vgg16 @ 8px")
     assert history(client, run_id, "vgg16_8px_loss")[0] == (1, 2.0)
     assert client.get_run(run_id).data.metrics["vgg16_8px_best_epoch"] == 2
     assert "loss" not in client.get_run(run_id).data.metrics
@@ -150,41 +153,41 @@ def test_several_networks_of_a_run_have_different_names(uri, client, tmp_path):
     assert (folder / "pictures" / "vgg16_8px_training_curves.png").exists()
 
 
-REFUSED = {"lo@ss": 1.0}  # not a valid name of a metric in MLflow
+def test_a_model_that_cannot_be_written_waits_and_is_logged_once(outbox, client, tmp_path):
+    network = make_network(tmp_path / "network")
+    (network.folder / "example.npy").write_bytes(b"no array")
+    config = make_config(outbox.uri, cache=outbox.cache)
+    with start_run(config, make_split(), identity="trained") as run:
+        MlflowTrainingLogger(run).on_train_end(network)
+    outbox.deliver()
+    run_id = run.box.run.run_id
+    assert [m.status for m in models(client, run_id)] == [LoggedModelStatus.PENDING]
+    assert "ValueError" in read_error(run.box.error_file)[0]
+    assert not (network.folder / "run.txt").exists()
+    (example,) = run.box.path.glob("files/*/example.npy")
+    np.save(example, np.zeros((1, 8, 8, 3), np.float32))
+    outbox.deliver()
+    assert not run.box.path.exists()
+    assert [m.status for m in models(client, run_id)] == [LoggedModelStatus.READY]
+    assert client.get_run(run_id).info.status == "FINISHED"
 
 
-def test_epochs_that_mlflow_refuses_are_reported_once_and_logged_again(
-    uri, client, tmp_path, caplog
-):
-    with start_run(make_config(uri), make_split(), identity="hiccup") as run:
-        logger = MlflowTrainingLogger(run)
-        for number in (1, 2):
-            logger.on_epoch_end(number, REFUSED)
-            run.submit(runs.log_epochs, {}).result()  # done after the epoch is logged
-        with caplog.at_level(logging.WARNING):
-            logger.on_epoch_end(3, EPOCHS[2])
-        logger.on_train_end(make_network(tmp_path))
-    assert caplog.text.count("lo@ss") == 1
-    losses = history(client, run.confirm().run_id, "loss")
-    assert sorted(losses) == [(1, 2.0), (2, 1.0), (3, 2.0 / 3)]
+def test_repeated_calls_log_a_network_once(outbox, client, tmp_path, monkeypatch):
+    """As after a kill between each call and the note that it was made."""
+    seen = []
 
+    def make_twice(record, *arguments):
+        make(record, *arguments)
+        seen.append(record.call)
+        make(record, *arguments)
 
-def test_a_run_fails_if_mlflow_also_refuses_its_epochs_at_the_end(uri, tmp_path):
-    network = replace(make_network(tmp_path), epochs=(REFUSED,))
-    with pytest.raises(RecorderError, match="lo@ss"):
-        record(uri, network, epochs=())
-
-
-def test_a_model_that_cannot_be_written_is_removed(uri, client, tmp_path):
-    network = make_network(tmp_path)
-    (tmp_path / "example.npy").write_bytes(b"no array")
-    with pytest.raises(RecorderError):
-        record(uri, network)
-    run = client.search_runs(
-        [client.get_experiment_by_name("toy").experiment_id],
-        "tags.identity = 'trained'",
-        max_results=1,
-    )[0]
-    assert run.info.status == "FAILED"
-    assert models(client, run.info.run_id) == []
-    assert not (tmp_path / "run.txt").exists()
+    make = Record.make
+    monkeypatch.setattr(Record, "make", make_twice)
+    run_id = record(outbox, make_network(tmp_path / "network"))
+    assert len(seen) == len(set(map(str, seen))) + 2, "three epochs"
+    run = client.get_run(run_id)
+    (model,) = models(client, run_id)
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+    assert run.inputs.model_inputs == []
+    assert history(client, run_id, "loss") == [(1, 2.0), (2, 1.0), (3, 2.0 / 3)]
+    assert sorted(m.key for m in model.metrics) == sorted({m.key for m in model.metrics})

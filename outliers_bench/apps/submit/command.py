@@ -35,7 +35,7 @@ from outliers_bench.runtime.command_line import main as command
 from outliers_bench.runtime.http import redact_url
 from outliers_bench.runtime.progress import status
 from outliers_bench.tracking.lookup import KnownRun, download_artifact, find_run
-from outliers_bench.tracking.recorder import get_recorder
+from outliers_bench.tracking.store import connection
 
 SERVER_ERROR = 1
 _LISTED = 3  # excluded queries that are listed
@@ -103,14 +103,13 @@ def submit(options: Submit) -> int:
 
 def _read_run(options: Submit) -> tuple[KnownRun, Rankings, list[str]]:
     """Return the run, its rankings, and the queries that the run excluded."""
-    recorder = get_recorder(options.uri)
-    with tempfile.TemporaryDirectory() as folder:
-        run = recorder.call(find_run, options.run)
-        path = recorder.call(download_artifact, run.run_id, "ranking.parquet", folder)
+    with connection(options.uri) as client, tempfile.TemporaryDirectory() as folder:
+        run = find_run(client, options.run)
+        path = download_artifact(client, run.run_id, "ranking.parquet", folder)
         rankings = read_rankings(path, n=options.n)
         for name in ("excluded.csv", "left_out.csv"):  # the second is from earlier versions
             with suppress(BenchError):  # the file is missing if no query was excluded
-                path = recorder.call(download_artifact, run.run_id, name, folder)
+                path = download_artifact(client, run.run_id, name, folder)
                 return run, rankings, read_excluded_queries(path, rankings)
         return run, rankings, []
 
@@ -155,20 +154,21 @@ def _record(
     submission, saved_response = files
     timestamp = submission.stem.partition("-")[2]
     try:
-        get_recorder(options.uri).call(
-            log_submission,
-            run.run_id,
-            files={
-                str(submission.absolute()): f"{timestamp}.json",
-                str(saved_response.absolute()): f"{timestamp}.answer{saved_response.suffix}",
-            },
-            numbers={names[name]: value for name, value in numbers.items()},
-            tags={
-                "submission.url": redact_url(response.url),
-                "submission.time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "submission.group": options.group[:5000],
-            },
-        )
+        with connection(options.uri) as client:
+            log_submission(
+                client,
+                run.run_id,
+                files={
+                    str(submission.absolute()): f"{timestamp}.json",
+                    str(saved_response.absolute()): f"{timestamp}.answer{saved_response.suffix}",
+                },
+                numbers={names[name]: value for name, value in numbers.items()},
+                tags={
+                    "submission.url": redact_url(response.url),
+                    "submission.time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                    "submission.group": options.group[:5000],
+                },
+            )
     except BenchError as error:
         raise BenchError(
             f"the server accepted the submission, but it was not recorded in MLflow: {error}"

@@ -101,7 +101,7 @@ def log_submission(
     numbers: Mapping[str, float],
     tags: Mapping[str, str],
 ) -> None:
-    """Log a submission with a run, finished or not; called in the recorder process.
+    """Log a submission with a run, finished or not.
 
     Parameters
     ----------

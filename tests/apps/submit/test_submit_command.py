@@ -1,7 +1,7 @@
 """`python -m outliers_bench.submit`: submissions of recorded runs to a competition."""
 
 import json
-from types import SimpleNamespace
+from contextlib import nullcontext
 
 import pytest
 import requests
@@ -157,7 +157,8 @@ def submit_to(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "_read_run", lambda _: (run, {"q": ["g"]}, ["q9 (is empty)"]))
 
     def submit_to(reply, record):
-        monkeypatch.setattr(command, "get_recorder", lambda _: SimpleNamespace(call=record))
+        monkeypatch.setattr(command, "connection", lambda _: nullcontext())
+        monkeypatch.setattr(command, "log_submission", record)
         with serving(lambda _: reply) as server:
             url = f"url={server.url}/"
             options = ["run=last", "group=outliers", url, "retries=0", "timeout=0.3"]

@@ -1,0 +1,80 @@
+"""Lookup of a finished run with the same identity, in MLflow and in the outbox."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from outliers_bench.config import published_tags
+from outliers_bench.errors import BenchError
+from outliers_bench.models.precision import precision_label
+from outliers_bench.result import FinishedRun
+from outliers_bench.tracking import runs
+from outliers_bench.tracking.active_run import outbox_of
+from outliers_bench.tracking.outbox import Box, waiting
+from outliers_bench.tracking.records import name_of
+from outliers_bench.tracking.store import connection, resolve_uri
+from outliers_bench.types import Split
+
+if TYPE_CHECKING:
+    from outliers_bench.config.schema import Config
+
+_log = logging.getLogger(__name__)
+
+
+def find_finished(
+    config: Config, split: Split, digest: str, overrides: Sequence[str]
+) -> FinishedRun | None:
+    """Return the newest finished run with an identity; None if there is none, or MLflow is away.
+
+    A run may be a row of several tables; the tags `table` and `row` name the one it was computed
+    for, and a tag for this one is added.
+
+    Parameters
+    ----------
+    config : Config
+    split : Split
+    digest : str
+        Identity of the run.
+    overrides : sequence of str
+        Arguments of the command line.
+    """
+    experiment = config.tracking.experiment or split.name
+    precision = precision_label(config.model, config.engine, config.cache.path)
+    tags = published_tags.tags(config.published, overrides, precision=precision)
+    rows = {tag: row for tag, row in tags.items() if tag.startswith("published.")}
+    wanted = {"identity": digest, **rows}
+    for box in reversed(waiting(outbox_of(config), resolve_uri(config.tracking.uri))):
+        with suppress(OSError, ValueError):  # delivered meanwhile
+            start = box.start
+            same = start.experiment == experiment and wanted.items() <= start.tags.items()
+            if same and (found := _finished(box)):
+                return found
+    try:
+        with connection(config.tracking.uri) as client:
+            run = runs.find_finished(client, experiment, digest)
+            if run is not None and rows:
+                runs.add_tags(client, run.run_id, rows)
+    except BenchError as error:
+        _log.warning("skip_finished: finished runs cannot be looked up (%s)", error)
+        return None
+    return run
+
+
+def _finished(box: Box) -> FinishedRun | None:
+    """Return the run of a box as finished, if it is."""
+    if box.last_arguments().get("status") != "FINISHED":
+        return None
+    metrics: dict[str, float] = {}
+    for record in box.records():
+        if record.call == name_of(runs.log_run):
+            metrics |= record.arguments["metrics"]
+    return FinishedRun(
+        run_id=box.key,
+        name=box.start.name,
+        data=box.start.tags.get("data", ""),
+        begun=box.start.time / 1000,
+        metrics=metrics,
+    )

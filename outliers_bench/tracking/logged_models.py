@@ -1,0 +1,199 @@
+"""Trained networks of runs in MLflow, logged once and linked by later runs, by the sender."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from outliers_bench.tracking.keras_model import WEIGHTS, KerasModel, write_model_folder
+from outliers_bench.tracking.runs import add_tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
+MODEL_NAME = "model"  # name of a run's only model
+LOGGED_BY = "run.txt"  # in a network's folder: its URI in MLflow, the store, the file's digest
+EXAMPLE = "example.npy"  # in a network's folder: a training image
+RUN_URI = re.compile(r"runs:/([^/@\s]+)(?:/([^@\s'\"]+?))?/?")
+_LONGEST_PARAM = 5000  # characters
+
+
+def log_or_link_model(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    folder: Path,
+    name: str,
+    network: str,
+    fresh: bool,
+    title: str,
+    classes: Sequence[str],
+    image_size: int,
+    step: int,
+    metrics: Sequence[str],
+    tags: Sequence[str],
+) -> None:
+    """Log a network as a model of the run, or link it if an earlier run has logged it.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    run_id, name : str
+        The model's URI is `runs:/<run_id>/<name>`.
+    folder : Path
+        Folder of `model.keras` and perhaps `example.npy`.
+    network : str
+        Folder of the network in the cache, where the URI is noted.
+    fresh : bool
+        Whether the run trained it.
+    title, classes, image_size, step, metrics
+        See `KerasModel`.
+    tags : sequence of str
+        Names of the tags for the URI of the model, and the id of the run that logged it.
+    """
+    file, note = folder / "model.keras", Path(network) / LOGGED_BY
+    digest = _digest(file)
+    uri = None if fresh else logged_as(note, client.tracking_uri, digest)
+    is_own = uri is not None and uri.startswith(f"runs:/{run_id}/")  # before a crash
+    if uri is None or not (is_own or link_model(client, run_id, uri=uri)):
+        example = folder / EXAMPLE
+        model = KerasModel(
+            file=str(file),
+            title=title,
+            classes=tuple(classes),
+            image_size=image_size,
+            example=str(example) if example.is_file() else None,
+            step=step,
+            metrics=tuple(metrics),
+        )
+        _log_model(client, run_id, name, model)
+        uri = f"runs:/{run_id}/{name}"
+        with suppress(OSError):  # removed from the cache meanwhile
+            temporary = note.with_name(f"{LOGGED_BY}.{os.getpid()}")
+            temporary.write_text(f"{uri}\n{client.tracking_uri}\n{digest}\n", encoding="utf-8")
+            temporary.replace(note)
+    add_tags(client, run_id, dict(zip(tags, (uri, uri.split("/")[1]), strict=True)))
+
+
+def _log_model(client: MlflowClient, run_id: str, name: str, model: KerasModel) -> None:
+    """Log a network as the run's model; a model that was half logged is completed.
+
+    The model becomes ready, and an output of the run, only when it is complete.
+    """
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+    logged = find_logged_model(client, run_id, name)
+    if logged is None:
+        run = client.get_run(run_id)
+        query = f"source_run_id = '{run_id}' and name = '{name}'"
+        logged = next(iter(client.search_logged_models([run.info.experiment_id], query)), None)
+        if logged is None:
+            logged = client.create_logged_model(
+                run.info.experiment_id,
+                name=name,
+                source_run_id=run_id,
+                params={key: value[:_LONGEST_PARAM] for key, value in run.data.params.items()},
+                model_type="image classifier",
+            )
+        if logged.status != LoggedModelStatus.READY:
+            with tempfile.TemporaryDirectory() as folder:
+                write_model_folder(model, Path(folder), run_id=run_id, model_id=logged.model_id)
+                client.log_model_artifacts(logged.model_id, folder)
+            client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, model.step)])
+    _copy_metrics(client, run_id, logged.model_id, model)
+
+
+def _copy_metrics(client: MlflowClient, run_id: str, model_id: str, model: KerasModel) -> None:
+    """Copy the run's metrics of the model's epoch to the model, as `mlflow.keras.log_model`."""
+    from mlflow.entities import Metric
+
+    known_metrics = client.get_logged_model(model_id).metrics or ()
+    done = {metric.key for metric in known_metrics}  # before a crash
+    # With the timestamps of the run; otherwise MLflow would add another point to its curve.
+    metrics = [
+        Metric(known.key, known.value, known.timestamp, known.step, model_id=model_id)
+        for name in model.metrics
+        if name not in done
+        for known in client.get_metric_history(run_id, name)
+        if known.step == model.step
+    ]
+    if metrics:
+        client.log_batch(run_id, metrics=metrics)
+
+
+def link_model(client: MlflowClient, run_id: str, *, uri: str) -> bool:
+    """Link a model of an earlier run as an input of this run; return False if it is gone.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        From `open_client`.
+    run_id : str
+        Id of the run that uses it.
+    uri : str
+        `runs:/<run id>/<name>`.
+    """
+    from mlflow.entities import LoggedModelInput, LoggedModelStatus
+    from mlflow.exceptions import MlflowException
+
+    match = RUN_URI.fullmatch(uri)
+    if match is None:
+        return False
+    try:
+        if client.get_run(match[1]).info.lifecycle_stage == "deleted":
+            return False
+        logged = find_logged_model(client, match[1], match[2])
+    except MlflowException:
+        return False
+    if logged is None or logged.status != LoggedModelStatus.READY:
+        return False
+    if (folder := local_folder(logged.artifact_location)) and not (folder / WEIGHTS).is_file():
+        return False
+    client.log_inputs(run_id, models=[LoggedModelInput(logged.model_id)])
+    return True
+
+
+def find_logged_model(client: MlflowClient, run_id: str, name: str) -> LoggedModel | None:
+    """Return the model that a run logged under a name."""
+    outputs = client.get_run(run_id).outputs
+    for find_logged_model in outputs.model_outputs if outputs else ():
+        logged = client.get_logged_model(find_logged_model.model_id)
+        if logged.name == name:
+            return logged
+    return None
+
+
+def local_folder(location: str) -> Path | None:
+    """Return the path of a location if it is a local folder."""
+    parts = urlsplit(location)
+    if not parts.scheme:
+        return Path(location)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    return None
+
+
+def logged_as(note: Path, store: str, digest: str) -> str | None:
+    """Return the URI under which this network was logged in this store, or None."""
+    try:
+        lines = note.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    known = len(lines) == 3 and lines[1:] == [store, digest] and lines[0].startswith("runs:/")
+    return lines[0] if known else None
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

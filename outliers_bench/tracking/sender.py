@@ -1,0 +1,214 @@
+"""Sender: delivers what waits in the outbox to MLflow.
+
+`python -m outliers_bench.tracking.sender` delivers what earlier runs could not. Every command that
+records runs starts a sender as well: MLflow and its database layer take three seconds to import,
+longer than a whole run with cached features, and threads would not help, as imports hold the GIL.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+from outliers_bench.runtime.command_line import main
+from outliers_bench.tracking.delivery import Delivery
+from outliers_bench.tracking.outages import SENDER, count, left_reason, store_file
+from outliers_bench.tracking.outbox import FOLDER, boxes, waiting
+from outliers_bench.tracking.receipts import without_password
+from outliers_bench.tracking.store import database_path, prepare_import
+
+UNDELIVERED = 1  # exit code
+_POLL = 0.25  # seconds; the process that started this one also wakes it
+_NICENESS = 19  # must not disturb what the other process measures
+_MAX_LOG = 2**20  # bytes
+
+
+@dataclass
+class Sender:
+    """Deliver runs and sweeps to MLflow that could not be delivered when they ran.
+
+    Parameters
+    ----------
+    cache : str or None
+        Cache directory with the outbox; null is OUTLIERS_BENCH_CACHE or ~/.cache/outliers_bench.
+    """
+
+    cache: str | None = None
+
+
+class Starter:
+    """The process that started this one, seen through its end of a pipe.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Standard input: a line wakes the sender, its end is the end of the process.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.is_gone = False
+        self._awake = Event()
+        self._lines = lines
+        Thread(target=self._read, daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait until something may have changed."""
+        self._awake.wait(_POLL)
+        self._awake.clear()
+
+    def _read(self) -> None:
+        for _ in self._lines:
+            self._awake.set()
+        self.is_gone = True
+        self._awake.set()
+
+
+def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
+    """Deliver the boxes of a store until nothing can be delivered and nothing fills them.
+
+    Parameters
+    ----------
+    outbox : Path
+        Folder of the boxes.
+    uri : str
+        Absolute tracking URI.
+    starter : Starter or None
+        Process that may still fill boxes; None if there is none.
+
+    Returns
+    -------
+    bool
+        False if another process is the sender of this store.
+    """
+    from filelock import FileLock, Timeout
+
+    delivery = Delivery(outbox, uri)
+    lock = FileLock(store_file(outbox, uri, "lock"))
+    lock_folder = Path(lock.lock_file).parent
+    lock_folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            with lock.acquire(timeout=0):
+                store_file(outbox, uri, "pid").write_text(str(os.getpid()))
+                left = _deliver_until_idle(delivery, uri, starter)
+        except Timeout:
+            if starter is None or starter.is_gone:
+                return False
+            starter.wait()
+            continue
+        # A writer that saw the lock held relies on this look.
+        if delivery.left() == left:
+            return True
+
+
+def _deliver_until_idle(delivery: Delivery, uri: str, starter: Starter | None) -> set[Path]:
+    """Deliver until there is nothing to do and no writer; return the records that are left."""
+    path = database_path(uri)
+    if starter is not None and (path is None or path.exists()):
+        delivery.connect()
+    while True:
+        lives = (starter is not None and not starter.is_gone) or delivery.has_writer()
+        left = set() if lives else delivery.left()
+        if delivery.deliver():
+            continue
+        if not lives:
+            return left
+        if starter is None:
+            time.sleep(_POLL)
+        else:
+            starter.wait()
+
+
+def serve() -> None:
+    """Deliver for the process that started this one, until it has ended and nothing can be done.
+
+    The first line of standard input is JSON of `outbox`, `uri` and `environment`.
+    """
+    with suppress(AttributeError, OSError):
+        os.nice(_NICENESS)
+    _import_mlflow()
+    line = sys.stdin.readline()
+    if line:
+        job = json.loads(line)
+        os.environ.update(job["environment"])
+        outbox = Path(job["outbox"])
+        _redirect_output(outbox / "sender.log")
+        deliver_all(outbox, job["uri"], Starter(sys.stdin))
+    os._exit(0)  # a regular exit with thousands of modules is slow
+
+
+def _import_mlflow() -> None:
+    """Import MLflow and its database layer, if possible without pandas.
+
+    MLflow works without pandas, as mlflow-skinny shows, and is imported half a second faster. The
+    sender needs no data frames.
+    """
+    prepare_import()
+    gc.disable()
+    sys.modules["pandas"] = None  # type: ignore[assignment]
+    with suppress(ImportError):  # opening the store reports it
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    del sys.modules["pandas"]
+    gc.enable()
+    gc.freeze()  # imported modules stay, so the collector can skip them
+
+
+def _redirect_output(log: Path) -> None:
+    """Write to a log: the terminal belongs to the command, which may have ended."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        if log.exists() and log.stat().st_size > _MAX_LOG:
+            log.unlink()
+        with log.open("a") as file:
+            for stream in (1, 2):
+                os.dup2(file.fileno(), stream)
+
+
+def send(options: Sender) -> int:
+    """Deliver what waits in the outbox and print what is left.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 1 if something could not be delivered.
+    """
+    from outliers_bench.data.image_files import resolve_cache_dir
+
+    outbox = resolve_cache_dir(options.cache) / FOLDER
+    uris: dict[str, None] = {}
+    for box in boxes(outbox):
+        with suppress(OSError, ValueError, TypeError):  # removed, or of another user
+            uris[box.start.uri] = None
+    if not uris:
+        print(f"nothing waits in {outbox}")
+    code = 0
+    for uri in uris:
+        before = {box.key for box in waiting(outbox, uri)}
+        is_sender = deliver_all(outbox, uri)
+        left = waiting(outbox, uri)
+        n_sent = len(before - {box.key for box in left})
+        print(f"{without_password(uri)}: delivered {count(n_sent)}")
+        if left and is_sender:
+            reason = left_reason(outbox, uri)
+            print(f"{count(len(left))} left in {outbox} ({reason})", file=sys.stderr)
+            code = UNDELIVERED
+        elif left:
+            print(f"{count(len(left))} left to another sender, which is at work")
+    return code
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; see `command_line.main` for `arguments` and the exit code."""
+    return main(Sender, send, program=SENDER, arguments=arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,109 @@
+"""SQLite databases that a killed process left half made, or half migrated."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from outliers_bench.tracking import database
+from outliers_bench.tracking.database import make_ready
+from outliers_bench.tracking.store import open_client
+
+
+def query(path, statement):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+@pytest.fixture
+def marked(monkeypatch):
+    """Skip MLflow's migrations, which take seconds: creating one makes a table `created`."""
+
+    def change(path, function):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {function.__name__} (id)")
+            connection.commit()
+
+    monkeypatch.setattr(database, "_with_engine", change)
+
+
+def tables(path):
+    return {name for (name,) in query(path, "SELECT name FROM sqlite_master")}
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "",
+        "CREATE TABLE experiments (id); CREATE TABLE runs (id); CREATE TABLE secrets (id)",
+        "CREATE TABLE experiments (id); CREATE TABLE alembic_version (version_num);"
+        "INSERT INTO alembic_version VALUES ('in the middle')",
+    ],
+)
+@pytest.mark.usefixtures("marked")
+def test_a_half_made_database_is_made_again(tmp_path, statements):
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+    (tmp_path / "mlflow.db-journal").write_text("of the killed process")
+    make_ready(path)
+    assert tables(path) == {"_initialize_tables"}
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.usefixtures("marked")
+@pytest.mark.parametrize("table", ["experiments", "runs"])
+def test_a_database_with_experiments_or_runs_is_migrated(tmp_path, table):
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            f"CREATE TABLE {table} (id); INSERT INTO {table} VALUES (7);"
+            "CREATE TABLE alembic_version (version_num);"
+            "INSERT INTO alembic_version VALUES ('older')"
+        )
+    make_ready(path)
+    assert "_upgrade_db" in tables(path)
+    assert query(path, f"SELECT id FROM {table}") == [(7,)]
+    before = tmp_path / "mlflow.db.before-upgrade"
+    assert "_upgrade_db" not in tables(before)
+    assert query(before, f"SELECT id FROM {table}") == [(7,)]
+
+
+def test_a_kill_during_a_migration_leaves_the_database_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE runs (id); INSERT INTO runs VALUES (7)")
+    content = path.read_bytes()
+
+    def fail(aside, _):
+        with closing(sqlite3.connect(aside)) as connection:
+            connection.executescript("DROP TABLE runs")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(database, "_with_engine", fail)
+    with pytest.raises(OSError, match="no space"):
+        make_ready(path)
+    assert path.read_bytes() == content
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"mlflow.db", "mlflow.db.before-upgrade"}
+
+
+def test_a_database_of_this_version_is_not_changed(empty_database, tmp_path):
+    path = shutil.copy(empty_database, tmp_path / "mlflow.db")
+    content = path.read_bytes()
+    make_ready(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.slow
+def test_tables_without_a_version_are_what_a_killed_first_start_leaves(tmp_path):
+    from mlflow.store.db import utils
+
+    path = tmp_path / "mlflow.db"
+    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{path}")
+    utils.InitialBase.metadata.create_all(engine)
+    engine.dispose()
+    assert "runs" in tables(path)
+    client = open_client(f"sqlite:///{path}")
+    assert client.get_experiment("0").name == "Default"

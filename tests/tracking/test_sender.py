@@ -1,0 +1,206 @@
+"""The sender as a process: it outlives the run, and delivers what an earlier one could not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from outliers_bench.tracking import senders
+from outliers_bench.tracking.delivery import Delivery
+from outliers_bench.tracking.outages import store_file
+from outliers_bench.tracking.outbox import FOLDER, boxes
+from outliers_bench.tracking.sender_process import SenderProcess
+from outliers_bench.tracking.store import open_client
+from tests.command_line import bench
+from tests.results import make_config, make_split
+
+RUN = """
+import os, signal, sys
+from pathlib import Path
+from outliers_bench.sweeps.mlflow_parent import start_parent
+from outliers_bench.tracking.active_run import start_run
+from outliers_bench.tracking import senders
+from tests.results import make_config, make_split
+uri, cache = {uri!r}, {cache!r}
+senders.announce(Path(cache) / "outbox", uri)
+sweep = start_parent(Path(cache) / "outbox", uri, "gone", overrides=["model=a,b"])
+config = make_config(uri, name="gone", cache=cache)
+with start_run(config, make_split("gone"), identity="gone", sweep=sweep) as run:
+    {action}
+"""
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def statuses(uri):
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("gone")
+    found = client.search_runs([experiment.experiment_id]) if experiment else []
+    return sorted(run.info.status for run in found)
+
+
+def send(cache):
+    return bench(f"cache={cache}", cwd=cache.parent, module="outliers_bench.tracking.sender")
+
+
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        ("senders.wait_for_run(run.box); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        # While the sender is still importing.
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        # A service manager stops both processes, and the sender ignores that.
+        ("os.kill(senders._senders[sweep.path.parent, uri].pid, 15); sys.exit(143)", 143),
+    ],
+)
+def test_a_process_that_disappears_leaves_no_run_running(fresh_uri, tmp_path, action, code):
+    cache = tmp_path / "cache"
+    assert run_python(RUN.format(uri=fresh_uri, cache=str(cache), action=action)) == code
+    deadline = time.monotonic() + 120
+    while boxes(cache / FOLDER):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert statuses(fresh_uri) == ["KILLED", "KILLED"]
+
+
+@pytest.mark.slow
+def test_what_a_killed_pair_left_is_ended_by_the_next_sender(fresh_uri, tmp_path):
+    cache = tmp_path / "cache"
+    action = (
+        "senders.wait_for_run(run.box); "
+        "os.kill(senders._senders[sweep.path.parent, uri].pid, 9); os.kill(os.getpid(), 9)"
+    )
+    run_python(RUN.format(uri=fresh_uri, cache=str(cache), action=action))
+    assert statuses(fresh_uri) == ["RUNNING", "RUNNING"]
+    done = send(cache)
+    assert (done.code, done.err) == (0, "")
+    assert statuses(fresh_uri) == ["KILLED", "KILLED"]
+    again = send(cache)
+    assert (again.code, again.out) == (0, f"nothing waits in {cache / FOLDER}\n")
+
+
+def test_what_cannot_be_delivered_is_reported_and_stays(tmp_path):
+    cache, uri = tmp_path / "cache", "http://user:secret@127.0.0.1:9"
+    assert run_python(RUN.format(uri=uri, cache=str(cache), action="pass")) == 0
+    done = send(cache)
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert done.err.startswith(f"2 runs left in {cache / FOLDER} (tracking.uri=http://")
+    assert "no MLflow server is listening there" in done.err
+    assert "secret" not in done.err + done.out
+    assert len(boxes(cache / FOLDER)) == 2
+
+
+def test_an_unused_sender_ends_with_its_starter():
+    sender = SenderProcess()
+    process = psutil.Process(sender.pid)
+    sender.close()
+    process.wait(timeout=60)
+
+
+def test_there_is_one_sender_for_a_store(fresh_uri, tmp_path):
+    """The second waits as long as its starter lives, and takes over when the first is killed."""
+    outbox = tmp_path / FOLDER
+    pid_file = store_file(outbox, fresh_uri, "pid")
+    first, second = SenderProcess(), SenderProcess()
+    for sender in (first, second):
+        senders._senders.clear()
+        senders.spare.append(sender)
+        senders.announce(outbox, fresh_uri)
+        deadline = time.monotonic() + 60
+        while not pid_file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert int(pid_file.read_text()) == first.pid
+    first.kill()
+    deadline = time.monotonic() + 60
+    while int(pid_file.read_text() or 0) != second.pid:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process = psutil.Process(second.pid)
+    senders._senders.clear()
+    second.close()
+    process.wait(timeout=60)
+
+
+def test_waiting_ends_when_nothing_makes_progress(tmp_path, monkeypatch):
+    """As with a server that hangs: the box stays, and says how to deliver it."""
+    from outliers_bench.tracking.active_run import start_run
+
+    monkeypatch.setattr(senders, "announce", lambda *_: None)
+    monkeypatch.setattr(senders, "_replace_sender", lambda _: None)
+    monkeypatch.setattr(senders, "PATIENCE", 0.3)
+    uri = "http://127.0.0.1:9"
+    with start_run(make_config(uri, cache=tmp_path), make_split(), identity="x") as run:
+        pass
+    begin = time.monotonic()
+    (message,) = senders.finish()
+    assert time.monotonic() - begin < 5
+    assert message == (
+        f"1 run is not in MLflow yet, but waits in {tmp_path / FOLDER} (tracking.uri={uri} does "
+        "not answer); deliver it with: python -m outliers_bench.tracking.sender "
+        f"cache={tmp_path}"
+    )
+    assert run.box.path.exists()
+    assert senders.finish() == [], "reported once"
+
+
+def test_waiting_ends_at_a_new_error_but_not_at_an_old_one(outbox, monkeypatch):
+    from outliers_bench.tracking import outages as files
+    from outliers_bench.tracking.active_run import start_run
+
+    monkeypatch.setattr(senders, "_replace_sender", lambda _: None)
+    with start_run(make_config(outbox.uri, cache=outbox.cache), make_split(), identity="x") as run:
+        pass
+    files.write_error(store_file(outbox.path, outbox.uri, "error"), "it was away")
+    monkeypatch.setattr(senders.time, "sleep", lambda _: outbox.deliver())
+    assert senders.finish() == []
+    assert not run.box.path.exists()
+    with start_run(make_config(outbox.uri, cache=outbox.cache), make_split(), identity="x") as run:
+        pass
+    monkeypatch.setattr(
+        senders.time,
+        "sleep",
+        lambda _: files.write_error(run.box.error_file, "MLflow refuses it"),
+    )
+    (message,) = senders.finish()
+    assert "(MLflow refuses it)" in message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_sender_takes_no_signals_of_a_terminal():
+    sender = SenderProcess()
+    process = psutil.Process(sender.pid)
+    time.sleep(1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+    time.sleep(0.2)
+    assert sender.is_alive
+    sender.kill()
+
+
+def test_a_look_after_the_release_of_the_lock_finds_what_came_meanwhile(outbox, monkeypatch):
+    """A writer that sees the lock held starts no sender of its own."""
+    from outliers_bench.tracking import sender
+    from outliers_bench.tracking.active_run import start_run
+
+    left, late = Delivery.left, []
+
+    def look(delivery):
+        found = left(delivery)
+        if not late:  # between the decision to end and the release
+            config = make_config(outbox.uri, cache=outbox.cache)
+            with start_run(config, make_split(), identity="late") as run:
+                late.append(run.box)
+        return found
+
+    monkeypatch.setattr(Delivery, "left", look)
+    assert sender.deliver_all(outbox.path, outbox.uri)
+    assert late[0].run is not None
+    assert not late[0].path.exists()
