@@ -30,8 +30,8 @@ def deduplicate(parts: Sequence[ImageSet]) -> tuple[list[ImageSet], list[LeftOut
     """
     by_content: dict[bytes, list[tuple[int, str, int]]] = defaultdict(list)
     for number, part in enumerate(parts):
-        for row, digest in enumerate(part.digests):
-            group = "" if part.groups is None else part.groups[row]
+        groups = part.groups or ("",) * len(part)
+        for row, (digest, group) in enumerate(zip(part.digests, groups, strict=True)):
             by_content[digest].append((number, group, row))
 
     left_out = []

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
 from outliers_bench.data.image_files import absolute_path, existing_folder
+from outliers_bench.data.other_columns import other_columns
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.table import PARTS, Row, Table, read_table, split_from_table
+from outliers_bench.data.table import COLUMNS, PARTS, Row, Table, read_table, split_from_table
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import Split
@@ -24,9 +25,10 @@ _READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
 
 @dataclass
 class Manifest(LabeledSource):
-    """A table with the columns path, label, and optionally split and group.
+    """A table with the columns path, label, and optionally split, group and others.
 
-    The options of `LabeledSource` apply to a table without `split`.
+    The other columns describe the images; see `ImageSet.columns`. The options of `LabeledSource`
+    apply to a table without `split`.
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ class Manifest(LabeledSource):
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Read the table and the images it names; see `DataSource.load`."""
         self.check()
-        columns = _to_columns(self.read_frame(), self.place)
+        frame = self.read_frame()
+        columns = _to_columns(frame, self.place)
         rows = _check_rows(columns, self.path)
         is_split = "split" in columns
         if is_split and self.protocol is Protocol.leave_one_out:
@@ -57,7 +60,7 @@ class Manifest(LabeledSource):
                 f"{self.path} has a column split, which data.protocol=leave_one_out would ignore; "
                 "remove the column, or use data.protocol=query_gallery"
             )
-        table = self.read_images(rows, cache)
+        table = replace(self.read_images(rows, cache), columns=other_columns(frame))
         if is_split:
             return split_from_table(table, name=self.title())
         return self.make_split(table.images(), table.left_out, seed=seed, group=group)
@@ -116,7 +119,7 @@ def _to_columns(frame: pd.DataFrame, place: str) -> dict[str, list[str]]:
         )
     if not len(frame):
         raise BenchError(f"{place} has no rows")
-    present = [column for column in ("path", "label", "split", "group") if column in frame]
+    present = [column for column in COLUMNS if column in frame]
     return {
         column: ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]
         for column in present
@@ -150,8 +153,10 @@ def _check_rows(columns: dict[str, list[str]], given: str) -> list[Row]:
             )
     _check_groups(groups, parts, given)
     return [
-        Row(path, label or None, part, group or None)
-        for path, label, part, group in zip(paths, labels, parts, groups, strict=True)
+        Row(path, label or None, part, group or None, number)
+        for number, (path, label, part, group) in enumerate(
+            zip(paths, labels, parts, groups, strict=True)
+        )
     ]
 
 

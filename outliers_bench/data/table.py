@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.data.digests import digest_files
@@ -14,9 +16,10 @@ from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.source import check_unreadable
 from outliers_bench.data.split import check_classes
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ImageReader, ImageSet, LeftOut, Split
+from outliers_bench.types import GROUP, ImageReader, ImageSet, LeftOut, Split
 
 PARTS = ("train", "query", "gallery")
+COLUMNS = ("path", "label", "split", "group")  # of a manifest; others describe the images
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,15 @@ class Row:
         `train`, `query`, or `gallery`; empty if the benchmark splits the images.
     group : str or None
         Images of one group stay in one part.
+    number : int
+        Position in the columns of the table.
     """
 
     name: str
     label: str | None
     part: str = ""
     group: str | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,15 @@ class Table:
         Reader that all parts share.
     left_out : tuple of LeftOut
         Excluded images, with the reason.
+    columns : mapping of str to array
+        Other columns of the source, by `Row.number`.
     """
 
     rows: tuple[Row, ...]
     digests: tuple[bytes, ...]
     reader: ImageReader
     left_out: tuple[LeftOut, ...]
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def images(self, part: str = "") -> ImageSet:
         """Return the images of one part, without labels if any of them has none."""
@@ -68,15 +77,19 @@ class Table:
         classes = tuple(sorted({row.label for row in self.rows if row.label is not None}))
         number = {label: i for i, label in enumerate(classes)}
         labels = [number[row.label] for row in rows if row.label is not None]
-        grouped = any(row.group is not None for row in rows)
+        numbers = np.array([row.number for row in rows], dtype=np.int64)
+        columns = {name: values[numbers] for name, values in self.columns.items()}
+        if any(row.group is not None for row in rows):
+            # An image without a group is a group of its own.
+            groups = [row.group or f"~{row.name}" for row in rows]
+            columns[GROUP] = np.array(groups, dtype=np.object_)
         return ImageSet(
             names=tuple(row.name for row in rows),
             digests=tuple(self.digests[i] for i in chosen),
             labels=np.array(labels, dtype=np.int64) if len(labels) == len(rows) else None,
             classes=classes,
             reader=self.reader,
-            # An image without a group is a group of its own.
-            groups=tuple(row.group or f"~{row.name}" for row in rows) if grouped else None,
+            columns=columns,
         )
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from outliers_bench.data.source import DataSource, Leakage
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.find import Leaks, find_leaks
 from outliers_bench.leakage.remove import drop_leaks
-from outliers_bench.types import ImageSet, LeftOut, Split
+from outliers_bench.types import GROUP, ImageSet, LeftOut, Split
 
 _SHOWN = 3  # pairs in an error message
 
@@ -159,4 +161,5 @@ def group_near_duplicates(images: ImageSet, *, cache: Path) -> ImageSet:
         smallest = min(group_names[row] for row in rows)
         for row in rows:
             group_names[row] = smallest
-    return replace(images, groups=tuple(group_names))
+    groups = np.array(group_names, dtype=np.object_)
+    return replace(images, columns={**images.columns, GROUP: groups})

@@ -39,7 +39,9 @@ def digest_of(options: Mapping[str, object], *arrays: npt.NDArray[np.generic]) -
     digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=16)
     for array in arrays:
         digest.update(f"\n{array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        content = np.ascontiguousarray(array)
+        # Times have no buffer of their own.
+        digest.update((content.view(np.int64) if content.dtype.kind in "mM" else content).data)
     return digest.hexdigest()
 
 

@@ -2,11 +2,12 @@
 
 from outliers_bench.types.arrays import RGB, BoolArray, FloatArray, IntArray
 from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, same
-from outliers_bench.types.images import ImageReader, ImageSet
+from outliers_bench.types.images import GROUP, ImageReader, ImageSet
 from outliers_bench.types.ranking import Ranking
 from outliers_bench.types.split import LeftOut, LeftOutKind, Split
 
 __all__ = [
+    "GROUP",
     "ITSELF",
     "NOTHING",
     "RGB",

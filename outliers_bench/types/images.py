@@ -12,6 +12,8 @@ import numpy.typing as npt
 from outliers_bench.errors import BenchError
 from outliers_bench.types.arrays import RGB, IntArray
 
+GROUP = "group"  # column of images that stay together
+
 
 class ImageReader(Protocol):
     """Decoder of the images of an `ImageSet`."""
@@ -59,15 +61,17 @@ class ImageSet:
         Class names, shared by all parts of a split.
     reader : ImageReader
         Decodes an image given its name. Must be safe to call from several threads.
-    groups : tuple of str or None
-        Images of one group (a burst, one visit of an individual) stay in one part of a split.
-    columns : mapping of str to array, shape (n,)
-        Other values of each image, such as camera or time.
+    columns : mapping of str to array, shape (n, ...)
+        Other values of each image, such as camera, time or box. Texts are `object`, an empty one
+        is missing. Images with the same `group` (a burst, one visit of an individual) stay in one
+        part of a split.
 
     Raises
     ------
     BenchError
         If the columns differ in length or a label has no class.
+    TypeError
+        If a column is not a NumPy array.
     """
 
     names: tuple[str, ...]
@@ -75,13 +79,15 @@ class ImageSet:
     labels: IntArray | None
     classes: tuple[str, ...]
     reader: ImageReader
-    groups: tuple[str, ...] | None = None
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.names)
-        columns = {"digests": self.digests, "labels": self.labels, "groups": self.groups}
-        for column, values in (columns | dict(self.columns)).items():
+        for column, array in self.columns.items():
+            if not isinstance(array, np.ndarray) or not array.ndim:
+                raise TypeError(f"column {column} is a {type(array).__name__}, not an array")
+        columns = {"digests": self.digests, "labels": self.labels, **self.columns}
+        for column, values in columns.items():
             if values is not None and len(values) != n:
                 raise BenchError(f"an image set has {n} names but {len(values)} {column}")
         if self.labels is not None and n:
@@ -92,6 +98,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def groups(self) -> tuple[str, ...] | None:
+        """The column `group`; None if there is none."""
+        return tuple(self.columns[GROUP].tolist()) if GROUP in self.columns else None
+
     def take(self, rows: Sequence[int] | IntArray) -> ImageSet:
         """Return the images at the given positions, in that order."""
         at = np.asarray(rows, dtype=np.int64)
@@ -100,7 +111,6 @@ class ImageSet:
             names=tuple(self.names[i] for i in rows),
             digests=tuple(self.digests[i] for i in rows),
             labels=None if self.labels is None else self.labels[at],
-            groups=None if self.groups is None else tuple(self.groups[i] for i in rows),
             columns={name: values[at] for name, values in self.columns.items()},
         )
 

@@ -24,7 +24,7 @@ def make_images(labels, groups=None, names=None):
         labels=np.array(labels, dtype=np.int64),
         classes=tuple(f"class_{label}" for label in range(max(labels) + 1)),
         reader=ArrayReader({}),
-        groups=None if groups is None else tuple(groups),
+        columns={} if groups is None else {"group": np.array(list(groups), dtype=object)},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from outliers_bench.data.folder import ClassFolders
@@ -153,7 +154,8 @@ def test_user_groups_are_merged_with_near_duplicates(tmp_path):
     images = make_image_set(
         {"a 1": A, "a 2": near(A), "a 3": B, "b 1": C, "b 2": D}, [0, 0, 0, 1, 1]
     )
-    images = replace(images, groups=("x", "y", "y", "~b 1", "~b 2"))
+    groups = np.array(["x", "y", "y", "~b 1", "~b 2"], dtype=object)
+    images = replace(images, columns={"group": groups})
     grouped = group_near_duplicates(images, cache=tmp_path)
     assert len({grouped.groups[row] for row in (0, 1, 2)}) == 1
     assert len(set(grouped.groups)) == 3

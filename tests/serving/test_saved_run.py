@@ -42,7 +42,10 @@ def assert_equal(first, second):
         assert one.names == other.names
         assert one.digests == other.digests
         assert one.classes == other.classes
-        assert one.groups == other.groups
+        assert one.columns.keys() == other.columns.keys()
+        for name, values in one.columns.items():
+            np.testing.assert_array_equal(values, other.columns[name])
+            assert values.dtype == other.columns[name].dtype
         assert (one.labels is None) == (other.labels is None)
         if one.labels is not None:
             assert np.array_equal(one.labels, other.labels)
@@ -69,9 +72,16 @@ def test_round_trip(tmp_path_factory, train, gallery):
     assert_equal(find_saved_run(cache, "a" * 32, uri=HERE), saved)
 
 
-def test_round_trip_without_labels_and_with_groups(tmp_path):
+def test_round_trip_without_labels_and_with_columns(tmp_path):
     saved = create_saved_run()
-    gallery = replace(saved.gallery, labels=None, groups=("one", "two"))
+    columns = {
+        "group": np.array(["one", "two"], dtype=object),
+        "camera": np.array(["north", ""], dtype=object),
+        "weight": np.array([3.5, np.nan]),
+        "time": np.array(["2024-05-01T12:00", "NaT"], dtype="datetime64[ns]"),
+        "box": np.array([[0, 0, 5, 5], [1, 2, 3, 4]]),
+    }
+    gallery = replace(saved.gallery, labels=None, columns=columns)
     saved = replace(saved, gallery=gallery, root=None)
     saved.save(tmp_path)
     assert_equal(find_saved_run(tmp_path, "aaaa", uri=HERE), saved)

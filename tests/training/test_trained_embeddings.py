@@ -109,6 +109,7 @@ def test_training_options_photos_and_labels_retrain(first_run, no_training):
     labels = TRAIN.labels.copy()
     labels[[0, -1]] = labels[[-1, 0]]
     classes = ("ant", "bee", "wolf", "dog")
+    groups = np.array([str(i // 2) for i in range(len(TRAIN))], dtype=object)
     for option, train in (
         (pixel_transfer(epochs=6), TRAIN),
         (pixel_transfer(random_seed=1), TRAIN),
@@ -117,7 +118,7 @@ def test_training_options_photos_and_labels_retrain(first_run, no_training):
         (pixel_transfer(), replace(TRAIN, classes=classes)),
         (pixel_transfer(), replace(TRAIN, digests=(digest("another photo"), *TRAIN.digests[1:]))),
         (pixel_transfer(), TRAIN.take(range(len(TRAIN) - 1))),
-        (pixel_transfer(), replace(TRAIN, groups=tuple(str(i // 2) for i in range(len(TRAIN))))),
+        (pixel_transfer(), replace(TRAIN, columns={"group": groups})),
     ):
         with pytest.raises(TrainingStarted):
             fit(option, cache, Toy(train))

@@ -35,6 +35,19 @@ def test_names_and_labels_have_one_length():
         image_set(["p", "q"], [0])
 
 
+def test_columns_are_arrays_of_that_length_and_follow_their_images():
+    images = image_set(["p", "q", "r"], [0, 1, 0])
+    year, box = np.array([2020, 2021, 2022]), np.arange(12).reshape(3, 4)
+    images = replace(images, columns={"year": year, "box": box})
+    rest = images.take([2, 0]).without({digest("p")})
+    assert rest.columns["year"].tolist() == [2022]
+    assert rest.columns["box"].tolist() == [[8, 9, 10, 11]]
+    with pytest.raises(BenchError, match="3 names but 2 year"):
+        replace(images, columns={"year": year[:2]})
+    with pytest.raises(TypeError, match="year is a list"):
+        replace(images, columns={"year": [2020, 2021, 2022]})
+
+
 def test_labels_are_indices_of_classes():
     with pytest.raises(BenchError, match=r"labels 0\.\.5 do not fit 3 classes"):
         image_set(["p", "q"], [0, 5])
