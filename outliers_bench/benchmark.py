@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from outliers_bench.config.schema import Config
@@ -14,7 +16,6 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
-from outliers_bench.methods.build import build
 from outliers_bench.methods.method import Method
 from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
@@ -52,7 +53,7 @@ def prepare(config: Config) -> Prepared:
     meter = Meter.start()
     with meter.stage("load"):
         given = splits.load_unaudited(config.data, seed=config.seed, cache=config.cache.path)
-    method = build(config, meter)
+    method = config.method(meter)
     check(config, given, method)  # before the audit, which decodes new photos
     warn_unused(config)
     cache = config.cache.path
@@ -93,7 +94,7 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     split = audited.split
     check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
     method.fit(split, observer)
-    ranking = method.rank(split, depth(config, split))
+    ranking = method.rank(split, depth(split, config.k, shown=config.contact_sheets.depth))
     evaluation = None
     if split.labeled:
         with meter.stage("evaluate"):
@@ -101,7 +102,13 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
             intervals = confidence_intervals(evaluation.per_query, seed=config.seed)
             evaluation = replace(evaluation, intervals=intervals)
     costs = meter.costs(len(split.query))  # those of the first score only
-    leakage_scores = score_leakage(config, method, audited, depth)
+    leakage_scores = score_leakage(
+        method,
+        audited,
+        k=config.k,
+        seed=config.seed,
+        depth=partial(depth, shown=config.contact_sheets.depth),
+    )
     sheets = method.match_sheets
     return Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores, sheets)
 
@@ -133,14 +140,14 @@ def check(config: Config, split: Split, method: Method) -> None:
             f"{split.name}: no query has a gallery image of its class, so nothing could be "
             "scored; query and gallery must share class names"
         )
-    depth(config, split)
+    depth(split, config.k, shown=config.contact_sheets.depth)
     method.check(split)
 
 
-def depth(config: Config, split: Split) -> int:
-    """Return the depth to rank to: enough for every k, for MAP@R, and for the contact sheets."""
+def depth(split: Split, k: Sequence[int], *, shown: int) -> int:
+    """Return the depth to rank to: enough for every k, for MAP@R, and for those that are shown."""
     reachable = split.exclusion.max_depth
-    required = max(*config.k, config.contact_sheets.depth)
+    required = max(*k, shown)
     if split.labeled:
         relevant = int(count_relevant(split).max())
         if relevant > reachable:

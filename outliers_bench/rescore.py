@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from outliers_bench.config.schema import Config
-from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import exclude_leaks
 from outliers_bench.methods.method import Method
 from outliers_bench.result import LeakageScores
-from outliers_bench.training.base import TrainedModel
 from outliers_bench.types import Split
 
 _log = logging.getLogger(__name__)
 
 
 def score_leakage(
-    config: Config, method: Method, audited: AuditedSplit, depth: Callable[[Config, Split], int]
+    method: Method,
+    audited: AuditedSplit,
+    *,
+    k: Sequence[int],
+    seed: int,
+    depth: Callable[[Split, Sequence[int]], int],
 ) -> LeakageScores | None:
     """Rank once more with the fitted method and evaluate.
 
@@ -30,13 +32,16 @@ def score_leakage(
 
     Parameters
     ----------
-    config : Config
     method : Method
         Fitted, with features of all photos.
     audited : AuditedSplit
         Without unreadable photos.
+    k : sequence of int
+        Cutoffs; those that are larger than the gallery are left out.
+    seed : int
+        Seed of the intervals.
     depth : callable
-        Returns the depth to rank a split to.
+        Returns the depth to rank a split to, given the split and the cutoffs.
 
     Returns
     -------
@@ -47,34 +52,20 @@ def score_leakage(
         return None
     other = audited.original
     if not audited.is_filtered:
-        cleaned = exclude_leaks(audited.split, audited.leaks, learned=learns_from_labels(config))
+        cleaned = exclude_leaks(audited.split, audited.leaks, learned=method.learns_from_labels)
         if cleaned is None:
             return None
         other = cleaned
-    cut_offs = [k for k in config.k if k <= other.exclusion.max_depth]
-    if not cut_offs or not count_relevant(other).any():
+    cutoffs = [each for each in k if each <= other.exclusion.max_depth]
+    if not cutoffs or not count_relevant(other).any():
         return None
     try:
-        ranking = method.rank(other, depth(replace(config, k=cut_offs), other))
+        ranking = method.rank(other, depth(other, cutoffs))
     except BenchError as error:  # the headline is not lost for it
         _log.warning("no score %s leaks: %s", "with" if audited.is_filtered else "without", error)
         return None
-    found = evaluate(ranking, other, k=cut_offs)
-    intervals = confidence_intervals(found.per_query, seed=config.seed)
+    found = evaluate(ranking, other, k=cutoffs)
+    intervals = confidence_intervals(found.per_query, seed=seed)
     name: Literal["with_leaks", "without_leaks"]
     name = "with_leaks" if audited.is_filtered else "without_leaks"
     return LeakageScores(name, replace(found, intervals=intervals))
-
-
-def learns_from_labels(config: Config) -> bool:
-    """Check whether a run learns from the labels of train, so that it has seen queries in train.
-
-    Networks that are trained (those of earlier runs too: nobody knows on which photos), learned
-    whitening, an ensemble's tuned weights and calibration. A PCA and visual words see no labels.
-    """
-    model = config.model
-    models = model.models if isinstance(model, Ensemble) else (model,)
-    if any(isinstance(each, TrainedModel) or each.model_uris for each in models):
-        return True
-    tuned = isinstance(model, Ensemble) and model.learns
-    return tuned or (config.reducer.active and config.reducer.needs_labels)

@@ -58,7 +58,7 @@ class Result:
     leakage_scores : LeakageScores or None
         Second score, if photos leak and queries are left to score.
     match_sheets : callable
-        Draws more pictures of the method, by name, when it is called with the result.
+        Draws more pictures of the method, by name, given the result and a number of queries.
     """
 
     split: Split
@@ -67,7 +67,7 @@ class Result:
     costs: Costs
     leaks: Leaks | None = None
     leakage_scores: LeakageScores | None = None
-    match_sheets: Callable[[Result], Mapping[str, Image]] = lambda _: {}
+    match_sheets: Callable[[Result, int], Mapping[str, Image]] = lambda *_: {}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
@@ -14,7 +14,7 @@ from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import Published, load_experiment
 from outliers_bench.config.renamed import refusal
-from outliers_bench.config.resolve import resolve_names
+from outliers_bench.config.resolve import composer
 from outliers_bench.data.image_files import make_cache_dir
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
@@ -23,12 +23,17 @@ from outliers_bench.models.model import Model
 from outliers_bench.models.precision import check_model
 from outliers_bench.models.weights_folder import check_folder
 from outliers_bench.retrieval.indexes.index import Index
+from outliers_bench.retrieval.normalize import L2
 from outliers_bench.retrieval.reduction.pca import Pca
 from outliers_bench.retrieval.reduction.reducer import Reducer
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.runtime.option_roles import OF_EMBEDDINGS, OF_TRAINING, PLACE, SPEED
 from outliers_bench.training.augment import Augment
 from outliers_bench.training.schedules import LrSchedule
+
+if TYPE_CHECKING:
+    from outliers_bench.methods.method import Method
+    from outliers_bench.runtime.meter import Meter
 
 MAX_TILES = 200  # rows or columns; a larger sheet does not fit an image file
 
@@ -69,22 +74,6 @@ class Tracking:
 
     uri: str = "sqlite:///mlflow.db"
     experiment: str | None = None
-
-
-@dataclass
-class L2:
-    """Scaling of vectors to unit length; the cosine always scales them at the end.
-
-    Parameters
-    ----------
-    before_reduction : bool
-        Before the reduction.
-    after_reduction : bool
-        After the reduction, which matters for Euclidean distances and inner products.
-    """
-
-    before_reduction: bool = False
-    after_reduction: bool = False
 
 
 @dataclass
@@ -157,6 +146,14 @@ class Config:
         """Options that models take over from the run."""
         return {name: getattr(self, name) for name in ("seed", *needing("trains"))}
 
+    def method(self, meter: Meter) -> Method:
+        """Build the method that the options describe; `meter` records its costs."""
+        from outliers_bench.methods.build import build
+        from outliers_bench.methods.parts import EmbeddingSearch, Workspace
+
+        search = EmbeddingSearch(self.l2, self.reducer, self.index, self.rerank)
+        return build(self.model, Workspace(self.engine, self.cache.path, self.seed, meter), search)
+
     def check(self) -> None:
         """Resolve names, such as those of an ensemble's members, and check every option.
 
@@ -168,12 +165,7 @@ class Config:
         _refuse_unknown(self, "")
         _check_ranges(self)
         self.published.check()
-        resolve_names(
-            self.model,
-            shared=self.shared,
-            weights_dir=self.weights_dir,
-            conf=resource_dir("conf"),
-        )
+        self.model.resolve(composer(self.shared, resource_dir("conf")), self.weights_dir)
         self.model.check()
         self.engine.check(self.cache.path)
         check_model(self.model, self.engine)
@@ -187,6 +179,8 @@ class Config:
             )
         self.index.check()
         self.rerank.check()
+        if self.rerank.label:
+            self.model.check_rerank(self.rerank.name)
 
 
 def needing(answer: str) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from outliers_bench.data.split import Protocol as SplitProtocol
 from outliers_bench.data.split import make_split
 from outliers_bench.errors import BenchError
-from outliers_bench.models.model import Model
+from outliers_bench.models.model import Compose, Model
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.types import ImageSet, Split
@@ -93,6 +93,21 @@ class Ensemble(Model):
         self._models = tuple(models)
 
     @property
+    def resolved(self) -> dict[str, Model]:
+        """The members by label."""
+        return dict(zip(self.labels, self.models, strict=True))
+
+    @property
+    def family(self) -> str:
+        """Always `ensemble`."""
+        return "ensemble"
+
+    @property
+    def own_search(self) -> tuple[str, str] | None:
+        """Keypoints instead of an index, and the similarity, if no member has embeddings."""
+        return None if self.embeds else ("keypoints", "fused")
+
+    @property
     def labels(self) -> list[str]:
         """Name of each member, valid in MLflow; numbered if names are not unique."""
         names = [re.sub(r"[^\w.-]", "_", model.name, flags=re.ASCII) for model in self.models]
@@ -114,6 +129,11 @@ class Ensemble(Model):
     def learns(self) -> bool:
         """True if a labeled part of train is needed."""
         return self.weights is None or self.fusion is Fusion.calibrated
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """True if a member does, or weights or calibration are tuned on labels."""
+        return self.learns or any(model.learns_from_labels for model in self.models)
 
     @property
     def model_uris(self) -> tuple[str, ...]:
@@ -163,6 +183,16 @@ class Ensemble(Model):
         members = [model.result_options() for model in self.models]
         weights = self.weights or "tuned"
         return super().result_options() | {"members": members, "member_weights": weights}
+
+    def resolve(self, compose: Compose, weights_dir: str | None) -> None:
+        """Compose the members, and resolve the names in them; see `Model.resolve`."""
+        self.models = compose(self.members, "model.members")
+        for place, member in enumerate(self.models):
+            before = getattr(member, "weights", None)
+            member.resolve(compose, weights_dir)
+            weights = getattr(member, "weights", None)
+            if weights != before:  # tables identify members by their text
+                self.members[place] += f" weights={shlex.quote(str(weights))}"
 
     def check(self) -> None:
         """Raise `BenchError` for invalid members or options."""

@@ -26,6 +26,18 @@ class KeypointMatching(KeypointOptions, MatchOptions, Model):
         return False
 
     @property
+    def family(self) -> str:
+        """Always `keypoints`."""
+        return "keypoints"
+
+    @property
+    def own_search(self) -> tuple[str, str] | None:
+        """Keypoints instead of an index, and the verification with its shortlist."""
+        if self.verify is Verify.none:
+            return "keypoints", "matches"
+        return "keypoints", f"{self.verify.value} {self.shortlist or 'all'}"
+
+    @property
     def variant(self) -> str:
         """Image size, number of keypoints, and non-default options."""
         return join_nonempty(
@@ -36,6 +48,13 @@ class KeypointMatching(KeypointOptions, MatchOptions, Model):
         """Raise `BenchError` for invalid options."""
         self.check_keypoints("model")
         self.check_matching("model")
+
+    def check_rerank(self, rerank: str) -> None:
+        """Raise `BenchError`: there are no embeddings to re-rank."""
+        raise BenchError(
+            f"rerank={rerank} re-ranks embeddings; model={self.name} verifies its own shortlist: "
+            "see model.verify and model.shortlist"
+        )
 
     def space(self) -> Space:
         """Return all that the keypoints depend on, except the photos."""
@@ -56,6 +75,11 @@ class Vlad(KeypointOptions, Model):
 
     words: int = 64
     random_seed: int = 0
+
+    @property
+    def family(self) -> str:
+        """Always `keypoints`."""
+        return "keypoints"
 
     @property
     def dimensions(self) -> int:

@@ -1,99 +1,112 @@
-"""Construction of the method that a config describes."""
+"""Construction of a model's method; how a class of models ranks is registered here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, singledispatch
 
-from outliers_bench.config.schema import L2, Config
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.errors import BenchError
 from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.features.view_average import build_features
 from outliers_bench.keypoints.models import KeypointMatching, Vlad
-from outliers_bench.methods.embedding import Embedding
+from outliers_bench.methods.embedding import EmbeddingMethod
 from outliers_bench.methods.method import Method
+from outliers_bench.methods.parts import EmbeddingSearch, Workspace
 from outliers_bench.models.model import Extractor, Model
 from outliers_bench.models.precomputed import Precomputed
-from outliers_bench.retrieval.indexes.exact import Exact
-from outliers_bench.retrieval.reduction.pca import Pca
-from outliers_bench.retrieval.reduction.reducer import Reducer
-from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.training.base import RankBy, TrainedModel
+from outliers_bench.training.base import TrainedModel
 
 
-def build(config: Config, meter: Meter) -> Method:
-    """Build the method that a config describes.
+@singledispatch
+def build(model: Model, workspace: Workspace, search: EmbeddingSearch) -> Method:
+    """Build the method that ranks by a model, which is by its embeddings for most models.
 
     Parameters
     ----------
-    config : Config
-        Config of the run.
-    meter : Meter
-        Records times, counts and sizes.
+    model : Model
+    workspace : Workspace
+    search : EmbeddingSearch
+        Reduction, index and re-ranking; without effect on a model without embeddings.
     """
-    model = config.model
-    if isinstance(model, Ensemble) and model.fusion is not Fusion.concat:
-        from outliers_bench.methods.ensemble import FusedRankings
-
-        factories = [partial(build, _member_config(part, config)) for part in model.models]
-        return FusedRankings(config, model, factories, meter)
-    if isinstance(model, TrainedModel) and model.rank_by is RankBy.class_scores:
-        from outliers_bench.methods.class_scores import ClassScores
-
-        return ClassScores(config, model, meter)
-    if isinstance(model, KeypointMatching):
-        from outliers_bench.methods.keypoints import MatchKeypoints
-
-        return MatchKeypoints(config, model, meter)
-    if isinstance(model, Ensemble):
-        members = [(build_embeddings(part, config, own := Meter()), own) for part in model.models]
-        vectors = _concatenate(model, members, meter)
-    else:
-        vectors = build_embeddings(model, config, meter)
-    return Embedding(config, vectors, meter)
+    return EmbeddingMethod(model, build_source(model, workspace), search, workspace)
 
 
-def build_embeddings(model: Model, config: Config, meter: Meter) -> EmbeddingSource:
-    """Build the embedding source of a model."""
-    cache = config.cache.path
-    if isinstance(model, TrainedModel):
-        from outliers_bench.training.embeddings import TrainedEmbeddings
+@build.register
+def _(model: KeypointMatching, workspace: Workspace, search: EmbeddingSearch) -> Method:  # noqa: ARG001
+    from outliers_bench.methods.keypoints import MatchKeypoints
 
-        return TrainedEmbeddings(model, config.engine, cache, meter)
-    if isinstance(model, Vlad):
-        from outliers_bench.keypoints.vlad_embeddings import VladEmbeddings
+    return MatchKeypoints(model, workspace)
 
-        return VladEmbeddings(model, cache, meter)
-    if isinstance(model, Precomputed):
-        from outliers_bench.features.precomputed import PrecomputedEmbeddings
 
-        return PrecomputedEmbeddings(model, meter)
-    if isinstance(model, Extractor):
-        return build_features(model, config.engine, cache, meter)
+@build.register
+def _(model: TrainedModel, workspace: Workspace, search: EmbeddingSearch) -> Method:
+    if model.embeds:
+        return EmbeddingMethod(model, build_source(model, workspace), search, workspace)
+    from outliers_bench.methods.class_scores import ClassScores
+
+    return ClassScores(model, workspace)
+
+
+@build.register
+def _(model: Ensemble, workspace: Workspace, search: EmbeddingSearch) -> Method:
+    if model.fusion is Fusion.concat:
+        return EmbeddingMethod(model, build_source(model, workspace), search, workspace)
+    from outliers_bench.methods.ensemble import FusedRankings
+
+    def make(member: Model, meter: Meter) -> Method:
+        return build(member, replace(workspace, meter=meter), search)
+
+    return FusedRankings(model, [partial(make, member) for member in model.models], workspace)
+
+
+@singledispatch
+def build_source(model: Model, workspace: Workspace) -> EmbeddingSource:  # noqa: ARG001
+    """Build the source of a model's embeddings.
+
+    Raises
+    ------
+    BenchError
+        If the model has no embeddings.
+    """
     raise BenchError(f"model={model.name} has no embedding")
 
 
-def _concatenate(
-    model: Ensemble, members: Sequence[tuple[EmbeddingSource, Meter]], meter: Meter
-) -> EmbeddingSource:
+@build_source.register
+def _(model: Extractor, workspace: Workspace) -> EmbeddingSource:
+    return build_features(model, workspace.engine, workspace.cache, workspace.meter)
+
+
+@build_source.register
+def _(model: TrainedModel, workspace: Workspace) -> EmbeddingSource:
+    from outliers_bench.training.embeddings import TrainedEmbeddings
+
+    return TrainedEmbeddings(model, workspace.engine, workspace.cache, workspace.meter)
+
+
+@build_source.register
+def _(model: Vlad, workspace: Workspace) -> EmbeddingSource:
+    from outliers_bench.keypoints.vlad_embeddings import VladEmbeddings
+
+    return VladEmbeddings(model, workspace.cache, workspace.meter)
+
+
+@build_source.register
+def _(model: Precomputed, workspace: Workspace) -> EmbeddingSource:
+    from outliers_bench.features.precomputed import PrecomputedEmbeddings
+
+    return PrecomputedEmbeddings(model, workspace.meter)
+
+
+@build_source.register
+def _(model: Ensemble, workspace: Workspace) -> EmbeddingSource:
     from outliers_bench.ensemble.concatenated import ConcatenatedEmbeddings
 
-    return ConcatenatedEmbeddings(model, members, meter)
-
-
-def _member_config(member: Model, config: Config) -> Config:
-    """Return the config of an ensemble member; embedding options apply only to embedding models."""
-    if member.embeds:
-        return replace(config, model=member)
-    return replace(
-        config,
-        model=member,
-        l2=L2(),
-        pca=Pca(),
-        reduce=Reducer(),
-        index=Exact(),
-        rerank=Rerank(),
-    )
+    meters = [Meter() for _ in model.models]
+    sources = [
+        build_source(member, replace(workspace, meter=meter))
+        for member, meter in zip(model.models, meters, strict=True)
+    ]
+    members = list(zip(sources, meters, strict=True))
+    return ConcatenatedEmbeddings(model, members, workspace.meter)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
+from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
-from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.embeddings import TrainedEmbeddings
@@ -29,34 +28,33 @@ class ClassScores:
 
     Parameters
     ----------
-    config : Config
-        Engine, cache and seed.
     model : TrainedModel
         Classification network.
-    meter : Meter
-        Records times, counts and sizes.
+    workspace : Workspace
     """
 
-    def __init__(self, config: Config, model: TrainedModel, meter: Meter) -> None:
-        self._config = config
+    def __init__(self, model: TrainedModel, workspace: Workspace) -> None:
         self._model = model
-        self._meter = meter
+        self._workspace = workspace
+        self._meter = workspace.meter
         classifier = copy.copy(model)  # replace() would lose the backbone it has resolved
         classifier.embedding = Layer.logits
-        self._logits = TrainedEmbeddings(classifier, config.engine, config.cache.path, meter)
+        self._logits = TrainedEmbeddings(
+            classifier, workspace.engine, workspace.cache, workspace.meter
+        )
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """True, as for every trained network; see `Method`."""
+        return self._model.learns_from_labels
 
     def check(self, split: Split) -> None:
-        """Reject splits that cannot be trained on, and re-ranking."""
+        """Reject splits that cannot be trained on, and views to average."""
         self._model.check_split(split)
         if not self._model.tta.plain:
             raise BenchError(
                 "model.rank_by=class_scores ranks by probabilities, which are not averaged over "
                 "the views of model.tta; remove model.tta, or use model.rank_by=embedding"
-            )
-        if self._config.rerank.label:
-            raise BenchError(
-                f"rerank={self._config.rerank.name} re-ranks embeddings, and with "
-                "model.rank_by=class_scores there are none; remove one of the two options"
             )
 
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
@@ -76,7 +74,7 @@ class ClassScores:
         queries = gallery if split.is_one_set else log_softmax(self._logits.load(split.query))
         self._meter.dimensions = gallery.shape[1]
         self._meter.index_bytes = gallery.nbytes
-        exclusion, order = split.exclusion, tie_order(split.gallery.digests, self._config.seed)
+        exclusion, order = split.exclusion, tie_order(split.gallery.digests, self._workspace.seed)
         with self._meter.stage("search"):
             predicted = queries.argmax(axis=1)
             indices = np.empty((len(queries), depth), np.int64)
@@ -90,7 +88,7 @@ class ClassScores:
                 )
             return Ranking(indices, gallery[indices, predicted[:, None]])
 
-    def match_sheets(self, result: Result) -> dict[str, Image]:  # noqa: ARG002
+    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
         """Return no sheets."""
         return {}
 

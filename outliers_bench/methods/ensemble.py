@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from outliers_bench.config.schema import Config
 from outliers_bench.ensemble.fusion import contributions, fuse
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.ensemble.tuning import fit_slope, relevance, tune_weights
 from outliers_bench.errors import BenchError
 from outliers_bench.methods.method import Method
+from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
@@ -35,32 +35,34 @@ class FusedRankings:
 
     Parameters
     ----------
-    config : Config
-        Config of the run.
     model : Ensemble
         Members, weights and fusion.
     factories : sequence of callable
         Factory of each member; takes a meter.
-    meter : Meter
-        Records times, counts and sizes of the run.
+    workspace : Workspace
     """
 
     def __init__(
         self,
-        config: Config,
         model: Ensemble,
         factories: Sequence[Callable[[Meter], Method]],
-        meter: Meter,
+        workspace: Workspace,
     ) -> None:
-        self._config = config
         self._model = model
-        self._meter = meter
+        self._seed = workspace.seed
+        self._meter = workspace.meter
         self._members: list[Member] = []
         for label, make in zip(model.labels, factories, strict=True):
             own = Meter()
             self._members.append(Member(label, make, make(own), own))
         self._weights = model.weights
         self._slopes = [1.0] * len(self._members)
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """True if a member does, or the fusion is tuned; see `Method`."""
+        members = any(member.method.learns_from_labels for member in self._members)
+        return self._model.learns or members
 
     def check(self, split: Split) -> None:
         """Check the split for every member, and for the tuning of the weights."""
@@ -108,13 +110,13 @@ class FusedRankings:
                 [weights[at] for at in used],
                 fusion=self._model.fusion,
                 depth=depth,
-                order=tie_order(split.gallery.digests, self._config.seed),
+                order=tie_order(split.gallery.digests, self._seed),
                 rrf_k=self._model.rrf_k,
                 slopes=[self._slopes[at] for at in used],
                 exclusion=split.exclusion,
             )
 
-    def match_sheets(self, result: Result) -> dict[str, Image]:  # noqa: ARG002
+    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
         """Return no sheets."""
         return {}
 
@@ -139,7 +141,7 @@ class FusedRankings:
                 contributions(ranking, model.fusion, n, rrf_k=model.rrf_k, slope=slope)
                 for ranking, slope in zip(rankings, self._slopes, strict=True)
             ]
-            order = tie_order(split.gallery.digests, self._config.seed)
+            order = tie_order(split.gallery.digests, self._seed)
             self._weights, map_at_r = tune_weights(scores, relevant, order)
             self._meter.counts["map_at_r_tuning"] = map_at_r
 

@@ -6,17 +6,15 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from outliers_bench.config.schema import Config
 from outliers_bench.data.decode import DECODER
-from outliers_bench.errors import BenchError
 from outliers_bench.keypoints.draw_matches import match_sheets
 from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.rank import rank_by_keypoints
 from outliers_bench.keypoints.ranking_cache import rank_or_load
+from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
-from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
@@ -31,27 +29,21 @@ class MatchKeypoints:
 
     Parameters
     ----------
-    config : Config
-        Cache and seed.
     model : KeypointMatching
         Options of the keypoints and of their matching.
-    meter : Meter
-        Records times, counts and sizes.
+    workspace : Workspace
     """
 
-    def __init__(self, config: Config, model: KeypointMatching, meter: Meter) -> None:
-        self._config = config
-        self._model = model
-        self._meter = meter
-        self._keypoints = StoredKeypoints(model, config.cache.path, meter)
+    learns_from_labels = False
 
-    def check(self, split: Split) -> None:  # noqa: ARG002
-        """Reject re-ranking."""
-        if self._config.rerank.label:
-            raise BenchError(
-                f"rerank={self._config.rerank.name} re-ranks embeddings; model={self._model.name} "
-                "verifies its own shortlist: see model.verify and model.shortlist"
-            )
+    def __init__(self, model: KeypointMatching, workspace: Workspace) -> None:
+        self._model = model
+        self._workspace = workspace
+        self._meter = workspace.meter
+        self._keypoints = StoredKeypoints(model, workspace.cache, workspace.meter)
+
+    def check(self, split: Split) -> None:
+        """Do nothing: any images can be matched."""
 
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Detect and store the keypoints of all images; see `Method.extract`."""
@@ -75,7 +67,7 @@ class MatchKeypoints:
             )
         self._meter.dimensions = self._model.descriptor.dimensions
         self._meter.index_bytes = self._keypoints.nbytes(split.gallery)
-        order = tie_order(split.gallery.digests, self._config.seed)
+        order = tie_order(split.gallery.digests, self._workspace.seed)
 
         def rank(rank_depth: int) -> Ranking:
             return rank_by_keypoints(
@@ -95,19 +87,19 @@ class MatchKeypoints:
             split=split,
             order=order,
             depth=depth,
-            cache=self._config.cache.path,
+            cache=self._workspace.cache,
             meter=self._meter,
         )
 
-    def match_sheets(self, result: Result) -> dict[str, Image]:
+    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
         """Draw queries next to their best match, with the verified keypoint matches."""
         return match_sheets(
             result,
             self._keypoints,
             keypoints=self._model,
             matching=self._model,
-            queries=self._config.contact_sheets.queries,
-            seed=self._config.seed,
+            queries=queries,
+            seed=self._workspace.seed,
         )
 
 

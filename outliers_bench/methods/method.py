@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 class Method(Protocol):
     """Retrieval method. Called in this order: check, extract, fit, rank."""
 
+    @property
+    def learns_from_labels(self) -> bool:
+        """True if labels of train affect rankings, so that queries may not be in train."""
+        ...
+
     def check(self, split: Split) -> None:
         """Check the options against the split, before any image is decoded.
 
@@ -56,6 +61,6 @@ class Method(Protocol):
         """Rank the first `depth` gallery images for every query."""
         ...
 
-    def match_sheets(self, result: Result) -> dict[str, Image]:
+    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
         """Draw sheets of matched keypoints, by name; empty for methods without keypoints."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.keypoints.rank import rerank_by_keypoints
 from outliers_bench.result import Result
+from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
 
@@ -73,3 +75,12 @@ class SpatialRerank:
             queries=queries,
             seed=seed,
         )
+
+
+@singledispatch
+def build_spatial(rerank: Rerank, cache: Path, meter: Meter) -> SpatialRerank | None:  # noqa: ARG001
+    """Build the spatial re-ranking of `rerank=spatial`; None for other choices."""
+    return None
+
+
+build_spatial.register(Spatial, SpatialRerank)

@@ -16,10 +16,11 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import Embedder, check_size
 from outliers_bench.errors import BenchError
 from outliers_bench.models.applications import build_application, module_of, preprocess
-from outliers_bench.models.model import Extractor
+from outliers_bench.models.model import Compose, Extractor
 from outliers_bench.models.model_uris import is_model_uri, resolve_uri
 from outliers_bench.models.pooling import Pooling, replace_pooling
 from outliers_bench.models.weight_files import SUFFIXES
+from outliers_bench.models.weights_folder import imagenet_file
 from outliers_bench.runtime.option_labels import weights_label
 from outliers_bench.types import RGB
 
@@ -60,6 +61,11 @@ class Backbone(Extractor):
         return self.dim
 
     @property
+    def family(self) -> str:
+        """`pretrained`; `baseline` with random weights."""
+        return "baseline" if self.weights == "random" else "pretrained"
+
+    @property
     def variant(self) -> str:
         """Image size, and non-default pooling and weights."""
         pooling = "" if self.pooling is Pooling.avg else self.pooling.value
@@ -74,6 +80,17 @@ class Backbone(Extractor):
     def preprocessing(self) -> str:
         """Preprocessing of the pixels, named by its module of keras.applications."""
         return module_of(self.keras)
+
+    def resolve(self, compose: Compose, weights_dir: str | None) -> None:  # noqa: ARG002
+        """Replace `weights=imagenet` by the file in `weights_dir`, if it is there."""
+        self.weights = self.find_weights(self.weights, weights_dir)
+
+    def find_weights(self, weights: str, weights_dir: str | None) -> str:
+        """Return this network's file of ImageNet weights in a folder, or `weights` without one."""
+        if weights != "imagenet" or weights_dir is None:
+            return weights
+        file = imagenet_file(Path(weights_dir), self.keras, image_size=self.image_size)
+        return weights if file is None else str(file)
 
     def check(self) -> None:
         """Check the options, without importing Keras.
@@ -194,11 +211,16 @@ class Backbone(Extractor):
 
     def load(self, network: Any, path: Path) -> None:  # noqa: ANN401 - keras.Model
         """Load the bare network's weights from a file; raise `BenchError` if any does not fit."""
-        from outliers_bench.models.efficientnet import restore_imagenet_rescaling
         from outliers_bench.models.load_weights import load_weights
 
         load_weights(network, path, model=self.name)
+        self.restore_rescaling(network)
+
+    def restore_rescaling(self, network: Any) -> None:  # noqa: ANN401 - keras.Model
+        """Restore the preprocessing in a network whose weights are not Keras' own download."""
         if self.preprocessing == "efficientnet":
+            from outliers_bench.models.efficientnet import restore_imagenet_rescaling
+
             restore_imagenet_rescaling(network)
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from outliers_bench.data.decode import oversampled_side, resize
 from outliers_bench.engines.options import Engine
@@ -17,6 +17,8 @@ from outliers_bench.runtime.option_labels import join_nonempty
 from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.store.features import Space
 from outliers_bench.types import RGB, ImageSet, Split
+
+Compose: TypeAlias = Callable[[Sequence[str], str], "list[Model]"]
 
 
 @dataclass
@@ -48,6 +50,31 @@ class Model:
         return (weights,) if isinstance(weights, str) and is_model_uri(weights) else ()
 
     @property
+    def family(self) -> str:
+        """Family in tables: keypoints, pretrained, trained, ensemble or baseline."""
+        return "baseline"
+
+    @property
+    def own_search(self) -> tuple[str, str] | None:
+        """Index and similarity in tables, if the model does not rank by embeddings."""
+        return None
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The members of an ensemble; of any other model, the model itself."""
+        return (self,)
+
+    @property
+    def resolved(self) -> dict[str, Model]:
+        """The members of an ensemble by label; empty for any other model."""
+        return {}
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """True if labels affect the features; weights of earlier runs may have learned from any."""
+        return bool(self.model_uris)
+
+    @property
     def inert_options(self) -> tuple[str, ...]:
         """Options that have no effect on the scores, given the other options."""
         return ()
@@ -71,9 +98,28 @@ class Model:
         """Return counts that help to interpret the scores on a split."""
         return {}
 
+    def resolve(self, compose: Compose, weights_dir: str | None) -> None:
+        """Replace the names of models and weights by what they refer to, if there are any.
+
+        Parameters
+        ----------
+        compose : callable
+            Composes the models of some names; takes the names and the option that has them.
+        weights_dir : str or None
+            Folder with files of ImageNet weights.
+
+        Raises
+        ------
+        BenchError
+            If a name or an option does not exist.
+        """
+
     def check(self) -> None:
         """Raise `BenchError` for invalid options; takes milliseconds at most."""
         raise NotImplementedError
+
+    def check_rerank(self, rerank: str) -> None:
+        """Raise `BenchError` if a re-ranking, given by its name, has nothing to re-rank."""
 
     def check_split(self, split: Split) -> None:
         """Raise `BenchError` if the model cannot learn what it needs from a split."""

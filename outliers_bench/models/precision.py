@@ -108,7 +108,7 @@ def resolve_precision(model: Model, engine: Engine, cache: Path) -> Precision:
     cache : Path
         Cache directory of GPU detection.
     """
-    if any(_has_network(part) for part in _members(model)):
+    if any(map(_has_network, model.models)):
         return resolve_engine(engine, cache).precision
     return Precision.f32
 
@@ -130,19 +130,14 @@ def check_model(model: Model, engine: Engine) -> None:
     if engine.precision not in REDUCED:
         return
     option = f"engine.precision={engine.precision.value}"
-    for part in _members(model):
+    for part in model.models:
         if not getattr(part, "ready", True):
             raise BenchError(
                 f"{option}: {part.name} is trained in this run, on float32 features; train it "
                 "first, then set model.weights=runs:/<run id>/model to the trained network"
             )
-    if not any(_has_network(part) for part in _members(model)):
+    if not any(map(_has_network, model.models)):
         _log.warning("%s has no effect: model=%s has no network", option, model.name)
-
-
-def _members(model: Model) -> tuple[Model, ...]:
-    parts: tuple[Model, ...] = getattr(model, "models", (model,))
-    return parts
 
 
 def _has_network(model: Model) -> bool:

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from outliers_bench.types import FloatArray, IntArray
 
 _BLOCK_VALUES = 1 << 18  # values scaled per block: temporaries stay in the processor's cache
+
+
+@dataclass
+class L2:
+    """Scaling of vectors to unit length; the cosine always scales them at the end.
+
+    Parameters
+    ----------
+    before_reduction : bool
+        Before the reduction.
+    after_reduction : bool
+        After the reduction, which matters for Euclidean distances and inner products.
+    """
+
+    before_reduction: bool = False
+    after_reduction: bool = False
 
 
 def l2_normalize(vectors: FloatArray, *, order: IntArray | None = None) -> FloatArray:

@@ -13,7 +13,6 @@ from outliers_bench.data.digests import digest_files
 from outliers_bench.data.image_files import FileReader
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.policy import load_split
-from outliers_bench.methods.build import build
 from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.queries import Queries, QueryAndGalleryReader
@@ -108,7 +107,7 @@ def _search(run: SavedRun, photos: Queries, *, n: int, cache: Path) -> SearchRes
             f"none of the {len(gallery):,} photos in the gallery of the run is available in "
             f"{run.root}; restore them, or run it again"
         )
-    method, queries = build(config, Meter()), photos.images(reader)
+    method, queries = config.method(Meter()), photos.images(reader)
     unreadable = dict(photos.unreadable)
     hits: dict[Path, list[Hit]] = {}
     if len(queries):

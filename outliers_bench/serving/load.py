@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from outliers_bench.data.image_files import resolve_cache_dir
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
-from outliers_bench.methods.build import build
 from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.recorded_config import restore_config
@@ -77,7 +76,7 @@ def _rebuild(
         register_download(model_uri, Path(path))
     audited = splits.load_audited(config.data, seed=config.seed, cache=cache)
     # Exclude photos that the method cannot read, as the run did.
-    method = build(config, Meter())
+    method = config.method(Meter())
     damaged = method.extract(audited.original.images)
     split = audited.without(damaged).split
     recorded = known.tags.get("split_fingerprint", "unknown")

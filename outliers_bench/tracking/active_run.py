@@ -22,7 +22,7 @@ from outliers_bench.tracking import provenance, senders
 from outliers_bench.tracking.datasets import split_datasets
 from outliers_bench.tracking.description import rerun_command
 from outliers_bench.tracking.outbox import FOLDER, Box, Start, now
-from outliers_bench.tracking.params import describe_method, flatten, model_family, to_mapping
+from outliers_bench.tracking.params import describe_method, flatten, to_mapping
 from outliers_bench.tracking.records import name_of
 from outliers_bench.tracking.runs import (
     CUT_SHORT,
@@ -220,7 +220,7 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
         _log.warning("not recorded as %s, which differs in %s", published_row, " ".join(changes))
     return {
         "kind": "run",
-        "family": model_family(config.model),
+        "family": config.model.family,
         **published_tags.tags(row, overrides, precision=precision),
         "data": split.name,
         "model": method.model,

@@ -99,7 +99,7 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
     shown = config.contact_sheets
     sheets: dict[str, RGB | Image] = {
         **draw_contact_sheets(result, queries=shown.queries, depth=shown.depth, seed=config.seed),
-        **(result.match_sheets(result) if shown.queries else {}),
+        **(result.match_sheets(result, shown.queries) if shown.queries else {}),
     }
     if result.leaks and shown.queries:
         leaking = draw_leakage_sheet(result.leaks, name=result.split.name)

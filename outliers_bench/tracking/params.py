@@ -9,14 +9,8 @@ from typing import Any
 
 from outliers_bench.config.roles import role
 from outliers_bench.config.schema import Config, needing
-from outliers_bench.ensemble.options import Ensemble
-from outliers_bench.keypoints.models import KeypointMatching, Vlad
-from outliers_bench.keypoints.options import Verify
-from outliers_bench.models.backbone import Backbone
-from outliers_bench.models.model import Model
 from outliers_bench.models.precision import precision_label
 from outliers_bench.runtime.option_labels import join_nonempty
-from outliers_bench.training.base import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -60,11 +54,8 @@ def to_mapping(config: Config) -> dict[str, Any]:
     Members of an ensemble are included in resolved form, too.
     """
     values: dict[str, Any] = _plain(config)
-    if isinstance(config.model, Ensemble):
-        values["model"]["resolved"] = {
-            label: _plain(member)
-            for label, member in zip(config.model.labels, config.model.models, strict=True)
-        }
+    if resolved := config.model.resolved:
+        values["model"]["resolved"] = _plain(resolved)
     return values
 
 
@@ -102,32 +93,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def describe_method(config: Config) -> MethodLabel:
     """Return the label of a config's method."""
-    if isinstance(config.model, KeypointMatching):
-        model = config.model
-        similarity = "matches" if model.verify is Verify.none else model.verify.value
-        shortlist = "" if model.verify is Verify.none else f" {model.shortlist or 'all'}"
-        return MethodLabel(
-            model.name,
-            model.variant,
-            reduction="none",
-            index="keypoints",
-            similarity=similarity + shortlist,
-        )
-    if isinstance(config.model, TrainedModel) and not config.model.embeds:
-        return MethodLabel(
-            config.model.name,
-            config.model.variant,
-            reduction="none",
-            index="none",
-            similarity="class scores",
-        )
-    if not config.model.embeds:
+    if config.model.own_search is not None:
+        index, similarity = config.model.own_search
         return MethodLabel(
             config.model.name,
             _variant(config),
             reduction="none",
-            index="keypoints",
-            similarity="fused",
+            index=index,
+            similarity=similarity,
         )
     return MethodLabel(
         model=config.model.name,
@@ -144,19 +117,6 @@ def _variant(config: Config) -> str:
     return join_nonempty(
         config.model.variant, precision_label(config.model, config.engine, config.cache.path)
     )
-
-
-def model_family(model: Model) -> str:
-    """Return the family of a model: keypoints, pretrained, trained, ensemble or baseline."""
-    kinds: dict[str, tuple[type[Model], ...]] = {
-        "ensemble": (Ensemble,),
-        "keypoints": (KeypointMatching, Vlad),
-        "trained": (TrainedModel,),
-        "pretrained": (Backbone,),
-    }
-    if isinstance(model, Backbone) and model.weights == "random":
-        return "baseline"
-    return next((name for name, types in kinds.items() if isinstance(model, types)), "baseline")
 
 
 def _reduction(config: Config) -> str:

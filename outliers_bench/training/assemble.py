@@ -8,16 +8,10 @@ from typing import Any
 
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.losses import Cosines, to_dense_kernel
-from outliers_bench.training.models import CnnScratch, Transfer
-from outliers_bench.training.networks import (
-    Body,
-    build_backbone_body,
-    build_cnn_body,
-    set_trainable,
-)
+from outliers_bench.training.networks import BACKBONE
 from outliers_bench.training.options import Loss
 
-HIDDEN, SCORES, BACKBONE = "hidden", "scores", "backbone"  # names of layers
+HIDDEN, SCORES = "hidden", "scores"  # names of layers
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ def build_training_network(option: TrainedModel, classes: int, *, width: int | N
     """
     import keras
 
-    network = None if width is not None else build_backbone(option, pretrained=True)
+    network = None if width is not None else option.build_backbone(pretrained=True)
     keras.utils.set_random_seed(option.random_seed)
     if width is not None:
         inputs = vector = keras.Input((width,), dtype="float32", name="features")
@@ -69,7 +63,7 @@ def build_training_network(option: TrainedModel, classes: int, *, width: int | N
         inputs = pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
         for layer in option.augment.layers(option.random_seed):
             pixels = layer(pixels)
-        vector = _build_body(option, pixels, network).vector
+        vector = option.build_body(pixels, network).vector
     _, scores = _apply_head(_head_layers(option, classes, training=True), vector, option)
     return keras.Model(inputs, scores, name=_keras_name(option))
 
@@ -87,10 +81,10 @@ def build_inference_network(option: TrainedModel, classes: int) -> InferenceNetw
     import keras
 
     keras.utils.clear_session()  # restarts the numbering of unnamed layers
-    network = build_backbone(option, pretrained=False)
+    network = option.build_backbone(pretrained=False)
     side = option.image_size
     pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")
-    body = _build_body(option, pixels, network)
+    body = option.build_body(pixels, network)
     layers = _head_layers(option, classes, training=False)
     vector = keras.Input((body.vector.shape[-1],), dtype="float32", name="features")
     softmax = keras.layers.Softmax(name="probabilities")
@@ -130,12 +124,9 @@ def copy_weights(
             layer.set_weights([to_dense_kernel(trained.get_layer(SCORES), option.scale)])
         elif layer.name == BACKBONE:
             _copy_backbone_weights(layer, frozen or trained.get_layer(BACKBONE))
+            option.restore_rescaling(layer)
         elif layer.weights:
             layer.set_weights(trained.get_layer(layer.name).get_weights())
-    if isinstance(option, Transfer) and option.base.preprocessing == "efficientnet":
-        from outliers_bench.models.efficientnet import restore_imagenet_rescaling
-
-        restore_imagenet_rescaling(target.network.get_layer(BACKBONE))
 
 
 def _apply_head(layers: list[Any], vector: Any, option: TrainedModel) -> list[Any]:  # noqa: ANN401
@@ -143,30 +134,7 @@ def _apply_head(layers: list[Any], vector: Any, option: TrainedModel) -> list[An
     outputs = [vector]
     for layer in layers:
         outputs.append(layer(outputs[-1]))
-    return [outputs[1 if _hidden_units(option) else 0], outputs[-1]]
-
-
-def _hidden_units(option: TrainedModel) -> int | None:
-    """Return the number of units of the hidden layer, if there is one."""
-    return option.hidden if isinstance(option, Transfer) else None
-
-
-def build_backbone(option: TrainedModel, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
-    """Build the backbone for training; call it first, as it restarts Keras' layer numbering."""
-    if not isinstance(option, Transfer):
-        return None
-    base = option.base
-    network = base.bare() if pretrained else base.network(pretrained=False)
-    set_trainable(network, option.trainable, option.trainable_layers, keras_name=base.keras)
-    return network
-
-
-def _build_body(option: TrainedModel, pixels: Any, network: Any) -> Body:  # noqa: ANN401
-    if isinstance(option, CnnScratch):
-        return build_cnn_body(pixels)
-    if not isinstance(option, Transfer):
-        raise TypeError(f"{type(option).__name__} has no body")
-    return build_backbone_body(pixels, network, option.base, name=BACKBONE)
+    return [outputs[1 if option.hidden_units else 0], outputs[-1]]
 
 
 def _head_layers(option: TrainedModel, classes: int, *, training: bool) -> list[Any]:
@@ -176,7 +144,7 @@ def _head_layers(option: TrainedModel, classes: int, *, training: bool) -> list[
     layers: list[Any] = []
     first = keras.initializers.GlorotUniform(seed=option.random_seed)
     second = keras.initializers.GlorotUniform(seed=(option.random_seed + 1) % 2**32)
-    if hidden := _hidden_units(option):
+    if hidden := option.hidden_units:
         layers.append(
             keras.layers.Dense(hidden, activation="relu", kernel_initializer=first, name=HIDDEN)
         )

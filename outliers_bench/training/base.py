@@ -19,6 +19,7 @@ from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
 from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.store.features import Space
+from outliers_bench.training.networks import Body
 from outliers_bench.training.options import Loss, Optimizer, TrainingOptions
 from outliers_bench.training.saved_network import is_trained, read_metadata
 from outliers_bench.types import ImageSet, Split
@@ -77,6 +78,21 @@ class TrainedModel(TrainingOptions, Model):
         return self.rank_by is RankBy.embedding
 
     @property
+    def family(self) -> str:
+        """Always `trained`."""
+        return "trained"
+
+    @property
+    def own_search(self) -> tuple[str, str] | None:
+        """No index, and the similarity, if the gallery is ranked by class scores."""
+        return None if self.embeds else ("none", "class scores")
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """Always True: of a network of an earlier run, nobody knows which photos it has seen."""
+        return True
+
+    @property
     def inert_options(self) -> tuple[str, ...]:
         """Options of the training of a network that is ready, and the layer if none is searched."""
         training = [option.name for option in fields(TrainingOptions)] if self.ready else []
@@ -101,6 +117,30 @@ class TrainedModel(TrainingOptions, Model):
     def min_image_size(self) -> int:
         """Minimum side in pixels of an input image."""
         raise NotImplementedError
+
+    @property
+    def hidden_units(self) -> int | None:
+        """Units of the hidden layer, if there is one."""
+        return None
+
+    @property
+    def has_plain_convolutions(self) -> bool:
+        """True if the network is made of plain convolutions, which XLA accelerates on a CPU."""
+        return False
+
+    def build_backbone(self, *, pretrained: bool) -> Any:  # noqa: ANN401, ARG002 - keras.Model
+        """Build the backbone for training; None if there is none.
+
+        Call it first, as it restarts Keras' layer numbering.
+        """
+        return None
+
+    def build_body(self, pixels: Any, backbone: Any) -> Body:  # noqa: ANN401 - Keras tensor and model
+        """Build what is between pixels and head; `backbone` comes from `build_backbone`."""
+        raise NotImplementedError
+
+    def restore_rescaling(self, backbone: Any) -> None:  # noqa: ANN401 - keras.Model
+        """Restore the preprocessing in a backbone whose weights were copied."""
 
     @property
     def variant(self) -> str:
@@ -132,6 +172,14 @@ class TrainedModel(TrainingOptions, Model):
             )
         if self.ready and (path := resolve_uri(self.weights)).is_file():
             self.check_saved(path)
+
+    def check_rerank(self, rerank: str) -> None:
+        """Raise `BenchError` if the gallery is ranked by class scores."""
+        if not self.embeds:
+            raise BenchError(
+                f"rerank={rerank} re-ranks embeddings, and with model.rank_by=class_scores there "
+                "are none; remove one of the two options"
+            )
 
     def check_saved(self, path: Path) -> None:
         """Raise `BenchError` if a trained network has another architecture than these options."""

@@ -9,7 +9,6 @@ from outliers_bench.engines.protocols import EngineKind
 from outliers_bench.training.assemble import build_training_network
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.losses import build_loss, build_metrics
-from outliers_bench.training.models import CnnScratch
 from outliers_bench.training.options import Optimizer, Precision, TrainingOptions
 
 
@@ -37,14 +36,10 @@ def build_compiled_network(option: TrainedModel, classes: int, *, width: int | N
         metrics=build_metrics(classes),
         # On a CPU, XLA doubles the speed of plain convolutions but makes those of a backbone ten
         # times slower, depthwise ones above all.
-        jit_compile="auto" if on_gpu else _has_plain_convolutions(option),
+        jit_compile="auto" if on_gpu else option.has_plain_convolutions,
     )
     network.optimizer.build(network.trainable_variables)
     return network
-
-
-def _has_plain_convolutions(option: TrainedModel) -> bool:
-    return isinstance(option, CnnScratch) and not option.augment.active
 
 
 def _build_optimizer(option: TrainingOptions) -> Any:  # noqa: ANN401 - a Keras optimizer

@@ -18,7 +18,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import progress_bar, status
 from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import write_atomically
-from outliers_bench.training.assemble import build_backbone, build_inference_network, copy_weights
+from outliers_bench.training.assemble import build_inference_network, copy_weights
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.callback import TrainingCallback
 from outliers_bench.training.compile import build_compiled_network
@@ -214,7 +214,7 @@ def _save(
 ) -> None:
     option = task.option
     inference = build_inference_network(option, len(classes))
-    frozen = None if task.width is None else build_backbone(option, pretrained=True)
+    frozen = None if task.width is None else option.build_backbone(pretrained=True)
     copy_weights(inference, network, option, frozen)
     widths = {layer.value: int(output.shape[-1]) for layer, output in inference.outputs.items()}
     with write_atomically(folder / NETWORK) as temporary:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone
+from outliers_bench.models.model import Compose
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.tta import Tta
@@ -14,10 +16,15 @@ from outliers_bench.runtime.option_labels import join_nonempty, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.networks import (
+    BACKBONE,
     CNN_CHANNELS,
     MIN_SIDE,
+    Body,
     Trainable,
+    build_backbone_body,
+    build_cnn_body,
     cnn_vector_length,
+    set_trainable,
 )
 
 
@@ -32,6 +39,15 @@ class CnnScratch(TrainedModel):
     def min_image_size(self) -> int:
         """Minimum side in pixels, which leaves one position after three poolings."""
         return MIN_SIDE
+
+    @property
+    def has_plain_convolutions(self) -> bool:
+        """True unless layers of an augmentation are part of the network."""
+        return not self.augment.active
+
+    def build_body(self, pixels: Any, backbone: Any) -> Body:  # noqa: ANN401, ARG002
+        """See `TrainedModel.build_body`."""
+        return build_cnn_body(pixels)
 
     def check(self) -> None:
         """See `TrainedModel.check`."""
@@ -124,6 +140,41 @@ class Transfer(TrainedModel):
         """See `TrainedModel.variant`; names the backbone's weights if they are not ImageNet's."""
         weights = "" if self.ready or self.weights == "imagenet" else weights_label(self.weights)
         return join_nonempty(super().variant, weights)
+
+    @property
+    def hidden_units(self) -> int | None:
+        """Units of the hidden layer, if there is one."""
+        return self.hidden
+
+    def resolve(self, compose: Compose, weights_dir: str | None) -> None:
+        """Replace the name of the backbone, and `weights=imagenet`; see `Model.resolve`."""
+        if not re.fullmatch(r"\w+", str(self.backbone)):
+            raise BenchError(
+                f"model.backbone={self.backbone}: the name of a backbone alone, such as "
+                "mobilenet; its options are the model's own"
+            )
+        (base,) = compose([self.backbone], "model.backbone")
+        if not isinstance(base, Backbone):
+            raise BenchError(
+                f"model.backbone={self.backbone}: not a backbone; give the name of one, such "
+                "as mobilenet (python -m outliers_bench --help lists them)"
+            )
+        self.base = base
+        self.weights = self.base.find_weights(self.weights, weights_dir)
+
+    def build_backbone(self, *, pretrained: bool) -> Any:  # noqa: ANN401 - keras.Model
+        """See `TrainedModel.build_backbone`."""
+        network = self.base.bare() if pretrained else self.base.network(pretrained=False)
+        set_trainable(network, self.trainable, self.trainable_layers, keras_name=self.base.keras)
+        return network
+
+    def build_body(self, pixels: Any, backbone: Any) -> Body:  # noqa: ANN401
+        """See `TrainedModel.build_body`."""
+        return build_backbone_body(pixels, backbone, self.base, name=BACKBONE)
+
+    def restore_rescaling(self, backbone: Any) -> None:  # noqa: ANN401 - keras.Model
+        """See `TrainedModel.restore_rescaling`."""
+        self.base.restore_rescaling(backbone)
 
     def check(self) -> None:
         """See `TrainedModel.check`."""

@@ -18,6 +18,7 @@ from outliers_bench.training.last_layers import last_layers
 MIN_SIDE = 22
 _BLOCKS = (32, 64, 128)
 CNN_CHANNELS = _BLOCKS[-1]
+BACKBONE = "backbone"  # name of the layer
 # Momentum of batch normalization. With Keras' default of 0.99 and fifty steps per epoch, the moving
 # averages, which validation and embedding use, describe the untrained network for ten epochs.
 _MOMENTUM = 0.9

@@ -4,7 +4,7 @@ import pytest
 from hydra import initialize_config_dir
 
 from outliers_bench.config.paths import resource_dir
-from outliers_bench.config.resolve import compose_members
+from outliers_bench.config.resolve import composer
 from outliers_bench.config.schema import register
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
@@ -20,9 +20,7 @@ def hydra():
 
 
 def compose(*members):
-    return compose_members(
-        members, shared={"seed": 5}, conf=resource_dir("conf"), option="model.members"
-    )
+    return composer({"seed": 5}, resource_dir("conf"))(members, "model.members")
 
 
 def test_members_get_their_options_and_the_shared_seed():

@@ -16,7 +16,6 @@ from outliers_bench.models import applications
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.pixels import Pixels
-from outliers_bench.tracking.params import model_family
 from outliers_bench.tracking.runs import failure_line
 from outliers_bench.training.models import CnnScratch, Transfer
 
@@ -91,7 +90,7 @@ def test_changed_row_has_no_tags(override, same_row):
     ],
 )
 def test_model_families(model, family):
-    assert model_family(model) == family
+    assert model.family == family
 
 
 def test_missing_weights_have_their_own_failure_tag(monkeypatch):

@@ -9,7 +9,6 @@ from hydra import compose, initialize_config_dir
 
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import Config, register, to_config
-from outliers_bench.methods.build import build
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ITSELF, Split
 from tests.toys import ArrayReader, image_set
@@ -120,7 +119,7 @@ def compose_case(overrides) -> Config:
 def build_method(overrides, cache, meter=None):
     config = deepcopy(compose_case(tuple(overrides)))
     config.cache.dir = str(cache)
-    return build(config, meter or Meter())
+    return config.method(meter or Meter())
 
 
 def rank(overrides, cache, split, depth, meter=None):

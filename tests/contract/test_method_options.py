@@ -8,19 +8,18 @@ from hydra import compose, initialize_config_dir
 
 from outliers_bench.config.identity import identity
 from outliers_bench.config.paths import resource_dir
-from outliers_bench.config.resolve import compose_members
+from outliers_bench.config.resolve import composer
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.search import GallerySearch
 from outliers_bench.tracking.params import describe_method
-from tests.contract.method_cases import CASES, PHOTOS, SMALL, build_method, rank, split_of
+from tests.contract.method_cases import CASES, PHOTOS, SMALL, compose_case, rank, split_of
 
 
-def test_sift_rejects_reranking(tmp_path):
-    split = split_of(PHOTOS)
-    with pytest.raises(Exception, match=r"model\.verify"):
-        build_method(("model=sift", "rerank=spatial"), tmp_path).check(split)
+def test_sift_rejects_reranking():
+    with pytest.raises(BenchError, match=r"rerank=spatial .*model=sift .*model\.verify"):
+        compose_case(("model=sift", "rerank=spatial"))
 
 
 def test_sift_and_rootsift_share_their_keypoints(tmp_path):
@@ -39,11 +38,7 @@ def test_identity_of_ensembles(tmp_path):
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         config = to_config(compose("config", ["model=ensemble", f"cache.dir={tmp_path}"]))
         others = [
-            tuple(
-                compose_members(
-                    members, shared={"seed": 0}, conf=resource_dir("conf"), option="model.members"
-                )
-            )
+            tuple(composer({"seed": 0}, resource_dir("conf"))(members, "model.members"))
             for members in (["pixels", "sift_vlad"], ["pixels tta.flip=true", "sift_vlad"])
         ]
 

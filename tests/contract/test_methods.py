@@ -145,7 +145,7 @@ def test_match_sheets_can_be_drawn(overrides, cache):
     split = split_of(PHOTOS)
     method, split, ranking = rank(overrides, cache, split, 5)
     result = make_result(split)
-    sheets = method.match_sheets(Result(split, ranking, result.evaluation, result.costs))
+    sheets = method.match_sheets(Result(split, ranking, result.evaluation, result.costs), 6)
     expected = {"matches"} if any("sift" in o or "spatial" in o for o in overrides) else set()
     if {"model=sift_vlad", "model=ensemble"} & set(overrides):
         expected = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,6 @@ from outliers_bench.data.source import Leakage
 from outliers_bench.evaluation import evaluate
 from outliers_bench.leakage.find import find_leaks
 from outliers_bench.leakage.policy import audit
-from outliers_bench.methods.build import build
 from outliers_bench.rescore import score_leakage
 from outliers_bench.runtime.meter import Meter
 from tests.command_line import bench, in_process
@@ -45,15 +45,16 @@ def test_both_scores_are_computed(planted_root, tmp_path):
     """The second score of `report` is the first of `drop`, and vice versa."""
     config = config_of(planted_root, tmp_path)
     unaudited = config.data.load(seed=0, cache=tmp_path)
+    to_depth = partial(depth, shown=config.contact_sheets.depth)
     scores = {}
     for leakage in (Leakage.report, Leakage.drop):
         audited = audit(unaudited, leakage, cache=tmp_path)
-        method = build(config, Meter.start())
+        method = config.method(Meter.start())
         audited = audited.without(method.extract(audited.original.images))
         method.fit(audited.split)
-        ranking = method.rank(audited.split, depth(config, audited.split))
+        ranking = method.rank(audited.split, to_depth(audited.split, config.k))
         headline = evaluate(ranking, audited.split, k=config.k).metrics
-        second = score_leakage(config, method, audited, depth)
+        second = score_leakage(method, audited, k=config.k, seed=0, depth=to_depth)
         assert second.intervals.keys() == second.metrics.keys()
         scores[second.name] = headline, second.evaluation.metrics
     as_given, without = scores["without_leaks"]

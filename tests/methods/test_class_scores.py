@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
-from outliers_bench.methods.class_scores import ClassScores, log_softmax
+from outliers_bench.methods.class_scores import log_softmax
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ITSELF, Split
@@ -39,7 +39,7 @@ class StoredLogits:
 
 
 def ranking_of(config, split, logits, depth, meter=None):
-    method = ClassScores(config, config.model, meter or Meter())
+    method = config.method(meter or Meter())
     method._logits = StoredLogits(logits)
     return method.rank(split, depth)
 
@@ -140,17 +140,15 @@ def labeled_split():
     return Split("toy", everything.take([0, 1, 2, 3]), everything.take([4]), everything.take([5]))
 
 
-def test_reranking_is_rejected(tmp_path):
-    cache = f"cache.dir={tmp_path}"
-    reranked = composed(cache, "rerank=alpha_qe")
+def test_reranking_is_rejected():
     with pytest.raises(BenchError, match=r"rerank=alpha_qe .*model\.rank_by=class_scores"):
-        ClassScores(reranked, reranked.model, Meter()).check(labeled_split())
+        composed("rerank=alpha_qe")
 
 
 def test_tta_is_rejected(tmp_path):
     augmented = composed(f"cache.dir={tmp_path}", "model.tta.flip=true")
     with pytest.raises(BenchError, match=r"model\.rank_by=class_scores .*model\.tta") as caught:
-        ClassScores(augmented, augmented.model, Meter()).check(labeled_split())
+        augmented.method(Meter()).check(labeled_split())
     assert "\n" not in str(caught.value)
 
 
@@ -158,4 +156,4 @@ def test_split_without_train_is_rejected(config):
     images = labeled_split().train
     split = Split("toy", images.take([]), images, images, excluded=ITSELF)
     with pytest.raises(BenchError, match="leave_one_out"):
-        ClassScores(config, config.model, Meter()).check(split)
+        config.method(Meter()).check(split)

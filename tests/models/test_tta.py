@@ -14,7 +14,6 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import Cache, Config, register, to_config
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
-from outliers_bench.methods.build import build
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.pixels import Pixels
@@ -152,11 +151,11 @@ def test_a_run_with_tta(tmp_path):
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         config = to_config(compose("config", [*overrides, *tta]))
     split, meter = config.data.load(seed=0, cache=tmp_path), Meter()
-    method = build(config, meter)
+    method = config.method(meter)
     method.check(split)
     split = split.without(method.extract(split.images))
     method.fit(split)
-    ranking = method.rank(split, depth(config, split))
+    ranking = method.rank(split, depth(split, config.k, shown=config.contact_sheets.depth))
     assert meter.features_computed == 10 * len(split.images)
     assert np.isfinite(ranking.scores).all()
     found = split.gallery.labels[ranking.indices[:, 0]]

@@ -6,7 +6,7 @@ import pytest
 
 from outliers_bench.config.identity import identity
 from outliers_bench.config.paths import resource_dir
-from outliers_bench.config.resolve import resolve_names
+from outliers_bench.config.resolve import composer
 from outliers_bench.config.schema import Config, register
 from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
@@ -153,8 +153,7 @@ def test_names_of_newer_versions_of_keras_are_recognized(tmp_path):
 def resolve(model, **options):
     register()
     config = Config(model=model, **options)
-    conf = resource_dir("conf")
-    resolve_names(model, shared=config.shared, weights_dir=config.weights_dir, conf=conf)
+    model.resolve(composer(config.shared, resource_dir("conf")), config.weights_dir)
     return config
 
 

@@ -29,7 +29,7 @@ class FakeRun:
 def test_saved_sheets_have_the_drawn_pixels(tmp_path):
     result, config = make_result(make_split()), make_config("nowhere")
     orange = Image.new("RGB", (64, 32), (255, 128, 0))
-    result = replace(result, match_sheets=lambda _: {"own": orange})
+    result = replace(result, match_sheets=lambda *_: {"own": orange})
     log_result(FakeRun(tmp_path), result, config)
     drawn = draw_contact_sheets(result, queries=2, depth=3, seed=config.seed)
     for name, sheet in {**drawn, "own": np.asarray(orange)}.items():
@@ -40,6 +40,6 @@ def test_saved_sheets_have_the_drawn_pixels(tmp_path):
 
 def test_a_sheet_too_large_for_a_jpeg_is_an_error(tmp_path):
     large = Image.new("RGB", (2, 65_501))
-    result = replace(make_result(make_split()), match_sheets=lambda _: {"large": large})
+    result = replace(make_result(make_split()), match_sheets=lambda *_: {"large": large})
     with pytest.raises(OSError, match=r"large\.jpg: 2 x 65,501"):
         log_result(FakeRun(tmp_path), result, make_config("nowhere"))

@@ -11,25 +11,27 @@ import pytest
 from outliers_bench.config.schema import Cache, Config
 from outliers_bench.data.source import DataSource
 from outliers_bench.duplicates.pairs import Pair
-from outliers_bench.ensemble.options import Ensemble
+from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.evaluation.metric_names import lower_is_better
 from outliers_bench.leaderboard import sentences
 from outliers_bench.leaderboard.boards import Board, Row
 from outliers_bench.leaderboard.terminal import show_boards
 from outliers_bench.leaderboard.write import write_boards
 from outliers_bench.leakage.find import Leaks
+from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.pixels import Pixels
 from outliers_bench.reports import numbers
-from outliers_bench.rescore import learns_from_labels
 from outliers_bench.result import LeakageScores
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening
 from outliers_bench.retrieval.reduction.pca import Pca
+from outliers_bench.runtime.meter import Meter
 from outliers_bench.tracking.log_result import collect_metrics
 from outliers_bench.training.models import CnnScratch
 from tests.results import make_result, make_split
 
 PIXELS = Pixels("pixels", 8)
+BY_EARLIER_RUN = Backbone("mobilenet", 224, "MobileNet", 1024, weights="runs:/abc/model")
 CONFIG = Config(data=DataSource("toy"), model=PIXELS, index=Exact("exact"), cache=Cache("x"))
 
 
@@ -161,17 +163,26 @@ def test_a_board_without_leakage_does_not_mention_it(tmp_path):
         ({"pca": Pca(2)}, False),
         ({"reduce": LearnedWhitening(n=2)}, True),
         ({"model": CnnScratch(name="cnn_scratch")}, True),
+        ({"model": BY_EARLIER_RUN}, True),
     ],
 )
 def test_learns_from_labels(changes, learns):
-    assert learns_from_labels(replace(CONFIG, **changes)) is learns
+    assert replace(CONFIG, **changes).method(Meter()).learns_from_labels is learns
 
 
 @pytest.mark.parametrize(
     ("weights", "member", "learns"),
-    [("equal", PIXELS, False), ("tuned", PIXELS, True), ("equal", CnnScratch(name="cnn"), True)],
+    [
+        ("equal", PIXELS, False),
+        ("tuned", PIXELS, True),
+        ("equal", CnnScratch(name="cnn"), True),
+        ("equal", BY_EARLIER_RUN, True),  # of which nobody knows what it has seen
+    ],
 )
-def test_an_ensemble_learns_from_labels_if_its_weights_or_members_do(weights, member, learns):
-    ensemble = Ensemble(name="ensemble", members=["a", "b"], member_weights=weights)
+@pytest.mark.parametrize("fusion", [Fusion.concat, Fusion.rrf])
+def test_an_ensemble_learns_from_labels_if_its_weights_or_members_do(
+    weights, member, learns, fusion
+):
+    ensemble = Ensemble("ensemble", ["a", "b"], member_weights=weights, fusion=fusion)
     ensemble.models = (PIXELS, member)
-    assert learns_from_labels(replace(CONFIG, model=ensemble)) is learns
+    assert replace(CONFIG, model=ensemble).method(Meter()).learns_from_labels is learns

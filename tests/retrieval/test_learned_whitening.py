@@ -10,7 +10,6 @@ from scipy.linalg import sqrtm
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
-from outliers_bench.methods.build import build
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.reduction.learned_whitening import LearnedWhitening, pair_covariances
 from outliers_bench.retrieval.reduction.pca import Pca
@@ -152,6 +151,6 @@ def test_a_split_without_labeled_train_photos_is_an_early_error(tmp_path):
     register()
     overrides = [*BARE, "reduce=learned_whitening", f"cache.dir={tmp_path}"]
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
-        method = build(to_config(compose("config", overrides)), Meter())
+        method = to_config(compose("config", overrides)).method(Meter())
     with pytest.raises(BenchError, match="reduce=learned_whitening learns from the labels"):
         method.check(toy_split([0, 1], [0, 1]))

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from outliers_bench.benchmark import check, depth
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
-from outliers_bench.methods.build import build
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.saved_run import SavedRun
 
@@ -76,11 +75,11 @@ def create_run(photos: Path, cache_dir: Path, *overrides: str):
     """Return the saved run, the split and the ranking of a run."""
     config = config_for(photos, cache_dir, *overrides)
     split = config.data.load(seed=config.seed, cache=cache_dir)
-    method = build(config, Meter())
+    method = config.method(Meter())
     check(config, split, method)
     split = split.without(method.extract(split.images))
     method.fit(split)
-    ranking = method.rank(split, depth(config, split))
+    ranking = method.rank(split, depth(split, config.k, shown=config.contact_sheets.depth))
     saved = SavedRun.create(
         config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db"
     )
