@@ -6,14 +6,11 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-import numpy as np
-
-from outliers_bench.data.split import Protocol as SplitProtocol
-from outliers_bench.data.split import make_split
+from outliers_bench.ensemble.validation import validation_split
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Compose, Model
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
@@ -261,47 +258,8 @@ class Ensemble(Model):
             raise BenchError(f"{option}: {error}; {_WITHOUT_LABELS}") from error
 
     def validation_split(self, train: ImageSet, name: str) -> Split:
-        """Split train again: a part to tune weights on, and the rest, to fit members on.
-
-        With many classes of few photos, only some of the classes are split.
-
-        Parameters
-        ----------
-        train : ImageSet
-            Labeled images.
-        name : str
-            Name of the data set.
-
-        Returns
-        -------
-        Split
-            The part as query and gallery, of about equal size, and the rest as train.
-
-        Raises
-        ------
-        BenchError
-            If fewer than two classes have two images.
-        """
-        limit = min(self.tune_images, len(train) // 2)
-        share = limit / max(len(train), 1)
-        labels = np.empty(0, np.int64) if train.labels is None else train.labels
-        counts = np.bincount(labels)
-        held_out = np.maximum(np.round(share * counts), 2)  # each needs a query and a relevant one
-        shuffled = np.random.default_rng(self.random_seed).permutation(np.flatnonzero(counts >= 2))
-        total = np.cumsum(held_out[shuffled])
-        classes = shuffled[: max(2, int(np.searchsorted(total, limit, "right")))]
-        split = make_split(
-            train.take(np.flatnonzero(np.isin(labels, classes))),
-            name=f"the train part of {name}",
-            train=1 - share,
-            query=0.5,
-            protocol=SplitProtocol.query_gallery,
-            seed=self.random_seed,
-        )
-        rest = train.without(set(split.query.digests) | set(split.gallery.digests))
-        if not len(rest):
-            raise BenchError(f"the train part of {name} has too few images to hold out some")
-        return replace(split, train=rest)
+        """Split train to tune on a part of it; see `ensemble.validation.validation_split`."""
+        return validation_split(train, name, limit=self.tune_images, seed=self.random_seed)
 
     def space(self) -> Space:
         """Return an empty key: features are stored by the members."""
