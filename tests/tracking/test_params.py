@@ -1,12 +1,15 @@
-"""Config of a run as plain values, compared with the slower conversion by OmegaConf."""
+"""Config of a run as plain values, compared with the slower conversion by OmegaConf, and params."""
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from outliers_bench.config.paths import resource_dir
-from outliers_bench.config.schema import register, to_config
-from outliers_bench.tracking.params import to_mapping
+from outliers_bench.config.schema import Cache, Config, register, to_config
+from outliers_bench.data.folder import ClassFolders
+from outliers_bench.retrieval.indexes.exact import Exact
+from outliers_bench.tracking.params import flatten, to_mapping
+from outliers_bench.training.models import CnnScratch
 
 register()
 
@@ -39,3 +42,17 @@ def test_values_agree_with_omegaconf(words) -> None:
         for label, member in zip(config.model.labels, config.model.models, strict=True):
             expected = OmegaConf.to_container(OmegaConf.structured(member), enum_to_str=True)
             assert resolved[label] == expected
+
+
+def test_params_have_no_places_and_each_option_once():
+    config = Config(
+        data=ClassFolders(root="photos"), model=CnnScratch(), index=Exact(), cache=Cache("x")
+    )
+    params = flatten(to_mapping(config))
+    assert params["data.root"] == "photos"
+    assert params["model.lr_schedule.name"] == "constant"
+    assert params["engine.kind"] == "auto"
+    assert {name.partition(".")[0] for name in params} == {
+        *("data", "model", "l2", "pca", "reduce", "index", "rerank", "engine"),
+        *("k", "seed", "skip_finished", "objective"),
+    }
