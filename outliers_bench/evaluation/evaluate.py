@@ -10,10 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.average_precision import average_precision_at_r
-from outliers_bench.evaluation.hit import hit_at_k
-from outliers_bench.evaluation.precision import precision_at_k, r_precision
-from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
+from outliers_bench.evaluation.metrics import Scored, compute_metrics
 from outliers_bench.types import IntArray, Ranking, Split
 
 if TYPE_CHECKING:
@@ -75,17 +72,11 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     assert query.labels is not None  # noqa: S101 - count_relevant raises otherwise
     assert gallery.labels is not None  # noqa: S101
     labels, total = query.labels[scored], total[scored]
-    relevant = gallery.labels[ranking.indices[scored]] == labels[:, None]
-    cutoffs = sorted(set(k))
-    per_query = {
-        **{f"hit_at_{cutoff}": hit_at_k(relevant, cutoff) for cutoff in cutoffs},
-        **{f"precision_at_{cutoff}": precision_at_k(relevant, cutoff) for cutoff in cutoffs},
-        "map_at_r": average_precision_at_r(relevant, total),
-        "r_precision": r_precision(relevant, total),
-        "mrr": reciprocal_rank(relevant),
-    }
+    retrieved = gallery.labels[ranking.indices[scored]]
+    inputs = Scored(retrieved == labels[:, None], total, labels, retrieved)
+    scores, per_query = compute_metrics(inputs, k)
     return Evaluation(
-        metrics={name: float(values.mean()) for name, values in per_query.items()},
+        metrics=scores,
         per_query=per_query,
         scored=scored,
         per_class=_per_class(per_query, labels, query.classes),
@@ -113,9 +104,10 @@ class Evaluation:
     Parameters
     ----------
     metrics : dict of str to float
-        Means over the scored queries, by name in MLflow (`hit_at_1`, `map_at_r`, ...).
+        Scores by name in MLflow (`hit_at_1`, `map_at_r`, ...): means over the scored queries, or
+        a score for the whole set.
     per_query : dict of str to array, shape (n_scored,)
-        The same metrics per query, in the order of `scored`.
+        Metrics that have a value for each query, in the order of `scored`.
     scored : array of int64, shape (n_scored,)
         Positions of the queries that have at least one relevant gallery image.
     per_class : dict of str to dict of str to float

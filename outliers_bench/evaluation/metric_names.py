@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_SCORE = re.compile(r"(hit|precision)_at_\d+|map_at_r|r_precision|mrr")
+from outliers_bench.evaluation.metrics import find_metric
+
 _COST = re.compile(
     r"dimensions|search_ms_per_query|\w+_bytes|(index_build|training|epoch)_seconds|seconds_\w+"
     r"|(val_)?loss|features_computed|keypoints_computed|queries_(without_|of_un)\w+"
@@ -13,10 +14,11 @@ _COST = re.compile(
 
 
 def is_score(metric: str) -> bool:
-    """Check whether a metric measures the quality of a ranking, from 0 to 1, by labels."""
-    return _SCORE.fullmatch(metric) is not None
+    """Check whether a metric measures the quality of a ranking by labels."""
+    return find_metric(metric) is not None
 
 
 def lower_is_better(metric: str) -> bool:
     """Check whether a metric is a cost; scores, speeds and recall are better if higher."""
-    return _COST.fullmatch(metric) is not None
+    score = find_metric(metric)
+    return _COST.fullmatch(metric) is not None if score is None else not score.higher_is_better

@@ -94,8 +94,8 @@ def format_rank(row: Row) -> str:
 
 def format_metric(metric: str, value: float) -> str:
     """Format the value of a metric."""
-    if is_score(metric.rpartition("/")[2]) or metric.startswith("recall_at_"):
-        return numbers.format_score(value)
+    if is_score(bare := metric.rpartition("/")[2]) or metric.startswith("recall_at_"):
+        return numbers.format_metric(bare, value)
     if metric.endswith("_bytes"):
         return format_bytes(value)
     return f"{value:,.0f}" if float(value).is_integer() else numbers.format_rate(value)

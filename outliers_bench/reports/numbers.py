@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.evaluation.metrics import find_metric
 from outliers_bench.leakage.policy import describe_pair_counts
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Costs
@@ -29,7 +30,6 @@ _COUNTS = {
     "queries_of_unseen_classes": ("not trained", "the classes of {:,.0f} queries"),
     "map_at_r_tuning": ("tuned", "to MAP@R {:.3f} on a part of train"),
 }
-_TITLES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "mrr": "MRR"}
 
 
 def format_score(value: float) -> str:
@@ -70,7 +70,14 @@ def metric_title(metric: str) -> str:
     >>> metric_title("hit_at_5"), metric_title("map_at_r")
     ('hit@5', 'MAP@R')
     """
-    return _TITLES.get(metric, metric.replace("_at_", "@").replace("_", " "))
+    score = find_metric(metric)
+    return score.title_of(metric) if score else metric.replace("_at_", "@").replace("_", " ")
+
+
+def format_metric(metric: str, value: float) -> str:
+    """Format the value of a metric."""
+    score = find_metric(metric)
+    return format_score(value) if score is None else score.format(value)
 
 
 def format_interval(ends: tuple[float, float]) -> str:
@@ -94,7 +101,7 @@ def score_rows(result: Result) -> list[tuple[str, str]]:
         for name, (low, high) in evaluation.intervals.items()
     }
     return [
-        (metric_title(name), format_score(value) + intervals.get(name, ""))
+        (metric_title(name), format_metric(name, value) + intervals.get(name, ""))
         for name, value in evaluation.metrics.items()
     ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from outliers_bench.evaluation.metrics import scores_of
 from outliers_bench.reports import numbers
 from outliers_bench.result import Result
 from outliers_bench.runtime.invocation import ui_command, with_current_python
@@ -88,8 +89,7 @@ def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
     from rich.console import Console
 
     console = console or Console(highlight=False)
-    scores = ("hit_at_", "precision_at_", "map_at_r", "r_precision", "mrr")
-    metrics = {name: v for name, v in run.metrics.items() if name.startswith(scores)}
+    metrics = scores_of(run.metrics)
     intervals = {
         name: (run.metrics[low], run.metrics[high])
         for name in metrics
@@ -158,11 +158,13 @@ def format_metrics(
     lines = [_row("", [f"@{k}" for k in cut_offs], width)] if with_cut_off else []
     for family in dict.fromkeys(match[1] for match in with_cut_off.values()):
         names = [f"{family}_at_{k}" for k in cut_offs]
-        cells = [numbers.format_score(metrics[n]) if n in metrics else "" for n in names]
+        cells = [numbers.format_metric(n, metrics[n]) if n in metrics else "" for n in names]
         lines.append(_row(family, cells, width))
         if interval_text:
             lines.append(_row(_INTERVAL, [interval_text.get(n, "") for n in names], width))
-    rest = {n: numbers.format_score(value) for n, value in metrics.items() if n not in with_cut_off}
+    rest = {
+        n: numbers.format_metric(n, value) for n, value in metrics.items() if n not in with_cut_off
+    }
     if interval_text:
         with_interval = {n: [value, interval_text.get(n, "")] for n, value in rest.items()}
         rows = (_row(numbers.metric_title(n), cells, width) for n, cells in with_interval.items())

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from outliers_bench.config import renamed
 from outliers_bench.config.hydra_errors import instead
-from outliers_bench.config.renamed import METRICS
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.evaluation.metrics import METRICS, cutoff_of
 
-_CUT_OFF = re.compile(r"(hit|precision)_at_(\d+)")
 _INTERVAL = re.compile(r"ci95/(\w+)_(low|high)")
 _COMMON = (
-    *("map_at_r", "r_precision", "mrr", "images_per_second", "search_ms_per_query"),
+    *(metric.name for metric in METRICS if not metric.is_family),
+    *("images_per_second", "search_ms_per_query"),
     *("recall_at_10", "index_bytes", "index_build_seconds", "peak_memory_bytes", "dimensions"),
 )
 # Metrics of some runs: training, ensembles, keypoints, and seconds per stage.
@@ -42,12 +43,13 @@ def check_metric_name(metric: str, k: Sequence[int]) -> None:
     BenchError
         If there is no such metric; suggests similar names.
     """
-    if current := METRICS.get(metric):
+    if current := renamed.METRICS.get(metric):
         raise BenchError(f"objective={metric} was renamed; use objective={current}")
     plain = _of_interval(metric)
     if is_score(plain) or (plain == metric and (metric in _COMMON or _OTHERS.fullmatch(metric))):
         return
-    names = [f"{name}_at_{cut_off}" for name in ("hit", "precision") for cut_off in k]
+    families = [metric.name.removesuffix("k") for metric in METRICS if metric.is_family]
+    names = [f"{family}{cut_off}" for family in families for cut_off in k]
     raise BenchError(f"objective={metric}: no metric of a run{instead(metric, [*names, *_COMMON])}")
 
 
@@ -70,10 +72,10 @@ def check_objective(metric: str, k: Sequence[int], *, labeled: bool = True) -> N
     """
     check_metric_name(metric, k)
     plain = _of_interval(metric)
-    match = _CUT_OFF.fullmatch(plain)
-    if match and int(match[2]) not in k:
+    cut_off = cutoff_of(plain)
+    if cut_off is not None and cut_off not in k:
         raise BenchError(
-            f"objective={metric}: {match[2]} is not among the cutoffs k={list(k)}; add it to k, "
+            f"objective={metric}: {cut_off} is not among the cutoffs k={list(k)}; add it to k, "
             "or choose another objective"
         )
     if is_score(plain) and not labeled:

@@ -133,7 +133,7 @@ def runs_table(runs: Sequence[Run], shown: Sequence[str]) -> str:
 
 
 def _format_metric(metric: str, value: float) -> str:
-    return numbers.format_score(value) if is_score(metric) else numbers.format_rate(value)
+    return numbers.format_metric(metric, value) if is_score(metric) else numbers.format_rate(value)
 
 
 def runs_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> str:

@@ -132,7 +132,7 @@ def _class_names(part: ImageSet, rows: IntArray) -> list[str]:
 
 def _per_class(evaluation: Evaluation) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
     """Build one row per class, starting with its number of queries; the hardest class is first."""
-    metrics = [name for name in evaluation.metrics if name != "queries"]
+    metrics = list(evaluation.per_query)
     order = "map_at_r" if "map_at_r" in metrics else metrics[0]
     ordered = sorted(evaluation.per_class.items(), key=lambda pair: (pair[1][order], pair[0]))
     rows = [

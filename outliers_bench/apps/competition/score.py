@@ -9,14 +9,8 @@ import numpy as np
 
 from outliers_bench.apps.competition.check import Submission
 from outliers_bench.apps.competition.dataset import CompetitionData
-from outliers_bench.evaluation import (
-    average_precision_at_r,
-    confidence_intervals,
-    count_relevant,
-    hit_at_k,
-    precision_at_k,
-    r_precision,
-)
+from outliers_bench.evaluation import confidence_intervals, count_relevant
+from outliers_bench.evaluation.metrics import METRICS, Scored, compute_metrics
 
 
 @dataclass(frozen=True)
@@ -55,20 +49,20 @@ def score_submission(
     scored = np.flatnonzero(total > 0)
     rankings = [submission.rankings[row] for row in scored.tolist()]
     lengths = np.array([len(ranking) for ranking in rankings])
-    relevant = np.zeros((len(rankings), max(1, int(lengths.max()))), dtype=np.bool_)
-    for row, (query_row, ranking) in enumerate(zip(scored, rankings, strict=True)):
-        relevant[row, : len(ranking)] = (
-            gallery.labels[np.array(ranking, dtype=np.int64)] == query.labels[query_row]
-        )
-    cut_offs = [cut_off for cut_off in sorted(set(k)) if cut_off <= relevant.shape[1]]
-    per_query = {
-        **{f"hit_at_{cut_off}": hit_at_k(relevant, cut_off) for cut_off in cut_offs},
-        **{f"precision_at_{cut_off}": precision_at_k(relevant, cut_off) for cut_off in cut_offs},
-    }
-    if (lengths >= total[scored]).all():
-        per_query["map_at_r"] = average_precision_at_r(relevant, total[scored])
-        per_query["r_precision"] = r_precision(relevant, total[scored])
+    retrieved = np.full((len(rankings), max(1, int(lengths.max()))), -1, dtype=np.int64)
+    for row, ranking in enumerate(rankings):
+        retrieved[row, : len(ranking)] = gallery.labels[np.array(ranking, dtype=np.int64)]
+    relevant = retrieved == query.labels[scored, None]
+    cut_offs = [cut_off for cut_off in set(k) if cut_off <= relevant.shape[1]]
+    is_deep = bool((lengths >= total[scored]).all())
+    metrics = [
+        metric
+        for metric in METRICS
+        if metric.per_query and (metric.is_family or ("total" in metric.needs and is_deep))
+    ]
+    inputs = Scored(relevant, total[scored], query.labels[scored], retrieved)
+    scores, per_query = compute_metrics(inputs, cut_offs, metrics=metrics)
     return SubmissionScore(
-        metrics={name: float(values.mean()) for name, values in per_query.items()},
+        metrics=scores,
         intervals=confidence_intervals(per_query, seed=0),
     )

@@ -1,0 +1,162 @@
+"""Metrics of a ranking: what each is called, what it needs, and how it is computed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.evaluation.average_precision import average_precision_at_r
+from outliers_bench.evaluation.hit import hit_at_k
+from outliers_bench.evaluation.precision import precision_at_k, r_precision
+from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
+from outliers_bench.types import BoolArray, IntArray
+
+_CUT_OFF = re.compile(r"(\w+_at_)(\d+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Queries that have a relevant gallery image, as metrics see them.
+
+    Parameters
+    ----------
+    relevant : array of bool, shape (n_query, depth)
+        True if the image at that rank is relevant, best rank first.
+    total : array of int64, shape (n_query,)
+        Number of relevant gallery images of each query, at least 1.
+    labels : array of int64, shape (n_query,)
+        Labels of the queries.
+    retrieved : array of int64, shape (n_query, depth)
+        Labels of the ranked gallery images.
+    """
+
+    relevant: BoolArray
+    total: IntArray
+    labels: IntArray
+    retrieved: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A metric, or a family of metrics with a cutoff k.
+
+    Parameters
+    ----------
+    name : str
+        Name in MLflow; that of a family ends with `_at_k`.
+    title : str
+        Name in headings; that of a family contains `@k`.
+    needs : tuple of str
+        Fields of `Scored` that `compute` takes, in this order; a family takes k, too.
+    compute : callable
+        Returns an array of float64, shape (n_query,); or a number, if the metric is one of the
+        whole set.
+    per_query : bool
+        Whether it has a value for each query, from 0 to 1. The score is then their mean, with an
+        interval and a paired test.
+    higher_is_better : bool
+        Whether the best value is the largest.
+    decimals : int
+        Decimals to show.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    compute: Callable[..., Any]
+    per_query: bool = True
+    higher_is_better: bool = True
+    decimals: int = 3
+
+    @property
+    def is_family(self) -> bool:
+        """True if there is one metric for each cutoff."""
+        return self.name.endswith("_at_k")
+
+    def title_of(self, name: str) -> str:
+        """Return the title of a metric, which may be one of this family."""
+        k = name.removeprefix(self.name[:-1]) if self.is_family else ""
+        return self.title.replace("@k", f"@{k}") if k else self.title
+
+    def format(self, value: float) -> str:
+        """Format a value."""
+        return f"{value:.{self.decimals}f}"
+
+    def values(self, scored: Scored, k: Sequence[int]) -> Iterator[tuple[str, Any]]:
+        """Yield name and result of the metric, or of the family for each cutoff."""
+        inputs = [getattr(scored, field) for field in self.needs]
+        if not self.is_family:
+            yield self.name, self.compute(*inputs)
+            return
+        for cutoff in sorted(set(k)):
+            yield f"{self.name[:-1]}{cutoff}", self.compute(*inputs, cutoff)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("hit_at_k", "hit@k", ("relevant",), hit_at_k),
+    Metric("precision_at_k", "precision@k", ("relevant",), precision_at_k),
+    Metric("map_at_r", "MAP@R", ("relevant", "total"), average_precision_at_r),
+    Metric("r_precision", "R-precision", ("relevant", "total"), r_precision),
+    Metric("mrr", "MRR", ("relevant",), reciprocal_rank),
+)
+"""All metrics, in the order in which they are shown. Another one is added here."""
+
+
+def find_metric(name: str) -> Metric | None:
+    """Return the metric of this name in MLflow, or its family; None if there is none.
+
+    Examples
+    --------
+    >>> find_metric("hit_at_5").title_of("hit_at_5"), find_metric("recall_at_10")
+    ('hit@5', None)
+    """
+    family = _CUT_OFF.sub(r"\1k", name) if _CUT_OFF.fullmatch(name) else name
+    has_cutoff = family != name
+    found = (each for each in METRICS if each.name == family and each.is_family == has_cutoff)
+    return next(found, None)
+
+
+def cutoff_of(name: str) -> int | None:
+    """Return the cutoff of a metric of a family; None for other metrics."""
+    metric, match = find_metric(name), _CUT_OFF.fullmatch(name)
+    return int(match[2]) if metric is not None and metric.is_family and match else None
+
+
+def compute_metrics(
+    scored: Scored, k: Sequence[int], *, metrics: Iterable[Metric] | None = None
+) -> tuple[dict[str, float], dict[str, npt.NDArray[np.float64]]]:
+    """Compute metrics.
+
+    Parameters
+    ----------
+    scored : Scored
+    k : sequence of int
+        Cutoffs of the families.
+    metrics : iterable of Metric, optional
+        By default, all `METRICS`.
+
+    Returns
+    -------
+    metrics : dict of str to float
+        Score of each metric; the mean over the queries if it has a value for each.
+    per_query : dict of str to array of float64, shape (n_query,)
+        Only of metrics that have a value for each query.
+    """
+    scores: dict[str, float] = {}
+    per_query: dict[str, npt.NDArray[np.float64]] = {}
+    for metric in METRICS if metrics is None else metrics:
+        for name, result in metric.values(scored, k):
+            if metric.per_query:
+                per_query[name] = result
+            scores[name] = float(np.mean(result))
+    return scores, per_query
+
+
+def scores_of(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores among the numbers of a run, by their names in MLflow."""
+    return {name: value for name, value in numbers.items() if find_metric(name) is not None}
