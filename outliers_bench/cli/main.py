@@ -21,7 +21,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.cli.help import is_requested, page
 from outliers_bench.config.hydra_errors import exit_with_error, explain
-from outliers_bench.config.hydra_speedups import spare_copies, spare_mode
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
@@ -97,8 +96,6 @@ def main() -> None:
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
     # Hydra takes no flag between two overrides.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
-    spare_copies()
-    spare_mode(sys.argv[1:])
     try:
         if is_requested(sys.argv[1:]):
             print(

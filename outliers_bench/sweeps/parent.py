@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.config import published_tags
 from outliers_bench.config.hydra_errors import exit_with_error
-from outliers_bench.config.hydra_speedups import compose_once
+from outliers_bench.config.shared_compositions import compose_once
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits

@@ -10,9 +10,9 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from outliers_bench.config.hydra_speedups import Compositions, compose_once
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register
+from outliers_bench.config.shared_compositions import Compositions
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def equal(first, second):
         ["pca.n=3", "data=synthetic", "+index.more=1", "k=[1,2]", "data.name='a b'"],
         ["data=synthetic", "hydra.job.name=other", "seed=4"],
         ["data=synthetic", "~pca"],
+        ["pca.n=3", "~pca", "+index.more=1", "++index.more=2", "index.metric=euclidean"],
     ],
     ids=" ".join,
 )
@@ -93,12 +94,3 @@ def test_errors_are_those_of_hydra(loader, master, compositions):
         with pytest.raises(ConfigCompositionException) as raised:
             compositions(master, job)
         assert str(raised.value) == str(expected.value)
-
-
-def test_other_loaders_are_not_changed():
-    class Other:
-        def load_sweep_config(self):
-            return "its own"
-
-    compose_once(other := Other())
-    assert other.load_sweep_config() == "its own"

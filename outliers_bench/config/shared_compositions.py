@@ -1,49 +1,16 @@
-"""Work of Hydra that runs can do without, a quarter of the startup time."""
+"""Compositions that the jobs of a sweep share, with the same results as Hydra's own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra._internal.hydra import Hydra
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-
-_MAY_SET_THE_MODE = ("hydra", "experiments", "-c", "--config")
-_get_mode = Hydra.get_mode
-
-
-def spare_copies() -> None:
-    """Keep Hydra from copying its store of schemas and experiments before each composition.
-
-    Hydra copies its search path, to change it for a while, and with it the store, which it only
-    reads.
-    """
-    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]  # noqa: ARG005
-
-
-def spare_mode(arguments: Sequence[str]) -> None:
-    """Keep Hydra from composing everything once more just to read `hydra.mode`.
-
-    Parameters
-    ----------
-    arguments : sequence of str
-        Command line. Only options of Hydra, experiments and config files of the user can set the
-        mode.
-    """
-    set_there = any(word.lstrip("+~").startswith(_MAY_SET_THE_MODE) for word in arguments)
-    Hydra.get_mode = _get_mode if set_there else _none  # type: ignore[method-assign]
-
-
-def _none(self: Hydra, config_name: str | None, overrides: list[str]) -> None:
-    """Return None, as for a mode that is not set."""
-
 
 _SHARED = 32  # compositions cached for other jobs with the same choices
 _PENDING = 64  # configs that Hydra has validated and not yet run, some 100 kB each
@@ -59,13 +26,14 @@ class Compositions:
 
     Parameters
     ----------
-    loader : ConfigLoaderImpl
+    loader : ConfigLoader
         Hydra's loader.
     """
 
-    def __init__(self, loader: ConfigLoaderImpl) -> None:
+    def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
         self._plain = loader.load_sweep_config
+        self._groups: dict[str, list[str]] = {}  # by the group they are in
         self._by_choices: dict[tuple[str, ...], DictConfig] = {}
         self._looked_at: dict[tuple[str, ...], DictConfig] = {}
 
@@ -88,7 +56,7 @@ class Compositions:
             return self._plain(master_config, list(words))
         if master_config.hydra.searchpath or not all(map(_is_plain, parsed)):
             return self._plain(master_config, list(words))
-        values = [o for o in parsed if not self._loader.repository.group_exists(o.key_or_group)]
+        values = [override for override in parsed if self._is_value(override)]
         choices = tuple(str(o.input_line) for o in parsed if o not in values)
         shared = self._by_choices.get(choices)
         if shared is None:
@@ -98,30 +66,28 @@ class Compositions:
             self._by_choices[choices] = shared
         config = deepcopy(shared)
         try:
-            self._loader._apply_overrides_to_config(values, config)
+            for override in values:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         except (HydraException, OmegaConfBaseException):
             return self._plain(master_config, list(words))
-        return self._signed(config, parsed)
+        return _with_overrides(config, parsed)
 
-    def _signed(self, config: DictConfig, overrides: list[Override]) -> DictConfig:
-        """Return the config with the overrides that Hydra records in it."""
-        job = config.hydra.job
-        names = job.config.override_dirname
-        with open_dict(config.hydra):
-            config.hydra.overrides.task = [str(override.input_line) for override in overrides]
-            job.override_dirname = get_overrides_dirname(
-                overrides=overrides,
-                kv_sep=names.kv_sep,
-                item_sep=names.item_sep,
-                exclude_keys=names.exclude_keys,
-            )
-        return config
+    def _is_value(self, override: Override) -> bool:
+        """Check whether an override sets an existing option to a value."""
+        parent, _, name = override.key_or_group.rpartition("/")
+        if parent not in self._groups:
+            self._groups[parent] = self._loader.list_groups(parent)
+        is_change = override.type is OverrideType.CHANGE and override.package is None
+        return is_change and name not in self._groups[parent]
 
 
 def compose_once(loader: ConfigLoader) -> None:
-    """Let a loader compose once what the jobs of a sweep share; see `Compositions`."""
-    if isinstance(loader, ConfigLoaderImpl):
-        loader.load_sweep_config = Compositions(loader)  # type: ignore[method-assign]
+    """Let a loader compose once what the jobs of a sweep share; see `Compositions`.
+
+    Hydra has no place for another loader, and composes in its sweepers and in each launcher. So the
+    public method that they call is replaced, on this one object.
+    """
+    loader.load_sweep_config = Compositions(loader)  # type: ignore[method-assign]
 
 
 def _is_plain(override: Override) -> bool:
@@ -131,3 +97,13 @@ def _is_plain(override: Override) -> bool:
         or override.is_hydra_override()
         or isinstance(override.value(), dict)
     )
+
+
+def _with_overrides(config: DictConfig, overrides: list[Override]) -> DictConfig:
+    """Return the config with the overrides that Hydra records in it."""
+    job, names = config.hydra.job, config.hydra.job.config.override_dirname
+    lines = [str(o.input_line) for o in overrides if o.key_or_group not in names.exclude_keys]
+    with open_dict(config.hydra):
+        config.hydra.overrides.task = [str(override.input_line) for override in overrides]
+        job.override_dirname = names.item_sep.join(sorted(lines)).replace("=", names.kv_sep)
+    return config
