@@ -1,10 +1,21 @@
-"""Outliers Bench: which method finds the same animal, and what does it cost?"""
+"""Outliers Bench: which method finds the same animal, and what does it cost?
+
+    import outliers_bench as ob
+
+    result = ob.run("photos/", model="mobilenetv2", pca=256)
+
+See docs/api.md.
+"""
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from outliers_bench.version import UNINSTALLED, __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from outliers_bench.api import BenchError, Result, evaluate, load_split, run
+
+__all__ = ["BenchError", "Result", "__version__", "evaluate", "load_split", "run"]
 
 _NEEDED = ("cv2", "faiss", "hydra", "mlflow", "openvino", "tensorflow")
 
@@ -14,3 +25,16 @@ if __version__ == UNINSTALLED:
         from outliers_bench.runtime.invocation import exit_outside_environment
 
         exit_outside_environment(_missing)
+
+
+def __getattr__(name: str) -> object:
+    """Import the API when one of its names is used: it takes a second."""
+    if name in __all__:
+        from outliers_bench import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

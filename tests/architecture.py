@@ -31,7 +31,7 @@ FLOORS = (
     ("leaderboard", "serving", "rescore"),
     ("benchmark",),
     ("recorded_run", "apps"),
-    ("sweeps",),
+    ("sweeps", "api"),
     ("cli",),
     ("__init__", "__main__", "search", "submit", "competition", "collect", "clean", "datasets"),
 )

@@ -49,8 +49,9 @@ def expected(workdir):
 
 
 @pytest.mark.parametrize("file", ["vectors.parquet", "vectors.npz", "vectors.npy"])
-def test_vectors_from_a_file_score_like_the_model_that_made_them(file, workdir, expected):
-    done = run(workdir, "model=embeddings", f"model.file={file}", "model.name=mine")
+def test_vectors_from_a_file_score_like_the_model_that_made_them(file, workdir, expected, tmp_path):
+    words = ("model=embeddings", f"model.file={file}", "model.name=mine")
+    done = run_cli(workdir, *OPTIONS, *words, cache=tmp_path)
     assert done.code == 0, done.err
     assert f"mine {file} · PCA 6 · exact · cosine" in done.out
     assert "0 computed, 96 reused" in done.out

@@ -189,7 +189,7 @@ def needing(answer: str) -> list[str]:
 
 
 def to_config(cfg: DictConfig) -> Config:
-    """Convert a composed Hydra config to checked dataclasses.
+    """Convert a composed Hydra config to dataclasses, and check them.
 
     Parameters
     ----------
@@ -205,6 +205,19 @@ def to_config(cfg: DictConfig) -> Config:
     BenchError
         If a required option is missing, unknown, or out of range.
     """
+    config = to_unchecked(cfg)
+    config.check()
+    return config
+
+
+def to_unchecked(cfg: DictConfig) -> Config:
+    """Convert a composed Hydra config to dataclasses; see `Config.check`.
+
+    Raises
+    ------
+    BenchError
+        If a required option is missing.
+    """
     try:
         config = OmegaConf.to_object(cfg)
     except MissingMandatoryValue as error:
@@ -212,7 +225,6 @@ def to_config(cfg: DictConfig) -> Config:
         raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
     if not isinstance(config, Config):
         raise TypeError(f"the primary config is a {type(config).__name__}, not the Config schema")
-    config.check()
     return config
 
 

@@ -155,10 +155,10 @@ class Vectors:
     place = "the embeddings"
 
     def __init__(self, matrix: FloatArray) -> None:
-        self._matrix = matrix
+        self.matrix = matrix
 
     def __len__(self) -> int:
-        return len(self._matrix)
+        return len(self.matrix)
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -169,7 +169,7 @@ class Vectors:
         """Return a digest of each vector."""
         seen = Counter[bytes]()
         digests = []
-        for vector in self._matrix:
+        for vector in self.matrix:
             content = vector.tobytes()
             seen[content] += 1
             digests.append(content_hash(content + f" {seen[content]}".encode()).digest())

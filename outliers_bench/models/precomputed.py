@@ -36,9 +36,9 @@ class Precomputed(Model):
         self._table: VectorTable | None = None
 
     @classmethod
-    def of(cls, table: VectorTable) -> Precomputed:
+    def of(cls, table: VectorTable, name: str = "embeddings") -> Precomputed:
         """Return a model of embeddings in memory."""
-        model = cls(file=table.place)
+        model = cls(name, file=table.place)
         model._table = table
         return model
 

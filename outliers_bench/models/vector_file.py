@@ -86,10 +86,13 @@ class VectorTable:
         Names are paths relative to the folder of the data, or absolute.
         """
         known = self._row_of
+        reader: object = images.reader
+        while hasattr(reader, "reader"):  # one that also makes thumbnails, for example
+            reader = reader.reader
         if self.names is None:
-            listed = getattr(images.reader, "listed", ())
+            listed = getattr(reader, "listed", ())
             known = {name: row for row, name in reversed(list(enumerate(listed)))}
-        root = getattr(images.reader, "root", None)
+        root = getattr(reader, "root", None)
         rows = [known.get(_normal(name), -1) for name in images.names]
         if root is not None and -1 in rows:
             pairs = zip(rows, images.names, strict=True)

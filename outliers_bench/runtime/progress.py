@@ -1,12 +1,37 @@
-"""Progress bars on standard error; silent if that is not a terminal."""
+"""Progress bars on standard error, or in a notebook; silent if there is neither."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
+_visible = ContextVar("visible", default=True)
+
+
+@contextmanager
+def progress_shown(visible: bool) -> Iterator[None]:
+    """Show progress within a `with` block, or not."""
+    token = _visible.set(visible)
+    try:
+        yield
+    finally:
+        _visible.reset(token)
+
+
+def _console() -> Console | None:
+    """Return where to show progress, if anywhere."""
+    if not _visible.get():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_terminal or console.is_jupyter else None
 
 
 def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -> Iterator[T]:
@@ -26,10 +51,7 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
     if total <= 1:  # nothing to show, and rich takes a tenth of a second to import
         yield from items
         return
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:  # the thread of a bar takes milliseconds to start
+    if (console := _console()) is None:  # the thread of a bar takes milliseconds to start
         yield from items
         return
     from rich.progress import (
@@ -62,10 +84,7 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
 @contextmanager
 def status(text: str) -> Iterator[None]:
     """Show a spinner next to a text, for work of unknown duration."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if (console := _console()) is None:
         yield
         return
     with console.status(text):
@@ -85,7 +104,9 @@ def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable
     unit : str
         Unit of the count.
     """
-    from rich.console import Console
+    if (console := _console()) is None:
+        yield lambda *_: None
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -94,10 +115,6 @@ def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda *_: None
-        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

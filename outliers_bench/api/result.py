@@ -1,0 +1,158 @@
+"""Result of a run in Python: scores as numbers, tables and pictures."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from outliers_bench import result
+from outliers_bench.config.schema import Config
+from outliers_bench.data.in_memory import Vectors
+from outliers_bench.errors import BenchError
+from outliers_bench.evaluation import confidence_intervals
+from outliers_bench.evaluation import evaluate as evaluate_ranking
+from outliers_bench.evaluation.evaluate import Evaluation
+from outliers_bench.tracking.params import describe_method
+from outliers_bench.types import RGB, Ranking, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result(result.Result):
+    """Outcome of a run. In a notebook it shows scores with 95% intervals and a contact sheet.
+
+    Parameters
+    ----------
+    config : Config
+        Options of the run, resolved.
+    """
+
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """Model, reduction, index, metric and re-ranking, as in tables."""
+        return str(describe_method(self.config))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All numbers of the run by their names in MLflow: scores first, then counts and costs."""
+        from outliers_bench.tracking.log_result import collect_metrics
+
+        return collect_metrics(self)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the scores with their intervals; see `Evaluation.frame`.
+
+        Raises
+        ------
+        BenchError
+            If the photos have no labels.
+        """
+        if self.evaluation is None:
+            raise BenchError(f"{self.split.name} has no labels, so nothing was scored")
+        return self.evaluation.frame()
+
+    def sheets(self, *, queries: int = 6, depth: int = 10) -> dict[str, RGB]:
+        """Draw contact sheets: queries, each next to the gallery images found for it.
+
+        Parameters
+        ----------
+        queries, depth : int
+            Numbers of rows, and of gallery images in a row.
+
+        Returns
+        -------
+        dict of str to array of uint8, shape (height, width, 3)
+            `best`, `typical` and `worst`, or `sample` without labels; empty without images.
+        """
+        from outliers_bench.reports.contact_sheet import draw_contact_sheets
+
+        if isinstance(self.split.gallery.reader, Vectors):
+            return {}
+        seed = self.config.seed
+        return draw_contact_sheets(self, queries=queries, depth=depth, seed=seed)
+
+    def show(self) -> None:
+        """Display the result in a notebook; elsewhere, print its scores."""
+        ipython = sys.modules.get("IPython")  # imported where it runs
+        if ipython is not None and ipython.get_ipython() is not None:
+            ipython.display.display(self)
+        else:
+            print(self)
+
+    def __str__(self) -> str:
+        from outliers_bench.reports.terminal import format_metrics
+
+        title = f"{self.name}  on  {self.split.name}"
+        if self.evaluation is None:
+            return f"{title}\nNo labels, so nothing was scored."
+        lines = format_metrics(self.evaluation.metrics, self.evaluation.intervals)
+        return "\n".join([title, *lines])
+
+    def __repr__(self) -> str:
+        return f"<Result {self.name} on {self.split.name}>"
+
+    def _repr_html_(self) -> str:
+        from outliers_bench.reports.notebook import result_html
+
+        sheets = self.sheets(queries=min(4, max(1, self.config.contact_sheets.queries)))
+        return result_html(
+            self, self.name, {n: sheet for n, sheet in sheets.items() if n in ("typical", "sample")}
+        )
+
+
+def evaluate(
+    ranking: Ranking, split: Split, *, k: list[int] | None = None, seed: int = 0
+) -> Evaluation:
+    """Score a ranking, with 95% intervals.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        From `search`, or any other: rows in the order of `split.query`.
+    split : Split
+        With labels.
+    k : list of int, optional
+        Cutoffs; by default those of the command line that the ranking is deep enough for.
+    seed : int
+        Seed of the intervals.
+
+    Returns
+    -------
+    Evaluation
+        `metrics`, `per_query`, `per_class`, `intervals`, and `frame()`.
+
+    Raises
+    ------
+    BenchError
+        If the split has no labels, or the ranking is not of its queries or not deep enough.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outliers_bench.api.runs import load_split
+    >>> images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1) * np.ones((9, 9, 3), np.uint8)
+    >>> split = load_split(images, labels=["cat", "dog"] * 10)
+    >>> ranking = Ranking(np.tile([0, 1], (4, 1)), np.tile(np.float32([1, 0]), (4, 1)))
+    >>> evaluate(ranking, split, k=[1, 2]).metrics["hit_at_1"]
+    0.5
+    """
+    if not split.labeled:
+        raise BenchError(f"{split.name} has no labels in query or gallery, so nothing is scored")
+    if len(ranking.indices) != len(split.query):
+        raise BenchError(
+            f"the ranking has {len(ranking.indices)} rows, and {split.name} has "
+            f"{len(split.query)} queries"
+        )
+    cutoffs = [n for n in Config().k if n <= ranking.depth] if k is None else k
+    if not cutoffs or min(cutoffs) < 1 or max(cutoffs) > ranking.depth:
+        raise BenchError(f"k={cutoffs}: give cutoffs from 1 to {ranking.depth}, its depth")
+    try:
+        found = evaluate_ranking(ranking, split, k=cutoffs)
+    except ValueError as error:
+        raise BenchError(f"the ranking is not deep enough: {error}") from error
+    return replace(found, intervals=confidence_intervals(found.per_query, seed=seed))
