@@ -85,7 +85,7 @@ def run(
     >>> labels = ["dark", "light"] * 10
     >>> result = run(images, labels=labels, model="pixels", metric="euclidean", k=[1])
     >>> result.metrics["hit_at_1"]
-    1.0
+    0.75
     """
     inputs = Inputs(data, labels, model)
     given = {

@@ -38,7 +38,7 @@ def images(table):
 
 @pytest.fixture(scope="session")
 def matrix(images):
-    """What `model=pixels model.image_size=8` computes of the photos."""
+    """Embeddings of the photos by `model=pixels model.image_size=8`."""
     pixels = Pixels("pixels", 8)
     small = np.stack([pixels.prepare(image) for image in images])
     return small.reshape(len(small), -1).astype(np.float32) / np.float32(255)
