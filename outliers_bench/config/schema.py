@@ -211,13 +211,7 @@ def to_config(cfg: DictConfig) -> Config:
 
 
 def to_unchecked(cfg: DictConfig) -> Config:
-    """Convert a composed Hydra config to dataclasses; see `Config.check`.
-
-    Raises
-    ------
-    BenchError
-        If a required option is missing.
-    """
+    """Convert a composed Hydra config; raise `BenchError` if a required option is missing."""
     try:
         config = OmegaConf.to_object(cfg)
     except MissingMandatoryValue as error:
