@@ -47,7 +47,7 @@ def group_rows(pairs: Iterable[Pair], n: int) -> list[list[int]]:
 
     Examples
     --------
-    >>> groups([Pair(0, 3, "exact", 1.0), Pair(3, 4, "near", 0.97)], 6)
+    >>> group_rows([Pair(0, 3, "exact", 1.0), Pair(3, 4, "near", 0.97)], 6)
     [[0, 3, 4]]
     """
     parent = list(range(n))

@@ -115,7 +115,7 @@ def find_collisions(names: Iterable[str]) -> list[tuple[str, str]]:
 
     Examples
     --------
-    >>> colliding(["cat/a.jpg", "cat/A.JPG", "Cat/b.jpg"])
+    >>> find_collisions(["cat/a.jpg", "cat/A.JPG", "Cat/b.jpg"])
     [('cat', 'Cat'), ('cat/a.jpg', 'cat/A.JPG')]
     """
     files = set(names)

@@ -79,7 +79,7 @@ def escape_unprintable(name: str) -> str:
 
     Examples
     --------
-    >>> printable("caf\udce9 \x1b[31m.jpg")
+    >>> escape_unprintable("caf\udce9 \x1b[31m.jpg")
     'caf\\udce9 \\x1b[31m.jpg'
     """
     return "".join(

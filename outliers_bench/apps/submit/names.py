@@ -48,9 +48,9 @@ def competition_names(names: Sequence[str], part: str, style: Names) -> tuple[li
 
     Examples
     --------
-    >>> given_names(["query/1.jpg", "query/2.jpg"], "query", Names.auto)
+    >>> competition_names(["query/1.jpg", "query/2.jpg"], "query", Names.auto)
     (['1.jpg', '2.jpg'], <Names.base: 'base'>)
-    >>> given_names(["query/a/1.jpg", "query/b/1.jpg"], "query", Names.auto)
+    >>> competition_names(["query/a/1.jpg", "query/b/1.jpg"], "query", Names.auto)
     (['a/1.jpg', 'b/1.jpg'], <Names.path: 'path'>)
     """
     folder = f"{part}/"
