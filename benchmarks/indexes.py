@@ -24,7 +24,7 @@ from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter
 
 DEPTH = 10
@@ -98,7 +98,7 @@ def variants(names: list[str], options: argparse.Namespace) -> Iterator[list[Ind
         yield known[name]
 
 
-def measure(index: Index, search: GallerySearch, queries: np.ndarray, *, singles: int) -> Row:
+def measure(index: Index, search: VectorSearch, queries: np.ndarray, *, singles: int) -> Row:
     """Time the searcher of `search` alone, then measure the recall of the search of a run."""
     searcher: Searcher = search.searcher
     if isinstance(index, (KdTree, BallTree)):
@@ -177,7 +177,7 @@ def main() -> None:
     # Exact search first: the others are compared with its time.
     names = options.indexes and ["exact", *(n for n in options.indexes if n != "exact")]
     for group in variants(names, options):
-        search = GallerySearch(gallery, index=group[0], order=np.arange(options.n), meter=Meter())
+        search = VectorSearch(gallery, index=group[0], order=np.arange(options.n), meter=Meter())
         searcher = search.searcher
         for index in group:
             if len(group) > 1:

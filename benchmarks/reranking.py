@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.machine import machine_info
 from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.retrieval.indexes.exact import Exact
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter, peak_memory
 from outliers_bench.types import Exclusion
 
@@ -51,7 +51,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         queries, query_labels = gallery, labels
     meter = Meter.start()  # resets the peak
     before = peak_memory()
-    search = GallerySearch(
+    search = VectorSearch(
         gallery,
         index=Exact(),
         order=np.random.default_rng(1).permutation(options.n),

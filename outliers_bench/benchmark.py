@@ -16,7 +16,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
-from outliers_bench.methods.method import Method
+from outliers_bench.methods.method import Method, ReusedIndex
 from outliers_bench.rescore import score_leakage
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
@@ -94,7 +94,9 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     split = audited.split
     check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
     method.fit(split, observer)
-    ranking = method.rank(split, depth(split, config.k, shown=config.contact_sheets.depth))
+    index = ReusedIndex(method)
+    to_depth = partial(depth, shown=config.contact_sheets.depth)
+    ranking = index(split.gallery).query(split.query, to_depth(split, config.k), split.exclusion)
     evaluation = None
     if split.labeled:
         with meter.stage("evaluate"):
@@ -103,11 +105,12 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
             evaluation = replace(evaluation, intervals=intervals)
     costs = meter.costs(len(split.query))  # those of the first score only
     leakage_scores = score_leakage(
-        method,
+        index,
         audited,
+        learned=method.learns_from_labels,
         k=config.k,
         seed=config.seed,
-        depth=partial(depth, shown=config.contact_sheets.depth),
+        depth=to_depth,
     )
     sheets = method.match_sheets
     return Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores, sheets)

@@ -11,17 +11,18 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import exclude_leaks
-from outliers_bench.methods.method import Method
+from outliers_bench.methods.method import GallerySearch
 from outliers_bench.result import LeakageScores
-from outliers_bench.types import Split
+from outliers_bench.types import ImageSet, Split
 
 _log = logging.getLogger(__name__)
 
 
 def score_leakage(
-    method: Method,
+    index: Callable[[ImageSet], GallerySearch],
     audited: AuditedSplit,
     *,
+    learned: bool,
     k: Sequence[int],
     seed: int,
     depth: Callable[[Split, Sequence[int]], int],
@@ -32,10 +33,12 @@ def score_leakage(
 
     Parameters
     ----------
-    method : Method
-        Fitted, with features of all photos.
+    index : callable
+        Indexes a gallery by the fitted method, with features of all photos; see `ReusedIndex`.
     audited : AuditedSplit
         Without unreadable photos.
+    learned : bool
+        Whether the method has learned from the labels of train.
     k : sequence of int
         Cutoffs; those that are larger than the gallery are left out.
     seed : int
@@ -52,7 +55,7 @@ def score_leakage(
         return None
     other = audited.original
     if not audited.is_filtered:
-        cleaned = exclude_leaks(audited.split, audited.leaks, learned=method.learns_from_labels)
+        cleaned = exclude_leaks(audited.split, audited.leaks, learned=learned)
         if cleaned is None:
             return None
         other = cleaned
@@ -60,7 +63,8 @@ def score_leakage(
     if not cutoffs or not count_relevant(other).any():
         return None
     try:
-        ranking = method.rank(other, depth(other, cutoffs))
+        to_depth = depth(other, cutoffs)
+        ranking = index(other.gallery).query(other.query, to_depth, other.exclusion)
     except BenchError as error:  # the headline is not lost for it
         _log.warning("no score %s leaks: %s", "with" if audited.is_filtered else "without", error)
         return None

@@ -14,7 +14,7 @@ from outliers_bench.data.opencv import opencv
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.store.files import digest_of, read_arrays, write_arrays
 from outliers_bench.store.memo import load_or_make
-from outliers_bench.types import ITSELF, IntArray, Ranking, Split
+from outliers_bench.types import Exclusion, ImageSet, IntArray, Ranking
 from outliers_bench.version import __version__
 
 MIN_DEPTH = 1000  # minimum number of cached hits per query
@@ -25,7 +25,9 @@ def rank_or_load(
     rank: Callable[[int], Ranking],
     *,
     key: Mapping[str, object],
-    split: Split,
+    queries: ImageSet,
+    gallery: ImageSet,
+    exclusion: Exclusion,
     order: IntArray,
     depth: int,
     cache: Path,
@@ -39,8 +41,9 @@ def rank_or_load(
         Ranks to a given depth, and records its time in `meter`.
     key : mapping of str to object
         All options that the ranking depends on.
-    split : Split
-        Queries and gallery.
+    queries, gallery : ImageSet
+    exclusion : Exclusion
+        Gallery images that are excluded for each query.
     order : array of int64, shape (n,)
         Permutation of the gallery that breaks ties.
     depth : int
@@ -55,27 +58,26 @@ def rank_or_load(
     Ranking
     """
     content: list[npt.NDArray[Any]] = [
-        np.frombuffer(b"".join(part.digests), dtype=np.uint8)
-        for part in (split.query, split.gallery)
+        np.frombuffer(b"".join(part.digests), dtype=np.uint8) for part in (queries, gallery)
     ]
-    if split.excluded.column:
-        content += [split.exclusion.query_keys, split.exclusion.gallery_keys]
+    is_loo = exclusion.items is not None
+    if exclusion.largest and not is_loo:
+        content += [exclusion.query_keys, exclusion.gallery_keys]
     # The host is included because times are cached too.
     software = {"version": __version__, "opencv": opencv().__version__, "host": platform.node()}
-    is_loo = split.excluded == ITSELF
     name = digest_of({**key, "leave_one_out": is_loo, **software}, *content, order)
     path = cache / "rankings" / f"keypoints-{name}.npz"
 
     def make() -> tuple[Ranking, dict[str, float]]:
         before = dict(meter.seconds)
         # A deeper ranking takes no longer: all pairs are matched for any depth.
-        ranking = rank(min(max(depth, MIN_DEPTH), split.exclusion.max_depth))
+        ranking = rank(min(max(depth, MIN_DEPTH), exclusion.max_depth))
         elapsed = {stage: t - before.get(stage, 0.0) for stage, t in meter.seconds.items()}
         return ranking, elapsed
 
     ranking, _ = load_or_make(
         path,
-        read=lambda path: _read(path, depth, len(split.query), meter),
+        read=lambda path: _read(path, depth, len(queries), meter),
         make=make,
         write=_write,
         limit=MAX_RANKINGS,

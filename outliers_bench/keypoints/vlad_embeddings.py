@@ -44,6 +44,7 @@ class VladEmbeddings:
         self._meter = meter
         self._keypoints = StoredKeypoints(model, cache, meter)
         self._learned_from = ""
+        self._empty: set[bytes] = set()
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store missing keypoints of images; see `Features.compute`."""
@@ -90,7 +91,8 @@ class VladEmbeddings:
     def blank(self, images: ImageSet) -> set[bytes]:
         """Return the digests of images without keypoints, whose vector is zero, and count them."""
         empty = self._keypoints.empty(images)
-        self._meter.counts["images_without_keypoints"] = len(empty)
+        self._empty |= empty
+        self._meter.counts["images_without_keypoints"] = len(self._empty)
         return empty
 
     def load(self, images: ImageSet) -> FloatArray:

@@ -1,1 +1,1 @@
-"""Retrieval methods with one protocol: extract, fit, rank."""
+"""Retrieval methods with one protocol: check, extract, fit, index."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.errors import BenchError
+from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
@@ -68,29 +69,52 @@ class ClassScores:
             self._logits.fit(split.train, split.images, observer)
         self._meter.counts |= self._model.diagnostics(split)
 
-    def rank(self, split: Split, depth: int) -> Ranking:
-        """Rank the gallery for every query; see `Method.rank`."""
-        gallery = log_softmax(self._logits.load(split.gallery))
-        queries = gallery if split.is_one_set else log_softmax(self._logits.load(split.query))
-        self._meter.dimensions = gallery.shape[1]
-        self._meter.index_bytes = gallery.nbytes
-        exclusion, order = split.exclusion, tie_order(split.gallery.digests, self._workspace.seed)
+    def index(self, gallery: ImageSet) -> ClassScoreGallery:
+        """Load the class scores of the gallery; see `Method.index`."""
+        return ClassScoreGallery(gallery, self._logits, self._workspace)
+
+    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
+        """Return no sheets."""
+        return {}
+
+
+class ClassScoreGallery:
+    """Gallery that is searched by class scores; see `GallerySearch`.
+
+    Parameters
+    ----------
+    gallery : ImageSet
+    logits : EmbeddingSource
+    workspace : Workspace
+    """
+
+    def __init__(self, gallery: ImageSet, logits: EmbeddingSource, workspace: Workspace) -> None:
+        self._gallery = gallery
+        self._logits = logits
+        self._meter = workspace.meter
+        self._scores = log_softmax(logits.load(gallery))
+        self._order = tie_order(gallery.digests, workspace.seed)
+        self._meter.dimensions = self._scores.shape[1]
+        self._meter.index_bytes = self._scores.nbytes
+
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+        """Rank the gallery for every query; see `GallerySearch.query`."""
+        scores, order = self._scores, self._order
+        is_gallery = images.digests == self._gallery.digests
+        queries = scores if is_gallery else log_softmax(self._logits.load(images))
+        exclusion = exclusion or Exclusion.nothing(len(images), len(self._gallery))
         with self._meter.stage("search"):
             predicted = queries.argmax(axis=1)
             indices = np.empty((len(queries), depth), np.int64)
             for class_index in np.unique(predicted):
                 rows = np.flatnonzero(predicted == class_index)
-                ranked = order[np.argsort(-gallery[order, class_index], kind="stable")]
+                ranked = order[np.argsort(-scores[order, class_index], kind="stable")]
                 indices[rows] = (
                     _exclude(ranked, exclusion.take(rows), depth)
                     if exclusion.largest
                     else ranked[:depth]
                 )
-            return Ranking(indices, gallery[indices, predicted[:, None]])
-
-    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
-        """Return no sheets."""
-        return {}
+            return Ranking(indices, scores[indices, predicted[:, None]])
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,16 +10,16 @@ import numpy as np
 from outliers_bench.errors import BenchError
 from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.methods.parts import EmbeddingSearch, Workspace
-from outliers_bench.methods.spatial import build_spatial
+from outliers_bench.methods.spatial import SpatialRerank, build_spatial
 from outliers_bench.models.model import Model
 from outliers_bench.result import Result
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.reducer import Projection
-from outliers_bench.retrieval.search import GallerySearch, put_blanks_last, tie_order
+from outliers_bench.retrieval.search import VectorSearch, put_blanks_last, tie_order
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import FloatArray, ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import BoolArray, Exclusion, FloatArray, ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -105,42 +106,16 @@ class EmbeddingMethod:
                     cache=self._workspace.cache,
                 )
 
-    def rank(self, split: Split, depth: int) -> Ranking:
-        """Rank the gallery for every query; see `Method.rank`."""
-        gallery = self._load_reduced(split.gallery)
-        queries = gallery if split.is_one_set else self._load_reduced(split.query)
-        self._meter.dimensions = gallery.shape[1]
-        order = tie_order(split.gallery.digests, self._workspace.seed)
-        search = GallerySearch(
+    def index(self, gallery: ImageSet) -> EmbeddingGallery:
+        """Load the gallery; the index is built by the first query; see `Method.index`."""
+        return EmbeddingGallery(
             gallery,
-            index=self._search.index,
-            order=order,
-            cache=self._workspace.cache,
-            meter=self._meter,
+            self._source,
+            self._search,
+            self._workspace,
+            reduce=self._reduce,
+            spatial=self._spatial,
         )
-        blank = self._source.blank(split.query_and_gallery)
-        blank_queries, blank_gallery = (
-            np.array([digest in blank for digest in part.digests])
-            for part in (split.query, split.gallery)
-        )
-        # Blank images are moved behind all others below, so that as many more are retrieved.
-        shortlist = self._search.rerank.depth
-        exclusion = split.exclusion
-        search_depth = exclusion.max_depth
-        if shortlist is not None:
-            search_depth = min(max(depth, shortlist) + int(blank_gallery.sum()), search_depth)
-        ranking = self._search.rerank.rank(search, queries, search_depth, exclusion=exclusion)
-        self._meter.recall_at_10 = recall_at_10(
-            search, queries, depth=search_depth, exclusion=exclusion
-        )
-        if blank:
-            ranking = put_blanks_last(
-                ranking, blank_queries, blank_gallery, order, exclusion=exclusion
-            )
-        if self._spatial is not None:
-            ranking = self._spatial.rerank(ranking, split)
-        # Copied, so that the memory of the deeper ranking is freed.
-        return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
     def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
         """Draw the matches of a spatial re-ranking; see `Method.match_sheets`."""
@@ -152,9 +127,6 @@ class EmbeddingMethod:
         vectors = self._source.load(images)
         return l2_normalize(vectors) if self._search.l2.before_reduction else vectors
 
-    def _load_reduced(self, images: ImageSet) -> FloatArray:
-        return self._reduce(self._source.load(images))
-
     def _reduce(self, vectors: FloatArray) -> FloatArray:
         """Normalize and project stored embeddings for the search."""
         if self._search.l2.before_reduction:
@@ -162,6 +134,78 @@ class EmbeddingMethod:
         if self._projection is not None:
             vectors = self._projection(vectors)
         return l2_normalize(vectors) if self._search.l2.after_reduction else vectors
+
+
+class EmbeddingGallery:
+    """Gallery that is searched by embeddings; see `GallerySearch`.
+
+    Parameters
+    ----------
+    gallery : ImageSet
+    source : EmbeddingSource
+        Fitted.
+    search : EmbeddingSearch
+    workspace : Workspace
+    reduce : callable
+        Normalization and reduction of embeddings of shape (n, d).
+    spatial : SpatialRerank or None
+        Re-ranking by keypoints, after any other.
+    """
+
+    def __init__(
+        self,
+        gallery: ImageSet,
+        source: EmbeddingSource,
+        search: EmbeddingSearch,
+        workspace: Workspace,
+        *,
+        reduce: Callable[[FloatArray], FloatArray],
+        spatial: SpatialRerank | None,
+    ) -> None:
+        self._gallery = gallery
+        self._source = source
+        self._rerank = search.rerank
+        self._meter = workspace.meter
+        self._reduce = reduce
+        self._spatial = spatial
+        self._matrix = reduce(source.load(gallery))
+        self._blank = self._find_blank(gallery)
+        self._vectors = VectorSearch(
+            self._matrix,
+            index=search.index,
+            order=tie_order(gallery.digests, workspace.seed),
+            cache=workspace.cache,
+            meter=workspace.meter,
+        )
+        self._meter.dimensions = self._matrix.shape[1]
+
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+        """Rank the gallery for every query; see `GallerySearch.query`."""
+        is_gallery = images.digests == self._gallery.digests
+        queries = self._matrix if is_gallery else self._reduce(self._source.load(images))
+        blank_queries = self._blank if is_gallery else self._find_blank(images)
+        exclusion = exclusion or Exclusion.nothing(len(images), len(self._gallery))
+        # Blank images are moved behind all others below, so that as many more are retrieved.
+        shortlist = self._rerank.depth
+        search_depth = exclusion.max_depth
+        if shortlist is not None:
+            search_depth = min(max(depth, shortlist) + int(self._blank.sum()), search_depth)
+        ranking = self._rerank.rank(self._vectors, queries, search_depth, exclusion=exclusion)
+        self._meter.recall_at_10 = recall_at_10(
+            self._vectors, queries, depth=search_depth, exclusion=exclusion
+        )
+        if blank_queries.any() or self._blank.any():
+            ranking = put_blanks_last(
+                ranking, blank_queries, self._blank, self._vectors.order, exclusion=exclusion
+            )
+        if self._spatial is not None:
+            ranking = self._spatial.rerank(ranking, images, self._gallery)
+        # Copied, so that the memory of the deeper ranking is freed.
+        return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
+
+    def _find_blank(self, images: ImageSet) -> BoolArray:
+        blank = self._source.blank(images)
+        return np.array([digest in blank for digest in images.digests], dtype=np.bool_)
 
 
 def fitting_part(split: Split) -> ImageSet:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from outliers_bench.ensemble.fusion import contributions, fuse
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.ensemble.tuning import fit_slope, relevance, tune_weights
 from outliers_bench.errors import BenchError
-from outliers_bench.methods.method import Method
+from outliers_bench.methods.method import GallerySearch, Method
 from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -92,29 +93,27 @@ class FusedRankings:
                 member.method.fit(split, observer.for_network(member.label))
                 self._meter.absorb(member.meter)
 
-    def rank(self, split: Split, depth: int) -> Ranking:
-        """Rank the gallery for every query; see `Method.rank`."""
+    def index(self, gallery: ImageSet) -> FusedGallery:
+        """Index the gallery for every member of weight above 0; see `Method.index`."""
         weights = self._weights or []
         for member, weight in zip(self._members, weights, strict=True):
             self._meter.counts[f"weight_{member.label}"] = weight
-        max_depth = split.exclusion.max_depth
         used = [at for at, weight in enumerate(weights) if weight > 0]
-        rankings = []
+        searches = []
         for member in (self._members[at] for at in used):
-            # Independent of `depth`: the fused score of an item must not depend on that.
-            rankings.append(member.method.rank(split, min(self._model.fusion_depth, max_depth)))
+            searches.append((member.method.index(gallery), member.meter))
             self._meter.absorb(member.meter)
-        with self._meter.stage("search"), self._meter.stage("fuse"):
-            return fuse(
-                rankings,
-                [weights[at] for at in used],
-                fusion=self._model.fusion,
-                depth=depth,
-                order=tie_order(split.gallery.digests, self._seed),
-                rrf_k=self._model.rrf_k,
-                slopes=[self._slopes[at] for at in used],
-                exclusion=split.exclusion,
-            )
+        fuse_rankings = partial(
+            fuse,
+            weights=[weights[at] for at in used],
+            fusion=self._model.fusion,
+            order=tie_order(gallery.digests, self._seed),
+            rrf_k=self._model.rrf_k,
+            slopes=[self._slopes[at] for at in used],
+        )
+        return FusedGallery(
+            searches, fuse_rankings, len(gallery), self._model.fusion_depth, self._meter
+        )
 
     def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
         """Return no sheets."""
@@ -131,7 +130,8 @@ class FusedRankings:
             method = member.make(Meter())
             method.extract(split.images)  # only looks up the stored features
             method.fit(split)
-            rankings.append(method.rank(split, min(model.fusion_depth, n)))
+            search = method.index(split.gallery)
+            rankings.append(search.query(split.query, min(model.fusion_depth, n)))
         if model.fusion is Fusion.calibrated:
             self._slopes = [fit_slope(ranking, relevant) for ranking in rankings]
             for member, slope in zip(self._members, self._slopes, strict=True):
@@ -144,6 +144,50 @@ class FusedRankings:
             order = tie_order(split.gallery.digests, self._seed)
             self._weights, map_at_r = tune_weights(scores, relevant, order)
             self._meter.counts["map_at_r_tuning"] = map_at_r
+
+
+class FusedGallery:
+    """Gallery that is searched by every member of an ensemble; see `GallerySearch`.
+
+    Parameters
+    ----------
+    searches : sequence of (GallerySearch, Meter)
+        The gallery as each member searches it, and the meter of the member.
+    fuse_rankings : callable
+        Fuses the members' rankings; see `fuse`.
+    n : int
+        Number of gallery images.
+    fusion_depth : int
+        Number of hits per member that are fused.
+    meter : Meter
+        Meter of the run.
+    """
+
+    def __init__(
+        self,
+        searches: Sequence[tuple[GallerySearch, Meter]],
+        fuse_rankings: Callable[..., Ranking],
+        n: int,
+        fusion_depth: int,
+        meter: Meter,
+    ) -> None:
+        self._searches = searches
+        self._fuse = fuse_rankings
+        self._n = n
+        self._fusion_depth = fusion_depth
+        self._meter = meter
+
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+        """Rank the gallery for every query; see `GallerySearch.query`."""
+        exclusion = exclusion or Exclusion.nothing(len(images), self._n)
+        # Independent of `depth`: the fused score of an item must not depend on that.
+        member_depth = min(self._fusion_depth, exclusion.max_depth)
+        rankings = []
+        for search, meter in self._searches:
+            rankings.append(search.query(images, member_depth, exclusion))
+            self._meter.absorb(meter)
+        with self._meter.stage("search"), self._meter.stage("fuse"):
+            return self._fuse(rankings, depth=depth, exclusion=exclusion)
 
 
 def _check(method: Method, split: Split, label: str) -> None:

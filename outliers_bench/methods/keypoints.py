@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from outliers_bench.data.decode import DECODER
@@ -16,7 +17,7 @@ from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,44 +53,9 @@ class MatchKeypoints:
     def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
         """Do nothing: nothing is learned."""
 
-    def rank(self, split: Split, depth: int) -> Ranking:
-        """Rank the gallery for every query; see `Method.rank`."""
-        gallery = self._keypoints.table(split.gallery)
-        empty = self._keypoints.empty(split.query_and_gallery)
-        self._meter.counts["images_without_keypoints"] = len(empty)
-        if 2 * len(empty) > len(split.query_and_gallery):
-            _log.warning(
-                "%d of %d photos have no keypoints and are ranked at random: "
-                "they may be too small or too uniform for model=%s",
-                len(empty),
-                len(split.query_and_gallery),
-                self._model.name,
-            )
-        self._meter.dimensions = self._model.descriptor.dimensions
-        self._meter.index_bytes = self._keypoints.nbytes(split.gallery)
-        order = tie_order(split.gallery.digests, self._workspace.seed)
-
-        def rank(rank_depth: int) -> Ranking:
-            return rank_by_keypoints(
-                gallery if split.is_one_set else self._keypoints.table(split.query),
-                gallery,
-                descriptor=self._model.descriptor,
-                options=self._model,
-                depth=rank_depth,
-                order=order,
-                exclusion=split.exclusion,
-                meter=self._meter,
-            )
-
-        return rank_or_load(
-            rank,
-            key={**_to_dict(self._model), **self._model.space(), "decoder": DECODER},
-            split=split,
-            order=order,
-            depth=depth,
-            cache=self._workspace.cache,
-            meter=self._meter,
-        )
+    def index(self, gallery: ImageSet) -> KeypointGallery:
+        """Open the keypoints of the gallery; see `Method.index`."""
+        return KeypointGallery(gallery, self._keypoints, self._model, self._workspace)
 
     def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
         """Draw queries next to their best match, with the verified keypoint matches."""
@@ -101,6 +67,76 @@ class MatchKeypoints:
             queries=queries,
             seed=self._workspace.seed,
         )
+
+
+class KeypointGallery:
+    """Gallery that is searched by matching keypoints; see `GallerySearch`.
+
+    Parameters
+    ----------
+    gallery : ImageSet
+    keypoints : StoredKeypoints
+    model : KeypointMatching
+    workspace : Workspace
+    """
+
+    def __init__(
+        self,
+        gallery: ImageSet,
+        keypoints: StoredKeypoints,
+        model: KeypointMatching,
+        workspace: Workspace,
+    ) -> None:
+        self._gallery = gallery
+        self._keypoints = keypoints
+        self._model = model
+        self._cache = workspace.cache
+        self._meter = workspace.meter
+        self._table = keypoints.table(gallery)
+        self._empty = keypoints.empty(gallery)
+        self._order = tie_order(gallery.digests, workspace.seed)
+        self._meter.dimensions = model.descriptor.dimensions
+        self._meter.index_bytes = keypoints.nbytes(gallery)
+
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+        """Rank the gallery for every query; see `GallerySearch.query`."""
+        is_gallery = images.digests == self._gallery.digests
+        self._count_empty(images)
+        rank = partial(
+            rank_by_keypoints,
+            self._table if is_gallery else self._keypoints.table(images),
+            self._table,
+            descriptor=self._model.descriptor,
+            options=self._model,
+            order=self._order,
+            exclusion=exclusion,
+            meter=self._meter,
+        )
+        return rank_or_load(
+            lambda rank_depth: rank(depth=rank_depth),
+            key={**_to_dict(self._model), **self._model.space(), "decoder": DECODER},
+            queries=images,
+            gallery=self._gallery,
+            exclusion=exclusion or Exclusion.nothing(len(images), len(self._gallery)),
+            order=self._order,
+            depth=depth,
+            cache=self._cache,
+            meter=self._meter,
+        )
+
+    def _count_empty(self, images: ImageSet) -> None:
+        """Count the images without keypoints, and warn if they are the majority."""
+        empty = self._empty | self._keypoints.empty(images)
+        total = len({*images.digests, *self._gallery.digests})
+        self._meter.counts["images_without_keypoints"] = len(empty)
+        if 2 * len(empty) > total:
+            _log.warning(
+                "%d of %d photos have no keypoints and are ranked at random: "
+                "they may be too small or too uniform for model=%s",
+                len(empty),
+                total,
+                self._model.name,
+            )
 
 
 def _to_dict(model: KeypointMatching) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Protocol of a retrieval method: check, extract, fit, rank."""
+"""Protocol of a retrieval method: check, extract, fit, index; and of the search of a gallery."""
 
 from __future__ import annotations
 
@@ -6,14 +6,33 @@ from typing import TYPE_CHECKING, Protocol
 
 from outliers_bench.result import Result
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+class GallerySearch(Protocol):
+    """Gallery that is searched by a method, with any number of queries."""
+
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+        """Rank the gallery for every query.
+
+        Parameters
+        ----------
+        images : ImageSet
+            Queries, whose features `Method.extract` has computed. Nothing is loaded twice if they
+            are the gallery.
+        depth : int
+            Length of the ranking, at most `exclusion.max_depth`.
+        exclusion : Exclusion, optional
+            Gallery images that are excluded for each query; by default, none.
+        """
+        ...
+
+
 class Method(Protocol):
-    """Retrieval method. Called in this order: check, extract, fit, rank."""
+    """Retrieval method. Called in this order: check, extract, fit, index."""
 
     @property
     def learns_from_labels(self) -> bool:
@@ -57,10 +76,32 @@ class Method(Protocol):
         """
         ...
 
-    def rank(self, split: Split, depth: int) -> Ranking:
-        """Rank the first `depth` gallery images for every query."""
+    def index(self, gallery: ImageSet) -> GallerySearch:
+        """Prepare the search of a gallery, all of whose images were extracted before `fit`."""
         ...
 
     def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
         """Draw sheets of matched keypoints, by name; empty for methods without keypoints."""
         ...
+
+
+class ReusedIndex:
+    """Index of a gallery, built again only if the gallery is another one.
+
+    Parameters
+    ----------
+    method : Method
+        Fitted method.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self._method = method
+        self._digests: tuple[bytes, ...] = ()
+        self._search: GallerySearch | None = None
+
+    def __call__(self, gallery: ImageSet) -> GallerySearch:
+        """Return the search of a gallery."""
+        if self._search is None or gallery.digests != self._digests:
+            self._search = None  # frees its memory before another one is built
+            self._search, self._digests = self._method.index(gallery), gallery.digests
+        return self._search

@@ -13,7 +13,7 @@ from outliers_bench.keypoints.rank import rerank_by_keypoints
 from outliers_bench.result import Result
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import ImageSet, LeftOut, Ranking
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,18 +49,20 @@ class SpatialRerank:
         }
         return unreadable
 
-    def rerank(self, ranking: Ranking, split: Split) -> Ranking:
+    def rerank(self, ranking: Ranking, images: ImageSet, gallery: ImageSet) -> Ranking:
         """Re-rank the shortlist of every query."""
-        gallery = self._keypoints.table(split.gallery)
-        empty = self._keypoints.empty(split.query_and_gallery)
+        is_gallery = images.digests == gallery.digests
+        empty = self._keypoints.empty(gallery)
+        empty |= set() if is_gallery else self._keypoints.empty(images)
         self._meter.counts["rerank_images_without_keypoints"] = len(empty)
-        queries = gallery if split.is_one_set else self._keypoints.table(split.query)
+        table = self._keypoints.table(gallery)
+        queries = table if is_gallery else self._keypoints.table(images)
         # Counted as search: the results of a query are complete only after it.
         with self._meter.stage("search"), self._meter.stage("rerank"):
             return rerank_by_keypoints(
                 ranking,
                 queries,
-                gallery,
+                table,
                 descriptor=self._options.descriptor,
                 options=self._options,
             )

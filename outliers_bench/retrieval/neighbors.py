@@ -20,7 +20,7 @@ from outliers_bench.types import Exclusion, FloatArray, IntArray
 from outliers_bench.version import __version__
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 BLOCK_ROWS = 1024  # gallery items searched per block
 _EXTRA = 8  # results fetched beyond k, because rounding in BLAS may swap neighbors
@@ -69,14 +69,14 @@ class NeighborGraph:
         return drop_excluded(positions, similarities, excluded, depth)
 
 
-def build_or_load_graph(search: GallerySearch, k: int) -> NeighborGraph:
+def build_or_load_graph(search: VectorSearch, k: int) -> NeighborGraph:
     """Find the k nearest neighbors of every gallery item by exhaustive search.
 
     The search is exhaustive for every index.
 
     Parameters
     ----------
-    search : GallerySearch
+    search : VectorSearch
         The gallery, normalized; its order breaks ties. With a `cache`, the graph of the same
         gallery is read from disk if it was stored before.
     k : int
@@ -101,7 +101,7 @@ def build_or_load_graph(search: GallerySearch, k: int) -> NeighborGraph:
         )
 
 
-def _build_graph(search: GallerySearch, k: int) -> NeighborGraph:
+def _build_graph(search: VectorSearch, k: int) -> NeighborGraph:
     n = len(search.gallery)
     positions, similarities = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     for rows, near, scores in _search_blocks(search, k + 1):
@@ -110,7 +110,7 @@ def _build_graph(search: GallerySearch, k: int) -> NeighborGraph:
     return NeighborGraph(positions, similarities)
 
 
-def _search_blocks(search: GallerySearch, k: int) -> Iterator[tuple[slice, IntArray, FloatArray]]:
+def _search_blocks(search: VectorSearch, k: int) -> Iterator[tuple[slice, IntArray, FloatArray]]:
     """Yield the k nearest of every gallery item, the item itself included, block by block."""
     gallery, order, n = search.gallery, search.order, len(search.gallery)
     exact = Exact(metric=Metric.inner_product).build(search.tie_ordered)

@@ -8,7 +8,7 @@ import numpy as np
 
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import Exclusion, FloatArray, IntArray
 
@@ -18,7 +18,7 @@ _ROUNDING = 1e-6  # relative difference within which two scores are equal
 
 
 def recall_at_10(
-    search: GallerySearch,
+    search: VectorSearch,
     queries: FloatArray,
     *,
     depth: int = RECALL_DEPTH,
@@ -32,7 +32,7 @@ def recall_at_10(
 
     Parameters
     ----------
-    search : GallerySearch
+    search : VectorSearch
         The gallery and the index.
     queries : array of float32, shape (n_query, d)
         If there are more than 1,000, 500 to 1,000 evenly spaced ones are used.
@@ -74,7 +74,7 @@ def recall_at_10(
     return float(is_hit.mean())
 
 
-def _similarity(search: GallerySearch, queries: FloatArray, items: IntArray) -> FloatArray:
+def _similarity(search: VectorSearch, queries: FloatArray, items: IntArray) -> FloatArray:
     """Compute similarities of each query and its items, shape (n_query, depth)."""
     vectors = search.vectors_at(items.ravel()).reshape(*items.shape, -1)
     if search.index.metric is Metric.euclidean:

@@ -41,8 +41,8 @@ def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
     return np.argsort(np.frombuffer(b"".join(hashes), dtype=">u8"), kind="stable")
 
 
-class GallerySearch:
-    """Search of a gallery by any query vectors.
+class VectorSearch:
+    """Search of vectors by any query vectors.
 
     In addition to the given gallery, an exact search stores one copy: the vectors in tie-breaking
     order, normalized for the cosine. An approximate search stores its index instead. `gallery` is
@@ -63,7 +63,7 @@ class GallerySearch:
 
     Attributes
     ----------
-    active : GallerySearch
+    active : VectorSearch
         The last search that `with_gallery` has created; by default, this one.
     """
 
@@ -80,7 +80,7 @@ class GallerySearch:
         self.order = order
         self.cache = cache
         self.meter = meter or Meter()
-        self.active: GallerySearch = self
+        self.active: VectorSearch = self
         self._unscaled = gallery
 
     def __len__(self) -> int:
@@ -101,9 +101,9 @@ class GallerySearch:
             return l2_normalize(self._unscaled, order=positions)
         return self._unscaled[positions]
 
-    def with_gallery(self, gallery: FloatArray) -> GallerySearch:
+    def with_gallery(self, gallery: FloatArray) -> VectorSearch:
         """Return the same search over other vectors of the same items, and make it `active`."""
-        self.active = GallerySearch(
+        self.active = VectorSearch(
             gallery,
             index=self.index,
             order=self.order,

@@ -120,7 +120,8 @@ def _search(run: SavedRun, photos: Queries, *, n: int, cache: Path) -> SearchRes
         split = Split(run.data, train, queries, gallery)
         method.fit(split)
         # Unavailable photos are ranked, too, because they influence some re-rankings.
-        ranking = method.rank(split, min(n + len(unavailable), len(gallery)))
+        search_depth = min(n + len(unavailable), len(gallery))
+        ranking = method.index(gallery).query(queries, search_depth)
         excluded = {row for row, name in enumerate(gallery.names) if name in unavailable}
         for row, name in enumerate(queries.names):
             hits[Path(name)] = _hits(ranking, row, gallery, excluded=excluded, n=n, root=run.root)

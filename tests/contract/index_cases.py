@@ -10,7 +10,7 @@ from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
-from outliers_bench.retrieval.search import GallerySearch, tie_order
+from outliers_bench.retrieval.search import VectorSearch, tie_order
 from tests.toys import digest
 
 annoy_only = pytest.mark.extra("annoy")
@@ -83,7 +83,7 @@ def clustered(n, d=16, *, per_cluster=20, seed=0):
 def search_over(index, gallery, *, seed=0, digests=None):
     digests = digests or [digest(str(i)) for i in range(len(gallery))]
     order = tie_order(digests, seed)
-    return GallerySearch(gallery, index=index, order=order)
+    return VectorSearch(gallery, index=index, order=order)
 
 
 def rank(index, queries, gallery, depth, *, exclusion=None, **options):

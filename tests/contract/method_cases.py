@@ -122,9 +122,13 @@ def build_method(overrides, cache, meter=None):
     return config.method(meter or Meter())
 
 
+def query(method, split, depth):
+    return method.index(split.gallery).query(split.query, depth, split.exclusion)
+
+
 def rank(overrides, cache, split, depth, meter=None):
     method = build_method(overrides, cache, meter)
     method.check(split)
     split = split.without(method.extract(split.images))
     method.fit(split)
-    return method, split, method.rank(split, depth)
+    return method, split, query(method, split, depth)

@@ -9,7 +9,7 @@ from outliers_bench.retrieval.rerank.collaborative_filtering import Collaborativ
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation, Weights
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
-from outliers_bench.retrieval.search import GallerySearch, tie_order
+from outliers_bench.retrieval.search import VectorSearch, tie_order
 from outliers_bench.types import Exclusion
 from tests.toys import digest
 
@@ -42,7 +42,7 @@ GALLERY, QUERIES = vectors(110, 1)[0], vectors(70, 2)[0]
 def search_over(gallery, *, index=None, seed=0, digests=None, **options):
     digests = digests or [digest(str(i)) for i in range(len(gallery))]
     index = index or Exact()
-    return GallerySearch(gallery, index=index, order=tie_order(digests, seed), **options)
+    return VectorSearch(gallery, index=index, order=tie_order(digests, seed), **options)
 
 
 def rerank_gallery(

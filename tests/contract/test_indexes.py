@@ -13,7 +13,7 @@ from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import GallerySearch, tie_order
+from outliers_bench.retrieval.search import VectorSearch, tie_order
 from outliers_bench.types import Exclusion
 from tests.contract.index_cases import (
     DEFAULTS,
@@ -224,7 +224,7 @@ def test_equal_vectors_have_equal_scores_in_many_dimensions(metric):
     """BLAS rounds the last rows of a block differently, which must not separate duplicates."""
     items = np.repeat(vectors(500, d=1280, seed=3), 2, axis=0)[:-1]
     order = tie_order([digest(str(i)) for i in range(len(items))], 0)
-    search = GallerySearch(items, index=Exact(metric=metric), order=order)
+    search = VectorSearch(items, index=Exact(metric=metric), order=order)
     result = search.rank(vectors(200, d=1280, seed=4), 101)
     tie_rank = np.argsort(order)
     are_duplicates = result.indices[:, :-1] // 2 == result.indices[:, 1:] // 2

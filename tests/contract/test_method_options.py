@@ -12,7 +12,7 @@ from outliers_bench.config.resolve import composer
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.tracking.params import describe_method
 from tests.contract.method_cases import CASES, PHOTOS, SMALL, compose_case, rank, split_of
 
@@ -78,13 +78,13 @@ def test_blank_photo_deepens_the_search_by_one(tmp_path, monkeypatch):
     arrays = dict(PHOTOS)
     arrays["0/4"] = np.full((60, 60, 3), 200, np.uint8)
     depths = []
-    search = GallerySearch.rank
+    search = VectorSearch.rank
 
     def recorded(self, queries, depth, **options):
         depths.append(depth)
         return search(self, queries, depth, **options)
 
-    monkeypatch.setattr(GallerySearch, "rank", recorded)
+    monkeypatch.setattr(VectorSearch, "rank", recorded)
     rank(CASES["vlad"], tmp_path, split_of(arrays), 3)
     assert depths == [4]
 

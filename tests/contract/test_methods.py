@@ -16,6 +16,7 @@ from tests.contract.method_cases import (
     PHOTOS,
     TRAINED,
     build_method,
+    query,
     rank,
     split_of,
 )
@@ -78,7 +79,7 @@ def test_second_run_computes_nothing_and_ranks_equally(overrides, cache):
     method = build_method(overrides, cache)
     method.extract(split.images)
     method.fit(split)
-    again = method.rank(split, 5)
+    again = query(method, split, 5)
     assert not split.gallery.reader.decoded
     assert np.array_equal(first.indices, again.indices)
     assert np.array_equal(first.scores, again.scores)

@@ -27,7 +27,9 @@ class CountingRanker:
         return ranking_cache.rank_or_load(
             self,
             key=key or {"a": 1},
-            split=split,
+            queries=split.query,
+            gallery=split.gallery,
+            exclusion=split.exclusion,
             order=np.arange(6) if order is None else order,
             depth=depth,
             cache=self.cache,

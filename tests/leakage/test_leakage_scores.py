@@ -17,6 +17,7 @@ from outliers_bench.data.source import Leakage
 from outliers_bench.evaluation import evaluate
 from outliers_bench.leakage.find import find_leaks
 from outliers_bench.leakage.policy import audit
+from outliers_bench.methods.method import ReusedIndex
 from outliers_bench.rescore import score_leakage
 from outliers_bench.runtime.meter import Meter
 from tests.command_line import bench, in_process
@@ -52,9 +53,12 @@ def test_both_scores_are_computed(planted_root, tmp_path):
         method = config.method(Meter.start())
         audited = audited.without(method.extract(audited.original.images))
         method.fit(audited.split)
-        ranking = method.rank(audited.split, to_depth(audited.split, config.k))
+        index = ReusedIndex(method)
+        ranking = index(audited.split.gallery).query(
+            audited.split.query, to_depth(audited.split, config.k), audited.split.exclusion
+        )
         headline = evaluate(ranking, audited.split, k=config.k).metrics
-        second = score_leakage(method, audited, k=config.k, seed=0, depth=to_depth)
+        second = score_leakage(index, audited, learned=False, k=config.k, seed=0, depth=to_depth)
         assert second.intervals.keys() == second.metrics.keys()
         scores[second.name] = headline, second.evaluation.metrics
     as_given, without = scores["without_leaks"]

@@ -41,7 +41,7 @@ class StoredLogits:
 def ranking_of(config, split, logits, depth, meter=None):
     method = config.method(meter or Meter())
     method._logits = StoredLogits(logits)
-    return method.rank(split, depth)
+    return method.index(split.gallery).query(split.query, depth, split.exclusion)
 
 
 def brute_force(split, logits, depth, seed):

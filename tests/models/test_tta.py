@@ -155,7 +155,8 @@ def test_a_run_with_tta(tmp_path):
     method.check(split)
     split = split.without(method.extract(split.images))
     method.fit(split)
-    ranking = method.rank(split, depth(split, config.k, shown=config.contact_sheets.depth))
+    to_depth = depth(split, config.k, shown=config.contact_sheets.depth)
+    ranking = method.index(split.gallery).query(split.query, to_depth, split.exclusion)
     assert meter.features_computed == 10 * len(split.images)
     assert np.isfinite(ranking.scores).all()
     found = split.gallery.labels[ranking.indices[:, 0]]

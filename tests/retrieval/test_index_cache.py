@@ -10,7 +10,7 @@ from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.faiss_index import FaissSearcher
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter
 from tests.counting import count_calls
 
@@ -28,7 +28,7 @@ def builds(monkeypatch):
 def rank(cache, gallery=GALLERY, *, index=None, meter=None):
     index = index or FaissHnsw()
     order = np.arange(len(gallery))
-    return GallerySearch(gallery, index=index, order=order, cache=cache, meter=meter).rank(
+    return VectorSearch(gallery, index=index, order=order, cache=cache, meter=meter).rank(
         QUERIES, 10
     )
 

@@ -8,7 +8,7 @@ import pytest
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Index, Metric
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.types import Exclusion
 
 
@@ -41,7 +41,7 @@ def on_a_line(*values):
 
 
 def search_of(gallery, index):
-    return GallerySearch(gallery, index=index, order=np.arange(len(gallery)))
+    return VectorSearch(gallery, index=index, order=np.arange(len(gallery)))
 
 
 def missing(*missed, metric=Metric.inner_product):

@@ -6,7 +6,7 @@ import pytest
 from outliers_bench.retrieval import neighbors
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.neighbors import build_or_load_graph
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.retrieval.ties import pair_similarities
 from outliers_bench.types import Exclusion
 
@@ -15,7 +15,7 @@ ORDER = np.random.default_rng(1).permutation(70)
 
 
 def search_over(items, cache=None, order=ORDER):
-    return GallerySearch(items, index=Exact(), order=order, cache=cache)
+    return VectorSearch(items, index=Exact(), order=order, cache=cache)
 
 
 def brute_force(search, k):

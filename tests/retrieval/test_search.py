@@ -13,7 +13,7 @@ from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.recall import recall_at_10
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.retrieval.ties import sort_with_ties
 
 RNG = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def normalized(monkeypatch):
 @pytest.mark.parametrize("index", [Exact(), KdTree()], ids=["exact", "kd_tree"])
 def test_the_gallery_is_normalized_once(normalized, index):
     gallery, order = GALLERY[:300], np.argsort(ORDER[:300])
-    search = GallerySearch(gallery, index=index, order=order)
+    search = VectorSearch(gallery, index=index, order=order)
     for _ in range(3):
         search.rank(QUERIES, 10)
     assert normalized == [30, 300, 30, 30]
@@ -48,17 +48,17 @@ def test_the_gallery_is_normalized_once(normalized, index):
 
 def test_other_metrics_do_not_normalize(normalized):
     for metric in (Metric.euclidean, Metric.inner_product):
-        GallerySearch(GALLERY, index=Exact(metric=metric), order=ORDER).rank(QUERIES, 10)
+        VectorSearch(GALLERY, index=Exact(metric=metric), order=ORDER).rank(QUERIES, 10)
     assert normalized == []
 
 
 @pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.name)
 def test_an_exact_search_stores_one_copy_of_the_gallery(metric):
-    GallerySearch(GALLERY[:9], index=Exact(), order=np.arange(9)).rank(
+    VectorSearch(GALLERY[:9], index=Exact(), order=np.arange(9)).rank(
         QUERIES, 1
     )  # imports what it needs
     tracemalloc.start()
-    search = GallerySearch(GALLERY, index=Exact(metric=metric), order=ORDER)
+    search = VectorSearch(GALLERY, index=Exact(metric=metric), order=ORDER)
     search.rank(QUERIES, 10)
     current, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -76,7 +76,7 @@ def test_building_an_exact_index_does_not_copy():
 
 
 def test_recall_of_an_exact_search_compares_nothing(normalized):
-    search = GallerySearch(GALLERY, index=Exact(), order=ORDER)
+    search = VectorSearch(GALLERY, index=Exact(), order=ORDER)
     assert recall_at_10(search, QUERIES) is None
     assert normalized == []
 
@@ -84,7 +84,7 @@ def test_recall_of_an_exact_search_compares_nothing(normalized):
 def test_gallery_is_in_the_given_order():
     gallery, order = GALLERY[:50], np.argsort(ORDER[:50])
     for index in (Exact(), FaissHnsw()):
-        search = GallerySearch(gallery, index=index, order=order)
+        search = VectorSearch(gallery, index=index, order=order)
         assert np.array_equal(search.gallery[order], search.tie_ordered)
         assert np.array_equal(search.vectors_at(np.array([7, 7, 3])), search.gallery[[7, 7, 3]])
 
@@ -94,10 +94,10 @@ def test_threads_are_limited_to_the_cores_of_this_process(monkeypatch):
     monkeypatch.setattr(faiss_index, "cores", lambda: 1)
     try:
         faiss.omp_set_num_threads(3)
-        GallerySearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
+        VectorSearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
         assert faiss.omp_get_max_threads() == 1
         monkeypatch.setattr(faiss_index, "cores", lambda: 64)
-        GallerySearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
+        VectorSearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
         assert faiss.omp_get_max_threads() == 1, "a lower limit of the user is respected"
     finally:
         faiss.omp_set_num_threads(before)

@@ -79,7 +79,8 @@ def create_run(photos: Path, cache_dir: Path, *overrides: str):
     check(config, split, method)
     split = split.without(method.extract(split.images))
     method.fit(split)
-    ranking = method.rank(split, depth(split, config.k, shown=config.contact_sheets.depth))
+    to_depth = depth(split, config.k, shown=config.contact_sheets.depth)
+    ranking = method.index(split.gallery).query(split.query, to_depth, split.exclusion)
     saved = SavedRun.create(
         config, split, run_id=RUN_ID, name="toy run", uri="sqlite:////x/mlflow.db"
     )

@@ -18,7 +18,7 @@ from outliers_bench.retrieval.ties import PAIR_VALUES
 from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 
 @dataclass
@@ -52,7 +52,7 @@ class AlphaQueryExpansion(CosineRerank):
 
     def rank(
         self,
-        search: GallerySearch,
+        search: VectorSearch,
         queries: FloatArray,
         depth: int,
         *,

@@ -12,7 +12,7 @@ from outliers_bench.types import Exclusion, FloatArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index, Metric
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Rerank:
 
     def rank(
         self,
-        search: GallerySearch,
+        search: VectorSearch,
         queries: FloatArray,
         depth: int,
         *,
@@ -59,7 +59,7 @@ class Rerank:
 
         Parameters
         ----------
-        search : GallerySearch
+        search : VectorSearch
             The gallery.
         queries : array of float32, shape (n_query, d)
             Not normalized; use `search.prepare`.

@@ -13,7 +13,7 @@ from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
 from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 
 @dataclass
@@ -55,7 +55,7 @@ class CollaborativeFiltering(ShortlistRerank):
         if not 0 <= self.weight <= 1:
             raise BenchError(f"rerank.weight={self.weight}: from 0 to 1")
 
-    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:
+    def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
         """Build the neighbor graph of the gallery, the item-item similarities."""
         graph = build_or_load_graph(search, self.k + excluded)
 

@@ -22,7 +22,7 @@ from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 
 class Weights(Enum):
@@ -78,7 +78,7 @@ class DatabaseAugmentation(CosineRerank):
 
     def rank(
         self,
-        search: GallerySearch,
+        search: VectorSearch,
         queries: FloatArray,
         depth: int,
         *,
@@ -112,8 +112,8 @@ class DatabaseAugmentation(CosineRerank):
 
     def _rank_leave_one_out(
         self,
-        augmented_search: GallerySearch,
-        search: GallerySearch,
+        augmented_search: VectorSearch,
+        search: VectorSearch,
         graph: NeighborGraph,
         queries: FloatArray,
         depth: int,
@@ -148,7 +148,7 @@ class DatabaseAugmentation(CosineRerank):
 
     def _rescore_without(
         self,
-        search: GallerySearch,
+        search: VectorSearch,
         graph: NeighborGraph,
         queries: FloatArray,
         affected: list[IntArray],

@@ -18,7 +18,7 @@ from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
 from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 MAX_SHORTLIST = 2000  # hits; takes a matrix of 32 MB, and some tenths of a second per query
 
@@ -67,7 +67,7 @@ class Diffusion(ShortlistRerank):
         if not 0 <= self.alpha < 1:
             raise BenchError(f"rerank.alpha={self.alpha}: from 0 to below 1")
 
-    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:
+    def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
         """Build the neighbor graph of the gallery; see `ShortlistRerank.scorer`."""
         import scipy.linalg  # noqa: F401 - limits apply to libraries that are already loaded
         from threadpoolctl import threadpool_limits

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from outliers_bench.retrieval.indexes.index import Index
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 
 @dataclass
@@ -65,7 +65,7 @@ class KReciprocal(ShortlistRerank):
         """Number of hits needed to encode a query."""
         return max(self.k1, self.k2 - 1)
 
-    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:  # noqa: ARG002
+    def scorer(self, search: VectorSearch, excluded: int) -> Scorer:  # noqa: ARG002
         """Encode the gallery."""
         graph = build_or_load_graph(search, self.required_hits)
         with search.meter.stage("graph"):

@@ -16,7 +16,7 @@ from outliers_bench.runtime.progress import track
 from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.search import GallerySearch
+    from outliers_bench.retrieval.search import VectorSearch
 
 BLOCK_ITEMS = 2_000_000  # gallery items ranked per block, over all its queries
 SCORED_ITEMS = 50_000  # gallery items re-ranked per block, over all its queries
@@ -94,12 +94,12 @@ class ShortlistRerank(CosineRerank):
 
     shortlist: int | None = 200
 
-    def scorer(self, search: GallerySearch, excluded: int) -> Scorer:
+    def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
         """Precompute what depends only on the gallery, and return a scorer of hits.
 
         Parameters
         ----------
-        search : GallerySearch
+        search : VectorSearch
         excluded : int
             Largest number of items that are excluded for a query.
         """
@@ -112,7 +112,7 @@ class ShortlistRerank(CosineRerank):
 
     def rank(
         self,
-        search: GallerySearch,
+        search: VectorSearch,
         queries: FloatArray,
         depth: int,
         *,
@@ -141,7 +141,7 @@ class ShortlistRerank(CosineRerank):
 
     def _rerank_hits(
         self,
-        search: GallerySearch,
+        search: VectorSearch,
         scorer: Scorer,
         queries: FloatArray,
         ranking: Ranking,
@@ -167,7 +167,7 @@ class ShortlistRerank(CosineRerank):
 
 
 def rescore_by_cosine(
-    search: GallerySearch, queries: FloatArray, ranking: Ranking, hits: int
+    search: VectorSearch, queries: FloatArray, ranking: Ranking, hits: int
 ) -> tuple[Ranking, FloatArray]:
     """Recompute the cosines of the first hits, and sort the hits by them.
 
@@ -176,7 +176,7 @@ def rescore_by_cosine(
 
     Parameters
     ----------
-    search : GallerySearch
+    search : VectorSearch
     queries : array of float32, shape (b, d)
         Of unit length.
     ranking : Ranking

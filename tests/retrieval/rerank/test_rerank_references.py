@@ -9,7 +9,7 @@ from outliers_bench.retrieval.rerank.collaborative_filtering import Collaborativ
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation, Weights
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
-from outliers_bench.retrieval.search import GallerySearch
+from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.types import Exclusion
 from tests.retrieval.rerank import references
 
@@ -48,7 +48,7 @@ def reranker(request):
 
 
 def ranked(reranker, queries, gallery, order, *, exclusion=None):
-    search = GallerySearch(gallery, index=Exact(), order=order)
+    search = VectorSearch(gallery, index=Exact(), order=order)
     depth = exclusion.max_depth if exclusion else len(gallery)
     return reranker.rank(search, queries, depth, exclusion=exclusion).indices
 
