@@ -110,13 +110,14 @@ def test_a_result_that_cannot_be_written_is_returned_with_a_warning(results, cap
     assert "could not be written" in caplog.text
 
 
-def _get_slowly(folder, made):
+def _get_slowly(folder, made, together):
     def make():
         made.append(os.getpid())
-        time.sleep(0.3)
+        time.sleep(0.5)
         return np.arange(3)
 
     results = Results(folder)
+    together.wait(60)
     load_or_make(folder / "one", read=results.read, make=make, write=results.write)
 
 
@@ -124,7 +125,8 @@ def test_of_several_processes_one_makes_the_result(tmp_path):
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         made = manager.list()
-        workers = [context.Process(target=_get_slowly, args=(tmp_path, made)) for _ in range(3)]
+        arguments = (tmp_path, made, context.Barrier(3))
+        workers = [context.Process(target=_get_slowly, args=arguments) for _ in range(3)]
         for worker in workers:
             worker.start()
         for worker in workers:
