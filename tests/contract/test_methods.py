@@ -9,6 +9,7 @@ import pytest
 from outliers_bench.errors import BenchError
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
+from outliers_bench.types import same
 from tests.contract.method_cases import (
     CASES,
     CLASSES,
@@ -109,6 +110,25 @@ def test_leave_one_out_excludes_the_query(overrides, cache):
     assert ranking.indices.shape == (n, n - 1)
     for row in range(n):
         assert row not in ranking.indices[row]
+
+
+def test_photos_of_the_same_camera_are_excluded(overrides, cache):
+    """The full ranking, without the gallery photos of the query's camera."""
+    split = split_of(PHOTOS)
+    cameras = np.arange(8) % 3, np.array([0, 1, 2, 9, 0, 9, 9, 9])
+    query, gallery = (
+        replace(part, columns={"camera": values})
+        for part, values in zip((split.query, split.gallery), cameras, strict=True)
+    )
+    excluding = replace(split, query=query, gallery=gallery, excluded=same("camera"))
+    result = rank(overrides, cache, excluding, 6)[2]
+    full = rank(overrides, cache, split, 8)[2]
+    for row in range(8):
+        left = [item for item in full.indices[row] if cameras[1][item] != cameras[0][row]]
+        assert set(result.indices[row]) <= set(left)
+        is_reranked = any(option.startswith("rerank=") for option in overrides)
+        if not is_reranked and "model=ensemble" not in overrides:  # a fusion scales the scores
+            assert result.indices[row].tolist() == left[:6]
 
 
 def test_blank_and_tiny_photos(overrides, cache):
