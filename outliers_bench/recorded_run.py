@@ -16,11 +16,12 @@ from outliers_bench.result import FinishedRun, Result
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.serving.saved_run import save_run
 from outliers_bench.tracking import senders
-from outliers_bench.tracking.active_run import current_sweep, outbox_of, start_run
+from outliers_bench.tracking.active_run import outbox_of, start_run
 from outliers_bench.tracking.finished import find_finished
 from outliers_bench.tracking.log_result import log_result
 from outliers_bench.tracking.logged_models import link_model
 from outliers_bench.tracking.models import fetch_models
+from outliers_bench.tracking.outbox import current_sweep
 from outliers_bench.tracking.runs import tag_reused_run
 from outliers_bench.tracking.store import check_uri, resolve_uri
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 import psutil
@@ -15,6 +14,7 @@ from tests.command_line import bench
 from tests.recorded_runs import SMALL, runs
 
 PIXELS = (*SMALL, "model=pixels", "contact_sheets.queries=1", "k=[1,5]")
+SENDER = "outliers_bench.tracking.sender"
 KILLS = int(os.environ.get("OUTLIERS_BENCH_KILLS", "3"))
 SECONDS = float(os.environ.get("OUTLIERS_BENCH_KILL_WITHIN", "15"))  # creates a database as well
 
@@ -43,10 +43,8 @@ def test_the_next_run_works_and_nothing_stays_running(tmp_path, seed):
 
     done = bench(*PIXELS, cwd=tmp_path, **env)
     assert (done.code, done.err) == (0, "")
-    sent = bench(cwd=tmp_path, module="outliers_bench.tracking.sender", **env)
-    while "another sender" in sent.out:
-        time.sleep(0.2)
-        sent = bench(cwd=tmp_path, module="outliers_bench.tracking.sender", **env)
+    while "another sender" in (sent := bench(cwd=tmp_path, module=SENDER, **env)).out:
+        pass
     assert (sent.code, sent.err) == (0, "")
     statuses = [run.info.status for run in runs(tmp_path)]
     assert "FINISHED" in statuses

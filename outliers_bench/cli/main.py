@@ -28,7 +28,6 @@ from outliers_bench.runtime.command_line import BROKEN_PIPE
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_metric_name, check_objective
-from outliers_bench.tracking import senders
 from outliers_bench.tracking.runs import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
@@ -103,8 +102,8 @@ def main() -> None:
                     page(resource_dir("conf"), resource_dir("experiments"), sys.argv[1:])
                 )
             )
-        else:
-            compose_and_run()
+            return
+        compose_and_run()
         unfinished = sweep.finish()
         _deliver()
         if unfinished:
@@ -136,6 +135,8 @@ def main() -> None:
 
 def _deliver() -> None:
     """Wait until MLflow has everything, and print what it does not have."""
+    from outliers_bench.tracking import senders
+
     for message in senders.finish():
         print(f"note: {with_current_python(message)}", file=sys.stderr)
 

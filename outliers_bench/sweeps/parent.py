@@ -31,8 +31,7 @@ from outliers_bench.sweeps.plugins import (
     is_search,
 )
 from outliers_bench.sweeps.space import Space, check_sweep
-from outliers_bench.tracking.active_run import SWEEP_VARIABLE, current_sweep, record_failure
-from outliers_bench.tracking.outbox import FOLDER, Box, now
+from outliers_bench.tracking.outbox import FOLDER, SWEEP_VARIABLE, Box, current_sweep, now
 from outliers_bench.tracking.store import resolve_uri
 
 _MODE = "hydra.mode="
@@ -145,6 +144,8 @@ def record_early_failure(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[
         yield
     except Exception as error:
         if (sweep := current_sweep()) is not None:
+            from outliers_bench.tracking.active_run import record_failure
+
             tags = {"data": _data_name(cfg), **published_tags.tags(cfg.published, overrides)}
             record_failure(sweep, overrides=overrides, error=error, tags=tags)
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import signal
 import threading
@@ -38,7 +37,6 @@ from outliers_bench.types import Split
 if TYPE_CHECKING:
     from outliers_bench.config.schema import Config
 
-SWEEP_VARIABLE = "OUTLIERS_BENCH_SWEEP"  # the box of the sweep that a process works for
 _NAME_LENGTH = 120
 _LOST = {"call": name_of(end_run), "arguments": {"status": "KILLED", "failure": CUT_SHORT}}
 _log = logging.getLogger(__name__)
@@ -79,15 +77,6 @@ class ActiveRun:
 def outbox_of(config: Config) -> Path:
     """Return the outbox of a config."""
     return config.cache.path.absolute() / FOLDER
-
-
-def current_sweep() -> Box | None:
-    """Return the box of the sweep that this process works for, or None.
-
-    A sweep whose process was killed is ended, although jobs in other processes may go on.
-    """
-    path = os.environ.get(SWEEP_VARIABLE)
-    return Box(Path(path)) if path and Path(path).exists() else None
 
 
 @contextmanager

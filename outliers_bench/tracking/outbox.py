@@ -26,6 +26,7 @@ from outliers_bench.tracking.records import END, Record, function_named, name_of
 from outliers_bench.tracking.writer import Writer
 
 FOLDER = "outbox"  # in the cache
+SWEEP_VARIABLE = "OUTLIERS_BENCH_SWEEP"  # the box of the sweep that a process works for
 KEY_TAG = "outbox.key"  # tag of a run in MLflow: the key of its box
 RUN_ID = "{{run_id}}"  # in the value of a tag: the id of the run, known only after delivery
 _KEY = re.compile(r"t[0-9a-f]{22}")  # no run id in MLflow begins with t
@@ -197,6 +198,15 @@ class Box:
             with suppress(OSError, ValueError):
                 return Record.read(path).arguments
         return {}
+
+
+def current_sweep() -> Box | None:
+    """Return the box of the sweep that this process works for, or None.
+
+    A sweep whose process was killed is ended, although jobs in other processes may go on.
+    """
+    path = os.environ.get(SWEEP_VARIABLE)
+    return Box(Path(path)) if path and Path(path).exists() else None
 
 
 def boxes(outbox: Path) -> list[Box]:

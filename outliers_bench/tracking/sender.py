@@ -26,7 +26,10 @@ from outliers_bench.tracking.receipts import without_password
 from outliers_bench.tracking.store import database_path, prepare_import
 
 UNDELIVERED = 1  # exit code
+_LAST_ATTEMPT = 10.0  # seconds
 _POLL = 0.25  # seconds; the process that started this one also wakes it
+# A repeated request could create a run twice, unseen; and a server that hangs is reported soon.
+_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 _NICENESS = 19  # must not disturb what the other process measures
 _MAX_LOG = 2**20  # bytes
 
@@ -90,13 +93,16 @@ def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
     """
     from filelock import FileLock, Timeout
 
+    for variable, value in _LIMITS.items():
+        os.environ.setdefault(variable, value)
     delivery = Delivery(outbox, uri)
     lock = FileLock(store_file(outbox, uri, "lock"))
     lock_folder = Path(lock.lock_file).parent
     lock_folder.mkdir(parents=True, exist_ok=True)
     while True:
         try:
-            with lock.acquire(timeout=0):
+            # That of a command that has just ended may be at its last attempt.
+            with lock.acquire(timeout=_LAST_ATTEMPT if starter is None else 0):
                 store_file(outbox, uri, "pid").write_text(str(os.getpid()))
                 left = _deliver_until_idle(delivery, uri, starter)
         except Timeout:
