@@ -69,7 +69,7 @@ def test_runs_of_one_method_are_labeled_by_differing_options(uri, client):
     for run_id, seed in ((slow, 0), (fast, 1)):
         client.log_param(run_id, "seed", seed)
         # No effect on figures, or in the fingerprint of the split or the variant of the model.
-        for option in ("engine.kind", "model.memory_gb", "data.name", "engine.precision"):
+        for option in ("engine.kind", "model.memory_gb", "data.leakage", "engine.precision"):
             client.log_param(run_id, option, f"{option}{seed}")
         client.log_param(run_id, "data.protocol", "leave_one_out")
         client.log_metric(run_id, "gallery_images", QUERIES)
