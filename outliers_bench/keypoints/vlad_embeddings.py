@@ -45,10 +45,15 @@ class VladEmbeddings:
         self._keypoints = StoredKeypoints(model, cache, meter)
         self._learned_from = ""
         self._empty: set[bytes] = set()
+        self._part: ImageSet | None = None
+        self._vocabulary: FloatArray | None = None
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
-        """Compute and store missing keypoints of images; see `Features.compute`."""
-        return self._keypoints.compute(images)
+        """Compute and store missing keypoints of images, and after `fit` also their vectors."""
+        unreadable = self._keypoints.compute(images)
+        if self._part is not None:
+            self._encode(self._part, images.without(set(unreadable)))
+        return unreadable
 
     def fit(
         self,
@@ -67,16 +72,23 @@ class VladEmbeddings:
         part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))
         content = hashlib.blake2b(b"".join(part.digests), digest_size=16)
         self._learned_from = content.hexdigest()
+        self._part, self._vocabulary = part, None
+        self._encode(part, images)
+
+    def _encode(self, part: ImageSet, images: ImageSet) -> None:
+        """Aggregate the images whose vectors are missing, by a vocabulary learned from `part`."""
         with self._store() as store:
             missing = images.without(store.known(images.digests))
             if not len(missing):
                 return
-            vocabulary = learn_vocabulary(
-                self._keypoints.table(part),
-                descriptor=self._model.descriptor,
-                words=self._model.words,
-                seed=self._model.random_seed,
-            )
+            if self._vocabulary is None:
+                self._vocabulary = learn_vocabulary(
+                    self._keypoints.table(part),
+                    descriptor=self._model.descriptor,
+                    words=self._model.words,
+                    seed=self._model.random_seed,
+                )
+            vocabulary = self._vocabulary
             table = self._keypoints.table(missing)
             starts = range(0, len(missing), _BLOCK)
             for start in track(starts, stage="vlad", total=len(starts), unit="blocks"):

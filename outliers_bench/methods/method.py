@@ -52,6 +52,8 @@ class Method(Protocol):
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of all images that are not stored yet.
 
+        After `fit`, images may be added, as queries.
+
         Parameters
         ----------
         images : ImageSet

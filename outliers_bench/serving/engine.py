@@ -13,9 +13,10 @@ from outliers_bench.data.digests import digest_files
 from outliers_bench.data.image_files import FileReader
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.policy import load_split
+from outliers_bench.methods.method import GallerySearch, Method
 from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.serving.queries import Queries, QueryAndGalleryReader
+from outliers_bench.serving.queries import Queries
 from outliers_bench.serving.recorded_config import restore_config
 from outliers_bench.serving.saved_run import SavedRun
 from outliers_bench.types import RGB, ImageReader, ImageSet, LeftOut, Ranking, Split
@@ -69,8 +70,8 @@ class SearchResult:
     images: ImageSet
 
 
-def search(run: SavedRun, queries: Queries, *, n: int, cache: Path) -> SearchResult:
-    """Find the photos of a run's gallery that are most similar to the queries.
+class Engine:
+    """Gallery of a finished run, prepared by the first search and searched any number of times.
 
     Results of the run are reused from the cache; nothing is logged.
 
@@ -78,54 +79,68 @@ def search(run: SavedRun, queries: Queries, *, n: int, cache: Path) -> SearchRes
     ----------
     run : SavedRun
         The run.
-    queries : Queries
-        Photos to search for.
-    n : int
-        Number of hits per query; fewer if the gallery is smaller.
     cache : Path
         Directory of cached features and other cached results.
-
-    Raises
-    ------
-    BenchError
-        If no photo of the gallery is available, or a model of the run is missing.
     """
-    with _in_run_folder(run):
-        return _search(run, queries, n=n, cache=cache)
 
+    def __init__(self, run: SavedRun, cache: Path) -> None:
+        self.run = run
+        self.cache = cache
 
-def _search(run: SavedRun, photos: Queries, *, n: int, cache: Path) -> SearchResult:
-    config = restore_config({**run.config, "cache": {"dir": str(cache)}})
-    for uri, path in run.fetched.items():
-        register_download(uri, Path(path))
-    run_reader = FileReader(Path(run.root)) if run.root else _SourceReader(run, config, cache)
-    reader = QueryAndGalleryReader(frozenset(map(str, photos.digests)), run_reader)
-    train, gallery = (replace(part, reader=reader) for part in (run.train, run.gallery))
-    unavailable = _find_unavailable(run, cache)
-    if len(unavailable) == len(gallery):
-        raise BenchError(
-            f"none of the {len(gallery):,} photos in the gallery of the run is available in "
-            f"{run.root}; restore them, or run it again"
-        )
-    method, queries = config.method(Meter()), photos.images(reader)
-    unreadable = dict(photos.unreadable)
-    hits: dict[Path, list[Hit]] = {}
-    if len(queries):
-        images = Split(run.data, train, queries, gallery).images
-        damaged = method.extract(images)
-        unreadable |= _decoding_errors(queries, damaged)
-        train, gallery, queries = (part.without(set(damaged)) for part in (train, gallery, queries))
-    if len(queries):
+    def query(self, photos: Queries, n: int) -> SearchResult:
+        """Find the photos of the gallery that are most similar to some photos.
+
+        Parameters
+        ----------
+        photos : Queries
+            Photos to search for.
+        n : int
+            Number of hits per photo; fewer if the gallery is smaller.
+
+        Raises
+        ------
+        BenchError
+            If no photo of the gallery is available, or a model of the run is missing.
+        """
+        unreadable, queries = dict(photos.unreadable), photos.images()
+        hits: dict[Path, list[Hit]] = {}
+        with _in_run_folder(self.run):
+            method, gallery, search, unavailable = self._prepared
+            if len(queries):
+                damaged = method.extract(queries)
+                unreadable |= _decoding_errors(queries, damaged)
+                queries = queries.without(set(damaged))
+            if len(queries):
+                # Unavailable photos are ranked, too, because they influence some re-rankings.
+                ranking = search.query(queries, min(n + len(unavailable), len(gallery)))
+                excluded = {row for row, name in enumerate(gallery.names) if name in unavailable}
+                for row, name in enumerate(queries.names):
+                    hits[Path(name)] = _hits(
+                        ranking, row, gallery, excluded=excluded, n=n, root=self.run.root
+                    )
+        return SearchResult(hits, unreadable, unavailable, gallery)
+
+    @cached_property
+    def _prepared(self) -> tuple[Method, ImageSet, GallerySearch, dict[str, str]]:
+        """The fitted method, the gallery and its index, and the photos that are unavailable."""
+        run = self.run
+        config = restore_config({**run.config, "cache": {"dir": str(self.cache)}})
+        for uri, path in run.fetched.items():
+            register_download(uri, Path(path))
+        reader = FileReader(Path(run.root)) if run.root else _SourceReader(run, config, self.cache)
+        train, gallery = (replace(part, reader=reader) for part in (run.train, run.gallery))
+        unavailable = _find_unavailable(run, self.cache)
+        if len(unavailable) == len(gallery):
+            raise BenchError(
+                f"none of the {len(gallery):,} photos in the gallery of the run is available in "
+                f"{run.root}; restore them, or run it again"
+            )
+        method = config.method(Meter())
+        split = Split(run.data, train, gallery, gallery)
         # The checks of a run are not repeated.
-        split = Split(run.data, train, queries, gallery)
+        split = split.without(method.extract(split.images))
         method.fit(split)
-        # Unavailable photos are ranked, too, because they influence some re-rankings.
-        search_depth = min(n + len(unavailable), len(gallery))
-        ranking = method.index(gallery).query(queries, search_depth)
-        excluded = {row for row, name in enumerate(gallery.names) if name in unavailable}
-        for row, name in enumerate(queries.names):
-            hits[Path(name)] = _hits(ranking, row, gallery, excluded=excluded, n=n, root=run.root)
-    return SearchResult(hits, unreadable, unavailable, gallery)
+        return method, split.gallery, method.index(split.gallery), unavailable
 
 
 def _in_run_folder(run: SavedRun) -> AbstractContextManager[object]:

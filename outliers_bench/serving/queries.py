@@ -10,7 +10,7 @@ from pathlib import Path
 from outliers_bench.data.digests import digest_files
 from outliers_bench.data.image_files import FileReader, absolute_path, list_images, unsupported_hint
 from outliers_bench.errors import BenchError
-from outliers_bench.types import RGB, ImageReader, ImageSet
+from outliers_bench.types import ImageSet
 
 _PATH_READER = FileReader(Path())
 
@@ -30,31 +30,10 @@ class Queries:
     digests: dict[Path, bytes]
     unreadable: dict[Path, str]
 
-    def images(self, reader: ImageReader) -> ImageSet:
+    def images(self) -> ImageSet:
         """Return the readable files as an image set without labels, named by absolute path."""
         names = tuple(str(path) for path in self.digests)
-        return ImageSet(names, tuple(self.digests.values()), None, (), reader)
-
-
-@dataclass(frozen=True)
-class QueryAndGalleryReader:
-    """Reader of the queries and of the photos of the run.
-
-    Parameters
-    ----------
-    query_names : frozenset of str
-        Absolute paths of the queries.
-    run_reader : ImageReader
-        Reader of all other photos.
-    """
-
-    query_names: frozenset[str]
-    run_reader: ImageReader
-
-    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
-        """Decode one image; see `ImageReader.read`."""
-        reader = _PATH_READER if name in self.query_names else self.run_reader
-        return reader.read(name, digest, side=side)
+        return ImageSet(names, tuple(self.digests.values()), None, (), _PATH_READER)
 
 
 def list_queries(names: Sequence[str], *, exclude: Path | None = None) -> tuple[Path, ...]:

@@ -75,12 +75,16 @@ class TrainedEmbeddings:
             self._use_network(resolve_uri(option.weights))
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
-        """Compute the input of the training; see `Features.compute`.
+        """Compute the input of the training, or after it the embeddings of further images.
 
         With a frozen backbone, compute and store its features. Otherwise decode the images to find
         unreadable ones, and cache them if they fit into memory.
         """
-        if self._embeddings is not None and self._option.ready:
+        if isinstance(self._embeddings, Features) and self._backbone_features is not None:
+            unreadable = self._backbone_features.compute(images)
+            self._add_embeddings(self._embeddings, images.without(set(unreadable)))
+            return unreadable
+        if self._embeddings is not None:
             return self._embeddings.compute(images)
         option = self._option
         if option.frozen_backbone is not None and option.store_features:
@@ -130,8 +134,7 @@ class TrainedEmbeddings:
             self._meter.counts["training_reused"] = 1
         features = self._use_network(network.folder / NETWORK)
         if self._backbone_features is not None and isinstance(features, Features):
-            missing = features.missing(images)
-            features.add(self._embed_stored(missing) if len(missing) else ())
+            self._add_embeddings(features, images)
             return
         # Crops need larger photos than those cached for training.
         whole = all(
@@ -158,6 +161,11 @@ class TrainedEmbeddings:
         if self._embeddings is None:
             raise ValueError("call fit first")
         return self._embeddings
+
+    def _add_embeddings(self, features: Features, images: ImageSet) -> None:
+        """Embed and store those images whose embeddings are not stored yet."""
+        missing = features.missing(images)
+        features.add(self._embed_stored(missing) if len(missing) else ())
 
     def _embed_stored(self, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
         """Embed from stored features of the frozen backbone, without decoding photos."""

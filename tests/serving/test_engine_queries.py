@@ -9,7 +9,8 @@ import pytest
 
 from outliers_bench.apps.search.output import to_table
 from outliers_bench.errors import BenchError
-from outliers_bench.serving.engine import search
+from outliers_bench.methods.embedding import EmbeddingMethod
+from outliers_bench.serving.engine import Engine
 from outliers_bench.serving.queries import list_queries, open_queries
 from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_saved_run
 from tests.serving.photos import RUN_ID, config_for, create_run, encoded_photos, write_photos
@@ -74,7 +75,7 @@ def cache(tmp_path):
 
 def search_for(saved, cache, *paths, n=10):
     queries = open_queries(list_queries(list(map(str, paths))), cache=cache)
-    return search(saved, queries, n=n, cache=cache)
+    return Engine(saved, cache).query(queries, n)
 
 
 def hit_names(result, path):
@@ -99,6 +100,29 @@ def test_hits_are_the_ranking_of_the_run(overrides, photos, cache):
     assert hit_names(alone, queries[1]) == hit_names(together, queries[1])[:3]
     scores = [hit.score for hit in alone.hits[queries[1]]]
     assert np.allclose(scores, ranking.scores[1, :3], rtol=1e-5)
+
+
+ANSWERING = [pytest.param(PLAIN, id="pixels"), pytest.param(SLOW["vlad"], id="vlad")]
+ANSWERING += [pytest.param(SLOW[n], id=n, marks=pytest.mark.slow) for n in ("cnn", "transfer")]
+
+
+@pytest.mark.parametrize("overrides", ANSWERING)
+def test_an_engine_builds_once_and_answers_new_photos(
+    overrides, photos, cache, tmp_path, monkeypatch
+):
+    saved, split, _ = create_run(photos, cache, *overrides)
+    engine = Engine(saved, cache)
+    known, new = photos / split.query.names[0], tmp_path / "new.png"
+    new.write_bytes(known.read_bytes() + b"other content, same pixels")
+
+    def query(path):
+        found = engine.query(open_queries([path], cache=cache), 4).hits[path]
+        return [(hit.name, hit.score) for hit in found]
+
+    expected = query(known)
+    for step in ("fit", "index"):
+        monkeypatch.setattr(EmbeddingMethod, step, None)
+    assert query(new) == expected
 
 
 def test_new_photos_and_photos_of_the_gallery_and_train_part(photos, cache, tmp_path):

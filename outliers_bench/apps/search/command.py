@@ -91,14 +91,14 @@ def search_run(options: Options) -> int:
         raise BenchError(f"sheet={options.sheet} is a photo to search for; choose another file")
     # Messages of libraries must not be mixed with the output.
     with redirect_stdout(sys.stderr):
-        from outliers_bench.serving.engine import search
+        from outliers_bench.serving.engine import Engine
         from outliers_bench.serving.load import open_run
 
         saved, cache = open_run(options.run, uri=options.uri, cache=options.cache)
         if sheet is not None and saved.contains(sheet):
             raise BenchError(f"sheet={options.sheet} is a photo of the run; choose another file")
         queries = open_queries(paths, cache=cache)
-        result = search(saved, queries, n=options.n, cache=cache)
+        result = Engine(saved, cache).query(queries, options.n)
         _report(result)
         if sheet is not None:
             _draw(result, saved, queries, sheet)
@@ -146,7 +146,7 @@ def _report(result: SearchResult) -> None:
 def _draw(result: SearchResult, saved: SavedRun, photos: Queries, sheet: Path) -> None:
     from outliers_bench.apps.search.contact_sheet import write_sheet
 
-    queries = photos.images(result.images.reader)
+    queries = photos.images()
     heading = f"{saved.name}   |   {saved.data}"
     drawn = write_sheet(result.hits, sheet, queries=queries, gallery=result.images, heading=heading)
     if drawn < len(result.hits):
