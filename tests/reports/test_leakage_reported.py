@@ -186,3 +186,7 @@ def test_an_ensemble_learns_from_labels_if_its_weights_or_members_do(
     ensemble = Ensemble("ensemble", ["a", "b"], member_weights=weights, fusion=fusion)
     ensemble.models = (PIXELS, member)
     assert replace(CONFIG, model=ensemble).method(Meter()).learns_from_labels is learns
+
+
+def test_a_network_of_an_earlier_run_has_learned_from_labels():
+    assert CnnScratch(name="cnn", weights="runs:/abc/model").learns_from_labels
