@@ -13,9 +13,42 @@ from typing import TYPE_CHECKING
 from outliers_bench.version import UNINSTALLED, __version__
 
 if TYPE_CHECKING:
-    from outliers_bench.api import BenchError, Result, evaluate, load_split, run
+    from outliers_bench.api import (
+        BenchError,
+        Embeddings,
+        Engine,
+        Evaluation,
+        Ranking,
+        Result,
+        SearchResult,
+        Split,
+        compare,
+        embed,
+        evaluate,
+        load_split,
+        open_run,
+        run,
+        search,
+    )
 
-__all__ = ["BenchError", "Result", "__version__", "evaluate", "load_split", "run"]
+__all__ = [
+    "BenchError",
+    "Embeddings",
+    "Engine",
+    "Evaluation",
+    "Ranking",
+    "Result",
+    "SearchResult",
+    "Split",
+    "__version__",
+    "compare",
+    "embed",
+    "evaluate",
+    "load_split",
+    "open_run",
+    "run",
+    "search",
+]
 
 _NEEDED = ("cv2", "faiss", "hydra", "mlflow", "openvino", "tensorflow")
 
@@ -27,13 +60,15 @@ if __version__ == UNINSTALLED:
         exit_outside_environment(_missing)
 
 
-def __getattr__(name: str) -> object:
-    """Import the API when one of its names is used: it takes a second."""
-    if name in __all__:
-        from outliers_bench import api
+if not TYPE_CHECKING:  # a type checker knows the names from above
 
-        return getattr(api, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Import the API when one of its names is used: it takes a second."""
+        if name in __all__:
+            from outliers_bench import api
+
+            return getattr(api, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -45,7 +45,9 @@ def prepare(config: Config) -> Prepared:
     return benchmark.prepare(config)
 
 
-def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | FinishedRun:
+def run(
+    prepared: Prepared, *, overrides: Sequence[str] = (), show: bool = True
+) -> Result | FinishedRun:
     """Rank, evaluate, record in the outbox, and show.
 
     A single run waits until MLflow has it; a job of a sweep only until it has an id there.
@@ -56,6 +58,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | Finish
         From `prepare`.
     overrides : sequence of str
         Options of the command line, recorded so that the run can be repeated.
+    show : bool
+        Print the result and where it is recorded.
 
     Returns
     -------
@@ -73,7 +77,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | Finish
         if sweep is not None:
             suffix = token_hex(3)
             sweep.add(tag_reused_run, found=earlier.run_id, name=earlier.name, suffix=suffix)
-        show_finished(earlier)
+        if show:
+            show_finished(earlier)
         return earlier
     if problem := senders.outage(outbox_of(config), resolve_uri(config.tracking.uri)):
         _log.warning("the run will wait in the outbox: %s", problem)
@@ -81,7 +86,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | Finish
         for uri in config.model.model_uris:
             recording.add(link_model, uri=uri)
         result = benchmark.run(prepared, MlflowTrainingLogger(recording))
-        show_result(result, recording.box.start.name)
+        if show:
+            show_result(result, recording.box.start.name)
         pictures = log_result(recording, result, config)
         save_run(config, result.split, recording.box)
     problems = []
@@ -93,7 +99,8 @@ def run(prepared: Prepared, *, overrides: Sequence[str] = ()) -> Result | Finish
     where = None if pictures is None else str(pictures)
     if run and pictures and (sweep is not None or not pictures.exists()):
         where = f"{run.artifact_uri}/pictures"
-    show_record(run, where)
+    if show:
+        show_record(run, where)
     for problem in problems:
         print(f"note: {with_current_python(problem)}", file=sys.stderr)
     return result

@@ -9,6 +9,8 @@ from outliers_bench.api.inputs import Data, Inputs, Labels, ModelLike
 from outliers_bench.api.result import Result
 from outliers_bench.config.schema import Config
 from outliers_bench.data.source import Leakage
+from outliers_bench.errors import BenchError
+from outliers_bench.result import FinishedRun
 from outliers_bench.runtime.progress import progress_shown
 from outliers_bench.types import Split
 
@@ -105,12 +107,16 @@ def run(
         if record:
             from outliers_bench import recorded_run
 
-            prepared = recorded_run.prepare(config)
-            result = recorded_run.run(prepared)
+            result = recorded_run.run(recorded_run.prepare(config), show=False)
+            if isinstance(result, FinishedRun):
+                raise BenchError(
+                    f"the same run has finished already ({result.run_id[:8]}): compare it by its "
+                    "id, open it with open_run, or leave out skip_finished"
+                )
         else:
             from outliers_bench import benchmark
 
-            _fetch_models(config)
+            fetch_models(config)
             result = benchmark.run(benchmark.prepare(config))
     return Result(**vars(result), config=config)
 
@@ -161,7 +167,8 @@ def load_split(
         return load(config.data, seed=config.seed, cache=config.cache.path)
 
 
-def _fetch_models(config: Config) -> None:
+def fetch_models(config: Config) -> None:
+    """Download the models that the options name by an MLflow URI, if there are any."""
     if config.model.model_uris:
         from outliers_bench.tracking.models import fetch_models
 

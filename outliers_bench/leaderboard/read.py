@@ -155,7 +155,7 @@ def _split_into_boards(
             queries=queries,
             gallery=gallery,
             leave_one_out=leave_one_out and queries == gallery,
-            rows=tuple(_rank(runs, figures, metric)),
+            rows=tuple(rank_runs(runs, figures, metric)),
             table=figures.table or "",
         )
         yield _add_unmeasured(board, runs, found, figures, metric), runs
@@ -183,7 +183,7 @@ def _add_unmeasured(
     return replace(board, rows=(*board.rows, *rows))
 
 
-def _rank(runs: Sequence[Run], figures: PublishedFigures, metric: str) -> Iterable[Row]:
+def rank_runs(runs: Sequence[Run], figures: PublishedFigures, metric: str) -> Iterable[Row]:
     """Yield the rows of a board, best first."""
     settings = differing_options(runs)
     metrics_of = {run.info.run_id: finite_metrics(run) for run in runs}

@@ -73,7 +73,7 @@ class Precomputed(Model):
         """Raise `BenchError` if a photo has no vector, or a vector has no photo."""
         table = self.table
         parts = [split.train, split.query, split.gallery, *filter(None, [split.also])]
-        if table.names is None:
+        if table.by_order:
             listed = len(getattr(split.gallery.reader, "listed", ()))
             if len(table.matrix) != listed:
                 count = f"{listed:,} images in its files or rows" if listed else "no order"
@@ -137,6 +137,6 @@ def _first(names: set[str] | list[str]) -> str:
 
 
 def _examples(table: VectorTable) -> str:
-    if table.names is None:
-        return "its rows are in another order"
-    return f"its names are paths such as {table.names[0]}"
+    if table.names is not None:
+        return f"its names are paths such as {table.names[0]}"
+    return "its rows are in another order" if table.by_order else "it is of other photos"

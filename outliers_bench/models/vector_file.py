@@ -80,6 +80,11 @@ class VectorTable:
         content.update(np.ascontiguousarray(self.matrix).data)
         return content.hexdigest()
 
+    @property
+    def by_order(self) -> bool:
+        """True if the rows are in the order of the data source."""
+        return self.names is None
+
     def rows(self, images: ImageSet) -> IntArray:
         """Return the row of each image; -1 without a vector.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from outliers_bench.config.schema import Config
 from outliers_bench.data.digests import digest_files
@@ -20,6 +21,9 @@ from outliers_bench.serving.queries import Queries
 from outliers_bench.serving.recorded_config import restore_config
 from outliers_bench.serving.saved_run import SavedRun
 from outliers_bench.types import RGB, ImageReader, ImageSet, LeftOut, Ranking, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,23 @@ class SearchResult:
     unreadable: dict[Path, str]
     unavailable: dict[str, str]
     images: ImageSet
+
+    def frame(self) -> pd.DataFrame:
+        """Return the hits as a table, a row per query and hit.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns query, rank, score, label, name and path; see `Hit`.
+        """
+        import pandas as pd
+
+        rows = [
+            (query, rank, hit.score, hit.label, hit.name, hit.path)
+            for query, hits in self.hits.items()
+            for rank, hit in enumerate(hits, 1)
+        ]
+        return pd.DataFrame(rows, columns=["query", "rank", "score", "label", "name", "path"])
 
 
 class Engine:

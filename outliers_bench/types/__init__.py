@@ -1,6 +1,7 @@
 """Images, splits and rankings: the nouns that every room shares, checked when made."""
 
 from outliers_bench.types.arrays import RGB, BoolArray, FloatArray, IntArray
+from outliers_bench.types.embeddings import Embeddings
 from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, same
 from outliers_bench.types.images import GROUP, ImageReader, ImageSet
 from outliers_bench.types.ranking import Ranking
@@ -12,6 +13,7 @@ __all__ = [
     "NOTHING",
     "RGB",
     "BoolArray",
+    "Embeddings",
     "Excluded",
     "Exclusion",
     "FloatArray",

@@ -1,0 +1,144 @@
+"""Comparison of results and recorded runs, by the code of the leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from outliers_bench.api.result import Result
+from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.leaderboard.artifacts import QueryScores, read_query_scores
+from outliers_bench.leaderboard.boards import Board
+from outliers_bench.leaderboard.find_runs import (
+    finite_metrics,
+    split_fingerprint,
+    with_current_names,
+)
+from outliers_bench.leaderboard.frame import board_frame
+from outliers_bench.leaderboard.published_rows import PublishedFigures
+from outliers_bench.leaderboard.read import rank_runs
+from outliers_bench.leaderboard.significance import add_significance
+from outliers_bench.tracking.params import describe_method, flatten, to_mapping
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import Run
+
+
+def compare(
+    runs: Sequence[Result | str], *, metric: str = "hit_at_1", uri: str = "sqlite:///mlflow.db"
+) -> pd.DataFrame:
+    """Compare runs on the same split, as the leaderboard does.
+
+    Parameters
+    ----------
+    runs : sequence of Result or str
+        Results, and ids of runs that are recorded in MLflow (a prefix, or `"last"`).
+    metric : str
+        Metric to rank by.
+    uri : str
+        MLflow tracking URI of the recorded runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Best first: method, scores with the 95% interval of `metric` (`low`, `high`), the mean
+        `difference` to the best run on the same queries, its p-value by a paired permutation test,
+        corrected for the number of comparisons (`p`), and `tied` if it is not significant; costs.
+
+    Raises
+    ------
+    BenchError
+        If there are no runs, a run does not exist, has no such metric, or is on another split.
+    """
+    results = [run for run in runs if isinstance(run, Result)]
+    recorded, values = _recorded([run for run in runs if isinstance(run, str)], metric, uri)
+    rows = [*(cast("Run", _of_result(result, n)) for n, result in enumerate(results)), *recorded]
+    if not rows:
+        raise BenchError("nothing to compare: give results or ids of recorded runs")
+    for run in rows:
+        if metric not in finite_metrics(run):
+            known = ", ".join(name for name in finite_metrics(run) if is_score(name))
+            raise BenchError(
+                f"{run.info.run_name} has no metric {metric}; it has {known or 'none'}"
+            )
+    if len({split_fingerprint(run) for run in rows}) > 1:
+        raise BenchError(
+            "the runs are on different splits, so their figures cannot be compared: give the same "
+            "data, seed and protocol"
+        )
+    for n, result in enumerate(results):
+        if result.evaluation is not None and metric in result.evaluation.per_query:
+            values[_key(n)] = _query_scores(result, metric)
+    ranked = list(rank_runs(rows, PublishedFigures(None), metric))
+    if is_score(metric) and len(ranked) > 1:
+        ranked, _ = add_significance(ranked, values)
+    counts = finite_metrics(rows[0])
+    board = Board(
+        data=rows[0].data.tags.get("data", ""),
+        fingerprint=split_fingerprint(rows[0]),
+        queries=int(counts.get("queries", 0)),
+        gallery=int(counts.get("gallery_images", 0)),
+        rows=tuple(ranked),
+    )
+    return board_frame(board, metric)
+
+
+@dataclass(frozen=True)
+class _Info:
+    run_id: str
+    run_name: str
+    experiment_id: str = ""
+    start_time: int = 0
+
+
+@dataclass(frozen=True)
+class _Data:
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _RunOfResult:
+    """Result with the attributes of a run in MLflow that the leaderboard reads."""
+
+    info: _Info
+    data: _Data
+
+
+def _of_result(result: Result, number: int) -> _RunOfResult:
+    tags = asdict(describe_method(result.config))
+    tags |= {"data": result.split.name, "split_fingerprint": result.split.fingerprint}
+    params = flatten(to_mapping(result.config))
+    return _RunOfResult(_Info(_key(number), result.name), _Data(tags, params, result.metrics))
+
+
+def _key(number: int) -> str:
+    return f"result {number + 1}"
+
+
+def _query_scores(result: Result, metric: str) -> QueryScores:
+    evaluation: Any = result.evaluation
+    names = [result.split.query.names[row] for row in evaluation.scored]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    scores = np.asarray(evaluation.per_query[metric], np.float64)[order]
+    return QueryScores(tuple(names[row] for row in order), scores)
+
+
+def _recorded(
+    ids: Sequence[str], metric: str, uri: str
+) -> tuple[list[Run], dict[str, QueryScores]]:
+    if not ids:
+        return [], {}
+    from outliers_bench.tracking.lookup import check_store_exists, find_run
+    from outliers_bench.tracking.store import open_client
+
+    check_store_exists(uri)
+    client = open_client(uri)
+    runs = [with_current_names(client.get_run(find_run(client, run).run_id)) for run in ids]
+    return runs, read_query_scores(client, runs, metric)

@@ -1,0 +1,239 @@
+"""Steps of a run, one at a time: embed, search; and a recorded run that answers queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from outliers_bench.api.compose import Options, compose
+from outliers_bench.api.runs import fetch_models
+from outliers_bench.benchmark import depth
+from outliers_bench.errors import BenchError
+from outliers_bench.models.precomputed import Precomputed
+from outliers_bench.models.vector_file import VectorTable
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.runtime.progress import progress_shown
+from outliers_bench.serving.engine import SearchResult
+from outliers_bench.serving.saved_run import SavedRun
+from outliers_bench.types import Embeddings, ImageSet, IntArray, Ranking, Split
+
+_SHOWN = 3
+
+
+def embed(
+    split: Split,
+    model: str,
+    *,
+    weights: str | None = None,
+    image_size: int | None = None,
+    seed: int | None = None,
+    options: Options | None = None,
+    progress: bool = False,
+) -> Embeddings:
+    """Compute the embeddings of all images of a split, or read those that are cached.
+
+    Parameters
+    ----------
+    split : Split
+        From `load_split`. A model that is trained learns from its train part.
+    model, weights, image_size, seed, options, progress
+        See `run`.
+
+    Returns
+    -------
+    Embeddings
+        `images`, each content once, and `matrix`, of shape (n, d).
+
+    Raises
+    ------
+    BenchError
+        If the model has no embeddings, or an image cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outliers_bench.api.runs import load_split
+    >>> images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1) * np.ones((9, 9, 3), np.uint8)
+    >>> split = load_split(images, labels=["cat", "dog"] * 10)
+    >>> embed(split, "pixels", image_size=8).matrix.shape
+    (20, 192)
+    """
+    from outliers_bench.methods.build import build_source
+    from outliers_bench.methods.embedding import fitting_part
+    from outliers_bench.methods.parts import Workspace
+
+    given = {"model": model, "model.weights": weights, "model.image_size": image_size}
+    config = compose({**given, "seed": seed}, options)
+    config.cache.check()
+    fetch_models(config)
+    workspace = Workspace(config.engine, config.cache.path, config.seed, Meter())
+    source = build_source(config.model, workspace)
+    config.model.check_split(split)
+    with progress_shown(progress):
+        unreadable = source.compute(split.images)
+        if unreadable:
+            details = [item.detail for item in unreadable.values()]
+            more = "; ..." if len(details) > _SHOWN else ""
+            raise BenchError(
+                f"{len(details)} of {len(split.images)} images cannot be read "
+                f"({'; '.join(details[:_SHOWN])}{more}); remove them"
+            )
+        source.fit(fitting_part(split), split.images)
+        return Embeddings(split.images, source.load(split.images))
+
+
+def search(
+    embeddings: Embeddings,
+    split: Split,
+    *,
+    index: str | None = None,
+    metric: str | None = None,
+    pca: int | None = None,
+    rerank: str | None = None,
+    n: int | None = None,
+    seed: int | None = None,
+    options: Options | None = None,
+    progress: bool = False,
+) -> Ranking:
+    """Rank the gallery for every query of a split by embeddings.
+
+    Parameters
+    ----------
+    embeddings : Embeddings
+        From `embed`, of all images of `split`; a reduction is fitted on its train part.
+    split : Split
+        Queries and gallery.
+    index, metric, pca, rerank, seed, options, progress
+        See `run`.
+    n : int, optional
+        Depth of the ranking; by default deep enough for every metric of `evaluate`.
+
+    Returns
+    -------
+    Ranking
+        `indices` and `scores` of shape (n_query, depth), best first.
+
+    Raises
+    ------
+    BenchError
+        If an option does not fit, or an image has no vector.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outliers_bench.api.runs import load_split
+    >>> images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1) * np.ones((9, 9, 3), np.uint8)
+    >>> split = load_split(images, labels=["cat", "dog"] * 10, protocol="leave_one_out")
+    >>> ranking = search(embed(split, "pixels"), split, metric="euclidean", n=2)
+    >>> [int(split.gallery.names[row]) for row in ranking.indices[0]]
+    [1, 2]
+    """
+    given = {"index": index, "index.metric": metric, "pca.n": pca, "rerank": rerank, "seed": seed}
+    model = Precomputed.of(_ByContent("the embeddings", None, embeddings.matrix, embeddings))
+    config = compose(given, options, change=lambda config: setattr(config, "model", model))
+    config.cache.check()
+    most = split.exclusion.max_depth
+    if n is not None and not 1 <= n <= most:
+        raise BenchError(f"n={n}: from 1 to {most}, the number of images to find")
+    method = config.method(Meter())
+    method.check(split)
+    with progress_shown(progress):
+        method.fit(split)
+        return method.rank(split, n or depth(split, [1], shown=max(config.k)))
+
+
+@dataclass(frozen=True, eq=False)
+class _ByContent(VectorTable):
+    """Embeddings whose images are found by their content, whatever their names."""
+
+    embeddings: Embeddings
+
+    @property
+    def by_order(self) -> bool:
+        return False
+
+    def rows(self, images: ImageSet) -> IntArray:
+        return self.embeddings.rows(images)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Gallery of a finished run that can be searched with new photos.
+
+    Parameters
+    ----------
+    run : SavedRun
+        The run.
+    cache : Path
+        Directory of its cached results.
+    """
+
+    run: SavedRun
+    cache: Path
+
+    def query(
+        self, photos: Sequence[str | Path], n: int = 10, *, progress: bool = False
+    ) -> SearchResult:
+        """Find the gallery photos that are most similar to some photos.
+
+        Parameters
+        ----------
+        photos : sequence of str or Path
+            Files, and folders of photos.
+        n : int
+            Number of hits per photo.
+        progress : bool
+            Show progress bars.
+
+        Returns
+        -------
+        SearchResult
+            `hits` by photo; `frame()` is a table of them.
+
+        Raises
+        ------
+        BenchError
+            If none of the photos can be read.
+        """
+        from outliers_bench.serving.engine import search as search_run
+        from outliers_bench.serving.queries import list_queries, open_queries
+
+        if n < 1:
+            raise BenchError(f"n={n}: give 1 or more")
+        paths = list_queries([str(photo) for photo in photos])
+        with progress_shown(progress):
+            queries = open_queries(paths, cache=self.cache)
+            found = search_run(self.run, queries, n=n, cache=self.cache)
+        if not found.hits:
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in found.unreadable.items())
+            raise BenchError(f"none of the photos to search for can be read ({reasons})")
+        return found
+
+
+def open_run(
+    run: str = "last", *, uri: str = "sqlite:///mlflow.db", cache: str | None = None
+) -> Engine:
+    """Open a finished run, to search its gallery.
+
+    Parameters
+    ----------
+    run : str
+        Id of the run, a prefix of it, or `last`.
+    uri : str
+        MLflow tracking URI; only used for runs that are not saved in the cache.
+    cache : str, optional
+        Cache directory; by default that of the command line.
+
+    Returns
+    -------
+    Engine
+
+    Raises
+    ------
+    BenchError
+        If there is no such run, or it can no longer be searched.
+    """
+    from outliers_bench.serving import load
+
+    return Engine(*load.open_run(run, uri=uri, cache=cache))

@@ -1,0 +1,48 @@
+"""Embeddings of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from outliers_bench.errors import BenchError
+from outliers_bench.types.arrays import FloatArray, IntArray
+from outliers_bench.types.images import ImageSet
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """One vector per image.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Images of different contents.
+    matrix : array of float32, shape (n, d)
+        Rows in the order of `images`.
+
+    Raises
+    ------
+    BenchError
+        If there is another number of rows than of images, or a value is not finite.
+    """
+
+    images: ImageSet
+    matrix: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.matrix.ndim != 2 or len(self.matrix) != len(self.images):
+            raise BenchError(
+                f"embeddings of shape {self.matrix.shape} for {len(self.images)} images"
+            )
+        if not np.isfinite(self.matrix).all():
+            raise BenchError("embeddings with values that are not finite")
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def rows(self, images: ImageSet) -> IntArray:
+        """Return the row of each image, found by content; -1 without a vector."""
+        row_of = {digest: row for row, digest in enumerate(self.images.digests)}
+        return np.array([row_of.get(digest, -1) for digest in images.digests], dtype=np.int64)

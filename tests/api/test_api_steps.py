@@ -1,0 +1,168 @@
+"""The steps of a run, one at a time, and recorded runs: the same figures as one call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import outliers_bench as ob
+from tests.recorded_runs import run_cli
+
+PIXELS = {"model": "pixels", "image_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("data", "search"),
+    [
+        ({}, {"pca": 6}),
+        ({"protocol": "leave_one_out"}, {"metric": "euclidean"}),
+        ({"seed": 3}, {"index": "kd_tree", "rerank": "alpha_qe", "seed": 3}),
+    ],
+)
+def test_steps_give_the_ranking_of_a_run(data, search, photos):
+    split = ob.load_split(photos, **data)
+    embeddings = ob.embed(split, **PIXELS)
+    assert embeddings.matrix.shape == (96, 192)
+    ranking = ob.search(embeddings, split, **search)
+    result = ob.run(photos, **PIXELS, k=[1, 5], **(data | search))
+    assert np.array_equal(ranking.indices, result.ranking.indices)
+    assert np.array_equal(ranking.scores, result.ranking.scores)
+    found = ob.evaluate(ranking, split, k=[1, 5], seed=search.get("seed", 0))
+    pd.testing.assert_frame_equal(found.frame(), result.frame())
+
+
+def test_embeddings_of_a_part_do_not_fit_a_split(photos):
+    split = ob.load_split(photos)
+    embeddings = ob.embed(split, **PIXELS)
+    few = ob.Embeddings(embeddings.images.take([0, 1]), embeddings.matrix[:2])
+    with pytest.raises(ob.BenchError, match="the embeddings has no vector for 94 of 96 photos"):
+        ob.search(few, split)
+    with pytest.raises(ob.BenchError, match="for 96 images"):
+        ob.Embeddings(embeddings.images, embeddings.matrix[:2])
+    with pytest.raises(ob.BenchError, match="n=0: from 1 to"):
+        ob.search(embeddings, split, n=0)
+    assert ob.search(embeddings, split, n=2).depth == 2
+
+
+def test_a_model_without_embeddings_or_a_damaged_photo_is_an_error(photos, table, tmp_path):
+    with pytest.raises(ob.BenchError, match="model=sift has no embedding"):
+        ob.embed(ob.load_split(photos), "sift")
+    (tmp_path / "damaged.png").write_bytes(b"not an image")
+    frame = pd.concat(
+        [table, pd.DataFrame({"path": [str(tmp_path / "damaged.png")], "label": "x"})]
+    )
+    split = ob.load_split(frame)
+    with pytest.raises(ob.BenchError, match=r"1 of 97 images cannot be read \(.*damaged.png: "):
+        ob.embed(split, **PIXELS)
+
+
+@pytest.fixture
+def pair(photos):
+    """Results of two methods, the second clearly better."""
+    worse = ob.run(photos, model="pixels", image_size=1, k=[1], protocol="leave_one_out")
+    return worse, ob.run(photos, **PIXELS, k=[1], protocol="leave_one_out", pca=20)
+
+
+def test_results_are_compared_like_runs_on_the_leaderboard(pair):
+    frame = ob.compare(pair)
+    assert frame["rank"].tolist() == [1, 2]
+    assert frame["variant"].tolist() == ["8px", "1px"]
+    assert frame["reduction"].tolist() == ["PCA 20", "none"]
+    best, worse = (result.metrics["hit_at_1"] for result in reversed(pair))
+    assert frame["hit_at_1"].tolist() == [best, worse]
+    assert frame["difference"].tolist() == pytest.approx([0, worse - best])
+    assert frame.loc[1, "p"] < 0.05
+    assert not frame.loc[1, "tied"]
+    intervals = pair[1].evaluation.intervals["hit_at_1"]
+    assert tuple(frame.loc[0, ["low", "high"]]) == intervals
+    by_speed = ob.compare(pair, metric="search_ms_per_query")
+    assert by_speed["search_ms_per_query"].is_monotonic_increasing
+    same = ob.compare([pair[1], pair[1]])
+    assert same["rank"].tolist() == [1, 1]
+
+
+def test_runs_that_cannot_be_compared_are_refused(pair, photos):
+    other = ob.run(photos, **PIXELS, k=[1], seed=1)
+    with pytest.raises(ob.BenchError, match="different splits"):
+        ob.compare([*pair, other])
+    with pytest.raises(ob.BenchError, match="has no metric hit_at_9; it has hit_at_1, "):
+        ob.compare(pair, metric="hit_at_9")
+    with pytest.raises(ob.BenchError, match="nothing to compare"):
+        ob.compare([])
+
+
+def test_a_recorded_run_is_compared_and_searched(photos, desk, capfd):
+    result = ob.run(photos, **PIXELS, k=[1], record=True)
+    assert capfd.readouterr().out == ""
+    assert (desk / "mlflow.db").exists()
+    other = ob.run(photos, model="pixels", image_size=2, k=[1])
+    frame = ob.compare([other, "last"])
+    assert sorted(frame["variant"]) == ["2px", "8px"]
+    assert frame["p"].notna().all()
+    assert set(frame["hit_at_1"]) == {r.metrics["hit_at_1"] for r in (result, other)}
+
+    engine = ob.open_run("last")
+    photo = photos / result.split.gallery.names[3]
+    hits = engine.query([photo], n=2).frame()
+    assert hits.loc[0, "path"] == photo
+    assert hits.loc[0, "score"] == pytest.approx(1, abs=1e-6)
+    assert hits["rank"].tolist() == [1, 2]
+    with pytest.raises(ob.BenchError, match=r"none of the photos .* can be read \(.*gone.jpg"):
+        engine.query(["gone.jpg"])
+    with pytest.raises(ob.BenchError, match="n=0"):
+        engine.query([photo], n=0)
+    with pytest.raises(ob.BenchError, match="has finished already"):
+        ob.run(photos, **PIXELS, k=[1], record=True, options={"skip_finished": True})
+    listed = run_cli(desk, "leaderboard", "format=terminal")
+    assert "8px" in listed.out
+
+
+SCRIPT = """
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import outliers_bench as ob
+
+result: ob.Result = ob.run("photos/", model="mobilenetv2", pca=256, record=False)
+other = ob.run(
+    Path("photos"), model="pixels", index="exact", rerank="k_reciprocal", weights=None,
+    options={"model.image_size": 160, "data.train": 0.5},
+)
+images = np.zeros((4, 9, 9, 3), np.uint8)
+arrays = ob.run(images, labels=["a", "b", "a", "b"], model="pixels", k=[1])
+listed = ob.run(list(images), labels=pd.DataFrame({"label": [1, 2, 1, 2]}), model="pixels")
+table = ob.run(pd.DataFrame({"path": ["a.jpg"], "label": ["a"]}), model="pixels")
+vectors = ob.run(np.zeros((4, 8), np.float32), labels=[1, 2, 1, 2], metric="euclidean")
+split = ob.load_split("photos/", protocol="leave_one_out", seed=0)
+embeddings: ob.Embeddings = ob.embed(split, "mobilenetv2")
+ranking = ob.search(embeddings, split, index="exact", metric="cosine")
+frame: pd.DataFrame = ob.evaluate(ranking, split, k=[1, 5, 10]).frame()
+board: pd.DataFrame = ob.compare([result, other, "last"], metric="map_at_r")
+engine = ob.open_run("last")
+for photo, hits in engine.query(["bird.jpg"], n=10).hits.items():
+    name: str = hits[0].name
+number: float = result.metrics["hit_at_1"]
+result.show()
+try:
+    ob.run("nowhere")
+except ob.BenchError as error:
+    text: str = str(error)
+"""
+
+
+@pytest.mark.skipif(find_spec("mypy") is None, reason="without mypy")
+@pytest.mark.parametrize("wrong", ["", 'ob.run("photos/", modle="pixels")\n', "ob.rum\n"])
+def test_a_script_that_uses_the_whole_api_is_checked_by_mypy(wrong, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT + wrong)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "script.py"]
+    command += ["--cache-dir", str(tmp_path.parent / "mypy")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("script.py")]
+    assert bool(lines) == bool(wrong), done.stdout
