@@ -140,7 +140,8 @@ def search(
     method.check(split)
     with progress_shown(progress):
         method.fit(split)
-        return method.rank(split, n or depth(split, [1], shown=max(config.k)))
+        to_depth = n or depth(split, [1], shown=max(config.k))
+        return method.index(split.gallery).query(split.query, to_depth, split.exclusion)
 
 
 @dataclass(frozen=True, eq=False)
