@@ -99,7 +99,7 @@ class Result(result.Result):
     def _repr_html_(self) -> str:
         from outliers_bench.reports.notebook import result_html
 
-        sheets = self.sheets(queries=min(4, max(1, self.config.contact_sheets.queries)))
+        sheets = self.sheets(queries=min(3, max(1, self.config.contact_sheets.queries)))
         return result_html(
             self, self.name, {n: sheet for n, sheet in sheets.items() if n in ("typical", "sample")}
         )

@@ -13,7 +13,7 @@ from outliers_bench.reports.numbers import cost_rows, count_rows, leakage_rows, 
 from outliers_bench.result import Result
 from outliers_bench.types import RGB
 
-_QUALITY = 85  # of JPEG: a notebook has the pictures in it
+_QUALITY = 75  # of JPEG: a notebook has the pictures in it
 _CELL = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
 
 
