@@ -55,7 +55,7 @@ def test_the_notebook_runs_and_has_the_outputs_that_it_gives(shared, tmp_path, m
     assert all(output.output_type in ("execute_result", "stream") for output in outputs)
     assert all(output.name == "stdout" for output in outputs if output.output_type == "stream")
     pages = [output.data.get("text/html", "") for output in outputs if "data" in output]
-    assert sum("data:image/jpeg;base64" in page for page in pages) == 2
+    assert sum("data:image/jpeg;base64" in page for page in pages) == 1
 
 
 def test_the_notebook_uses_every_function():
