@@ -14,8 +14,8 @@ from outliers_bench.models.precomputed import Precomputed
 from outliers_bench.models.vector_file import VectorTable
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import progress_shown
+from outliers_bench.serving import engine as serving
 from outliers_bench.serving.engine import SearchResult
-from outliers_bench.serving.saved_run import SavedRun
 from outliers_bench.types import Embeddings, ImageSet, IntArray, Ranking, Split
 
 _SHOWN = 3
@@ -158,20 +158,17 @@ class _ByContent(VectorTable):
         return self.embeddings.rows(images)
 
 
-@dataclass(frozen=True)
 class Engine:
-    """Gallery of a finished run that can be searched with new photos.
+    """Gallery of a finished run, prepared by the first query and searched any number of times.
 
     Parameters
     ----------
-    run : SavedRun
-        The run.
-    cache : Path
-        Directory of its cached results.
+    engine : serving.engine.Engine
+        Engine of the run.
     """
 
-    run: SavedRun
-    cache: Path
+    def __init__(self, engine: serving.Engine) -> None:
+        self._engine = engine
 
     def query(
         self, photos: Sequence[str | Path], n: int = 10, *, progress: bool = False
@@ -197,15 +194,14 @@ class Engine:
         BenchError
             If none of the photos can be read.
         """
-        from outliers_bench.serving.engine import search as search_run
         from outliers_bench.serving.queries import list_queries, open_queries
 
         if n < 1:
             raise BenchError(f"n={n}: give 1 or more")
         paths = list_queries([str(photo) for photo in photos])
         with progress_shown(progress):
-            queries = open_queries(paths, cache=self.cache)
-            found = search_run(self.run, queries, n=n, cache=self.cache)
+            queries = open_queries(paths, cache=self._engine.cache)
+            found = self._engine.query(queries, n)
         if not found.hits:
             reasons = "; ".join(f"{path}: {reason}" for path, reason in found.unreadable.items())
             raise BenchError(f"none of the photos to search for can be read ({reasons})")
@@ -237,4 +233,4 @@ def open_run(
     """
     from outliers_bench.serving import load
 
-    return Engine(*load.open_run(run, uri=uri, cache=cache))
+    return Engine(serving.Engine(*load.open_run(run, uri=uri, cache=cache)))
