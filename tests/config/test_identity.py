@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -22,6 +23,8 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind
 from outliers_bench.keypoints.models import KeypointMatching, Spatial
 from outliers_bench.models.pixels import Pixels
+from outliers_bench.models.precomputed import Precomputed
+from outliers_bench.models.vector_file import VectorTable
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.rerank.base import Rerank
@@ -102,3 +105,13 @@ def test_identities_stay_those_of_earlier_versions(overrides, digest, monkeypatc
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         cfg = compose("config", ["data=synthetic", "cache.dir=x", *overrides.split()])
         assert identity(to_config(cfg), SPLIT)[:12] == digest
+
+
+def test_the_vector_that_each_photo_has_matters():
+    names = [name for part in (SPLIT.train, SPLIT.query, SPLIT.gallery) for name in part.names]
+    matrix = np.arange(len(names), dtype=np.float32)[:, None]
+    vectors = replace(CONFIG, model=Precomputed.of(VectorTable("v", tuple(names), matrix)))
+    renamed = replace(SPLIT.gallery, names=SPLIT.gallery.names[::-1])
+    swapped = replace(SPLIT, gallery=renamed)
+    assert identity(CONFIG, SPLIT) == identity(CONFIG, swapped)
+    assert identity(vectors, SPLIT) != identity(vectors, swapped)
