@@ -1,13 +1,14 @@
 """Cache of rankings by keypoints: reading with times, keys, damage and limits."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from outliers_bench.keypoints import ranking_cache
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import Ranking
+from outliers_bench.types import Ranking, same
 from tests.toys import toy_split
 
 SPLIT = toy_split([0, 1, 2], [0, 1, 2, 3, 4, 5])
@@ -51,6 +52,22 @@ def test_the_second_ranking_is_read_with_its_times(ranker):
     assert again.meter.seconds == {"search": 2.5}
     assert np.array_equal(read.indices, first.indices[:, :2])
     assert np.array_equal(read.scores, first.scores[:, :2])
+
+
+def test_an_exclusion_is_part_of_the_key(ranker):
+    ranker.rank()
+    for cameras in ("xyzxyy", "yxzxxy"):
+        parts = {
+            name: replace(part, columns={"camera": np.array(list(values), dtype=object)})
+            for name, part, values in (
+                ("query", SPLIT.query, "xyz"),
+                ("gallery", SPLIT.gallery, cameras),
+            )
+        }
+        excluding = replace(SPLIT, **parts, excluded=same("camera"))
+        for _ in range(2):
+            ranker.rank(depth=2, split=excluding)
+    assert ranker.depths == [6, 3, 3], "once each, as deep as every query has left"
 
 
 def test_earlier_times_are_not_cached(ranker):
