@@ -80,7 +80,7 @@ def run(
         if show:
             show_finished(earlier)
         return earlier
-    if problem := senders.outage(outbox_of(config), resolve_uri(config.tracking.uri)):
+    if problem := senders.new_outage(outbox_of(config), resolve_uri(config.tracking.uri)):
         _log.warning("the run will wait in the outbox: %s", problem)
     with start_run(config, split, identity=digest, sweep=sweep, overrides=overrides) as recording:
         for uri in config.model.model_uris:

@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def make_ready(path: Path) -> None:
     """
     from mlflow.store.db import utils
 
+    for aside in path.parent.glob(f".{escape(path.name)}-*"):  # of killed processes
+        aside.unlink(missing_ok=True)
     version, is_used = _inspect(path)
     # There are no public functions for the schema; `mlflow db upgrade` calls these.
     if version == utils._get_latest_schema_revision():  # type: ignore[no-untyped-call]

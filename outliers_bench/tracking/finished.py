@@ -11,7 +11,7 @@ from outliers_bench.config import published_tags
 from outliers_bench.errors import BenchError
 from outliers_bench.models.precision import precision_label
 from outliers_bench.result import FinishedRun
-from outliers_bench.tracking import runs
+from outliers_bench.tracking import runs, senders
 from outliers_bench.tracking.active_run import outbox_of
 from outliers_bench.tracking.outbox import Box, waiting
 from outliers_bench.tracking.records import name_of
@@ -52,6 +52,8 @@ def find_finished(
             same = start.experiment == experiment and wanted.items() <= start.tags.items()
             if same and (found := _finished(box)):
                 return found
+    if senders.outage(outbox_of(config), resolve_uri(config.tracking.uri)) is not None:
+        return None  # reported by the caller
     try:
         with connection(config.tracking.uri) as client:
             run = runs.find_finished(client, experiment, digest)

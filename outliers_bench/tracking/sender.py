@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from outliers_bench.runtime.command_line import main
+from outliers_bench.store.files import ABANDONED_AFTER
 from outliers_bench.tracking.delivery import Delivery
 from outliers_bench.tracking.outages import SENDER, count, left_reason, store_file
 from outliers_bench.tracking.outbox import FOLDER, boxes, waiting
@@ -97,8 +99,11 @@ def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
         os.environ.setdefault(variable, value)
     delivery = Delivery(outbox, uri)
     lock = FileLock(store_file(outbox, uri, "lock"))
-    lock_folder = Path(lock.lock_file).parent
-    lock_folder.mkdir(parents=True, exist_ok=True)
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    for aside in outbox.glob(".t*"):  # boxes that were half made or half removed
+        with suppress(OSError):
+            if time.time() - aside.stat().st_mtime > ABANDONED_AFTER:
+                shutil.rmtree(aside)
     while True:
         try:
             # That of a command that has just ended may be at its last attempt.

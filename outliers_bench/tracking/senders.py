@@ -19,11 +19,14 @@ PATIENCE = 10.0  # seconds without progress
 _CHECK_EVERY = 0.25  # seconds
 _CPU = 0.05  # seconds of computing that count as progress; none while a server is waited for
 
+_BEGIN = time.time()
+
 Store = tuple[Path, str]  # outbox and absolute tracking URI
 
 _senders: dict[Store, SenderProcess] = {}
 _own: dict[Store, list[Box]] = {}  # boxes of this process that may not be delivered
 _given_up: set[Store] = set()
+_reported: set[Store] = set()
 
 
 def announce(outbox: Path, uri: str) -> None:
@@ -57,8 +60,17 @@ def watch(box: Box) -> Box:
 
 
 def outage(outbox: Path, uri: str) -> str | None:
-    """Return why the sender cannot reach the store, if it knows already."""
-    return read_error(store_file(outbox, uri, "error"))[0]
+    """Return why the sender cannot reach the store, if it has found out during this command."""
+    message, noticed = read_error(store_file(outbox, uri, "error"))
+    return message if noticed > _BEGIN else None
+
+
+def new_outage(outbox: Path, uri: str) -> str | None:
+    """Return the outage of a store, but only once."""
+    problem = None if (outbox, uri) in _reported else outage(outbox, uri)
+    if problem is not None:
+        _reported.add((outbox, uri))
+    return problem
 
 
 def wait_for_run(box: Box) -> None:
