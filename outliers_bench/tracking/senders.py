@@ -60,7 +60,7 @@ def watch(box: Box) -> Box:
 
 
 def outage(outbox: Path, uri: str) -> str | None:
-    """Return why the sender cannot reach the store, if it has found out during this command."""
+    """Return why the sender cannot reach the store, if it failed during this command."""
     message, noticed = read_error(store_file(outbox, uri, "error"))
     return message if noticed > _BEGIN else None
 
