@@ -65,7 +65,10 @@ class Precomputed(Model):
             return
         path = absolute_path(self.file)
         if path.suffix.lower() not in SUFFIXES:
-            raise BenchError(f"model.file={self.file}: give a file named {', '.join(SUFFIXES)}")
+            gone = "; embeddings given in Python are not recorded" if not path.suffix else ""
+            raise BenchError(
+                f"model.file={self.file}: give a file named {', '.join(SUFFIXES)}{gone}"
+            )
         if not path.is_file():
             raise BenchError(f"model.file={self.file}: there is no such file (looked for {path})")
 

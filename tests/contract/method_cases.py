@@ -2,6 +2,8 @@
 
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -92,6 +94,21 @@ def photos():
 
 
 PHOTOS = photos()
+
+
+FOLDER = TemporaryDirectory()  # removed at exit
+
+
+def vectors() -> Path:
+    """Write embeddings of the photos that another program could have computed: small thumbnails."""
+    file = Path(FOLDER.name) / "vectors.npz"
+    small = [cv2.resize(photo, (6, 6), interpolation=cv2.INTER_AREA) for photo in PHOTOS.values()]
+    matrix = np.stack(small).reshape(len(small), -1).astype(np.float16)
+    np.savez(file, names=list(PHOTOS), embeddings=matrix)
+    return file
+
+
+CASES["embeddings"] = ("model=embeddings", f"model.file={vectors()}", "pca.n=4")
 
 
 def split_of(arrays, *, leave_one_out=False) -> Split:
