@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outliers_bench.result import RunHandle
 from outliers_bench.serving import saved_run as saved_run_module
 from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_saved_run
+from outliers_bench.tracking.outbox import FOLDER as OUTBOX
+from outliers_bench.tracking.outbox import Box, Start
+from outliers_bench.tracking.records import name_of
+from outliers_bench.tracking.runs import end_run
 from tests.toys import image_set
 
 HERE = "sqlite:////somewhere/mlflow.db"
@@ -165,3 +170,19 @@ def test_failure_to_write_is_a_warning(tmp_path, caplog, name):
     replace(saved, gallery=replace(saved.gallery, names=(name,))).save(tmp_path)
     assert "searches will use MLflow" in caplog.text
     assert find_saved_run(tmp_path, "aaaa", uri=HERE) is None
+
+
+def test_a_run_is_found_by_its_key_and_once_it_is_delivered_by_its_id(tmp_path):
+    lost = {"call": name_of(end_run), "arguments": {}}
+    start = Start("http://a:b@here", "toy", "a run", {}, None, lost)
+    box = Box.create(tmp_path / OUTBOX, start)
+    create_saved_run(box.key, uri="http://here").save(tmp_path)
+    for run in ("last", box.key, box.key[:10]):
+        assert find_saved_run(tmp_path, run, uri="http://a:b@here").run_id == box.key
+    assert find_saved_run(tmp_path, "abcd", uri="http://here") is None
+    run = RunHandle("http://a:b@here", "abcd" * 8, "1", "a run", "mlflow-artifacts:/1")
+    box.note_run(run)
+    assert find_saved_run(tmp_path, "abcd", uri="http://here").run_id == run.run_id
+    box.finish(run, "FINISHED")
+    for name in ("last", run.run_id, "abcda", box.key):
+        assert find_saved_run(tmp_path, name, uri="http://here").run_id == run.run_id
