@@ -14,6 +14,7 @@ from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
 
 Options = Mapping[str, object]
+_NO_TEXT = ("true", "false", "null", "nan", "inf")  # nor in capitals
 
 
 def compose(
@@ -42,10 +43,7 @@ def compose(
     from outliers_bench.config.hydra_errors import explain
     from outliers_bench.config.schema import register, to_unchecked
 
-    given = {name: value for name, value in options.items() if value is not None}
-    if twice := given.keys() & (more or {}).keys():
-        raise BenchError(f"{min(twice)} is given twice: as an argument and in options")
-    words = [f"{name}={_text(value)}" for name, value in {**given, **(more or {})}.items()]
+    words = to_words(options, more)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow lists what it lacks
     register()
     with _own_hydra():  # also for the check, which composes the members of an ensemble
@@ -57,6 +55,14 @@ def compose(
             change(config)
         config.check()
     return config
+
+
+def to_words(options: Options, more: Options | None = None) -> list[str]:
+    """Return the words of a command line with the same options; see `compose`."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if twice := given.keys() & (more or {}).keys():
+        raise BenchError(f"{min(twice)} is given twice: as an argument and in options")
+    return [f"{name}={_text(value)}" for name, value in {**given, **(more or {})}.items()]
 
 
 @contextmanager
@@ -93,9 +99,16 @@ def _text(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{_text(item)}' for key, item in value.items())}}}"
     if isinstance(value, str | Path):
-        # Backslashes count only in front of a quote.
-        text = re.sub(r"\\+(?='|\Z)", lambda found: 2 * found[0], str(value))
-        return "'" + text.replace("'", "\\'") + "'"
+        return _quote(str(value))
     if isinstance(value, Sequence):
         return f"[{','.join(map(_text, value))}]"
     raise BenchError(f"{value!r} cannot be an option: give text, a number, a list or None")
+
+
+def _quote(text: str) -> str:
+    """Quote text, unless it is a plain word or path."""
+    if re.fullmatch(r"[A-Za-z_./][\w./-]*", text, re.ASCII) and text.lower() not in _NO_TEXT:
+        return text
+    # Backslashes count only in front of a quote.
+    text = re.sub(r"\\+(?='|\Z)", lambda found: 2 * found[0], text)
+    return "'" + text.replace("'", "\\'") + "'"

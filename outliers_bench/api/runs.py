@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outliers_bench.api.compose import Options, compose
+from outliers_bench.api.compose import Options, compose, to_words
 from outliers_bench.api.inputs import Data, Inputs, Labels, ModelLike
 from outliers_bench.api.result import Result
 from outliers_bench.config.schema import Config
@@ -107,7 +107,8 @@ def run(
         if record:
             from outliers_bench import recorded_run
 
-            result = recorded_run.run(recorded_run.prepare(config), show=False)
+            words = to_words(given, options)
+            result = recorded_run.run(recorded_run.prepare(config), overrides=words, show=False)
             if isinstance(result, FinishedRun):
                 raise BenchError(
                     f"the same run has finished already ({result.run_id[:8]}): compare it by its "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 import outliers_bench as ob
-from tests.recorded_runs import run_cli
+from tests.recorded_runs import run_cli, runs
 
 PIXELS = {"model": "pixels", "image_size": 8}
 
@@ -118,8 +119,10 @@ def test_a_recorded_run_is_compared_and_searched(photos, desk, capfd):
         engine.query([photo], n=0)
     with pytest.raises(ob.BenchError, match="has finished already"):
         ob.run(photos, **PIXELS, k=[1], record=True, options={"skip_finished": True})
-    listed = run_cli(desk, "leaderboard", "format=terminal")
-    assert "8px" in listed.out
+    (run,) = runs(desk)
+    words = shlex.split(run.data.tags["overrides"])
+    again = run_cli(desk, *words, "skip_finished=true", cache="other")
+    assert "finished     already" in again.out
 
 
 SCRIPT = """
