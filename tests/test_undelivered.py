@@ -137,7 +137,7 @@ def test_a_server_is_killed(server, cache, tmp_path, moment, sweep):
     [
         (Reply(500, b"oops"), "is not an MLflow server"),
         (Reply(200, b"<html>Welcome</html>"), "is not an MLflow server"),
-        (Reply(pause=60), "does not answer"),
+        (Reply(pause=60), "does not answer|timed out"),
     ],
     ids=["500", "html", "hangs"],
 )
@@ -145,12 +145,12 @@ def test_a_server_is_killed(server, cache, tmp_path, moment, sweep):
 def test_a_server_answers_nonsense_or_hangs(server, cache, tmp_path, reply, reason, sweep):
     if not server.is_alive:
         server.start()
-    is_broken, name = True, f"{sweep} {reason} {reply.status}"
+    is_broken, name = True, f"{sweep} {reply.status} {reply.pause}"
     with serving(lambda request: reply if is_broken else server.forward(request)) as proxy:
         store = (f"tracking.uri={proxy.url}", f"tracking.experiment={name}", f"cache.dir={cache}")
         done = bench(*(SWEEP if sweep else PIXELS), *store, cwd=tmp_path)
         check_scores_shown(done, sweep=sweep)
-        assert reason in done.err
+        assert re.search(reason, done.err)
         is_broken = False
         sent = send(cache, tmp_path)
     assert (sent.code, sent.err) == (0, "")
