@@ -118,13 +118,10 @@ def _copy_metrics(client: MlflowClient, run_id: str, model_id: str, model: Keras
     """Copy the run's metrics of the model's epoch to the model, as `mlflow.keras.log_model`."""
     from mlflow.entities import Metric
 
-    known_metrics = client.get_logged_model(model_id).metrics or ()
-    done = {metric.key for metric in known_metrics}  # before a crash
     # With the timestamps of the run; otherwise MLflow would add another point to its curve.
     metrics = [
         Metric(known.key, known.value, known.timestamp, known.step, model_id=model_id)
         for name in model.metrics
-        if name not in done
         for known in client.get_metric_history(run_id, name)
         if known.step == model.step
     ]

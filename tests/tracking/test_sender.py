@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from outliers_bench.tracking import senders
-from outliers_bench.tracking.delivery import Delivery
 from outliers_bench.tracking.outages import store_file
 from outliers_bench.tracking.outbox import FOLDER, boxes
 from outliers_bench.tracking.sender_process import SenderProcess
@@ -190,17 +189,17 @@ def test_a_look_after_the_release_of_the_lock_finds_what_came_meanwhile(outbox, 
     from outliers_bench.tracking import sender
     from outliers_bench.tracking.active_run import start_run
 
-    left, late = Delivery.left, []
+    deliver, late = sender._deliver_until_idle, []
 
-    def look(delivery):
-        found = left(delivery)
-        if not late:  # between the decision to end and the release
+    def deliver_then_write(*arguments):
+        left = deliver(*arguments)
+        if not late:  # after the decision to end
             config = make_config(outbox.uri, cache=outbox.cache)
             with start_run(config, make_split(), identity="late") as run:
                 late.append(run.box)
-        return found
+        return left
 
-    monkeypatch.setattr(Delivery, "left", look)
+    monkeypatch.setattr(sender, "_deliver_until_idle", deliver_then_write)
     assert sender.deliver_all(outbox.path, outbox.uri)
     assert late[0].run is not None
     assert not late[0].path.exists()
