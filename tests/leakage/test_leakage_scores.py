@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.benchmark import depth
+from outliers_bench.benchmark import depth, prepare, run
+from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.source import Leakage
 from outliers_bench.evaluation import evaluate
@@ -64,6 +65,22 @@ def test_both_scores_are_computed(planted_root, tmp_path):
     as_given, without = scores["without_leaks"]
     assert as_given["hit_at_1"] == 1 > without["hit_at_1"]
     assert scores["with_leaks"] == (without, as_given)
+
+
+@pytest.mark.parametrize(("reduction", "scored"), [("learned_whitening", 5), ("pca", 8)])
+def test_queries_in_train_leave_the_second_score_of_a_run_that_has_learned(
+    planted_root, tmp_path, reduction, scored
+):
+    """Three queries are in train, whose labels a learned whitening has seen and a PCA has not."""
+    for label, seeds in (("a", (0, 1, 40, 41)), ("b", (10, 50, 51, 52))):
+        for seed in seeds:
+            file = planted_root / "train" / label / f"{seed}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(file), make_photo(seed)[..., ::-1])
+    config = config_of(planted_root, tmp_path)
+    config.reduce = SCHEMAS["reduce"][reduction](n=2)
+    result = run(prepare(config))
+    assert len(result.leakage_scores.evaluation.scored) == scored
 
 
 @pytest.mark.slow
