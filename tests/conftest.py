@@ -25,7 +25,7 @@ SLOWEST = (
     "tests/training/test_fit.py",
     "tests/cli/test_help_and_config.py",
     "tests/models/test_weights.py",
-    "tests/tracking/test_recorder.py",
+    "tests/tracking/test_sender.py",
     "tests/tracking/test_tracking_store.py",
     "tests/engines/test_embed.py",
     "tests/config/test_experiments.py",

@@ -155,7 +155,7 @@ def test_failing_measurement_is_recorded(capsys):
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupt_leaves_results_and_no_processes(sent, code, tmp_path):
-    # A process in another session, as the recorder is.
+    # A process in another session, as the sender is.
     child = "import subprocess; subprocess.Popen(['sleep', '77'], start_new_session=True).wait()"
     program = f"""
 import sys

@@ -14,7 +14,7 @@ from outliers_bench.tracking.lookup import search_runs
 from outliers_bench.tracking.outages import store_file, write_error
 from outliers_bench.tracking.outbox import KEY_TAG, Box, boxes
 from outliers_bench.tracking.receipts import find_receipt
-from outliers_bench.tracking.records import Record
+from outliers_bench.tracking.records import Record, is_last
 from outliers_bench.tracking.runs import PARENT_TAG, limit_tags
 from outliers_bench.tracking.store import check_answers, experiment_id, one_line, open_client
 
@@ -51,7 +51,7 @@ class Delivery:
         """Return the boxes of this store that are filled on this machine, oldest first."""
         known = {}
         for box in boxes(self._outbox):
-            with suppress(OSError, ValueError, TypeError):  # removed, or of another user
+            with suppress(OSError, ValueError):  # removed, or of another user
                 known_box = self._boxes.get(box.key, box)
                 if known_box.start.uri == self._uri and known_box.start.writer.is_here:
                     known[box.key] = known_box
@@ -91,8 +91,8 @@ class Delivery:
         ]
         progress, until = any(created), time.monotonic() + _TURN
         for box in known:
-            while (record := self._next(box)) is not None:
-                if not self._attempt(box, partial(self._send, box, record)):
+            while (path := self._next(box)) is not None:
+                if not self._attempt(box, partial(self._send, box, path)):
                     break
                 progress = True
                 if time.monotonic() > until:
@@ -104,15 +104,14 @@ class Delivery:
                     progress = True
         return progress
 
-    def _next(self, box: Box) -> Record | None:
-        """Return the next record of a box; a sweep ends after its jobs."""
+    def _next(self, box: Box) -> Path | None:
+        """Return the path of the next record of a box; a sweep ends after its jobs."""
         pending = box.pending() if self._is_due(box.key) and box.run is not None else []
         if not pending:
             return None
-        record = Record.read(pending[0])
-        if record.is_last and any(other.start.parent == box.key for other in self.boxes()):
+        if is_last(pending[0]) and any(other.start.parent == box.key for other in self.boxes()):
             return None
-        return record
+        return pending[0]
 
     def _attempt(self, box: Box, action: Callable[[], None]) -> bool:
         if self._client is None or not self._is_due(box.key):
@@ -162,14 +161,14 @@ class Delivery:
         found = next(search_runs(self._opened(), _has_key(key)), None)
         return None if found is None else str(found.info.run_id)
 
-    def _send(self, box: Box, record: Record) -> None:
-        run = box.run
+    def _send(self, box: Box, path: Path) -> None:
+        run, record = box.run, Record.read(path)
         assert run is not None  # noqa: S101 - see `_next`
         record.make(self._opened(), run.run_id)
-        if record.is_last:
+        if is_last(path):
             box.finish(run, record.arguments.get("status"))
         else:
-            record.path.rename(record.path.with_suffix(".sent"))
+            path.rename(path.with_suffix(".sent"))
 
     def _opened(self) -> MlflowClient:
         assert self._client is not None  # noqa: S101 - see `_attempt`
@@ -181,13 +180,15 @@ class Delivery:
             check_answers(self._opened(), self._uri)
             run = box.run
             if run and self._opened().get_run(run.run_id).info.lifecycle_stage == "deleted":
-                box.remove()  # the user does not want it
+                if box.is_ended or box.start.writer.is_gone:  # else its writer still needs the box
+                    box.remove()  # the user does not want it
                 return
         except Exception as outage:
             self._client = None
             self._note_outage(outage)
         else:
-            write_error(box.error_file, f"{type(error).__name__}: {one_line(error)}")
+            if box.path.exists():  # the user may have removed it
+                write_error(box.error_file, f"{type(error).__name__}: {one_line(error)}")
 
     def _note_outage(self, error: Exception) -> None:
         self._retry_at[""] = time.monotonic() + RETRY

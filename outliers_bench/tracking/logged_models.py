@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from outliers_bench.tracking.keras_model import WEIGHTS, KerasModel, write_model_folder
+from outliers_bench.tracking.receipts import without_password
 from outliers_bench.tracking.runs import add_tags
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def log_or_link_model(
     """
     file, note = folder / "model.keras", Path(network) / LOGGED_BY
     digest = _digest(file)
-    uri = None if fresh else logged_as(note, client.tracking_uri, digest)
+    store = without_password(client.tracking_uri)
+    uri = None if fresh else logged_as(note, store, digest)
     is_own = uri is not None and uri.startswith(f"runs:/{run_id}/")  # before a crash
     if uri is None or not (is_own or link_model(client, run_id, uri=uri)):
         example = folder / EXAMPLE
@@ -80,7 +82,7 @@ def log_or_link_model(
         uri = f"runs:/{run_id}/{name}"
         with suppress(OSError):  # removed from the cache meanwhile
             temporary = note.with_name(f"{LOGGED_BY}.{os.getpid()}")
-            temporary.write_text(f"{uri}\n{client.tracking_uri}\n{digest}\n", encoding="utf-8")
+            temporary.write_text(f"{uri}\n{store}\n{digest}\n", encoding="utf-8")
             temporary.replace(note)
     add_tags(client, run_id, dict(zip(tags, (uri, uri.split("/")[1]), strict=True)))
 

@@ -17,6 +17,7 @@ from outliers_bench.tracking.logged_models import (
     find_logged_model,
     local_folder,
 )
+from outliers_bench.tracking.receipts import without_password
 from outliers_bench.tracking.store import connection
 
 if TYPE_CHECKING:
@@ -140,8 +141,9 @@ def _not_found(
     client: MlflowClient, uri: str, problem: str, error: Exception | None = None
 ) -> BenchError:
     message = " ".join(str(error).split())[:200] if error else ""
+    store = without_password(client.tracking_uri)
     return BenchError(
-        f"model.weights={uri}: {problem} in tracking.uri={client.tracking_uri}; find a run with a "
+        f"model.weights={uri}: {problem} in tracking.uri={store}; find a run with a "
         f"model in the MLflow UI, or set the tracking.uri that it was recorded in, and use {_FORMS}"
         + (f" (MLflow's message: {message})" if message else "")
     )

@@ -96,9 +96,12 @@ class Box:
 
     @cached_property
     def start(self) -> Start:
-        """Content of `box.json`."""
+        """Content of `box.json`; raises OSError or ValueError if it cannot be read."""
         values = json.loads((self.path / "box.json").read_text(encoding="utf-8"))
-        return Start(**{**values, "writer": Writer(**values["writer"])})
+        try:
+            return Start(**{**values, "writer": Writer(**values["writer"])})
+        except (TypeError, KeyError) as error:  # of another version
+            raise ValueError(f"{self.path} cannot be read: {error!r}") from error
 
     def new_folder(self) -> Path:
         """Return a new, empty folder for the files of a record that is added afterward."""
@@ -183,7 +186,10 @@ class Box:
 
     def finish(self, run: RunHandle, status: str | None) -> None:
         """Leave a receipt and remove the box."""
-        leave_receipt(self.path.parent, self.key, run, status=status, parent=self.start.parent)
+        outbox, parent = self.path.parent, self.start.parent
+        # A sweep counts its jobs by their receipts.
+        oldest = next(iter(boxes(outbox)), self).key
+        leave_receipt(outbox, self.key, run, status=status, parent=parent, before=oldest)
         self.remove()
 
     def remove(self) -> None:

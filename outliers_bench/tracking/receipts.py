@@ -12,7 +12,7 @@ from outliers_bench.result import RunHandle
 from outliers_bench.tracking.records import write
 
 MAX_RECEIPTS = 1000  # the oldest are removed
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,16 @@ class Receipt:
 
 
 def leave_receipt(
-    outbox: Path, key: str, run: RunHandle, *, status: str | None, parent: str | None
+    outbox: Path, key: str, run: RunHandle, *, status: str | None, parent: str | None, before: str
 ) -> None:
-    """Write the receipt of a box, and remove the oldest if there are too many."""
+    """Write the receipt of a box; if there are too many, remove the oldest before a key."""
     folder = outbox / "sent"
     folder.mkdir(exist_ok=True)
     values = {**asdict(run), "uri": without_password(run.uri), "status": status, "parent": parent}
     write(folder / f"{key}-{run.run_id}.json", json.dumps(values))
     for old in sorted(folder.glob("t*.json"))[:-MAX_RECEIPTS]:
-        old.unlink(missing_ok=True)
+        if old.name < before:
+            old.unlink(missing_ok=True)
 
 
 def find_receipt(outbox: Path, key: str) -> Receipt | None:

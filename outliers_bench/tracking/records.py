@@ -23,11 +23,6 @@ class Record:
     arguments: dict[str, Any]
     files: str | None
 
-    @property
-    def is_last(self) -> bool:
-        """True if the run or sweep ends with it."""
-        return self.path.stem.endswith(END)
-
     @classmethod
     def read(cls, path: Path) -> Record:
         """Read a record; `files` is the name of its folder of files, relative to the box."""
@@ -40,6 +35,11 @@ class Record:
         if self.files is not None:
             arguments["folder"] = self.path.parent / self.files
         function_named(self.call)(client, run_id, **arguments)
+
+
+def is_last(path: Path) -> bool:
+    """Check whether the run or sweep ends with the record in a file."""
+    return path.stem.endswith(END)
 
 
 def name_of(function: Callable[..., Any]) -> str:

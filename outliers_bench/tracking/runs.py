@@ -17,10 +17,11 @@ from outliers_bench.tracking import provenance, system_metrics
 from outliers_bench.tracking.datasets import dataset_inputs
 from outliers_bench.tracking.lookup import search_runs
 from outliers_bench.tracking.outbox import KEY_TAG, RUN_ID
+from outliers_bench.tracking.receipts import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 PARENT_TAG = "mlflow.parentRunId"
 CUT_SHORT = "the process ended before the run did"
@@ -96,7 +97,7 @@ def log_run(
     client.log_artifacts(run_id, str(folder))
     add_tags(client, run_id, {name: value.replace(RUN_ID, run_id) for name, value in tags.items()})
     # Last, so that a run with hit_at_1 also has the tables that belong to it.
-    client.log_batch(run_id, metrics=[Metric(n, value, time, 0) for n, value in metrics.items()])
+    _log_metrics(client, run_id, [Metric(name, value, time, 0) for name, value in metrics.items()])
 
 
 def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
@@ -135,6 +136,10 @@ def log_epochs(
         for number, figures in epochs.items()
         for name, value in figures.items()
     ]
+    _log_metrics(client, run_id, metrics)
+
+
+def _log_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:
     for start in range(0, len(metrics), _METRICS_PER_BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
 
@@ -178,8 +183,9 @@ def find_finished(client: MlflowClient, experiment: str, identity: str) -> Finis
 
 
 def failure_line(error: BaseException) -> str:
-    """Return an exception's type and message on one line that fits into a tag."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_TAG]
+    """Return an exception's type and message, without passwords, on one line for a tag."""
+    message = without_password(f"{type(error).__name__}: {error}")
+    return " ".join(message.split())[:_LONGEST_TAG]
 
 
 @cache  # the commit of the imported code does not change

@@ -196,7 +196,7 @@ def send(options: Sender) -> int:
     outbox = resolve_cache_dir(options.cache) / FOLDER
     uris: dict[str, None] = {}
     for box in boxes(outbox):
-        with suppress(OSError, ValueError, TypeError):  # removed, or of another user
+        with suppress(OSError, ValueError):  # removed, or of another user
             uris[box.start.uri] = None
     if not uris:
         print(f"nothing waits in {outbox}")

@@ -68,9 +68,9 @@ class SenderProcess:
 def start_sender() -> None:
     """Start a sender for the first store that will be used."""
     spare.append(SenderProcess())
-    atexit.register(_endspare)
+    atexit.register(_end_spare)
 
 
-def _endspare() -> None:
+def _end_spare() -> None:
     while spare:
         spare.pop().kill()

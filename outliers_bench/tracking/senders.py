@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -161,7 +162,7 @@ def _replace_sender(store: Store) -> None:
 
 def _describe(outbox: Path, uri: str) -> str:
     cache = outbox.parent
-    option = "" if resolve_cache_dir(None) == cache else f" cache={cache}"
+    option = "" if resolve_cache_dir(None) == cache else f" {shlex.quote(f'cache={cache}')}"
     n = len(waiting(outbox, uri))
     verb, them = ("is", "it") if n == 1 else ("are", "them")
     return (

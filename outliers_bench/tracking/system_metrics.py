@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-# Seconds; a run with cached features takes half of that, and its recorder is busy with imports.
+# Seconds; a run with cached features takes half of that, and its sender is busy with imports.
 _START_DELAY = 5.0
 _ENABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 _INTERVAL = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"

@@ -68,25 +68,25 @@ def start_sweep(workdir, arguments, *, at=1, **options):
     return process
 
 
-def kill_in_the_middle(workdir, arguments, *, with_recorder, at):
+def kill_in_the_middle(workdir, arguments, *, with_sender, at):
     """Start a sweep, send SIGKILL once `at` jobs have finished, and return their ids."""
     process = start_sweep(workdir, arguments, at=at)
-    recorders = psutil.Process(process.pid).children(recursive=True)
-    victims = [*recorders, process] if with_recorder else [process]
+    senders = psutil.Process(process.pid).children(recursive=True)
+    victims = [*senders, process] if with_sender else [process]
     for victim in victims:
         victim.send_signal(signal.SIGKILL)
     process.wait()
-    psutil.wait_procs(recorders, timeout=60)  # a live recorder ends the open runs
+    psutil.wait_procs(senders, timeout=60)  # a live sender ends the open runs
     done = finished_ids(workdir)
     assert at <= len(done) < 12
     return done
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("with_recorder", [False, True])
-def test_a_killed_sweep_is_resumed(workdir, with_recorder):
+@pytest.mark.parametrize("with_sender", [False, True])
+def test_a_killed_sweep_is_resumed(workdir, with_sender):
     arguments = (*TWELVE, "skip_finished=true")
-    before = kill_in_the_middle(workdir, arguments, with_recorder=with_recorder, at=4)
+    before = kill_in_the_middle(workdir, arguments, with_sender=with_sender, at=4)
 
     done = bench("-m", *arguments, cwd=workdir)
 

@@ -108,25 +108,32 @@ def test_a_kill_while_a_box_is_removed_leaves_one_receipt(outbox, client, monkey
     assert len(list((outbox.path / "sent").iterdir())) == 1
 
 
-def test_an_error_in_a_box_blocks_only_that_box(outbox, client, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [
+        ("bad", lambda text: text.replace('"mrr"', '"m@r"'), "m@r"),
+        ("empty", lambda _: "", "JSONDecodeError"),  # after a power cut
+    ],
+)
+def test_an_error_in_a_box_blocks_only_that_box(outbox, client, monkeypatch, name, damage, reason):
     monkeypatch.setattr(module, "RETRY", 0)
-    bad = record_run(outbox, "bad")
+    bad = record_run(outbox, name)
     refused = bad.pending()[1]
     text = refused.read_text()
-    refused.write_text(text.replace('"mrr"', '"m@r"'))
+    refused.write_text(damage(text))
     good = record_run(outbox, "good")
     delivery = Delivery(outbox.path, outbox.uri)
     for _ in range(10):
         delivery.deliver()
     assert not good.path.exists()
-    assert [run.info.status for run in runs_of(client, "bad")] == ["RUNNING"]
+    assert [run.info.status for run in runs_of(client, name)] == ["RUNNING"]
     message, _ = read_error(bad.error_file)
-    assert "m@r" in message
+    assert reason in message
     assert "\n" not in message
     assert read_error(store_file(outbox.path, outbox.uri, "error")) == (None, 0.0)
     refused.write_text(text)
     outbox.deliver()
-    assert [run.info.status for run in runs_of(client, "bad")] == ["FINISHED"]
+    assert [run.info.status for run in runs_of(client, name)] == ["FINISHED"]
 
 
 def test_a_store_that_cannot_be_opened_is_tried_again(outbox, client, monkeypatch):
@@ -195,16 +202,21 @@ def test_a_box_of_another_host_is_left_alone(outbox, client):
     assert box.path.exists()
 
 
-def test_the_box_of_a_deleted_run_is_removed(outbox, client):
+def test_the_box_of_a_deleted_run_is_removed_once_its_process_needs_it_no_more(
+    outbox, client, monkeypatch
+):
+    monkeypatch.setattr(module, "RETRY", 0)
     box = record_run(outbox, "deleted")
     delivery = Delivery(outbox.path, outbox.uri)
-    end = box.pending()[-1].read_text()
     box.pending()[-1].unlink()
     while delivery.deliver():
         pass
     client.delete_run(box.run.run_id)
-    name = "9" * 20 + "-1-end.json"
-    (box.path / name).write_text(end)
+    box.add(runs.log_epochs, epochs={"1": {"loss": 0.5}}, time=1)
+    delivery.deliver()
+    assert box.path.exists()
+    assert not box.error_file.exists()
+    box.add(runs.end_run, last=True, status="FINISHED", time=2)
     delivery.deliver()
     assert not box.path.exists()
 
@@ -238,3 +250,12 @@ def test_a_live_writer_of_another_box_keeps_the_delivery(outbox):
     assert delivery.has_writer()
     box.add(runs.end_run, last=True, status="FINISHED", time=0)
     assert not delivery.has_writer()
+
+
+def test_more_metrics_than_one_request_takes(outbox, client, tmp_path):
+    box = record_run(outbox, "many cutoffs")
+    outbox.deliver()
+    metrics = {f"score_at_{k}": k / 2000 for k in range(1, 1502)}
+    runs.log_run(client, box.run.run_id, folder=tmp_path, tags={}, metrics=metrics, time=1)
+    recorded = client.get_run(box.run.run_id).data.metrics
+    assert {name: recorded[name] for name in metrics} == metrics

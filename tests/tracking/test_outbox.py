@@ -11,8 +11,8 @@ import pytest
 from outliers_bench.result import RunHandle
 from outliers_bench.tracking import receipts, runs
 from outliers_bench.tracking.outbox import Box, Start, boxes, keys_of_run, waiting
-from outliers_bench.tracking.receipts import find_receipt, receipts_of
-from outliers_bench.tracking.records import Record, function_named, name_of
+from outliers_bench.tracking.receipts import find_receipt, receipts_of, without_password
+from outliers_bench.tracking.records import Record, function_named, is_last, name_of
 from outliers_bench.tracking.writer import Writer
 
 URI = "http://somebody:secret@127.0.0.1:9"
@@ -39,9 +39,10 @@ def test_records_are_read_in_the_order_they_were_written(tmp_path):
     for step in range(20):
         box.add(runs.log_epochs, epochs={str(step): {"loss": 0.5}}, time=step)
     box.add(runs.end_run, last=True, status="FINISHED", time=99)
-    pending = [Record.read(path) for path in Box(box.path).pending()]
+    paths = Box(box.path).pending()
+    pending = [Record.read(path) for path in paths]
     assert [record.arguments["time"] for record in pending] == [*range(20), 99]
-    assert [record.is_last for record in pending] == [False] * 20 + [True]
+    assert [is_last(path) for path in paths] == [False] * 20 + [True]
     assert box.is_ended
     assert box.last_arguments() == {"status": "FINISHED", "time": 99}
     assert Box(box.path).start == box.start
@@ -125,6 +126,29 @@ def test_the_newest_receipts_stay(tmp_path, monkeypatch):
     assert [find_receipt(tmp_path, key) is not None for key in keys] == [False, False, True, True]
 
 
+def test_the_receipts_of_a_running_sweep_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(receipts, "MAX_RECEIPTS", 2)
+    earlier, sweep = (Box.create(tmp_path, start()) for _ in range(2))
+    earlier.finish(handle(), "FINISHED")
+    for number in range(4):
+        box = Box.create(tmp_path, start(parent=sweep.key))
+        box.finish(handle(f"{number:032x}"), "FINISHED")
+    assert len(receipts_of(tmp_path, sweep.key)) == 4
+    assert find_receipt(tmp_path, earlier.key) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no answer from http://me:p@ss@host:5000/a@b", "no answer from http://host:5000/a@b"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://host:5000", "http://host:5000"),
+    ],
+)
+def test_a_password_is_removed(text, expected):
+    assert without_password(text) == expected
+
+
 def test_boxes_that_have_ended_wait(tmp_path):
     live, ended, other = (
         Box.create(tmp_path, start(uri=uri)) for uri in (URI, URI, "sqlite:////x.db")
@@ -133,5 +157,6 @@ def test_boxes_that_have_ended_wait(tmp_path):
         box.add(runs.end_run, last=True, status="FINISHED", time=0)
     assert [box.key for box in waiting(tmp_path, URI)] == [ended.key]
     assert not live.is_ended
-    (tmp_path / ended.key / "box.json").write_text("damaged")
-    assert waiting(tmp_path, URI) == []
+    for text in ("damaged", "{}"):
+        (tmp_path / ended.key / "box.json").write_text(text)
+        assert waiting(tmp_path, URI) == []
