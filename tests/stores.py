@@ -1,6 +1,7 @@
 """Fixtures of MLflow databases: one shared by all tests of tracking, and empty copies."""
 
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,15 +20,29 @@ def client(uri):
     return open_client(uri)
 
 
-@pytest.fixture
-def outbox(uri, tmp_path, monkeypatch):
-    """Outbox that the test delivers to the shared database."""
+@contextmanager
+def without_sender(folder, uri):
     from outliers_bench.tracking import senders
     from tests.outboxes import Outbox
 
-    monkeypatch.setattr(senders, "announce", lambda *_: None)
-    monkeypatch.setattr(senders, "_own", {})
-    return Outbox(tmp_path / "cache", uri)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(senders, "announce", lambda *_: None)
+        patch.setattr(senders, "_own", {})
+        yield Outbox(folder, uri)
+
+
+@pytest.fixture
+def outbox(uri, tmp_path):
+    """Outbox that the test delivers to the shared database."""
+    with without_sender(tmp_path / "cache", uri) as outbox:
+        yield outbox
+
+
+@pytest.fixture(scope="module")
+def module_outbox(uri, tmp_path_factory):
+    """Outbox as `outbox`, for what all tests of a module read."""
+    with without_sender(tmp_path_factory.mktemp("cache"), uri) as outbox:
+        yield outbox
 
 
 @pytest.fixture

@@ -19,16 +19,15 @@ from outliers_bench.tracking.active_run import record_failure, start_run
 from outliers_bench.tracking.log_result import collect_metrics, log_result
 from outliers_bench.tracking.runs import child_runs
 from outliers_bench.types import LeftOut
-from tests.outboxes import Outbox
 from tests.results import make_config, make_result, make_split
 
 
 @pytest.fixture(scope="module")
-def recorded(uri, client, tmp_path_factory):
-    outbox = Outbox(tmp_path_factory.mktemp("cache"), uri)
+def recorded(module_outbox, client):
+    outbox = module_outbox
     split = make_split("recorded")
     result = make_result(split)
-    config = make_config(uri, name="recorded", pca=3, cache=outbox.cache)
+    config = make_config(outbox.uri, name="recorded", pca=3, cache=outbox.cache)
     overrides = ["model=toynet", "pca.n=3"]
     with start_run(config, split, identity="same", overrides=overrides) as active:
         pictures = log_result(active, result, config)

@@ -10,15 +10,13 @@ from mlflow.models import Model
 
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking.models import check_model_uri, download_model
-from tests.outboxes import Outbox
 from tests.tracking.logged_networks import make_network, models, record
 
 
 @pytest.fixture(scope="module")
-def trained(uri, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    network = make_network(folder / "network")
-    return network, record(Outbox(folder, uri), network)
+def trained(module_outbox):
+    network = make_network(module_outbox.cache / "network")
+    return network, record(module_outbox, network)
 
 
 def test_the_network_is_a_ready_model_of_the_run(trained, client):

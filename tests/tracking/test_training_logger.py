@@ -17,7 +17,6 @@ from outliers_bench.tracking.logged_models import link_model, logged_as
 from outliers_bench.tracking.outages import read_error
 from outliers_bench.tracking.records import Record
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger
-from tests.outboxes import Outbox
 from tests.results import make_config, make_split
 from tests.tracking.logged_networks import (
     EPOCHS,
@@ -30,10 +29,9 @@ from tests.tracking.logged_networks import (
 
 
 @pytest.fixture(scope="module")
-def trained(uri, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    network = make_network(folder / "network")
-    return network, record(Outbox(folder, uri), network)
+def trained(module_outbox):
+    network = make_network(module_outbox.cache / "network")
+    return network, record(module_outbox, network)
 
 
 @pytest.fixture(autouse=True)
