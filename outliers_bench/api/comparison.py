@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
 
 
 def compare(
-    runs: Sequence[Result | str], *, metric: str = "hit_at_1", uri: str = "sqlite:///mlflow.db"
+    runs: Sequence[Result | str] | Result | str,
+    *,
+    metric: str = "hit_at_1",
+    uri: str = "sqlite:///mlflow.db",
 ) -> pd.DataFrame:
     """Compare runs on the same split, as the leaderboard does.
 
     Parameters
     ----------
-    runs : sequence of Result or str
+    runs : Result, str, or sequence of them
         Results, and ids of runs that are recorded in MLflow (a prefix, or `"last"`).
     metric : str
         Metric to rank by.
@@ -53,11 +57,19 @@ def compare(
     Raises
     ------
     BenchError
-        If there are no runs, a run does not exist, has no such metric, or is on another split.
+        If there are no runs, one is something else, does not exist, has no such metric, or is on
+        another split.
     """
+    if isinstance(runs, Result | str):
+        runs = [runs]
+    if others := [run for run in runs if not isinstance(run, Result | str)]:
+        raise BenchError(
+            f"{type(others[0]).__name__} cannot be compared: give results of run, and ids of "
+            "recorded runs"
+        )
     results = [run for run in runs if isinstance(run, Result)]
     recorded, values = _recorded([run for run in runs if isinstance(run, str)], metric, uri)
-    rows = [*(cast("Run", _of_result(result, n)) for n, result in enumerate(results)), *recorded]
+    rows = [*(_of_result(result, n) for n, result in enumerate(results)), *recorded]
     if not rows:
         raise BenchError("nothing to compare: give results or ids of recorded runs")
     for run in rows:
@@ -88,34 +100,16 @@ def compare(
     return board_frame(board, metric)
 
 
-@dataclass(frozen=True)
-class _Info:
-    run_id: str
-    run_name: str
-    experiment_id: str = ""
-    start_time: int = 0
-
-
-@dataclass(frozen=True)
-class _Data:
-    tags: dict[str, str]
-    params: dict[str, str]
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _RunOfResult:
-    """Result with the attributes of a run in MLflow that the leaderboard reads."""
-
-    info: _Info
-    data: _Data
-
-
-def _of_result(result: Result, number: int) -> _RunOfResult:
+def _of_result(result: Result, number: int) -> Run:
+    """Return a result with the attributes of a run in MLflow that the leaderboard reads."""
+    info = SimpleNamespace(
+        run_id=_key(number), run_name=result.name, experiment_id="", start_time=0
+    )
     tags = asdict(describe_method(result.config))
     tags |= {"data": result.split.name, "split_fingerprint": result.split.fingerprint}
     params = flatten(to_mapping(result.config))
-    return _RunOfResult(_Info(_key(number), result.name), _Data(tags, params, result.metrics))
+    data = SimpleNamespace(tags=tags, params=params, metrics=result.metrics)
+    return cast("Run", SimpleNamespace(info=info, data=data))
 
 
 def _key(number: int) -> str:

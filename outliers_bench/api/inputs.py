@@ -124,4 +124,9 @@ def _to_contents(data: Array | Sequence[Array]) -> ImageArrays | Vectors:
 def _to_table(vectors: Array | pd.DataFrame, place: str) -> VectorTable:
     if isinstance(vectors, np.ndarray):
         return VectorTable(place, None, to_matrix(vectors, place))
+    if not hasattr(vectors, "columns"):
+        raise BenchError(
+            f"{place} is a {type(vectors).__name__}; give a name, a matrix or a DataFrame of "
+            'embeddings, or model="embeddings" with options={"model.file": ...}'
+        )
     return table_of_frame(vectors, place)

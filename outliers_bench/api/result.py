@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from outliers_bench import result
 from outliers_bench.config.schema import Config
 from outliers_bench.data.in_memory import Vectors
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import confidence_intervals
+from outliers_bench.evaluation import confidence_intervals, count_relevant
 from outliers_bench.evaluation import evaluate as evaluate_ranking
 from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.tracking.params import describe_method
@@ -106,7 +107,7 @@ class Result(result.Result):
 
 
 def evaluate(
-    ranking: Ranking, split: Split, *, k: list[int] | None = None, seed: int = 0
+    ranking: Ranking, split: Split, *, k: Sequence[int] | None = None, seed: int = 0
 ) -> Evaluation:
     """Score a ranking, with 95% intervals.
 
@@ -116,7 +117,7 @@ def evaluate(
         From `search`, or any other: rows in the order of `split.query`.
     split : Split
         With labels.
-    k : list of int, optional
+    k : sequence of int, optional
         Cutoffs; by default those of the command line that the ranking is deep enough for.
     seed : int
         Seed of the intervals.
@@ -129,7 +130,8 @@ def evaluate(
     Raises
     ------
     BenchError
-        If the split has no labels, or the ranking is not of its queries or not deep enough.
+        If the split has no labels, or the ranking is not of its queries and gallery, not deep
+        enough, or has images that are excluded.
 
     Examples
     --------
@@ -148,11 +150,22 @@ def evaluate(
             f"the ranking has {len(ranking.indices)} rows, and {split.name} has "
             f"{len(split.query)} queries"
         )
-    cutoffs = [n for n in Config().k if n <= ranking.depth] if k is None else k
+    gallery, last = len(split.gallery), ranking.indices.max(initial=-1)
+    if ranking.indices.dtype.kind not in "iu" or last >= gallery:
+        raise BenchError(
+            f"the ranking has the position {last}, and {split.name} has {gallery} gallery images: "
+            f"give integers from 0 to {gallery - 1}"
+        )
+    cutoffs = [n for n in Config().k if n <= ranking.depth] if k is None else list(k)
     if not cutoffs or min(cutoffs) < 1 or max(cutoffs) > ranking.depth:
         raise BenchError(f"k={cutoffs}: give cutoffs from 1 to {ranking.depth}, its depth")
+    if (needed := int(count_relevant(split).max())) > ranking.depth:
+        raise BenchError(
+            f"the ranking is not deep enough: it has {ranking.depth} gallery images per query, and "
+            f"MAP@R needs {needed}, as many as a query has relevant ones"
+        )
     try:
         found = evaluate_ranking(ranking, split, k=cutoffs)
     except ValueError as error:
-        raise BenchError(f"the ranking is not deep enough: {error}") from error
+        raise BenchError(f"the ranking cannot be scored: {error}") from error
     return replace(found, intervals=confidence_intervals(found.per_query, seed=seed))

@@ -11,7 +11,7 @@ from outliers_bench.api.runs import fetch_models
 from outliers_bench.benchmark import depth
 from outliers_bench.errors import BenchError
 from outliers_bench.models.precomputed import Precomputed
-from outliers_bench.models.vector_file import VectorTable
+from outliers_bench.models.vector_file import VectorTable, to_matrix
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import progress_shown
 from outliers_bench.serving import engine as serving
@@ -130,7 +130,9 @@ def search(
     [1, 2]
     """
     given = {"index": index, "index.metric": metric, "pca.n": pca, "rerank": rerank, "seed": seed}
-    model = Precomputed.of(_ByContent("the embeddings", None, embeddings.matrix, embeddings))
+    place = "the embeddings"
+    table = _ByContent(place, None, to_matrix(embeddings.matrix, place), embeddings)
+    model = Precomputed.of(table)
     config = compose(given, options, change=lambda config: setattr(config, "model", model))
     config.cache.check()
     most = split.exclusion.max_depth
@@ -171,13 +173,13 @@ class Engine:
         self._engine = engine
 
     def query(
-        self, photos: Sequence[str | Path], n: int = 10, *, progress: bool = False
+        self, photos: str | Path | Sequence[str | Path], n: int = 10, *, progress: bool = False
     ) -> SearchResult:
         """Find the gallery photos that are most similar to some photos.
 
         Parameters
         ----------
-        photos : sequence of str or Path
+        photos : str, Path, or sequence of them
             Files, and folders of photos.
         n : int
             Number of hits per photo.
@@ -198,7 +200,8 @@ class Engine:
 
         if n < 1:
             raise BenchError(f"n={n}: give 1 or more")
-        paths = list_queries([str(photo) for photo in photos])
+        given = [photos] if isinstance(photos, str | Path) else photos
+        paths = list_queries([str(photo) for photo in given])
         with progress_shown(progress):
             queries = open_queries(paths, cache=self._engine.cache)
             found = self._engine.query(queries, n)

@@ -132,14 +132,15 @@ class ImageArrays:
 
     def digests(self) -> tuple[bytes, ...]:
         """Return the digest of each image, of its size and pixels."""
-        return tuple(
-            content_hash(f"{image.shape}".encode() + image.tobytes()).digest()
-            for image in self._images
-        )
+        return tuple(map(_digest, self._images))
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         """Return one image, in full size; see `ImageReader.read`."""
-        return self._images[int(name)]
+        image = self._images[int(name)]
+        # The arrays are not copied, and their owner may write to them.
+        if digest is not None and _digest(image) != digest:
+            raise InaccessibleImageError(f"image {name}: changed since it was given")
+        return image
 
 
 class Vectors:
@@ -201,11 +202,22 @@ def labels_frame(labels: pd.DataFrame | Iterable[object] | None, place: str) -> 
         raise BenchError(f"{place} have no labels: give labels=[...], one for each row")
     if isinstance(labels, pd.DataFrame):
         return labels.reset_index(drop=True)
+    if not isinstance(labels, Iterable):
+        raise BenchError(f"labels={labels!r}: give a list with a label for each row")
     return pd.DataFrame({"label": list(labels)})
+
+
+def _digest(image: RGB) -> bytes:
+    return content_hash(f"{image.shape}".encode() + image.tobytes()).digest()
 
 
 def _to_rgb(row: int, image: npt.NDArray[Any]) -> RGB:
     image = np.asarray(image)
+    if image.dtype.kind in "UO":
+        raise BenchError(
+            f"the images: number {row} is not an array; for files, give a folder, or a DataFrame "
+            "with the columns path and label"
+        )
     gray = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
     if image.dtype != np.uint8 or not image.size or not (gray or image.shape[2:] == (3,)):
         raise BenchError(

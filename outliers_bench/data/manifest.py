@@ -119,6 +119,9 @@ def _to_columns(frame: pd.DataFrame, place: str) -> dict[str, list[str]]:
         )
     if not len(frame):
         raise BenchError(f"{place} has no rows")
+    repeated = frame.columns[frame.columns.duplicated()].tolist()
+    if repeated:
+        raise BenchError(f"{place} has two columns {repeated[0]}; rename one of them")
     present = [column for column in COLUMNS if column in frame]
     return {
         column: ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]

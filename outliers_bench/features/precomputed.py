@@ -27,7 +27,7 @@ class PrecomputedEmbeddings:
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Return the images without a vector, such as new photos to search for."""
-        rows = self._model.rows(images)
+        rows = self._model.table.rows(images)
         self._meter.features_reused = int((rows >= 0).sum())
         place = self._model.table.place
         return {
@@ -48,7 +48,7 @@ class PrecomputedEmbeddings:
     def load(self, images: ImageSet) -> FloatArray:
         """Return the vectors, shape (n, d), in the order of `images`."""
         with self._meter.stage("read"):
-            matrix: FloatArray = self._model.table.matrix[self._model.rows(images)]
+            matrix: FloatArray = self._model.table.matrix[self._model.table.rows(images)]
         return matrix
 
     def identity(self) -> str:

@@ -14,7 +14,7 @@ from outliers_bench.models.model import Model
 from outliers_bench.models.vector_file import SUFFIXES, VectorTable, read_vectors
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.store.features import Space
-from outliers_bench.types import ImageSet, IntArray, Split
+from outliers_bench.types import ImageSet, Split
 
 _SHOWN = 3
 
@@ -116,10 +116,6 @@ class Precomputed(Model):
     def space_on(self, split: Split) -> Space:
         """Return which photo has which vector; see `Model.space_on`."""
         return {"rows": rows_digest(self.table, split.train, split.gallery, split.query)}
-
-    def rows(self, images: ImageSet) -> IntArray:
-        """Return the row of each image; see `VectorTable.rows`."""
-        return self.table.rows(images)
 
 
 def rows_digest(table: VectorTable, *parts: ImageSet) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,7 +129,9 @@ def read_vectors(path: Path, given: str) -> VectorTable:
         return _read(path, given, (status.st_mtime_ns, status.st_size, status.st_ino))
     except OSError as error:
         raise BenchError(f"{given} cannot be read ({describe_os_error(error)})") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BenchError:
+        raise
+    except Exception as error:  # of a damaged file: NumPy, zipfile, zlib and Arrow raise almost any
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise BenchError(f"{given} cannot be read as {path.suffix}: {first}") from None
 
@@ -188,7 +189,11 @@ def table_of_frame(frame: pd.DataFrame, place: str) -> VectorTable:
         raise BenchError(f"{place} has no vectors: {len(frame)} rows, no columns besides {key}")
     if values.shape[1] == 1 and not _is_numeric(values.iloc[:, 0]):
         cells = values.iloc[:, 0].tolist()
-        matrix = _stack([json.loads(c) if isinstance(c, str) else c for c in cells], place)
+        try:
+            cells = [json.loads(c) if isinstance(c, str) else c for c in cells]
+        except ValueError as error:
+            raise BenchError(f"{place}: not all vectors are lists of numbers: {error}") from None
+        matrix = _stack(cells, place)
     else:
         texts = [str(name) for name in values if not _is_numeric(values[name])]
         if texts:

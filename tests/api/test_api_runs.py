@@ -63,6 +63,7 @@ def test_another_program_that_uses_hydra_is_not_disturbed(photos, tmp_path):
         ({"pca": 3, "options": {"pca.n": 4}}, "pca.n is given twice"),
         ({"options": {"seed": object()}}, "cannot be an option"),
         ({"labels": [1, 2]}, "labels= are for arrays"),
+        ({"model": [[1.0, 2.0]]}, "the model is a list; give a name, a matrix or a DataFrame"),
     ],
 )
 def test_errors_are_those_of_the_command_line(arguments, message, photos):
@@ -160,10 +161,17 @@ def test_evaluate_scores_any_ranking(photos):
     short = type(top)(top.indices[:, :2], top.scores[:, :2])
     with pytest.raises(ob.BenchError, match="from 1 to 2"):
         ob.evaluate(short, result.split, k=[5])
-    with pytest.raises(ob.BenchError, match="not deep enough"):
+    with pytest.raises(ob.BenchError, match=r"not deep enough: it has 2 .* needs 3"):
         ob.evaluate(short, result.split, k=[1])
     with pytest.raises(ob.BenchError, match="rows, and photos has"):
         ob.evaluate(type(top)(top.indices[1:], top.scores[1:]), result.split)
+    for wrong in (top.indices + len(result.split.gallery), top.indices.astype(float)):
+        with pytest.raises(ob.BenchError, match="give integers from 0 to"):
+            ob.evaluate(type(top)(wrong, top.scores), result.split)
+    split = ob.load_split(photos, protocol="leave_one_out")
+    itself = type(top)(np.tile(np.arange(96), (96, 1)), np.zeros((96, 96), np.float32))
+    with pytest.raises(ob.BenchError, match="has images that are excluded"):
+        ob.evaluate(itself, split)
 
 
 def test_importing_the_package_imports_no_library():

@@ -47,7 +47,9 @@ def test_embeddings_of_a_part_do_not_fit_a_split(photos):
         ob.Embeddings(embeddings.images, embeddings.matrix[:2])
     with pytest.raises(ob.BenchError, match="n=0: from 1 to"):
         ob.search(embeddings, split, n=0)
-    assert ob.search(embeddings, split, n=2).depth == 2
+    ranking = ob.search(embeddings, split, n=2)
+    whole = ob.Embeddings(embeddings.images, np.int64(embeddings.matrix * 255))
+    assert np.array_equal(ob.search(whole, split, n=2).indices, ranking.indices)
 
 
 def test_a_model_without_embeddings_or_a_damaged_photo_is_an_error(photos, table, tmp_path):
@@ -95,6 +97,9 @@ def test_runs_that_cannot_be_compared_are_refused(pair, photos):
         ob.compare(pair, metric="hit_at_9")
     with pytest.raises(ob.BenchError, match="nothing to compare"):
         ob.compare([])
+    with pytest.raises(ob.BenchError, match="Evaluation cannot be compared"):
+        ob.compare([*pair, other.evaluation])
+    assert ob.compare(other)["rank"].tolist() == [1]
 
 
 def test_a_recorded_run_is_compared_and_searched(photos, desk, capfd):
@@ -113,6 +118,7 @@ def test_a_recorded_run_is_compared_and_searched(photos, desk, capfd):
     assert hits.loc[0, "path"] == photo
     assert hits.loc[0, "score"] == pytest.approx(1, abs=1e-6)
     assert hits["rank"].tolist() == [1, 2]
+    assert engine.query(photo, n=2).frame().equals(engine.query(str(photo), n=2).frame())
     with pytest.raises(ob.BenchError, match=r"none of the photos .* can be read \(.*gone.jpg"):
         engine.query(["gone.jpg"])
     with pytest.raises(ob.BenchError, match="n=0"):

@@ -8,7 +8,7 @@ from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.in_memory import ImageArrays, InMemory, Vectors, labels_frame
 from outliers_bench.data.source import LabeledSource
 from outliers_bench.data.split import Protocol
-from outliers_bench.errors import BenchError
+from outliers_bench.errors import BenchError, InaccessibleImageError
 from tests.data.sources import fails, load, manifest
 
 OPTIONS = LabeledSource()
@@ -38,6 +38,8 @@ def test_mistakes_in_a_frame_are_those_of_a_manifest(table, photos, tmp_path):
     table.loc[3, "label"] = np.nan
     fails(InMemory.of(table, OPTIONS), tmp_path, r"the DataFrame: row 4 \(.*\) has no label")
     fails(InMemory.of(table.head(0), OPTIONS), tmp_path, "has no rows")
+    twice = pd.concat([table, table[["label"]]], axis=1)
+    fails(InMemory.of(twice, OPTIONS), tmp_path, "the DataFrame has two columns label")
 
 
 @pytest.mark.parametrize("images", [IMAGES, list(IMAGES)], ids=["array", "list"])
@@ -61,6 +63,14 @@ def test_arrays_may_be_gray_and_of_several_sizes():
     assert first == same
 
 
+def test_images_that_have_changed_are_not_read(tmp_path):
+    images = IMAGES.copy()
+    split = load(InMemory.of(labels_frame(LABELS, ""), OPTIONS, ImageArrays(images)), tmp_path)
+    images //= 2
+    with pytest.raises(InaccessibleImageError, match="changed since it was given"):
+        split.gallery.read(0)
+
+
 def test_a_frame_of_labels_may_have_the_columns_of_a_manifest(tmp_path):
     labels = pd.DataFrame({"label": LABELS, "split": ["query", "gallery"] * 6}, index=range(5, 17))
     split = load(InMemory.of(labels_frame(labels, ""), OPTIONS, ImageArrays(IMAGES)), tmp_path)
@@ -75,6 +85,10 @@ def test_arrays_of_something_else_are_refused():
         InMemory.of(labels_frame(LABELS[1:], ""), OPTIONS, ImageArrays(IMAGES))
     with pytest.raises(BenchError, match="the images have no labels"):
         labels_frame(None, "the images")
+    with pytest.raises(BenchError, match="labels=5: give a list"):
+        labels_frame(5, "the images")
+    with pytest.raises(BenchError, match="not an array; for files, give a folder, or a DataFrame"):
+        ImageArrays(["a.jpg", "b.jpg"])
 
 
 def test_equal_vectors_stay_different_items(tmp_path):

@@ -75,9 +75,25 @@ BAD_FILES = {
     "alone.csv": (lambda p: p.write_text("path\na\n"), "has no vectors"),
     "word.csv": (lambda p: p.write_text("path,x,y\na,1,2\nb,1,\n"), "not all .* numbers in y;"),
     "ragged.csv": (lambda p: p.write_text('path,v\na,"[1,2]"\nb,"[1]"\n'), "lengths, 1, 2"),
-    "words.csv": (lambda p: p.write_text("path,v\na,one\n"), "cannot be read as .csv"),
+    "words.csv": (
+        lambda p: p.write_text("path,v\na,one\n"),
+        "words.csv: not all vectors are lists",
+    ),
     "a.parquet": (lambda p: p.write_text("no"), "cannot be read as .parquet"),
 }
+
+
+def test_any_damage_of_a_compressed_file_is_an_error(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, names=np.array(NAMES), embeddings=MATRIX)
+    good, failed = path.read_bytes(), 0
+    for position in range(0, len(good), 3):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 0xFF]) + good[position + 1 :])
+        try:
+            read_vectors(path, "x.npz")
+        except BenchError:
+            failed += 1
+    assert failed > len(good) / 6
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
