@@ -108,7 +108,7 @@ def count_unfinished(box: Box) -> tuple[int, int]:
     outbox = box.path.parent
     statuses = [receipt.status for receipt in receipts_of(outbox, box.key)]
     for job in boxes(outbox):
-        with suppress(OSError, ValueError):  # of another user
+        with suppress(OSError, ValueError):  # of another version
             if job.start.parent == box.key:
                 statuses.append(job.last_arguments().get("status"))
     n_reused = sum(record.call == name_of(tag_reused_run) for record in box.records())

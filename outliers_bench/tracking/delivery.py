@@ -38,23 +38,27 @@ class Delivery:
         Folder of the boxes.
     uri : str
         Absolute tracking URI.
+    all_hosts : bool
+        Include runs of other machines that have ended.
     """
 
-    def __init__(self, outbox: Path, uri: str) -> None:
+    def __init__(self, outbox: Path, uri: str, *, all_hosts: bool = False) -> None:
         self._outbox = outbox
         self._uri = uri
+        self._all_hosts = all_hosts
         self._client: MlflowClient | None = None
         self._boxes: dict[str, Box] = {}
         self._retry_at: dict[str, float] = {}  # by key of a box; "" is the store
 
     def boxes(self) -> list[Box]:
-        """Return the boxes of this store that are filled on this machine, oldest first."""
+        """Return the boxes of this store that are to be delivered, oldest first."""
         known = {}
-        for box in boxes(self._outbox):
-            with suppress(OSError, ValueError):  # removed, or of another user
-                known_box = self._boxes.get(box.key, box)
-                if known_box.start.uri == self._uri and known_box.start.writer.is_here:
-                    known[box.key] = known_box
+        for found in boxes(self._outbox):
+            box = self._boxes.get(found.key, found)
+            with suppress(OSError, ValueError):  # removed, or of another version
+                is_known = box.start.writer.is_here or (self._all_hosts and box.is_ended)
+                if box.start.uri == self._uri and is_known:
+                    known[box.key] = box
         self._boxes = known
         return list(known.values())
 

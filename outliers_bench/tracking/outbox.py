@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from outliers_bench.result import RunHandle
@@ -216,17 +217,31 @@ def current_sweep() -> Box | None:
 
 
 def boxes(outbox: Path) -> list[Box]:
-    """Return all boxes of an outbox, oldest first."""
+    """Return this user's boxes of an outbox, oldest first.
+
+    Those of others are left alone, as a record is a function to call, and may name any file.
+    """
+    found = []
     with suppress(OSError):
-        return [Box(path) for path in sorted(outbox.iterdir()) if _KEY.fullmatch(path.name)]
-    return []
+        for path in sorted(outbox.iterdir()):
+            with suppress(OSError):  # removed meanwhile
+                if _KEY.fullmatch(path.name) and path.stat().st_uid == _owner(outbox):
+                    found.append(Box(path))
+    return found
+
+
+@cache
+def _owner(outbox: Path) -> int:
+    """Return the owner of what this process writes, who may have another number on a share."""
+    with TemporaryFile(dir=outbox) as file:
+        return os.fstat(file.fileno()).st_uid
 
 
 def waiting(outbox: Path, uri: str) -> list[Box]:
     """Return the boxes of a store that nothing fills any more, and that are not delivered."""
     found = []
     for box in boxes(outbox):
-        with suppress(OSError, ValueError):  # delivered meanwhile, or of another user
+        with suppress(OSError, ValueError):  # delivered meanwhile, or of another version
             if box.start.uri == uri and (box.is_ended or box.start.writer.is_gone):
                 found.append(box)
     return found

@@ -97,7 +97,7 @@ def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
 
     for variable, value in _LIMITS.items():
         os.environ.setdefault(variable, value)
-    delivery = Delivery(outbox, uri)
+    delivery = Delivery(outbox, uri, all_hosts=starter is None)
     lock = FileLock(store_file(outbox, uri, "lock"))
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     for aside in outbox.glob(".t*"):  # boxes that were half made or half removed
@@ -196,7 +196,7 @@ def send(options: Sender) -> int:
     outbox = resolve_cache_dir(options.cache) / FOLDER
     uris: dict[str, None] = {}
     for box in boxes(outbox):
-        with suppress(OSError, ValueError):  # removed, or of another user
+        with suppress(OSError, ValueError):  # removed, or of another version
             uris[box.start.uri] = None
     if not uris:
         print(f"nothing waits in {outbox}")

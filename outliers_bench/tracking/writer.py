@@ -16,13 +16,15 @@ class Writer:
     host: str
     pid: int
     create_time: float
+    since_boot: float  # seconds from the start of the machine to that of the process
 
     @classmethod
     def current(cls) -> Writer:
         """Return this process."""
         import psutil
 
-        return cls(platform.node(), os.getpid(), psutil.Process().create_time())
+        created = psutil.Process().create_time()
+        return cls(platform.node(), os.getpid(), created, created - psutil.boot_time())
 
     @property
     def is_here(self) -> bool:
@@ -40,7 +42,10 @@ class Writer:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 return True
-            return bool(abs(process.create_time() - self.create_time) > _TOLERANCE)
+            created = process.create_time()
+            # The first changes when the clock of some systems is set, the second on others.
+            changes = created - self.create_time, created - psutil.boot_time() - self.since_boot
+            return all(abs(change) > _TOLERANCE for change in changes)
         except psutil.NoSuchProcess:
             return True
         except psutil.AccessDenied:

@@ -13,6 +13,7 @@ from outliers_bench.tracking.log_result import log_result
 from outliers_bench.tracking.outages import read_error, store_file
 from outliers_bench.tracking.outbox import Box, Start
 from outliers_bench.tracking.records import Record, name_of
+from outliers_bench.tracking.sender import deliver_all
 from tests.results import make_config, make_result, make_split
 
 
@@ -35,6 +36,7 @@ def lose_writer(box):
     """Make a box look as if it was filled by a process that was killed."""
     values = json.loads((box.path / "box.json").read_text())
     values["writer"]["create_time"] -= 3600
+    values["writer"]["since_boot"] -= 3600
     (box.path / "box.json").write_text(json.dumps(values))
     return Box(box.path)
 
@@ -192,14 +194,20 @@ def test_a_lost_sweep_is_summarized_after_its_lost_jobs(outbox, client):
     assert {run.info.status for run in runs_of(client, "lost sweep")} == {"FINISHED", "KILLED"}
 
 
-def test_a_box_of_another_host_is_left_alone(outbox, client):
-    box = record_run(outbox, "elsewhere")
-    values = json.loads((box.path / "box.json").read_text())
-    values["writer"]["host"] = "elsewhere"
-    (box.path / "box.json").write_text(json.dumps(values))
+def test_a_box_of_another_host_is_delivered_on_request_only_once_it_has_ended(outbox, client):
+    ended, running = (record_run(outbox, "elsewhere") for _ in range(2))
+    for box in (ended, running):
+        values = json.loads((box.path / "box.json").read_text())
+        values["writer"]["host"] = "elsewhere"
+        (box.path / "box.json").write_text(json.dumps(values))
+    running.pending()[-1].unlink()
     outbox.deliver()
     assert runs_of(client, "elsewhere") == []
-    assert box.path.exists()
+    assert deliver_all(outbox.path, outbox.uri)
+    (run,) = runs_of(client, "elsewhere")
+    assert run.data.tags["outbox.key"] == ended.key
+    assert run.info.status == "FINISHED"
+    assert running.path.exists()
 
 
 def test_the_box_of_a_deleted_run_is_removed_once_its_process_needs_it_no_more(

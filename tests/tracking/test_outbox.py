@@ -5,11 +5,12 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from outliers_bench.result import RunHandle
-from outliers_bench.tracking import receipts, runs
+from outliers_bench.tracking import outbox, receipts, runs
 from outliers_bench.tracking.outbox import Box, Start, boxes, keys_of_run, waiting
 from outliers_bench.tracking.receipts import find_receipt, receipts_of, without_password
 from outliers_bench.tracking.records import Record, function_named, is_last, name_of
@@ -73,7 +74,10 @@ def test_only_functions_of_this_package_are_called():
 def test_this_process_is_alive_and_one_that_ended_is_gone():
     writer = Writer.current()
     assert not writer.is_gone
-    assert Writer(writer.host, writer.pid, writer.create_time - 60).is_gone, "the id was used again"
+    other_clock = replace(writer, create_time=writer.create_time - 60)
+    assert not other_clock.is_gone, "the clock was set"
+    assert replace(other_clock, since_boot=writer.since_boot - 60).is_gone, "the id was used again"
+    assert not replace(writer, since_boot=writer.since_boot - 60).is_gone, "the clock was set"
     code = (
         "import json, time; from dataclasses import asdict\n"
         "from outliers_bench.tracking.outbox import Writer\n"
@@ -83,7 +87,7 @@ def test_this_process_is_alive_and_one_that_ended_is_gone():
     ended = Writer(**json.loads(done.stdout))
     assert ended.host == platform.node()
     assert ended.is_gone
-    elsewhere = Writer("elsewhere", ended.pid, ended.create_time)
+    elsewhere = replace(ended, host="elsewhere")
     assert not elsewhere.is_gone, "that cannot be known here"
     assert not elsewhere.is_here
 
@@ -94,8 +98,9 @@ def test_a_zombie_is_gone():
     import psutil
 
     created = psutil.Process(process.pid).create_time()
+    since_boot = created - psutil.boot_time()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert Writer(platform.node(), process.pid, created).is_gone
+    assert Writer(platform.node(), process.pid, created, since_boot).is_gone
     process.wait()
 
 
@@ -147,6 +152,14 @@ def test_the_receipts_of_a_running_sweep_stay(tmp_path, monkeypatch):
 )
 def test_a_password_is_removed(text, expected):
     assert without_password(text) == expected
+
+
+def test_boxes_of_another_user_are_left_alone(tmp_path, monkeypatch):
+    box = Box.create(tmp_path, start())
+    assert [found.key for found in boxes(tmp_path)] == [box.key]
+    other = box.path.stat().st_uid + 1
+    monkeypatch.setattr(outbox, "_owner", lambda _: other)
+    assert boxes(tmp_path) == []
 
 
 def test_boxes_that_have_ended_wait(tmp_path):
