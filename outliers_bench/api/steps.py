@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import progress_shown
 from outliers_bench.serving import engine as serving
 from outliers_bench.serving.engine import SearchResult
-from outliers_bench.types import Embeddings, ImageSet, IntArray, Ranking, Split
+from outliers_bench.types import Embeddings, ImageSet, IntArray, LeftOut, Ranking, Split
 
 _SHOWN = 3
 
@@ -71,16 +71,10 @@ def embed(
     source = build_source(config.model, workspace)
     config.model.check_split(split)
     with progress_shown(progress):
-        unreadable = source.compute(split.images)
-        if unreadable:
-            details = [item.detail for item in unreadable.values()]
-            more = "; ..." if len(details) > _SHOWN else ""
-            raise BenchError(
-                f"{len(details)} of {len(split.images)} images cannot be read "
-                f"({'; '.join(details[:_SHOWN])}{more}); remove them"
-            )
+        _refuse_unreadable(source.compute(split.images), split)
         source.fit(fitting_part(split), split.images)
-        return Embeddings(split.images, source.load(split.images))
+        blank = frozenset(source.blank(split.images))
+        return Embeddings(split.images, source.load(split.images), blank)
 
 
 def search(
@@ -141,9 +135,20 @@ def search(
     method = config.method(Meter())
     method.check(split)
     with progress_shown(progress):
+        _refuse_unreadable(method.extract(split.images), split)
         method.fit(split)
         to_depth = n or depth(split, [1], shown=max(config.k))
         return method.index(split.gallery).query(split.query, to_depth, split.exclusion)
+
+
+def _refuse_unreadable(unreadable: Mapping[bytes, LeftOut], split: Split) -> None:
+    if unreadable:
+        details = [item.detail for item in unreadable.values()]
+        more = "; ..." if len(details) > _SHOWN else ""
+        raise BenchError(
+            f"{len(details)} of {len(split.images)} images cannot be read "
+            f"({'; '.join(details[:_SHOWN])}{more}); remove them"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +163,9 @@ class _ByContent(VectorTable):
 
     def rows(self, images: ImageSet) -> IntArray:
         return self.embeddings.rows(images)
+
+    def blank(self, images: ImageSet) -> set[bytes]:
+        return {*images.digests} & self.embeddings.blank
 
 
 class Engine:

@@ -55,6 +55,6 @@ class PrecomputedEmbeddings:
         """Return a name that no other vectors of the same photos share."""
         return file_stem({**self._model.space(), "rows": self._rows})
 
-    def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
-        """Return an empty set: every photo has a vector."""
-        return set()
+    def blank(self, images: ImageSet) -> set[bytes]:
+        """Return the digests of images whose vectors are known to mean nothing."""
+        return self._model.table.blank(images)

@@ -178,6 +178,7 @@ class EmbeddingGallery:
             meter=workspace.meter,
         )
         self._meter.dimensions = self._matrix.shape[1]
+        self._recall_measured = False
 
     def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
         """Rank the gallery for every query; see `GallerySearch.query`."""
@@ -191,9 +192,11 @@ class EmbeddingGallery:
         if shortlist is not None:
             search_depth = min(max(depth, shortlist) + int(self._blank.sum()), search_depth)
         ranking = self._rerank.rank(self._vectors, queries, search_depth, exclusion=exclusion)
-        self._meter.recall_at_10 = recall_at_10(
-            self._vectors, queries, depth=search_depth, exclusion=exclusion
-        )
+        if not self._recall_measured:  # it searches exhaustively: too slow for every query
+            self._recall_measured = True
+            self._meter.recall_at_10 = recall_at_10(
+                self._vectors, queries, depth=search_depth, exclusion=exclusion
+            )
         if blank_queries.any() or self._blank.any():
             ranking = put_blanks_last(
                 ranking, blank_queries, self._blank, self._vectors.order, exclusion=exclusion

@@ -103,6 +103,10 @@ class VectorTable:
             rows = [known.get(_normal(root / name), -1) if at < 0 else at for at, name in pairs]
         return np.array(rows, dtype=np.int64)
 
+    def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - not known of a file
+        """Return the digests of images without any content to compare."""
+        return set()
+
     @cached_property
     def _row_of(self) -> dict[str, int]:
         return {_normal(name): row for row, name in enumerate(self.names or ())}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from outliers_bench.retrieval.ties import drop_excluded, rescore_close_pairs, so
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import BoolArray, Exclusion, FloatArray, IntArray, Ranking
+
+T = TypeVar("T")
 
 BLOCK_ITEMS = 2_000_000  # results per block, over all its queries
 
@@ -81,6 +84,7 @@ class VectorSearch:
         self.cache = cache
         self.meter = meter or Meter()
         self.active: VectorSearch = self
+        self._made: dict[str, Any] = {}
         self._unscaled = gallery
 
     def __len__(self) -> int:
@@ -100,6 +104,13 @@ class VectorSearch:
         if self.index.metric is Metric.cosine:
             return l2_normalize(self._unscaled, order=positions)
         return self._unscaled[positions]
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what depends only on the gallery: made by the first query, reused by others."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
 
     def with_gallery(self, gallery: FloatArray) -> VectorSearch:
         """Return the same search over other vectors of the same items, and make it `active`."""

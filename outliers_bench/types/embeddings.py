@@ -21,6 +21,8 @@ class Embeddings:
         Images of different contents.
     matrix : array of float32, shape (n, d)
         Rows in the order of `images`.
+    blank : frozenset of bytes
+        Digests of images without any content to compare, such as keypoints; they rank last.
 
     Raises
     ------
@@ -30,6 +32,7 @@ class Embeddings:
 
     images: ImageSet
     matrix: FloatArray
+    blank: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or len(self.matrix) != len(self.images):

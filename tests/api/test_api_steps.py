@@ -37,6 +37,22 @@ def test_steps_give_the_ranking_of_a_run(data, search, photos):
     pd.testing.assert_frame_equal(found.frame(), result.frame())
 
 
+@pytest.mark.parametrize("search", [{"metric": "euclidean"}, {"pca": 3}, {"rerank": "spatial"}])
+def test_photos_without_keypoints_rank_last_in_steps_too(search, images, table):
+    images = images.copy()
+    images[::7] = 90  # flat
+    images[::7, 0, 0, 0] = np.arange(len(images[::7]))  # of different contents
+    small = {"model.words": 4, "model.max_keypoints": 20}
+    labels = table["label"]
+    split = ob.load_split(images, labels=labels)
+    embeddings = ob.embed(split, "sift_vlad", options=small)
+    assert len(embeddings.blank) >= 10
+    ranking = ob.search(embeddings, split, **search)
+    result = ob.run(images, labels=labels, model="sift_vlad", options=small, **search)
+    assert np.array_equal(ranking.indices, result.ranking.indices)
+    assert np.array_equal(ranking.scores, result.ranking.scores)
+
+
 def test_embeddings_of_a_part_do_not_fit_a_split(photos):
     split = ob.load_split(photos)
     embeddings = ob.embed(split, **PIXELS)

@@ -103,3 +103,23 @@ def test_an_ensemble_reports_the_lowest_recall_of_its_members():
     for recall in (0.9, 0.4, 0.7):
         run.absorb(Meter(recall_at_10=recall))
     assert run.recall_at_10 == 0.4
+
+
+def test_the_recall_is_that_of_the_first_queries(tmp_path, monkeypatch):
+    """It is measured by an exhaustive search, too slow for every query of a served gallery."""
+    measured = []
+    recall = embedding.recall_at_10
+    monkeypatch.setattr(
+        embedding,
+        "recall_at_10",
+        lambda *given, **more: measured.append(1) or recall(*given, **more),
+    )
+    split, meter = split_of(PHOTOS), Meter()
+    method = build_method((*CASES["pixels"], "index=faiss_hnsw"), tmp_path, meter)
+    method.extract(split.images)
+    method.fit(split)
+    search = method.index(split.gallery)
+    for images in (split.query, split.query.take([0])):
+        search.query(images, 3)
+    assert meter.recall_at_10 is not None
+    assert measured == [1]

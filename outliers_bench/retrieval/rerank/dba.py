@@ -87,16 +87,22 @@ class DatabaseAugmentation(CosineRerank):
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
         exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
         self.check_search(search.index, exclusion)
-        graph = build_or_load_graph(search, self.k + exclusion.largest)
-        all_items = np.arange(len(search.gallery))
-        with search.meter.stage("graph"):
-            augmented = self._augment(search.gallery, all_items, *graph.nearest(all_items, self.k))
-        augmented_search = search.with_gallery(augmented)
+        excluded = exclusion.largest
+        graph, augmented_search = search.once(
+            f"{self} {excluded}", lambda: self._prepare(search, excluded)
+        )
         if not exclusion.largest:
             return augmented_search.rank(queries, depth)
         return self._rank_leave_one_out(
             augmented_search, search, graph, queries, depth, exclusion=exclusion
         )
+
+    def _prepare(self, search: VectorSearch, excluded: int) -> tuple[NeighborGraph, VectorSearch]:
+        graph = build_or_load_graph(search, self.k + excluded)
+        all_items = np.arange(len(search.gallery))
+        with search.meter.stage("graph"):
+            augmented = self._augment(search.gallery, all_items, *graph.nearest(all_items, self.k))
+        return graph, search.with_gallery(augmented)
 
     def _augment(
         self, gallery: FloatArray, items: IntArray, positions: IntArray, similarities: FloatArray

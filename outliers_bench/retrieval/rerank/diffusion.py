@@ -73,7 +73,6 @@ class Diffusion(ShortlistRerank):
         from threadpoolctl import threadpool_limits
 
         graph = build_or_load_graph(search, self.k + excluded)
-        local = np.full(len(search.gallery), -1)  # position of an item in the shortlist
 
         def score(
             queries: FloatArray,  # noqa: ARG001
@@ -82,6 +81,7 @@ class Diffusion(ShortlistRerank):
             exclusion: Exclusion,
         ) -> FloatArray:
             scores = np.empty(hits.shape, dtype=np.float32)
+            local = np.full(len(search.gallery), -1)  # position of an item in the shortlist
             with threadpool_limits(1):  # small systems take longer with several threads
                 for row, near in enumerate(hits):
                     local[near] = np.arange(len(near))

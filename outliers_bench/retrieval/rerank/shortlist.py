@@ -124,7 +124,8 @@ class ShortlistRerank(CosineRerank):
         max_depth = exclusion.max_depth
         if max_depth == 0:
             return search.rank(queries, depth, exclusion=exclusion)
-        scorer = self.scorer(search, exclusion.largest)
+        excluded = exclusion.largest
+        scorer = search.once(f"{self} {excluded}", lambda: self.scorer(search, excluded))
         limit = max_depth if self.shortlist is None else self.shortlist
         hits = min(max(limit, self.required_hits), max_depth)
         deep = max(depth, hits)
