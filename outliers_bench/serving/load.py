@@ -62,6 +62,7 @@ def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) ->
         if saved is None:
             with chdir(folder):
                 saved = _rebuild(known, values, client, cache=run_cache, uri=resolve_uri(uri))
+    saved = replace(saved, run_id=known.run_id)  # else its key, if the receipt was removed
     saved.save(cache)
     return saved
 

@@ -14,7 +14,7 @@ from outliers_bench.reports import numbers
 from outliers_bench.sweeps.name import sweep_name
 from outliers_bench.sweeps.summary import RankedRuns, Tally, describe_best, runs_csv, runs_table
 from outliers_bench.tracking.outbox import Box, Start, boxes
-from outliers_bench.tracking.receipts import receipts_of
+from outliers_bench.tracking.receipts import receipts_of, without_password
 from outliers_bench.tracking.records import name_of
 from outliers_bench.tracking.runs import (
     REUSED_TAG,
@@ -66,6 +66,7 @@ def start_parent(
     direction : str
         `maximize` or `minimize`.
     """
+    overrides = [without_password(word) for word in overrides]
     tags = {
         **program_tags(),
         "kind": "sweep",

@@ -22,6 +22,7 @@ from outliers_bench.tracking.datasets import split_datasets
 from outliers_bench.tracking.description import rerun_command
 from outliers_bench.tracking.outbox import FOLDER, Box, Start, now
 from outliers_bench.tracking.params import describe_method, flatten, to_mapping
+from outliers_bench.tracking.receipts import without_password
 from outliers_bench.tracking.records import name_of
 from outliers_bench.tracking.runs import (
     CUT_SHORT,
@@ -112,6 +113,8 @@ def start_run(
     ActiveRun
     """
     values = to_mapping(config)
+    values["tracking"]["uri"] = without_password(config.tracking.uri)
+    overrides = [without_password(word) for word in overrides]
     box = _new_box(
         outbox_of(config),
         resolve_uri(config.tracking.uri),
@@ -161,6 +164,7 @@ def record_failure(
         Additional tags.
     """
     reason = failure_line(error)
+    overrides = [without_password(word) for word in overrides]
     box = _new_box(
         sweep.path.parent,
         sweep.start.uri,

@@ -64,5 +64,5 @@ def _read_receipt(path: Path) -> Receipt | None:
 
 
 def without_password(text: str) -> str:
-    """Return a tracking URI, or a message, without user name and password."""
+    """Return a tracking URI, an option, or a message, without user name and password."""
     return _PASSWORD.sub("", text)

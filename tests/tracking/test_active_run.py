@@ -227,3 +227,20 @@ def test_the_commit_is_that_of_the_package_in_any_working_directory(tmp_path, mo
     assert provenance.git() == expected | {"git_dirty": "true"}
     monkeypatch.setenv("PATH", "")
     assert provenance.git() == {}
+
+
+def test_a_password_is_only_where_the_sender_needs_it(outbox):
+    uri = "http://me:p@ss@127.0.0.1:9"
+    overrides = ["model=toynet", f"tracking.uri={uri}"]
+    sweep = start_parent(outbox.path, uri, "secret", overrides=overrides)
+    config = make_config(uri, cache=outbox.cache)
+    config.contact_sheets.queries = 0
+    split = make_split()
+    with start_run(config, split, identity="x", sweep=sweep, overrides=overrides) as run:
+        log_result(run, make_result(split), config)
+    error = BenchError(f"tracking.uri={uri}: no")
+    record_failure(sweep, overrides=overrides, error=error, tags={})
+    files = [path for path in outbox.path.rglob("t*/*") if path.is_file()]
+    assert len(files) == 8
+    for path in files:
+        assert path.read_text().count("p@ss") == (path.name == "box.json"), path
