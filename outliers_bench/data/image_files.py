@@ -52,11 +52,14 @@ class FileReader:
     root : Path
         Base of relative names. Absolute names are used as they are.
     listed : tuple of str
-        Names of all images of the source in its order, those that are excluded later included.
+        Names of all images of the source, those that are excluded later included.
+    is_sorted : bool
+        True if they are sorted; False if they are in the order of the rows of a table.
     """
 
     root: Path
     listed: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    is_sorted: bool = field(default=False, repr=False, compare=False)
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         """Decode one file; see `ImageReader.read`."""

@@ -99,7 +99,8 @@ class InMemory(Manifest):
         """Compute the digests; see `Manifest.read_images`."""
         if self._contents is None:
             root = Path.cwd() if self.root is None else existing_folder(self.root, "data.root")
-            return read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
+            limit = self.max_unreadable
+            return read_table(rows, root=root, cache=cache, max_unreadable=limit, of_table=True)
         return Table(tuple(rows), self._contents.digests(), self._contents, ())
 
 

@@ -78,7 +78,8 @@ class Manifest(LabeledSource):
         """Compute the digests of the images; see `read_table`."""
         folder = absolute_path(self.path).parent
         root = folder if self.root is None else existing_folder(self.root, "data.root")
-        return read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
+        limit = self.max_unreadable
+        return read_table(rows, root=root, cache=cache, max_unreadable=limit, of_table=True)
 
 
 def _read(file: Path, given: str) -> pd.DataFrame:

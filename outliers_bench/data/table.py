@@ -100,6 +100,7 @@ def read_table(
     cache: Path,
     max_unreadable: float,
     left_out: Sequence[LeftOut] = (),
+    of_table: bool = False,
 ) -> Table:
     """Compute the digests of the files of a source.
 
@@ -115,19 +116,22 @@ def read_table(
         Maximum share of unreadable images.
     left_out : sequence of LeftOut
         Images of the source that are excluded already.
+    of_table : bool
+        True if the order of the rows is that of a table of the user.
 
     Raises
     ------
     BenchError
         If more images are unreadable.
     """
-    digests, unreadable = digest_files(root, [row.name for row in rows], cache=cache)
+    names = [row.name for row in rows]
+    digests, unreadable = digest_files(root, names, cache=cache)
     check_unreadable(unreadable, total=len(rows), limit=max_unreadable)
     readable = tuple(row for row in rows if row.name in digests)
     return Table(
         rows=readable,
         digests=tuple(digests[row.name] for row in readable),
-        reader=FileReader(root, tuple(row.name for row in rows)),
+        reader=FileReader(root, tuple(names if of_table else sorted(names)), not of_table),
         left_out=(*left_out, *unreadable),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.image_files import absolute_path
+from outliers_bench.data.image_files import FileReader, absolute_path
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Model
 from outliers_bench.models.vector_file import SUFFIXES, VectorTable, read_vectors
@@ -84,6 +84,7 @@ class Precomputed(Model):
                     f"{table.place} has {len(table.matrix):,} rows, and {split.name} has {count}; "
                     "give one row for each, in their order, or a file with names"
                 )
+            _check_order(table, split)
         rows = [table.rows(part) for part in parts]
         missing = {
             name
@@ -127,6 +128,19 @@ def rows_digest(table: VectorTable, *parts: ImageSet) -> str:
     }
     content = b"".join(digest + f" {row}\n".encode() for digest, row in sorted(pairs))
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _check_order(table: VectorTable, split: Split) -> None:
+    """Refuse rows without names for files that Python sorts in two ways, as text and as paths."""
+    reader = split.gallery.reader
+    names = reader.listed if isinstance(reader, FileReader) and reader.is_sorted else ()
+    orders = zip(names, sorted(names, key=lambda name: name.split("/")), strict=True)
+    if differing := next((pair for pair in orders if pair[0] != pair[1]), None):
+        raise BenchError(
+            f"{table.place} has no names, and the files of {split.name} may be in two orders: "
+            f"{differing[0]} is before {differing[1]} as text, and behind it as a path; give "
+            "names, in a table with the column path"
+        )
 
 
 def _first(names: set[str] | list[str]) -> str:

@@ -1,11 +1,14 @@
 """`model=embeddings`: which vector belongs to which photo."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.image_files import list_images
-from outliers_bench.data.source import Leakage
+from outliers_bench.data.in_memory import InMemory
+from outliers_bench.data.prepared import PreparedFolders
+from outliers_bench.data.source import LabeledSource, Leakage
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.synthetic import Synthetic, write_images
 from outliers_bench.errors import BenchError
@@ -79,6 +82,36 @@ def test_a_matrix_needs_a_row_for_each_file(photos, split, tmp_path):
     synthetic = Synthetic().load(seed=0, cache=tmp_path)
     with pytest.raises(BenchError, match="has no order"):
         Precomputed.of(VectorTable("v.npy", None, matrix)).check_split(synthetic)
+
+
+def test_the_rows_of_a_ready_split_are_in_the_order_of_sorted_paths(photos, tmp_path):
+    for part in ("train", "query", "gallery"):
+        write_images(Synthetic(classes=2, individuals=1, images=2, size=8), tmp_path / "r" / part)
+    names, _ = list_images(tmp_path / "r")
+    model = Precomputed.of(VectorTable("v.npy", None, np.float32(np.eye(len(names)))))
+    split = PreparedFolders(root=str(tmp_path / "r")).load(seed=0, cache=tmp_path / "cache")
+    model.check_split(split)
+    for part in (split.train, split.query, split.gallery):
+        assert vectors(model, part).argmax(axis=1).tolist() == [names.index(n) for n in part.names]
+
+
+def test_files_with_two_orders_need_names(photos, tmp_path):
+    first = next(path for path in sorted(photos.iterdir()))
+    first.rename(photos / "lion")
+    next(path for path in sorted(photos.iterdir()) if path.name != "lion").rename(
+        photos / "lion cub"
+    )
+    matrix = np.float32(np.eye(13))
+    model = Precomputed.of(VectorTable("v.npy", None, matrix))
+    split = ClassFolders(root=str(photos)).load(seed=0, cache=tmp_path / "cache")
+    with pytest.raises(BenchError, match=r"two orders: lion cub/\S+ is before lion/\S+ as text"):
+        model.check_split(split)
+    model_of(list_images(photos)[0], matrix).check_split(split)
+    names = list_images(photos)[0]
+    frame = pd.DataFrame({"path": names, "label": [name.partition("/")[0] for name in names]})
+    source = InMemory.of(frame, LabeledSource())
+    source.root = str(photos)
+    model.check_split(source.load(seed=0, cache=tmp_path / "cache"))
 
 
 def test_keys_depend_on_the_content_and_on_which_photo_has_which_vector(photos, split):
