@@ -14,6 +14,7 @@ from outliers_bench.duplicates.find import is_cached
 from outliers_bench.duplicates.thumbnails import share_decodings
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
+from outliers_bench.evaluation.evaluate import MIN_DEPTH
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.methods.method import Method, ReusedIndex
@@ -148,9 +149,9 @@ def check(config: Config, split: Split, method: Method) -> None:
 
 
 def depth(split: Split, k: Sequence[int], *, shown: int) -> int:
-    """Return the depth to rank to: enough for every k, for MAP@R, and for those that are shown."""
+    """Return the depth to rank to: enough for all metrics, and for the hits that are shown."""
     reachable = split.exclusion.max_depth
-    required = max(*k, shown)
+    required = max(*k, shown, MIN_DEPTH)
     if split.labeled:
         relevant = int(count_relevant(split).max())
         if relevant > reachable:

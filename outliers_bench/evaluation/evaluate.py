@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MIN_DEPTH = 10  # hits that are scored even if no cutoff and no R is as large
+
+
 def count_relevant(split: Split) -> IntArray:
     """Count the relevant gallery images of each query, without those that are excluded.
 
@@ -35,7 +38,8 @@ def count_relevant(split: Split) -> IntArray:
 def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     """Score a ranking.
 
-    Queries without a relevant gallery image are excluded from every metric and counted.
+    Queries without a relevant gallery image are excluded from every metric and counted. Hits beyond
+    the largest of k, R and `MIN_DEPTH` are not scored: MRR is the same for a deeper ranking.
 
     Parameters
     ----------
@@ -72,7 +76,8 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     assert query.labels is not None  # noqa: S101 - count_relevant raises otherwise
     assert gallery.labels is not None  # noqa: S101
     labels, total = query.labels[scored], total[scored]
-    retrieved = gallery.labels[ranking.indices[scored]]
+    depth = max(*k, int(total.max()), MIN_DEPTH)
+    retrieved = gallery.labels[ranking.indices[scored, :depth]]
     inputs = Scored(retrieved == labels[:, None], total, labels, retrieved)
     scores, per_query = compute_metrics(inputs, k)
     return Evaluation(

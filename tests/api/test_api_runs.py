@@ -174,6 +174,19 @@ def test_evaluate_scores_any_ranking(photos):
         ob.evaluate(itself, split)
 
 
+def test_the_hits_that_are_shown_do_not_change_the_scores():
+    """The only relevant one of 24 images of noise is often beyond the tenth hit."""
+    images = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
+    options = {"labels": list(range(12)) * 2, "protocol": "leave_one_out"}
+    few, many = (
+        ob.run(images, **options, **PIXELS, options={"contact_sheets.depth": depth}).evaluation
+        for depth in (2, 23)
+    )
+    assert 0 < few.metrics["mrr"] < 1
+    assert 0 in few.per_query["mrr"]
+    assert few.metrics == many.metrics
+
+
 def test_importing_the_package_imports_no_library():
     code = (
         "import sys, outliers_bench as ob; "

@@ -137,6 +137,13 @@ def test_evaluate_by_hand():
     assert "class-2" not in result.per_class
 
 
+@pytest.mark.parametrize(("k", "mrr"), [([1], 0), ([1, 11], 0), ([12], 1 / 12)])
+def test_a_deeper_ranking_has_the_same_mrr(k, mrr):
+    split = toy_split(query=[0], gallery=[1] * 11 + [0] + [1] * 8)
+    scores = -np.arange(20, dtype=np.float32)[None]
+    assert evaluate(Ranking(np.arange(20)[None], scores), split, k=k).metrics["mrr"] == mrr
+
+
 def test_leave_one_out_does_not_count_the_query_itself():
     everything = image_set(["p", "q", "r"], [0, 0, 1])
     nothing = everything.take([])
