@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -24,10 +25,13 @@ from outliers_bench.leaderboard.published_rows import PublishedFigures
 from outliers_bench.leaderboard.read import rank_runs
 from outliers_bench.leaderboard.significance import add_significance
 from outliers_bench.tracking.params import describe_method, flatten, to_mapping
+from outliers_bench.types import ImageSet
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities import Run
+
+_log = logging.getLogger(__name__)
 
 
 def compare(
@@ -85,10 +89,12 @@ def compare(
         )
     for n, result in enumerate(results):
         if result.evaluation is not None and metric in result.evaluation.per_query:
-            values[_key(n)] = _query_scores(result, metric)
+            values[_key(n)] = _query_scores(result, metric, results[0].split.query)
     ranked = list(rank_runs(rows, PublishedFigures(None), metric))
     if is_score(metric) and len(ranked) > 1:
-        ranked, _ = add_significance(ranked, values)
+        ranked, not_compared = add_significance(ranked, values)
+        if not_compared:
+            _log.warning("%s", not_compared)
     counts = finite_metrics(rows[0])
     board = Board(
         data=rows[0].data.tags.get("data", ""),
@@ -116,9 +122,11 @@ def _key(number: int) -> str:
     return f"result {number + 1}"
 
 
-def _query_scores(result: Result, metric: str) -> QueryScores:
+def _query_scores(result: Result, metric: str, named: ImageSet) -> QueryScores:
+    """Return the scores of the queries, with the names that the same contents have in `named`."""
     evaluation: Any = result.evaluation
-    names = [result.split.query.names[row] for row in evaluation.scored]
+    name_of = dict(zip(named.digests, named.names, strict=True))
+    names = [name_of[result.split.query.digests[row]] for row in evaluation.scored]
     order = sorted(range(len(names)), key=names.__getitem__)
     scores = np.asarray(evaluation.per_query[metric], np.float64)[order]
     return QueryScores(tuple(names[row] for row in order), scores)

@@ -84,7 +84,9 @@ def store_result(path: Path, write: Callable[[Path], None]) -> None:
             if temporary.is_dir():  # renaming replaces nothing but files
                 remove(path)
     except OSError as error:
-        _log.warning("%s could not be written: %s; the run continues", path, error.strerror)
+        _log.warning(
+            "%s could not be written: %s; the run continues", path, error.strerror or error
+        )
 
 
 def save_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:

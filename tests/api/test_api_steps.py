@@ -87,7 +87,7 @@ def pair(photos):
     return worse, ob.run(photos, **PIXELS, k=[1], protocol="leave_one_out", pca=20)
 
 
-def test_results_are_compared_like_runs_on_the_leaderboard(pair):
+def test_results_are_compared_like_runs_on_the_leaderboard(pair, table):
     frame = ob.compare(pair)
     assert frame["rank"].tolist() == [1, 2]
     assert frame["variant"].tolist() == ["8px", "1px"]
@@ -103,6 +103,10 @@ def test_results_are_compared_like_runs_on_the_leaderboard(pair):
     assert by_speed["search_ms_per_query"].is_monotonic_increasing
     same = ob.compare([pair[1], pair[1]])
     assert same["rank"].tolist() == [1, 1]
+    # The same photos under other names are the same queries.
+    other = ob.run(table, model="pixels", image_size=1, k=[1], protocol="leave_one_out")
+    frame = ob.compare([other, pair[1]])
+    assert frame.loc[1, "p"] < 0.05
 
 
 def test_runs_that_cannot_be_compared_are_refused(pair, photos):
