@@ -131,6 +131,7 @@ def start_run(
                 params=flatten(values),
                 config=OmegaConf.to_yaml(OmegaConf.create(values)),
                 versions=provenance.versions(),
+                time=now(),
                 datasets=[
                     asdict(part)
                     for part in split_datasets(

@@ -16,7 +16,7 @@ from outliers_bench.result import FinishedRun
 from outliers_bench.tracking import provenance, system_metrics
 from outliers_bench.tracking.datasets import dataset_inputs
 from outliers_bench.tracking.lookup import search_runs
-from outliers_bench.tracking.outbox import KEY_TAG, RUN_ID
+from outliers_bench.tracking.outbox import KEY_TAG, RUN_ID, now
 from outliers_bench.tracking.receipts import without_password
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _LONGEST_PARAM = 6000  # characters; MLflow refuses more
 _LONGEST_TAG = 5000
 _PARAMS_PER_BATCH = 100
 _METRICS_PER_BATCH = 1000
+_SOON = 60_000  # milliseconds
 
 
 def log_start(
@@ -39,6 +40,7 @@ def log_start(
     config: str,
     versions: Mapping[str, Any],
     datasets: Sequence[Mapping[str, str]],
+    time: int,
 ) -> None:
     """Log what is known at the start of a run, and start the monitor of the machine.
 
@@ -56,10 +58,13 @@ def log_start(
         Versions of packages, and the machine.
     datasets : sequence of mapping
         From `split_datasets`.
+    time : int
+        Start of the run in milliseconds since 1970.
     """
     from mlflow.entities import Param
 
-    system_metrics.start_monitor(client.tracking_uri, run_id)
+    if now() - time < _SOON:  # else it may have ended long ago, even on another machine
+        system_metrics.start_monitor(client.tracking_uri, run_id)
     limited = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
     for at in range(0, len(limited), _PARAMS_PER_BATCH):
         client.log_batch(run_id, params=limited[at : at + _PARAMS_PER_BATCH])

@@ -73,7 +73,8 @@ def start_monitor(uri: str, run_id: str) -> None:
     uri, run_id : str
         Tracking URI and id of the run.
     """
-    if os.environ.get(_ENABLE, "true").strip().lower() in ("false", "0"):
+    is_off = os.environ.get(_ENABLE, "true").strip().lower() in ("false", "0")
+    if is_off or run_id in _monitors:  # the call is repeated after an error
         return
     try:
         after = min(_START_DELAY, float(os.environ.get(_INTERVAL) or _START_DELAY))

@@ -1,12 +1,13 @@
 """Delivery: each record once, whatever happens between two of them."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
 from outliers_bench.sweeps.mlflow_parent import start_parent
 from outliers_bench.tracking import delivery as module
-from outliers_bench.tracking import runs
+from outliers_bench.tracking import runs, system_metrics
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.delivery import Delivery
 from outliers_bench.tracking.log_result import log_result
@@ -267,3 +268,27 @@ def test_more_metrics_than_one_request_takes(outbox, client, tmp_path):
     runs.log_run(client, box.run.run_id, folder=tmp_path, tags={}, metrics=metrics, time=1)
     recorded = client.get_run(box.run.run_id).data.metrics
     assert {name: recorded[name] for name in metrics} == metrics
+
+
+def test_the_machine_is_monitored_once_and_only_while_the_run_runs(outbox, monkeypatch):
+    monkeypatch.setattr(module, "RETRY", 0)
+    monitor = Mock()
+    monkeypatch.setattr(system_metrics, "Monitor", monitor)
+    start = record_run(outbox, "monitored").pending()[0]
+    text = start.read_text()
+    start.write_text(text.replace('"model.name"', '"m@del"'))
+    delivery = Delivery(outbox.path, outbox.uri)
+    for _ in range(4):
+        delivery.deliver()
+    start.write_text(text)
+    outbox.deliver()
+    assert not start.exists()
+    monitor.assert_called_once()
+    monitor.return_value.stop.assert_called_once()
+    start = record_run(outbox, "monitored").pending()[0]
+    values = json.loads(start.read_text())
+    values["arguments"]["time"] -= 3_600_000  # it has waited for an hour
+    start.write_text(json.dumps(values))
+    outbox.deliver()
+    assert not start.exists()
+    monitor.assert_called_once()
