@@ -126,7 +126,7 @@ class DatabaseAugmentation(CosineRerank):
         *,
         exclusion: Exclusion,
     ) -> Ranking:
-        """Rank for every item as if it had never been in the gallery.
+        """Rank for queries that are gallery items as if they had never been in the gallery.
 
         Items that it has been added to are removed from its ranking and scored again without it.
         Their number is known, so the first ranking is that much deeper.
@@ -138,18 +138,19 @@ class DatabaseAugmentation(CosineRerank):
         starts = np.concatenate([[0], np.cumsum(counts)])
         indices = np.empty((len(queries), depth), dtype=np.int64)
         scores = np.empty((len(queries), depth), dtype=np.float32)
+        items = np.arange(n) if exclusion.items is None else exclusion.items
         # Grouped by the number of lists: hubs, which are in thousands, need deeper rankings.
-        for items in _group_by_count(counts, depth):
-            deep = min(depth + int(counts[items].max()), exclusion.max_depth)
-            of_items = exclusion.take(items)
-            ranking = augmented_search.rank(queries[items], deep, exclusion=of_items)
+        for rows in _group_by_count(counts[items], depth):
+            deep = min(depth + int(counts[items[rows]].max()), exclusion.max_depth)
+            of_rows = exclusion.take(rows)
+            ranking = augmented_search.rank(queries[rows], deep, exclusion=of_rows)
             with search.meter.stage("search"), search.meter.stage("rerank"):
-                affected = [added_to[starts[item] : starts[item + 1]] for item in items]
+                affected = [added_to[starts[item] : starts[item + 1]] for item in items[rows]]
                 new_scores = self._rescore_without(
-                    search, graph, queries[items], affected, exclusion=of_items
+                    search, graph, queries[rows], affected, exclusion=of_rows
                 )
                 merged = _merge(ranking, affected, new_scores, search.order)
-                indices[items], scores[items] = (part[:, :depth] for part in merged)
+                indices[rows], scores[rows] = (part[:, :depth] for part in merged)
         return Ranking(indices, scores)
 
     def _rescore_without(
