@@ -48,7 +48,7 @@ def embed(
     Raises
     ------
     BenchError
-        If the model has no embeddings, or an image cannot be read.
+        If the model has no embeddings, an image cannot be read, or a reduction is given.
 
     Examples
     --------
@@ -65,6 +65,8 @@ def embed(
 
     given = {"model": model, "model.weights": weights, "model.image_size": image_size}
     config = compose({**given, "seed": seed}, options)
+    if config.reducer.active:
+        raise BenchError("embed gives the vectors of the model; search reduces them, with pca=")
     config.cache.check()
     fetch_models(config)
     workspace = Workspace(config.engine, config.cache.path, config.seed, Meter())

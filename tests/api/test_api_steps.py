@@ -71,6 +71,8 @@ def test_embeddings_of_a_part_do_not_fit_a_split(photos):
 def test_a_model_without_embeddings_or_a_damaged_photo_is_an_error(photos, table, tmp_path):
     with pytest.raises(ob.BenchError, match="model=sift has no embedding"):
         ob.embed(ob.load_split(photos), "sift")
+    with pytest.raises(ob.BenchError, match="search reduces them"):
+        ob.embed(ob.load_split(photos), **PIXELS, options={"pca.n": 4})
     (tmp_path / "damaged.png").write_bytes(b"not an image")
     frame = pd.concat(
         [table, pd.DataFrame({"path": [str(tmp_path / "damaged.png")], "label": "x"})]
