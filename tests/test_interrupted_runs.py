@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -60,8 +61,9 @@ def test_kill_during_embedding(workdir, tmp_path):
         files = list((killed / "features").glob("mobilenet-*.sqlite"))
         if not files:
             return 0
-        with sqlite3.connect(files[0], timeout=60) as db:
+        with sqlite3.connect(files[0], timeout=60) as db, suppress(sqlite3.OperationalError):
             return int(db.execute("SELECT COUNT(*) FROM features").fetchone()[0])
+        return 0  # the file has no table yet
 
     deadline = time.time() + 240
     while stored() < 200 and process.poll() is None and time.time() < deadline:

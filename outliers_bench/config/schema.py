@@ -275,6 +275,9 @@ def register() -> None:
     """Register the schema and the experiments with Hydra."""
     from hydra.core.config_store import ConfigStore
 
+    # Hydra copies its search path before each composition, and with it this store, which it only
+    # reads: a tenth of the second command of a sweep.
+    ConfigStore.__deepcopy__ = lambda store, _: store  # type: ignore[attr-defined]
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     for group, schemas in SCHEMAS.items():
