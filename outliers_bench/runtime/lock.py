@@ -30,17 +30,19 @@ def hold_lock(path: Path, *, waiting: str = "", refused: str | None = None) -> I
     OSError
         If the file cannot be created, or its file system has no locks.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if refused is not None:
-            raise BenchError(refused) from None
-        with status(waiting):
-            lock.acquire()
-    try:
+        import fcntl
+    except ImportError:  # Windows: two processes may do the same work
         yield
-    finally:
-        lock.release()
+        return
+    # Not filelock: its audit hook runs Python code while TensorFlow's libraries are loaded, where a
+    # SIGTERM then aborts the process.
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if refused is not None:
+                raise BenchError(refused) from None
+            with status(waiting):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -7,12 +7,13 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.lock import hold_lock
 from outliers_bench.tracking.database import make_ready
 
 if TYPE_CHECKING:
@@ -227,21 +228,14 @@ def _short_timeouts() -> Iterator[None]:
 @contextmanager
 def _lock(path: Path | None) -> Iterator[None]:
     """Hold the lock file next to a SQLite database; do nothing for other stores."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        fcntl = None  # type: ignore[assignment]
-    if path is None or fcntl is None:
-        yield
-        return
-    try:
-        file = Path(f"{path}.lock").open("a")  # noqa: SIM115 - closed below
-    except OSError as error:  # the file system may refuse what the folder's mode allows
-        raise BenchError(
-            f"tracking.uri: cannot write {path}.lock ({error.strerror}); {_HINT}"
-        ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        if path is not None:
+            try:
+                stack.enter_context(hold_lock(Path(f"{path}.lock")))
+            except OSError as error:  # the file system may refuse what the folder's mode allows
+                raise BenchError(
+                    f"tracking.uri: cannot write {path}.lock ({error.strerror}); {_HINT}"
+                ) from error
         yield
 
 

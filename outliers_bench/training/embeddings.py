@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +18,8 @@ from outliers_bench.features.view_average import ViewAveragedFeatures, build_fea
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.tta import Crop
+from outliers_bench.runtime.lock import hold_lock
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.runtime.progress import status
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import digest_of
 from outliers_bench.training.base import Layer, TrainedModel
@@ -38,9 +36,6 @@ from outliers_bench.training.frozen_backbone import (
 from outliers_bench.training.probe import ReadabilityProbe
 from outliers_bench.training.saved_network import read_metadata
 from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray, LeftOut
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 
 class TrainedEmbeddings:
@@ -197,8 +192,6 @@ class TrainedEmbeddings:
 
     def _load_or_train(self, part: ImageSet, observer: TrainingObserver) -> TrainedNetwork:
         """Return the network trained on a part, from the cache if it is there."""
-        from filelock import FileLock
-
         option = self._option
         labels = [] if part.labels is None else part.labels.tolist()
         content = hashlib.blake2b(digest_size=16)
@@ -217,8 +210,8 @@ class TrainedEmbeddings:
             return network
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
-        lock = FileLock(folder / ".lock")
-        with _acquired(lock, option.name):
+        waiting = f"waiting for another process that is training the same {option.name}"
+        with hold_lock(folder / ".lock", waiting=waiting):
             if (network := load_finished(folder, option)) is not None:
                 self._replay_epochs(network, observer)
                 return network
@@ -267,22 +260,6 @@ class TrainedEmbeddings:
             width=width,
             example=lambda: _input_example(resize(part.read(0), side)),
         )
-
-
-@contextmanager
-def _acquired(lock: FileLock, name: str) -> Iterator[None]:
-    """Hold a lock; show a status message while another process has it."""
-    from filelock import Timeout
-
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        with status(f"waiting for another process that is training the same {name}"):
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _input_example(image: RGB) -> FloatArray:
