@@ -169,9 +169,12 @@ def test_an_older_database_is_copied_and_migrated(tmp_path):
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, scripts.get_revision("head").down_revision)
+        connection.exec_driver_sql(
+            "INSERT INTO experiments (name, lifecycle_stage) VALUES ('lynx', 'active')"
+        )
     engine.dispose()
     client = open_client(uri)
-    assert client.get_experiment("0").name == "Default"
+    assert client.get_experiment_by_name("lynx") is not None
     assert (tmp_path / "old.db.before-upgrade").stat().st_size
 
 
