@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 from outliers_bench.data.source import DataSource
 from outliers_bench.leakage.policy import AuditedSplit, audit, load_split
 from outliers_bench.types import Split
+
+_Request: TypeAlias = tuple[DataSource, int]  # source and seed; equal options are equal sources
 
 
 class SharedSplits:
@@ -18,8 +21,8 @@ class SharedSplits:
 
     def __init__(self) -> None:
         self._sharing = False
-        self._unaudited: tuple[str, Split] | None = None
-        self._audited: tuple[str, AuditedSplit] | None = None
+        self._unaudited: tuple[_Request, Split] | None = None
+        self._audited: tuple[_Request, AuditedSplit] | None = None
 
     def begin(self) -> None:
         """Start sharing; earlier splits are forgotten."""
@@ -35,7 +38,7 @@ class SharedSplits:
 
     def load_unaudited(self, source: DataSource, *, seed: int, cache: Path) -> Split:
         """Return the split of a source before its audit; see `DataSource.load`."""
-        key = _key(source, seed)
+        key = source, seed
         if self._unaudited is not None and self._unaudited[0] == key:
             return self._unaudited[1]
         split = load_split(source, seed=seed, cache=cache)
@@ -59,7 +62,7 @@ class SharedSplits:
         unaudited : Split or None
             Split returned by `load_unaudited`; None to load it.
         """
-        key = _key(source, seed)
+        key = source, seed
         if self._audited is not None and self._audited[0] == key:
             return self._audited[1]
         split = unaudited
@@ -69,10 +72,6 @@ class SharedSplits:
         if self._sharing:
             self._audited = key, audited
         return audited
-
-
-def _key(source: DataSource, seed: int) -> str:
-    return f"{source!r} {seed}"
 
 
 splits = SharedSplits()

@@ -9,6 +9,7 @@ from outliers_bench.data.in_memory import ImageArrays, InMemory, Vectors, labels
 from outliers_bench.data.source import LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError, InaccessibleImageError
+from outliers_bench.leakage.audited_splits import SharedSplits
 from tests.data.sources import fails, load, manifest
 
 OPTIONS = LabeledSource()
@@ -104,3 +105,18 @@ def test_equal_vectors_stay_different_items(tmp_path):
     assert len(set(digests)) == 6
     # By content, so that the order of the rows decides nothing.
     assert set(Vectors(matrix[::-1]).digests()) == set(digests)
+
+
+def test_a_sweep_takes_other_arrays_for_other_data(tmp_path):
+    """Their options are equal, and a sweep loads equal sources once."""
+    shared = SharedSplits()
+    shared.begin()
+    splits = []
+    for brightness in (0, 100):
+        images = [np.full((9, 9, 3), brightness + row, np.uint8) for row in range(8)]
+        frame = labels_frame(["a", "b"] * 4, "the images")
+        source = InMemory.of(frame, OPTIONS, ImageArrays(images))
+        splits += [shared.load_unaudited(source, seed=0, cache=tmp_path) for _ in range(2)]
+    first, again, other, _ = splits
+    assert first is again
+    assert not set(first.images.digests) & set(other.images.digests)
