@@ -158,7 +158,8 @@ def load_split(
     from outliers_bench.leakage.audited_splits import splits
 
     inputs = Inputs(data, labels)
-    given = {**inputs.options, "data.protocol": protocol, "seed": seed}
+    # Any model will do, and this one needs no extra.
+    given = {"model": "pixels", **inputs.options, "data.protocol": protocol, "seed": seed}
     config = compose(given, options, change=inputs.apply)
     config.cache.check()
     with progress_shown(progress):

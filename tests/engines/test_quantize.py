@@ -154,6 +154,7 @@ def cosines_of(one, other):
     return (one * other).sum(axis=1) / lengths
 
 
+@pytest.mark.extra("int8")
 @pytest.mark.parametrize(("cosine", "warned"), [(0.1, True), (None, False)])
 def test_a_broken_quantization_is_warned_about(tmp_path, monkeypatch, caplog, cosine, warned):
     toy, photos = Toy(), list(np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8))
