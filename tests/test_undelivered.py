@@ -150,7 +150,7 @@ def test_a_server_answers_nonsense_or_hangs(server, cache, tmp_path, reply, reas
         store = (f"tracking.uri={proxy.url}", f"tracking.experiment={name}", f"cache.dir={cache}")
         done = bench(*(SWEEP if sweep else PIXELS), *store, cwd=tmp_path)
         check_scores_shown(done, sweep=sweep)
-        assert re.search(reason, done.err)
+        assert re.search(reason, done.err), done.err[-900:]
         is_broken = False
         sent = send(cache, tmp_path)
     assert (sent.code, sent.err) == (0, "")

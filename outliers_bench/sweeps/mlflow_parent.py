@@ -107,11 +107,14 @@ def count_unfinished(box: Box) -> tuple[int, int]:
         From `start_parent`; the jobs are over.
     """
     outbox = box.path.parent
-    statuses = [receipt.status for receipt in receipts_of(outbox, box.key)]
+    status_of: dict[str, str | None] = {}
     for job in boxes(outbox):
-        with suppress(OSError, ValueError):  # of another version
+        with suppress(OSError, ValueError):  # of another version, or delivered meanwhile
             if job.start.parent == box.key:
-                statuses.append(job.last_arguments().get("status"))
+                status_of[job.key] = job.last_arguments().get("status")
+    # After the boxes: one that is delivered meanwhile has a receipt.
+    status_of |= {key: receipt.status for key, receipt in receipts_of(outbox, box.key).items()}
+    statuses = list(status_of.values())
     n_reused = sum(record.call == name_of(tag_reused_run) for record in box.records())
     n_jobs = int(box.start.tags.get("n_jobs", 0))
     tally = Tally.count(statuses, n_jobs=n_jobs, n_reused=n_reused)

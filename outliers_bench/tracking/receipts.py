@@ -44,10 +44,11 @@ def find_receipt(outbox: Path, key: str) -> Receipt | None:
     return None
 
 
-def receipts_of(outbox: Path, parent: str) -> list[Receipt]:
-    """Return the receipts of the jobs of a sweep."""
-    receipts = map(_read_receipt, (outbox / "sent").glob("t*.json"))
-    return [receipt for receipt in receipts if receipt and receipt.parent == parent]
+def receipts_of(outbox: Path, parent: str) -> dict[str, Receipt]:
+    """Return the receipts of the jobs of a sweep, by the key of their box."""
+    paths = (outbox / "sent").glob("t*.json")
+    receipts = {path.name.partition("-")[0]: _read_receipt(path) for path in paths}
+    return {key: each for key, each in receipts.items() if each and each.parent == parent}
 
 
 def keys_of_receipts(outbox: Path, prefix: str) -> list[str]:

@@ -199,6 +199,10 @@ def check_answers(client: MlflowClient, uri: str) -> None:
         with _short_timeouts():
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, ValueError, TypeError, AttributeError) as error:
+        if "timed out" in str(error):
+            raise BenchError(
+                f"tracking.uri={uri}: the server there does not answer within {_ANSWER_TIMEOUT} s"
+            ) from error
         raise BenchError(
             f"tracking.uri={uri}: the server there is not an MLflow server; start one, correct the "
             "address, or omit tracking.uri to record into ./mlflow.db (MLflow's message: "

@@ -54,6 +54,21 @@ def fail(sweep, error, *, overrides):
     record_failure(sweep, overrides=overrides, error=BenchError(error), tags={})
 
 
+def test_a_job_that_is_delivered_while_jobs_are_counted_counts(outbox, client, monkeypatch):
+    sweep = start(outbox, overrides=["model=a,b"], n_jobs=2)
+    for seed, model in enumerate("ab"):
+        child(outbox, sweep, seed=seed, model=model)
+    boxes = mlflow_parent.boxes
+
+    def list_and_deliver(folder):
+        found = boxes(folder)
+        outbox.deliver()
+        return found
+
+    monkeypatch.setattr(mlflow_parent, "boxes", list_and_deliver)
+    assert count_unfinished(sweep) == (0, 2)
+
+
 def test_a_parent_run_summarizes_its_children(outbox, client):
     sweep = start(outbox, overrides=["model=a,b,nosuch", "k=[1,5]"], n_jobs=3)
     jobs = [child(outbox, sweep, seed=seed, model=model) for seed, model in enumerate("ab")]

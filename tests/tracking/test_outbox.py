@@ -114,7 +114,7 @@ def test_a_receipt_replaces_the_box_and_has_no_password(tmp_path):
     assert not box.path.exists()
     receipt = find_receipt(tmp_path, box.key)
     assert (receipt.run.run_id, receipt.status) == ("f" * 32, "FINISHED")
-    assert receipts_of(tmp_path, parent.key) == [receipt]
+    assert list(receipts_of(tmp_path, parent.key).values()) == [receipt]
     assert Box(box.path).run.run_id == "f" * 32
     assert keys_of_run(tmp_path, "ffff") == [box.key]
     assert keys_of_run(tmp_path, "0000") == []
