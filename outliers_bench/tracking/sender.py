@@ -95,8 +95,6 @@ def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
     """
     from filelock import FileLock, Timeout
 
-    for variable, value in _LIMITS.items():
-        os.environ.setdefault(variable, value)
     delivery = Delivery(outbox, uri, all_hosts=starter is None)
     lock = FileLock(store_file(outbox, uri, "lock"))
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +147,7 @@ def serve() -> None:
     line = sys.stdin.readline()
     if line:
         job = json.loads(line)
-        os.environ.update(job["environment"])
+        os.environ.update({**_LIMITS, **job["environment"]})
         outbox = Path(job["outbox"])
         _redirect_output(outbox / "sender.log")
         deliver_all(outbox, job["uri"], Starter(sys.stdin))
@@ -190,9 +188,17 @@ def send(options: Sender) -> int:
     -------
     int
         Exit code: 0, or 1 if something could not be delivered.
-    """
-    from outliers_bench.data.image_files import resolve_cache_dir
 
+    Raises
+    ------
+    BenchError
+        If the given cache does not exist.
+    """
+    from outliers_bench.data.image_files import existing_folder, resolve_cache_dir
+
+    if options.cache is not None:
+        existing_folder(options.cache, "cache")
+    os.environ.update({**_LIMITS, **os.environ})
     outbox = resolve_cache_dir(options.cache) / FOLDER
     uris: dict[str, None] = {}
     for box in boxes(outbox):

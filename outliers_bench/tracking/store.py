@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _SQLITE = re.compile(r"^(sqlite(?:\+\w+)?):///([^?]*)(\?.*)?$")
 _NOT_LITERAL = re.compile(r"\?|%[0-9a-fA-F]{2}")  # means something else in a URI than in a path
+_SCHEMES = (
+    *("sqlite", "http", "https", "postgresql", "mysql", "mssql"),
+    *("databricks", "databricks-uc", "uc"),
+)
 _HINT = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
 _SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries take minutes
 _ANSWER_TIMEOUT = 20  # seconds; a server that has just started is slow
@@ -53,7 +58,8 @@ def check_uri(uri: str) -> None:
     Raises
     ------
     BenchError
-        If it is a plain folder (MLflow no longer writes those), is an in-memory database, or names
+        If it is a plain folder (MLflow no longer writes those), has a scheme that neither MLflow
+        nor an installed plugin knows, is an in-memory database, or names
         a SQLite file that cannot be created, written or read, or whose path contains a `?`, or a
         `%` before two hexadecimal digits: MLflow would record into another file.
     """
@@ -62,7 +68,15 @@ def check_uri(uri: str) -> None:
         raise BenchError(
             f"tracking.uri={uri}: MLflow does not record runs in plain folders; {_HINT}"
         )
-    if not scheme.startswith("sqlite"):
+    kind = scheme.partition("+")[0]
+    if kind not in _SCHEMES and not any(
+        plugin.name == scheme for plugin in entry_points(group="mlflow.tracking_store")
+    ):
+        raise BenchError(
+            f"tracking.uri={uri}: MLflow has no store {scheme}: "
+            f"(available: {', '.join(_SCHEMES)}); {_HINT}"
+        )
+    if kind != "sqlite":
         return
     path = database_path(uri)
     if path is None:

@@ -203,3 +203,10 @@ def test_a_look_after_the_release_of_the_lock_finds_what_came_meanwhile(outbox, 
     assert sender.deliver_all(outbox.path, outbox.uri)
     assert late[0].run is not None
     assert not late[0].path.exists()
+
+
+def test_a_cache_that_does_not_exist_is_a_mistake(tmp_path):
+    done = send(tmp_path / "nowhere")
+    assert done.code == 2
+    assert "there is no such folder" in done.err
+    assert len(done.err.splitlines()) == 1

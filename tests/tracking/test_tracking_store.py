@@ -26,6 +26,17 @@ def test_plain_folders_are_refused(uri):
         check_uri(uri)
 
 
+@pytest.mark.parametrize("uri", ["htp://x", "sqlit:///mlflow.db", "htps://host:5000"])
+def test_schemes_that_mlflow_does_not_know_are_refused(uri):
+    with pytest.raises(BenchError, match="MLflow has no store"):
+        check_uri(uri)
+
+
+@pytest.mark.parametrize("uri", ["postgresql+psycopg2://x/y", "http://x", "databricks://profile"])
+def test_other_stores_are_opened_later(uri):
+    check_uri(uri)
+
+
 @pytest.mark.parametrize("uri", ["sqlite:///:memory:", "sqlite://", "sqlite:mlflow.db"])
 def test_databases_without_a_file_are_refused(uri):
     with pytest.raises(BenchError, match="names no file"):
