@@ -162,7 +162,7 @@ def test_loading_holds_the_features_once(tmp_path):
     features.add((digest, rng.random(LENGTH, dtype=np.float32)) for digest in photos.digests)
     tracemalloc.start()
     try:
-        loaded = features.load(photos)
+        loaded = features.load(photos).matrix
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -191,7 +191,7 @@ SECOND_RUN = """
         features.add((digest, np.ones(1024, np.float32)) for digest in split.images.digests)
     else:
         features.compute(split.images)
-        assert features.load(split.images).shape == (24, 1024)
+        assert features.load(split.images).matrix.shape == (24, 1024)
         assert (meter.features_computed, meter.features_reused) == (0, 24)
         heavy = {"tensorflow", "keras", "openvino", "sklearn", "cv2", "faiss", "mlflow", "pandas"}
         print(sorted(heavy & set(sys.modules)))

@@ -75,8 +75,7 @@ def embed(
     with progress_shown(progress):
         _refuse_unreadable(source.compute(split.images), split)
         source.fit(fitting_part(split), split.images)
-        blank = frozenset(source.blank(split.images))
-        return Embeddings(split.images, source.load(split.images), blank)
+        return source.load(split.images)
 
 
 def search(
@@ -157,17 +156,18 @@ def _refuse_unreadable(unreadable: Mapping[bytes, LeftOut], split: Split) -> Non
 class _ByContent(VectorTable):
     """Embeddings whose images are found by their content, whatever their names."""
 
-    embeddings: Embeddings
+    by_content: Embeddings
 
     @property
     def by_order(self) -> bool:
         return False
 
     def rows(self, images: ImageSet) -> IntArray:
-        return self.embeddings.rows(images)
+        return self.by_content.rows(images)
 
-    def blank(self, images: ImageSet) -> set[bytes]:
-        return {*images.digests} & self.embeddings.blank
+    def embeddings(self, images: ImageSet) -> Embeddings:
+        matrix = self.matrix[self.rows(images)]
+        return Embeddings(images, matrix, self.by_content.blank)
 
 
 class Engine:

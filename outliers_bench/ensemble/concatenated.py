@@ -14,7 +14,7 @@ from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import FloatArray, ImageSet, LeftOut
+from outliers_bench.types import Embeddings, ImageSet, LeftOut
 
 
 class ConcatenatedEmbeddings:
@@ -63,23 +63,17 @@ class ConcatenatedEmbeddings:
         for label, weight in zip(self._options.labels, self._weights, strict=True):
             self._meter.counts[f"weight_{label}"] = weight
 
-    def load(self, images: ImageSet) -> FloatArray:
-        """Load the concatenated embeddings, shape (n, sum of the members' d)."""
+    def load(self, images: ImageSet) -> Embeddings:
+        """Load the concatenated embeddings; an image is blank if it is to every member."""
         if self._weights is None:
             raise ValueError("tuned weights are not known before fit")
-        parts = []
-        for (vectors, own), weight in zip(self._members, self._weights, strict=True):
-            parts.append(l2_normalize(vectors.load(images)) * np.float32(np.sqrt(weight)))
+        matrices, blank = [], frozenset(images.digests)
+        for (source, own), weight in zip(self._members, self._weights, strict=True):
+            part = source.load(images)
+            matrices.append(l2_normalize(part.matrix) * np.float32(np.sqrt(weight)))
+            blank &= part.blank
             self._meter.absorb(own)
-        return np.hstack(parts)
-
-    def blank(self, images: ImageSet) -> set[bytes]:
-        """Return the digests of images that are blank to every member."""
-        digests = set(images.digests)
-        for vectors, own in self._members:
-            digests &= vectors.blank(images)
-            self._meter.absorb(own)
-        return digests
+        return Embeddings(images, np.hstack(matrices), blank)
 
     def identity(self) -> str:
         """Return the identities and weights of the members."""
@@ -92,7 +86,7 @@ class ConcatenatedEmbeddings:
         for vectors, _ in self._members:
             vectors.fit(split.train, split.images)
             queries, gallery = (
-                l2_normalize(vectors.load(images)) for images in (split.query, split.gallery)
+                l2_normalize(vectors.load(images).matrix) for images in (split.query, split.gallery)
             )
             cosines.append((queries @ gallery.T).astype(np.float64))
         order = tie_order(split.gallery.digests, options.random_seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import FloatArray, ImageSet, LeftOut
+from outliers_bench.types import Embeddings, ImageSet, LeftOut
 
 
 class EmbeddingSource(Protocol):
@@ -21,14 +21,10 @@ class EmbeddingSource(Protocol):
         """Learn from `part` what the vectors of all `images` need; report progress."""
         ...
 
-    def load(self, images: ImageSet) -> FloatArray:
-        """Return the vectors, shape (n, d), rows in the order of `images`."""
+    def load(self, images: ImageSet) -> Embeddings:
+        """Return the embeddings of images that were passed to `compute` and `fit`."""
         ...
 
     def identity(self) -> str:
         """Return a name that no other vectors of the same photos share; available after `fit`."""
-        ...
-
-    def blank(self, images: ImageSet) -> set[bytes]:
-        """Return the digests of the images without any content to compare."""
         ...

@@ -20,7 +20,7 @@ from outliers_bench.runtime.progress import status, track
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import FeatureStore, Space, Vector, file_stem
 from outliers_bench.store.writer import Writer
-from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
+from outliers_bench.types import RGB, Embeddings, ImageSet, LeftOut
 
 _ADD_BLOCK = 256  # vectors in memory at once
 
@@ -102,16 +102,10 @@ class Features:
             for digest, reason in reasons.items()
         }
 
-    def load(self, images: ImageSet) -> FloatArray:
-        """Load the features of images that were passed to `compute`.
-
-        Returns
-        -------
-        array of float32, shape (n, d)
-            Rows in the order of `images`.
-        """
+    def load(self, images: ImageSet) -> Embeddings:
+        """Load the features of images that were passed to `compute`."""
         with self._store() as store, self._meter.stage("read"):
-            return store.matrix(images.digests)
+            return Embeddings(images, store.matrix(images.digests))
 
     def fit(
         self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
@@ -133,10 +127,6 @@ class Features:
     def identity(self) -> str:
         """Return a name that no other features of the same photos share."""
         return file_stem(self._space())
-
-    def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
-        """Return an empty set: a network describes any image."""
-        return set()
 
     def empty(self, images: ImageSet) -> set[bytes]:
         """Return the digests of the images whose features are empty, such as no keypoints."""

@@ -6,7 +6,7 @@ from outliers_bench.models.precomputed import Precomputed, rows_digest
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import file_stem
-from outliers_bench.types import FloatArray, ImageSet, LeftOut
+from outliers_bench.types import Embeddings, ImageSet, LeftOut
 
 
 class PrecomputedEmbeddings:
@@ -45,16 +45,11 @@ class PrecomputedEmbeddings:
         """Note which image has which vector."""
         self._rows = rows_digest(self._model.table, part, images)
 
-    def load(self, images: ImageSet) -> FloatArray:
-        """Return the vectors, shape (n, d), in the order of `images`."""
+    def load(self, images: ImageSet) -> Embeddings:
+        """Return the vectors of the file."""
         with self._meter.stage("read"):
-            matrix: FloatArray = self._model.table.matrix[self._model.table.rows(images)]
-        return matrix
+            return self._model.table.embeddings(images)
 
     def identity(self) -> str:
         """Return a name that no other vectors of the same photos share."""
         return file_stem({**self._model.space(), "rows": self._rows})
-
-    def blank(self, images: ImageSet) -> set[bytes]:
-        """Return the digests of images whose vectors are known to mean nothing."""
-        return self._model.table.blank(images)

@@ -17,7 +17,7 @@ from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import Space, file_stem
-from outliers_bench.types import RGB, FloatArray, ImageSet, LeftOut
+from outliers_bench.types import RGB, Embeddings, ImageSet, LeftOut
 
 
 def build_features(
@@ -80,19 +80,13 @@ class ViewAveragedFeatures:
         self._embedder_cache.clear()
         return unreadable
 
-    def load(self, images: ImageSet) -> FloatArray:
-        """Load the embeddings of images that were passed to `compute`.
-
-        Returns
-        -------
-        array of float32, shape (n, d)
-            Unit length, or zero if all views are zero; rows in the order of `images`.
-        """
+    def load(self, images: ImageSet) -> Embeddings:
+        """Load the embeddings: of unit length, or zero if all views are zero."""
         total = np.zeros((len(images), self._dimensions), dtype=np.float32)
         for view in self._views:
-            total += l2_normalize(view.load(images))
+            total += l2_normalize(view.load(images).matrix)
             self._meter.absorb(self._view_meter)
-        return l2_normalize(total)
+        return Embeddings(images, l2_normalize(total))
 
     def fit(
         self, part: ImageSet, images: ImageSet, observer: TrainingObserver = NULL_OBSERVER
@@ -103,10 +97,6 @@ class ViewAveragedFeatures:
         """Return a name that no other features of the same photos share."""
         identities = {f"view {i}": view.identity() for i, view in enumerate(self._views)}
         return file_stem({"architecture": f"{self._name} views", **identities})
-
-    def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
-        """Return an empty set: a network describes any image."""
-        return set()
 
 
 class _EmbedderCache:

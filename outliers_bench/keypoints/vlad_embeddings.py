@@ -17,7 +17,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import FeatureStore, Space, file_stem
-from outliers_bench.types import FloatArray, ImageSet, LeftOut
+from outliers_bench.types import Embeddings, FloatArray, ImageSet, LeftOut
 
 _BLOCK = 256  # images encoded between commits
 
@@ -44,7 +44,6 @@ class VladEmbeddings:
         self._meter = meter
         self._keypoints = StoredKeypoints(model, cache, meter)
         self._learned_from = ""
-        self._empty: set[bytes] = set()
         self._part: ImageSet | None = None
         self._vocabulary: FloatArray | None = None
 
@@ -100,21 +99,12 @@ class VladEmbeddings:
                 with threadpool_limits(1):  # more threads are no faster for a few hundred rows
                     store.add(zip((missing.digests[row] for row in rows), vectors, strict=True))
 
-    def blank(self, images: ImageSet) -> set[bytes]:
-        """Return the digests of images without keypoints, whose vector is zero, and count them."""
-        empty = self._keypoints.empty(images)
-        self._empty |= empty
-        self._meter.counts["images_without_keypoints"] = len(self._empty)
-        return empty
-
-    def load(self, images: ImageSet) -> FloatArray:
-        """Load the vectors of images passed to `fit`, shape (n, words * d)."""
+    def load(self, images: ImageSet) -> Embeddings:
+        """Load the vectors of images passed to `fit`; those without keypoints are zero."""
         with self._store() as store, self._meter.stage("read"):
-            vectors = store.get(images.digests)
-        matrix = np.empty((len(images), self._model.dimensions), dtype=np.float32)
-        for row, digest in enumerate(images.digests):
-            matrix[row] = vectors[digest]
-        return matrix
+            matrix = store.matrix(images.digests)
+        self._meter.counts.setdefault("images_without_keypoints", 0)  # and those of the search
+        return Embeddings(images, matrix, frozenset(self._keypoints.empty(images)))
 
     def identity(self) -> str:
         """Return the identity of the feature space, which `fit` determines."""

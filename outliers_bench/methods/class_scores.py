@@ -92,7 +92,7 @@ class ClassScoreGallery:
         self._gallery = gallery
         self._logits = logits
         self._meter = workspace.meter
-        self._scores = log_softmax(logits.load(gallery))
+        self._scores = log_softmax(logits.load(gallery).matrix)
         self._order = tie_order(gallery.digests, workspace.seed)
         self._meter.dimensions = self._scores.shape[1]
         self._meter.index_bytes = self._scores.nbytes
@@ -101,7 +101,7 @@ class ClassScoreGallery:
         """Rank the gallery for every query; see `GallerySearch.query`."""
         scores, order = self._scores, self._order
         is_gallery = images.digests == self._gallery.digests
-        queries = scores if is_gallery else log_softmax(self._logits.load(images))
+        queries = scores if is_gallery else log_softmax(self._logits.load(images).matrix)
         exclusion = exclusion or Exclusion.nothing(len(images), len(self._gallery))
         with self._meter.stage("search"):
             predicted = queries.argmax(axis=1)

@@ -95,7 +95,7 @@ class EmbeddingMethod:
             self._meter.counts |= self._model.diagnostics(split)
             if reducer.active:
                 if self._model.dimensions_on(split.train) is None:
-                    self._dimensions = self._source.load(part.take([0])).shape[1]
+                    self._dimensions = self._source.load(part.take([0])).matrix.shape[1]
                 self.check(split)
                 self._projection = fit_or_load(
                     reducer,
@@ -124,7 +124,7 @@ class EmbeddingMethod:
         return self._spatial.match_sheets(result, queries=queries, seed=self._workspace.seed)
 
     def _load_normalized(self, images: ImageSet) -> FloatArray:
-        vectors = self._source.load(images)
+        vectors = self._source.load(images).matrix
         return l2_normalize(vectors) if self._search.l2.before_reduction else vectors
 
     def _reduce(self, vectors: FloatArray) -> FloatArray:
@@ -168,8 +168,8 @@ class EmbeddingGallery:
         self._meter = workspace.meter
         self._reduce = reduce
         self._spatial = spatial
-        self._matrix = reduce(source.load(gallery))
-        self._blank = self._find_blank(gallery)
+        embeddings = source.load(gallery)
+        self._matrix, self._blank = reduce(embeddings.matrix), embeddings.is_blank
         self._vectors = VectorSearch(
             self._matrix,
             index=search.index,
@@ -183,8 +183,10 @@ class EmbeddingGallery:
     def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
         """Rank the gallery for every query; see `GallerySearch.query`."""
         is_gallery = images.digests == self._gallery.digests
-        queries = self._matrix if is_gallery else self._reduce(self._source.load(images))
-        blank_queries = self._blank if is_gallery else self._find_blank(images)
+        queries, blank_queries = self._matrix, self._blank
+        if not is_gallery:
+            embeddings = self._source.load(images)
+            queries, blank_queries = self._reduce(embeddings.matrix), embeddings.is_blank
         exclusion = exclusion or Exclusion.nothing(len(images), len(self._gallery))
         # Blank images are moved behind all others below, so that as many more are retrieved.
         shortlist = self._rerank.depth
@@ -198,6 +200,7 @@ class EmbeddingGallery:
                 self._vectors, queries, depth=search_depth, exclusion=exclusion
             )
         if blank_queries.any() or self._blank.any():
+            self._count_blank(images, blank_queries)
             ranking = put_blanks_last(
                 ranking, blank_queries, self._blank, self._vectors.order, exclusion=exclusion
             )
@@ -206,9 +209,11 @@ class EmbeddingGallery:
         # Copied, so that the memory of the deeper ranking is freed.
         return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
 
-    def _find_blank(self, images: ImageSet) -> BoolArray:
-        blank = self._source.blank(images)
-        return np.array([digest in blank for digest in images.digests], dtype=np.bool_)
+    def _count_blank(self, images: ImageSet, blank_queries: BoolArray) -> None:
+        parts = ((self._gallery, self._blank), (images, blank_queries))
+        blank = {part.digests[row] for part, rows in parts for row in np.flatnonzero(rows)}
+        counts, name = self._meter.counts, "images_without_keypoints"  # no other is blank
+        counts[name] = max(counts.get(name, 0), len(blank))
 
 
 def fitting_part(split: Split) -> ImageSet:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
-from outliers_bench.types import FloatArray, ImageSet, IntArray
+from outliers_bench.types import Embeddings, FloatArray, ImageSet, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,9 +103,9 @@ class VectorTable:
             rows = [known.get(_normal(root / name), -1) if at < 0 else at for at, name in pairs]
         return np.array(rows, dtype=np.int64)
 
-    def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - not known of a file
-        """Return the digests of images without any content to compare."""
-        return set()
+    def embeddings(self, images: ImageSet) -> Embeddings:
+        """Return the embeddings of images that all have one."""
+        return Embeddings(images, self.matrix[self.rows(images)])
 
     @cached_property
     def _row_of(self) -> dict[str, int]:

@@ -35,7 +35,15 @@ from outliers_bench.training.frozen_backbone import (
 )
 from outliers_bench.training.probe import ReadabilityProbe
 from outliers_bench.training.saved_network import read_metadata
-from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray, LeftOut
+from outliers_bench.types import (
+    RGB,
+    Embeddings,
+    FloatArray,
+    ImageReader,
+    ImageSet,
+    IntArray,
+    LeftOut,
+)
 
 
 class TrainedEmbeddings:
@@ -140,17 +148,13 @@ class TrainedEmbeddings:
         if self._image_cache is not None:
             self._image_cache.clear()
 
-    def load(self, images: ImageSet) -> FloatArray:
-        """Load the embeddings, shape (n, d), of images that were passed to `fit`."""
+    def load(self, images: ImageSet) -> Embeddings:
+        """Load the embeddings of images that were passed to `fit`."""
         return self._fitted_features().load(images)
 
     def identity(self) -> str:
         """Return a name that no other embeddings share; available after `fit`."""
         return self._fitted_features().identity()
-
-    def blank(self, images: ImageSet) -> set[bytes]:  # noqa: ARG002 - the same for all
-        """Return an empty set: a network describes any image."""
-        return set()
 
     def _fitted_features(self) -> Features | ViewAveragedFeatures:
         if self._embeddings is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.types.arrays import FloatArray, IntArray
+from outliers_bench.types.arrays import BoolArray, FloatArray, IntArray
 from outliers_bench.types.images import ImageSet
 
 
@@ -18,7 +18,7 @@ class Embeddings:
     Parameters
     ----------
     images : ImageSet
-        Images of different contents.
+        The images.
     matrix : array of float32, shape (n, d)
         Rows in the order of `images`.
     blank : frozenset of bytes
@@ -39,11 +39,19 @@ class Embeddings:
             raise BenchError(
                 f"embeddings of shape {self.matrix.shape} for {len(self.images)} images"
             )
-        if not np.isfinite(self.matrix).all():
+        # The sum needs no second matrix; no sum of float32 is infinite in float64.
+        with np.errstate(invalid="ignore"):
+            finite = np.isfinite(self.matrix.sum(dtype=np.float64))
+        if not finite:
             raise BenchError("embeddings with values that are not finite")
 
     def __len__(self) -> int:
         return len(self.matrix)
+
+    @property
+    def is_blank(self) -> BoolArray:
+        """True for each image without content, shape (n,)."""
+        return np.array([digest in self.blank for digest in self.images.digests], dtype=np.bool_)
 
     def rows(self, images: ImageSet) -> IntArray:
         """Return the row of each image, found by content; -1 without a vector."""

@@ -85,7 +85,7 @@ def test_a_second_run_decodes_and_loads_nothing(tmp_path):
     assert all_images.reader.decoded == []
     assert (meter.features_computed, meter.features_reused) == (0, 50)
     originals = [all_images.read(i) for i in range(50)]
-    matrix = again.load(all_images)
+    matrix = again.load(all_images).matrix
     assert matrix.shape == (50, 3)
     assert matrix.dtype == np.float32
     assert np.allclose(matrix, [image.mean(axis=(0, 1)) for image in originals], atol=2)
@@ -106,7 +106,9 @@ def test_rows_are_in_the_requested_order(tmp_path):
     store = features(Counting(), tmp_path)
     store.compute(all_images)
     order = np.random.default_rng(0).permutation(20)
-    assert np.array_equal(store.load(all_images.take(order)), store.load(all_images)[order])
+    assert np.array_equal(
+        store.load(all_images.take(order)).matrix, store.load(all_images).matrix[order]
+    )
 
 
 def test_different_feature_spaces_share_nothing(tmp_path):
@@ -212,4 +214,7 @@ def test_a_killed_extraction_is_resumed(tmp_path):
     assert meter.features_computed == 200 - meter.features_reused > 0
     uninterrupted = features(SlowModel(), tmp_path / "whole")
     uninterrupted.compute(all_images())
-    assert resumed.load(all_images()).tobytes() == uninterrupted.load(all_images()).tobytes()
+    assert (
+        resumed.load(all_images()).matrix.tobytes()
+        == uninterrupted.load(all_images()).matrix.tobytes()
+    )

@@ -41,7 +41,7 @@ def model_of(names, matrix=None):
 def vectors(model, images):
     source = PrecomputedEmbeddings(model, Meter())
     assert source.compute(images) == {}
-    return source.load(images)
+    return source.load(images).matrix
 
 
 @pytest.mark.parametrize("kind", ["relative", "absolute", "dotted", "rows"])

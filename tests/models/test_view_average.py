@@ -20,7 +20,7 @@ def test_the_embedding_is_the_normalized_mean_of_unit_vectors(tmp_path):
     images = photos()
     features = tta_features(model, tmp_path)
     features.compute(images)
-    embeddings = features.load(images)
+    embeddings = features.load(images).matrix
     assert embeddings.shape == (6, 12)
     assert embeddings.dtype == np.float32
     for row in range(6):
@@ -45,14 +45,14 @@ def test_a_single_view_that_is_not_plain_is_normalized_too(tmp_path):
     features = tta_features(model, tmp_path)
     features.compute(images)
     expected = [unit(corners(resize(images.read(row), 4))) for row in range(6)]
-    np.testing.assert_allclose(features.load(images), expected, atol=1e-6)
+    np.testing.assert_allclose(features.load(images).matrix, expected, atol=1e-6)
 
 
 def test_without_tta_embeddings_are_not_normalized(tmp_path):
     images, features = photos(), tta_features(Corners(), tmp_path)
     features.compute(images)
     expected = [corners(resize(images.read(row), 8)) for row in range(6)]
-    assert np.array_equal(features.load(images), expected)
+    assert np.array_equal(features.load(images).matrix, expected)
 
 
 def test_the_plain_view_is_shared_with_runs_without_tta(tmp_path):
@@ -88,7 +88,7 @@ def test_the_second_run_computes_nothing(tmp_path):
     first = tta_features(Corners(tta=ALL_VIEWS), tmp_path)
     readable = images.without(set(first.compute(images)))
     assert images.reader.decoded.count("image-2") == 1, "in one view, not in all"
-    expected = first.load(readable)
+    expected = first.load(readable).matrix
     images.reader.decoded.clear()
     model, meter = Corners(tta=ALL_VIEWS), Meter()
     again = tta_features(model, tmp_path, meter)
@@ -96,7 +96,7 @@ def test_the_second_run_computes_nothing(tmp_path):
     assert [item.name for item in left_out.values()] == ["image-2"]
     assert (model.prepared, model.embedded, images.reader.decoded) == ([], [], [])
     assert (meter.features_computed, meter.features_reused) == (0, 150)
-    assert again.load(readable).tobytes() == expected.tobytes()
+    assert again.load(readable).matrix.tobytes() == expected.tobytes()
     assert meter.seconds["read"] > 0
     assert again.identity() == first.identity()
 
@@ -119,7 +119,7 @@ def test_an_interrupted_run_resumes_between_views(tmp_path):
     assert (meter.features_computed, meter.features_reused) == (60, 120)
     complete = tta_features(Corners(tta=ALL_VIEWS), tmp_path / "complete")
     complete.compute(images)
-    assert features.load(images).tobytes() == complete.load(images).tobytes()
+    assert features.load(images).matrix.tobytes() == complete.load(images).matrix.tobytes()
 
 
 def test_the_rate_counts_photos_with_all_their_views(tmp_path):
@@ -144,7 +144,7 @@ def test_a_network_embeds_crops_and_flips(tmp_path):
     images = photos(4)
     features = tta_features(backbone, tmp_path)
     features.compute(images)
-    embeddings = features.load(images)
+    embeddings = features.load(images).matrix
     assert len(list((tmp_path / "models").iterdir())) == 2
     expected = np.zeros((4, 1024))
     for size in (32, 48):

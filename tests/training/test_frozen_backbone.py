@@ -46,7 +46,7 @@ def test_training_from_stored_features_gives_the_same_network(pooling, tmp_path)
         option = lite0_transfer(store_features=store_features, **options)
         embeddings, observer, _, toy = fit(option, tmp_path / str(number))
         networks.append(observer.networks[0])
-        matrices.append(embeddings.load(toy.images))
+        matrices.append(embeddings.load(toy.images).matrix)
     stored, plain = networks
     network, body = load_network(stored.folder)
     photos = resized(toy.images, 32).astype(np.float32)
@@ -79,7 +79,7 @@ def test_features_of_a_frozen_backbone_are_computed_once_and_shared(tmp_path):
         assert set(toy.reader.decoded) <= {toy.images.names[0], *toy.train.names[:30]}
         assert len(toy.reader.decoded) <= 1, "only the input example of the network"
         length = 5 if other.embedding is Layer.penultimate else 3
-        assert embeddings.load(toy.images).shape[1] == length
+        assert embeddings.load(toy.images).matrix.shape[1] == length
 
 
 @pytest.mark.slow
@@ -134,10 +134,10 @@ def test_backbone_embeddings_equal_those_of_the_plain_backbone(tmp_path):
     plain = fit(replace_options(option, store_features=False), tmp_path / "plain")[0]
     alone = Features(replace(option.base, pooling=Pooling.avg), Engine(), tmp_path, Meter())
     alone.compute(toy.images)
-    expected = alone.load(toy.images)
+    expected = alone.load(toy.images).matrix
     assert expected.std(axis=0).mean() > 0.001
-    assert np.array_equal(stored.load(toy.images), expected)
-    assert plain.load(toy.images) == pytest.approx(expected, abs=1e-3)
+    assert np.array_equal(stored.load(toy.images).matrix, expected)
+    assert plain.load(toy.images).matrix == pytest.approx(expected, abs=1e-3)
 
 
 def replace_options(option, **options):
@@ -156,7 +156,7 @@ def test_the_memory_limit_does_not_affect_the_network(tmp_path):
             replace_options(option, memory_gb=memory), tmp_path / str(number)
         )
         folders.append(observer.networks[0].folder)
-        matrices.append(embeddings.load(toy.images))
+        matrices.append(embeddings.load(toy.images).matrix)
     assert folders[0].name == folders[1].name
     assert same_weights(*folders)
     assert np.array_equal(*matrices)

@@ -33,7 +33,7 @@ def first_run(tmp_path_factory):
     embeddings, observer, meter, toy = fit(pixel_transfer(), cache)
     decoded = sorted(toy.reader.decoded)
     assert decoded == sorted(toy.images.names), "images that fit into memory are decoded once"
-    return cache, embeddings.load(toy.images), observer.networks[0], meter, toy
+    return cache, embeddings.load(toy.images).matrix, observer.networks[0], meter, toy
 
 
 def softmax(logits):
@@ -65,7 +65,7 @@ def test_a_second_run_trains_and_decodes_nothing(first_run):
     assert observer.networks == [replace(network, fresh=False)]
     assert not toy.reader.decoded
     assert meter.features_computed == 0
-    assert np.array_equal(embeddings.load(toy.images), logits)
+    assert np.array_equal(embeddings.load(toy.images).matrix, logits)
 
 
 def test_file_names_and_their_order_have_no_effect(first_run):
@@ -79,7 +79,7 @@ def test_file_names_and_their_order_have_no_effect(first_run):
     )
     embeddings, observer, _, toy = fit(pixel_transfer(), cache, Toy(renamed))
     assert [trained.folder for trained in observer.networks] == [network.folder]
-    assert np.array_equal(embeddings.load(toy.images)[: len(rows)], logits[rows])
+    assert np.array_equal(embeddings.load(toy.images).matrix[: len(rows)], logits[rows])
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_usage_options_do_not_retrain(first_run, no_training):
         embeddings, observer, _, toy = fit(option, cache)
         assert [trained.folder for trained in observer.networks] == [network.folder]
         length = 3 if option.embedding is Layer.logits else 128
-        assert embeddings.load(toy.images).shape == (48, length)
+        assert embeddings.load(toy.images).matrix.shape == (48, length)
 
 
 def test_training_options_photos_and_labels_retrain(first_run, no_training):
@@ -137,7 +137,7 @@ def test_a_trained_network_is_used_without_training(first_run, no_training):
     option.check()
     embeddings, observer, _, toy = fit(option, cache)
     assert not observer.networks
-    assert np.array_equal(embeddings.load(toy.images), logits)
+    assert np.array_equal(embeddings.load(toy.images).matrix, logits)
 
 
 def test_a_file_that_is_not_a_trained_network(tmp_path):
@@ -225,10 +225,10 @@ def test_crops_after_training_equal_those_of_the_saved_network(first_run):
     cache, _, network, _, _ = first_run
     views = Tta(crops=Crops.five)
     embeddings, _, _, toy = fit(pixel_transfer(tta=views), cache)
-    crops = embeddings.load(toy.images)
+    crops = embeddings.load(toy.images).matrix
     saved, observer, _, _ = fit(
         pixel_transfer(tta=views, weights=str(network.folder / "model.keras")),
         cache.parent / "crops",
     )
     assert not observer.networks
-    assert np.array_equal(saved.load(toy.images), crops)
+    assert np.array_equal(saved.load(toy.images).matrix, crops)
