@@ -12,7 +12,7 @@ import numpy as np
 
 from outliers_bench.api.result import Result
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.leaderboard.artifacts import QueryScores, read_query_scores
 from outliers_bench.leaderboard.boards import Board
 from outliers_bench.leaderboard.find_runs import (

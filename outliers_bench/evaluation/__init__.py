@@ -1,12 +1,15 @@
 """Evaluation of rankings, in NumPy only: importable without TensorFlow, Hydra or MLflow."""
 
-from outliers_bench.evaluation.average_precision import average_precision_at_r
 from outliers_bench.evaluation.evaluate import count_relevant, evaluate
-from outliers_bench.evaluation.hit import hit_at_k
 from outliers_bench.evaluation.intervals import confidence_intervals
 from outliers_bench.evaluation.paired import Comparison, compare_with_best
-from outliers_bench.evaluation.precision import precision_at_k, r_precision
-from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
+from outliers_bench.evaluation.rank_metrics import (
+    average_precision_at_r,
+    hit_at_k,
+    precision_at_k,
+    r_precision,
+    reciprocal_rank,
+)
 
 __all__ = [
     "Comparison",

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.evaluation.average_precision import average_precision_at_r
-from outliers_bench.evaluation.hit import hit_at_k
-from outliers_bench.evaluation.precision import precision_at_k, r_precision
-from outliers_bench.evaluation.reciprocal_rank import reciprocal_rank
+from outliers_bench.evaluation.rank_metrics import (
+    average_precision_at_r,
+    hit_at_k,
+    precision_at_k,
+    r_precision,
+    reciprocal_rank,
+)
 from outliers_bench.types import BoolArray, IntArray
 
 _CUT_OFF = re.compile(r"(\w+_at_)(\d+)")
+_COST = re.compile(
+    r"dimensions|search_ms_per_query|\w+_bytes|(index_build|training|epoch)_seconds|seconds_\w+"
+    r"|(val_)?loss|features_computed|keypoints_computed|queries_(without_|of_un)\w+"
+    r"|(rerank_)?images_(un|not_|without_|duplicate|conflicting)\w*|leaks_\w+"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +135,17 @@ def cutoff_of(name: str) -> int | None:
     return int(match[2]) if metric is not None and metric.is_family and match else None
 
 
+def is_score(metric: str) -> bool:
+    """Check whether a metric measures the quality of a ranking by labels."""
+    return find_metric(metric) is not None
+
+
+def lower_is_better(metric: str) -> bool:
+    """Check whether a metric is a cost; scores, speeds and recall are better if higher."""
+    score = find_metric(metric)
+    return _COST.fullmatch(metric) is not None if score is None else not score.higher_is_better
+
+
 def compute_metrics(
     scored: Scored, k: Sequence[int], *, metrics: Iterable[Metric] | None = None
 ) -> tuple[dict[str, float], dict[str, npt.NDArray[np.float64]]]:
@@ -155,8 +174,3 @@ def compute_metrics(
                 per_query[name] = result
             scores[name] = float(np.mean(result))
     return scores, per_query
-
-
-def scores_of(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return the scores among the numbers of a run, by their names in MLflow."""
-    return {name: value for name, value in numbers.items() if find_metric(name) is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from outliers_bench.evaluation.metric_names import is_score, lower_is_better
+from outliers_bench.evaluation.metrics import is_score, lower_is_better
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.leaderboard.boards import METHOD, SCORES, Board, Row, row_label
 from outliers_bench.reports import numbers

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.leaderboard import pareto, provenance, sentences
 from outliers_bench.leaderboard.boards import METHOD, Board, Row

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.config.renamed import METRICS
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metric_names import is_score, lower_is_better
+from outliers_bench.evaluation.metrics import is_score, lower_is_better
 from outliers_bench.leaderboard.artifacts import read_class_scores, read_query_scores
 from outliers_bench.leaderboard.boards import Board, Row, method_from_tags
 from outliers_bench.leaderboard.differing_options import differing_options

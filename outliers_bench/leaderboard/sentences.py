@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection
 
-from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.leaderboard.boards import Board, Row, row_label, short_labels
 from outliers_bench.leaderboard.columns import (

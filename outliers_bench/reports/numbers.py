@@ -6,8 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from outliers_bench.evaluation.metric_names import is_score
-from outliers_bench.evaluation.metrics import find_metric
+from outliers_bench.evaluation.metrics import find_metric, is_score
 from outliers_bench.leakage.policy import describe_pair_counts
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Costs

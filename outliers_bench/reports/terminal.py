@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from outliers_bench.evaluation.metrics import scores_of
+from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.reports import numbers
 from outliers_bench.result import Result
 from outliers_bench.runtime.invocation import ui_command, with_current_python
@@ -89,7 +89,7 @@ def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
     from rich.console import Console
 
     console = console or Console(highlight=False)
-    metrics = scores_of(run.metrics)
+    metrics = {name: value for name, value in run.metrics.items() if is_score(name)}
     intervals = {
         name: (run.metrics[low], run.metrics[high])
         for name in metrics

@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metric_names import lower_is_better
+from outliers_bench.evaluation.metrics import lower_is_better
 
 BASIC = "hydra._internal.core_plugins."  # module of Hydra's own sweeper and launcher
 _DIRECTION = "hydra.sweeper.direction"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.reports import numbers
 from outliers_bench.reports.markdown import table
 from outliers_bench.tracking.runs import PARENT_TAG

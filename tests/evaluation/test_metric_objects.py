@@ -7,8 +7,14 @@ from rich.console import Console
 
 from outliers_bench.evaluation import metrics as module
 from outliers_bench.evaluation.intervals import confidence_intervals
-from outliers_bench.evaluation.metric_names import is_score, lower_is_better
-from outliers_bench.evaluation.metrics import METRICS, Metric, cutoff_of, find_metric
+from outliers_bench.evaluation.metrics import (
+    METRICS,
+    Metric,
+    cutoff_of,
+    find_metric,
+    is_score,
+    lower_is_better,
+)
 from outliers_bench.leaderboard.columns import format_metric, heading
 from outliers_bench.reports.numbers import metric_title
 from outliers_bench.reports.terminal import show_result

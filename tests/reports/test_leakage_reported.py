@@ -12,7 +12,7 @@ from outliers_bench.config.schema import Cache, Config
 from outliers_bench.data.source import DataSource
 from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.ensemble.options import Ensemble, Fusion
-from outliers_bench.evaluation.metric_names import lower_is_better
+from outliers_bench.evaluation.metrics import lower_is_better
 from outliers_bench.leaderboard import sentences
 from outliers_bench.leaderboard.boards import Board, Row
 from outliers_bench.leaderboard.terminal import show_boards

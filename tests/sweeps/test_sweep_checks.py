@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metric_names import is_score, lower_is_better
+from outliers_bench.evaluation.metrics import is_score, lower_is_better
 from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
 from outliers_bench.sweeps.plugins import decide_direction
 from outliers_bench.tracking.log_result import collect_metrics

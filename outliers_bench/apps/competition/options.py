@@ -8,7 +8,7 @@ from datetime import datetime
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.apps.submit.options import get_token
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metric_names import is_score
+from outliers_bench.evaluation.metrics import is_score
 
 PROGRAM = "python -m outliers_bench.competition"
 
