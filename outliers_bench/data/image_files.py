@@ -63,13 +63,17 @@ class FileReader:
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         """Decode one file; see `ImageReader.read`."""
+        return decode(self.load(name, digest), name=name, side=side)
+
+    def load(self, name: str, digest: bytes | None) -> bytes:
+        """Read the contents of one file; see `ImageReader.read`."""
         try:
             data = (self.root / name).read_bytes()
         except OSError as error:
             raise InaccessibleImageError(f"{name}: {describe_os_error(error)}") from None
         if digest is not None and content_hash(data).digest() != digest:
             raise InaccessibleImageError(f"{name}: changed during the run")
-        return decode(data, name=name, side=side)
+        return data
 
 
 def describe_os_error(error: OSError) -> str:
@@ -198,7 +202,7 @@ def resolve_cache_dir(value: str | None) -> Path:
 
 
 def make_cache_dir(value: str | None, option: str = "cache") -> Path:
-    """Return the cache directory, and create it if it does not exist.
+    """Create the cache directory if it does not exist, and return it.
 
     Parameters
     ----------
@@ -213,15 +217,27 @@ def make_cache_dir(value: str | None, option: str = "cache") -> Path:
     BenchError
         If the directory cannot be created or is not writable.
     """
-    cache = resolve_cache_dir(value)
-    assignment = f"{option}={value or cache}"
+    return make_folder(value or resolve_cache_dir(None), option)
+
+
+def make_folder(path: str | Path, option: str) -> Path:
+    """Create the folder that an option names if it does not exist; return its absolute path.
+
+    Raises
+    ------
+    BenchError
+        If the folder cannot be created or is not writable.
+    """
+    folder = absolute_path(path)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(
-            f"{assignment} cannot be created ({describe_os_error(error)}); "
+            f"{option}={path} cannot be created ({describe_os_error(error)}); "
             f"choose another with {option}=<folder>"
         ) from error
-    if not os.access(cache, os.W_OK | os.X_OK):
-        raise BenchError(f"{assignment} cannot be written; choose another with {option}=<folder>")
-    return cache
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BenchError(
+            f"{option}={path} cannot be written; choose another with {option}=<folder>"
+        )
+    return folder

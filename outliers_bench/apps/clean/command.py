@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.apps.clean.options import Clean, resolve_out_folder
+from outliers_bench.apps.clean.options import Clean
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from outliers_bench.apps.clean.inspection import Inspection
     from outliers_bench.apps.clean.quarantine import Quarantine
 
@@ -34,8 +31,6 @@ def clean(options: Clean) -> int:
     BenchError
         If an option is invalid, or a folder cannot be read or written.
     """
-    from rich.console import Console
-
     from outliers_bench.apps.clean.quarantine import Quarantine
     from outliers_bench.data.image_files import absolute_path, existing_folder
 
@@ -46,58 +41,46 @@ def clean(options: Clean) -> int:
     folder = absolute_path(options.quarantine or f"{root}.quarantine")
     quarantine = Quarantine(root, folder)
     quarantine.check(writing=options.apply)
-    # A file or a pipe has no width that the output must fit.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200, markup=False)
     if options.undo:
-        return _undo(quarantine, console)
-    return _inspect_and_move(options, root, folder, quarantine, console)
+        return _undo(quarantine)
+    return _inspect_and_move(options, root, folder, quarantine)
 
 
-def _undo(quarantine: Quarantine, console: Console) -> int:
+def _undo(quarantine: Quarantine) -> int:
     from outliers_bench.apps.clean.report import escape_unprintable
 
     restored, missing = quarantine.restore()
-    console.print(f"{_photos(restored)} restored.")
+    print(f"{_photos(restored)} restored.")
     if not missing:
         return 0
-    console.print(
+    print(
         f"{_photos(len(missing))} in neither the quarantine nor the original folder, first "
-        f"{escape_unprintable(missing[0])}; undo.jsonl is not deleted.",
-        soft_wrap=True,
+        f"{escape_unprintable(missing[0])}; undo.jsonl is not deleted."
     )
     return PROBLEMS_FOUND
 
 
-def _inspect_and_move(
-    options: Clean, root: Path, folder: Path, quarantine: Quarantine, console: Console
-) -> int:
-    from outliers_bench.apps.clean.findings import Limits
+def _inspect_and_move(options: Clean, root: Path, folder: Path, quarantine: Quarantine) -> int:
     from outliers_bench.apps.clean.inspection import inspect
     from outliers_bench.apps.clean.report import print_report
     from outliers_bench.data.image_files import make_cache_dir
 
-    limits = Limits(options.min_side, options.max_aspect, options.min_contrast)
-    kinds_to_move = options.kinds_to_move()
-    out, cache = resolve_out_folder(options.out, root), make_cache_dir(options.cache)
-    inspection = inspect(
-        root, cache=cache, limits=limits, kinds_to_move=kinds_to_move, near=options.near
-    )
-    print_report(inspection, kinds_to_move, console)
+    out = options.out_folder(root)
+    inspection = inspect(root, options, cache=make_cache_dir(options.cache))
+    print_report(inspection, options.kinds_to_move())
     for path in _write(inspection, out, options.pictures):
-        console.print(f"Written: {path}", soft_wrap=True)
+        print(f"Written: {path}")
     to_move = inspection.to_move
     if not options.apply:
         if to_move:
-            message = f"Nothing was moved; apply=true moves {_photos(len(to_move))} to {folder}"
-            console.print(message, soft_wrap=True)
+            print(f"Nothing was moved; apply=true moves {_photos(len(to_move))} to {folder}")
         return PROBLEMS_FOUND if inspection.findings else 0
     kinds: dict[str, list[str]] = {name: [] for name in to_move}
     for finding in inspection.findings:
         if finding.path in kinds:
             kinds[finding.path].append(finding.kind)
     moved = quarantine.add(kinds)
-    hint = "; undo=true restores them" if moved else ""
-    console.print(f"{_photos(moved)} moved to {folder}{hint}", soft_wrap=True)
+    print(f"{_photos(moved)} moved to {folder}{'; undo=true restores them' if moved else ''}")
     return PROBLEMS_FOUND if any(item.path not in to_move for item in inspection.findings) else 0
 
 

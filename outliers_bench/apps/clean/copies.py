@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from outliers_bench.apps.clean.finding_kinds import Finding
-from outliers_bench.apps.clean.findings import Photo
+from outliers_bench.apps.clean.findings import Finding, Photo
 
-Contents = tuple[bytes, bytes]
+Near = Mapping[bytes, Mapping[bytes, float]]
+"""Likeness of the near duplicates of each content that has any."""
 
 
-def find_duplicates(
-    photos: Iterable[Photo], near: Mapping[Contents, float], *, move_near: bool
-) -> list[Finding]:
+def find_duplicates(photos: Iterable[Photo], near: Near, *, move_near: bool) -> list[Finding]:
     """Find superfluous photos; the best photo of each image and label is retained.
 
     Near duplicates are not transitive: every photo reported is similar to a retained photo. If B
@@ -23,8 +21,7 @@ def find_duplicates(
     ----------
     photos : iterable of Photo
         Photos that are not moved for other reasons.
-    near : mapping of (bytes, bytes) to float
-        Likeness of two contents, in both orders.
+    near : mapping
     move_near : bool
         Whether near duplicates will be moved. If not, one photo of each near duplicate's content
         stays, and the others of that content are its exact duplicates.
@@ -35,7 +32,6 @@ def find_duplicates(
         Findings of the kinds `duplicate` and `near_duplicate`; `other` is the retained photo
         (with `move_near=False`, `other` of an exact duplicate may be a near duplicate).
     """
-    similar = _similar_contents(near)
     by_label: dict[str | None, dict[bytes, list[Photo]]] = defaultdict(lambda: defaultdict(list))
     for photo in sorted(photos, key=lambda photo: photo.sort_key):
         by_label[photo.label][photo.digest].append(photo)
@@ -43,7 +39,8 @@ def find_duplicates(
     for contents in by_label.values():
         retained: dict[bytes, Photo] = {}
         for digest, (best, *others) in contents.items():  # best photos first
-            matches = [(likeness, retained[b]) for b, likeness in similar[digest] if b in retained]
+            similar = near.get(digest, {}).items()
+            matches = [(likeness, retained[b]) for b, likeness in similar if b in retained]
             if not matches:
                 retained[digest] = best
                 findings += [_duplicate(other, best) for other in others]
@@ -58,33 +55,20 @@ def find_duplicates(
     return findings
 
 
-def find_label_conflicts(photos: Sequence[Photo], near: Mapping[Contents, float]) -> list[Finding]:
+def find_label_conflicts(photos: Sequence[Photo], near: Near) -> list[Finding]:
     """Find photos whose image, or a near duplicate of it, also has another label.
 
-    Parameters
-    ----------
-    photos : sequence of Photo
-    near : mapping of (bytes, bytes) to float
-        Likeness of two contents, in both orders.
-
-    Returns
-    -------
-    list of Finding
-        Findings of the kind `conflicting_labels`; `other` is the most similar photo under another
-        label.
+    `other` of a finding is the most similar photo under another label.
     """
-    similar = _similar_contents(near)
+    labeled = [photo for photo in photos if photo.label is not None]
     by_content: dict[bytes, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        if photo.label is not None:
-            by_content[photo.digest].append(photo)
+    for photo in labeled:
+        by_content[photo.digest].append(photo)
     findings = []
-    for photo in photos:
-        if photo.label is None:
-            continue
+    for photo in labeled:
         others = [
             (likeness, other)
-            for digest, likeness in [(photo.digest, 1.0), *similar[photo.digest]]
+            for digest, likeness in [(photo.digest, 1.0), *near.get(photo.digest, {}).items()]
             for other in by_content[digest]
             if other.label != photo.label
         ]
@@ -93,13 +77,6 @@ def find_label_conflicts(photos: Sequence[Photo], near: Mapping[Contents, float]
             detail = f"labeled {photo.label!r}, but {other.label!r} in {other.name}"
             findings.append(Finding(photo.name, "conflicting_labels", detail, other.name, likeness))
     return findings
-
-
-def _similar_contents(near: Mapping[Contents, float]) -> dict[bytes, list[tuple[bytes, float]]]:
-    similar: dict[bytes, list[tuple[bytes, float]]] = defaultdict(list)
-    for (first, second), likeness in near.items():
-        similar[first].append((second, likeness))
-    return similar
 
 
 def _duplicate(photo: Photo, original: Photo) -> Finding:

@@ -7,44 +7,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from outliers_bench.apps.clean.finding_kinds import Finding, Kind
 from outliers_bench.apps.clean.image_stats import ImageStats
-from outliers_bench.apps.clean.listing import Listing, find_collisions, is_utf8
+from outliers_bench.apps.clean.listing import Listing, find_collisions
+from outliers_bench.apps.clean.options import Clean
 from outliers_bench.data.image_files import UNSUPPORTED
-from outliers_bench.errors import BenchError
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits that an acceptable photo must meet.
+class Finding:
+    """One problem with one photo.
 
     Parameters
     ----------
-    min_side : int
-        Minimum length of the shorter side in pixels.
-    max_aspect : float
-        Maximum of the longer side divided by the shorter one.
-    min_contrast : float
-        Minimum difference between the extreme pixel values, of 255, in a small version of the
-        photo.
-
-    Raises
-    ------
-    BenchError
-        If a limit is out of range.
+    path : str
+        Path of the photo relative to the root; for the kind `name` it may be a folder.
+    kind : str
+        One of `options.KINDS`.
+    detail : str
+        Short description.
+    other : str
+        Path of the photo that this one was compared with (for duplicates, the one that is
+        retained), or an empty string.
+    likeness : float or None
+        Correlation of the two images, at most 1; 1 for exact duplicates.
     """
 
-    min_side: int
-    max_aspect: float
-    min_contrast: float
-
-    def __post_init__(self) -> None:
-        if self.min_side < 0:
-            raise BenchError(f"min_side={self.min_side}: give 0 or more pixels")
-        if not self.max_aspect >= 1:
-            raise BenchError(f"max_aspect={self.max_aspect}: give 1 (square) or more")
-        if not 0 <= self.min_contrast <= 255:
-            raise BenchError(f"min_contrast={self.min_contrast}: give a number from 0 to 255")
+    path: str
+    kind: str
+    detail: str
+    other: str = ""
+    likeness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ class Photo:
         Rank of its part; of duplicates in several parts, the one with the lowest rank is retained.
     digest : bytes
         Digest of the file's content.
-    stats : Look
+    stats : ImageStats
     """
 
     name: str
@@ -77,35 +69,28 @@ class Photo:
 
 
 def find_defects(
-    listing: Listing, unreadable: Mapping[str, str], photos: Iterable[Photo], limits: Limits
+    listing: Listing, unreadable: Mapping[str, str], photos: Iterable[Photo], limits: Clean
 ) -> list[Finding]:
     """Find problems that concern a single photo: format, size, aspect ratio and contrast.
 
-    Parameters
-    ----------
-    listing : Listing
-    unreadable : mapping of str to str
-        Reason by path.
-    photos : iterable of Photo
-    limits : Limits
+    `unreadable` has the reason by path.
     """
     findings = [Finding(name, "unreadable", reason) for name, reason in unreadable.items()]
     for name in listing.unsupported:
         extension = next(end for end in UNSUPPORTED if name.lower().endswith(end))
-        findings.append(
-            Finding(name, "unsupported", f"{extension} is not supported; convert to JPEG")
-        )
+        detail = f"{extension} is not supported; convert to JPEG"
+        findings.append(Finding(name, "unsupported", detail))
     for photo in photos:
-        width, height, contrast = photo.stats.width, photo.stats.height, photo.stats.contrast
-        low, high = sorted((width, height))
+        stats = photo.stats
+        size = f"{stats.width} x {stats.height}"
+        low, high = sorted((stats.width, stats.height))
         if low < limits.min_side:
-            findings.append(Finding(photo.name, "tiny", f"{width} x {height} pixels"))
+            findings.append(Finding(photo.name, "tiny", f"{size} pixels"))
         if high > limits.max_aspect * low:
-            findings.append(
-                Finding(photo.name, "aspect", f"{width} x {height}, {high / low:.1f} : 1")
-            )
-        if contrast < limits.min_contrast:
-            findings.append(Finding(photo.name, "blank", f"pixels differ by {contrast:.0f} of 255"))
+            findings.append(Finding(photo.name, "aspect", f"{size}, {high / low:.1f} : 1"))
+        if stats.contrast < limits.min_contrast:
+            detail = f"pixels differ by {stats.contrast:.0f} of 255"
+            findings.append(Finding(photo.name, "blank", detail))
     return findings
 
 
@@ -115,28 +100,16 @@ def find_bad_names(names: Sequence[str]) -> list[Finding]:
         Finding(name, "name", f"same as {other} if case and accent encoding are ignored", other)
         for name, other in find_collisions(names)
     ]
-    invalid = [Finding(name, "name", "is not valid UTF-8") for name in names if not is_utf8(name)]
-    return collisions + invalid
+    invalid = [name for name in names if name.encode(errors="replace").decode() != name]
+    return collisions + [Finding(name, "name", "is not valid UTF-8") for name in invalid]
 
 
 def find_lonely_labels(
     labels: Mapping[str, str | None], to_move: AbstractSet[str]
 ) -> tuple[list[Finding], list[str]]:
-    """Find labels that will have a single photo, or none.
+    """Find photos that will be the only ones of their label, and labels without any photo left.
 
-    Parameters
-    ----------
-    labels : mapping of str to (str or None)
-        Label by photo.
-    to_move : set of str
-        Photos to be moved.
-
-    Returns
-    -------
-    findings : list of Finding
-        One for each photo that will be the only one of its label.
-    empty_labels : list of str
-        Labels without any photo left.
+    `labels` has the label by photo.
     """
     remaining = {name: label for name, label in labels.items() if name not in to_move}
     count = Counter(remaining.values())
@@ -147,8 +120,3 @@ def find_lonely_labels(
     ]
     empty = {label for label in labels.values() if label is not None and not count[label]}
     return findings, sorted(empty)
-
-
-def paths_to_move(findings: Iterable[Finding], kinds: AbstractSet[Kind]) -> set[str]:
-    """Return the paths with a finding of one of the given kinds."""
-    return {finding.path for finding in findings if finding.kind in kinds}

@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.data.image_files import EXTENSIONS, UNSUPPORTED, describe_os_error
@@ -32,10 +32,10 @@ class Listing:
         Number of files that have no image extension.
     """
 
-    photos: list[str] = field(default_factory=list)
-    unsupported: list[str] = field(default_factory=list)
-    links: int = 0
-    others: int = 0
+    photos: list[str]
+    unsupported: list[str]
+    links: int
+    others: int
 
 
 def list_files(root: Path) -> Listing:
@@ -123,7 +123,8 @@ def find_collisions(names: Iterable[str]) -> list[tuple[str, str]]:
     for name in files:
         end = len(name)
         while end > 0:
-            spellings[_casefold(name[:end])].add(name[:end])
+            folded = unicodedata.normalize("NFC", name[:end]).casefold()
+            spellings[unicodedata.normalize("NFC", folded)].add(name[:end])
             end = name.rfind("/", 0, end)
     pairs = []
     for paths in spellings.values():
@@ -134,16 +135,3 @@ def find_collisions(names: Iterable[str]) -> list[tuple[str, str]]:
             (other, first) for other in others if other in files or other.rpartition("/")[2] != last
         ]
     return sorted(pairs)
-
-
-def _casefold(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def is_utf8(name: str) -> bool:
-    """Check whether a file name is valid UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

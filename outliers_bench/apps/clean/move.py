@@ -10,8 +10,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES)
-
 
 def move(source: Path, target: Path) -> None:
     """Move a file, also to another file system; its times and permissions are preserved.
@@ -32,18 +30,18 @@ def move(source: Path, target: Path) -> None:
     try:
         # Unlike rename, this never overwrites a file that was created since the check.
         target.hardlink_to(source)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, *_NO_LINKS):
-            raise
-    else:
-        _remove_source(source, target)
-        return
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        _copy(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file of another user, or a file system without links
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _copy(source, target)
+        else:
+            return
+    _remove_source(source, target)
 
 
 def undo_partial_move(source: Path, target: Path) -> None:
@@ -51,12 +49,11 @@ def undo_partial_move(source: Path, target: Path) -> None:
     for path in (source, target):
         with suppress(OSError):
             _temporary_path(path).unlink()
-    if os.path.lexists(source) and os.path.lexists(target) and has_same_content(source, target):
+    if os.path.lexists(source) and os.path.lexists(target) and _has_same_content(source, target):
         target.unlink()
 
 
-def has_same_content(first: Path, second: Path) -> bool:
-    """Check whether two paths are the same file or files with the same content."""
+def _has_same_content(first: Path, second: Path) -> bool:
     if first.is_symlink() or second.is_symlink() or not (first.is_file() and second.is_file()):
         return False
     return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
@@ -68,21 +65,19 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        if not has_same_content(source, temporary):
+        if not _has_same_content(source, temporary):
             raise OSError(errno.EIO, "the copy differs", str(target))
         temporary.rename(target)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    _remove_source(source, target)
 
 
 def _remove_source(source: Path, target: Path) -> None:
-    """Remove the source; if that fails, remove the target, so that there is one file."""
     try:
         source.unlink()
     except OSError:
-        target.unlink()
+        target.unlink()  # so that there is one file
         raise
 
 

@@ -1,4 +1,4 @@
-"""Options of `python -m outliers_bench.clean` and their checks."""
+"""Options of `python -m outliers_bench.clean`, and the kinds of problems that it finds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,24 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.apps.clean.finding_kinds import Kind, check_kinds
 from outliers_bench.errors import BenchError
+
+KINDS = {
+    "unreadable": "cannot be decoded",
+    "unsupported": "unsupported image format",
+    "tiny": "too few pixels on a side",
+    "aspect": "extreme aspect ratio",
+    "blank": "no contrast: a single color",
+    "duplicate": "same content as another file",
+    "near_duplicate": "same image as another file",
+    "conflicting_labels": "same image under two labels",
+    "lonely_label": "only photo of its label",
+    "name": "name not portable to other systems",
+}
+"""Kinds of problems in the order of the report, with a description of each."""
+
+_DEFAULT = ["unreadable", "unsupported", "tiny", "aspect", "blank", "duplicate", "near_duplicate"]
+_MOVABLE = [*_DEFAULT, "lonely_label"]
 
 
 class Conflicts(Enum):
@@ -62,17 +78,7 @@ class Clean:
     apply: bool = False
     undo: bool = False
     quarantine: str | None = None
-    kinds: list[str] = field(
-        default_factory=lambda: [
-            "unreadable",
-            "unsupported",
-            "tiny",
-            "aspect",
-            "blank",
-            "duplicate",
-            "near_duplicate",
-        ]
-    )
+    kinds: list[str] = field(default_factory=_DEFAULT.copy)
     conflicts: Conflicts = Conflicts.report
     near: bool = True
     min_side: int = 32
@@ -83,48 +89,47 @@ class Clean:
     cache: str | None = None
 
     def check(self) -> None:
-        """Check that the options are consistent.
+        """Raise `BenchError` if an option is out of range or contradicts another one."""
+        from outliers_bench.config.hydra_errors import instead
 
-        Raises
-        ------
-        BenchError
-            If they are not.
-        """
         if self.apply and self.undo:
             raise BenchError("apply=true and undo=true are opposites; give one of them")
+        for kind in self.kinds:
+            if kind not in _MOVABLE:
+                raise BenchError(
+                    f"kinds={kind}: no kind that can be moved{instead(kind, _MOVABLE)}; "
+                    "conflicts=drop moves conflicting labels"
+                )
+        if self.min_side < 0:
+            raise BenchError(f"min_side={self.min_side}: give 0 or more pixels")
+        if not self.max_aspect >= 1:
+            raise BenchError(f"max_aspect={self.max_aspect}: give 1 (square) or more")
+        if not 0 <= self.min_contrast <= 255:
+            raise BenchError(f"min_contrast={self.min_contrast}: give a number from 0 to 255")
         if self.pictures < 0:
             raise BenchError(f"pictures={self.pictures}: give 0 or more")
 
-    def kinds_to_move(self) -> set[Kind]:
-        """Return the kinds of findings whose photos are moved.
+    def kinds_to_move(self) -> set[str]:
+        """Return the kinds of findings whose photos are moved."""
+        conflicts = {"conflicting_labels"} if self.conflicts is Conflicts.drop else set()
+        return conflicts.union(self.kinds)
+
+    def out_folder(self, root: Path) -> Path:
+        """Return the output folder as a path.
 
         Raises
         ------
         BenchError
-            If a kind is unknown.
+            If it is inside the photo folder, does not exist, or is not writable.
         """
-        kinds: set[Kind] = set(check_kinds(self.kinds))
-        if self.conflicts is Conflicts.drop:
-            kinds.add("conflicting_labels")
-        return kinds
+        from outliers_bench.data.image_files import existing_folder
 
-
-def resolve_out_folder(out: str, root: Path) -> Path:
-    """Return the output folder as a path.
-
-    Raises
-    ------
-    BenchError
-        If it is inside the photo folder, does not exist, or is not writable.
-    """
-    from outliers_bench.data.image_files import existing_folder
-
-    folder = existing_folder(out, "out")
-    if folder.resolve().is_relative_to(root.resolve()):
-        raise BenchError(
-            f"out={out} is inside the photo folder, where cleaning.jpg would count as a photo; "
-            "choose another folder"
-        )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise BenchError(f"out={out} is not writable; choose another folder")
-    return folder
+        folder = existing_folder(self.out, "out")
+        if folder.resolve().is_relative_to(root.resolve()):
+            raise BenchError(
+                f"out={self.out} is inside the photo folder, where cleaning.jpg would count as a "
+                "photo; choose another folder"
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BenchError(f"out={self.out} is not writable; choose another folder")
+        return folder

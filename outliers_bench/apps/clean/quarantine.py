@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from outliers_bench.apps.clean.move import move, undo_partial_move
-from outliers_bench.apps.clean.preflight import (
-    check_free_space,
-    check_writable,
-    create_folder,
-)
 from outliers_bench.apps.clean.undo_list import Entry, UndoList
-from outliers_bench.data.image_files import describe_os_error
+from outliers_bench.data.image_files import describe_os_error, make_folder
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.lock import hold_lock
 from outliers_bench.runtime.progress import track
 
 _LOCK = ".lock"
-_BATCH_SIZE = 64  # moves recorded with one write to the disk
 
 
 class Quarantine:
@@ -65,8 +59,7 @@ class Quarantine:
         if self._folder.exists() and not self._folder.is_dir():
             raise BenchError(f"quarantine={self._folder} is a file; choose a folder")
         if writing:
-            existing = next(path for path in (folder, *folder.parents) if path.is_dir())
-            check_writable({existing})
+            _check_writable([next(path for path in (folder, *folder.parents) if path.is_dir())])
         self._list.read()
 
     def add(self, kinds: Mapping[str, Sequence[str]]) -> int:
@@ -85,34 +78,21 @@ class Quarantine:
         Raises
         ------
         BenchError
-            If a folder is not writable (checked before the first move), or a move fails.
+            If a folder is not writable or too small (checked before the first move), or a move
+            fails.
         """
         if not kinds:
             return 0
-        check_writable({(self._root / name).parent for name in kinds})
-        create_folder(self._folder)
-        moved = 0
+        _check_writable({(self._root / name).parent for name in kinds})
+        make_folder(self._folder, "quarantine")
         with self._lock():
-            entries = self._read_and_repair()
-            self._list.drop_incomplete_line()
-            used = {entry.to for entry in entries}
-            pending = [Entry(name, self._unused_name(name, used)) for name in sorted(kinds)]
-            check_free_space(self._root, self._folder, [entry.path for entry in pending])
-            steps = iter(track(pending, stage="move", total=len(pending), unit="photos"))
-            try:
-                while batch := list(islice(steps, _BATCH_SIZE)):
-                    self._list.append(batch, kinds)
-                    for entry in batch:
-                        source, target = self._list.paths(entry)
-                        move(source, target)
-                        moved += 1
-            except OSError as error:
-                raise BenchError(
-                    f"{error.filename or self._folder}: {describe_os_error(error)}; {moved} of "
-                    f"{len(pending)} photos were moved to {self._folder}: the same command moves "
-                    "the others, undo=true restores them"
-                ) from None
-        return moved
+            used = {entry.to for entry in self._read_and_repair()}
+            entries = [Entry(name, self._unused_name(name, used)) for name in sorted(kinds)]
+            moves = [self._list.paths(entry) for entry in entries]
+            self._check_free_space(source for source, _ in moves)
+            self._list.append(entries, kinds)
+            self._move(moves, stage="move")
+        return len(moves)
 
     def restore(self) -> tuple[int, list[str]]:
         """Move all photos back to their original paths.
@@ -134,29 +114,33 @@ class Quarantine:
         if not self._list.path.exists():
             name = self._list.path.name
             raise BenchError(f"quarantine={self._folder}: no {name} in it; nothing to undo")
-        check_writable({self._folder})
+        _check_writable([self._folder])
         with self._lock():
             entries = self._read_and_repair()
-            pending = self._entries_to_restore(entries)
-            restored = 0
-            for entry in track(pending, stage="undo", total=len(pending), unit="photos"):
-                original, quarantined = self._list.paths(entry)
-                try:
-                    move(quarantined, original)
-                except OSError as error:
-                    raise BenchError(
-                        f"{error.filename or original}: {describe_os_error(error)}; {restored} of "
-                        f"{len(pending)} photos were restored; run the same command again to "
-                        "continue"
-                    ) from None
-                restored += 1
+            moves = [self._list.paths(entry)[::-1] for entry in self._entries_to_restore(entries)]
+            self._move(moves, stage="undo")
             missing = sorted(
                 {entry.path for entry in entries if not os.path.lexists(self._list.paths(entry)[0])}
             )
             if not missing:
                 self._list.path.unlink()
-        self._remove_empty_folders(remove_lock=not missing)
-        return restored, missing
+                (self._folder / _LOCK).unlink(missing_ok=True)
+        for folder, _, _ in os.walk(self._folder, topdown=False):
+            with suppress(OSError):  # not empty
+                Path(folder).rmdir()
+        return len(moves), missing
+
+    def _move(self, moves: Sequence[tuple[Path, Path]], *, stage: str) -> None:
+        done = 0
+        try:
+            for source, target in track(moves, stage=stage, total=len(moves), unit="photos"):
+                move(source, target)
+                done += 1
+        except OSError as error:
+            raise BenchError(
+                f"{error.filename or self._folder}: {describe_os_error(error)}; {done} of "
+                f"{len(moves)} photos were moved; the same command moves the others"
+            ) from None
 
     def _entries_to_restore(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return the entries of photos in the quarantine, the latest first."""
@@ -171,11 +155,11 @@ class Quarantine:
             else:
                 pending[entry.path] = entry
         if blocked:
-            first, plural = blocked[0], "s" if len(blocked) > 1 else ""
+            first = blocked[0]
             raise BenchError(
-                f"{len(blocked)} photo{plural} cannot be restored, because the original "
-                f"path{plural} exist{'' if plural else 's'} again: {self._folder / first.to} would "
-                f"overwrite {self._root / first.path}; move one of the two. Nothing was moved"
+                f"{len(blocked)} of the photos cannot be restored, because another file has the "
+                f"original path: {self._folder / first.to} would overwrite "
+                f"{self._root / first.path}; move one of the two. Nothing was moved"
             )
         return list(pending.values())
 
@@ -199,14 +183,25 @@ class Quarantine:
         used.add(unused)
         return unused
 
+    def _check_free_space(self, photos: Iterable[Path]) -> None:
+        """Check that a quarantine on another file system has enough free space."""
+        if self._root.stat().st_dev == self._folder.stat().st_dev:
+            return
+        required = sum(photo.stat().st_size for photo in photos if photo.exists())
+        free = shutil.disk_usage(self._folder).free
+        if required > free:
+            raise BenchError(
+                f"quarantine={self._folder}: {required:,} bytes are required and {free:,} are "
+                "free; nothing was moved"
+            )
+
     def _lock(self) -> AbstractContextManager[None]:
         """Prevent other processes from moving the same photos."""
         refused = f"quarantine={self._folder}: another process is moving photos; wait for it"
         return hold_lock(self._folder / _LOCK, refused=refused)
 
-    def _remove_empty_folders(self, *, remove_lock: bool) -> None:
-        if remove_lock:
-            (self._folder / _LOCK).unlink(missing_ok=True)
-        for folder, _, _ in os.walk(self._folder, topdown=False):
-            with suppress(OSError):  # not empty
-                Path(folder).rmdir()
+
+def _check_writable(folders: Iterable[Path]) -> None:
+    for folder in sorted(folders):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BenchError(f"{folder} is not writable; nothing was moved")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
@@ -15,8 +14,7 @@ from outliers_bench.errors import BenchError
 NAME = "undo.jsonl"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A photo that was moved, or was about to be.
 
     Parameters
@@ -75,13 +73,28 @@ class UndoList:
                 if number == 1:
                     self._check_root(Path(record["root"]))
                 else:
-                    path, to = _check_relative(record["path"]), _check_relative(record["to"])
-                    entries.append(Entry(path, to))
+                    entries.append(Entry(*(_check_relative(record[key]) for key in ("path", "to"))))
             except (ValueError, TypeError, KeyError):
                 raise BenchError(
                     f"{self.path}, line {number}, is invalid: remove or correct it"
                 ) from None
         return entries
+
+    def append(self, entries: Sequence[Entry], kinds: Mapping[str, Sequence[str]]) -> None:
+        """Append the photos that are about to be moved, and sync the file to the disk."""
+        lines: list[dict[str, object]] = [
+            {"path": entry.path, "to": entry.to, "kinds": list(kinds[entry.path])}
+            for entry in entries
+        ]
+        with self.path.open("ab+") as file:
+            file.seek(0)
+            complete = file.read().rfind(b"\n") + 1
+            file.truncate(complete)  # a kill or a full disk has left an incomplete line
+            if not complete:
+                lines.insert(0, {"root": str(self._root)})
+            file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+            file.flush()
+            os.fsync(file.fileno())
 
     def paths(self, entry: Entry) -> tuple[Path, Path]:
         """Return the original path of a photo and its path in the quarantine.
@@ -105,32 +118,13 @@ class UndoList:
         # A recorded root that no longer exists may have been moved along with its quarantine.
         if root.is_dir() and not root.samefile(self._root):
             raise BenchError(
-                f"quarantine={self.path.parent} has photos of {root}; choose another folder"
+                f"quarantine={self._folder} has photos of {root}; choose another folder"
             )
 
-    def append(self, batch: Sequence[Entry], kinds: Mapping[str, Sequence[str]]) -> None:
-        """Append the photos that are about to be moved, and sync the file to the disk."""
-        lines = [
-            {"path": entry.path, "to": entry.to, "kinds": list(kinds[entry.path])}
-            for entry in batch
-        ]
-        with self.path.open("ab") as file:
-            if not file.tell():
-                lines.insert(0, {"root": str(self._root)})
-            file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
 
-    def drop_incomplete_line(self) -> None:
-        """Remove a last line without a newline, which a kill or a full disk has left."""
-        with suppress(FileNotFoundError), self.path.open("rb+") as file:
-            file.truncate(file.read().rfind(b"\n") + 1)
-
-
-def _check_relative(path: object) -> str:
+def _check_relative(path: str) -> str:
     """Return a relative path without `..`, or raise ValueError."""
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(path)
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+    pure = PurePosixPath(path)
+    if not path or "\0" in path or pure.is_absolute() or ".." in pure.parts:
         raise ValueError(path)
     return path

@@ -205,9 +205,8 @@ def test_unprintable_names_are_escaped(run, tmp_path) -> None:
     ("options", "message"),
     [
         (["apply=true", "undo=true"], "apply=true and undo=true are opposites"),
-        (["kinds=[tinny]"], "kinds=tinny: no such kind; did you mean tiny?"),
-        (["kinds=[conflicting_labels]"], "use conflicts=drop"),
-        (["kinds=[name]"], "rename those files"),
+        (["kinds=[tinny]"], "kinds=tinny: no kind that can be moved; did you mean tiny?"),
+        (["kinds=[conflicting_labels]"], "; conflicts=drop moves conflicting labels"),
         (["min_side=-1"], "min_side=-1: give 0 or more pixels"),
         (["max_aspect=0.5"], "max_aspect=0.5: give 1 (square) or more"),
         (["max_aspect=.nan"], "give 1 (square) or more"),

@@ -115,7 +115,7 @@ def test_no_photo_is_overwritten(tmp_path) -> None:
     (tmp_path / "photos/cat/1.jpg").write_bytes(b"a new photo")
     files = all_states(tmp_path)
     with pytest.raises(
-        BenchError, match=r"1 photo cannot be restored.*quarantine/cat/1\.jpg would over"
+        BenchError, match=r"1 of the photos cannot be restored.*quarantine/cat/1\.jpg would over"
     ):
         quarantine.restore()
     assert all_states(tmp_path) == files
