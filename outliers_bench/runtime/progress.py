@@ -35,24 +35,42 @@ def _console() -> Console | None:
 
 
 def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -> Iterator[T]:
-    """Yield items and show their number, the rate and the remaining time.
-
-    Parameters
-    ----------
-    items : iterable
-        Items to yield.
-    stage : str
-        Name of the bar.
-    total : int
-        Expected number of items.
-    unit : str
-        Unit of the rate.
-    """
+    """Yield items and show a bar named `stage`; see `progress_bar`."""
     if total <= 1:  # nothing to show, and rich takes a tenth of a second to import
         yield from items
         return
+    with progress_bar(total, unit=unit) as show:
+        show(0, stage)
+        for done, item in enumerate(items, 1):
+            yield item
+            show(done, stage)
+
+
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show a spinner next to a text, for work of unknown duration."""
+    if (console := _console()) is None:
+        yield
+        return
+    with console.status(text):
+        yield
+
+
+@contextmanager
+def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable[[int, str], None]]:
+    """Show a bar with the rate and the remaining time; yield the function that updates it.
+
+    The function takes the number of finished steps and a description of the current one.
+
+    Parameters
+    ----------
+    total : int or None
+        Number of steps; None if unknown.
+    unit : str
+        Unit of the count.
+    """
     if (console := _console()) is None:  # the thread of a bar takes milliseconds to start
-        yield from items
+        yield lambda *_: None
         return
     from rich.progress import (
         BarColumn,
@@ -68,58 +86,13 @@ def track(items: Iterable[T], *, stage: str, total: int, unit: str = "images") -
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.0f} {unit}/s")
+            return Text(unit if speed is None else f"{unit}, {speed:,.0f}/s")
 
     columns = (
         TextColumn("{task.description:>8}"),
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=console) as progress:
-        yield from progress.track(items, total=total, description=stage)
-
-
-@contextmanager
-def status(text: str) -> Iterator[None]:
-    """Show a spinner next to a text, for work of unknown duration."""
-    if (console := _console()) is None:
-        yield
-        return
-    with console.status(text):
-        yield
-
-
-@contextmanager
-def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable[[int, str], None]]:
-    """Show a bar that the caller updates; yield its update function.
-
-    The function takes the number of finished steps and a description of the current one.
-
-    Parameters
-    ----------
-    total : int or None
-        Number of steps; None if unknown.
-    unit : str
-        Unit of the count.
-    """
-    if (console := _console()) is None:
-        yield lambda *_: None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     with Progress(*columns, console=console) as progress:
