@@ -11,7 +11,7 @@ import numpy as np
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.efficientnet_lite0 import EfficientNetLite0
 from outliers_bench.models.pooling import Pooling
-from outliers_bench.runtime.training_observer import NullObserver
+from outliers_bench.runtime.training_observer import TrainingObserver
 from outliers_bench.training.dataset import image_fetcher
 from outliers_bench.training.fit import TrainingTask
 from outliers_bench.training.models import CnnScratch, Transfer
@@ -24,7 +24,7 @@ COUNTS = {"ant": 9, "bee": 8, "cat": 7}
 COLORS = {"ant": (200, 60, 60), "bee": (60, 200, 60), "cat": (60, 60, 200), "dog": (160, 160, 40)}
 
 
-class RecordingObserver(NullObserver):
+class RecordingObserver(TrainingObserver):
     """Records what a training reports; raises after an epoch if `stop_after` is given."""
 
     def __init__(self, stop_after: int | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -41,34 +40,18 @@ class TrainedNetwork:
     fresh: bool
 
 
-class TrainingObserver(Protocol):
-    """Callbacks of a training."""
+class TrainingObserver:
+    """Callbacks of a training; these do nothing."""
 
     def on_epoch_end(self, number: int, metrics: Mapping[str, float]) -> None:
         """Handle the metrics of an epoch, counted from 1; must not block the training."""
-        ...
 
     def on_train_end(self, network: TrainedNetwork) -> None:
         """Handle the end of the training; the files of the network are complete."""
-        ...
 
-    def for_network(self, label: str) -> TrainingObserver:
+    def for_network(self, label: str) -> TrainingObserver:  # noqa: ARG002
         """Return an observer for one of several networks of a run; its metrics carry the label."""
-        ...
-
-
-class NullObserver:
-    """A `TrainingObserver` that does nothing."""
-
-    def on_epoch_end(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Ignore the metrics."""
-
-    def on_train_end(self, network: TrainedNetwork) -> None:
-        """Ignore the network."""
-
-    def for_network(self, label: str) -> NullObserver:  # noqa: ARG002
-        """Return itself."""
         return self
 
 
-NULL_OBSERVER = NullObserver()
+NULL_OBSERVER = TrainingObserver()

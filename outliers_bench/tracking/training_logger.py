@@ -9,22 +9,19 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from outliers_bench.reports.curves import plot_training_curves
+from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
 from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.logged_models import EXAMPLE, MODEL_NAME, log_or_link_model
 from outliers_bench.tracking.outbox import now
 from outliers_bench.tracking.runs import log_epochs
 
-if TYPE_CHECKING:
-    from outliers_bench.runtime.training_observer import TrainedNetwork
-
 _INVALID = re.compile(r"[^\w-]+")  # in names of metrics, models and files
 
 
-class MlflowTrainingLogger:
-    """A `TrainingObserver` that logs to MLflow.
+class MlflowTrainingLogger(TrainingObserver):
+    """Observer that logs to MLflow.
 
     Each epoch becomes a step of the run's metrics (`loss`, `accuracy`, `top_5_accuracy`, the same
     with `val_`, `learning_rate`, `epoch_seconds`) as soon as it ends. The trained network becomes
@@ -48,9 +45,9 @@ class MlflowTrainingLogger:
         """Return a logger for another network of the same run."""
         return MlflowTrainingLogger(self._run, f"{self._label}_{label}")
 
-    def on_epoch_end(self, number: int, figures: Mapping[str, float]) -> None:
+    def on_epoch_end(self, number: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of an epoch."""
-        self._log_epochs({number: figures})
+        self._log_epochs({number: metrics})
 
     def on_train_end(self, network: TrainedNetwork) -> None:
         """Log the curves as a picture and a table, and the network as a model."""
