@@ -7,23 +7,58 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
 
-@dataclass
-class Meter:
-    """Accumulator of the costs of a run in progress; see `Costs` for the fields."""
+@dataclass(eq=False)
+class Costs:
+    """Costs of a run.
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    Parameters
+    ----------
+    dimensions : int
+        Length of the vectors that were searched.
+    features_computed, features_reused : int
+        Images embedded by this run, and images whose features came from the store; summed over
+        views and ensemble members.
+    images_per_second : float or None
+        Rate from decoding to the stored feature, over the images actually computed for this
+        feature space, by this run or by the earlier one that filled the store; None if unknown.
+    search_ms_per_query : float
+        Wall time of the index search, in milliseconds per query.
+    index_bytes : int
+        Size of the index in memory.
+    peak_memory_bytes : int
+        Peak resident memory of the process during this run.
+    seconds : dict of str to float
+        Wall time per stage: load, audit, embed or detect, fit, index, search, evaluate; `decode`
+        is the time spent decoding, summed over threads, and part of `embed` or `detect`.
+    index_build_seconds : float or None
+        Wall time of building the index, by this run or by the earlier one that cached it.
+    recall_at_10 : float or None
+        Fraction of the ten nearest neighbors of an exact search that the index finds; None if the
+        search is exhaustive or there is no index.
+    counts : dict of str to float
+        Values that only some methods record, such as `images_without_keypoints`.
+    """
+
     dimensions: int = 0
     features_computed: int = 0
     features_reused: int = 0
     images_per_second: float | None = None
+    search_ms_per_query: float = 0.0
     index_bytes: int = 0
+    peak_memory_bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
     index_build_seconds: float | None = None
     recall_at_10: float | None = None
     counts: dict[str, float] = field(default_factory=dict)
+
+
+class Meter(Costs):
+    """Accumulator of the costs of a run in progress."""
 
     @classmethod
     def start(cls) -> Meter:
@@ -72,19 +107,10 @@ class Meter:
 
     def costs(self, n_query: int) -> Costs:
         """Return the costs so far, for a run with `n_query` queries."""
-        return Costs(
-            dimensions=self.dimensions,
-            features_computed=self.features_computed,
-            features_reused=self.features_reused,
-            images_per_second=self.images_per_second,
-            search_ms_per_query=1000 * self.seconds.get("search", 0.0) / n_query,
-            index_bytes=self.index_bytes,
-            index_build_seconds=self.index_build_seconds,
-            recall_at_10=self.recall_at_10,
-            peak_memory_bytes=peak_memory(),
-            seconds=dict(self.seconds),
-            counts=dict(self.counts),
-        )
+        costs = Costs(**deepcopy(vars(self)))
+        costs.search_ms_per_query = 1000 * self.seconds.get("search", 0.0) / n_query
+        costs.peak_memory_bytes = peak_memory()
+        return costs
 
 
 def peak_memory() -> int:
@@ -102,48 +128,3 @@ def _reset_peak_memory() -> None:
     # one, as it does where this is not allowed, or not on Linux.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-
-
-@dataclass(frozen=True, eq=False)
-class Costs:
-    """Costs of a run.
-
-    Parameters
-    ----------
-    dimensions : int
-        Length of the vectors that were searched.
-    features_computed, features_reused : int
-        Images embedded by this run, and images whose features came from the store; summed over
-        views and ensemble members.
-    images_per_second : float or None
-        Rate from decoding to the stored feature, over the images actually computed for this
-        feature space, by this run or by the earlier one that filled the store; None if unknown.
-    search_ms_per_query : float
-        Wall time of the index search, in milliseconds per query.
-    index_bytes : int
-        Size of the index in memory.
-    peak_memory_bytes : int
-        Peak resident memory of the process during this run.
-    seconds : dict of str to float
-        Wall time per stage: load, audit, embed or detect, fit, index, search, evaluate; `decode`
-        is the time spent decoding, summed over threads, and part of `embed` or `detect`.
-    index_build_seconds : float or None
-        Wall time of building the index, by this run or by the earlier one that cached it.
-    recall_at_10 : float or None
-        Fraction of the ten nearest neighbors of an exact search that the index finds; None if the
-        search is exhaustive or there is no index.
-    counts : dict of str to float
-        Values that only some methods record, such as `images_without_keypoints`.
-    """
-
-    dimensions: int
-    features_computed: int
-    features_reused: int
-    images_per_second: float | None
-    search_ms_per_query: float
-    index_bytes: int
-    peak_memory_bytes: int
-    seconds: dict[str, float]
-    index_build_seconds: float | None = None
-    recall_at_10: float | None = None
-    counts: dict[str, float] = field(default_factory=dict)
