@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from outliers_bench.apps.submit.http_client import ServerError, ServerResponse
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.apps.submit.options import PROGRAM, Submit, get_token
-from outliers_bench.apps.submit.post import post
+from outliers_bench.apps.submit.post import ServerError, ServerResponse, post
 from outliers_bench.apps.submit.rankings import (
     Rankings,
     read_excluded_queries,
@@ -22,13 +21,17 @@ from outliers_bench.apps.submit.rankings import (
 )
 from outliers_bench.apps.submit.record import (
     MAX_METRICS,
-    create_new_file,
     log_submission,
     metric_names,
-    save_response,
     write_file,
 )
-from outliers_bench.apps.submit.response import Scores, read_scores, redact_token, to_one_line
+from outliers_bench.apps.submit.response import (
+    Scores,
+    is_json,
+    read_scores,
+    redact_token,
+    to_one_line,
+)
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.command_line import main as command
@@ -43,10 +46,6 @@ _LISTED = 3  # excluded queries that are listed
 
 def submit(options: Submit) -> int:
     """Read the ranking, save the submission, send it, and record the response.
-
-    Parameters
-    ----------
-    options : Submit
 
     Returns
     -------
@@ -78,13 +77,15 @@ def submit(options: Submit) -> int:
         write_file(Path(options.dry_run), body)
         print(f"written, not sent: {options.dry_run}")
         return 0
-    name = f"{run.run_id[:8]}-{time.strftime('%Y%m%d-%H%M%S')}"
-    submission = create_new_file(Path(options.folder), name)
+    name = f"{run.run_id[:8]}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    submission = Path(options.folder, name)
     write_file(submission, body)
     try:
         with status("sending"):
             response = _send(options, body)
-        saved_response = save_response(submission, response.body)
+        suffix = ".answer.json" if is_json(response.body) else ".answer.txt"
+        saved_response = submission.with_suffix(suffix)
+        write_file(saved_response, response.body)
         scores = read_scores(response)
         _print_scores(scores)
         print(f"saved: {submission} and {saved_response.name}")
@@ -117,9 +118,6 @@ def _read_run(options: Submit) -> tuple[KnownRun, Rankings, list[str]]:
 def _send(options: Submit, body: bytes) -> ServerResponse:
     assert options.url is not None  # noqa: S101 - validated by `check`
 
-    def report(message: str) -> None:
-        print(to_one_line(message), file=sys.stderr)
-
     token = get_token(options.token)
     response = post(
         options.url,
@@ -127,7 +125,7 @@ def _send(options: Submit, body: bytes) -> ServerResponse:
         token=token,
         timeout=options.timeout,
         retries=options.retries,
-        report=report,
+        report=lambda message: print(to_one_line(message), file=sys.stderr),
     )
     return response if token is None else redact_token(response, token)
 
@@ -151,17 +149,12 @@ def _record(
 ) -> None:
     numbers = dict(list(scores.numbers.items())[:MAX_METRICS])
     names = metric_names(numbers)
-    submission, saved_response = files
-    timestamp = submission.stem.partition("-")[2]
     try:
         with connection(options.uri) as client:
             log_submission(
                 client,
                 run.run_id,
-                files={
-                    str(submission.absolute()): f"{timestamp}.json",
-                    str(saved_response.absolute()): f"{timestamp}.answer{saved_response.suffix}",
-                },
+                files=files,
                 numbers={names[name]: value for name, value in numbers.items()},
                 tags={
                     "submission.url": redact_url(response.url),

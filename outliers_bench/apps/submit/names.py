@@ -32,7 +32,6 @@ def competition_names(names: Sequence[str], part: str, style: Names) -> tuple[li
         `query` or `gallery`; a folder of this name is removed from the paths if all files are in
         it.
     style : Names
-        Style of the names.
 
     Returns
     -------

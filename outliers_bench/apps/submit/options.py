@@ -8,8 +8,8 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.apps.submit.http_client import check_url
 from outliers_bench.apps.submit.names import Names
+from outliers_bench.apps.submit.post import check_url
 from outliers_bench.errors import BenchError
 from outliers_bench.tracking.lookup import check_store_exists
 
@@ -70,13 +70,7 @@ class Submit:
     uri: str = "sqlite:///mlflow.db"
 
     def check(self) -> None:
-        """Check the options.
-
-        Raises
-        ------
-        BenchError
-            If an option is out of range, or no run can have been recorded.
-        """
+        """Raise `BenchError` if an option is out of range, or no run can have been recorded."""
         if self.n < 1:
             raise BenchError(f"n={self.n}: give the number of gallery images per query, 1 or more")
         if not self.group.strip():
@@ -103,13 +97,7 @@ class Submit:
 
 
 def get_token(option: str | None) -> str | None:
-    """Return the token from the option or the environment.
-
-    Raises
-    ------
-    BenchError
-        If it has characters that are not allowed in a header.
-    """
+    """Return the token from the option or the environment; `BenchError` if it fits no header."""
     token = option or os.environ.get(TOKEN_VARIABLE) or None
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise BenchError(

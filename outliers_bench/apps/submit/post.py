@@ -1,38 +1,73 @@
-"""A POST request with retries and redirects."""
+"""A POST request: the URL, redirects, retries, and the response or the reason of its absence."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, send_request
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.http import (
     ConnectionLostError,
     DowngradeError,
     HttpError,
+    LateResponseError,
     redact_url,
     redirect_target,
     retry_after,
+    root_cause,
+    send,
+    url_error,
 )
 
 if TYPE_CHECKING:
-    from requests import Session
+    from requests import PreparedRequest, Response, Session
 
 RETRY_STATUSES = (502, 503, 504)  # sent by a proxy when the request has not reached the server
 _MAX_REDIRECTS = 5
+_CONNECT_TIMEOUT = 10.0  # seconds
+_MAX_RESPONSE_BYTES = 2**20
+_CHUNK = 2**16
+
+
+class ServerError(Exception):
+    """A fault of the server, described in one line."""
+
+
+@dataclass(frozen=True)
+class ServerResponse:
+    """A server's response; header names are in lower case."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def check_url(url: str) -> None:
+    """Raise `BenchError` unless a URL is an http or https address without a password."""
+    if reason := url_error(url, allow_password=True):
+        raise BenchError(
+            f"url={url}: not a web address: it {reason}; begin it with http:// or https://"
+        )
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise BenchError(
+            f"url=: remove the name and password before @{parts.hostname}, because the URL is "
+            "recorded; put the secret in the environment variable OUTLIERS_BENCH_TOKEN"
+        )
 
 
 def post(
     url: str,
     body: bytes,
     *,
-    token: str | None = None,
-    timeout: float = 60.0,
-    retries: int = 3,
-    report: Callable[[str], None] = print,
+    token: str | None,
+    timeout: float,
+    retries: int,
+    report: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> ServerResponse:
     """Send JSON, with retries only if a repeated submission cannot count twice.
@@ -79,9 +114,7 @@ def post(
         for attempt in range(retries + 1):
             pause = 2.0**attempt
             try:
-                response = _post_with_redirects(
-                    session, url, body, token=token, timeout=timeout, report=report
-                )
+                response = _follow(session, url, body, token=token, timeout=timeout, report=report)
             except ConnectionLostError as error:
                 if attempt == retries:
                     times = "once" if attempt == 0 else f"{attempt + 1} times"
@@ -99,7 +132,7 @@ def post(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _post_with_redirects(
+def _follow(
     session: Session,
     url: str,
     body: bytes,
@@ -108,35 +141,87 @@ def _post_with_redirects(
     timeout: float,
     report: Callable[[str], None],
 ) -> ServerResponse:
-    first = url
+    """Send JSON and follow redirects; `ConnectionLostError` if it can safely be repeated."""
+    first = redact_url(url)
     for _ in range(_MAX_REDIRECTS):
-        response = send_request(session, url, body, token=token, timeout=timeout)
-        source, location = redact_url(url), response.headers.get("location")
+        response, source = send_once(session, url, body, token, timeout), redact_url(url)
         try:
-            location = redirect_target(url, response.status, location)
+            target = redirect_target(url, response.status, response.headers.get("location"))
         except DowngradeError as error:
             raise BenchError(
-                f"url={redact_url(first)}: {error}, because the submission would not be encrypted; "
+                f"url={first}: {error}, because the submission would not be encrypted; "
                 "to allow that, give that address as url="
             ) from None
         except HttpError as error:
             raise ServerError(f"{source}: {error}") from None
-        if location is None:
+        if target is None:
             return response
-        target = redact_url(location)
+        shown = redact_url(target)
         if response.status not in (307, 308):
             raise BenchError(
-                f"url={redact_url(first)}: the server redirects to {target} by "
-                f"{response.status}, which would turn the POST into a GET; if that is the URL of "
-                "the competition, give it as url="
+                f"url={first}: the server redirects to {shown} by {response.status}, which would "
+                "turn the POST into a GET; if that is the URL of the competition, give it as url="
             )
-        if _host(url) != _host(location):
+        if session.should_strip_auth(url, target):  # type: ignore[no-untyped-call]
             token = None
-        report(f"{source} redirects to {target} ({response.status}): following")
-        url = location
-    raise ServerError(f"{redact_url(first)} redirects more than {_MAX_REDIRECTS} times")
+        report(f"{source} redirects to {shown} ({response.status}): following")
+        url = target
+    raise ServerError(f"{first} redirects more than {_MAX_REDIRECTS} times")
 
 
-def _host(url: str) -> tuple[str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.hostname, parts.port
+def send_once(
+    session: Session, url: str, body: bytes, token: str | None, timeout: float
+) -> ServerResponse:
+    """Send JSON once and return the response, whatever its status."""
+
+    def authorize(request: PreparedRequest) -> PreparedRequest:
+        # A callable even without a token, or requests would look for a password in ~/.netrc.
+        if token is not None:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    address = redact_url(url)
+    try:
+        response = send(
+            *(session, "POST", url),
+            data=body,
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            timeouts=(min(_CONNECT_TIMEOUT, timeout), timeout),
+            auth=authorize,
+        )
+    except LateResponseError:
+        raise ServerError(
+            f"{address} has not responded within {timeout:g} s; it may have accepted the "
+            "submission, so check there before sending it again, or wait longer with timeout="
+        ) from None
+    except ConnectionLostError as error:
+        raise ConnectionLostError(f"{address}: no response ({error})") from None
+    except HttpError as error:
+        raise ServerError(f"{address}: {error}") from None
+    with response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        content = _read_body(response, address, timeout)
+    return ServerResponse(url, response.status_code, headers, content)
+
+
+def _read_body(response: Response, address: str, timeout: float) -> bytes:
+    """Read the body, limited in size and in total time (a server may send byte by byte)."""
+    from urllib3.exceptions import HTTPError
+
+    deadline = time.monotonic() + timeout
+    body = bytearray()
+    try:
+        # read1 returns the bytes available; requests would wait until a chunk is full.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > _MAX_RESPONSE_BYTES:
+                raise ServerError(f"{address}: a response of more than 1 MiB, too long for scores")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{address}: the response was incomplete after {timeout:g} s")
+    except (HTTPError, OSError) as error:
+        raise ServerError(
+            f"{address}: the response ({response.status_code}) broke off after {len(body):,} "
+            f"bytes ({root_cause(error)}); the submission may have been accepted, so check "
+            "there first"
+        ) from None
+    return bytes(body)

@@ -16,13 +16,6 @@ Rankings = Mapping[str, Sequence[str]]  # query file to gallery files, best firs
 def read_rankings(path: Path, *, n: int) -> dict[str, list[str]]:
     """Read the `n` best gallery images of each query from a run's `ranking.parquet`.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    n : int
-        Number of gallery images per query, at least 1.
-
     Returns
     -------
     dict of str to list of str
@@ -58,13 +51,8 @@ def read_rankings(path: Path, *, n: int) -> dict[str, list[str]]:
 def read_excluded_queries(path: Path, rankings: Rankings) -> list[str]:
     """Read the queries that a run has excluded, and the reasons, from its `excluded.csv`.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    rankings : mapping of str to sequence of str
-        From `read_rankings`. Unless all their queries are in `query/`, the part cannot be derived
-        from the name, and the result is empty.
+    Unless all queries of `rankings` are in `query/`, the part cannot be derived from the name, and
+    the result is empty.
     """
     if not all(name.startswith("query/") for name in rankings):
         return []
@@ -77,14 +65,7 @@ def read_excluded_queries(path: Path, rankings: Rankings) -> list[str]:
 def use_competition_names(
     rankings: Rankings, style: Names
 ) -> tuple[dict[str, list[str]], Names, Names]:
-    """Replace the names of a run by those of the competition.
-
-    Parameters
-    ----------
-    rankings : mapping of str to sequence of str
-        From `read_rankings`.
-    style : Names
-        Style of the names; see `competition_names`.
+    """Replace the names of a run by those of the competition; see `competition_names`.
 
     Returns
     -------

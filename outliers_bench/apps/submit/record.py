@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.apps.submit.response import is_json
+from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
 from outliers_bench.store.files import write_atomically
 
@@ -23,55 +21,15 @@ _INVALID_IN_METRIC = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file atomically.
-
-    Raises
-    ------
-    BenchError
-        If it cannot be written.
-    """
+    """Write a file atomically, and its folder; raise `BenchError` if that is not possible."""
     try:
-        with write_atomically(path) as temporary, temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise BenchError(f"cannot write {path}: {reason}; choose another path") from None
-
-
-def create_new_file(folder: Path, name: str) -> Path:
-    """Create an empty file with an unused name, `name.json`, `name-2.json`, ..., and its folder.
-
-    Creating the file reserves the name.
-
-    Raises
-    ------
-    BenchError
-        If the folder cannot be created or is not writable.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 10_000):
-            path = folder / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
-            try:
-                path.touch(exist_ok=False)
-            except FileExistsError:
-                continue
-            return path
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
         raise BenchError(
-            f"folder={folder}: submissions cannot be saved there ({reason}); choose another folder"
+            f"cannot write {path}: {describe_os_error(error)}; choose another path"
         ) from None
-    raise BenchError(f"folder={folder} is full of submissions; choose another folder")
-
-
-def save_response(submission: Path, body: bytes) -> Path:
-    """Write the response next to the submission: `.answer.json` for JSON, else `.answer.txt`."""
-    path = submission.with_suffix(".answer.json" if is_json(body) else ".answer.txt")
-    write_file(path, body)
-    return path
 
 
 def metric_names(names: Iterable[str]) -> dict[str, str]:
@@ -97,7 +55,7 @@ def log_submission(
     client: MlflowClient,
     run_id: str,
     *,
-    files: Mapping[str, str],
+    files: Iterable[Path],
     numbers: Mapping[str, float],
     tags: Mapping[str, str],
 ) -> None:
@@ -106,11 +64,9 @@ def log_submission(
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     run_id : str
-        Id of the run.
-    files : mapping of str to str
-        Names under `submissions/` by local path.
+    files : iterable of Path
+        The submission and the response.
     numbers : mapping of str to float
         Values by metric name. Their step is the number of earlier submissions, so that MLflow
         shows several submissions as a curve.
@@ -123,10 +79,8 @@ def log_submission(
         not artifact.path.endswith((".answer.json", ".answer.txt"))
         for artifact in client.list_artifacts(run_id, FOLDER)
     )
-    with tempfile.TemporaryDirectory() as folder:
-        for file, name in files.items():
-            (Path(folder) / name).write_bytes(Path(file).read_bytes())
-        client.log_artifacts(run_id, folder, FOLDER)
+    for file in files:
+        client.log_artifact(run_id, str(file), FOLDER)
     now = int(time.time() * 1000)
     metrics = [Metric(name, value, now, step) for name, value in numbers.items()]
     client.log_batch(run_id, metrics=metrics, tags=[RunTag(*tag) for tag in tags.items()])

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import unescape
 
-from outliers_bench.apps.submit.http_client import ServerError, ServerResponse
+from outliers_bench.apps.submit.post import ServerError, ServerResponse
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.http import redact_url
 
 SCORE_KEYS = ("results", "accuracy")
+_NOT_JSON = object()
 _MESSAGE_KEYS = ("error", "detail", "message", "reason")  # keys of error messages
 _MAX_LENGTH = 300  # characters of a message
 _MAX_DEPTH = 20  # levels of nested values
@@ -46,11 +47,6 @@ class Scores:
 def read_scores(response: ServerResponse) -> Scores:
     """Read the scores from a response.
 
-    Parameters
-    ----------
-    response : ServerResponse
-        From `post`.
-
     Returns
     -------
     Scores
@@ -74,13 +70,12 @@ def read_scores(response: ServerResponse) -> Scores:
         raise BenchError(
             f"{address} rejected the submission ({status}): {_message(response)}{wait}{hint}"
         )
-    try:
-        content = json.loads(response.body)
-    except (ValueError, RecursionError):
+    content = _parse(response.body)
+    if content is _NOT_JSON:
         raise ServerError(
             f"{address} responded with {status}, but not with JSON: {_message(response)}; is that "
             "the URL of the competition, including the path?"
-        ) from None
+        )
     if not isinstance(content, dict):
         raise ServerError(f"{address} responded with JSON without results: {_message(response)}")
     texts: list[tuple[str, str]] = []
@@ -120,11 +115,14 @@ def redact_token(response: ServerResponse, token: str) -> ServerResponse:
 
 def is_json(body: bytes) -> bool:
     """Check whether a response body is valid JSON."""
+    return _parse(body) is not _NOT_JSON
+
+
+def _parse(body: bytes) -> object:
     try:
-        json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return _NOT_JSON
 
 
 def to_one_line(text: str) -> str:
@@ -167,10 +165,9 @@ def _parse_number(value: object) -> float | None:
 
 def _message(response: ServerResponse) -> str:
     """Return a server's message: from the JSON, the title of an HTML page, or the text."""
-    text = response.body.decode(errors="replace")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+    content = _parse(response.body)
+    if content is _NOT_JSON:
+        text = response.body.decode(errors="replace")
         kind = response.headers.get("content-type", "")
         if "html" in kind or text.lstrip()[:1] == "<":
             title = _TITLE.search(text)

@@ -4,8 +4,7 @@ import socket
 
 import pytest
 
-from outliers_bench.apps.submit.http_client import ServerError, ServerResponse, check_url
-from outliers_bench.apps.submit.post import post
+from outliers_bench.apps.submit.post import ServerError, ServerResponse, check_url, post
 from outliers_bench.errors import BenchError
 from tests.servers import Reply, serving
 
@@ -176,11 +175,11 @@ def test_redirect_from_https_to_http_is_refused(monkeypatch) -> None:
     redirect = ServerResponse("", 307, {"location": "http://zoo.example/"}, b"")
     urls = []
     monkeypatch.setattr(
-        "outliers_bench.apps.submit.post.send_request",
-        lambda _, url, *__, **___: urls.append(url) or redirect,
+        "outliers_bench.apps.submit.post.send_once",
+        lambda _, url, *__: urls.append(url) or redirect,
     )
     with pytest.raises(BenchError, match=r"from https to http://zoo\.example/, which is refused"):
-        post("https://zoo.example/", b"{}")
+        post("https://zoo.example/", b"{}", token=None, timeout=5, retries=0, report=print)
     assert urls == ["https://zoo.example/"]
 
 

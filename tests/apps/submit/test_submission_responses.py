@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.apps.submit.http_client import ServerError, ServerResponse
+from outliers_bench.apps.submit.post import ServerError, ServerResponse
 from outliers_bench.apps.submit.record import metric_names
 from outliers_bench.apps.submit.response import read_scores, redact_token, to_one_line
 from outliers_bench.errors import BenchError
