@@ -6,37 +6,27 @@ import hmac
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
-from outliers_bench.apps.competition.board import (
-    CompetitionInfo,
-    leaderboard_data,
-    leaderboard_page,
-    rank_groups,
-)
+from outliers_bench.apps.competition.board import leaderboard_data, leaderboard_page
 from outliers_bench.apps.competition.check import RefusedError, read_submission
 from outliers_bench.apps.competition.dataset import CompetitionData
+from outliers_bench.apps.competition.options import Competition
 from outliers_bench.apps.competition.rate_limit import RateLimiter, read_body
-from outliers_bench.apps.competition.rules import Rules
 from outliers_bench.apps.competition.score import score_submission
 from outliers_bench.apps.competition.store import Entry, SubmissionStore
+from outliers_bench.apps.submit.options import get_token
 
 SUBMISSION_PATHS = ("/retrieval/", "/results/", "/retrieval", "/results")
 
 
 def create_app(
-    dataset: CompetitionData,
-    store: SubmissionStore,
-    rules: Rules,
-    *,
-    log: Callable[[str], None] = print,
+    dataset: CompetitionData, store: SubmissionStore, rules: Competition, *, max_bytes: int
 ) -> FastAPI:
-    """Create the web application of a competition.
+    """Create the web application of a competition; it prints one line per submission.
 
     Parameters
     ----------
@@ -44,18 +34,15 @@ def create_app(
         The labeled photos. No response contains a label.
     store : SubmissionStore
         Storage of the submissions.
-    rules : Rules
+    rules : Competition
         Limits, deadline and visibility of scores.
-    log : callable
-        Receives one line per submission.
-
-    Returns
-    -------
-    FastAPI
+    max_bytes : int
+        Maximum size of a submission.
     """
     # FastAPI's documentation pages would load scripts from other servers.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     rate_limiter = RateLimiter(rules.per_minute)
+    token = get_token(rules.token)
 
     def score_and_store(body: bytes) -> Entry:
         submission = read_submission(body, dataset, max_rank=rules.max_rank)
@@ -66,52 +53,39 @@ def create_app(
         refused = None
         try:
             rate_limiter.admit(request.client.host if request.client else "", time.monotonic())
-            _authorize(request, rules)
+            _authorize(request, rules, token)
         except RefusedError as error:
             refused = error
-        body = await read_body(request, max_bytes=rules.max_bytes)
+        body = await read_body(request, max_bytes=max_bytes)
         if refused is not None:  # a client reads the response only after sending its request
             raise refused
         entry = await run_in_threadpool(score_and_store, body)
-        log(_log_line(entry, rules.metric))
+        value = entry.score.metrics.get(rules.metric)
+        score = "" if value is None else f"  {rules.metric} {value:.3f}"
+        print(f"{time.strftime('%H:%M:%S')}  #{entry.number}  {entry.group}{score}", flush=True)
         content: dict[str, object] = {"accepted": True, "id": entry.number, "group": entry.group}
         if rules.shows_scores(entry.time):
             content["results"] = entry.score.metrics
             content["intervals"] = entry.score.intervals
-            if rules.metric in entry.score.metrics:
-                content["accuracy"] = entry.score.metrics[rules.metric]
+            if value is not None:
+                content["accuracy"] = value
         else:
-            content["message"] = "accepted; scores are not shown" + (
-                f" before {rules.deadline_text}" if rules.deadline is not None else ""
-            )
+            before = f" before {rules.deadline_text}" if rules.deadline is not None else ""
+            content["message"] = f"accepted; scores are not shown{before}"
         return JSONResponse(content)
 
     for path in SUBMISSION_PATHS:
         app.post(path)(submit)
 
-    def info_at(now: float) -> CompetitionInfo:
-        return CompetitionInfo(
-            name=dataset.split.name,
-            queries=len(dataset.queries),
-            gallery=len(dataset.gallery),
-            max_rank=rules.max_rank,
-            metric=rules.metric,
-            deadline=rules.deadline_text,
-            is_closed=rules.is_closed(now),
-            shows_scores=rules.shows_scores(now),
-        )
-
     @app.get("/")
     def page() -> HTMLResponse:
-        info = info_at(time.time())
-        rows = rank_groups(store.entries(), metric=rules.metric, show_scores=info.shows_scores)
-        return HTMLResponse(leaderboard_page(rows, info))
+        now = time.time()
+        board = leaderboard_data(store.entries(), dataset, rules, now)
+        return HTMLResponse(leaderboard_page(board, is_closed=rules.is_closed(now)))
 
     @app.get("/leaderboard.json")
     def data() -> JSONResponse:
-        info = info_at(time.time())
-        rows = rank_groups(store.entries(), metric=rules.metric, show_scores=info.shows_scores)
-        return JSONResponse(leaderboard_data(rows, info))
+        return JSONResponse(leaderboard_data(store.entries(), dataset, rules, time.time()))
 
     file_names = {
         "query": sorted([*dataset.queries, *dataset.ignored_queries]),
@@ -124,36 +98,19 @@ def create_app(
         return JSONResponse(file_names)
 
     app.add_exception_handler(RefusedError, _handle_refused)
-    app.add_exception_handler(HTTPException, _handle_http_exception)
     app.add_exception_handler(sqlite3.Error, _handle_database_error)
-    app.add_exception_handler(Exception, _handle_internal_error)
     return app
 
 
-def _authorize(request: Request, rules: Rules) -> None:
-    if rules.token is not None:
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(token.encode(errors="replace"), rules.token.encode()):
+def _authorize(request: Request, rules: Competition, token: str | None) -> None:
+    if token is not None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
             raise RefusedError(
                 401, "the token is missing or wrong; send it as Authorization: Bearer <token>"
             )
     if rules.is_closed(time.time()):
         raise RefusedError(403, f"the competition closed on {rules.deadline_text}")
-
-
-def _log_line(entry: Entry, metric: str) -> str:
-    value = entry.score.metrics.get(metric)
-    score = "" if value is None else f"  {metric} {value:.3f}"
-    return f"{time.strftime('%H:%M:%S')}  #{entry.number}  {entry.group}{score}"
-
-
-def _error_response(
-    status: int, reason: str, files: Sequence[str] = (), headers: dict[str, str] | None = None
-) -> JSONResponse:
-    content: dict[str, object] = {"accepted": False, "error": reason}
-    if files:
-        content["files"] = list(files)
-    return JSONResponse(content, status, headers)
 
 
 async def _handle_refused(_: Request, error: Exception) -> Response:
@@ -165,25 +122,13 @@ async def _handle_refused(_: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.status in (408, 413):  # the client may still be sending
         headers["Connection"] = "close"
-    return _error_response(error.status, error.reason, error.files, headers)
-
-
-async def _handle_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this type
-    reason = str(error.detail)
-    if error.status_code == 404:
-        reason = f"not found; submit by POST to {SUBMISSION_PATHS[0]}"
-    elif error.status_code == 405:
-        reason = f"{request.method} is not allowed; submit by POST to {SUBMISSION_PATHS[0]}"
-    headers = None if error.headers is None else dict(error.headers)
-    return _error_response(error.status_code, reason, headers=headers)
+    content: dict[str, object] = {"accepted": False, "error": error.reason}
+    if error.files:
+        content["files"] = error.files
+    return JSONResponse(content, error.status, headers)
 
 
 async def _handle_database_error(_: Request, error: Exception) -> Response:
     print(f"error: SQLite: {error}", file=sys.stderr)
-    return _error_response(503, "the server cannot access its submissions; try again later")
-
-
-async def _handle_internal_error(_: Request, __: Exception) -> Response:
-    # uvicorn prints the traceback
-    return _error_response(500, "internal server error; the submission does not count")
+    reason = "the server cannot access its submissions; try again later"
+    return JSONResponse({"accepted": False, "error": reason}, 503)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from outliers_bench.apps.competition.dataset import CompetitionData
+from outliers_bench.apps.competition.options import Competition
 from outliers_bench.apps.competition.store import Entry
 from outliers_bench.reports.html import load_template
 from outliers_bench.reports.numbers import metric_title
@@ -17,112 +19,79 @@ _HERE = Path(__file__).parent
 _COLUMNS = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
 
 
-@dataclass(frozen=True)
-class LeaderboardRow:
-    """A group with its rank, which is 0 if scores are not shown."""
+def leaderboard_data(
+    entries: Sequence[Entry], dataset: CompetitionData, rules: Competition, now: float
+) -> dict[str, Any]:
+    """Return the content of `/leaderboard.json`, with scores only if they are shown.
 
-    rank: int
-    group: str
-    submissions: int
-    best: Entry
-    last: Entry
-
-
-@dataclass(frozen=True)
-class CompetitionInfo:
-    """Properties of the competition on the leaderboard page; see `Competition`."""
-
-    name: str
-    queries: int
-    gallery: int
-    max_rank: int
-    metric: str
-    deadline: str
-    is_closed: bool
-    shows_scores: bool
-
-
-def rank_groups(
-    entries: Sequence[Entry], *, metric: str, show_scores: bool
-) -> list[LeaderboardRow]:
-    """Rank the groups by their best submissions.
+    Groups are ranked by their best submissions. Those with equal scores share a rank and are listed
+    by the time of the submission; submissions without the metric come last. Without scores, the
+    groups are in alphabetical order.
 
     Parameters
     ----------
     entries : sequence of Entry
         All submissions, oldest first.
-    metric : str
-        Metric to rank by. Groups with equal scores share a rank and are listed by the time of the
-        submission. Submissions without this metric come last.
-    show_scores : bool
-        Whether scores are shown; if not, groups are in alphabetical order without a rank.
-
-    Returns
-    -------
-    list of LeaderboardRow
-        One row per group, best first.
+    dataset : CompetitionData
+    rules : Competition
+    now : float
+        Seconds since 1970.
     """
     by_group: dict[str, list[Entry]] = {}
     for entry in entries:
         by_group.setdefault(entry.group, []).append(entry)
+
+    def value(entry: Entry) -> float:
+        return entry.score.metrics.get(rules.metric, -1.0)
+
     best = {
-        group: max(submissions, key=lambda entry: (_metric_value(entry, metric), -entry.number))
-        for group, submissions in by_group.items()
+        group: max(given, key=lambda entry: (value(entry), -entry.number))
+        for group, given in by_group.items()
     }
-
-    def row(rank: int, group: str) -> LeaderboardRow:
-        return LeaderboardRow(rank, group, len(by_group[group]), best[group], by_group[group][-1])
-
-    if not show_scores:
-        return [row(0, group) for group in sorted(by_group, key=str.casefold)]
-    values = {group: _metric_value(entry, metric) for group, entry in best.items()}
-    return [
-        row(1 + sum(other > values[group] for other in values.values()), group)
-        for group in sorted(by_group, key=lambda group: (-values[group], best[group].number))
-    ]
-
-
-def leaderboard_data(rows: Sequence[LeaderboardRow], info: CompetitionInfo) -> dict[str, object]:
-    """Return the content of `/leaderboard.json`, with scores only if they are shown."""
-    return {
-        "name": info.name,
-        "metric": info.metric,
-        "queries": info.queries,
-        "gallery": info.gallery,
-        "max_rank": info.max_rank,
-        "deadline": info.deadline or None,
-        "scores_shown": info.shows_scores,
-        "groups": [
+    if show_scores := rules.shows_scores(now):
+        rows = [
             {
-                "group": row.group,
-                "submissions": row.submissions,
-                **(
-                    {
-                        "rank": row.rank,
-                        "best": _entry_data(row.best),
-                        "last": _entry_data(row.last),
-                    }
-                    if info.shows_scores
-                    else {"last": {"time": format_time(row.last.time)}}
-                ),
+                "rank": 1 + sum(value(other) > value(best[group]) for other in best.values()),
+                "group": group,
+                "submissions": len(by_group[group]),
+                "best": _entry_data(best[group]),
+                "last": _entry_data(by_group[group][-1]),
             }
-            for row in rows
-        ],
+            for group in sorted(best, key=lambda group: (-value(best[group]), best[group].number))
+        ]
+    else:
+        rows = [
+            {
+                "group": group,
+                "submissions": len(by_group[group]),
+                "last": {"time": format_time(by_group[group][-1].time)},
+            }
+            for group in sorted(by_group, key=str.casefold)
+        ]
+    return {
+        "name": dataset.split.name,
+        "metric": rules.metric,
+        "queries": len(dataset.queries),
+        "gallery": len(dataset.gallery),
+        "max_rank": rules.max_rank,
+        "deadline": rules.deadline_text or None,
+        "scores_shown": show_scores,
+        "groups": rows,
     }
 
 
-def leaderboard_page(rows: Sequence[LeaderboardRow], info: CompetitionInfo) -> str:
-    """Return the leaderboard as a self-contained HTML page with all names escaped."""
+def leaderboard_page(board: Mapping[str, Any], *, is_closed: bool) -> str:
+    """Return `leaderboard_data` as a self-contained HTML page with all names escaped."""
     from markupsafe import Markup
 
-    metrics = [info.metric, *(name for name in _COLUMNS if name != info.metric)]
-    measured = [name for name in metrics if any(name in row.best.score.metrics for row in rows)]
+    metrics = [board["metric"], *(name for name in _COLUMNS if name != board["metric"])]
+    scores = [row["best"]["scores"] for row in board["groups"]] if board["scores_shown"] else []
+    measured = [name for name in metrics if any(name in each for each in scores)]
     return load_template(_HERE).render(
-        info=info,
-        rows=rows,
-        columns=measured or [info.metric],
+        board=board,
+        is_closed=is_closed,
+        columns=measured or [board["metric"]],
         metric_title=metric_title,
-        format_time=format_time,
         style=Markup(style_sheet()),  # noqa: S704 - part of the package
     )
 
@@ -142,24 +111,14 @@ def content_security_policy() -> str:
 
 
 def format_time(time: float) -> str:
-    """Format seconds since 1970 as UTC.
-
-    Examples
-    --------
-    >>> format_time(0)
-    '1970-01-01 00:00:00 UTC'
-    """
+    """Format seconds since 1970 as UTC, such as 1970-01-01 00:00:00 UTC."""
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _entry_data(entry: Entry) -> Mapping[str, object]:
+def _entry_data(entry: Entry) -> dict[str, object]:
     return {
         "id": entry.number,
         "time": format_time(entry.time),
         "scores": entry.score.metrics,
         "intervals": entry.score.intervals,
     }
-
-
-def _metric_value(entry: Entry, metric: str) -> float:
-    return entry.score.metrics.get(metric, -1.0)

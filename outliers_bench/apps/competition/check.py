@@ -44,14 +44,9 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """Rankings of a group, as positions in the split.
+    """Rankings of a group: gallery positions per scored query, best first.
 
-    Parameters
-    ----------
-    group : str
-        Name of the group, with white space and Unicode normalized.
-    rankings : dict of int to tuple of int
-        Gallery positions per scored query, best first; empty if only ignored images were sent.
+    A ranking is empty if only ignored images were sent.
     """
 
     group: str
@@ -60,19 +55,6 @@ class Submission:
 
 def read_submission(body: bytes, dataset: CompetitionData, *, max_rank: int) -> Submission:
     """Parse and validate a submission.
-
-    Parameters
-    ----------
-    body : bytes
-        The JSON.
-    dataset : CompetitionData
-        The photos.
-    max_rank : int
-        Maximum number of gallery images per query.
-
-    Returns
-    -------
-    Submission
 
     Raises
     ------

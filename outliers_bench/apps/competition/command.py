@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from outliers_bench.apps.competition.options import PROGRAM, Competition, parse_deadline
+from outliers_bench.apps.competition.options import PROGRAM, Competition
+from outliers_bench.apps.submit.options import TOKEN_VARIABLE
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main as command
 from outliers_bench.runtime.invocation import install_command
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 _MAX_CONNECTIONS = 200
 _SHUTDOWN_TIMEOUT = 10  # seconds for requests in progress when the server ends
@@ -41,32 +41,17 @@ def serve(options: Competition) -> int:
             f"a competition needs {error.name}: {install_command('competition')}"
         ) from None
     from outliers_bench.apps.competition.board import content_security_policy
-    from outliers_bench.apps.competition.listen import listen, url_of
-    from outliers_bench.apps.competition.rules import Rules
     from outliers_bench.apps.competition.store import SubmissionStore
-    from outliers_bench.apps.submit.options import get_token
     from outliers_bench.data.image_files import make_cache_dir
 
-    dataset = load_competition_data(
-        source, cache=make_cache_dir(options.cache), names=options.names
-    )
+    cache = make_cache_dir(options.cache)
+    dataset = load_competition_data(source, cache=cache, names=options.names)
     store = SubmissionStore(Path(options.store), dataset.split.fingerprint)
-    rules = Rules(
-        metric=options.metric,
-        k=options.k,
-        max_rank=options.max_rank,
-        max_bytes=options.max_bytes or dataset.max_submission_bytes(options.max_rank),
-        per_minute=options.per_minute,
-        per_hour=options.per_hour,
-        token=get_token(options.token),
-        public=options.public,
-        deadline=parse_deadline(options.deadline),
-    )
-    server_socket = listen(options.host, options.port)
-    app: FastAPI = create_app(dataset, store, rules, log=_print)
+    max_bytes = options.max_bytes or dataset.max_submission_bytes(options.max_rank)
+    server_socket = _listen(options.host, options.port)
     server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            create_app(dataset, store, options, max_bytes=max_bytes),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -82,23 +67,40 @@ def serve(options: Competition) -> int:
             timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
         )
     )
-    url = url_of(server_socket)
-    _print(
+    host, port = server_socket.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    print(
         f"{dataset.split.name}: {len(dataset.queries):,} queries, {len(dataset.gallery):,} gallery "
         f"images, {len(store.entries()):,} submissions in {options.store}"
     )
     if others := store.count_other_splits():
-        _print(f"{others:,} more submissions are for other photos or labels and are ignored")
-    _print(f"submissions    POST {url}/retrieval/ (at most {rules.max_bytes:,} bytes)")
-    _print(f"leaderboard    {url}/")
+        print(f"{others:,} more submissions are for other photos or labels and are ignored")
+    print(f"submissions    POST {url}/retrieval/ (at most {max_bytes:,} bytes)")
+    print(f"leaderboard    {url}/", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
         server.run(sockets=[server_socket])
-    _print(f"stopped; submissions in {options.store}: {len(store.entries()):,}")
+    print(f"stopped; submissions in {options.store}: {len(store.entries()):,}")
     return 0
 
 
-def _print(line: str) -> None:
-    print(line, flush=True)
+def _listen(host: str, port: int) -> socket.socket:
+    """Open a listening socket; print a warning if other machines can reach it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        server_socket = socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, UnicodeError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
+        raise BenchError(
+            f"host={host} port={port}: cannot listen ({reason.lower()}); give another "
+            "address, or port=0 for a free port"
+        ) from None
+    if not ipaddress.ip_address(server_socket.getsockname()[0].partition("%")[0]).is_loopback:
+        print(
+            f"warning: host={host} accepts unencrypted connections from other machines; set "
+            f"{TOKEN_VARIABLE} so that strangers cannot submit",
+            file=sys.stderr,
+        )
+    return server_socket
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

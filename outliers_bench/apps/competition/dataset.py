@@ -59,14 +59,9 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
     source : DataSource
         `PreparedFolders`, or a `Manifest` with a column split.
     cache : Path
-        See `DataSource.load`; also caches the decoded photos.
     names : Names
         Style of the file names. `auto` means `base`; two files with the same name are refused,
         because a name that includes the folder of its class would reveal the label.
-
-    Returns
-    -------
-    CompetitionData
 
     Raises
     ------
@@ -96,13 +91,7 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
 
 
 def select_source(root: str | None, manifest: str | None) -> DataSource:
-    """Return the data source of the options `root` and `manifest`.
-
-    Raises
-    ------
-    BenchError
-        If not exactly one is given, or the folder has no subfolders query and gallery.
-    """
+    """Return the data source of the options `root` and `manifest`, of which one is given."""
     if (root is None) == (manifest is None):
         raise BenchError(
             "give the photos: root=<folder with query/<class>/ and gallery/<class>/ in it>, or "

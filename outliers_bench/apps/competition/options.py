@@ -87,13 +87,7 @@ class Competition:
     cache: str | None = None
 
     def check(self) -> None:
-        """Validate the options.
-
-        Raises
-        ------
-        BenchError
-            If an option is invalid.
-        """
+        """Raise `BenchError` if an option is invalid."""
         for name in ("max_rank", "per_minute", "per_hour"):
             if getattr(self, name) < 1:
                 raise BenchError(f"{name}={getattr(self, name)}: give 1 or more")
@@ -111,23 +105,31 @@ class Competition:
             raise BenchError(f"metric={self.metric}: {cut_off} is not among k={self.k}; add it")
         if not 0 <= self.port < 2**16:
             raise BenchError(f"port={self.port}: give 0 to 65535")
-        parse_deadline(self.deadline)
+        self._closing()
         get_token(self.token)
 
+    def is_closed(self, now: float) -> bool:
+        """Check whether the deadline has passed."""
+        closing = self._closing()
+        return closing is not None and now > closing.timestamp()
 
-def parse_deadline(text: str | None) -> datetime | None:
-    """Parse a deadline, in local time unless it has an offset; None if there is none.
+    def shows_scores(self, now: float) -> bool:
+        """Check whether scores are shown."""
+        return self.public or self.is_closed(now)
 
-    Raises
-    ------
-    BenchError
-        If it is not a date and time.
-    """
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise BenchError(
-            f"deadline={text}: give a date and time, such as 2026-12-24T18:00"
-        ) from None
+    @property
+    def deadline_text(self) -> str:
+        """Deadline for messages; empty if there is none."""
+        closing = self._closing()
+        return "" if closing is None else closing.isoformat(" ", "minutes")
+
+    def _closing(self) -> datetime | None:
+        """Return the deadline, in local time unless it has an offset."""
+        if self.deadline is None:
+            return None
+        try:
+            return datetime.fromisoformat(self.deadline).astimezone()
+        except (ValueError, OverflowError):
+            raise BenchError(
+                f"deadline={self.deadline}: give a date and time, such as 2026-12-24T18:00"
+            ) from None

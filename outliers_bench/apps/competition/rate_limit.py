@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from outliers_bench.apps.competition.check import RefusedError
@@ -12,26 +12,20 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 _MINUTE = 60.0
-_MAX_CLIENTS = 10_000  # number of addresses in memory
 _BODY_TIMEOUT = 60.0  # seconds
 _DRAIN_FACTOR = 4  # a body of up to this many times the limit is read and discarded
 
 
 class RateLimiter:
-    """Limit on the number of requests per minute and client.
-
-    Parameters
-    ----------
-    per_minute : int
-        Maximum number of requests.
-    """
+    """Limit on the number of requests of a client in each minute."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+        self._minute = 0.0
+        self._requests: Counter[str] = Counter()  # of this minute, by address
 
     def admit(self, client: str, now: float) -> None:
-        """Count a request, unless the client has reached its limit.
+        """Count a request; `RefusedError` 429, and not counted, if the limit is reached.
 
         Parameters
         ----------
@@ -39,41 +33,24 @@ class RateLimiter:
             Address of the client.
         now : float
             Seconds, from a monotonic clock.
-
-        Raises
-        ------
-        RefusedError
-            429 if the limit is reached; a refused request is not counted.
         """
-        times = self._times.setdefault(client, deque())
-        self._times.move_to_end(client)
-        while times and times[0] <= now - _MINUTE:
-            times.popleft()
-        if len(times) >= self._per_minute:
+        minute, second = divmod(now, _MINUTE)
+        if minute != self._minute:
+            self._minute, self._requests = minute, Counter()
+        if self._requests[client] >= self._per_minute:
             raise RefusedError(
                 429,
                 f"more than {self._per_minute:,} submissions per minute from your address",
-                retry_after=times[0] + _MINUTE - now,
+                retry_after=_MINUTE - second,
             )
-        times.append(now)
-        while len(self._times) > _MAX_CLIENTS:
-            self._times.popitem(last=False)
+        self._requests[client] += 1
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
     """Read the body of a request; count its bytes, because Content-Length may be wrong.
 
-    Parameters
-    ----------
-    request : Request
-        Request whose body has not been read.
-    max_bytes : int
-        Maximum size. A somewhat larger body is read to its end, because a client that is
-        disconnected while sending does not receive the reason.
-
-    Returns
-    -------
-    bytes
+    A somewhat larger body is read to its end, because a client that is disconnected while sending
+    does not receive the reason.
 
     Raises
     ------

@@ -26,15 +26,8 @@ def score_submission(
 ) -> SubmissionScore:
     """Score a submission as `evaluate` scores a run.
 
-    Parameters
-    ----------
-    submission : Submission
-        Rankings of all scored queries.
-    dataset : CompetitionData
-        The photos with their labels.
-    k : sequence of int
-        Cut-offs. Those beyond the longest ranking are omitted; images beyond the end of a shorter
-        ranking count as not relevant.
+    Cutoffs beyond the longest ranking are omitted; images beyond the end of a shorter ranking count
+    as not relevant.
 
     Returns
     -------

@@ -69,29 +69,12 @@ class SubmissionStore:
     def add(
         self, group: str, score: SubmissionScore, body: bytes, *, now: float, per_hour: int
     ) -> Entry:
-        """Write a submission to disk.
-
-        Parameters
-        ----------
-        group : str
-            Name of the group.
-        score : SubmissionScore
-            Its score.
-        body : bytes
-            The submission as received.
-        now : float
-            Seconds since 1970.
-        per_hour : int
-            Maximum number of submissions per hour and group.
-
-        Returns
-        -------
-        Entry
+        """Write a submission, as received, to disk.
 
         Raises
         ------
         RefusedError
-            429 if the group has reached its limit.
+            429 if the group has sent `per_hour` submissions in the hour before `now`.
         """
         scores_json = json.dumps({"metrics": score.metrics, "intervals": score.intervals})
         row = (now, self._split, group, scores_json, zlib.compress(body))
