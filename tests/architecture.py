@@ -19,7 +19,8 @@ BEGIN, END = "<!-- drawing: python -m tests.architecture -->", "<!-- /drawing --
 FLOORS = (
     ("errors", "version"),
     ("types", "runtime"),
-    ("store", "data", "evaluation"),
+    ("store", "evaluation"),
+    ("data",),
     ("duplicates", "engines", "retrieval"),
     ("leakage", "models"),
     ("features", "result"),

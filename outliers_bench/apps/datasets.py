@@ -9,7 +9,7 @@ from pathlib import Path
 
 from outliers_bench.data.image_files import resolve_cache_dir
 from outliers_bench.data.named.catalog import NAMED
-from outliers_bench.data.named.local_copy import is_downloaded
+from outliers_bench.data.named.local_copy import dataset_dir
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSet
 from outliers_bench.errors import BenchError
@@ -106,7 +106,7 @@ def _print_table(cache: Path) -> None:
 def _cells(info: DatasetInfo, cache: Path) -> tuple[str, ...]:
     size = "not stated" if info.size is None else format_bytes(info.size)
     size = size if info.files else "by hand"
-    is_local = "yes" if is_downloaded(info, cache) else "no"
+    is_local = "yes" if (dataset_dir(info, cache) / "files").is_dir() else "no"
     counts = (f"{info.images:,}", f"{info.classes:,}")
     return (info.name, *counts, size, is_local, info.license)
 

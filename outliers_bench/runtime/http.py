@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 _HOST_LABEL = re.compile(r"[^\s.]{1,63}")  # label of a host name; an IPv6 address is a single one
 _REDIRECTS = (301, 302, 303, 307, 308)
-_UNREACHED = ("NameResolution", "NewConnection", "ConnectTimeout")  # errors of urllib3
 _MAX_PAUSE = 60.0  # seconds; upper limit of Retry-After
 
 
@@ -23,9 +22,8 @@ class HttpError(Exception):
 class ConnectionLostError(HttpError):
     """A connection that failed or ended too early; another request may succeed."""
 
-    def __init__(self, reason: str, *, reached: bool = True, pause: float = 0.0) -> None:
+    def __init__(self, reason: str, *, pause: float = 0.0) -> None:
         super().__init__(reason)
-        self.reached = reached  # whether the server was reached at all
         self.pause = pause  # seconds to wait, as the server requests
 
 
@@ -71,8 +69,7 @@ def send(
     except exceptions.ReadTimeout as error:
         raise LateResponseError(root_cause(error)) from None
     except (exceptions.ConnectionError, exceptions.Timeout) as error:
-        reached = not any(name in str(error) for name in _UNREACHED)
-        raise ConnectionLostError(root_cause(error), reached=reached) from None
+        raise ConnectionLostError(root_cause(error)) from None
     except exceptions.RequestException as error:
         raise HttpError(root_cause(error)) from None
 

@@ -11,8 +11,8 @@ from omegaconf.errors import ConfigKeyError
 
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.manifest import Manifest
-from outliers_bench.data.named.caltech101 import Caltech101
-from outliers_bench.data.named.cifar10 import Cifar10
+from outliers_bench.data.named.arrays import Cifar10
+from outliers_bench.data.named.folders import Caltech101
 from outliers_bench.data.named.source import Parts
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.silhouettes import Silhouettes

@@ -9,7 +9,6 @@ import pytest
 from outliers_bench.apps import datasets
 from outliers_bench.data.download import fetch as fetch_module
 from outliers_bench.data.download import http_download as http_module
-from outliers_bench.data.download.checksum import FirstSeen
 from outliers_bench.data.download.fetch import fetch
 from outliers_bench.data.named.catalog import NAMED
 from outliers_bench.data.synthetic import Synthetic, write_images
@@ -32,9 +31,8 @@ def short_timeouts(monkeypatch):
 def download(tmp_path):
     """Download a file into `tmp_path`; returns whether it was downloaded."""
 
-    def download(remote, **options):
-        seen = FirstSeen(tmp_path / "seen.json")
-        return fetch(remote, tmp_path, seen=seen, **{"largest": 10**6, **options})
+    def download(remote, largest=10**6):
+        return fetch(remote, tmp_path, first_seen=tmp_path / "seen.json", largest=largest)
 
     return download
 
@@ -55,7 +53,7 @@ def publish(monkeypatch):
             )
             for remote in kind.info.files
         )
-        monkeypatch.setattr(kind, "info", replace(kind.info, files=remotes, size=10_000))
+        monkeypatch.setattr(kind, "info", replace(kind.info, files=remotes))
         return kind
 
     return publish

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outliers_bench.data.array_pickle import read_array
+from outliers_bench.data.silhouettes import read_array
 from outliers_bench.errors import BenchError
 
 

@@ -26,7 +26,8 @@ def test_too_little_disk_space_is_reported_before_downloading(
     files = caltech101()
     with serving(Mirror(files)) as server:
         kind = publish("caltech101", files, server.url)
-        monkeypatch.setattr(kind, "info", replace(kind.info, size=10**18))
+        huge = tuple(replace(remote, size=10**18) for remote in kind.info.files)
+        monkeypatch.setattr(kind, "info", replace(kind.info, files=huge))
         with pytest.raises(BenchError, match=r"GiB are needed in .* with cache\.dir=<folder>$"):
             kind().load(seed=0, cache=tmp_path)
         assert server.requests == []
@@ -47,7 +48,8 @@ def test_killed_download_command_is_resumed(tmp_path):
         arguments = ["cifar10", f"url={server.url}", "verify=false", f"cache={tmp_path}"]
         command = [sys.executable, "-m", "outliers_bench.datasets", *arguments]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        folder = dataset_dir(NAMED["cifar10"].info, tmp_path, url=server.url, verify=False)
+        info = replace(NAMED["cifar10"].info, mirror=server.url, verify=False)
+        folder = dataset_dir(info, tmp_path)
         part = folder / f"{name}.part"
         while process.poll() is None and not (part.exists() and part.stat().st_size > 10**6):
             time.sleep(0.01)

@@ -8,7 +8,7 @@ import pytest
 
 from outliers_bench.data.download import unpack as unpack_module
 from outliers_bench.data.named.catalog import NAMED
-from outliers_bench.data.named.local_copy import dataset_dir, is_downloaded
+from outliers_bench.data.named.local_copy import dataset_dir
 from outliers_bench.errors import BenchError
 from tests.command_line import bench
 from tests.named_sets import MAKERS, N_IMAGES, Mirror, caltech101
@@ -18,6 +18,10 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 PARTS = ("train", "query", "gallery")
+
+
+def is_downloaded(info, cache):
+    return (dataset_dir(info, cache) / "files").is_dir()
 
 
 def size(split):
@@ -38,7 +42,7 @@ def test_mirror_to_split(name, tmp_path):
     for part in PARTS:
         images = getattr(split, part)
         assert all(images.read(row).shape[2] == 3 for row in range(len(images)))
-    folder = dataset_dir(source.info, tmp_path, url=source.url, verify=False)
+    folder = dataset_dir(replace(source.info, mirror=source.url, verify=False), tmp_path)
     assert [path.name for path in folder.iterdir()] == ["files"]
     assert not is_downloaded(source.info, tmp_path)
 

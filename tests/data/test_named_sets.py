@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from outliers_bench.data.named.caltech101 import ANIMALS
 from outliers_bench.data.named.catalog import NAMED
+from outliers_bench.data.named.folders import ANIMALS
 from outliers_bench.data.named.source import Parts
 from outliers_bench.data.source import Leakage
 from outliers_bench.data.split import Protocol
@@ -131,8 +131,7 @@ def test_metadata_is_complete(name):
     assert info.citation
     assert info.source.startswith("https://")
     if name not in ("animals90", "imagenet"):  # no published digests
-        assert all(len(remote.sha256) == 64 and len(remote.md5) == 32 for remote in info.files)
-        assert sum(remote.size for remote in info.files) == info.size
+        assert all(remote.size and len(remote.sha256) == 64 for remote in info.files)
 
 
 def test_archive_limits_of_a_subset_are_those_of_its_archive():

@@ -24,6 +24,6 @@ def test_silhouettes_are_ten_animals_without_duplicates(tmp_path):
 
 
 def test_silhouettes_without_the_package(tmp_path, monkeypatch):
-    silhouettes._arrays.cache_clear()
+    silhouettes._read_block.cache_clear()
     monkeypatch.setattr(silhouettes, "find_spec", lambda name: None)
     fails(Silhouettes(), tmp_path, "python -m pip install animal-mnist==")

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from outliers_bench.data.download.checksum import (
-    DownloadError,
-    FirstSeen,
-    RemoteFile,
-    find_mismatch,
-)
+from outliers_bench.data.download.checksum import DownloadError, RemoteFile, find_mismatch
 from outliers_bench.data.download.http_download import transfer
 from outliers_bench.runtime.http import ConnectionLostError, HttpError
 from outliers_bench.runtime.progress import progress_bar
 from outliers_bench.runtime.units import format_bytes
 
-TRIES = 6  # consecutive connections without progress
-TRIES_UNANSWERED = 3  # the same before a server has responded: there is probably no network
+TRIES = 5  # consecutive connections without progress
 FIRST_PAUSE = 0.5  # seconds; doubled after each try
-_MIN_PROGRESS = 1_000_000  # bytes of a connection, or 1% of a smaller file
 
 
-def fetch(
-    remote: RemoteFile,
-    folder: Path,
-    *,
-    seen: FirstSeen,
-    url: str | None = None,
-    verify: bool = True,
-    largest: int,
-) -> bool:
+def fetch(remote: RemoteFile, folder: Path, *, first_seen: Path | None, largest: int) -> bool:
     """Download a file into a folder, unless it is there.
 
     An incomplete download stays in `<name>.part` and is resumed, also by the next process. A
@@ -45,12 +28,8 @@ def fetch(
         The file.
     folder : Path
         Target folder; the file is named `remote.name`. An existing file is verified and used.
-    seen : FirstSeen
-        Digests of first downloads.
-    url : str or None
-        Address to use instead of `remote.url`.
-    verify : bool
-        Whether size and digest must match the published ones.
+    first_seen : Path or None
+        Digests of first downloads, see `compare_with_first`; None to accept any content.
     largest : int
         Maximum number of bytes if the size is unknown.
 
@@ -66,30 +45,22 @@ def fetch(
     """
     path = folder / remote.name
     if path.exists():
-        mismatch = find_mismatch(path, remote, seen) if verify else None
-        if mismatch is None:
-            return False
-        raise DownloadError(f"{path} differs from the published file: {mismatch}; remove it")
+        if mismatch := find_mismatch(path, remote, first_seen):
+            raise DownloadError(f"{path} differs from the published file: {mismatch}; remove it")
+        return False
     part = folder / f"{remote.name}.part"
-    address = url or remote.url
     for last in (False, True):
         try:
-            _download(
-                address,
-                part,
-                size=remote.size if verify else None,
-                largest=largest,
-                checked=verify and remote.has_published_digest,
-            )
+            _download(remote, part, largest)
         except (DownloadError, HttpError) as error:
-            raise DownloadError(f"{address}: {error}") from None
-        mismatch = find_mismatch(part, remote, seen) if verify else None
+            raise DownloadError(f"{remote.url}: {error}") from None
+        mismatch = find_mismatch(part, remote, first_seen)
         if mismatch is None:
             break
         part.unlink()
         if last:
             raise DownloadError(
-                f"{address}: the download differs from the published file: {mismatch}"
+                f"{remote.url}: the download differs from the published file: {mismatch}"
             )
         print(f"{remote.name}: {mismatch}; removed, trying again", file=sys.stderr)
     part.replace(path)
@@ -97,50 +68,34 @@ def fetch(
     return True
 
 
-def _download(url: str, part: Path, *, size: int | None, largest: int, checked: bool) -> None:
+def _download(remote: RemoteFile, part: Path, largest: int) -> None:
     """Reconnect until the file is complete."""
     import requests
 
-    name = part.name.removesuffix(".part")
-    shown_size = "" if size is None else f" ({format_bytes(size)})"
-    print(f"fetching {name}{shown_size} from {url}", file=sys.stderr)
-    failures, answered = 0, False
-    total = None if size is None else _mebibytes(size)
+    shown_size = "" if remote.size is None else f" ({format_bytes(remote.size)})"
+    print(f"fetching {remote.name}{shown_size} from {remote.url}", file=sys.stderr)
+    failures, furthest = 0, part.stat().st_size if part.exists() else 0
+    total = None if remote.size is None else _mebibytes(remote.size)
     with requests.Session() as session, progress_bar(total, unit="MiB") as move:
-        report = _make_reporter(name, move)
         while True:
-            before = part.stat().st_size if part.exists() else 0
             try:
                 transfer(
                     session,
-                    url,
+                    remote,
                     part,
-                    size=size,
                     largest=largest,
-                    checked=checked,
-                    report=report,
+                    report=lambda received: move(_mebibytes(received), remote.name),
                 )
             except ConnectionLostError as lost:
-                answered = answered or lost.reached
-                after = part.stat().st_size if part.exists() else 0
-                # A minimum, so that a trickle of bytes ends too.
-                progressed = after - before >= min(_MIN_PROGRESS, (size or _MIN_PROGRESS) / 100)
-                failures = 0 if progressed and after > before else failures + 1
-                if failures >= (TRIES if answered else TRIES_UNANSWERED):
-                    raise DownloadError(f"{lost} ({failures} tries)") from None
-                pause = FIRST_PAUSE * 2 ** max(failures - 1, 0) * random.uniform(0.8, 1.2)  # noqa: S311
-                time.sleep(max(pause, lost.pause))
+                received = part.stat().st_size if part.exists() else 0
+                # Not just more than before: a server without ranges starts again.
+                failures = 0 if received > furthest else failures + 1
+                furthest = max(furthest, received)
+                if failures == TRIES:
+                    raise DownloadError(f"{lost} ({TRIES} tries)") from None
+                time.sleep(max(lost.pause, FIRST_PAUSE * 2 ** max(failures - 1, 0)))
             else:
                 return
-
-
-def _make_reporter(
-    name: str, move: Callable[[int, str], None]
-) -> Callable[[int, int | None], None]:
-    def report(received: int, total: int | None) -> None:
-        move(_mebibytes(received), name if total else f"{name}: {format_bytes(received)}")
-
-    return report
 
 
 def _mebibytes(size: int) -> int:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outliers_bench.data.download.checksum import DownloadError, write_text_atomically
-from outliers_bench.data.image_files import describe_os_error
+from outliers_bench.data.download.checksum import DownloadError, RemoteFile
 from outliers_bench.runtime.http import (
     ConnectionLostError,
     redirect_target,
@@ -20,6 +17,7 @@ from outliers_bench.runtime.http import (
     url_error,
 )
 from outliers_bench.runtime.units import format_bytes
+from outliers_bench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -73,44 +71,29 @@ def get_validator(response: Response) -> str:
     return response.headers.get("Last-Modified", "")
 
 
-@dataclass(frozen=True)
-class _PartialFile:
-    """Origin of an incomplete file on disk."""
-
-    url: str = ""
-    validator: str = ""  # ETag or date
-
-
 def transfer(
     session: Session,
-    url: str,
+    remote: RemoteFile,
     part: Path,
     *,
-    size: int | None,
     largest: int,
-    checked: bool,
-    report: Callable[[int, int | None], None],
+    report: Callable[[int], None],
 ) -> None:
     """Download the rest of a file over one connection (RFC 9110, Range and If-Range).
 
     Parameters
     ----------
     session : requests.Session
-        Session to use.
-    url : str
-        Address of the file.
+    remote : RemoteFile
+        The file. One with a published digest is compared with it in the end, and can be resumed
+        without a validator from the server.
     part : Path
         The incomplete file. The download resumes after its last byte if the server supports ranges
         and the file is unchanged; otherwise it starts again.
-    size : int or None
-        Size of the complete file in bytes, if known.
     largest : int
-        Maximum number of bytes.
-    checked : bool
-        Whether the complete file is compared with a published digest; it can then be resumed
-        without a validator from the server.
+        Maximum number of bytes if the size is unknown.
     report : callable
-        Called with the bytes received so far and the total.
+        Called with the bytes received so far.
 
     Raises
     ------
@@ -119,22 +102,22 @@ def transfer(
     DownloadError, HttpError
         If the server refuses, or has a different file.
     """
+    size = remote.size
     state_file = part.with_name(f"{part.name}.json")
-    partial = _read_state(state_file)
-    have = part.stat().st_size if part.exists() and partial.url == url else 0
+    state = _read_state(state_file)
+    have = part.stat().st_size if part.exists() and state.get("url") == remote.url else 0
     if size is not None and have == size:
         return
-    if (size is not None and have > size) or not (partial.validator or checked):
+    validator = state.get("validator")
+    if (size is not None and have > size) or not (validator or remote.sha256):
         have = 0
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-        if partial.validator:
-            headers["If-Range"] = partial.validator
-    with get(session, url, headers) as response:
+        if validator:
+            headers["If-Range"] = validator
+    with get(session, remote.url, headers) as response:
         if response.status_code == 416 and have:
-            if response.headers.get("Content-Range") == f"bytes */{have}" and size is None:
-                return
             part.unlink()
             raise ConnectionLostError("the file on the server is shorter than before")
         check_status(response)
@@ -148,32 +131,23 @@ def transfer(
             )
         if start == 0:
             part.unlink(missing_ok=True)  # before the state: never old bytes under a new address
-            state = {"url": url, "validator": get_validator(response)}
-            write_text_atomically(state_file, json.dumps(state))
-        expected = size if size is not None else total
-        have = _write(response, part, start, expected=expected, largest=largest, report=report)
+            with write_atomically(state_file) as temporary:
+                state = {"url": remote.url, "validator": get_validator(response)}
+                temporary.write_text(json.dumps(state))
+        expected = total if size is None else size
+        limit = largest if expected is None else expected
+        have = _write(response, part, start, limit=limit, report=report)
     if expected is not None and have < expected:
         raise ConnectionLostError(f"the connection was closed after {have:,} of {expected:,} bytes")
 
 
 def _write(
-    response: Response,
-    part: Path,
-    have: int,
-    *,
-    expected: int | None,
-    largest: int,
-    report: Callable[[int, int | None], None],
+    response: Response, part: Path, have: int, *, limit: int, report: Callable[[int], None]
 ) -> int:
     """Append the body to the file; return the file's size."""
     from urllib3.exceptions import HTTPError
 
-    limit = largest if expected is None else expected
-    try:
-        file = part.open("ab" if have else "wb", buffering=0)
-    except OSError as error:
-        raise _write_error(part, error) from None
-    with file:
+    with part.open("ab" if have else "wb", buffering=0) as file:
         while True:
             try:
                 chunk = response.raw.read1(_CHUNK, decode_content=False)
@@ -183,22 +157,15 @@ def _write(
                 return have
             have += len(chunk)
             if have > limit:
-                with suppress(OSError):
-                    part.unlink()
+                part.unlink()
                 raise DownloadError(f"the server sends more than the expected {limit:,} bytes")
-            try:
-                file.write(chunk)
-            except OSError as error:
-                raise _write_error(part, error) from None
-            report(have, expected)
+            file.write(chunk)
+            report(have)
 
 
-def _write_error(part: Path, error: OSError) -> DownloadError:
-    return DownloadError(f"{part} cannot be written: {describe_os_error(error)}")
-
-
-def _read_state(state_file: Path) -> _PartialFile:
+def _read_state(state_file: Path) -> dict[str, str]:
+    """Return address and validator of an incomplete file."""
     try:
-        return _PartialFile(**json.loads(state_file.read_text()))
-    except (OSError, ValueError, TypeError):
-        return _PartialFile()
+        return dict(json.loads(state_file.read_text()))
+    except (OSError, ValueError):
+        return {}

@@ -5,26 +5,22 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from outliers_bench.data.download.checksum import DownloadError, FirstSeen
-from outliers_bench.data.download.fetch import FIRST_PAUSE, TRIES_UNANSWERED
-from outliers_bench.data.download.http_download import TIMEOUTS
+from outliers_bench.data.download.checksum import DownloadError, compare_with_first
+from outliers_bench.data.download.fetch import FIRST_PAUSE, TRIES
 from outliers_bench.runtime.http import root_cause
 from outliers_bench.runtime.invocation import install_command
 
 TOKENS = "https://www.kaggle.com/settings"
+_CACHE = "KAGGLEHUB_CACHE"
 
 
-def download(handle: str, folder: Path, *, seen: FirstSeen) -> None:
+def download(handle: str, folder: Path, *, first_seen: Path) -> None:
     """Download and unpack a version of a data set.
 
     kagglehub resumes downloads, and verifies the MD5 that Kaggle's storage sends. There are no
@@ -36,8 +32,8 @@ def download(handle: str, folder: Path, *, seen: FirstSeen) -> None:
         `<owner>/<data set>/versions/<number>`.
     folder : Path
         Target folder, created when the download is complete.
-    seen : FirstSeen
-        Digests of first downloads.
+    first_seen : Path
+        See `compare_with_first`.
 
     Raises
     ------
@@ -48,18 +44,17 @@ def download(handle: str, folder: Path, *, seen: FirstSeen) -> None:
     if find_spec("kagglehub") is None:
         raise DownloadError(f"kagglehub is required: {install_command('kaggle')}")
     temporary = folder.with_name("kaggle")
-    with _kagglehub_settings(temporary):
+    before = os.environ.get(_CACHE)
+    os.environ[_CACHE] = str(temporary)
+    try:
         files = _download_with_retries(handle)
-    digest = tree_digest(files)
-    first = seen.digest(handle)
-    if first is None:
-        seen.record(handle, digest)
-    elif digest != first:
+    finally:
+        del os.environ[_CACHE]
+        if before is not None:
+            os.environ[_CACHE] = before
+    if mismatch := compare_with_first(handle, tree_digest(files), first_seen):
         shutil.rmtree(temporary, ignore_errors=True)
-        raise DownloadError(
-            f"the files differ from the first download; if Kaggle has changed them, remove "
-            f"{seen.file}"
-        )
+        raise DownloadError(f"{handle} on Kaggle: {mismatch}")
     if temporary in files.parents:
         files.rename(folder)
     else:  # mounted by Kaggle or Colab
@@ -86,7 +81,9 @@ def _download_with_retries(handle: str) -> Path:
     # Its messages on standard output would mix with those of the run.
     logging.getLogger("kagglehub").setLevel(logging.WARNING)
     print(f"fetching {handle} from Kaggle", file=sys.stderr)
-    for attempt in range(TRIES_UNANSWERED):
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
         try:
             return Path(kagglehub.dataset_download(handle))
         except requests.HTTPError as error:
@@ -100,9 +97,7 @@ def _download_with_retries(handle: str) -> Path:
             reason = root_cause(error)
         except ValueError as error:  # unreadable credentials, an invalid archive
             raise DownloadError(f"kagglehub: {' '.join(str(error).split())}") from None
-        if attempt < TRIES_UNANSWERED - 1:
-            time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.8, 1.2))  # noqa: S311
-    raise DownloadError(f"Kaggle: {reason} ({TRIES_UNANSWERED} tries)")
+    raise DownloadError(f"Kaggle: {reason} ({TRIES} tries)")
 
 
 def _refusal_message(status: int | None, error: Exception) -> str:
@@ -111,31 +106,3 @@ def _refusal_message(status: int | None, error: Exception) -> str:
         f"Kaggle refuses ({response}); public data sets usually need no account; if one is "
         f"required, create a token at {TOKENS} and set KAGGLE_API_TOKEN to it"
     )
-
-
-@contextmanager
-def _kagglehub_settings(cache: Path) -> Iterator[None]:
-    """Make kagglehub store its files in a folder and use timeouts."""
-    import requests
-
-    name = "KAGGLEHUB_CACHE"
-    before, send = os.environ.get(name), requests.Session.send
-
-    def send_with_timeout(
-        self: requests.Session,
-        request: requests.PreparedRequest,
-        **options: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        options["timeout"] = options.get("timeout") or TIMEOUTS
-        return send(self, request, **options)
-
-    os.environ[name] = str(cache)
-    requests.Session.send = send_with_timeout  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        requests.Session.send = send  # type: ignore[method-assign]
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -25,10 +25,9 @@ class DatasetInfo:
         Address of the page that describes the data set.
     citation : str
         Publication to cite.
-    size : int or None
-        Download size in bytes; None if unknown.
     files : tuple of RemoteFile
-        Files to download; empty if that needs an account.
+        Files to download, with their SHA-256 from TensorFlow Datasets; empty if that needs an
+        account.
     nested : tuple of str
         Archives within the files, as paths after unpacking, that are unpacked too.
     only : tuple of str
@@ -37,6 +36,10 @@ class DatasetInfo:
         Kaggle handle, `<owner>/<data set>/versions/<number>`, for kagglehub; empty otherwise.
     part_of : DatasetInfo or None
         The data set that contains this one and shares its files, if any.
+    mirror : str or None
+        Web folder to take the files from, under their names.
+    verify : bool
+        Whether the files must match the published ones.
     """
 
     name: str
@@ -45,12 +48,19 @@ class DatasetInfo:
     license: str
     source: str
     citation: str
-    size: int | None = None
     files: tuple[RemoteFile, ...] = ()
     nested: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     kaggle: str = ""
     part_of: DatasetInfo | None = None
+    mirror: str | None = None
+    verify: bool = True
+
+    @property
+    def size(self) -> int | None:
+        """Download size in bytes; None if unknown."""
+        sizes = [remote.size for remote in self.files if remote.size is not None]
+        return sum(sizes) if sizes else None
 
     @property
     def max_files(self) -> int:

@@ -29,22 +29,18 @@ class OxfordPets(NamedSetWithTest):
         license="CC BY-SA 4.0",
         source="https://www.robots.ox.ac.uk/~vgg/data/pets/",
         citation="O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar: Cats and dogs. CVPR 2012",
-        size=811_092_049,
-        # SHA-256 from TensorFlow Datasets, MD5 from torchvision.
         files=(
             RemoteFile(
                 "images.tar.gz",
                 "https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz",
                 size=791_918_971,
                 sha256="67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
-                md5="5c4f3ee8e5d25df40f4fd59a7f44e54c",
             ),
             RemoteFile(
                 "annotations.tar.gz",
                 "https://www.robots.ox.ac.uk/~vgg/data/pets/data/annotations.tar.gz",
                 size=19_173_078,
                 sha256="52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
-                md5="95a8c909bbe2e81eed6a22bccdf3f68f",
             ),
         ),
         only=("images/*.jpg", "annotations/*.txt"),

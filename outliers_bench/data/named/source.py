@@ -67,39 +67,13 @@ class NamedSet(LabeledSource):
             )
 
     def files_dir(self, cache: Path) -> Path:
-        """Return the folder with the files; download and unpack them if necessary.
-
-        Parameters
-        ----------
-        cache : Path
-            Cache directory.
-
-        Raises
-        ------
-        BenchError
-            If the download fails; the message says what to do.
-        """
+        """Return the folder with the files; download and unpack them if necessary."""
         if self.root is not None:
             return existing_folder(self.root, "data.root")
-        return ensure_downloaded(self.info, cache, url=self.url, verify=self.verify)
+        return ensure_downloaded(replace(self.info, mirror=self.url, verify=self.verify), cache)
 
     def find_root(self, folder: Path, contained: str, subfolders: Sequence[str]) -> Path:
-        """Return the folder that contains a certain file: the given one or a subfolder.
-
-        Parameters
-        ----------
-        folder : Path
-            Folder returned by `files_dir`.
-        contained : str
-            A file or folder.
-        subfolders : sequence of str
-            Subfolders that may contain it.
-
-        Raises
-        ------
-        BenchError
-            If none of them contains it.
-        """
+        """Return the folder that contains a certain file: the given one or a subfolder."""
         for subfolder in ("", *subfolders):
             if (folder / subfolder / contained).exists():
                 return folder / subfolder
@@ -158,17 +132,5 @@ class NamedSetWithTest(NamedSet):
         return images, left_out
 
     def collect_parts(self, cache: Path) -> tuple[ImageSet, BoolArray, Sequence[LeftOut]]:
-        """Return all readable images, a mask of the test images, and the excluded images.
-
-        Parameters
-        ----------
-        cache : Path
-            See `load`.
-
-        Returns
-        -------
-        images : ImageSet
-        test : array of bool, shape (n,)
-        left_out : sequence of LeftOut
-        """
+        """Return all readable images, a mask of the test images, and the excluded images."""
         raise NotImplementedError
