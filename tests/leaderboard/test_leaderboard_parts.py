@@ -9,17 +9,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from matplotlib import get_data_path
 from PIL import ImageFont
 
 from outliers_bench.leaderboard import sentences
 from outliers_bench.leaderboard.artifacts import QueryScores
 from outliers_bench.leaderboard.boards import Board, Row, short_labels
-from outliers_bench.leaderboard.heatmap import build_heat_map, shade
-from outliers_bench.leaderboard.pareto import COSTS, Point, draw, pareto_front, plot_cost
+from outliers_bench.leaderboard.cost_plot import COSTS, pareto_front, plot_cost
+from outliers_bench.leaderboard.page import HERE, class_scores, render
 from outliers_bench.leaderboard.provenance import facts, warnings
 from outliers_bench.leaderboard.significance import add_significance
-from outliers_bench.leaderboard.text_width import text_width
 from outliers_bench.leaderboard.write import write_boards
 
 
@@ -77,44 +77,40 @@ def test_nothing_is_compared_if_the_best_run_has_no_figures_per_query():
 )
 def test_the_front_has_the_points_that_no_other_dominates(more_is_better, expected):
     plane = [(1, 0.5), (2, 0.7), (2, 0.6), (9, 0.6), (3, 0.5)]
-    points = [Point("", row(1), x, y) for x, y in plane]
-    assert [(p.x, p.y) for p in pareto_front(points, more_is_better=more_is_better)] == expected
+    assert pareto_front(plane, more_is_better=more_is_better) == expected
+
+
+def plot(points, cost="search_ms_per_query"):
+    """Plot (label, cost, score) of several runs."""
+    rows = [
+        row(n, model=label, metrics={"hit_at_1": y, cost: x})
+        for n, (label, x, y) in enumerate(points, 1)
+    ]
+    return plot_cost(rows, metric="hit_at_1", cost=cost)
 
 
 def test_a_plot_labels_the_front_and_has_a_tooltip_for_each_dot():
-    rows = [
-        row(
-            n,
-            reduction=f"PCA {n}",
-            metrics={"hit_at_1": 1 - n / 10, "index_bytes": 4000.0 / n, "dimensions": 1},
-        )
-        for n in range(1, 6)
-    ]
-    dominated = row(6, model="<b>", metrics={"hit_at_1": 0.3, "index_bytes": 9000.0})
-    svg = plot_cost([*rows, dominated], metric="hit_at_1", cost="index_bytes")
-    assert len(re.findall("<title>", svg)) == 6
-    assert "<title>6. run6: hit@1 0.300, index size 8.8 KiB</title>" in svg
-    assert "the table above" in svg
-    for n in range(1, 6):
-        assert f"m · PCA {n}<" in svg
-    assert "<b>" not in svg
-    assert " id=" not in svg  # ids would clash, as several plots are on one page
+    points = [(f"m{n}", 4000.0 / n, 1 - n / 10) for n in range(1, 6)]
+    drawn = plot([*points, ("dominated", 9000.0, 0.3)], "index_bytes")
+    assert [dot.is_best for dot in drawn.dots] == [True] * 5 + [False]
+    assert drawn.dots[-1].title == "6. run6: hit@1 0.300, index size 8.8 KiB"
+    assert [text for *_, text in drawn.labels] == [f"m{n}" for n in range(1, 6)]
     assert plot_cost([row(1)], metric="hit_at_1", cost="index_bytes") is None
 
 
-@pytest.mark.filterwarnings("error")
-def test_a_plot_does_not_change_names():
-    odd = '#010101 id="q" url(#a) 狼 $x^2$ \x07'
-    metrics = {"hit_at_1": 0.5, "index_bytes": 5.0}
-    svg = plot_cost([row(1, model=odd, metrics=metrics)], metric="hit_at_1", cost="index_bytes")
-    printable = '#010101 id="q" url(#a) 狼 $x^2$ '
-    assert [text for text in ElementTree.fromstring(svg).itertext() if "狼" in text] == [printable]
-    assert "var(--ink)" in svg
+def test_names_are_escaped_in_a_plot():
+    odd = '#010101 <b> id="q" url(#a) 狼 $x^2$'
+    named = board(row(1, run_id=odd, model=odd, metrics={"hit_at_1": 0.5, "index_bytes": 5.0}))
+    page = render([named], metric="hit_at_1", ui="")
+    (svg,) = re.findall("<svg.*?</svg>", page, re.DOTALL)
+    found = [text for text in ElementTree.fromstring(svg).itertext() if odd in text]
+    assert len(found) == 2  # the label and the tooltip
+    assert " id=" not in svg.replace(str(Markup.escape(odd)), "")  # would clash with other plots
 
 
 @pytest.fixture(scope="module")
 def measure_width():
-    """Return a function that measures text in a wide font, in points."""
+    """Return a function that measures text in a wide font, in pixels of a plot."""
     font = ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 900)
     return lambda text: font.getlength(text) / 100
 
@@ -124,63 +120,45 @@ def measure_width():
     "values", [(19_990,), (301, 333), (0.0123, 1.7), (80_000, 1.3e6), (1, 1e9)]
 )
 def test_tick_labels_do_not_overlap(cost, values, measure_width):
-    points = [Point("", row(n), x, 0.99951 + n / 1e4) for n, x in enumerate(values)]
-    svg = ElementTree.fromstring(draw(points, "hit_at_1", cost))
-    total_width = float(svg.get("viewBox").split()[2])
-    middle, end = (
-        [
-            (float(text.get("x")), measure_width(text.text))
-            for text in svg.iter("text")
-            if text.get("text-anchor") == anchor and "transform" not in text.attrib
-        ]
-        for anchor in ("middle", "end")
-    )
-    # The last is the title of the axis.
-    ranges = [(x - width / 2, x + width / 2) for x, width in middle[:-1]]
+    drawn = plot([("m", x, 0.99951 + n / 1e4) for n, x in enumerate(values)], cost)
+    ranges = [
+        (x - measure_width(text) / 2, x + measure_width(text) / 2) for x, text in drawn.x_ticks
+    ]
     assert len(ranges) >= 2
     assert all(left[1] < right[0] for left, right in pairwise(ranges))
-    assert ranges[0][0] >= 0
-    assert ranges[-1][1] <= total_width
-    assert len(end) >= 2
-    title = next(text for text in svg.iter("text") if "transform" in text.attrib)
-    assert all(x - width > float(title.get("x")) for x, width in end)
+    assert ranges[0][0] >= -56
+    assert ranges[-1][1] <= 384 - 56
+    assert len(drawn.y_ticks) >= 2
+    assert len({text for _, text in drawn.y_ticks}) == len(drawn.y_ticks)
+    assert all(-4 - measure_width(text) > -44 for _, text in drawn.y_ticks)
 
 
 def test_tick_labels_are_at_the_positions_of_their_values():
-    points = [Point("", row(n), x, 0.5 + n / 10) for n, x in enumerate((1.0, 100.0))]
-    svg = ElementTree.fromstring(draw(points, "hit_at_1", "images_per_second"))
-    low, high = (float(dot.get("cx")) for dot in svg.iter("circle"))
-    xs = {text.text: float(text.get("x")) for text in svg.iter("text")}
+    drawn = plot([("a", 1.0, 0.5), ("b", 100.0, 0.6)], "images_per_second")
+    (low, worse), (high, better) = ((dot.x, dot.y) for dot in drawn.dots)
+    xs, ys = ({text: at for at, text in ticks} for ticks in (drawn.x_ticks, drawn.y_ticks))
     assert xs["1"] == pytest.approx(low, abs=0.02)
     assert xs["10"] == pytest.approx((low + high) / 2, abs=0.02)
     assert xs["100"] == pytest.approx(high, abs=0.02)
-    worse, better = (float(dot.get("cy")) for dot in svg.iter("circle"))
-    ys = {text.text: float(text.get("y")) for text in svg.iter("text")}
     assert ys["0.6"] - ys["0.5"] == pytest.approx(better - worse, abs=0.02)
     assert ys["0.6"] < ys["0.5"]
 
 
-def test_labels_cover_neither_each_other_nor_a_dot(measure_width):
-    points = [Point(f"method {n} · exact", row(n + 1), 1.0 + n / 5, 0.5 + n / 50) for n in range(8)]
-    svg = ElementTree.fromstring(draw(points, "hit_at_1", "search_ms_per_query"))
-    boxes = [
-        (float(text.get("x")), float(text.get("y")) - 6, measure_width(text.text), 6)
-        for text in svg.iter("text")
-        if text.text.startswith("method")
-    ]
+@pytest.mark.parametrize("cost", ["search_ms_per_query", "images_per_second"])
+def test_labels_cover_neither_each_other_nor_a_dot(cost, measure_width):
+    points = [(f"method {n} · exact", 1.0 + n / 5, 0.5 + n / 50) for n in reversed(range(8))]
+    drawn = plot([*points, *((label, 9 - x, y) for label, x, y in points)], cost)
+    boxes = []
+    for x, y, anchor, text in drawn.labels:
+        width = measure_width(text)
+        left = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
+        boxes.append((left, y - 6, width, 6))
     assert len(boxes) >= 2
-    dots = [(float(d.get("cx")) - 2, float(d.get("cy")) - 2, 4, 4) for d in svg.iter("circle")]
-    for x, y, width, height in boxes:
-        others = [box for box in [*boxes, *dots] if box != (x, y, width, height)]
-        assert len(others) == len(boxes) + len(dots) - 1
-        for left, top, other_width, other_height in others:
+    dots = [(dot.x - 2, dot.y - 2, 4, 4) for dot in drawn.dots]
+    for n, (x, y, width, height) in enumerate(boxes):
+        for left, top, other_width, other_height in [*boxes[n + 1 :], *dots]:
             apart = left >= x + width or x >= left + other_width
             assert apart or top >= y + height or y >= top + other_height
-
-
-@pytest.mark.parametrize("letters", ["mobilenet", "EfficientNetV2B0", "PCA 100 · kd_tree"])
-def test_the_estimated_width_of_text_is_close(letters, measure_width):
-    assert text_width(letters) == pytest.approx(measure_width(letters), rel=0.06)
 
 
 def test_the_page_is_rendered_without_heavy_libraries():
@@ -227,27 +205,29 @@ def test_repeat_command_is_complete_or_empty(overrides, expected):
     assert sentences.repeat_command(row(1, tags=tags)) == expected
 
 
-def test_the_heat_map_has_the_hardest_class_first():
+def test_scores_by_class_have_the_hardest_class_first():
     per_class = {"run1": {"cat": 0.9, "dog": 0.5}, "run2": {"cat": 0.2, "dog": 0.5, "eel": 0.0}}
-    with_classes = board(row(1), row(2), row(3), per_class=per_class, class_queries={"cat": 7})
-    heat = build_heat_map(with_classes)
-    assert [rank for rank, _ in heat.methods] == ["1", "2"]
-    assert [(name, n) for name, n, _ in heat.classes] == [("eel", None), ("dog", None), ("cat", 7)]
-    assert heat.classes[0][2][0] is None
-    assert [cell.value for cell in heat.classes[2][2]] == [0.9, 0.2]
-    assert build_heat_map(board(row(1))) is None
+    methods, classes = class_scores(board(row(1), row(2), row(3), per_class=per_class))
+    assert [rank for rank, _ in methods] == [1, 2]
+    assert classes == [("eel", [None, 0.0]), ("dog", [0.5, 0.5]), ("cat", [0.9, 0.2])]
+    assert class_scores(board(row(1))) == ([], [])
 
 
-@pytest.mark.parametrize("value", [0, 0.1, 0.25, 0.5, 0.62, 0.75, 0.9, 1])
-def test_numbers_have_enough_contrast_in_their_cells(value):
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.75, 1])
+def test_scores_by_class_have_enough_contrast(mode, share):
+    style = (HERE / "page.css").read_text()
+
+    def channels(name):
+        color = re.findall(rf"--{name}: #(\w{{6}})", style)[mode]
+        return np.array([int(color[at : at + 2], 16) / 255 for at in (0, 2, 4)])
+
     def luminance(color):
-        parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+        return linear @ (0.2126, 0.7152, 0.0722)
 
-    cell = shade(value)
-    ink = {"#000": "#000000", "#fff": "#ffffff"}[cell.ink]
-    bright, dark = sorted([luminance(ink), luminance(cell.background)], reverse=True)
+    background = share * channels("easy") + (1 - share) * channels("hard")
+    dark, bright = sorted([luminance(background), luminance(channels("ink"))])
     assert (bright + 0.05) / (dark + 0.05) >= 4.5  # WCAG AA
 
 
