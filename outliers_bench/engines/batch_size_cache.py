@@ -42,15 +42,7 @@ class Measurements:
 
 
 class BatchSizeCache:
-    """Stored `Measurements` of one network, in one precision, on this machine.
-
-    Parameters
-    ----------
-    file : Path
-        JSON file, shared with the measurements of other machines.
-    here : str
-        Key of this machine, engine and precision in the file.
-    """
+    """Measurements in a JSON file, under a key of this machine, engine and precision."""
 
     def __init__(self, file: Path, here: str) -> None:
         self._file = file
@@ -60,14 +52,11 @@ class BatchSizeCache:
         """Return the stored measurements; empty if they cannot be read."""
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             stored = self._read_file()[self._here]
-            rates = {int(batch): float(rate) for batch, rate in stored["images_per_second"].items()}
-            return Measurements(
-                batch=int(stored["batch"]),
-                images_per_second=rates,
-                sound={int(batch): bool(sound) for batch, sound in stored["sound"].items()},
-                complete=bool(stored["complete"]),
-                seconds_allowed=float(stored["seconds_allowed"]),
-            )
+            by_batch = {
+                name: {int(batch): value for batch, value in stored[name].items()}
+                for name in ("images_per_second", "sound")
+            }
+            return Measurements(**{**stored, **by_batch})
         return Measurements()
 
     def write(self, measured: Measurements) -> None:

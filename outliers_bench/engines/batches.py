@@ -13,14 +13,7 @@ from outliers_bench.types import RGB
 
 
 class SizedStream:
-    """A stream of images with a length hint.
-
-    Parameters
-    ----------
-    images : iterable of (key, image)
-    count : int
-        Expected number of images; the stream is shorter if some turn out to be unreadable.
-    """
+    """Stream of images with a length hint; it is shorter if some turn out to be unreadable."""
 
     def __init__(self, images: Iterable[tuple[Key, RGB]], count: int) -> None:
         self._images = images

@@ -37,27 +37,18 @@ class Gpu:
 def detect_gpu(cache: Path | None = None) -> Gpu:
     """Detect the GPUs visible to TensorFlow.
 
-    TensorFlow is imported only if the system has a GPU device and no result is cached.
-
-    Parameters
-    ----------
-    cache : Path or None
-        Cache directory; the result is valid for this system, driver and TensorFlow. None detects
-        the GPUs again.
+    TensorFlow is imported only if the system has a GPU device and `cache` has no result for this
+    system, driver and TensorFlow.
     """
     if not any(Path(device).exists() for device in _DEVICES):
         return Gpu()
     if cache is None:
         return _query_tensorflow()
-
-    def write(gpu: Gpu, path: Path) -> None:
-        path.write_text(json.dumps(asdict(gpu)))
-
     return load_or_make(
         cache / "machine" / f"gpu-{system_digest()}.json",
         read=lambda path: Gpu(**json.loads(path.read_text())),
         make=_query_tensorflow,
-        write=write,
+        write=lambda gpu, path: path.write_text(json.dumps(asdict(gpu))),
     )
 
 

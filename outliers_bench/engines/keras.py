@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.metadata import version
-from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outliers_bench.engines.batch_size import check_batch_size, tune_batch_size
+from outliers_bench.engines.batch_size import TunedEmbedder
 from outliers_bench.engines.batch_size_cache import BatchSizeCache, machine_label
 from outliers_bench.engines.batches import batches
 from outliers_bench.engines.gpu import detect_gpu, system_digest
@@ -46,8 +45,8 @@ def default_batch_size(size: int, *, on_gpu: bool) -> int:
     return max(1, min(largest, 1 << fitting.bit_length() - 1 if fitting else 1))
 
 
-class KerasEmbedder:
-    """Embedder that runs the Keras network itself.
+def keras_embedder(backbone: Network, engine: Engine, cache: Path) -> TunedEmbedder[_Runner]:
+    """Build a network for Keras itself.
 
     Parameters
     ----------
@@ -57,44 +56,22 @@ class KerasEmbedder:
         in bfloat16, sums and weights in float32.
     cache : Path
         Cache directory of GPU detection and batch size measurements.
-
-    Attributes
-    ----------
-    facts : dict of str to float
-        Batch size.
     """
-
-    def __init__(self, backbone: Network, engine: Engine, cache: Path) -> None:
-        import_tensorflow()
-        self._on_gpu = detect_gpu(cache).found
-        self._engine = engine
-        self._size = backbone.image_size
-        self._forward = _forward(_build(backbone, engine.precision), fused=self._on_gpu)
-        name = f"batch-{file_stem(backbone.space())}.json"
-        device = f"GPU {system_digest()}" if self._on_gpu else machine_label()
-        here = f"{device} | keras {version('keras')} | {engine.precision.value}"
-        self._record = BatchSizeCache(cache / "machine" / name, here)
-        self._run: _Runner | None = None
-        self.facts: dict[str, float] = {}
-
-    def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
-        """Embed images; see `Embedder`."""
-        if self._run is None:
-            self._run = self._make_runner(length_hint(images))
-            self.facts["batch_size"] = self._run.batch
-        return self._run(images)
-
-    def _make_runner(self, images: int) -> _Runner:
-        def make(batch: int) -> _Runner:
-            return _Runner(self._forward, batch)
-
-        if self._engine.batch_size != "auto":
-            return check_batch_size(make, int(self._engine.batch_size), self._size, self._record)
-        first = default_batch_size(self._size, on_gpu=self._on_gpu)
-        sizes = [batch for batch in (first // 4, first // 2, first, 2 * first) if batch]
-        return tune_batch_size(
-            make, self._size, self._record, images, candidates=sizes, first=first
-        )
+    import_tensorflow()
+    on_gpu, size = detect_gpu(cache).found, backbone.image_size
+    forward = _forward(_build(backbone, engine.precision), fused=on_gpu)
+    name = f"batch-{file_stem(backbone.space())}.json"
+    device = f"GPU {system_digest()}" if on_gpu else machine_label()
+    here = f"{device} | keras {version('keras')} | {engine.precision.value}"
+    first = default_batch_size(size, on_gpu=on_gpu)
+    return TunedEmbedder(
+        lambda batch: _Runner(forward, batch),
+        size,
+        BatchSizeCache(cache / "machine" / name, here),
+        batch_size=engine.batch_size,
+        candidates=[batch for batch in (first // 4, first // 2, first, 2 * first) if batch],
+        first=first,
+    )
 
 
 class _Runner:

@@ -33,12 +33,7 @@ def read_record(model: Path) -> dict[str, Any]:
 def store_model(model: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     """Make a model and store it with its record, unless another process has done so.
 
-    Parameters
-    ----------
-    model : Path
-        From `model_path`.
-    make : callable
-        Writes the model to the given path and returns its record.
+    `make` writes the model to the given path and returns its record.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from outliers_bench.engines.model_cache import model_path, store_model
-from outliers_bench.engines.openvino_run import OpenVinoRunner, compile_model, import_openvino
+from outliers_bench.engines.openvino_run import embed_images, import_openvino
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.store.features import Space
@@ -32,14 +32,6 @@ def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RG
 
     A new model is compared with Keras on the sample. Their largest relative difference is stored
     in `conversion.json` next to the model.
-
-    Parameters
-    ----------
-    backbone : Network
-    cache : Path
-        Cache directory; the model is stored in its subfolder `models/`.
-    sample : callable
-        Returns a few resized images.
 
     Returns
     -------
@@ -84,12 +76,7 @@ def read_graph(forward: Any) -> Any:  # noqa: ANN401 - untyped
     Parameters
     ----------
     forward : tensorflow.types.experimental.ConcreteFunction
-        Its variables must outlive the model, which shares their memory.
-
-    Returns
-    -------
-    openvino.Model
-        Has the inputs and outputs of the function.
+        Its variables must outlive the openvino.Model, which shares their memory.
     """
     import_openvino()
     from openvino._offline_transformations import apply_moc_transformations
@@ -127,9 +114,7 @@ def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -
     ov.save_model(model, target, compress_to_fp16=False)
     expected = forward(tf.cast(np.stack(sample), tf.float32)).numpy()
     with one_line_errors(refused):
-        runner = OpenVinoRunner(compile_model(target, 1))
-        vectors = dict(runner((bytes([row]), image) for row, image in enumerate(sample)))
-    features = np.stack([vectors[bytes([row])] for row in range(len(sample))])
+        features = embed_images(target, sample)
     return float(np.abs(features - expected).max() / (np.abs(expected).max() or 1.0))
 
 
@@ -137,10 +122,7 @@ def _convert(network: Any, backbone: Network, target: Path, sample: list[RGB]) -
 def one_line_errors(message: str) -> Iterator[None]:
     """Turn any exception of a library that makes models into a `BenchError` of one line.
 
-    Parameters
-    ----------
-    message : str
-        The problem and its solution; the library's own message is appended in parentheses.
+    `message` has the problem and its solution; the library's own is appended in parentheses.
     """
     try:
         yield

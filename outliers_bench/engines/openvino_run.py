@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from outliers_bench.engines.batches import batches
 from outliers_bench.engines.protocols import Key, Precision
 from outliers_bench.errors import BenchError
@@ -46,21 +48,9 @@ def candidate_batch_sizes(size: int) -> list[int]:
 
 
 def compile_model(model: Path, batch: int, precision: Precision = Precision.f32) -> Any:  # noqa: ANN401
-    """Compile a cached model.
+    """Compile a cached model, for requests of uint8, shape (batch, image_size, image_size, 3).
 
-    Parameters
-    ----------
-    model : Path
-        Its .xml file.
-    batch : int
-        Number of images per request.
-    precision : Precision
-        bf16, or f32 for anything else: a quantized model has its 8 bits in the file.
-
-    Returns
-    -------
-    openvino.CompiledModel
-        Takes uint8, shape (batch, image_size, image_size, 3).
+    `precision` is bf16, or f32 for anything else: a quantized model has its 8 bits in the file.
 
     Raises
     ------
@@ -89,13 +79,7 @@ def compile_model(model: Path, batch: int, precision: Precision = Precision.f32)
 
 
 class OpenVinoRunner:
-    """Runner that embeds a stream of images with several requests in flight.
-
-    Parameters
-    ----------
-    network : openvino.CompiledModel
-        From `compile_model`.
-    """
+    """Runner of a compiled model, with several requests in flight."""
 
     def __init__(self, network: Any) -> None:  # noqa: ANN401 - openvino is untyped
         self.batch = int(network.input().shape[0])
@@ -125,3 +109,10 @@ class OpenVinoRunner:
         while self._done:
             keys, vectors = self._done.popleft()
             yield from zip(keys, vectors, strict=False)
+
+
+def embed_images(model: Path, images: list[RGB]) -> FloatArray:
+    """Embed a few images, at most 256, with a model; one row for each."""
+    run = OpenVinoRunner(compile_model(model, 1))
+    vectors = dict(run((bytes([row]), image) for row, image in enumerate(images)))
+    return np.stack([vectors[bytes([row])] for row in range(len(images))])

@@ -39,11 +39,6 @@ class Engine:
     def check(self, cache: Path | None = None) -> None:
         """Check that these options are valid on this machine.
 
-        Parameters
-        ----------
-        cache : Path or None
-            Cache directory of GPU detection.
-
         Raises
         ------
         BenchError
@@ -57,47 +52,31 @@ class Engine:
             )
         if batch != "auto" and batch > LARGEST_BATCH:
             raise BenchError(f"engine.batch_size={batch}: at most {LARGEST_BATCH}")
-        if self.precision is Precision.int8:
-            self._check_int8()
-        elif (
-            self.precision is Precision.bf16
-            and resolve_kind(self.kind, cache) is EngineKind.openvino
-        ):
-            self._check_bf16()
-
-    def _check_int8(self) -> None:
-        if self.kind is EngineKind.keras:
+        if self.precision is Precision.int8 and self.kind is EngineKind.keras:
             raise BenchError(
                 "engine.precision=int8 is computed by OpenVINO: use engine=openvino, or "
                 "engine.precision=bf16 with engine=keras"
             )
-        if find_spec("nncf") is None:
+        if self.precision is Precision.int8 and find_spec("nncf") is None:
             raise BenchError(
                 f"engine.precision=int8 needs the package nncf: {install_command('int8')}"
             )
+        if (
+            self.precision is Precision.bf16
+            and resolve_kind(self.kind, cache) is EngineKind.openvino
+        ):
+            from outliers_bench.engines.openvino_run import capabilities
 
-    def _check_bf16(self) -> None:
-        from outliers_bench.engines.openvino_run import capabilities
-
-        supported = capabilities()
-        if "BF16" not in supported:
-            raise BenchError(
-                "engine.precision=bf16: this processor does not support bfloat16 (OpenVINO reports "
-                f"{', '.join(supported)}); use f32 or int8, or engine=keras, which runs bfloat16 "
-                "on any processor, but slowly"
-            )
+            if "BF16" not in (supported := capabilities()):
+                raise BenchError(
+                    "engine.precision=bf16: this processor does not support bfloat16 (OpenVINO "
+                    f"reports {', '.join(supported)}); use f32 or int8, or engine=keras, which "
+                    "runs bfloat16 on any processor, but slowly"
+                )
 
 
 def resolve_kind(kind: EngineKind, cache: Path | None = None) -> EngineKind:
-    """Resolve `auto` on this machine: keras if TensorFlow sees a GPU, openvino otherwise.
-
-    Parameters
-    ----------
-    kind : EngineKind
-        The configured engine.
-    cache : Path or None
-        Cache directory of GPU detection, so that TensorFlow is imported for it only once.
-    """
+    """Resolve `auto` on this machine: keras if TensorFlow sees a GPU, openvino otherwise."""
     if kind is not EngineKind.auto:
         return kind
     from outliers_bench.engines.gpu import detect_gpu
@@ -106,19 +85,11 @@ def resolve_kind(kind: EngineKind, cache: Path | None = None) -> EngineKind:
 
 
 def resolve_engine(engine: Engine, cache: Path) -> Engine:
-    """Resolve `auto` on this machine for kind and precision.
-
-    Parameters
-    ----------
-    engine : Engine
-        The configured engine.
-    cache : Path
-        Cache directory of GPU detection.
-    """
-    kind, precision = engine.kind, engine.precision
+    """Resolve `auto` on this machine for kind and precision."""
+    precision = engine.precision
     if precision is Precision.int8:  # supported by OpenVINO only
         return replace(engine, kind=EngineKind.openvino)
-    kind = resolve_kind(kind, cache)
+    kind = resolve_kind(engine.kind, cache)
     if precision is Precision.auto:
         from outliers_bench.engines.gpu import detect_gpu
 

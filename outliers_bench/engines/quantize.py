@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from outliers_bench.engines.openvino_convert import (
     one_line_errors,
     space_of,
 )
-from outliers_bench.engines.openvino_run import OpenVinoRunner, compile_model, import_openvino
+from outliers_bench.engines.openvino_run import embed_images, import_openvino
 from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
@@ -38,20 +38,8 @@ def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[R
     """Return the path of the network's int8 model, quantizing it if it is not cached.
 
     Weights and feature maps have 8 bits. The ranges of the maps come from the photos of the run
-    that quantizes the model; `conversion.json` next to it has their number and a digest.
-
-    Parameters
-    ----------
-    backbone : Network
-    cache : Path
-        Cache directory.
-    sample : callable
-        Returns resized photos, of which at most `CALIBRATION` are used. Called once.
-
-    Returns
-    -------
-    Path
-        The .xml file; see `convert_or_load`.
+    that quantizes the model, `sample`, of which at most `CALIBRATION` are used; `conversion.json`
+    next to it has their number and a digest.
 
     Raises
     ------
@@ -122,13 +110,17 @@ def _space(backbone: Network) -> dict[str, str | int | float]:
 def _quantize(source: Path, target: Path, images: list[RGB], *, name: str) -> None:
     ov = import_openvino()
     refused = f"model={name}: NNCF {version('nncf')} cannot quantize it; use engine.precision=f32"
-    with one_line_errors(refused), _quiet():
-        nncf = _import_nncf()
+    # Hides NNCF's progress bars; the terminal shows the run's own. Its telemetry is off because
+    # OpenVINO's is.
+    hidden = io.StringIO()
+    with one_line_errors(refused), redirect_stdout(hidden), redirect_stderr(hidden):
+        import nncf
         from nncf.quantization.advanced_parameters import (
             AdvancedQuantizationParameters,
             OverflowFix,
         )
 
+        nncf.set_log_level(logging.ERROR)
         # Processors without VNNI sum products of 8 bits in 16 bits, which overflows with weights
         # of 8 bits but not of 7. With NNCF's default, 7 bits in the first layer only, MobileNet
         # loses twice as much.
@@ -146,29 +138,6 @@ def _mean_cosine(one: Path, other: Path, images: list[RGB]) -> float:
     """Return the mean cosine of two networks' embeddings of the same images."""
     import numpy as np
 
-    units = []
-    for model in (one, other):
-        run = OpenVinoRunner(compile_model(model, 1))
-        vectors = dict(run((bytes([row]), image) for row, image in enumerate(images)))
-        matrix = np.stack([vectors[bytes([row])] for row in range(len(images))])
-        units.append(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-30))
-    return float((units[0] * units[1]).sum(axis=1).mean())
-
-
-def _import_nncf() -> Any:  # noqa: ANN401 - untyped
-    """Import NNCF without its telemetry, which is off if OpenVINO's is not installed."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import nncf
-
-    nncf.set_log_level(logging.ERROR)
-    return nncf
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide NNCF's progress bars; the terminal shows the run's own."""
-    import io
-    from contextlib import redirect_stderr, redirect_stdout
-
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        yield
+    a, b = (embed_images(model, images) for model in (one, other))
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / np.maximum(lengths, 1e-30)).mean())

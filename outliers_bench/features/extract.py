@@ -81,10 +81,10 @@ class Features:
             Content digest of each image that cannot be decoded, with the reason.
         """
         inaccessible: dict[bytes, str] = {}
-        ready = self._extractor, self._engine, self._cache
-        if len(images) and not precision.is_ready(*ready):
-            with self._meter.stage(self._stage), status(f"quantizing {self._extractor.name}"):
-                precision.make_ready(*ready, lambda: self._calibration(images))
+        network = precision.unquantized(self._extractor, self._engine, self._cache)
+        if len(images) and network is not None:
+            with self._meter.stage(self._stage), status(f"quantizing {network.name}"):
+                quantize.quantize_or_load(network, self._cache, lambda: self._calibration(images))
         with self._store() as store:
             known = store.known(images.digests)
             missing = images.without(known)

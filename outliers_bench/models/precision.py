@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +11,6 @@ from outliers_bench.engines.protocols import Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Model
 from outliers_bench.store.features import Space
-from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
     from outliers_bench.engines.protocols import Network
@@ -23,59 +21,27 @@ REDUCED = (Precision.bf16, Precision.int8)
 _F32: Space = {"precision": "f32"}
 
 
-def is_ready(describer: Describer, engine: Engine, cache: Path) -> bool:
-    """Check whether `make_ready` has nothing to do."""
-    network = get_network(describer)
-    if (
-        network is None
-        or resolve_for_network(network, engine, cache).precision is not Precision.int8
-    ):
-        return True
-    from outliers_bench.engines.quantize import quantized_path
+def unquantized(describer: Describer, engine: Engine, cache: Path) -> Network | None:
+    """Return the network that must be quantized before the feature space is known, if any.
 
-    return quantized_path(network, cache).exists()
-
-
-def make_ready(
-    describer: Describer, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]
-) -> None:
-    """Quantize a network if the precision is int8 and no quantized model is cached.
-
-    The feature key contains a digest of the quantized model, which must exist before.
-
-    Parameters
-    ----------
-    describer : Describer
-        A model or a keypoint detector.
-    engine : Engine
-        Inference engine.
-    cache : Path
-        Cache directory.
-    sample : callable
-        Returns prepared photos to calibrate on; called once, if no quantized model is cached.
+    The feature key contains a digest of the quantized model.
     """
     network = get_network(describer)
-    if network is None or is_ready(describer, engine, cache):
-        return
-    from outliers_bench.engines.quantize import quantize_or_load
+    if network is None:
+        return None
+    if resolve_for_network(network, engine, cache).precision is not Precision.int8:
+        return None
+    from outliers_bench.engines.quantize import quantized_path
 
-    quantize_or_load(network, cache, sample)
+    return None if quantized_path(network, cache).exists() else network
 
 
 def precision_space(describer: Describer, engine: Engine, cache: Path) -> Space:
     """Return the part of a feature space that depends on the precision.
 
     float32 features are the same with every engine. Engines round bfloat16 at different points,
-    and int8 features depend on the photos used for calibration.
-
-    Parameters
-    ----------
-    describer : Describer
-        A model or a keypoint detector; without a network, it has only one precision.
-    engine : Engine
-        Inference engine.
-    cache : Path
-        Cache directory.
+    and int8 features depend on the photos used for calibration. Without a network, there is only
+    one precision.
     """
     network = get_network(describer)
     if network is None:
@@ -96,26 +62,11 @@ def get_network(describer: object) -> Network | None:
     return cast("Network", extractor) if hasattr(extractor, "build") else None
 
 
-def resolve_precision(model: Model, engine: Engine, cache: Path) -> Precision:
-    """Return the precision of a model's features; of an ensemble, that of its networks.
-
-    Parameters
-    ----------
-    model : Model
-        The `model=` option.
-    engine : Engine
-        The configured engine.
-    cache : Path
-        Cache directory of GPU detection.
-    """
-    if any(map(_has_network, model.models)):
-        return resolve_engine(engine, cache).precision
-    return Precision.f32
-
-
 def precision_label(model: Model, engine: Engine, cache: Path) -> str:
-    """Return the precision for tables: empty for f32."""
-    precision = resolve_precision(model, engine, cache)
+    """Return the precision of a model, or of the networks of an ensemble; empty for f32."""
+    if not any(map(_has_network, model.models)):
+        return ""
+    precision = resolve_engine(engine, cache).precision
     return "" if precision is Precision.f32 else precision.value
 
 

@@ -21,7 +21,7 @@ def load_or_make(
     *,
     read: Callable[[Path], T | None],
     make: Callable[[], T],
-    write: Callable[[T, Path], None],
+    write: Callable[[T, Path], object],
     limit: int | None = None,
 ) -> T:
     """Read a result from the cache, or make and cache it.

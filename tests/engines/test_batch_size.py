@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.engines import batch_size, batch_size_cache, timing
+from outliers_bench.engines.batch_size import TunedEmbedder
 from outliers_bench.engines.batch_size_cache import BatchSizeCache, Measurements
 from outliers_bench.engines.batches import SizedStream
 from outliers_bench.engines.embed import network_embedder
@@ -41,9 +42,14 @@ class Machine:
     def tune(self, images, *, spare=0.0, size=224, first=1):
         self.created.clear()
         sizes = candidate_batch_sizes(size)
-        return batch_size.tune_batch_size(
-            self.make, size, self.record, images, candidates=sizes, first=first, spare=spare
-        ).batch
+        embedder = TunedEmbedder(
+            self.make, size, self.record, candidates=sizes, first=first, spare=spare
+        )
+        return embedder.tune(images).batch
+
+    def check(self, batch):
+        embedder = TunedEmbedder(self.make, 32, self.record, candidates=[1], first=1)
+        return embedder.check(batch).batch
 
     def measurements(self):
         return self.record.read()
@@ -195,10 +201,10 @@ def test_a_given_batch_size_is_checked_once_and_warned_of(machine, caplog):
     resnet = machine(RESNET50, dependent=(8,))
     for batch, n_warnings in ((1, 0), (4, 0), (8, 1)):
         caplog.clear()
-        assert batch_size.check_batch_size(resnet.make, batch, 32, resnet.record).batch == batch
+        assert resnet.check(batch) == batch
         assert len(caplog.records) == n_warnings
     start = resnet.now
-    batch_size.check_batch_size(resnet.make, 8, 32, resnet.record)
+    resnet.check(8)
     assert resnet.now == start + resnet.compiling
     assert caplog.text.count("engine.batch_size=8") == 2
     assert resnet.measurements().batch == 0  # nothing was measured

@@ -214,7 +214,7 @@ def test_keras_in_bfloat16_and_with_xla(tmp_path, monkeypatch):
     float32, embed = embed_with(Precision.f32)
     assert embed.facts == {"batch_size": 4}
     fused, embed = embed_with(Precision.f32, on_gpu=True)
-    assert embed._forward._jit_compile
+    assert embed._runner._forward._jit_compile
     assert np.allclose(fused, float32, rtol=1e-5)
     (file,) = (tmp_path / "machine").glob("batch-small-*.json")
     assert len(json.loads(file.read_text())) == 2  # the size is sound on each device

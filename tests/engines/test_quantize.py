@@ -18,7 +18,7 @@ from outliers_bench.features.extract import Features
 from outliers_bench.models import precision
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
-from outliers_bench.models.precision import make_ready, precision_space
+from outliers_bench.models.precision import precision_space, unquantized
 from outliers_bench.runtime.meter import Meter
 from tests.engines.openvino_toys import Toy, store_toy
 from tests.toys import image_set, noise_images
@@ -26,6 +26,11 @@ from tests.toys import image_set, noise_images
 BACKBONE = Backbone(name="mobilenet", image_size=32, keras="MobileNet", dim=1024, weights="random")
 INT8 = Engine(precision=Precision.int8)
 OPENVINO = EngineKind.openvino
+
+
+def make_ready(describer, engine, cache, sample):
+    if (network := unquantized(describer, engine, cache)) is not None:
+        quantize.quantize_or_load(network, cache, sample)
 
 
 def copy_model(source, target):
@@ -110,12 +115,9 @@ def test_quantization_counts_as_embedding_and_needs_photos(tmp_path, monkeypatch
         order.append("quantized")
         assert "embed" not in meter.seconds  # within the stage, which has not ended
 
-    def is_ready(*_):
-        return "quantized" in order
-
     store_toy(Toy(), tmp_path)
-    monkeypatch.setattr(precision, "is_ready", is_ready)
-    monkeypatch.setattr(precision, "make_ready", ready)
+    monkeypatch.setattr(precision, "unquantized", lambda *_: model)
+    monkeypatch.setattr(quantize, "quantize_or_load", ready)
     photos = image_set([f"image-{i}" for i in range(3)], reader=noise_images(3))
     features = Features(model, Engine(), tmp_path, meter)
     features.compute(photos)
