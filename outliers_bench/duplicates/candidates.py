@@ -41,10 +41,6 @@ def find_candidates(gray: Gray) -> Candidates:
     """Find the nearest thumbnails of each thumbnail, by the cosine of their low frequencies.
 
     Memory is linear in the number of thumbnails.
-
-    Parameters
-    ----------
-    gray : array of uint8, shape (n, SIDE, SIDE)
     """
     n = len(gray)
     if n < 2:
@@ -105,11 +101,9 @@ def compute_descriptors(gray: Gray, crop: float) -> FloatArray:
 
 def _cosine_basis() -> npt.NDArray[np.float32]:
     """Return the first waves of the orthonormal cosine transform (DCT-II), (_WAVES, SIDE)."""
-    at = (np.arange(SIDE) + 0.5) / SIDE
-    waves: npt.NDArray[np.float64] = np.cos(np.pi * np.arange(_WAVES)[:, None] * at) * np.sqrt(
-        2 / SIDE
-    )
-    waves[0] /= np.sqrt(2)
+    from scipy.fft import dct
+
+    waves: npt.NDArray[np.float32] = dct(np.eye(SIDE), axis=0, norm="ortho")[:_WAVES]
     return waves.astype(np.float32)
 
 

@@ -51,7 +51,7 @@ def find_pairs(images: ImageSet, *, cache: Path, near: bool = True) -> Duplicate
     Parameters
     ----------
     images : ImageSet
-        The images; the same content may occur more than once. Labels are ignored.
+        The same content may occur more than once. Labels are ignored.
     cache : Path
         Cache directory for thumbnails, verdicts, and results: a second call decodes nothing, and a
         call with the same images, in any order, reads the stored result.
@@ -75,26 +75,19 @@ def find_pairs(images: ImageSet, *, cache: Path, near: bool = True) -> Duplicate
         return Duplicates(_sort(pairs))
     contents = sorted(rows)
     unique = images.take([rows[digest][0] for digest in contents])
-    near_duplicates = _find_near(unique, cache)
-    for one, other, likeness in near_duplicates.pairs:
-        first, second = sorted((rows[contents[one]][0], rows[contents[other]][0]))
-        pairs.append(Pair(first, second, "near", likeness))
+    found = _find_near(unique, cache)
+    for pair in found.pairs:
+        first, second = sorted(rows[contents[at]][0] for at in (pair.first, pair.second))
+        pairs.append(Pair(first, second, "near", pair.likeness))
     unreadable, not_compared = (
         {row: reason for at, reason in reasons.items() for row in rows[contents[at]]}
-        for reasons in (near_duplicates.unreadable, near_duplicates.not_compared)
+        for reasons in (found.unreadable, found.not_compared)
     )
     return Duplicates(_sort(pairs), unreadable, not_compared)
 
 
 def _sort(pairs: list[Pair]) -> tuple[Pair, ...]:
     return tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second)))
-
-
-@dataclass(frozen=True)
-class _Near:
-    pairs: list[tuple[int, int, float]]
-    unreadable: dict[int, str]
-    not_compared: dict[int, str]
 
 
 def is_cached(images: ImageSet, *, cache: Path) -> bool:
@@ -108,7 +101,7 @@ def _cache_file(contents: Sequence[bytes], cache: Path) -> Path:
     return cache / "duplicates" / f"{digest}.npz"
 
 
-def _find_near(images: ImageSet, cache: Path) -> _Near:
+def _find_near(images: ImageSet, cache: Path) -> Duplicates:
     """Find the near duplicates among different contents, in the order of their digests."""
     path = _cache_file(images.digests, cache)
     stored = memo.load(path, lambda path: _from_arrays(files.read_arrays(path)))
@@ -120,16 +113,16 @@ def _find_near(images: ImageSet, cache: Path) -> _Near:
 
     small = load_or_make_thumbnails(images, cache)
     pairs, complete = verify_candidates(images, small, find_candidates(small.gray), cache)
-    near = _Near(pairs, small.unreadable, small.not_compared)
+    near = Duplicates(tuple(pairs), small.unreadable, small.not_compared)
     if complete and not small.has_inaccessible:
         files.save_arrays(path, **_to_arrays(near))
     return near
 
 
-def _to_arrays(near: _Near) -> dict[str, np.ndarray]:
+def _to_arrays(near: Duplicates) -> dict[str, np.ndarray]:
     arrays = {
-        "pairs": np.array([pair[:2] for pair in near.pairs], np.int64).reshape(-1, 2),
-        "likeness": np.array([pair[2] for pair in near.pairs], np.float64),
+        "pairs": np.array([(p.first, p.second) for p in near.pairs], np.int64).reshape(-1, 2),
+        "likeness": np.array([pair.likeness for pair in near.pairs], np.float64),
     }
     for name, reasons in (("unreadable", near.unreadable), ("unjudged", near.not_compared)):
         # Each reason once: there may be as many rows as images.
@@ -139,11 +132,12 @@ def _to_arrays(near: _Near) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _from_arrays(arrays: dict[str, np.ndarray]) -> _Near:
-    pairs = zip(arrays["pairs"].tolist(), arrays["likeness"].tolist(), strict=True)
+def _from_arrays(arrays: dict[str, np.ndarray]) -> Duplicates:
+    found = zip(arrays["pairs"].tolist(), arrays["likeness"].tolist(), strict=True)
+    pairs = tuple(Pair(first, second, "near", likeness) for (first, second), likeness in found)
     reasons_by_row = []
     for name in ("unreadable", "unjudged"):
         reasons = arrays[f"{name}_reasons"].tolist()
         rows, which = arrays[f"{name}_rows"].tolist(), arrays[f"{name}_why"].tolist()
         reasons_by_row.append({row: reasons[n] for row, n in zip(rows, which, strict=True)})
-    return _Near([(one, other, likeness) for (one, other), likeness in pairs], *reasons_by_row)
+    return Duplicates(pairs, *reasons_by_row)

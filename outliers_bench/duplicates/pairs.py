@@ -31,19 +31,7 @@ class Pair:
 
 
 def group_rows(pairs: Iterable[Pair], n: int) -> list[list[int]]:
-    """Group rows that are connected by pairs.
-
-    Parameters
-    ----------
-    pairs : iterable of Pair
-        The pairs.
-    n : int
-        Number of rows of the set.
-
-    Returns
-    -------
-    list of list of int
-        Connected components of two or more rows, sorted.
+    """Return the connected components of two or more of n rows, each sorted.
 
     Examples
     --------

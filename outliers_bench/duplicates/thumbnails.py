@@ -62,14 +62,7 @@ class Thumbnails:
 
 
 def load_or_make_thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
-    """Load the thumbnails of images from the cache, and make those that are missing.
-
-    Parameters
-    ----------
-    images : ImageSet
-        Images with different contents.
-    cache : Path
-        Cache directory; thumbnails are in its folder `features`, like other results per image.
+    """Load the thumbnails of images from the feature store, and make those that are missing.
 
     Raises
     ------
@@ -97,19 +90,8 @@ def load_or_make_thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
 def share_decodings(images: ImageSet, cache: Path) -> Iterator[ImageSet]:
     """Make thumbnails of images while they are decoded for another purpose, such as embedding.
 
-    An image that is decoded with a side below `DECODED_SIDE` gets no thumbnail.
-
-    Parameters
-    ----------
-    images : ImageSet
-        Images whose thumbnails will be needed.
-    cache : Path
-        See `load_or_make_thumbnails`.
-
-    Yields
-    ------
-    ImageSet
-        The same images. Its reader stores the thumbnail of each image that it decodes.
+    Yields the same images, whose reader stores the thumbnail of each that it decodes, except with a
+    side below `DECODED_SIDE`.
 
     Raises
     ------

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from outliers_bench.data.decode import DECODER
 from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.duplicates.align import NO_AGREEMENT, Agreement, measure_agreement
 from outliers_bench.duplicates.candidates import Candidates
+from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.duplicates.thumbnails import SIDE, Gray, Thumbnails, gray_square
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.runtime.machine import cores
@@ -38,24 +38,15 @@ _SPACE: Space = {
 
 def verify_candidates(
     images: ImageSet, small: Thumbnails, candidates: Candidates, cache: Path
-) -> tuple[list[tuple[int, int, float]], bool]:
-    """Return the candidates that show the same image.
+) -> tuple[list[Pair], bool]:
+    """Return the candidates that show the same image, with `Agreement.detail` to four decimals.
 
-    Parameters
-    ----------
-    images : ImageSet
-        The images.
-    small : Thumbnails
-        Their thumbnails.
-    candidates : Candidates
-        Candidate pairs of thumbnails.
-    cache : Path
-        Cache directory; pairs with a stored verdict need no decoding.
+    Pairs with a verdict in the cache need no decoding.
 
     Returns
     -------
-    pairs : list of (int, int, float)
-        Rows of the set, first < second, and `Agreement.detail` to four decimals.
+    pairs : list of Pair
+        Rows of `images`.
     complete : bool
         Whether all candidates have a verdict; a photo that is unreadable this time may be readable
         the next time.
@@ -67,76 +58,46 @@ def verify_candidates(
     with FeatureStore(cache / "features", _SPACE, 2) as store:
         known = {key: Agreement(*map(float, v)) for key, v in store.get(keys).items()}
         new = [at for at, key in enumerate(keys) if key not in known]
-        if new:
-            verifier = _Verifier(images, small)
-            with one_opencv_thread(), ThreadPoolExecutor(cores(), "verify") as pool:
-                verdicts = _verify_in_batches(pool, verifier, candidates, new)
-                bar = track(verdicts, stage="verify", total=len(new), unit="pairs")
-                unsaved: dict[bytes, Agreement] = {}
-                for at, verdict in zip(new, bar, strict=True):
-                    if verdict is not None:
-                        unsaved[keys[at]] = verdict
-                    if len(unsaved) == _BATCH:
-                        _store(store, unsaved)
-                        known |= unsaved
-                        unsaved = {}
-                _store(store, unsaved)
-                known |= unsaved
+        # In batches, so that an interruption waits for few and loses few.
+        batches = [new[start : start + _BATCH] for start in range(0, len(new), _BATCH)]
+        verify = _verifier(images, small, candidates)
+        with one_opencv_thread(), ThreadPoolExecutor(cores(), "verify") as pool:
+            for batch in track(batches, stage="verify", total=len(batches), unit="blocks"):
+                verdicts = zip(batch, pool.map(verify, batch), strict=True)
+                found = {keys[at]: verdict for at, verdict in verdicts if verdict is not None}
+                store.add((key, np.array(verdict, np.float32)) for key, verdict in found.items())
+                known |= found
     pairs = []
     for key, a, b in zip(keys, candidates.part, candidates.whole, strict=True):
         verdict = known.get(key, NO_AGREEMENT)
         if verdict.detail >= DETAIL and verdict.tiles >= TILES:
             first, second = sorted((int(small.rows[a]), int(small.rows[b])))
-            pairs.append((first, second, round(verdict.detail, _DIGITS)))
+            pairs.append(Pair(first, second, "near", round(verdict.detail, _DIGITS)))
     return pairs, all(key in known for key in keys)
-
-
-def _verify_in_batches(
-    pool: ThreadPoolExecutor, verifier: _Verifier, candidates: Candidates, chosen: Sequence[int]
-) -> Iterator[Agreement | None]:
-    """Yield a verdict per candidate, in batches, so that an interruption waits for few."""
-    for start in range(0, len(chosen), _BATCH):
-        yield from pool.map(lambda at: verifier(candidates, at), chosen[start : start + _BATCH])
-
-
-def _store(store: FeatureStore, verdicts: dict[bytes, Agreement]) -> None:
-    store.add((key, np.array(verdict, np.float32)) for key, verdict in verdicts.items())
 
 
 def _key(one: bytes, other: bytes) -> bytes:
     return hashlib.blake2b(b"".join(sorted((one, other))), digest_size=16).digest()
 
 
-class _Verifier:
-    """Comparison of candidate pairs, with the last decoded squares in memory."""
+def _verifier(
+    images: ImageSet, small: Thumbnails, candidates: Candidates
+) -> Callable[[int], Agreement | None]:
+    """Return a function of a candidate: its agreement, None if an image is no longer readable."""
 
-    def __init__(self, images: ImageSet, small: Thumbnails) -> None:
-        self._images = images
-        self._small = small
-        self._squares: OrderedDict[int, Gray] = OrderedDict()
-        self._lock = Lock()
+    @lru_cache(_MAX_SQUARES)
+    def square(at: int) -> Gray:
+        return gray_square(images.read(int(small.rows[at]), side=LARGE), LARGE)
 
-    def __call__(self, candidates: Candidates, at: int) -> Agreement | None:
-        """Return the agreement of a candidate pair; None if an image is no longer readable."""
+    def verify(at: int) -> Agreement | None:
         part, whole = int(candidates.part[at]), int(candidates.whole[at])
-        crop = float(candidates.crop[at])
-        gray = self._small.gray
+        crop, gray = float(candidates.crop[at]), small.gray
         first = measure_agreement(gray[part], gray[whole], crop, steps=_STEPS_SMALL, tiles=False)
         if first.detail < _PROMISING:
             return first
         try:
-            return measure_agreement(self._square(part), self._square(whole), crop, steps=_STEPS)
+            return measure_agreement(square(part), square(whole), crop, steps=_STEPS)
         except UnreadableImageError:
             return None
 
-    def _square(self, at: int) -> Gray:
-        with self._lock:
-            square = self._squares.pop(at, None)
-        if square is None:
-            image = self._images.read(int(self._small.rows[at]), side=LARGE)
-            square = gray_square(image, LARGE)
-        with self._lock:
-            self._squares[at] = square
-            while len(self._squares) > _MAX_SQUARES:
-                self._squares.popitem(last=False)
-        return square
+    return verify

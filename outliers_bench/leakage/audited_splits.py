@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeVar, cast
 
 from outliers_bench.data.source import DataSource
 from outliers_bench.leakage.policy import AuditedSplit, audit, load_split
 from outliers_bench.types import Split
 
-_Request: TypeAlias = tuple[DataSource, int]  # source and seed; equal options are equal sources
+T = TypeVar("T")
 
 
 class SharedSplits:
@@ -21,16 +22,15 @@ class SharedSplits:
 
     def __init__(self) -> None:
         self._sharing = False
-        self._unaudited: tuple[_Request, Split] | None = None
-        self._audited: tuple[_Request, AuditedSplit] | None = None
+        self._last: dict[type, tuple[DataSource, int, Any]] = {}  # by type: source, seed, split
 
     def begin(self) -> None:
         """Start sharing; earlier splits are forgotten."""
-        self._sharing, self._unaudited, self._audited = True, None, None
+        self._sharing, self._last = True, {}
 
     def end(self) -> None:
         """Stop sharing; later calls load again."""
-        self._sharing, self._unaudited, self._audited = False, None, None
+        self._sharing, self._last = False, {}
 
     def load(self, source: DataSource, *, seed: int, cache: Path) -> Split:
         """Return the split of a source to rank; see `load_audited`."""
@@ -38,40 +38,30 @@ class SharedSplits:
 
     def load_unaudited(self, source: DataSource, *, seed: int, cache: Path) -> Split:
         """Return the split of a source before its audit; see `DataSource.load`."""
-        key = source, seed
-        if self._unaudited is not None and self._unaudited[0] == key:
-            return self._unaudited[1]
-        split = load_split(source, seed=seed, cache=cache)
-        if self._sharing:
-            self._unaudited = key, split
-        return split
+        return self._share(Split, source, seed, lambda: load_split(source, seed=seed, cache=cache))
 
     def load_audited(
         self, source: DataSource, *, seed: int, cache: Path, unaudited: Split | None = None
     ) -> AuditedSplit:
         """Return the split of a source with the leakage in it; see `audit`.
 
-        Parameters
-        ----------
-        source : DataSource
-            The data source.
-        seed : int
-            See `DataSource.load`.
-        cache : Path
-            See `DataSource.load`.
-        unaudited : Split or None
-            Split returned by `load_unaudited`; None to load it.
+        `unaudited` is the result of `load_unaudited`, which is loaded otherwise.
         """
-        key = source, seed
-        if self._audited is not None and self._audited[0] == key:
-            return self._audited[1]
-        split = unaudited
-        if split is None:
-            split = self.load_unaudited(source, seed=seed, cache=cache)
-        audited = audit(split, source.leakage, cache=cache)
+
+        def load() -> AuditedSplit:
+            split = unaudited or self.load_unaudited(source, seed=seed, cache=cache)
+            return audit(split, source.leakage, cache=cache)
+
+        return self._share(AuditedSplit, source, seed, load)
+
+    def _share(self, kind: type[T], source: DataSource, seed: int, load: Callable[[], T]) -> T:
+        # Equal options are equal sources.
+        if kind in self._last and self._last[kind][:2] == (source, seed):
+            return cast("T", self._last[kind][2])
+        split = load()
         if self._sharing:
-            self._audited = key, audited
-        return audited
+            self._last[kind] = source, seed, split
+        return split
 
 
 splits = SharedSplits()

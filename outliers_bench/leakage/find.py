@@ -86,13 +86,6 @@ class Leaks:
 def find_leaks(split: Split, *, cache: Path) -> Leaks:
     """Find photos that are in two parts.
 
-    Parameters
-    ----------
-    split : Split
-        The split to audit.
-    cache : Path
-        See `duplicates.find.find_pairs`.
-
     Raises
     ------
     BenchError
@@ -118,55 +111,31 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
             if split.is_one_set or part != other_part:
                 pairs = product(first[part], second[other_part])
                 leaks += [(*two, pair.kind, pair.likeness) for two in pairs]
-    representatives = {
-        images.digests[row]: images.digests[rows[0]]
-        for rows in group_rows(duplicates.pairs, len(images))
-        for row in rows
-    }
-    return _make_leaks(
-        split,
-        leaks,
-        not_compared=len(duplicates.not_compared),
-        representatives=representatives,
-    )
-
-
-def _make_leaks(
-    split: Split,
-    leaks: list[tuple[Position, Position, Kind, float]],
-    *,
-    not_compared: int,
-    representatives: Mapping[bytes, bytes],
-) -> Leaks:
-    order = {name: number for number, name in enumerate(PARTS)}
-    positions = sorted(
-        {position for leak in leaks for position in leak[:2]},
-        key=lambda position: (order[position[0]], position[1]),
-    )
-    row_of = {position: row for row, position in enumerate(positions)}
-    parts: list[ImageSet] = [getattr(split, name) for name, _ in positions]
-    rows = [row for _, row in positions]
-    pairs = []
-    for one, other, kind, likeness in leaks:
-        first, second = sorted((row_of[one], row_of[other]))
-        pairs.append(Pair(first, second, kind, likeness))
-    pairs.sort(key=lambda pair: (pair.kind, -pair.likeness, pair.first, pair.second))
-    images = ImageSet(
-        names=tuple(part.names[row] for part, row in zip(parts, rows, strict=True)),
-        digests=tuple(part.digests[row] for part, row in zip(parts, rows, strict=True)),
-        labels=None,
-        classes=split.gallery.classes,
-        reader=split.gallery.reader,
-    )
-    labels = tuple(
-        None if part.labels is None else part.classes[part.labels[row]]
-        for part, row in zip(parts, rows, strict=True)
-    )
+    concerned = {position for leak in leaks for position in leak[:2]}
+    ordered = sorted(concerned, key=lambda position: (PARTS.index(position[0]), position[1]))
+    row_of = {position: row for row, position in enumerate(ordered)}
+    photos: list[tuple[ImageSet, int]] = [(getattr(split, name), row) for name, row in ordered]
+    found = []
+    for one_at, other_at, kind, likeness in leaks:
+        low, high = sorted((row_of[one_at], row_of[other_at]))
+        found.append(Pair(low, high, kind, likeness))
     return Leaks(
-        images=images,
-        parts=tuple(name for name, _ in positions),
-        labels=labels,
-        pairs=tuple(pairs),
-        not_compared=not_compared,
-        representatives=representatives,
+        images=ImageSet(
+            names=tuple(part.names[row] for part, row in photos),
+            digests=tuple(part.digests[row] for part, row in photos),
+            labels=None,
+            classes=split.gallery.classes,
+            reader=split.gallery.reader,
+        ),
+        parts=tuple(name for name, _ in ordered),
+        labels=tuple(
+            None if part.labels is None else part.classes[part.labels[row]] for part, row in photos
+        ),
+        pairs=tuple(sorted(found, key=lambda p: (p.kind, -p.likeness, p.first, p.second))),
+        not_compared=len(duplicates.not_compared),
+        representatives={
+            images.digests[row]: images.digests[rows[0]]
+            for rows in group_rows(duplicates.pairs, len(images))
+            for row in rows
+        },
     )

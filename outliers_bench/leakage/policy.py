@@ -48,32 +48,14 @@ class AuditedSplit:
 
 
 def load_split(source: DataSource, *, seed: int, cache: Path) -> Split:
-    """Load a split; with `data.leakage=group`, near duplicates are in the same part.
-
-    Parameters
-    ----------
-    source : DataSource
-        The data source.
-    seed : int
-        See `DataSource.load`.
-    cache : Path
-        See `DataSource.load`.
-    """
+    """Load a split; with `data.leakage=group`, near duplicates are in the same part."""
     return source.load(seed=seed, cache=cache, group=partial(group_near_duplicates, cache=cache))
 
 
 def audit(split: Split, leakage: Leakage, *, cache: Path) -> AuditedSplit:
-    """Find leakage and handle it as requested.
+    """Find leakage in a split as loaded, and handle it as requested.
 
-    Parameters
-    ----------
-    split : Split
-        The split as loaded.
-    leakage : Leakage
-        Requested handling. With `group` the images were split by groups, so that there should be no
-        leakage.
-    cache : Path
-        See `find_leaks`.
+    With `group` the images were split by groups, so that there should be no leakage.
 
     Raises
     ------
@@ -86,15 +68,14 @@ def audit(split: Split, leakage: Leakage, *, cache: Path) -> AuditedSplit:
         return AuditedSplit(split, leaks, split)
     if leakage is Leakage.drop:
         return AuditedSplit(drop_leaks(split, leaks), leaks, split)
+    found = f"{describe_leaks(leaks)}: {_list_first(leaks)}"
     if leakage is Leakage.group:
-        raise BenchError(
-            f"{split.name}: data.leakage=group puts near duplicates into one part, but this "
-            f"split is ready-made and has {describe_leaks(leaks)}: {_list_first(leaks)}; use "
-            "data.leakage=drop or data.leakage=report"
+        found = (
+            "data.leakage=group puts near duplicates into one part, but this split is ready-made "
+            f"and has {found}"
         )
     raise BenchError(
-        f"{split.name}: {describe_leaks(leaks)}: {_list_first(leaks)}; remove them, or use "
-        "data.leakage=drop or data.leakage=report"
+        f"{split.name}: {found}; remove them, or use data.leakage=drop or data.leakage=report"
     )
 
 
@@ -137,13 +118,6 @@ def group_near_duplicates(images: ImageSet, *, cache: Path) -> ImageSet:
     """Return the images with near duplicates in the same group.
 
     Groups given by the user stay together, with the near duplicates of their images.
-
-    Parameters
-    ----------
-    images : ImageSet
-        The images before the split.
-    cache : Path
-        See `duplicates.find.find_pairs`.
     """
     from outliers_bench.duplicates.find import find_pairs
     from outliers_bench.duplicates.pairs import Pair, group_rows

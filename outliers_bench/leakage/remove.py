@@ -61,21 +61,8 @@ def exclude_leaks(split: Split, leaks: Leaks, *, learned: bool) -> Split | None:
     """Exclude leakage from the evaluation of a method that is fitted already.
 
     Gallery photos that are queries too are excluded, for all queries. Queries that are in train too
-    are excluded if the method has learned from the labels of train.
-
-    Parameters
-    ----------
-    split : Split
-        The split with its leakage.
-    leaks : Leaks
-        The leakage in it.
-    learned : bool
-        Whether the method has learned from the labels of train.
-
-    Returns
-    -------
-    Split or None
-        None if there are no queries or no gallery left.
+    are excluded if the method has `learned` from the labels of train. The result is None if there
+    are no queries or no gallery left.
     """
     if split.is_one_set:
         unique = _without_duplicates(split.gallery, leaks, [])

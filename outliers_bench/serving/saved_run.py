@@ -19,10 +19,11 @@ from outliers_bench.serving.image_table import (
     texts_to_bytes,
     to_columns,
 )
+from outliers_bench.store import memo
 from outliers_bench.store.files import (
     ABANDONED_AFTER,
     digest_of,
-    load_arrays,
+    read_arrays,
     save_arrays,
     write_atomically,
 )
@@ -189,7 +190,7 @@ def find_saved_run(cache: Path, run: str, *, uri: str) -> SavedRun | None:
 def _read(path: Path) -> SavedRun | None:
     metadata = _read_metadata(path)
     name, _, photos = path.stem.rpartition("-")
-    arrays = load_arrays(_photos_file(path.parent, photos))
+    arrays = memo.load(_photos_file(path.parent, photos), read_arrays)
     if arrays is None or metadata.pop("format", None) != _FORMAT:
         return None
     try:

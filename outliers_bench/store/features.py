@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -95,16 +95,18 @@ class FeatureStore:
 
     def get(self, digests: Sequence[bytes]) -> dict[bytes, Vector]:
         """Return the stored vectors, shape (d,) each, of the digests that have one."""
-        return dict(self._vectors(digests))
+        found: dict[bytes, Vector] = {}
+        for digest, blob in self._look_up("SELECT digest, vector FROM features", digests):
+            found[digest] = vector = np.frombuffer(blob, dtype=self._dtype)
+            if self._dimensions and vector.shape != (self._dimensions,):
+                raise BenchError(
+                    f"the feature store {self.path} contains vectors of another length than "
+                    f"{self._dimensions}; delete the file to recompute its features"
+                )
+        return found
 
     def matrix(self, digests: Sequence[bytes]) -> FloatArray:
-        """Return the vectors of digests that all have one, without a second copy in memory.
-
-        Returns
-        -------
-        array of float32, shape (n, d)
-            Rows in the order of `digests`.
-        """
+        """Return the vectors, shape (n, d), of digests that all have one, without a second copy."""
         rows = np.empty((len(digests), self._dimensions or 0), dtype=np.float32)
         for start in range(0, len(digests), LOOKUP_BATCH):
             batch = digests[start : start + LOOKUP_BATCH]
@@ -112,17 +114,6 @@ class FeatureStore:
             for row, digest in enumerate(batch, start):
                 rows[row] = vectors[digest]
         return rows
-
-    def _vectors(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, Vector]]:
-        expected = self._dimensions
-        for digest, blob in self._look_up("SELECT digest, vector FROM features", digests):
-            vector = np.frombuffer(blob, dtype=self._dtype)
-            if expected and vector.shape != (expected,):
-                raise BenchError(
-                    f"the feature store {self.path} contains vectors of another length than "
-                    f"{expected}; delete the file to recompute its features"
-                )
-            yield digest, vector
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Return the digests that need no computation: stored, or known to be unreadable."""

@@ -22,19 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 def digest_of(options: Mapping[str, object], *arrays: npt.NDArray[np.generic]) -> str:
-    """Return a digest of options and arrays, as the name of a result computed from them.
+    """Return a digest (32 hex digits) of options and arrays, as the name of a result of them.
 
-    Parameters
-    ----------
-    options : mapping of str to object
-        Everything else that the result depends on; serializable to JSON.
-    *arrays : array
-        Input arrays; shape and dtype count too.
-
-    Returns
-    -------
-    str
-        32 hex digits.
+    Options are serializable to JSON; shape and dtype of arrays count too.
     """
     digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=16)
     for array in arrays:
@@ -76,7 +66,7 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def store_result(path: Path, write: Callable[[Path], None]) -> None:
+def store_result(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file or folder atomically, instead of the old one; log a warning if that fails."""
     try:
         with write_atomically(path) as temporary:
@@ -90,22 +80,14 @@ def store_result(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def save_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Write arrays to a file for `load_arrays`, atomically; log a warning if that fails."""
+    """Write arrays to a file for `read_arrays`, atomically; log a warning if that fails."""
     store_result(path, lambda temporary: write_arrays(temporary, **arrays))
 
 
 def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Write arrays to a file for `load_arrays`."""
+    """Write arrays to a file for `read_arrays`."""
     with path.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-
-
-def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
-    """Load the arrays written by `save_arrays`; None if the file is missing or damaged."""
-    try:
-        return read_arrays(path)
-    except (OSError, ValueError):
-        return None
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -33,13 +33,10 @@ def load_or_make(
     ----------
     path : Path
         File or folder of the result; its name has a digest of everything the result depends on.
-    read : callable
-        Reads a result; a damaged one, for which it returns None or raises OSError, ValueError,
-        LookupError or TypeError, is made again.
-    make : callable
-        Makes the result.
-    write : callable
-        Writes the result to a path, as a file or a folder.
+    read, make, write : callable
+        Read the result of a path, make it, or write it to a path, as a file or a folder. A damaged
+        one, for which `read` returns None or raises OSError, ValueError, LookupError or TypeError,
+        is made again.
     limit : int, optional
         Number of results with the same suffix in the folder; the oldest others are removed.
     """
