@@ -142,5 +142,5 @@ def _recorded(
 
     check_store_exists(uri)
     client = open_client(uri)
-    runs = [with_current_names(client.get_run(find_run(client, run).run_id)) for run in ids]
+    runs = [with_current_names(find_run(client, run)) for run in ids]
     return runs, read_query_scores(client, runs, metric)

@@ -16,13 +16,14 @@ from outliers_bench.models.model_uris import register_download
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.recorded_config import restore_config
 from outliers_bench.serving.saved_run import SavedRun, find_saved_run
-from outliers_bench.tracking.lookup import KnownRun, check_store_exists, download_artifact, find_run
+from outliers_bench.tracking.lookup import check_store_exists, download_artifact, find_run
 from outliers_bench.tracking.models import download_model
 from outliers_bench.tracking.outbox import KEY_TAG
 from outliers_bench.tracking.store import connection, database_path, resolve_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 
 def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) -> SavedRun:
@@ -49,7 +50,7 @@ def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) ->
     check_store_exists(uri)
     with connection(uri) as client:
         known = find_run(client, run)
-        values = _load_config(known, client)
+        values = _load_config(known.info.run_id, client)
         # Relative paths in the config are relative to the folder where the run was started, which
         # usually is that of the database.
         database = database_path(uri)
@@ -57,18 +58,18 @@ def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) ->
         run_cache = find_run_cache(values, folder, cache) if use_run_cache else cache
         saved = None
         for directory in {cache: None, run_cache: None}:
-            for name in (known.run_id, known.tags.get(KEY_TAG, "")):
+            for name in (known.info.run_id, known.data.tags.get(KEY_TAG, "")):
                 saved = saved or find_saved_run(directory, name, uri=resolve_uri(uri))
         if saved is None:
             with chdir(folder):
                 saved = _rebuild(known, values, client, cache=run_cache, uri=resolve_uri(uri))
-    saved = replace(saved, run_id=known.run_id)  # else its key, if the receipt was removed
+    saved = replace(saved, run_id=known.info.run_id)  # else its key, if the receipt was removed
     saved.save(cache)
     return saved
 
 
 def _rebuild(
-    known: KnownRun, values: dict[str, Any], client: MlflowClient, *, cache: Path, uri: str
+    known: Run, values: dict[str, Any], client: MlflowClient, *, cache: Path, uri: str
 ) -> SavedRun:
     """Rebuild the saved run from the config and the photos, if these are unchanged."""
     config = restore_config({**values, "cache": {"dir": str(cache)}})
@@ -80,29 +81,28 @@ def _rebuild(
     method = config.method(Meter())
     damaged = method.extract(audited.original.images)
     split = audited.without(damaged).split
-    recorded = known.tags.get("split_fingerprint", "unknown")
+    run_id, tags = known.info.run_id, known.data.tags
+    recorded = tags.get("split_fingerprint", "unknown")
     if split.fingerprint != recorded:
         raise BenchError(
-            f"the photos of {split.name} are not those of the run {known.run_id[:8]} any more "
+            f"the photos of {split.name} are not those of the run {run_id[:8]} any more "
             f"(split {split.fingerprint[:8]}, recorded {recorded[:8]}), and the cache has no list "
-            f"of them; run it again: python -m outliers_bench {known.tags.get('overrides', '')}"
+            f"of them; run it again: python -m outliers_bench {tags.get('overrides', '')}"
         )
-    saved = SavedRun.create(config, split, run_id=known.run_id, name=known.name, uri=uri)
+    saved = SavedRun.create(config, split, run_id=run_id, name=known.info.run_name, uri=uri)
     return replace(saved, config=values, finished=0.0)
 
 
-def _load_config(known: KnownRun, client: MlflowClient) -> dict[str, Any]:
+def _load_config(run_id: str, client: MlflowClient) -> dict[str, Any]:
     import yaml
 
     with tempfile.TemporaryDirectory() as folder:
-        file = download_artifact(client, known.run_id, "config.yaml", folder)
+        file = download_artifact(client, run_id, "config.yaml", folder)
         try:
-            values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-            raise BenchError(f"run {known.run_id[:8]}: {file} cannot be read ({error})") from None
-    if not isinstance(values, dict):
-        raise BenchError(f"run {known.run_id[:8]}: {file.name} is not a config; run it again")
-    values.pop("tracking", None)  # may contain a password
+            values: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+            values.pop("tracking", None)  # may contain a password
+        except (yaml.YAMLError, ValueError, AttributeError) as error:
+            raise BenchError(f"run {run_id[:8]}: {file.name} is damaged ({error})") from None
     return values
 
 

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -132,12 +131,7 @@ def start_run(
                 config=OmegaConf.to_yaml(OmegaConf.create(values)),
                 versions=provenance.versions(),
                 time=now(),
-                datasets=[
-                    asdict(part)
-                    for part in split_datasets(
-                        split, values["data"], address=config.data.source_url()
-                    )
-                ],
+                datasets=split_datasets(split, values["data"], address=config.data.source_url()),
             )
             yield run
     except BaseException as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +15,10 @@ if TYPE_CHECKING:
 _DIGEST_LENGTH = 8  # as MLflow's own
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Part of a split: its name in MLflow, digest, role, and JSON of source and counts.
-
-    The source type, `local` or `http`, is MLflow's and determines the content of the JSON.
-    """
-
-    name: str
-    digest: str
-    role: str
-    source_type: str
-    source: str
-    profile: str
-
-
 def split_datasets(
     split: Split, data: Mapping[str, Any], *, address: str | None = None
-) -> tuple[Dataset, ...]:
-    """Return train, query and gallery as datasets, without empty parts.
+) -> list[dict[str, str]]:
+    """Return train, query and gallery as arguments of MLflow datasets, without empty parts.
 
     Parameters
     ----------
@@ -53,37 +37,30 @@ def split_datasets(
     parts = {"train": split.train, "query": split.query, "gallery": split.gallery}
     if split.is_one_set:
         del parts["gallery"]  # the same images as the queries
-    return tuple(
-        Dataset(
-            name=f"{split.name}-{role}",
-            digest=split.fingerprint[:_DIGEST_LENGTH],
-            role=role,
-            source_type=kind,
-            source=json.dumps(source),
-            profile=json.dumps(_profile(part)),
-        )
+    return [
+        {
+            "name": f"{split.name}-{role}",
+            "digest": split.fingerprint[:_DIGEST_LENGTH],
+            "role": role,
+            "source_type": kind,
+            "source": json.dumps(source),
+            "profile": json.dumps(_profile(part)),
+        }
         for role, part in parts.items()
         if len(part)
-    )
+    ]
 
 
 def dataset_inputs(parts: Iterable[Mapping[str, str]]) -> list[DatasetInput]:
-    """Convert datasets, as mappings, to inputs of an MLflow run."""
-    from mlflow import entities
+    """Convert datasets from `split_datasets` to inputs of an MLflow run."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    return [
-        entities.DatasetInput(
-            entities.Dataset(
-                name=dataset.name,
-                digest=dataset.digest,
-                source_type=dataset.source_type,
-                source=dataset.source,
-                profile=dataset.profile,
-            ),
-            [entities.InputTag("mlflow.data.context", dataset.role)],
-        )
-        for dataset in (Dataset(**part) for part in parts)
-    ]
+    inputs = []
+    for part in parts:
+        values = dict(part)
+        tag = InputTag("mlflow.data.context", values.pop("role"))
+        inputs.append(DatasetInput(Dataset(**values), [tag]))
+    return inputs
 
 
 def _profile(part: ImageSet) -> dict[str, int]:

@@ -13,6 +13,7 @@ from outliers_bench.models.precision import precision_label
 from outliers_bench.result import FinishedRun
 from outliers_bench.tracking import runs, senders
 from outliers_bench.tracking.active_run import outbox_of
+from outliers_bench.tracking.lookup import search_runs
 from outliers_bench.tracking.outbox import Box, waiting
 from outliers_bench.tracking.records import name_of
 from outliers_bench.tracking.store import connection, resolve_uri
@@ -56,13 +57,25 @@ def find_finished(
         return None  # reported by the caller
     try:
         with connection(config.tracking.uri) as client:
-            run = runs.find_finished(client, experiment, digest)
-            if run is not None and rows:
-                runs.add_tags(client, run.run_id, rows)
+            known = client.get_experiment_by_name(experiment)
+            query = f"tags.identity = '{digest}' and attributes.status = 'FINISHED'"
+            newest = "attributes.start_time DESC"
+            ids = [] if known is None else [known.experiment_id]
+            run = next(search_runs(client, query, experiments=ids, order=newest, page=1), None)
+            if run is None:
+                return None
+            if rows:
+                runs.add_tags(client, run.info.run_id, rows)
     except BenchError as error:
         _log.warning("skip_finished: finished runs cannot be looked up (%s)", error)
         return None
-    return run
+    return FinishedRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        data=run.data.tags.get("data", ""),
+        begun=run.info.start_time / 1000,
+        metrics=dict(run.data.metrics),
+    )
 
 
 def _finished(box: Box) -> FinishedRun | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from outliers_bench.tracking.keras_model import WEIGHTS, KerasModel, write_model_folder
+import numpy as np
+
 from outliers_bench.tracking.receipts import without_password
 from outliers_bench.tracking.runs import add_tags
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
+WEIGHTS = "data/model.keras"  # path of the network in a model folder
 MODEL_NAME = "model"  # name of a run's only model
 LOGGED_BY = "run.txt"  # in a network's folder: its URI in MLflow, the store, the file's digest
 EXAMPLE = "example.npy"  # in a network's folder: a training image
@@ -48,37 +53,44 @@ def log_or_link_model(
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     run_id, name : str
         The model's URI is `runs:/<run_id>/<name>`.
     folder : Path
-        Folder of `model.keras` and perhaps `example.npy`.
+        Folder of `model.keras`, which maps float32 pixels 0..255, shape (n, side, side, 3), to
+        class probabilities, and perhaps of `example.npy`, float32, shape (1, side, side, 3).
     network : str
         Folder of the network in the cache, where the URI is noted.
     fresh : bool
         Whether the run trained it.
-    title, classes, image_size, step, metrics
-        See `KerasModel`.
+    title : str
+        Display name of the model.
+    classes : sequence of str
+        Classes of its outputs, in order.
+    image_size : int
+        Side of its input in pixels.
+    step : int
+        Epoch of its weights.
+    metrics : sequence of str
+        Names of the run's metrics that belong to the model.
     tags : sequence of str
         Names of the tags for the URI of the model, and the id of the run that logged it.
     """
-    file, note = folder / "model.keras", Path(network) / LOGGED_BY
-    digest = _digest(file)
+    note = Path(network) / LOGGED_BY
+    digest = _digest(folder / "model.keras")
     store = without_password(client.tracking_uri)
     uri = None if fresh else logged_as(note, store, digest)
     is_own = uri is not None and uri.startswith(f"runs:/{run_id}/")  # before a crash
     if uri is None or not (is_own or link_model(client, run_id, uri=uri)):
-        example = folder / EXAMPLE
-        model = KerasModel(
-            file=str(file),
-            title=title,
-            classes=tuple(classes),
-            image_size=image_size,
-            example=str(example) if example.is_file() else None,
-            step=step,
-            metrics=tuple(metrics),
-        )
-        _log_model(client, run_id, name, model)
+        metadata = {
+            "title": title,
+            "image_size": image_size,
+            "input": "float32 RGB pixels, 0 to 255",
+            "output": "probabilities of the classes, in this order",
+            "epoch": step,
+            "classes": list(classes),
+        }
+        logged = _log_model(client, run_id, name, folder, metadata)
+        _copy_metrics(client, run_id, logged.model_id, metrics, step)
         uri = f"runs:/{run_id}/{name}"
         with suppress(OSError):  # removed from the cache meanwhile
             temporary = note.with_name(f"{LOGGED_BY}.{os.getpid()}")
@@ -87,61 +99,113 @@ def log_or_link_model(
     add_tags(client, run_id, dict(zip(tags, (uri, uri.split("/")[1]), strict=True)))
 
 
-def _log_model(client: MlflowClient, run_id: str, name: str, model: KerasModel) -> None:
+def _log_model(
+    client: MlflowClient, run_id: str, name: str, network: Path, metadata: dict[str, Any]
+) -> LoggedModel:
     """Log a network as the run's model; a model that was half logged is completed.
 
     The model becomes ready, and an output of the run, only when it is complete.
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
-    logged = find_logged_model(client, run_id, name)
+    if logged := find_logged_model(client, run_id, name):
+        return logged
+    run = client.get_run(run_id)
+    query = f"source_run_id = '{run_id}' and name = '{name}'"
+    logged = next(iter(client.search_logged_models([run.info.experiment_id], query)), None)
     if logged is None:
-        run = client.get_run(run_id)
-        query = f"source_run_id = '{run_id}' and name = '{name}'"
-        logged = next(iter(client.search_logged_models([run.info.experiment_id], query)), None)
-        if logged is None:
-            logged = client.create_logged_model(
-                run.info.experiment_id,
-                name=name,
-                source_run_id=run_id,
-                params={key: value[:_LONGEST_PARAM] for key, value in run.data.params.items()},
-                model_type="image classifier",
-            )
-        if logged.status != LoggedModelStatus.READY:
-            with tempfile.TemporaryDirectory() as folder:
-                write_model_folder(model, Path(folder), run_id=run_id, model_id=logged.model_id)
-                client.log_model_artifacts(logged.model_id, folder)
-            client.finalize_logged_model(logged.model_id, "READY")
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, model.step)])
-    _copy_metrics(client, run_id, logged.model_id, model)
+        logged = client.create_logged_model(
+            run.info.experiment_id,
+            name=name,
+            source_run_id=run_id,
+            params={key: value[:_LONGEST_PARAM] for key, value in run.data.params.items()},
+            model_type="image classifier",
+        )
+    if logged.status != LoggedModelStatus.READY:
+        with tempfile.TemporaryDirectory() as folder:
+            _write_model_folder(Path(folder), network, metadata, run_id, logged.model_id)
+            client.log_model_artifacts(logged.model_id, folder)
+        client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, metadata["epoch"])])
+    return logged
 
 
-def _copy_metrics(client: MlflowClient, run_id: str, model_id: str, model: KerasModel) -> None:
+class _StoredNetwork:
+    """A network for MLflow to save, whose file exists: it need not be loaded and written again."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def save(self, path: str) -> None:
+        link_file(self._file, Path(path))
+
+
+def _write_model_folder(
+    folder: Path, network: Path, metadata: dict[str, Any], run_id: str, model_id: str
+) -> None:
+    """Write a model folder that `mlflow.keras.load_model` can read."""
+    import mlflow.models
+
+    if not hasattr(mlflow.models, "ModelSignature"):  # the sender has imported it without pandas
+        importlib.reload(mlflow.models)
+    from mlflow.keras import save_model
+    from mlflow.types import Schema, TensorSpec
+
+    side, pixel = metadata["image_size"], np.dtype(np.float32)
+    example = network / EXAMPLE
+    save_model(
+        _StoredNetwork(network / "model.keras"),
+        str(folder),
+        mlflow_model=mlflow.models.Model(
+            artifact_path=f"models:/{model_id}", run_id=run_id, model_id=model_id
+        ),
+        signature=mlflow.models.ModelSignature(
+            Schema([TensorSpec(pixel, (-1, side, side, 3))]),
+            Schema([TensorSpec(pixel, (-1, len(metadata["classes"])))]),
+        ),
+        # Two decimals are enough for pixels of 0..255, and take a third of the bytes.
+        input_example=(
+            np.round(np.load(example).astype(np.float64), 2) if example.is_file() else None
+        ),
+        pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "keras", "tensorflow")],
+        metadata=metadata,
+    )
+
+
+def link_file(file: Path, target: Path) -> None:
+    """Make a hard link to a file, or a copy on another file system."""
+    try:
+        target.hardlink_to(file)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(file, target)
+
+
+def _copy_metrics(
+    client: MlflowClient, run_id: str, model_id: str, names: Sequence[str], step: int
+) -> None:
     """Copy the run's metrics of the model's epoch to the model, as `mlflow.keras.log_model`."""
     from mlflow.entities import Metric
 
     # With the timestamps of the run; otherwise MLflow would add another point to its curve.
     metrics = [
         Metric(known.key, known.value, known.timestamp, known.step, model_id=model_id)
-        for name in model.metrics
+        for name in names
         for known in client.get_metric_history(run_id, name)
-        if known.step == model.step
+        if known.step == step
     ]
     if metrics:
         client.log_batch(run_id, metrics=metrics)
 
 
 def link_model(client: MlflowClient, run_id: str, *, uri: str) -> bool:
-    """Link a model of an earlier run as an input of this run; return False if it is gone.
+    """Link a model of an earlier run, `runs:/<run id>/<name>`, as an input of this run.
 
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    run_id : str
-        Id of the run that uses it.
-    uri : str
-        `runs:/<run id>/<name>`.
+    Returns
+    -------
+    bool
+        False if it is gone.
     """
     from mlflow.entities import LoggedModelInput, LoggedModelStatus
     from mlflow.exceptions import MlflowException
@@ -166,8 +230,8 @@ def link_model(client: MlflowClient, run_id: str, *, uri: str) -> bool:
 def find_logged_model(client: MlflowClient, run_id: str, name: str) -> LoggedModel | None:
     """Return the model that a run logged under a name."""
     outputs = client.get_run(run_id).outputs
-    for find_logged_model in outputs.model_outputs if outputs else ():
-        logged = client.get_logged_model(find_logged_model.model_id)
+    for output in outputs.model_outputs if outputs else ():
+        logged = client.get_logged_model(output.model_id)
         if logged.name == name:
             return logged
     return None
@@ -185,12 +249,11 @@ def local_folder(location: str) -> Path | None:
 
 def logged_as(note: Path, store: str, digest: str) -> str | None:
     """Return the URI under which this network was logged in this store, or None."""
-    try:
-        lines = note.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    known = len(lines) == 3 and lines[1:] == [store, digest] and lines[0].startswith("runs:/")
-    return lines[0] if known else None
+    with suppress(OSError, ValueError):
+        uri, *rest = note.read_text(encoding="utf-8").splitlines()
+        if rest == [store, digest]:
+            return uri
+    return None
 
 
 def _digest(file: Path) -> str:

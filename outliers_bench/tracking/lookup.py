@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING, Any
 
 from outliers_bench.errors import BenchError
-from outliers_bench.tracking.store import check_uri, database_path, resolve_uri
+from outliers_bench.tracking.store import check_uri, database_path, one_line, resolve_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,36 +22,8 @@ _PAGE = 1000  # runs or experiments per request
 _LISTED = 5  # runs listed in an error message
 
 
-@dataclass(frozen=True)
-class KnownRun:
-    """A finished run in MLflow, as plain values.
-
-    Parameters
-    ----------
-    run_id, name : str
-        Id and name in MLflow.
-    tags : mapping of str to str
-        Tags by name.
-    """
-
-    run_id: str
-    name: str
-    tags: Mapping[str, str]
-
-
 def check_store_exists(uri: str) -> None:
-    """Check that a store exists, because opening a missing database would create an empty one.
-
-    Parameters
-    ----------
-    uri : str
-        MLflow tracking URI.
-
-    Raises
-    ------
-    BenchError
-        If the URI is not valid, or names a SQLite file that does not exist.
-    """
+    """Check a tracking URI; a missing database is an error, as opening it would create it."""
     check_uri(uri)
     path = database_path(uri)
     if path is not None and not path.exists():
@@ -65,13 +33,12 @@ def check_store_exists(uri: str) -> None:
         )
 
 
-def find_run(client: MlflowClient, run: str) -> KnownRun:
+def find_run(client: MlflowClient, run: str) -> Run:
     """Find a finished run.
 
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     run : str
         Its id, a unique prefix of the id (four digits or more), or `last` for the run that
         finished last, other than parent runs of sweeps.
@@ -98,36 +65,20 @@ def find_run(client: MlflowClient, run: str) -> KnownRun:
         )
     if not matches:
         raise BenchError(f"run={run}: no such run; {_describe_newest(client)}")
-    info, tags = matches[0].info, matches[0].data.tags
-    name = info.run_name or info.run_id
-    if tags.get("kind") == "sweep":
+    (found,) = matches
+    name = found.info.run_name
+    if found.data.tags.get("kind") == "sweep":
         raise BenchError(f"run={run}: {name} is a sweep; give one of its runs, or {LAST}")
-    if info.status != "FINISHED":
+    if found.info.status != "FINISHED":
         raise BenchError(
-            f"run={run}: {name} is {info.status}, and only a finished run has a ranking; "
+            f"run={run}: {name} is {found.info.status}, and only a finished run has a ranking; "
             f"{_describe_newest(client)}"
         )
-    return KnownRun(info.run_id, name, dict(tags))
+    return found
 
 
 def download_artifact(client: MlflowClient, run_id: str, path: str, folder: str | Path) -> Path:
-    """Return an artifact of a run as a local file.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    run_id : str
-        Id of the run.
-    path : str
-        Path of the artifact, such as `ranking.parquet`.
-    folder : str or Path
-        Existing folder to download to, if the file is not on this machine.
-
-    Returns
-    -------
-    Path
-        The file. It may be the store's own, so do not write to it.
+    """Download an artifact of a run, such as `ranking.parquet`, to an existing folder.
 
     Raises
     ------
@@ -136,23 +87,12 @@ def download_artifact(client: MlflowClient, run_id: str, path: str, folder: str 
     """
     from mlflow.exceptions import MlflowException
 
-    uri = client.get_run(run_id).info.artifact_uri
-    parts = urlsplit(uri)
-    if parts.scheme in ("", "file"):
-        local = Path(url2pathname(parts.path)) / path
-        if not local.is_file():
-            raise BenchError(
-                f"run {run_id[:8]} has no {path} (expected {local}); if its artifacts were moved, "
-                "move them back, otherwise run it again"
-            )
-        return local
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         return Path(client.download_artifacts(run_id, path, str(folder)))
     except (MlflowException, OSError) as error:
-        message = " ".join(str(error).split())[:200]
         raise BenchError(
-            f"run {run_id[:8]}: cannot download {path} from {uri} ({message})"
+            f"run {run_id[:8]}: cannot get {path} ({one_line(error)}); if its artifacts were "
+            "moved, move them back, otherwise run it again"
         ) from None
 
 
@@ -194,7 +134,6 @@ def search_runs(
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     query : str
         MLflow's filter string.
     experiments : sequence of str or None
@@ -205,24 +144,24 @@ def search_runs(
         Number of runs per request; small if only a few are needed.
     """
     if experiments is None:
-        experiments = _all_experiments(client)
-    token = None
-    while experiments:
-        runs = client.search_runs(
-            list(experiments), query, max_results=page, order_by=[order], page_token=token
+        every = _pages(client.search_experiments, max_results=_PAGE)
+        experiments = [experiment.experiment_id for experiment in every]
+    if experiments:
+        yield from _pages(
+            client.search_runs,
+            experiment_ids=list(experiments),
+            filter_string=query,
+            max_results=page,
+            order_by=[order],
         )
-        yield from runs
-        token = runs.token
-        if not token:
-            return
 
 
-def _all_experiments(client: MlflowClient) -> list[str]:
-    ids: list[str] = []
+def _pages(request: Any, **arguments: object) -> Iterator[Any]:  # noqa: ANN401
+    """Iterate over the results of a request of MLflow's client, page by page."""
     token = None
     while True:
-        page = client.search_experiments(max_results=_PAGE, page_token=token)
-        ids.extend(experiment.experiment_id for experiment in page)
+        page = request(page_token=token, **arguments)
+        yield from page
         token = page.token
         if not token:
-            return ids
+            return

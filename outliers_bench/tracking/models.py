@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import is_model_uri, register_download
-from outliers_bench.tracking.keras_model import WEIGHTS
 from outliers_bench.tracking.logged_models import (
     MODEL_NAME,
     RUN_URI,
+    WEIGHTS,
     find_logged_model,
     local_folder,
 )
@@ -87,7 +86,6 @@ def download_model(client: MlflowClient, uri: str, target: str) -> str:
     if folder is None:
         destination = Path(target) / hashlib.sha256(location.encode()).hexdigest()[:16]
         destination.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         try:
             downloaded = download_artifacts(
                 artifact_uri=location, dst_path=str(destination), tracking_uri=client.tracking_uri

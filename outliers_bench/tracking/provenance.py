@@ -66,10 +66,12 @@ def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
 @cache
 def machine() -> dict[str, str]:
     """Return the CPU model, cores available to this process, memory, Python and platform."""
+    import psutil
+
     return {
         "cpu": _cpu_model(),
         "cores": str(cores()),
-        "memory": _memory(),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
@@ -83,14 +85,6 @@ def _cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _memory() -> str:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return "unknown"
-    return f"{size / 2**30:.1f} GiB"
 
 
 def git() -> dict[str, str]:

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outliers_bench.result import FinishedRun
 from outliers_bench.tracking import provenance, system_metrics
 from outliers_bench.tracking.datasets import dataset_inputs
 from outliers_bench.tracking.lookup import search_runs
@@ -157,34 +156,6 @@ def end_run(
     if failure:  # before the status, so that a failed run always has a reason
         client.set_tag(run_id, "failure", failure)
     client.set_terminated(run_id, status, end_time=time)
-
-
-def find_finished(client: MlflowClient, experiment: str, identity: str) -> FinishedRun | None:
-    """Return the newest finished run with an identity, or None.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    experiment : str
-        Name of the experiment to search.
-    identity : str
-        Digest of everything the scores depend on.
-    """
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
-        return None
-    query = f"tags.identity = '{identity}' and attributes.status = 'FINISHED'"
-    order = ["attributes.start_time DESC"]
-    for run in client.search_runs([known.experiment_id], query, max_results=1, order_by=order):
-        return FinishedRun(
-            run_id=run.info.run_id,
-            name=run.info.run_name or run.info.run_id,
-            data=run.data.tags.get("data", ""),
-            begun=run.info.start_time / 1000,
-            metrics=dict(run.data.metrics),
-        )
-    return None
 
 
 def failure_line(error: BaseException) -> str:

@@ -25,13 +25,11 @@ from outliers_bench.tracking.delivery import Delivery
 from outliers_bench.tracking.outages import SENDER, count, left_reason, store_file
 from outliers_bench.tracking.outbox import FOLDER, boxes, waiting
 from outliers_bench.tracking.receipts import without_password
-from outliers_bench.tracking.store import database_path, prepare_import
+from outliers_bench.tracking.store import LIMITS, database_path, prepare_import
 
 UNDELIVERED = 1  # exit code
 _LAST_ATTEMPT = 10.0  # seconds
 _POLL = 0.25  # seconds; the process that started this one also wakes it
-# A repeated request could create a run twice, unseen; and a server that hangs is reported soon.
-_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 _NICENESS = 19  # must not disturb what the other process measures
 _MAX_LOG = 2**20  # bytes
 
@@ -147,7 +145,7 @@ def serve() -> None:
     line = sys.stdin.readline()
     if line:
         job = json.loads(line)
-        os.environ.update({**_LIMITS, **job["environment"]})
+        os.environ.update({**LIMITS, **job["environment"]})
         outbox = Path(job["outbox"])
         _redirect_output(outbox / "sender.log")
         deliver_all(outbox, job["uri"], Starter(sys.stdin))
@@ -198,7 +196,7 @@ def send(options: Sender) -> int:
 
     if options.cache is not None:
         existing_folder(options.cache, "cache")
-    os.environ.update({**_LIMITS, **os.environ})
+    os.environ.update({**LIMITS, **os.environ})
     outbox = resolve_cache_dir(options.cache) / FOLDER
     uris: dict[str, None] = {}
     for box in boxes(outbox):

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +27,10 @@ _SCHEMES = (
     *("databricks", "databricks-uc", "uc"),
 )
 _HINT = "use tracking.uri=sqlite:///mlflow.db or another file in a folder you can write to"
-_SERVER_TIMEOUT = 5.0  # seconds; MLflow's own retries take minutes
-_ANSWER_TIMEOUT = 20  # seconds; a server that has just started is slow
+_SERVER_TIMEOUT = 5.0  # seconds
+# One request, as a repeated one could create a run twice, unseen; by default, MLflow retries for
+# minutes. A server that has just started is slow.
+LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 def resolve_uri(uri: str) -> str:
@@ -128,25 +130,20 @@ def open_client(uri: str) -> MlflowClient:
     check_uri(uri)
     uri = resolve_uri(uri)
     prepare_import()
-    if uri.startswith(("http://", "https://")):
-        _check_server(uri)
-
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    path = database_path(uri)
-    with _lock(path):
-        try:
-            if path is not None:
+    try:
+        if (path := database_path(uri)) is not None:
+            with hold_lock(Path(f"{path}.lock")):
                 make_ready(path)
-            client = MlflowClient(uri)
-        except Exception as error:
-            raise BenchError(
-                f"tracking.uri={uri} cannot be opened; if another version of MLflow created it, "
-                "give a new file with tracking.uri=sqlite:///... (MLflow's message: "
-                f"{one_line(error)})"
-            ) from error
+        client = MlflowClient(uri)
+    except Exception as error:
+        raise BenchError(
+            f"tracking.uri={uri} cannot be opened; if another version of MLflow created it, give a "
+            f"new file with tracking.uri=sqlite:///... ({one_line(error)})"
+        ) from error
     check_answers(client, uri)
     return client
 
@@ -176,6 +173,7 @@ def prepare_import() -> None:
     """Set the environment variables that MLflow reads when it is imported."""
     # Photos may be private, so telemetry is off unless the user turns it on.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Inherited from an outer `mlflow run`, this would give every job the same run.
     os.environ.pop("MLFLOW_RUN_ID", None)
 
@@ -185,20 +183,8 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _check_server(uri: str) -> None:
-    parts = urlsplit(uri)
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), _SERVER_TIMEOUT).close()
-    except (OSError, ValueError) as error:
-        raise BenchError(
-            f"tracking.uri={uri}: no MLflow server is listening there ({error}); start it, or omit "
-            "tracking.uri to record into ./mlflow.db"
-        ) from error
-
-
 def check_answers(client: MlflowClient, uri: str) -> None:
-    """Send one request to a server, which fails at once if it is not an MLflow server.
+    """Send one request to a server, which fails at once if no MLflow server answers.
 
     Raises
     ------
@@ -209,52 +195,30 @@ def check_answers(client: MlflowClient, uri: str) -> None:
 
     if not uri.startswith(("http://", "https://")):
         return
+    parts = urlsplit(uri)
     try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), _SERVER_TIMEOUT).close()
         with _short_timeouts():
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, ValueError, TypeError, AttributeError) as error:
-        if "timed out" in str(error):
-            raise BenchError(
-                f"tracking.uri={uri}: the server there does not answer within {_ANSWER_TIMEOUT} s"
-            ) from error
         raise BenchError(
-            f"tracking.uri={uri}: the server there is not an MLflow server; start one, correct the "
-            "address, or omit tracking.uri to record into ./mlflow.db (MLflow's message: "
-            f"{one_line(error)})"
+            f"tracking.uri={uri}: no MLflow server answers there ({one_line(error)}); start one, "
+            "correct the address, or omit tracking.uri to record into ./mlflow.db"
         ) from error
 
 
 @contextmanager
 def _short_timeouts() -> Iterator[None]:
-    """Limit MLflow's requests to one short attempt; by default it retries for minutes."""
-    limits = {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{_ANSWER_TIMEOUT}",
-    }
-    before = {name: os.environ.get(name) for name in limits}
-    os.environ.update(limits)
+    """Limit MLflow's requests to one short attempt."""
+    before = {name: os.environ[name] for name in LIMITS if name in os.environ}
+    os.environ.update(LIMITS)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _lock(path: Path | None) -> Iterator[None]:
-    """Hold the lock file next to a SQLite database; do nothing for other stores."""
-    with ExitStack() as stack:
-        if path is not None:
-            try:
-                stack.enter_context(hold_lock(Path(f"{path}.lock")))
-            except OSError as error:  # the file system may refuse what the folder's mode allows
-                raise BenchError(
-                    f"tracking.uri: cannot write {path}.lock ({error.strerror}); {_HINT}"
-                ) from error
-        yield
+        for name in LIMITS:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:

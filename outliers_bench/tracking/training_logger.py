@@ -13,7 +13,12 @@ from pathlib import Path
 from outliers_bench.reports.curves import plot_training_curves
 from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
 from outliers_bench.tracking.active_run import ActiveRun
-from outliers_bench.tracking.logged_models import EXAMPLE, MODEL_NAME, log_or_link_model
+from outliers_bench.tracking.logged_models import (
+    EXAMPLE,
+    MODEL_NAME,
+    link_file,
+    log_or_link_model,
+)
 from outliers_bench.tracking.outbox import now
 from outliers_bench.tracking.runs import log_epochs
 
@@ -57,7 +62,8 @@ class MlflowTrainingLogger(TrainingObserver):
         best = self._metrics(epochs.get(network.best_epoch, {}))
         folder = self._run.box.new_folder()
         for name in ("model.keras", EXAMPLE):
-            _link(network.folder / name, folder / name)
+            with suppress(FileNotFoundError):
+                link_file(network.folder / name, folder / name)
         self._run.add(
             log_or_link_model,
             folder=folder,
@@ -113,14 +119,3 @@ class MlflowTrainingLogger(TrainingObserver):
         picture = folder / "pictures" / f"{self._add_label('training_curves')}.png"
         picture.parent.mkdir()
         plot_training_curves(network.epochs, network.best_epoch, network.name).save(picture)
-
-
-def _link(file: Path, target: Path) -> None:
-    """Make a hard link to a file if it exists, or a copy on another file system."""
-    with suppress(FileNotFoundError):
-        try:
-            target.hardlink_to(file)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            shutil.copyfile(file, target)

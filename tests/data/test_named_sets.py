@@ -157,8 +157,10 @@ def test_source_is_recorded_in_mlflow(tmp_path, options, kind, location):
     split = NAMED["cifar10"](root=str(root)).load(seed=0, cache=tmp_path)
     source = NAMED["cifar10"](**options)
     parts = mlflow_datasets(split, {"root": source.root}, address=source.source_url())
-    assert [part.role for part in parts] == ["train", "query", "gallery"]
-    assert {(part.source_type, part.source) for part in parts} == {(kind, json.dumps(location))}
+    assert [part["role"] for part in parts] == ["train", "query", "gallery"]
+    assert {(part["source_type"], part["source"]) for part in parts} == {
+        (kind, json.dumps(location))
+    }
 
 
 def test_root_and_url_exclude_each_other(tmp_path):

@@ -14,7 +14,7 @@ import yaml
 
 from outliers_bench.errors import BenchError
 from outliers_bench.sweeps.mlflow_parent import start_parent
-from outliers_bench.tracking import provenance, runs
+from outliers_bench.tracking import provenance
 from outliers_bench.tracking.active_run import record_failure, start_run
 from outliers_bench.tracking.log_result import collect_metrics, log_result
 from outliers_bench.tracking.runs import child_runs
@@ -125,18 +125,6 @@ def test_tables_and_pictures_are_artifacts(recorded):
     assert "x/bad.jpg,unreadable,truncated" in (folder / "excluded.csv").read_text()
 
 
-def test_a_finished_run_is_found_by_its_identity(recorded, client):
-    run, _, _, _ = recorded
-    found = runs.find_finished(client, "recorded", "same")
-    assert (found.run_id, found.name, found.data) == (
-        run.info.run_id,
-        run.info.run_name,
-        "recorded",
-    )
-    assert found.metrics == run.data.metrics
-    assert runs.find_finished(client, "recorded", "other") is None
-
-
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -157,7 +145,6 @@ def test_an_interrupted_run_has_the_reason(outbox, client, error, status):
     assert recorded.info.status == status
     assert recorded.data.tags["failure"].startswith(type(error).__name__)
     assert "\n" not in recorded.data.tags["failure"]
-    assert runs.find_finished(client, "interrupted", "lost") is None
 
 
 def test_sigterm_ends_a_run_as_killed_and_its_handler_is_restored(outbox, client):

@@ -4,10 +4,11 @@ import json
 from unittest.mock import Mock
 
 import pytest
+from mlflow.system_metrics import system_metrics_monitor
 
 from outliers_bench.sweeps.mlflow_parent import start_parent
 from outliers_bench.tracking import delivery as module
-from outliers_bench.tracking import runs, system_metrics
+from outliers_bench.tracking import runs
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.delivery import Delivery
 from outliers_bench.tracking.log_result import log_result
@@ -273,7 +274,7 @@ def test_more_metrics_than_one_request_takes(outbox, client, tmp_path):
 def test_the_machine_is_monitored_once_and_only_while_the_run_runs(outbox, monkeypatch):
     monkeypatch.setattr(module, "RETRY", 0)
     monitor = Mock()
-    monkeypatch.setattr(system_metrics, "Monitor", monitor)
+    monkeypatch.setattr(system_metrics_monitor, "SystemMetricsMonitor", monitor)
     start = record_run(outbox, "monitored").pending()[0]
     text = start.read_text()
     start.write_text(text.replace('"model.name"', '"m@del"'))
@@ -284,7 +285,7 @@ def test_the_machine_is_monitored_once_and_only_while_the_run_runs(outbox, monke
     outbox.deliver()
     assert not start.exists()
     monitor.assert_called_once()
-    monitor.return_value.stop.assert_called_once()
+    monitor.return_value.finish.assert_called_once()
     start = record_run(outbox, "monitored").pending()[0]
     values = json.loads(start.read_text())
     values["arguments"]["time"] -= 3_600_000  # it has waited for an hour

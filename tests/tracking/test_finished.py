@@ -43,4 +43,4 @@ def test_a_store_that_is_away_is_a_warning(outbox, caplog):
     config = replace(config, tracking=Tracking(uri="http://127.0.0.1:9"))
     assert find_finished(config, make_split("sought"), "x", []) is None
     (record,) = caplog.records
-    assert "no MLflow server is listening there" in record.getMessage()
+    assert "no MLflow server answers there" in record.getMessage()

@@ -24,9 +24,9 @@ def end_run(client, at, *, status="FINISHED", kind="run"):
 def test_a_run_is_found_by_id_or_prefix(client, runs):
     run_id = runs["b"]
     run = find_run(client, run_id)
-    assert (run.run_id, run.name, run.tags["model"]) == (run_id, "b", "b")
+    assert (run.info.run_id, run.info.run_name, run.data.tags["model"]) == (run_id, "b", "b")
     unique = next(n for n in range(4, 33) if sum(i[:n] == run_id[:n] for i in runs.values()) == 1)
-    assert find_run(client, run_id[: max(unique, 12)]) == run
+    assert find_run(client, run_id[: max(unique, 12)]).info.run_id == run_id
 
 
 def test_last_is_the_run_that_finished_last_and_only_finished_runs_are_found(
@@ -42,7 +42,7 @@ def test_last_is_the_run_that_finished_last_and_only_finished_runs_are_found(
     deleted = end_run(client, far + 3)
     client.delete_run(deleted)
     monkeypatch.setattr(client, "search_runs", mock := Mock(wraps=client.search_runs))
-    assert find_run(client, "last").run_id == last
+    assert find_run(client, "last").info.run_id == last
     # Only one run is requested, because a page with all metrics takes seconds.
     assert [call.kwargs["max_results"] for call in mock.call_args_list] == [1]
     for other, message in (
@@ -75,11 +75,10 @@ def test_unknown_and_ambiguous_ids_are_refused(client, runs, monkeypatch):
         find_run(client, "abcd")
 
 
-def test_a_local_artifact_is_not_copied(client, table_runs, tmp_path):
+def test_a_missing_artifact_is_reported(client, table_runs, tmp_path):
     path = download_artifact(client, table_runs["best"], "per_query.csv", tmp_path)
     assert path.read_text().startswith("query,hit_at_1")
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(BenchError, match=r"has no ranking\.parquet \(expected "):
+    with pytest.raises(BenchError, match=r"cannot get ranking\.parquet \(.*move them back"):
         download_artifact(client, table_runs["best"], "ranking.parquet", tmp_path)
 
 

@@ -91,7 +91,7 @@ def test_what_cannot_be_delivered_is_reported_and_stays(tmp_path):
     assert done.code == 1
     assert done.err.count("\n") == 1
     assert done.err.startswith(f"2 runs left in {cache / FOLDER} (tracking.uri=http://")
-    assert "no MLflow server is listening there" in done.err
+    assert "no MLflow server answers there" in done.err
     assert "secret" not in done.err + done.out
     assert len(boxes(cache / FOLDER)) == 2
 

@@ -101,7 +101,7 @@ def test_checking_imports_neither_mlflow_nor_tensorflow():
 
 
 def test_a_server_that_does_not_answer_is_reported_at_once():
-    with pytest.raises(BenchError, match="no MLflow server is listening"):
+    with pytest.raises(BenchError, match="no MLflow server answers there"):
         open_client("http://127.0.0.1:9")
 
 
@@ -130,7 +130,7 @@ def test_a_server_other_than_mlflow_is_reported(status):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            with pytest.raises(BenchError, match="is not an MLflow server") as caught:
+            with pytest.raises(BenchError, match="no MLflow server answers there") as caught:
                 open_client(f"http://127.0.0.1:{server.server_port}")
         finally:
             server.shutdown()
@@ -203,5 +203,5 @@ def test_a_database_of_a_newer_mlflow_is_refused(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
 def test_a_folder_that_only_seems_writable_is_reported():
-    with pytest.raises(BenchError, match=r"cannot write /proc/runs\.db\.lock"):
+    with pytest.raises(BenchError, match=r"cannot be opened; .*/proc/runs\.db\.lock"):
         open_client("sqlite:////proc/runs.db")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.apps.submit.options import PROGRAM, Submit, get_token
@@ -37,8 +38,11 @@ from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.command_line import main as command
 from outliers_bench.runtime.http import redact_url
 from outliers_bench.runtime.progress import status
-from outliers_bench.tracking.lookup import KnownRun, download_artifact, find_run
+from outliers_bench.tracking.lookup import download_artifact, find_run
 from outliers_bench.tracking.store import connection
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 SERVER_ERROR = 1
 _LISTED = 3  # excluded queries that are listed
@@ -63,7 +67,7 @@ def submit(options: Submit) -> int:
         run, rankings, excluded = _read_run(options)
     images, *styles = use_competition_names(rankings, options.names)
     body = to_json(options.group, images)
-    print(f"{run.name}, run {run.run_id[:8]}")
+    print(f"{run.info.run_name}, run {run.info.run_id[:8]}")
     print(f"{len(images):,} queries, the best {options.n} of each, {len(body):,} bytes")
     if excluded:
         listed = ", ".join(excluded[:_LISTED]) + (", ..." if len(excluded) > _LISTED else "")
@@ -77,7 +81,7 @@ def submit(options: Submit) -> int:
         write_file(Path(options.dry_run), body)
         print(f"written, not sent: {options.dry_run}")
         return 0
-    name = f"{run.run_id[:8]}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    name = f"{run.info.run_id[:8]}-{time.strftime('%Y%m%d-%H%M%S')}.json"
     submission = Path(options.folder, name)
     write_file(submission, body)
     try:
@@ -102,15 +106,15 @@ def submit(options: Submit) -> int:
     return 0
 
 
-def _read_run(options: Submit) -> tuple[KnownRun, Rankings, list[str]]:
+def _read_run(options: Submit) -> tuple[Run, Rankings, list[str]]:
     """Return the run, its rankings, and the queries that the run excluded."""
     with connection(options.uri) as client, tempfile.TemporaryDirectory() as folder:
         run = find_run(client, options.run)
-        path = download_artifact(client, run.run_id, "ranking.parquet", folder)
+        path = download_artifact(client, run.info.run_id, "ranking.parquet", folder)
         rankings = read_rankings(path, n=options.n)
         for name in ("excluded.csv", "left_out.csv"):  # the second is from earlier versions
             with suppress(BenchError):  # the file is missing if no query was excluded
-                path = download_artifact(client, run.run_id, name, folder)
+                path = download_artifact(client, run.info.run_id, name, folder)
                 return run, rankings, read_excluded_queries(path, rankings)
         return run, rankings, []
 
@@ -142,7 +146,7 @@ def _print_scores(scores: Scores) -> None:
 
 def _record(
     options: Submit,
-    run: KnownRun,
+    run: Run,
     response: ServerResponse,
     files: tuple[Path, Path],
     scores: Scores,
@@ -153,7 +157,7 @@ def _record(
         with connection(options.uri) as client:
             log_submission(
                 client,
-                run.run_id,
+                run.info.run_id,
                 files=files,
                 numbers={names[name]: value for name, value in numbers.items()},
                 tags={
@@ -166,7 +170,7 @@ def _record(
         raise BenchError(
             f"the server accepted the submission, but it was not recorded in MLflow: {error}"
         ) from None
-    print(f"recorded in MLflow run {run.run_id} under submission/ and submissions/")
+    print(f"recorded in MLflow run {run.info.run_id} under submission/ and submissions/")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

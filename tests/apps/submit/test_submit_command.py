@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -10,7 +11,6 @@ from outliers_bench.apps.submit import command
 from outliers_bench.apps.submit.options import PROGRAM, Submit
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
-from outliers_bench.tracking.lookup import KnownRun
 from outliers_bench.tracking.store import open_client
 from tests.command_line import bench
 from tests.competition_server import run_server, write_photos
@@ -153,7 +153,7 @@ def submit_to(monkeypatch, tmp_path, capsys):
     """Run the command without MLflow: `submit_to(reply, record)` returns exit code and output."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlflow.db").touch()
-    run = KnownRun("ab" * 16, "toy", {})
+    run = SimpleNamespace(info=SimpleNamespace(run_id="ab" * 16, run_name="toy"))
     monkeypatch.setattr(command, "_read_run", lambda _: (run, {"q": ["g"]}, ["q9 (is empty)"]))
 
     def submit_to(reply, record):
