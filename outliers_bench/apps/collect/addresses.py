@@ -22,21 +22,23 @@ class RefusedAddressError(Exception):
     """
 
 
-def refusal_reason(host: str) -> str | None:
-    """Return the reason not to connect to a numeric address; None if it is public.
+def is_public(host: str) -> bool:
+    """Check that a host is a numeric IPv4 or IPv6 address that is public.
 
-    Parameters
-    ----------
-    host : str
-        An IPv4 or IPv6 address. An IPv4 address embedded in an IPv6 address (mapped, 6to4, Teredo,
-        NAT64) is checked as well.
+    An IPv4 address embedded in an IPv6 address (mapped, 6to4, Teredo, NAT64) is checked as well.
     """
     try:
-        address = ip_address(host)
+        addresses = _effective_addresses(ip_address(host))
     except ValueError:  # an address that cannot be checked is not connected to
-        return f"{host} is not a numeric address"
-    reasons = (_non_public_reason(each, host) for each in _effective_addresses(address))
-    return next((reason for reason in reasons if reason), None)
+        return False
+    return not any(
+        not address.is_global
+        or address.is_multicast
+        or address.is_reserved
+        or (isinstance(address, IPv6Address) and address.is_site_local)
+        or address in _LOCAL_NAT64
+        for address in addresses
+    )
 
 
 def refuse_private_addresses(reactor: Any) -> None:  # noqa: ANN401 - Twisted's reactor has no type
@@ -48,9 +50,8 @@ def refuse_private_addresses(reactor: Any) -> None:  # noqa: ANN401 - Twisted's 
 
     @wraps(connect)
     def connect_public(host: str, *args: object, **options: object) -> object:
-        reason = refusal_reason(host)
-        if reason is not None:
-            raise RefusedAddressError(reason)
+        if not is_public(host):
+            raise RefusedAddressError(f"{host} is not a public address")
         return connect(host, *args, **options)
 
     reactor.connectTCP = connect_public
@@ -69,20 +70,3 @@ def _effective_addresses(address: IPv4Address | IPv6Address) -> list[IPv4Address
     if address in _NAT64:
         return [IPv4Address(int(address) & 0xFFFFFFFF)]
     return [address]
-
-
-def _non_public_reason(address: IPv4Address | IPv6Address, host: str) -> str | None:
-    is_site_local = isinstance(address, IPv6Address) and (
-        address.is_site_local or address in _LOCAL_NAT64
-    )
-    kinds = (
-        (address.is_unspecified, "unspecified"),
-        (address.is_loopback, "loopback"),
-        (address.is_link_local, "link-local"),
-        (address.is_multicast, "multicast"),
-        (address.is_reserved, "reserved"),
-        (address.is_private or is_site_local, "private"),
-        (not address.is_global, "not public"),
-    )
-    kind = next((name for applies, name in kinds if applies), None)
-    return None if kind is None else f"{host} is {kind}"

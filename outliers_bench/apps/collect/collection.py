@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,26 +13,26 @@ from typing import TYPE_CHECKING
 from outliers_bench.apps.collect.failures import (
     ALREADY_COLLECTED,
     COLLECTED,
+    OUTCOMES,
     REMOVED,
-    is_retried,
 )
 from outliers_bench.apps.collect.folders import folder_name
 from outliers_bench.apps.collect.manifest import (
     COLLECTED_FILE,
     NOT_COLLECTED_FILE,
+    PART_SUFFIX,
     Manifest,
     Row,
-    explain_write_errors,
+    write_file,
 )
 from outliers_bench.apps.collect.url_list import ListedImage
-from outliers_bench.data.image_files import describe_os_error
+from outliers_bench.data.image_files import describe_os_error, make_folder
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.lock import hold_lock
 
 if TYPE_CHECKING:
     from outliers_bench.apps.collect.image_check import CheckedImage
 
-_PART_SUFFIX = ".part"
 _DIGEST_DIGITS = 24  # hexadecimal digits of the digest in a file name: 96 bits
 
 
@@ -44,21 +43,25 @@ class Collection:
     ----------
     collected, not_collected : Manifest
         Images in the folder, and URLs that were not collected.
-    counts : Counter
-        Number of URLs per status.
+    statuses : dict of str to str
+        Status of each URL of this run.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.collected = Manifest(root / COLLECTED_FILE)
         self.not_collected = Manifest(root / NOT_COLLECTED_FILE)
-        self.counts: Counter[str] = Counter()
-        self._rejected_now: set[str] = set()
+        self.statuses: dict[str, str] = {}
         self._reconcile()
         self._by_digest = {row.sha256: row for row in self.collected.rows.values()}
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of URLs per status."""
+        return Counter(self.statuses.values())
+
     def select_pending(self, images: Iterable[ListedImage], *, again: bool) -> list[ListedImage]:
-        """Return the images to request; count the others.
+        """Return the images to request; record the status of the others.
 
         Parameters
         ----------
@@ -76,11 +79,11 @@ class Collection:
                     image, "other_label", f"already collected, labeled {row.label}", path=row.path
                 )
             elif row is not None:
-                self.counts[ALREADY_COLLECTED] += 1
-            elif failure is None or again or is_retried(failure.status):
-                pending.append(image)
+                self.statuses[image.url] = ALREADY_COLLECTED
+            elif failure is not None and not again and not _is_retried(failure):
+                self.statuses[image.url] = failure.status
             else:
-                self.counts[failure.status] += 1
+                pending.append(image)
         return pending
 
     def add(
@@ -101,38 +104,33 @@ class Collection:
 
         Raises
         ------
-        BenchError
+        OSError
             If the file or the manifest cannot be written.
         """
         duplicate = self._by_digest.get(checked.sha256)
         if duplicate is not None:
-            message = f"duplicate of {duplicate.path}"
-            status = "same"
+            status, reason = "same", f"duplicate of {duplicate.path}"
             if duplicate.label != image.label:
-                message += f", labeled {duplicate.label}"
-                status = "other_label"
-            self.reject(image, status, message, path=duplicate.path, final_url=final_url)
+                status, reason = "other_label", f"{reason}, labeled {duplicate.label}"
+            self.reject(image, status, reason, path=duplicate.path, final_url=final_url)
             return
         path = f"{folder_name(image.label)}/{checked.sha256[:_DIGEST_DIGITS]}{checked.extension}"
         file = self.root / path
-        with explain_write_errors(file):
-            file.parent.mkdir(exist_ok=True)
-            partial = file.with_name(f".{file.name}{_PART_SUFFIX}")
-            partial.write_bytes(data)
-            partial.replace(file)
+        file.parent.mkdir(exist_ok=True)
+        write_file(file, data)
         row = _new_row(
             image,
             path=path,
             final_url=final_url,
             sha256=checked.sha256,
-            bytes=str(checked.bytes),
+            bytes=str(len(data)),
             width=str(checked.width),
             height=str(checked.height),
             status=COLLECTED,
         )
         self.collected.add(row)
         self._by_digest[checked.sha256] = row
-        self.counts[COLLECTED] += 1
+        self.statuses[image.url] = COLLECTED
 
     def reject(
         self, image: ListedImage, status: str, reason: str, *, path: str = "", final_url: str = ""
@@ -152,40 +150,40 @@ class Collection:
         final_url : str
             URL after redirects.
         """
-        self.counts[status] += 1
-        self._rejected_now.add(image.url)
+        self.statuses[image.url] = status
         self.not_collected.add(
             _new_row(image, path=path, final_url=final_url, status=status, reason=reason)
         )
 
     def close(self) -> None:
-        """Close the manifests, with each URL in one of them."""
-        self.collected.close()
+        """Leave each URL in one of the manifests, or in both if it has another label now."""
         in_both = self.collected.rows.keys() & self.not_collected.rows.keys()
-        self.not_collected.drop(in_both - self._rejected_now)
+        self.not_collected.drop(url for url in in_both if self.statuses.get(url) not in OUTCOMES)
 
     def _reconcile(self) -> None:
         """Make the manifests agree with the files after a kill or a change by the user."""
-        with explain_write_errors(self.root):
-            for part in self.root.glob(f"*/.{'[0-9a-f]' * _DIGEST_DIGITS}.*{_PART_SUFFIX}"):
-                part.unlink()
+        for part in self.root.glob(f"*/.{'[0-9a-f]' * _DIGEST_DIGITS}.*{PART_SUFFIX}"):
+            part.unlink()
         paths = {row.path for row in self.collected.rows.values()}
         for row in self.not_collected.rows.values():
-            is_present = row.path not in paths and str(_size(self.root / row.path)) == row.bytes
+            is_present = row.path not in paths and self._size(row) == row.bytes
             if row.status == REMOVED and is_present:  # restored, e.g. by clean with undo=true
                 paths.add(row.path)
                 self.collected.add(replace(row, status=COLLECTED, reason=""))
-        deleted, damaged = [], []
-        for row in self.collected.rows.values():
-            size = _size(self.root / row.path)
-            if size is None:
-                deleted.append(row)
-            elif str(size) != row.bytes:  # e.g. after a power failure
-                damaged.append(row)
-        for row in deleted:
-            self.not_collected.add(replace(row, status=REMOVED, reason=f"{row.path} was deleted"))
-        if deleted or damaged:
-            self.collected.drop([row.url for row in (*deleted, *damaged)])
+        # A file of another size is damaged, e.g. by a power failure, and requested again.
+        lost = [row for row in self.collected.rows.values() if self._size(row) != row.bytes]
+        for row in lost:
+            if not self._size(row):
+                self.not_collected.add(
+                    replace(row, status=REMOVED, reason=f"{row.path} was deleted")
+                )
+        if lost:
+            self.collected.drop([row.url for row in lost])
+
+    def _size(self, row: Row) -> str:
+        """Return the size of a row's file in bytes; empty without a file."""
+        file = self.root / row.path
+        return str(file.stat().st_size) if file.is_file() else ""
 
 
 @contextmanager
@@ -200,41 +198,30 @@ def open_collection(folder: Path) -> Iterator[Collection]:
     Raises
     ------
     BenchError
-        If the folder cannot be created or written, contains another table, or is in use by another
-        process.
+        If the folder cannot be created, contains another table, or is in use by another process;
+        or for an `OSError` of the block, such as a full disk.
     """
+    make_folder(folder, "into")
+    refused = f"into={folder}: another process is collecting into this folder; wait until it ends"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied")
+        with hold_lock(folder / ".collecting.lock", refused=refused):
+            collection = Collection(folder)
+            try:
+                yield collection
+            finally:
+                collection.close()
     except OSError as error:
         raise BenchError(
-            f"into={folder}: {describe_os_error(error)}; choose another folder"
+            f"{error.filename or folder}: {describe_os_error(error)}; fix this, then run the same "
+            "command again to continue"
         ) from None
-    refused = f"into={folder}: another process is collecting into this folder; wait until it ends"
-    with hold_lock(folder / ".collecting.lock", refused=refused):
-        collection = Collection(folder)
-        try:
-            yield collection
-        finally:
-            collection.close()
 
 
-def _size(file: Path) -> int | None:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return None
+def _is_retried(failure: Row) -> bool:
+    return failure.status not in OUTCOMES or OUTCOMES[failure.status].retried
 
 
 def _new_row(image: ListedImage, **cells: str) -> Row:
     """Return a row of an image with the current time."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Row(
-        label=image.label,
-        url=image.url,
-        page=image.page,
-        license=image.license,
-        time=now,
-        **cells,
-    )
+    return Row(**image._asdict(), time=now, **cells)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from http.client import responses
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from outliers_bench.apps.collect.options import Collect
@@ -15,11 +14,10 @@ COLLECTED = "collected"
 REMOVED = "removed"
 
 ALREADY_COLLECTED = "already_collected"
-"""Key of `Collection.counts` for images from an earlier run; not a status in a manifest."""
+"""Status of images from an earlier run in `Collection.statuses`; not in a manifest."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Reason that a URL does not become an image of its own.
 
     Parameters
@@ -62,25 +60,10 @@ _TRANSIENT = (
 )
 
 
-def count_failures(counts: Mapping[str, int]) -> int:
-    """Return the number of requested images that are missing, given the counts per status."""
-    return sum(
-        n for status, n in counts.items() if status in OUTCOMES and OUTCOMES[status].is_failure
-    )
-
-
-def is_retried(status: str) -> bool:
-    """Check whether the next run retries a URL with this status."""
-    return status not in OUTCOMES or OUTCOMES[status].retried
-
-
 def classify_response(status: int) -> tuple[str, str]:
     """Return status and reason for a response other than 200."""
-    try:
-        reason = f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        reason = str(status)
-    return ("busy" if status >= 500 or status in _TRANSIENT else "gone"), reason
+    kind = "busy" if status >= 500 or status in _TRANSIENT else "gone"
+    return kind, f"{status} {responses.get(status, '')}".rstrip()
 
 
 def classify_error(error: BaseException | None, options: Collect) -> tuple[str, str]:
@@ -91,7 +74,6 @@ def classify_error(error: BaseException | None, options: Collect) -> tuple[str, 
     error : exception
         The exception that Scrapy passes to an errback.
     options : Collect
-        The user's options.
     """
     from scrapy import exceptions as scrapy
 
@@ -102,6 +84,11 @@ def classify_error(error: BaseException | None, options: Collect) -> tuple[str, 
     broken = "the connection was interrupted"
     if "certificate" in message.lower():
         broken = "the certificate is not valid"
+    ignored = ("too_large", message)  # a small file that decompresses to a large one
+    if "robots.txt" in message:
+        ignored = ("robots", "robots.txt forbids it, or is not available")
+    elif "redirections" in message:
+        ignored = ("redirects", message)
     kinds: tuple[tuple[type[BaseException], str, str], ...] = (
         (RefusedAddressError, "address", f"{message}; allow_private=true allows it"),
         (BusyError, "busy", message),
@@ -111,16 +98,7 @@ def classify_error(error: BaseException | None, options: Collect) -> tuple[str, 
         (scrapy.DownloadConnectionRefusedError, "network", "the connection was refused"),
         (scrapy.DownloadFailedError, "network", broken),
         (scrapy.ResponseDataLossError, "network", broken),
-        (scrapy.IgnoreRequest, *_classify_ignored(message)),
+        (scrapy.IgnoreRequest, *ignored),
     )
     matches = (each[1:] for each in kinds if isinstance(error, each[0]))
     return next(matches, ("network", f"{type(error).__name__}: {message}"))
-
-
-def _classify_ignored(message: str) -> tuple[str, str]:
-    """Return status and reason for an `IgnoreRequest`; only its message tells the cause."""
-    if "robots.txt" in message:
-        return "robots", "robots.txt forbids it, or is not available"
-    if "redirections" in message:
-        return "redirects", message
-    return "too_large", message  # a small file that decompresses to a large one

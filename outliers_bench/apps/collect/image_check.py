@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from outliers_bench.data.decode import decode
 from outliers_bench.data.headers import HeaderError, read_header
 from outliers_bench.errors import UnreadableImageError
-
-_EXTENSIONS = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "WebP": ".webp",
-    "BMP": ".bmp",
-    "GIF": ".gif",
-    "TIFF": ".tif",
-}
 
 
 class RejectedImageError(Exception):
@@ -35,8 +26,7 @@ class RejectedImageError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class CheckedImage:
+class CheckedImage(NamedTuple):
     """Properties of an image that can be collected.
 
     Parameters
@@ -45,34 +35,18 @@ class CheckedImage:
         Digest of the file, in hexadecimal digits.
     extension : str
         File name extension of the format, with the dot.
-    bytes : int
-        Size of the file.
     width, height : int
         Pixels, after the EXIF orientation is applied.
     """
 
     sha256: str
     extension: str
-    bytes: int
     width: int
     height: int
 
 
 def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
-    """Decode a downloaded file and check its size.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-    min_side : int
-        Smallest width and height in pixels.
-    max_pixels : int
-        Largest number of pixels; larger images are rejected before they are decoded.
-
-    Returns
-    -------
-    CheckedImage
+    """Decode a downloaded file and check its size; see `Collect` for the limits.
 
     Raises
     ------
@@ -95,9 +69,8 @@ def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
     except UnreadableImageError as error:
         raise RejectedImageError("damaged", str(error).removeprefix("it: ")) from None
     height, width = image.shape[:2]
-    return CheckedImage(
-        hashlib.sha256(data).hexdigest(), _EXTENSIONS[header.format], len(data), width, height
-    )
+    extension = {"JPEG": ".jpg", "TIFF": ".tif"}.get(header.format, f".{header.format.lower()}")
+    return CheckedImage(hashlib.sha256(data).hexdigest(), extension, width, height)
 
 
 def _describe_other(data: bytes) -> str:

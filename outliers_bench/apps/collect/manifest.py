@@ -7,20 +7,16 @@ next run removes it, and requests the image again.
 from __future__ import annotations
 
 import csv
-import errno
 import os
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from io import StringIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from outliers_bench.data.image_files import describe_os_error
+from outliers_bench.apps.collect.url_list import column_name
 from outliers_bench.errors import BenchError
 
+PART_SUFFIX = ".part"
 COLLECTED_FILE = "collected.csv"
 NOT_COLLECTED_FILE = "not_collected.csv"
 
@@ -84,74 +80,36 @@ class Manifest:
     Raises
     ------
     BenchError
-        If the file is another table, or cannot be read or written.
+        If the file is another table.
+    OSError
+        If the file cannot be read or written; so do the methods.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = -1
         self.rows = {row.url: row for row in _read(path)}
 
     def add(self, row: Row) -> None:
-        """Append a row and pass it to the operating system.
-
-        Raises
-        ------
-        BenchError
-            If the row cannot be written; the table is then unchanged.
-        """
-        with explain_write_errors(self.path):
-            if self._file < 0:
-                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            end = os.fstat(self._file).st_size
-            text = _to_csv([row], header=end == 0)
-            # On a full disk, the next row would otherwise continue an incomplete one.
-            if os.write(self._file, text) < len(text):
-                os.ftruncate(self._file, end)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        """Append a row and pass it to the operating system."""
+        with self.path.open("ab") as file:
+            file.write(_to_csv([row], header=file.tell() == 0))
         self.rows[row.url] = row
 
     def drop(self, urls: Iterable[str]) -> None:
         """Remove the rows of some URLs, and rewrite the file atomically with each URL once."""
         for url in urls:
             self.rows.pop(url, None)
-        self.close()
-        with explain_write_errors(self.path):
-            if not self.rows:
-                self.path.unlink(missing_ok=True)
-                return
-            partial = self.path.with_name(f".{self.path.name}.part")
-            partial.write_bytes(_to_csv(self.rows.values(), header=True))
-            partial.replace(self.path)
-
-    def close(self) -> None:
-        """Close the file; `add` opens it again."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        if self.rows:
+            write_file(self.path, _to_csv(self.rows.values(), header=True))
+        else:
+            self.path.unlink(missing_ok=True)
 
 
-@contextmanager
-def explain_write_errors(path: Path) -> Iterator[None]:
-    """Raise an `OSError` of the block as a one-line `BenchError`."""
-    try:
-        yield
-    except OSError as error:
-        raise BenchError(
-            f"{error.filename or path}: {describe_os_error(error)}; fix this, "
-            "then run the same command again to continue"
-        ) from None
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file atomically; the next attempt overwrites what a kill has left."""
+    partial = path.with_name(f".{path.name}{PART_SUFFIX}")
+    partial.write_bytes(data)
+    partial.replace(path)
 
 
 def _to_csv(rows: Iterable[Row], *, header: bool) -> bytes:
@@ -166,15 +124,11 @@ def _to_csv(rows: Iterable[Row], *, header: bool) -> bytes:
 
 
 def _read(path: Path) -> list[Row]:
-    try:
-        data = path.read_bytes() if path.exists() else b""
-    except OSError as error:
-        raise BenchError(f"{path}: {describe_os_error(error)}") from None
+    data = path.read_bytes() if path.exists() else b""
     complete = data[: data.rfind(b"\n") + 1]
     try:
         reader = csv.DictReader(StringIO(complete.decode("utf-8-sig"), newline=""))
-        # Earlier versions had the British spelling.
-        reader.fieldnames = [re.sub("licen[cs]e", "license", n) for n in reader.fieldnames or ()]
+        reader.fieldnames = [column_name(name) for name in reader.fieldnames or ()]
         missing = set(_COLUMNS) - set(reader.fieldnames)
         rows = (
             []
@@ -190,6 +144,5 @@ def _read(path: Path) -> list[Row]:
             "away, or collect into=another folder"
         )
     if len(complete) < len(data):  # the last row is incomplete after a kill
-        with explain_write_errors(path):
-            os.truncate(path, len(complete))
+        os.truncate(path, len(complete))
     return rows

@@ -47,7 +47,6 @@ def scrapy_settings(options: Collect) -> dict[str, Any]:
             "outliers_bench.apps.collect.politeness.StrictRobotsMiddleware": 100,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
             "outliers_bench.apps.collect.politeness.RetryAfterMiddleware": 550,
-            "outliers_bench.apps.collect.politeness.CrawlDelayMiddleware": 560,
         },
         "COOKIES_ENABLED": False,
         "TELNETCONSOLE_ENABLED": False,

@@ -5,18 +5,15 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from io import StringIO
+from typing import NamedTuple
 
 from outliers_bench.data.image_files import absolute_path, describe_os_error
 from outliers_bench.errors import BenchError
 
-_LICENSE = re.compile("licen[cs]e")  # accepts British spelling as well
 
-
-@dataclass(frozen=True)
-class ListedImage:
+class ListedImage(NamedTuple):
     """One image to collect.
 
     Parameters
@@ -68,13 +65,25 @@ def read_url_list(path: str, *, label: str | None, license: str | None) -> list[
         raise BenchError(f"urls={path}: {describe_os_error(error)} (looked for {file})") from None
     except UnicodeDecodeError:
         raise BenchError(f"urls={path} is not UTF-8 text; save it as UTF-8") from None
-    rows = _parse_text(text) if kind == ".txt" else _parse_table(text, kind, path)
     try:
-        images = [_parse_row(number, cells, label, license, path) for number, cells in rows]
+        rows = _read_lines(text) if kind == ".txt" else _read_table(text, kind, path)
     except csv.Error as error:
         raise BenchError(f"urls={path} cannot be read as a table: {error}") from None
-    if not images:
+    if not rows:
         raise BenchError(f"urls={path} is empty: it contains no URL")
+    images = []
+    for number, cells in enumerate(rows, 1):
+        url = "".join(cells["url"].splitlines()).strip().partition("#")[0]
+        own_label = normalize_label(cells.get("label")) or normalize_label(label)
+        if not url:
+            raise BenchError(f"urls={path}: row {number} has no url")
+        if not own_label:
+            raise BenchError(
+                f"urls={path}: row {number} ({url}) has no label; fill in the column label, or "
+                "give label= for all rows without one"
+            )
+        terms = cells.get("license") or license or ""
+        images.append(ListedImage(url, own_label, " ".join(terms.split())))
     return deduplicate(images, source=f"urls={path}")
 
 
@@ -116,42 +125,23 @@ def normalize_label(text: str | None) -> str:
     return unicodedata.normalize("NFC", " ".join((text or "").split()))
 
 
-def _parse_text(text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield number, {"url": line}
+def column_name(text: str) -> str:
+    """Normalize the name of a column; earlier versions had the British spelling of license."""
+    return re.sub("licen[cs]e", "license", text.strip().lower())
 
 
-def _parse_table(text: str, kind: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the rows with their numbers, counted from 1 without the header."""
-    reader = csv.DictReader(
-        StringIO(text, newline=""), delimiter="\t" if kind == ".tsv" else ",", restval=""
-    )
-    if reader.fieldnames is None:
-        raise BenchError(f"urls={path} is empty: it contains no URL")
-    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames]
-    if "url" not in reader.fieldnames:
+def _read_lines(text: str) -> list[dict[str, str]]:
+    lines = (line.strip() for line in text.splitlines())
+    return [{"url": line} for line in lines if line and not line.startswith("#")]
+
+
+def _read_table(text: str, kind: str, path: str) -> list[dict[str, str]]:
+    separator = "\t" if kind == ".tsv" else ","
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator, restval="")
+    names = reader.fieldnames = [column_name(name) for name in reader.fieldnames or ()]
+    if names and "url" not in names:
         raise BenchError(
-            f"urls={path} has no column url; it has {', '.join(reader.fieldnames)}. Required: url. "
+            f"urls={path} has no column url; it has {', '.join(names)}. Required: url. "
             "Optional: label, license"
         )
-    for number, row in enumerate(reader, 1):
-        yield number, {name: cell for name, cell in row.items() if isinstance(cell, str)}
-
-
-def _parse_row(
-    number: int, cells: dict[str, str], label: str | None, license: str | None, path: str
-) -> ListedImage:
-    url = "".join(cells["url"].splitlines()).strip().partition("#")[0]
-    label = normalize_label(cells.get("label")) or normalize_label(label)
-    if not url:
-        raise BenchError(f"urls={path}: row {number} has no url")
-    if not label:
-        raise BenchError(
-            f"urls={path}: row {number} ({url}) has no label; fill in the column label, or give "
-            "label= for all rows without one"
-        )
-    terms = next(
-        (cell for name, cell in cells.items() if cell and _LICENSE.fullmatch(name)), license or ""
-    )
-    return ListedImage(url, label, " ".join(terms.split()))
+    return list(reader)

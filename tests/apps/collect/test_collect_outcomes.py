@@ -227,7 +227,7 @@ def test_the_summary_counts_all_images(crawled) -> None:
 def test_the_number_of_simultaneous_decodings_is_limited(monkeypatch) -> None:
     from scrapy.http import Request, Response
 
-    from outliers_bench.apps.collect import spiders
+    from outliers_bench.apps.collect import spider as spiders
 
     active, most, finish = [0], [0], Event()
 

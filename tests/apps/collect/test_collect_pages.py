@@ -3,6 +3,7 @@
 import pytest
 
 from outliers_bench.apps.collect.page_images import read_page
+from outliers_bench.errors import BenchError
 from tests.apps.collect.web import QUICK, encoded_photo, read_rows, run_collect
 from tests.servers import Reply, serving
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.extra("collect")
 
 
 def image_urls(html: str) -> list[str]:
-    return list(read_page(html, URL).images)
+    return read_page(html, URL).images
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_the_next_page() -> None:
     assert read_page(html, URL, next_selector="a.less").next_page is None
     assert read_page("<link rel=next href=2.html>", URL).next_page == f"{BASE}2.html"
     assert read_page("<a rel=prev href=0.html>", URL).next_page is None
-    with pytest.raises(ValueError, match="not a CSS selector"):
+    with pytest.raises(BenchError, match="is not a CSS selector"):
         read_page(html, URL, next_selector="a[[")
 
 

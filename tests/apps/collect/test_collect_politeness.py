@@ -21,10 +21,8 @@ from outliers_bench.apps.collect.failures import classify_error
 from outliers_bench.apps.collect.options import Collect
 from outliers_bench.apps.collect.politeness import (
     BusyError,
-    CrawlDelayMiddleware,
     RetryAfterMiddleware,
     StrictRobotsMiddleware,
-    retry_after_seconds,
 )
 from outliers_bench.apps.collect.settings import scrapy_settings
 from tests.apps.collect.web import (
@@ -59,142 +57,124 @@ def make_crawler(slot, **options):
 
 @pytest.fixture
 def setup(monkeypatch):
-    """A middleware on a simulated clock, and the waits with the slot's concurrency during each."""
+    """A middleware at a fixed time, and the queue of the host."""
     monkeypatch.setattr(logging.getLogger("scrapy"), "disabled", True)
-    now, waits, slot = [1000.0], [], SimpleNamespace(concurrency=2, delay=0.5, jitter=0.5)
-
-    async def sleep(wait):
-        waits.append((wait, slot.concurrency))
-        now[0] += wait
-
-    monkeypatch.setattr(politeness, "monotonic", lambda: now[0])
-    monkeypatch.setattr(politeness.asyncio, "sleep", sleep)
-    crawler = make_crawler(slot)
-    middleware = RetryAfterMiddleware.from_crawler(crawler)
-    return SimpleNamespace(waits=waits, slot=slot, middleware=middleware, crawler=crawler)
+    monkeypatch.setattr(politeness, "monotonic", lambda: 1000.0)
+    slot = SimpleNamespace(lastseen=990.0)
+    middleware = RetryAfterMiddleware.from_crawler(make_crawler(slot))
+    return SimpleNamespace(slot=slot, middleware=middleware)
 
 
 def process_response(setup, status, retries=0, **headers):
-    request = Request(URL, meta={"download_slot": "zoo.example", "retry_times": retries})
-    response = Response(
-        URL, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()}
-    )
-    return asyncio.run(setup.middleware.process_response(request, response))
+    request = Request(URL, meta={"retry_times": retries})
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = Response(URL, status=status, headers=headers)
+    return setup.middleware.process_response(request, response)
 
 
 def test_a_busy_host_is_retried_after_the_requested_wait(setup) -> None:
     retry = process_response(setup, 429, Retry_After="7")
     assert isinstance(retry, Request)
     assert retry.meta["retry_times"] == 1
-    assert setup.waits == [(7.0, 0)]  # concurrency 0: no other request to the host meanwhile
-    assert setup.slot.concurrency == 2
+    assert setup.slot.lastseen == 1007.0  # Scrapy's delay between two requests begins then
+    process_response(setup, 429, Retry_After="3")
+    assert setup.slot.lastseen == 1007.0
 
 
 def test_waits_without_retry_after_double(setup) -> None:
-    for retries in range(3):
+    for retries, wait in enumerate([2.0, 4.0, 8.0]):
         assert isinstance(process_response(setup, 503, retries), Request)
-    assert [wait for wait, _ in setup.waits] == [2.0, 4.0, 8.0]
-
-
-def test_other_requests_to_the_host_wait_too(setup) -> None:
-    setup.middleware._blocked_until["zoo.example"] = 1005.0
-    asyncio.run(setup.middleware.process_request(Request(URL)))
-    asyncio.run(setup.middleware.process_request(Request("http://other.example/")))
-    assert [wait for wait, _ in setup.waits] == [5.0]
+        assert setup.slot.lastseen == 1000.0 + wait
 
 
 def test_a_host_that_requests_an_hour_is_not_contacted_again(setup) -> None:
     assert process_response(setup, 503, Retry_After="3600").status == 503
     with pytest.raises(BusyError, match="requests a wait"):
-        asyncio.run(setup.middleware.process_request(Request(URL)))
+        setup.middleware.process_request(Request(URL))
+    setup.middleware.process_request(Request("http://other.example/"))
     assert issubclass(BusyError, IgnoreRequest)
-    assert setup.waits == []
+    assert setup.slot.lastseen == 990.0
 
 
 def test_no_wait_after_the_last_retry(setup) -> None:
     assert process_response(setup, 429, retries=4, Retry_After="7").status == 429
-    assert setup.waits == []
-    assert setup.slot.concurrency == 2
+    assert setup.slot.lastseen == 990.0
 
 
-def test_retry_after_is_seconds_or_a_date() -> None:
-    assert retry_after_seconds(b"17", default=2.0) == 17
-    for header in (None, b"soon", b"-5"):
-        assert retry_after_seconds(header, default=2.0) == 2.0
+def test_retry_after_is_seconds_or_a_date(setup) -> None:
+    def wait(retry_after: str) -> float:
+        setup.slot.lastseen = 990.0
+        process_response(setup, 503, Retry_After=retry_after)
+        return setup.slot.lastseen - 1000.0
+
+    assert wait("17") == 17.0
+    assert [wait(header) for header in ("soon", "-5", "")] == [2.0] * 3
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert 0 < retry_after_seconds(in_a_minute.encode(), default=2.0) <= 60
-    assert retry_after_seconds(b"Wed, 21 Oct 2015 07:28:00 GMT", default=2.0) == 0
+    assert 0 < wait(in_a_minute) <= 60
+    assert wait("Wed, 21 Oct 2015 07:28:00 GMT") == 0
 
 
-def test_a_crawl_delay_is_obeyed_and_exempt_from_the_throttle(setup) -> None:
-    middleware = CrawlDelayMiddleware.from_crawler(setup.crawler)
-    request = Request(URL)
-    middleware.robots_parsed(SimpleNamespace(crawl_delay=lambda agent: 5.0), request)
-    middleware.process_request(request)
-    assert (setup.slot.delay, setup.slot.jitter, setup.slot.concurrency) == (5.0, 0.0, 1)
-    assert request.meta["autothrottle_dont_adjust_delay"] is True
+async def send_no_signal(**_: object) -> None:
+    pass
 
 
-def test_a_crawl_delay_below_the_own_delay_has_no_effect(setup) -> None:
-    middleware = CrawlDelayMiddleware.from_crawler(setup.crawler)
-    middleware.robots_parsed(SimpleNamespace(crawl_delay=lambda agent: 0.1), Request(URL))
-    middleware.process_request(Request(URL))
-    assert setup.slot.delay == 0.5
-
-
-def test_a_robots_file_with_a_server_error_forbids_everything() -> None:
-    robots = Request("http://zoo.example/robots.txt", meta={"dont_obey_robotstxt": True})
-    middleware = StrictRobotsMiddleware(make_crawler(None))
-    assert b"Disallow: /" in middleware.process_response(robots, Response(URL, status=503)).body
-    missing = Response(URL, status=404)
-    assert middleware.process_response(robots, missing) is missing
-    image = Response(URL, status=503)
-    assert middleware.process_response(Request(URL), image) is image
-
-
-def test_all_requests_that_wait_for_a_robots_file_are_checked() -> None:
-    crawler = make_crawler(None)
-    body = b"User-agent: outliers-bench\nDisallow: /secret\n"
-
-    async def download(request):
-        await asyncio.sleep(0.01)
-        return Response(request.url, body=body)
-
-    async def parsed(**_):
-        pass
-
+def process_requests(crawler, download, *urls) -> list[object]:
+    """Return the outcomes of simultaneous requests, with a download of robots.txt."""
     crawler.engine.download_async = download
-    crawler.signals.send_catch_log_async = parsed
+    crawler.signals.send_catch_log_async = send_no_signal
 
-    async def process_requests() -> list[object]:
+    async def process() -> list[object]:
         middleware = StrictRobotsMiddleware(crawler)
-        urls = [f"http://zoo.example/{path}" for path in ("a", "secret/b", "secret/c", "d")]
         return await asyncio.gather(
             *(middleware.process_request(Request(url)) for url in urls), return_exceptions=True
         )
 
-    allowed, *forbidden, also_allowed = asyncio.run(process_requests())
+    return asyncio.run(process())
+
+
+@pytest.mark.parametrize(("requested", "delay"), [(5, 5.0), (0.1, 0.5)])
+def test_a_crawl_delay_above_the_own_delay_is_obeyed(requested, delay) -> None:
+    slot = SimpleNamespace(concurrency=2, delay=0.5, jitter=0.5)
+
+    async def download(request):
+        return Response(request.url, body=f"User-agent: *\nCrawl-delay: {requested}\n".encode())
+
+    assert process_requests(make_crawler(slot), download, URL) == [None]
+    obeyed = delay > 0.5
+    assert (slot.delay, slot.jitter, slot.concurrency) == (
+        (delay, 0.0, 1) if obeyed else (0.5, 0.5, 2)
+    )
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_robots_file_with_a_server_error_forbids_everything(status: int) -> None:
+    async def download(request):
+        return Response(request.url, status=status)
+
+    (outcome,) = process_requests(make_crawler(None), download, URL)
+    assert isinstance(outcome, IgnoreRequest) == (status == 503)
+
+
+def test_all_requests_that_wait_for_a_robots_file_are_checked() -> None:
+    async def download(request):
+        await asyncio.sleep(0.01)
+        return Response(request.url, body=b"User-agent: outliers-bench\nDisallow: /secret\n")
+
+    urls = [f"http://zoo.example/{path}" for path in ("a", "secret/b", "secret/c", "d")]
+    allowed, *forbidden, also_allowed = process_requests(make_crawler(None), download, *urls)
     assert allowed is also_allowed is None
     assert [type(error) for error in forbidden] == [IgnoreRequest, IgnoreRequest]
 
 
 def test_a_host_whose_robots_file_times_out_is_not_contacted_again() -> None:
-    crawler, downloads = make_crawler(None), []
+    downloads = []
 
     async def download(request):
         downloads.append(request.url)
         raise DownloadTimeoutError("slow")
 
-    crawler.engine.download_async = download
-
-    async def process_requests() -> list[object]:
-        middleware = StrictRobotsMiddleware(crawler)
-        urls = [f"http://zoo.example/{n}.jpg" for n in range(3)]
-        return await asyncio.gather(
-            *(middleware.process_request(Request(url)) for url in urls), return_exceptions=True
-        )
-
-    errors = asyncio.run(process_requests())
+    urls = [f"http://zoo.example/{n}.jpg" for n in range(3)]
+    errors = process_requests(make_crawler(None), download, *urls)
     options = Collect(into="zoo")
     assert {classify_error(error, options) for error in errors} == {
         ("network", "took longer than timeout=30 s")

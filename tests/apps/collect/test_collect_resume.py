@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_written_is_a_one_line_error(tmp_path) -> None:
 @pytest.mark.slow
 def test_an_internal_error_is_raised(tmp_path) -> None:
     script = (
-        "import outliers_bench.apps.collect.spiders as s\n"
+        "import outliers_bench.apps.collect.spider as s\n"
         "s.check_image = lambda *_, **__: 1 / 0\n"
         "from outliers_bench.apps.collect.command import PROGRAM, Collect, collect, main\n"
         "raise SystemExit(main(Collect, collect, program=PROGRAM))"
