@@ -30,13 +30,7 @@ _QUALITY = 90
 
 
 def check_sheet(path: Path) -> None:
-    """Check that a contact sheet can be written to a path.
-
-    Raises
-    ------
-    BenchError
-        If the suffix is not that of an image, the path is a folder, or its folder does not exist.
-    """
+    """Raise `BenchError` if a contact sheet cannot be written to a path."""
     if path.suffix.lower() not in SUFFIXES:
         suffixes = ", ".join(SUFFIXES)
         raise BenchError(f"sheet={path}: the suffix must be one of {suffixes}; or use sheet=null")
@@ -56,7 +50,7 @@ def write_sheet(
     gallery: ImageSet,
     heading: str,
 ) -> int:
-    """Draw a contact sheet and write it atomically.
+    """Draw a contact sheet and write it atomically; return the number of queries on it.
 
     Parameters
     ----------
@@ -69,12 +63,6 @@ def write_sheet(
     gallery : ImageSet
         The gallery. Unreadable photos are gray.
     heading : str
-        Heading of the sheet.
-
-    Returns
-    -------
-    int
-        Number of queries on the sheet.
 
     Raises
     ------
@@ -82,57 +70,63 @@ def write_sheet(
         If the sheet cannot be written.
     """
     indices = {name: index for index, name in enumerate(queries.names)}
-    sections, total_rows = [], 0
+    rows: list[_Row] = []
+    drawn = 0
     for query, found in hits.items():
-        n_rows = min(max(1, -(-len(found) // COLUMNS)), MAX_ROWS)
-        if total_rows + n_rows > MAX_ROWS:
+        starts = range(0, max(1, len(found)), COLUMNS)
+        if rows and len(rows) + len(starts) > MAX_ROWS:
             break
-        section = _Section(queries, indices[str(query)], found[: n_rows * COLUMNS], gallery)
-        sections.append((section, total_rows))
-        total_rows += n_rows
-    n_columns = min(COLUMNS, max(len(section.hits) for section, _ in sections))
+        index = indices[str(query)]
+        rows += [_Row(None if at else index, at, found[at : at + COLUMNS]) for at in starts]
+        drawn += 1
+    del rows[MAX_ROWS:]
+    n_columns = max(len(row.hits) for row in rows)
     width = 2 * MARGIN + TILE + _QUERY_GAP + n_columns * (TILE + _GAP) - _GAP
-    sheet = Sheet(width, _TOP + total_rows * _ROW_HEIGHT + MARGIN - _GAP)
+    sheet = Sheet(width, _TOP + len(rows) * _ROW_HEIGHT + MARGIN - _GAP)
     band = MARGIN + TILE + _QUERY_GAP // 2
     height = len(sheet.pixels)
     sheet.fill(BAND, left=0, top=_TOP - _GAP, width=band, height=height)
     sheet.write(heading, left=MARGIN, top=MARGIN - 6, width=width - 2 * MARGIN, size=20)
-    images = (image for section, _ in sections for image in section.images())
+    images = [
+        image
+        for row in rows
+        for image in (
+            *([] if row.query is None else [(queries, row.query)]),
+            *((gallery, hit.row) for hit in row.hits),
+        )
+    ]
     with closing(read_photos(images)) as photos:
-        steps = track(sections, stage="sheet", total=len(sections), unit="queries")
-        for section, first_row in steps:
-            _draw(sheet, section, photos, top=_TOP + first_row * _ROW_HEIGHT)
+        steps = track(rows, stage="sheet", total=len(rows), unit="rows")
+        for number, row in enumerate(steps):
+            name = None if row.query is None else Path(queries.names[row.query]).name
+            _draw(sheet, row, name, photos, top=_TOP + number * _ROW_HEIGHT)
     _write(sheet.pixels, path)
-    return len(sections)
+    return drawn
 
 
-class _Section(NamedTuple):
-    """A query and its hits."""
+class _Row(NamedTuple):
+    """A row of hits, the first one of a query with the query."""
 
-    queries: ImageSet
-    query: int
+    query: int | None
+    start: int  # position of the first hit
     hits: list[Hit]
-    gallery: ImageSet
-
-    def images(self) -> list[tuple[ImageSet, int]]:
-        """Return the query and its hits."""
-        return [(self.queries, self.query), *((self.gallery, hit.row) for hit in self.hits)]
 
 
-def _draw(sheet: Sheet, section: _Section, photos: Iterator[BGR | None], *, top: int) -> None:
-    name = Path(section.queries.names[section.query]).name
-    sheet.photo(next(photos), left=MARGIN, top=top)
-    sheet.caption([text_line(name, INK, BAND)], left=MARGIN, top=top)
-    for position, hit in enumerate(section.hits):
-        row, column = divmod(position, COLUMNS)
+def _draw(
+    sheet: Sheet, row: _Row, query: str | None, photos: Iterator[BGR | None], *, top: int
+) -> None:
+    if query is not None:
+        sheet.photo(next(photos), left=MARGIN, top=top)
+        sheet.caption([text_line(query, INK, BAND)], left=MARGIN, top=top)
+    for column, hit in enumerate(row.hits):
         left = MARGIN + TILE + _QUERY_GAP + column * (TILE + _GAP)
-        sheet.photo(next(photos), left=left, top=top + row * _ROW_HEIGHT)
+        sheet.photo(next(photos), left=left, top=top)
         lines = (
-            text_line(f"{position + 1}.   {hit.score:.3f}", INK, PAPER),
+            text_line(f"{row.start + column + 1}.   {hit.score:.3f}", INK, PAPER),
             text_line(hit.label or "", INK, PAPER),
             text_line(Path(hit.name).name, FAINT, PAPER),
         )
-        sheet.caption(lines, left=left, top=top + row * _ROW_HEIGHT)
+        sheet.caption(lines, left=left, top=top)
 
 
 def _write(sheet: BGR, path: Path) -> None:

@@ -20,16 +20,7 @@ def to_table(result: SearchResult) -> str:
 
 
 def to_json(result: SearchResult, run: SavedRun, *, sheet: Path | None) -> str:
-    """Return the result as one JSON object.
-
-    Parameters
-    ----------
-    result : SearchResult
-    run : SavedRun
-        The run.
-    sheet : Path or None
-        Path of the contact sheet.
-    """
+    """Return the result as one JSON object; `sheet` is the path of the contact sheet."""
     queries = [
         {
             "query": str(query),
