@@ -20,12 +20,7 @@ from outliers_bench.apps.submit.rankings import (
     to_json,
     use_competition_names,
 )
-from outliers_bench.apps.submit.record import (
-    MAX_METRICS,
-    log_submission,
-    metric_names,
-    write_file,
-)
+from outliers_bench.apps.submit.record import log_submission, metric_names, write_file
 from outliers_bench.apps.submit.response import (
     Scores,
     is_json,
@@ -137,11 +132,9 @@ def _send(options: Submit, body: bytes) -> ServerResponse:
 def _print_scores(scores: Scores) -> None:
     if not scores.texts:
         print("accepted; the server does not show the scores yet")
-    width = max((len(name) for name, _ in scores.texts[:MAX_METRICS]), default=0)
-    for name, text in scores.texts[:MAX_METRICS]:
+    width = max((len(name) for name, _ in scores.texts), default=0)
+    for name, text in scores.texts:
         print(f"  {name:<{width}}  {text}")
-    if len(scores.texts) > MAX_METRICS:
-        print(f"  and {len(scores.texts) - MAX_METRICS:,} more in the response")
 
 
 def _record(
@@ -151,15 +144,14 @@ def _record(
     files: tuple[Path, Path],
     scores: Scores,
 ) -> None:
-    numbers = dict(list(scores.numbers.items())[:MAX_METRICS])
-    names = metric_names(numbers)
+    names = metric_names(scores.numbers)
     try:
         with connection(options.uri) as client:
             log_submission(
                 client,
                 run.info.run_id,
                 files=files,
-                numbers={names[name]: value for name, value in numbers.items()},
+                numbers={names[name]: value for name, value in scores.numbers.items()},
                 tags={
                     "submission.url": redact_url(response.url),
                     "submission.time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

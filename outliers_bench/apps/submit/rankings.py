@@ -30,15 +30,14 @@ def read_rankings(path: Path, *, n: int) -> dict[str, list[str]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=["query", "rank", "gallery"])
-        table = table.filter(pa.compute.field("rank") <= n)
-        columns = [table.column(name).to_pylist() for name in ("query", "rank", "gallery")]
+        columns = ["query", "rank", "gallery"]
+        table = pq.read_table(path, columns=columns, filters=[("rank", "<=", n)])
     except (OSError, pa.ArrowException) as error:
         message = str(error).partition("\n")[0]
         raise BenchError(f"{path}: the ranking cannot be read ({message}); run again") from None
     rankings: dict[str, list[str]] = {}
-    for query, _, gallery in sorted(zip(*columns, strict=True), key=lambda row: row[1]):
-        rankings.setdefault(query, []).append(gallery)
+    for row in table.sort_by("rank").to_pylist():
+        rankings.setdefault(row["query"], []).append(row["gallery"])
     depth = max(map(len, rankings.values()), default=0)
     if depth < n:
         raise BenchError(

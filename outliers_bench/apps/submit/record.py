@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FOLDER = "submissions"  # artifact folder of a run
-MAX_METRICS = 100  # per response
 _INVALID_IN_METRIC = re.compile(r"[^\w\-. /]", re.ASCII)
 
 

@@ -17,6 +17,7 @@ SCORE_KEYS = ("results", "accuracy")
 _NOT_JSON = object()
 _MESSAGE_KEYS = ("error", "detail", "message", "reason")  # keys of error messages
 _MAX_LENGTH = 300  # characters of a message
+_MAX_SCORES = 100  # that are shown and logged; all are in the file of the response
 _MAX_DEPTH = 20  # levels of nested values
 _MARKUP = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
 _JSON_TEXT = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?')
@@ -80,15 +81,20 @@ def read_scores(response: ServerResponse) -> Scores:
         raise ServerError(f"{address} responded with JSON without results: {_message(response)}")
     texts: list[tuple[str, str]] = []
     numbers: dict[str, float] = {}
-    for key in SCORE_KEYS:
-        for inner, value in () if content.get(key) is None else _leaves(content[key]):
-            # `results` adds nothing to the name of a nested value; `accuracy` does.
-            name = inner if inner and key == "results" else "/".join(filter(None, (key, inner)))
-            name = to_one_line(name)
-            texts.append((name, to_one_line(_format(value))))
-            number = _parse_number(value)
-            if number is not None:
-                numbers[name] = number
+    leaves = [
+        (key, inner, value)
+        for key in SCORE_KEYS
+        if content.get(key) is not None
+        for inner, value in _leaves(content[key])
+    ]
+    for key, inner, value in leaves[:_MAX_SCORES]:
+        # `results` adds nothing to the name of a nested value; `accuracy` does.
+        name = inner if inner and key == "results" else "/".join(filter(None, (key, inner)))
+        name = to_one_line(name)
+        texts.append((name, to_one_line(_format(value))))
+        number = _parse_number(value)
+        if number is not None:
+            numbers[name] = number
     if not texts and content.get("accepted") is not True:
         keys = " or ".join(SCORE_KEYS)
         raise ServerError(f"{address} responded with JSON without {keys}: {_message(response)}")
