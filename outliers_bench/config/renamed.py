@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 OPTIONS = {
@@ -97,17 +97,11 @@ def update_label(text: str) -> str:
     )
 
 
-def original_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Replace today's option names by those of the first version.
+def original_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace today's option names by those of the first version, in nested plain values.
 
-    A run's identity is a digest of these, so that renaming an option does not make another run.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        Nested plain values; the members of an ensemble as mappings.
-    prefix : str
-        Name of the group they are in, with a point at its end.
+    A run's identity is a digest of these, so that renaming an option does not make another run. The
+    members of an ensemble are mappings.
 
     Examples
     --------
@@ -115,63 +109,57 @@ def original_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any
     {'l2': {'before': True}, 'model': {'members': [{'views': None}]}}
     """
     old_names = {new: old for old, new in OPTIONS.items()}
-    original: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        stored = value
-        if isinstance(value, Mapping):
-            stored = original_names(value, f"{name}.")
-        elif name == "model.members":
-            stored = [original_names(member, prefix) for member in value]
-        original[old_names.get(name, name).removeprefix(prefix)] = stored
-    return original
+
+    def rename(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        return _rename(values, lambda name: old_names.get(name, name), prefix, rename)
+
+    return rename(values, "")
 
 
-def update_options(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Replace old option names in the recorded config of a run.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        Nested plain values.
-    prefix : str
-        Name of the group they are in, with a point at its end.
+def update_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace old option names in the recorded config of a run, nested plain values.
 
     Examples
     --------
     >>> update_options({"l2": {"before": True}, "pictures": {"depth": 3}})
     {'l2': {'before_reduction': True}, 'contact_sheets': {'depth': 3}}
     """
-    updated: dict[str, Any] = {}
+    return _rename(
+        values, lambda name: new_option(name) or name, "", lambda member, _: update_member(member)
+    )
+
+
+def _rename(
+    values: Mapping[str, Any],
+    rename: Callable[[str], str],
+    prefix: str,
+    rename_member: Callable[[Any, str], object],
+) -> dict[str, Any]:
+    """Rename nested options; `prefix` is the name of their group, with a point at its end."""
+    renamed: dict[str, Any] = {}
     for key, value in values.items():
-        name = new_option(f"{prefix}{key}") or f"{prefix}{key}"
-        current = value
+        name = f"{prefix}{key}"
+        new, inner = rename(name), value
         if isinstance(value, Mapping):
-            current = update_options(value, f"{name}.")
+            inner = _rename(value, rename, f"{name}.", rename_member)
         elif name == "model.members":
-            current = [update_member(str(member)) for member in value]
-        updated[name.removeprefix(prefix)] = current
+            inner = [rename_member(member, prefix) for member in value]
+        renamed[key if new == name else new.rpartition(".")[2]] = inner
+    return renamed
+
+
+def update_params(params: Mapping[str, str]) -> dict[str, str]:
+    """Replace old option names in flat params, also of the members of an ensemble."""
+    updated = {}
+    for name, value in params.items():
+        label, option = "", name
+        if found := re.fullmatch(r"(model\.resolved\.[^.]*)\.(.+)", name):
+            label, option = found[1], f"model.{found[2]}"
+        new = new_option(option) or option
+        updated[f"{label}.{new.removeprefix('model.')}" if label else new] = value
     return updated
 
 
-def _update_param(name: str) -> str:
-    """Replace an old option name in the name of a param, also of a member of an ensemble."""
-    if found := re.fullmatch(r"(model\.resolved\.[^.]*)\.(.+)", name):
-        option = new_option(f"model.{found[2]}") or f"model.{found[2]}"
-        return f"{found[1]}.{option.removeprefix('model.')}"
-    return new_option(name) or name
-
-
 def update_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """Replace old names of tags, metrics, or flat params.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        By name.
-    renamed : mapping of str to str
-        `TAGS`, `METRICS` or `OPTIONS`.
-    """
-    if renamed is OPTIONS:
-        return {_update_param(name): value for name, value in values.items()}
+    """Replace the names of `TAGS` or `METRICS`."""
     return {renamed.get(name, name): value for name, value in values.items()}

@@ -109,7 +109,7 @@ def with_current_names(run: Run) -> Run:
         "reduction": re.sub(r"^(L2 )?(?=\d)", r"\1PCA ", tags.get("reduction", "")),
     }
     metrics = renamed.update_names(run.data.metrics, renamed.METRICS)
-    params = renamed.update_names(params, renamed.OPTIONS)
+    params = renamed.update_params(params)
     if members := params.get("model.members"):
         params["model.members"] = renamed.update_member(members)
     data = RunData(
