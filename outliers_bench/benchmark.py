@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+from outliers_bench.config.roles import warn_unused
 from outliers_bench.config.schema import Config
-from outliers_bench.config.unused import warn_unused
 from outliers_bench.data.source import Leakage, check_unreadable
 from outliers_bench.duplicates.find import is_cached
 from outliers_bench.duplicates.thumbnails import share_decodings

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from outliers_bench.config.roles import warn_unused
 from outliers_bench.config.schema import L2, Cache, Config
-from outliers_bench.config.unused import warn_unused
 from outliers_bench.data.source import DataSource
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.keypoints.models import KeypointMatching
