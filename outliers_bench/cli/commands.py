@@ -25,20 +25,7 @@ _MODULES = {
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
-    """Run one of `COMMANDS`.
-
-    Parameters
-    ----------
-    name : str
-        First word of the command line.
-    arguments : sequence of str
-        The rest of it.
-
-    Returns
-    -------
-    int
-        Exit code, 2 if there is no such command.
-    """
+    """Run one of `COMMANDS`; return its exit code, or 2 if there is no such command."""
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

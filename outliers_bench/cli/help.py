@@ -51,19 +51,8 @@ def is_requested(arguments: Sequence[str]) -> bool:
 def page(conf: Path, experiments: Path, overrides: Sequence[str]) -> str:
     """Return the help page, with the options of the choices in the overrides.
 
-    Hydra's own page takes seconds to list the groups and includes those of the schema.
-
-    Parameters
-    ----------
-    conf, experiments : Path
-        Folders of the config.
-    overrides : sequence of str
-        Rest of the command line.
-
-    Raises
-    ------
-    HydraException
-        If the overrides do not compose.
+    Hydra's own page takes seconds to list the groups and includes those of the schema. `conf` and
+    `experiments` are the folders of the config.
     """
     from hydra import compose, initialize_config_dir
 

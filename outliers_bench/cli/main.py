@@ -24,7 +24,7 @@ from outliers_bench.config.hydra_errors import exit_with_error, explain
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import BROKEN_PIPE
+from outliers_bench.runtime.command_line import BROKEN_PIPE, INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_metric_name, check_objective
@@ -39,7 +39,6 @@ _WORKER_DIED = (
 )
 _DEAD_WORKER = ("TerminatedWorkerError", "BrokenProcessPool")  # from joblib, an extra
 _MISTAKES = (BenchError, HydraException, OmegaConfBaseException)
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def job(cfg: DictConfig) -> float | None:

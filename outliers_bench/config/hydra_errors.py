@@ -14,9 +14,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from outliers_bench.config.renamed import new_option, refusal
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.command_line import USER_ERROR
 from outliers_bench.runtime.invocation import install_command, with_current_python
 
-USER_ERROR = 2
 # Details of OmegaConf's nodes mean nothing to the user.
 INNER_DETAILS = ("full_key:", "reference_type=", "object_type=", "Set the environment variable")
 OF_EXTRA = (("hydra/sweeper", "optuna"), ("hydra/launcher", "joblib"))
@@ -26,17 +26,7 @@ _TO_ADD = re.compile(r"To append to your default list use \+(experiments[^ ]*)$"
 
 
 def explain(error: HydraException | OmegaConfBaseException) -> str:
-    """Return one line: what is wrong, where, and what to give instead.
-
-    Parameters
-    ----------
-    error : HydraException or OmegaConfBaseException
-        Raised while the config was composed.
-
-    Returns
-    -------
-    str
-    """
+    """Return one line for an error of the composition: what is wrong, where, and what to give."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         if (group, option) in OF_EXTRA:

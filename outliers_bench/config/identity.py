@@ -17,14 +17,7 @@ from outliers_bench.version import __version__
 
 
 def identity(config: Config, split: Split) -> str:
-    """Return the digest (32 hex digits) of everything that can change the figures of a run.
-
-    Parameters
-    ----------
-    config : Config
-    split : Split
-        As loaded.
-    """
+    """Return the digest (32 hex digits) of everything that can change the figures of a run."""
     values = result_options(config)
     # The photos are in the fingerprint of the split, and the training is in the trained models.
     elsewhere = ["data", *needing("trains")]

@@ -17,12 +17,7 @@ def resource_dir(folder: str) -> Path:
 def config_groups(root: Path, prefix: str = "") -> Iterator[tuple[str, list[Path]]]:
     """Yield the config groups below a folder, each with its files, in order.
 
-    Parameters
-    ----------
-    root : Path
-        Folder of a config tree.
-    prefix : str
-        Prefix of the groups' names; "" excludes files directly in `root`.
+    Their names begin with the prefix; without one, files directly in `root` are no group.
     """
     for folder in sorted([root, *(path for path in root.rglob("*") if path.is_dir())]):
         inside = folder.relative_to(root).as_posix()

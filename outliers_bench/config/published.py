@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from outliers_bench.config.paths import config_groups
+from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.errors import BenchError
 
 
@@ -58,13 +58,7 @@ def tables() -> tuple[str, ...]:
 
 
 def read_table(name: str) -> tuple[Published, ...]:
-    """Return the rows of a published table, in the published order.
-
-    Raises
-    ------
-    BenchError
-        If there is no such table.
-    """
+    """Return the rows of a published table, in the published order; `BenchError` if unknown."""
     groups = dict(_groups())
     files = groups.get(f"experiments/{name}")
     if files is None:
@@ -88,8 +82,6 @@ def load_experiment(file: Path) -> DictConfig:
 
 
 def _groups() -> list[tuple[str, list[Path]]]:
-    from outliers_bench.config.paths import resource_dir  # imports late
-
     groups = config_groups(resource_dir("experiments"), "experiments")
     return [(group, files) for group, files in groups if "/" in group]
 

@@ -20,12 +20,14 @@ def tags(
 ) -> dict[str, str]:
     """Return the MLflow tags that name the published row of a run; empty for other runs.
 
+    A row with a changed option is no longer that row.
+
     Parameters
     ----------
     node : Published or DictConfig
         The run's `published`.
     overrides : sequence of str
-        Command line. A row with a changed option is no longer that row.
+        Command line.
     precision : str
         What the features are computed in, from `precision_label`: empty for float32.
     """

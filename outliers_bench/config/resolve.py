@@ -24,14 +24,8 @@ def composer(shared: Mapping[str, Any], conf: Path) -> Compose:
 
     It takes names of `model=` choices, each followed by its options after spaces, and the option
     that has the names, for messages. It raises `BenchError` if a model or an option does not exist,
-    or a value is of the wrong type.
-
-    Parameters
-    ----------
-    shared : mapping of str to object
-        Options that models share with the run, such as the seed.
-    conf : Path
-        Config folder, for use outside of a run.
+    or a value is of the wrong type. Models share the options `shared` with the run; `conf` is the
+    config folder, for use outside of a run.
     """
 
     def compose_models(members: Sequence[str], option: str) -> list[Model]:

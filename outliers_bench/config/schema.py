@@ -189,22 +189,7 @@ def needing(answer: str) -> list[str]:
 
 
 def to_config(cfg: DictConfig) -> Config:
-    """Convert a composed Hydra config to dataclasses, and check them.
-
-    Parameters
-    ----------
-    cfg : DictConfig
-        Composed from conf/ and the command line.
-
-    Returns
-    -------
-    Config
-
-    Raises
-    ------
-    BenchError
-        If a required option is missing, unknown, or out of range.
-    """
+    """Convert a composed Hydra config to dataclasses, and check them; see `Config.check`."""
     config = to_unchecked(cfg)
     config.check()
     return config

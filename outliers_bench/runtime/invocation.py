@@ -17,34 +17,16 @@ def with_current_python(text: str) -> str:
     """Replace the Python in each `python -m` by the one that runs this process.
 
     Without an activated environment, `python` is missing or a different one.
-
-    Parameters
-    ----------
-    text : str
-        Message with commands that begin with `python -m`.
-
-    Returns
-    -------
-    str
-        Message with commands that begin with `.venv/bin/python -m`, for example.
     """
     python = shlex.quote((sys.orig_argv or [sys.executable])[0])
     return re.sub(r"\bpython -m (?=\w)", lambda _: f"{python} -m ", text)
 
 
 def install_command(extra: str) -> str:
-    r"""Return the command that installs the packages of an extra, from any working directory.
+    """Return the command that installs the packages of an extra, from any working directory.
 
-    Parameters
-    ----------
-    extra : str
-        Name of the extra in pyproject.toml.
-
-    Returns
-    -------
-    str
-        Command that lists the packages, such as `python -m pip install 'annoy>=1.17'`: this project
-        is not on a package index, and its checkout may be in another folder.
+    It lists the packages, as in `python -m pip install 'annoy>=1.17'`, because this project is not
+    on a package index, and its checkout may be in another folder.
     """
     packages = requirements(extra) or ["-e", f"{_CHECKOUT}[{extra}]"]
     return f"python -m pip install {shlex.join(packages)}"
@@ -61,13 +43,7 @@ def requirements(extra: str) -> list[str]:
 
 
 def ui_command(uri: str) -> str:
-    """Return the command that opens a tracking store in the MLflow UI, or the URL of a server.
-
-    Parameters
-    ----------
-    uri : str
-        Tracking URI, absolute.
-    """
+    """Return the command that opens a tracking store in the MLflow UI, or the URL of a server."""
     if uri.startswith(("http://", "https://")):
         return uri
     # In any other environment, make would first install this one.
@@ -81,17 +57,8 @@ def ui_command(uri: str) -> str:
 def exit_outside_environment(missing: list[str]) -> NoReturn:
     """Report that this Python lacks required packages, and how to activate one that has them.
 
-    Parameters
-    ----------
-    missing : list of str
-        Modules that this Python lacks.
-
-    Raises
-    ------
-    SystemExit
-        With code 2 and one line on standard error, under `python -m`.
-    ImportError
-        With the same line, everywhere else.
+    Exits with code 2 and one line on standard error under `python -m`; elsewhere, raises an
+    `ImportError` with the same line.
     """
     inside = Path.cwd() == _CHECKOUT
     activate = shlex.quote(str(_VENV / "bin" / "activate"))

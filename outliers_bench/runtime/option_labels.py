@@ -15,14 +15,7 @@ from outliers_bench.runtime.option_roles import role
 def non_default_options(options: object, defaults: type, exclude: Sequence[str] = ()) -> list[str]:
     """List the options that differ from their defaults and can change scores, as `name=value`.
 
-    Parameters
-    ----------
-    options : dataclass
-        The options.
-    defaults : type of dataclass
-        Type whose fields are compared, and whose defaults they are compared with.
-    exclude : sequence of str
-        Names of options to omit.
+    Only fields of the dataclass `defaults` are compared, and those named in `exclude` are not.
     """
     default, labels = defaults(), []
     for option in fields(defaults):
@@ -36,12 +29,7 @@ def non_default_options(options: object, defaults: type, exclude: Sequence[str] 
 def name_and_non_defaults(options: Any, plain: type) -> str:  # noqa: ANN401 - a dataclass
     """Return the name of a choice and its non-default options; empty for the base with defaults.
 
-    Parameters
-    ----------
-    options : dataclass
-        The choice; has a `name`.
-    plain : type of dataclass
-        Base of the config group, which has no effect and no label.
+    `plain` is the base of the config group, which has no effect and no label.
     """
     labels = non_default_options(options, type(options), ("name",))
     return "" if type(options) is plain and not labels else join_nonempty(options.name, *labels)

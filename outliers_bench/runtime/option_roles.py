@@ -20,15 +20,7 @@ OF_TRAINING = {"needs": "trains"}
 
 
 def role(entry: Field[Any], group: str = "result") -> str:
-    """Return the role of an option: result, speed or place.
-
-    Parameters
-    ----------
-    entry : dataclasses.Field
-        The option.
-    group : str
-        Role of the group that the option is in.
-    """
+    """Return the role of an option, by default that of its group: result, speed or place."""
     return str(entry.metadata.get("role", group))
 
 
