@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.retrieval.reduction.reducer import Arrays, Projection, Reducer
+from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
 from outliers_bench.store import memo
 from outliers_bench.store.files import digest_of, read_arrays, save_arrays
 from outliers_bench.types import FloatArray, ImageSet, IntArray
@@ -28,21 +28,15 @@ def fit_or_load(
     Parameters
     ----------
     reducer : Reducer
-        Reducer to fit.
     part : ImageSet
         Images to fit it on.
     labels : array of int64, shape (m,), or None
-        Labels of the images in `part`.
+        Their labels.
     vectors_of : str
         Identity of the feature space, including any processing of its vectors.
     load : callable
         Returns the vectors of `part`, shape (m, d); called only if the fit is not cached.
     cache : Path
-        Cache directory.
-
-    Returns
-    -------
-    Projection
     """
     kind = type(reducer).__name__
     key = {"reducer": kind, "of": vectors_of, "version": __version__}
@@ -53,19 +47,19 @@ def fit_or_load(
         name = digest_of({**key, "options": options}, content, used_labels)
         return cache / "reducers" / f"{kind.lower()}-{name}.npz"
 
-    def read(path: Path) -> Arrays | None:
-        arrays = read_arrays(path)
-        return arrays if reducer.is_valid(arrays) else None
+    def read(path: Path) -> Projection:
+        return reducer.to_projection(read_arrays(path))
 
-    def find() -> Arrays | None:
+    def find() -> Projection | None:
         cached = (memo.load(path_of(options), read) for options in reducer.cache_keys)
-        return next((arrays for arrays in cached if arrays is not None), None)
+        return next((projection for projection in cached if projection is not None), None)
 
-    arrays = find()
-    if arrays is None:
+    projection = find()
+    if projection is None:
         with memo.locked(path_of(reducer.cache_keys[0])):
-            arrays = find()
-            if arrays is None:
+            projection = find()
+            if projection is None:
                 options, arrays = reducer.fit_arrays(load(), labels)
                 save_arrays(path_of(options), **arrays)
-    return reducer.to_projection(arrays)
+                projection = reducer.to_projection(arrays)
+    return projection

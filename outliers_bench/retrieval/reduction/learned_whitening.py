@@ -51,11 +51,6 @@ class LearnedWhitening(Reducer):
     needs_labels: ClassVar[bool] = True
 
     @property
-    def active(self) -> bool:
-        """Always True: without `n`, all dimensions are whitened."""
-        return True
-
-    @property
     def label(self) -> str:
         """Name, number of dimensions, and a non-default shrinkage."""
         dimensions = "" if self.n is None else str(self.n)

@@ -9,7 +9,7 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.reduction.principal_axes import principal_axes
-from outliers_bench.retrieval.reduction.reducer import Arrays, FittedArrays, Projection, Reducer
+from outliers_bench.retrieval.reduction.reducer import Arrays, Projection, Reducer
 from outliers_bench.types import FloatArray, IntArray
 
 MAX_VALUES = 10 << 20  # of all axes (40 MiB); beyond that, only the requested axes are computed
@@ -69,40 +69,26 @@ class Pca(Reducer):
         self,
         vectors: FloatArray,
         labels: IntArray | None,  # noqa: ARG002
-    ) -> FittedArrays:
+    ) -> tuple[dict[str, object], Arrays]:
         """Compute all principal axes, or `n` if all are too large; see `Reducer.fit_arrays`.
 
         All axes are cached so that runs with another `n` can use them, with identical results.
         """
-        if self.n is None:
-            raise ValueError("a PCA needs a number of components")
         maximum = min(vectors.shape)
         fits_all = maximum * vectors.shape[1] <= MAX_VALUES
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-        variances, axes = principal_axes(vectors, mean, maximum if fits_all else self.n)
-        key_of_all, key_of_n = self.cache_keys
-        return FittedArrays(
-            key_of_all if fits_all else key_of_n,
-            {"mean": mean, "axes": axes.astype(np.float32, order="C"), "variances": variances},
-        )
-
-    def is_valid(self, arrays: Arrays) -> bool:
-        """Check whether arrays are a mean, axes and variances of at least `n` components."""
-        variances = arrays.get("variances")
-        return (
-            self.n is not None
-            and super().is_valid(arrays)
-            and variances is not None
-            and variances.dtype == np.float64
-            and variances.shape == arrays["axes"].shape[1:]
-            and len(variances) >= self.n
-        )
+        n = maximum if fits_all or self.n is None else self.n
+        variances, axes = principal_axes(vectors, mean, n)
+        arrays = {"mean": mean, "axes": axes.astype(np.float32, order="C"), "variances": variances}
+        return self.cache_keys[0 if fits_all else 1], arrays
 
     def to_projection(self, arrays: Arrays) -> Projection:
         """Return the projection on the first `n` axes, scaled if `whiten` is set."""
-        axes = arrays["axes"][:, : self.n]
+        axes, variances = arrays["axes"][:, : self.n], arrays["variances"][: self.n]
+        if not axes.shape[1:] == variances.shape == (self.n,):
+            raise ValueError(f"{axes.shape[1:]} axes and {variances.shape} variances of {self.n}")
         if self.whiten:
-            deviations = np.sqrt(arrays["variances"][: self.n])
+            deviations = np.sqrt(variances)
             # A direction without variance contains only rounding noise, which must not be
             # amplified. If there are only such directions, any positive number works.
             floor = deviations.max() * np.finfo(np.float32).eps or 1.0
@@ -111,4 +97,4 @@ class Pca(Reducer):
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
         """Fit the principal axes; labels are ignored."""
-        return self.to_projection(self.fit_arrays(vectors, labels).arrays)
+        return self.to_projection(self.fit_arrays(vectors, labels)[1])

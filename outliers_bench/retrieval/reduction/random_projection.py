@@ -36,11 +36,6 @@ class RandomProjection(Reducer):
     name: ClassVar[str] = "random_projection"
 
     @property
-    def active(self) -> bool:
-        """Always True."""
-        return True
-
-    @property
     def label(self) -> str:
         """Name and number of dimensions."""
         return f"random projection {self.n}"
@@ -65,9 +60,8 @@ class RandomProjection(Reducer):
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:  # noqa: ARG002
         """Draw the directions; only the number of dimensions of the vectors is used."""
-        if self.n is None:
-            raise ValueError("a random projection needs a number of dimensions")
         d = vectors.shape[1]
-        axes = np.random.default_rng(self.random_seed).standard_normal((d, self.n), np.float32)
-        axes /= np.float32(np.sqrt(self.n))
+        n = self.n or d
+        axes = np.random.default_rng(self.random_seed).standard_normal((d, n), np.float32)
+        axes /= np.float32(np.sqrt(n))
         return Projection(np.zeros(d, dtype=np.float32), axes)

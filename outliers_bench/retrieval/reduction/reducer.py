@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +17,6 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _BLOCK_ROWS = 1024  # rows projected per block, to avoid a second copy of all vectors
 
 
-class FittedArrays(NamedTuple):
-    """Result of a fit, as it is cached.
-
-    Parameters
-    ----------
-    options : dict of str to object
-        Its cache key, one of `Reducer.cache_keys`.
-    arrays : mapping of str to array
-    """
-
-    options: dict[str, object]
-    arrays: Arrays
-
-
 @dataclass(frozen=True, eq=False)
 class Projection:
     """Fitted reduction: (x - mean) @ axes, in float32.
@@ -39,10 +25,21 @@ class Projection:
     ----------
     mean : array of float32, shape (d,)
     axes : array of float32, shape (d, n)
+
+    Raises
+    ------
+    ValueError
+        If the arrays have other types or shapes.
     """
 
     mean: FloatArray
     axes: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.axes.ndim != 2 or self.mean.shape != self.axes.shape[:1]:
+            raise ValueError(f"mean {self.mean.shape} and axes {self.axes.shape}")
+        if not self.mean.dtype == self.axes.dtype == np.float32:
+            raise ValueError(f"{self.mean.dtype} and {self.axes.dtype}, not float32")
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
         """Project vectors of shape (m, d) to (m, n), float32."""
@@ -70,7 +67,7 @@ class Reducer:
     @property
     def active(self) -> bool:
         """True if vectors are reduced."""
-        return False
+        return self.name != "none"
 
     @property
     def label(self) -> str:
@@ -113,20 +110,19 @@ class Reducer:
         """Options that a fit depends on; it may be cached under any of several keys."""
         return (asdict(self),)
 
-    def fit_arrays(self, vectors: FloatArray, labels: IntArray | None) -> FittedArrays:
-        """Fit as `fit` does, and return the arrays from which `to_projection` restores it."""
+    def fit_arrays(
+        self, vectors: FloatArray, labels: IntArray | None
+    ) -> tuple[dict[str, object], Arrays]:
+        """Fit as `fit` does; return one of `cache_keys`, and arrays for `to_projection`."""
         projection = self.fit(vectors, labels)
-        arrays = {"mean": projection.mean, "axes": projection.axes}
-        return FittedArrays(self.cache_keys[-1], arrays)
-
-    def is_valid(self, arrays: Arrays) -> bool:
-        """Check whether arrays from a file are valid input of `to_projection`."""
-        if {"mean", "axes"} - arrays.keys():
-            return False
-        mean, axes = arrays["mean"], arrays["axes"]
-        shapes_match = axes.ndim == 2 and mean.shape == axes.shape[:1]
-        return bool(shapes_match and mean.dtype == axes.dtype == np.float32)
+        return self.cache_keys[-1], {"mean": projection.mean, "axes": projection.axes}
 
     def to_projection(self, arrays: Arrays) -> Projection:
-        """Return the projection that these options select from fitted arrays."""
+        """Return the projection that these options select from fitted arrays.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If the arrays, from a damaged file, do not have it.
+        """
         return Projection(arrays["mean"], arrays["axes"])
