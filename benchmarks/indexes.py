@@ -26,6 +26,7 @@ from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter
+from outliers_bench.types import Exclusion
 
 DEPTH = 10
 TREE_QUERIES = 20  # in so many dimensions a tree visits almost all vectors
@@ -113,7 +114,8 @@ def measure(index: Index, search: VectorSearch, queries: np.ndarray, *, singles:
     searcher.search(queries, DEPTH)
     batch_ms = 1000 * (time.perf_counter() - start) / len(queries)
     low, median, high = np.percentile(single_ms, [25, 50, 75])
-    recall = recall_at_10(search, queries)
+    nothing = Exclusion.nothing(len(queries), len(search))
+    recall = recall_at_10(search, queries, depth=DEPTH, exclusion=nothing)
     return Row(
         " ".join([index.name, *(f"{o}={getattr(index, o)}" for o in index.search_options)]),
         search.meter.index_build_seconds or 0.0,
@@ -130,8 +132,9 @@ def reload_with_options(searcher: Searcher, index: Index, folder: Path) -> Searc
     """Load a built index from its folder with the search options of `index`."""
     path = folder / index.name
     if not path.exists():
-        index.save(searcher, path, build_seconds=0.0)
-    return index.load(path)[0]
+        path.mkdir()
+        searcher.write(path)
+    return index.read(path)
 
 
 def format_row(row: Row) -> str:

@@ -1,7 +1,7 @@
 """Options of indexes: validation, adjustment to small galleries, and composition by Hydra."""
 
-import importlib.util
 import logging
+import sys
 from dataclasses import asdict
 
 import faiss
@@ -81,7 +81,7 @@ def test_invalid_options_are_an_error(index, message):
 
 
 def test_a_missing_annoy_is_an_error_with_the_install_command(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "annoy", None)
     with pytest.raises(BenchError, match=r"python -m pip install 'annoy>=[\d.]+'"):
         configured("index=annoy")
 

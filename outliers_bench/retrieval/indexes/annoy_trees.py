@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
-import mmap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
@@ -19,7 +16,9 @@ from outliers_bench.retrieval.indexes.index import (
     MAX_C_INT,
     Index,
     Metric,
+    Searcher,
     check_range,
+    distances_to_scores,
     fill_missing,
 )
 from outliers_bench.runtime.invocation import install_command
@@ -72,17 +71,11 @@ class Annoy(Index):
 
     def check(self) -> None:
         """Raise `BenchError` if annoy is not installed or an option is out of range."""
-        if importlib.util.find_spec("annoy") is None:
-            raise BenchError(
-                "index=annoy needs the package annoy, which is not installed: "
-                f"{install_command('annoy')}"
-            )
         try:
             importlib.import_module("annoy")
         except ImportError as error:
             raise BenchError(
-                f"index=annoy: the package annoy is installed and cannot be imported ({error}); "
-                "python -m pip install --force-reinstall annoy"
+                f"index=annoy needs the package annoy ({error}): {install_command('annoy')}"
             ) from error
         check_range(1, MAX_TREES, n_trees=self.n_trees)
         check_range(1, MAX_C_INT, search_k=self.search_k)
@@ -90,21 +83,23 @@ class Annoy(Index):
             raise BenchError(f"index.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
 
     def build(self, gallery: FloatArray) -> AnnoySearcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
+        """Build the forest; see `Index.build`."""
         trees = self._create_forest(gallery.shape[1])
         trees.set_seed(self.random_seed % 2**31)  # annoy takes a C int
         for position, vector in enumerate(gallery):
             trees.add_item(position, vector)
         trees.build(self.n_trees, n_jobs=1)
-        return AnnoySearcher(trees, self)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / _NODES
+            # Annoy continues with the saved file instead of its memory: it stays mapped.
+            trees.save(str(path))
+            return AnnoySearcher(trees, self, path.stat().st_size)
 
     def read(self, folder: Path) -> AnnoySearcher:
         """Map a written forest into memory; see `Index.read`."""
         trees = self._create_forest(int((folder / _DIMENSIONS).read_text()))
         trees.load(str(folder / _NODES))
-        searcher = AnnoySearcher(trees, self)
-        searcher.nodes = _memory_map(folder / _NODES)
-        return searcher
+        return AnnoySearcher(trees, self, (folder / _NODES).stat().st_size)
 
     def _create_forest(self, d: int) -> Any:  # noqa: ANN401 - annoy may not be installed
         from annoy import AnnoyIndex
@@ -112,7 +107,7 @@ class Annoy(Index):
         return AnnoyIndex(d, _ANNOY_METRICS[self.metric])
 
 
-class AnnoySearcher:
+class AnnoySearcher(Searcher):
     """Searcher of a built annoy index.
 
     Parameters
@@ -120,28 +115,14 @@ class AnnoySearcher:
     trees : annoy.AnnoyIndex
     index : Annoy
         The options.
+    nbytes : int
+        Size in memory, in bytes: that of the nodes, which include the vectors.
     """
 
-    def __init__(self, trees: Any, index: Annoy) -> None:  # noqa: ANN401 - may not be installed
+    def __init__(self, trees: Any, index: Annoy, nbytes: int) -> None:  # noqa: ANN401
         self._trees = trees
         self._index = index
-
-    @cached_property
-    def nodes(self) -> mmap.mmap:
-        """Annoy's nodes, including the vectors, in its file format.
-
-        Annoy continues with the saved file instead of its memory. The file is deleted here, but
-        it stays mapped.
-        """
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / _NODES
-            self._trees.save(str(path))
-            return _memory_map(path)
-
-    @property
-    def nbytes(self) -> int:
-        """Size in memory, in bytes."""
-        return len(self.nodes)
+        self.nbytes = nbytes
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
         """Find the nearest gallery vectors; see `Searcher.search`."""
@@ -157,24 +138,12 @@ class AnnoySearcher:
 
         with ThreadPoolExecutor(cores()) as pool:  # annoy releases the GIL
             list(pool.map(search_row, range(len(queries))))
-        return fill_missing(positions, self._to_scores(annoy_values))
+        metric = self._index.metric
+        if metric is not Metric.inner_product:
+            annoy_values = distances_to_scores(annoy_values, metric)
+        return fill_missing(positions, annoy_values)
 
     def write(self, folder: Path) -> None:
         """Write the forest; see `Searcher.write`."""
         (folder / _DIMENSIONS).write_text(f"{self._trees.f}\n")
-        (folder / _NODES).write_bytes(memoryview(self.nodes))
-
-    def _to_scores(self, values: FloatArray) -> FloatArray:
-        """Convert distances or products of annoy to scores."""
-        if self._index.metric is Metric.inner_product:
-            return values
-        squared = np.square(values)
-        # For unit vectors |a - b|^2 = 2 - 2 cos.
-        scores = 1 - squared / 2 if self._index.metric is Metric.cosine else -squared
-        return np.asarray(scores, dtype=np.float32)
-
-
-def _memory_map(path: Path) -> mmap.mmap:
-    """Map a file into memory; the map stays readable after the file is deleted."""
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._trees.save(str(folder / _NODES))

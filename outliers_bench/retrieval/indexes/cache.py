@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,8 @@ from outliers_bench.runtime.progress import status
 from outliers_bench.store.files import digest_of
 from outliers_bench.store.memo import load_or_make
 from outliers_bench.types import FloatArray
+
+_METADATA = "index.json"
 
 
 def build_or_load(
@@ -47,12 +51,20 @@ def build_or_load(
             searcher = index.build(gallery)
             return searcher, load_seconds + time.perf_counter() - start
 
-    def read(folder: Path) -> tuple[Searcher, float]:
+    def read(folder: Path) -> tuple[Searcher, float] | None:
         with meter.stage("index"):
-            return index.load(folder)
+            facts = json.loads((folder / _METADATA).read_text())
+            # Libraries may crash on a damaged file.
+            if facts["files"] != _digest_files(folder):
+                return None
+            return index.read(folder), float(facts["build_seconds"])
 
     def write(built: tuple[Searcher, float], folder: Path) -> None:
-        index.save(built[0], folder, build_seconds=built[1])
+        searcher, seconds = built
+        folder.mkdir()
+        searcher.write(folder)
+        facts = {"build_seconds": seconds, "files": _digest_files(folder)}
+        (folder / _METADATA).write_text(json.dumps(facts, indent=2) + "\n")
 
     if index.is_cached and cache is not None:
         kind = type(index).__name__.lower()  # not `index.name`, which may be any string
@@ -62,3 +74,12 @@ def build_or_load(
         searcher, seconds = build()
     meter.index_build_seconds, meter.index_bytes = seconds, searcher.nbytes
     return searcher
+
+
+def _digest_files(folder: Path) -> dict[str, str]:
+    digests = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != _METADATA:
+            with path.open("rb") as file:
+                digests[path.name] = hashlib.file_digest(file, hashlib.blake2b).hexdigest()
+    return digests

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class FaissIndex(Index):
         return int(faiss.METRIC_L2 if euclidean else faiss.METRIC_INNER_PRODUCT)
 
     def build(self, gallery: FloatArray) -> Searcher:
-        """Build over gallery vectors, shape (n, d), float32, normalized for the cosine."""
+        """Build the index; see `Index.build`."""
         return self._to_searcher(self._build_index(np.ascontiguousarray(gallery)))
 
     def read(self, folder: Path) -> Searcher:
@@ -61,7 +62,7 @@ class FaissIndex(Index):
         return FaissSearcher(built)
 
 
-class FaissSearcher:
+class FaissSearcher(Searcher):
     """Searcher of a built faiss index.
 
     Parameters
@@ -73,8 +74,8 @@ class FaissSearcher:
     def __init__(self, built: Any) -> None:  # noqa: ANN401 - faiss is untyped
         self._index = built
 
-    @property
-    def nbytes(self) -> int:
+    @cached_property
+    def nbytes(self) -> int:  # type: ignore[override]  # computed when it is needed
         """Size in memory, in bytes: that of the file and of tables computed on reading."""
         file_bytes = 0
 

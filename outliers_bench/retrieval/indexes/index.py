@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options
@@ -17,8 +16,6 @@ from outliers_bench.types import FloatArray, IntArray
 from outliers_bench.version import __version__
 
 _LOWEST = np.finfo(np.float32).min
-METADATA = "index.json"
-VECTORS = "vectors.npy"
 
 
 class Metric(Enum):
@@ -29,13 +26,16 @@ class Metric(Enum):
     inner_product = "inner_product"
 
 
-class Searcher(Protocol):
-    """Built index."""
+class Searcher:
+    """Built index.
 
-    @property
-    def nbytes(self) -> int:
-        """Size in memory, in bytes."""
-        ...
+    Attributes
+    ----------
+    nbytes : int
+        Size in memory, in bytes.
+    """
+
+    nbytes: int
 
     def search(self, queries: FloatArray, depth: int) -> tuple[IntArray, FloatArray]:
         """Find the nearest gallery vectors.
@@ -55,11 +55,11 @@ class Searcher(Protocol):
         scores : array of float32, shape (n_query, min(depth, n))
             Larger is better: inner products, or negative squared Euclidean distances; finite.
         """
-        ...
+        raise NotImplementedError
 
     def write(self, folder: Path) -> None:
-        """Write the files that `Index.read` reads to an empty folder."""
-        ...
+        """Write the files that `Index.read` reads to an empty folder, if `Index.is_cached`."""
+        raise NotImplementedError
 
 
 MAX_C_INT = 2**31 - 1  # largest value that the libraries accept
@@ -106,7 +106,8 @@ class Index:
     def build_key(self) -> dict[str, object]:
         """Everything that a built index depends on, except the vectors."""
         options = {k: v for k, v in asdict(self).items() if k not in ("name", *self.search_options)}
-        return {**options, **self._kind, "library": self.library, "version": __version__}
+        kind = {"index": type(self).__name__, "metric": self.metric.value}
+        return {**options, **kind, "library": self.library, "version": __version__}
 
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
@@ -116,51 +117,16 @@ class Index:
         raise NotImplementedError
 
     def read(self, folder: Path) -> Searcher:
-        """Read what a searcher has written."""
+        """Read what a searcher has written, if `is_cached`."""
         raise NotImplementedError
 
-    def save(self, searcher: Searcher, folder: Path, *, build_seconds: float) -> None:
-        """Write a built index to a new folder, with `index.json`: its kind, build time and digests.
 
-        The digests are checked when it is loaded, since libraries may crash on a damaged file.
-        """
-        folder.mkdir()
-        searcher.write(folder)
-        facts = {**self._kind, "build_seconds": build_seconds, "files": _digest_files(folder)}
-        (folder / METADATA).write_text(json.dumps(facts, indent=2) + "\n")
-
-    def load(self, folder: Path) -> tuple[Searcher, float]:
-        """Read a saved index.
-
-        Returns
-        -------
-        searcher : Searcher
-        build_seconds : float
-
-        Raises
-        ------
-        OSError, ValueError, KeyError, TypeError
-            If a file is missing or damaged, or the folder contains another index.
-        """
-        facts = dict(json.loads((folder / METADATA).read_text()))
-        if {name: facts.get(name) for name in self._kind} != self._kind:
-            raise ValueError(f"{folder} contains {facts}, not {self._kind}")
-        if facts["files"] != _digest_files(folder):
-            raise ValueError(f"{folder} is damaged")
-        return self.read(folder), float(facts["build_seconds"])
-
-    @property
-    def _kind(self) -> dict[str, str]:
-        return {"index": type(self).__name__, "metric": self.metric.value}
-
-
-def _digest_files(folder: Path) -> dict[str, str]:
-    digests = {}
-    for path in sorted(folder.iterdir()):
-        if path.name != METADATA:
-            with path.open("rb") as file:
-                digests[path.name] = hashlib.file_digest(file, hashlib.blake2b).hexdigest()
-    return digests
+def distances_to_scores(distances: npt.NDArray[np.floating], metric: Metric) -> FloatArray:
+    """Convert Euclidean distances to scores: cosines of unit vectors, or negative squares."""
+    squared = np.square(distances)
+    # For unit vectors |a - b|^2 = 2 - 2 cos.
+    scores = 1 - squared / 2 if metric is Metric.cosine else -squared
+    return np.asarray(scores, dtype=np.float32)
 
 
 def fill_missing(positions: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
