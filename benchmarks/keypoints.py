@@ -22,6 +22,7 @@ from outliers_bench.keypoints.match_tables import match_tables
 from outliers_bench.keypoints.options import MatchOptions
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.meter import Meter, peak_memory
+from outliers_bench.types import Exclusion
 
 ROOTSIFT = DESCRIPTORS["rootsift"]
 RATIO = 0.8
@@ -91,6 +92,7 @@ def match_with_tables(queries: Photos, gallery: Photos) -> np.ndarray:
         options=MatchOptions(ratio=RATIO),
         depth=len(gallery),
         order=np.arange(len(gallery)),
+        exclusion=Exclusion.nothing(len(queries), len(gallery)),
     )
     counts = np.empty_like(scores)
     np.put_along_axis(counts, indices, np.floor(scores), axis=1)
@@ -131,11 +133,17 @@ def memory_growth(images: int, keypoints: int, queries: int) -> int:
         options=MatchOptions(),
         depth=1,
         order=np.arange(2),
+        exclusion=Exclusion.nothing(2, 2),
     )
     Meter.start()  # resets the peak
     before = peak_memory()
     match_tables(
-        *tables, descriptor=ROOTSIFT, options=MatchOptions(), depth=100, order=np.arange(images)
+        *tables,
+        descriptor=ROOTSIFT,
+        options=MatchOptions(),
+        depth=100,
+        order=np.arange(images),
+        exclusion=Exclusion.nothing(queries, images),
     )
     return peak_memory() - before
 

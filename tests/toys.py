@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from outliers_bench.errors import UnreadableImageError
-from outliers_bench.types import RGB, ImageSet, Split
+from outliers_bench.types import RGB, Exclusion, ImageSet, Split
 
 BARE = (
     "data=synthetic",
@@ -59,6 +59,10 @@ def toy_split(query: Sequence[int], gallery: Sequence[int], *, classes: int = 10
         return image_set([f"{kind}-{i}" for i in range(len(labels))], labels, names, reader)
 
     return Split("toy", part("train", []), part("query", query), part("gallery", gallery))
+
+
+def exclude_nothing(queries, gallery) -> Exclusion:
+    return Exclusion.nothing(len(queries), len(gallery))
 
 
 def noise_images(count: int, *, size: int = 40, seed: int = 0) -> ArrayReader:

@@ -56,12 +56,14 @@ def measure_in_child(*, n: int, d: int, queries: int, repeats: int) -> dict[str,
     from benchmarks.indexes import clustered_vectors
     from outliers_bench.retrieval.indexes.exact import Exact
     from outliers_bench.retrieval.search import VectorSearch
+    from outliers_bench.types import Exclusion
 
     gallery, query = clustered_vectors(n, d, queries, clusters=max(1, n // 40), spread=0.7, seed=0)
     order = np.random.default_rng(1).permutation(n)
+    nothing = Exclusion.nothing(queries, n)
 
     def ours() -> None:
-        VectorSearch(gallery, index=Exact(), order=order).rank(query, DEPTH)
+        VectorSearch(gallery, index=Exact(), order=order).rank(query, DEPTH, exclusion=nothing)
 
     def faiss_alone() -> None:
         flat = faiss.IndexFlatIP(d)

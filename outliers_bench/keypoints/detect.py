@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -19,12 +16,11 @@ from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import Embedder, Key
 from outliers_bench.keypoints.keypoints import Keypoints
 from outliers_bench.keypoints.options import Detector, KeypointOptions
-from outliers_bench.runtime.machine import cores
+from outliers_bench.runtime.machine import map_in_threads
 from outliers_bench.store.features import Space, Vector
 from outliers_bench.types import RGB
 
 _MIN_SIDE = 16  # pixels; OpenCV's pyramids fail on smaller images
-_PENDING_PER_THREAD = 4  # images submitted per thread
 
 
 class KeypointDetector:
@@ -122,17 +118,9 @@ def _detect_all(
 ) -> Iterator[tuple[Key, Vector]]:
     """Detect and pack keypoints of a stream of images in threads; results retain its order."""
 
-    def detect_one(key: Key, image: RGB) -> tuple[Key, Vector]:
+    def detect_one(pair: tuple[Key, RGB]) -> tuple[Key, Vector]:
+        key, image = pair
         return key, detect(image, options).pack()
 
-    stream = iter(images)
-    with one_opencv_thread(), ThreadPoolExecutor(cores(), "keypoints") as pool:
-        first = islice(stream, _PENDING_PER_THREAD * cores())
-        pending = deque(pool.submit(detect_one, *pair) for pair in first)
-        try:
-            while pending:
-                result = pending.popleft().result()
-                pending.extend(pool.submit(detect_one, *pair) for pair in islice(stream, 1))
-                yield result
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with one_opencv_thread():
+        yield from map_in_threads(detect_one, images)

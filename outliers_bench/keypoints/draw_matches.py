@@ -11,7 +11,8 @@ from outliers_bench.data.decode import shrink
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.match import match_pair
-from outliers_bench.keypoints.options import KeypointOptions, MatchOptions, Verify
+from outliers_bench.keypoints.models import KeypointMatching, Spatial
+from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.verify import Transform, find_inliers
 from outliers_bench.reports.match_picture import MatchPicture
 from outliers_bench.reports.match_sheet import draw_match_sheet
@@ -28,9 +29,8 @@ _HEADING = "Best matches"
 def match_sheets(
     result: Result,
     stored: StoredKeypoints,
+    options: KeypointMatching | Spatial,
     *,
-    keypoints: KeypointOptions,
-    matching: MatchOptions,
     queries: int,
     seed: int,
 ) -> dict[str, Image]:
@@ -42,10 +42,8 @@ def match_sheets(
         Result of a run.
     stored : StoredKeypoints
         Keypoints used in the run.
-    keypoints : KeypointOptions
-        Options of the detection, including the image size.
-    matching : MatchOptions
-        Options of matching and verification.
+    options : KeypointMatching or Spatial
+        Options of detection, matching and verification.
     queries : int
         Number of queries to draw, equally from the best, the typical and the worst.
     seed : int
@@ -61,7 +59,7 @@ def match_sheets(
     drawn = []
     for row in rows:
         try:
-            drawn.append(_picture(result, row, stored, keypoints, matching))
+            drawn.append(_picture(result, row, stored, options))
         except (UnreadableImageError, OSError):  # deleted since
             continue
     if not drawn:
@@ -70,30 +68,26 @@ def match_sheets(
 
 
 def _picture(
-    result: Result,
-    row: int,
-    stored: StoredKeypoints,
-    keypoints: KeypointOptions,
-    matching: MatchOptions,
+    result: Result, row: int, stored: StoredKeypoints, options: KeypointMatching | Spatial
 ) -> MatchPicture:
     query, gallery = result.split.query, result.split.gallery
     hit = int(result.ranking.indices[row, 0])
     (of_query,), (of_hit,) = stored.table(query).take([row]), stored.table(gallery).take([hit])
-    descriptor = keypoints.descriptor
+    descriptor = options.descriptor
     pairs, _ = match_pair(
         descriptor.vectors(of_query.descriptors),
         descriptor.vectors(of_hit.descriptors),
-        options=matching,
+        options=options,
         power=descriptor.power,
     )
     query_points, hit_points = of_query.points[pairs[:, 0]], of_hit.points[pairs[:, 1]]
-    is_inlier, transform = _verify(query_points, hit_points, matching)
+    is_inlier, transform = _verify(query_points, hit_points, options)
     is_relevant = None
     if query.labels is not None and gallery.labels is not None:
         is_relevant = bool(query.labels[row] == gallery.labels[hit])
     return MatchPicture(
-        query=shrink(query.read(row), keypoints.longest_side),
-        gallery=shrink(gallery.read(hit), keypoints.longest_side),
+        query=shrink(query.read(row), options.longest_side),
+        gallery=shrink(gallery.read(hit), options.longest_side),
         query_points=query_points,
         gallery_points=hit_points,
         inliers=is_inlier,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +20,12 @@ from outliers_bench.keypoints.match import (
     to_integers,
 )
 from outliers_bench.keypoints.options import MatchOptions
-from outliers_bench.runtime.machine import cores
+from outliers_bench.runtime.machine import map_in_threads
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 Doubles = npt.NDArray[np.float64]
 Pairs: TypeAlias = dict[int, npt.NDArray[np.int16]]  # by image: query row and gallery row
-Item = TypeVar("Item")
-Output = TypeVar("Output")
 BLOCK_BYTES = 64 * 2**20  # gallery vectors in float32 per block
 READ_IMAGES = 32  # images per read
 TILE_ROWS = 4000  # gallery vectors per matrix product: the result should fit in the CPU cache
@@ -44,7 +40,7 @@ def match_tables(
     options: MatchOptions,
     depth: int,
     order: IntArray,
-    exclusion: Exclusion | None = None,
+    exclusion: Exclusion,
     pairs_depth: int = 0,
     min_matches: int = 1,
 ) -> tuple[IntArray, Doubles, list[Pairs]]:
@@ -67,8 +63,8 @@ def match_tables(
         Number of gallery images to return per query.
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
-    exclusion : Exclusion, optional
-        Gallery images to exclude for each query; by default, none.
+    exclusion : Exclusion
+        Gallery images to exclude for each query.
     pairs_depth : int
         Number of the best gallery images per query for which to return the matches themselves.
     min_matches : int
@@ -87,7 +83,6 @@ def match_tables(
     from threadpoolctl import threadpool_limits
 
     best = _Best(len(queries), depth, pairs_depth)
-    exclusion = exclusion or Exclusion.nothing(len(queries), len(order))
 
     def pairs() -> Iterator[None]:
         for i, start, scores, matches in map_in_threads(_count_matches, tasks()):
@@ -114,19 +109,6 @@ def read_images(table: KeypointTable) -> Iterator[Keypoints]:
     """Yield the keypoints of each image, reading some images in advance."""
     for first in range(0, len(table), READ_IMAGES):
         yield from table.take(range(first, min(first + READ_IMAGES, len(table))))
-
-
-def map_in_threads(work: Callable[[Item], Output], items: Iterable[Item]) -> Iterator[Output]:
-    """Yield results of `work` on items in their order, with one thread per core and few pending."""
-    workers = cores()
-    pending: deque[Future[Output]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) > 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,12 @@ from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.match_tables import (
     Doubles,
     Pairs,
-    map_in_threads,
     match_tables,
     read_images,
 )
 from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.verify import MINIMUM, find_inliers
+from outliers_bench.runtime.machine import map_in_threads
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import Exclusion, IntArray, Ranking
@@ -36,8 +36,8 @@ def rank_by_keypoints(
     options: MatchOptions,
     depth: int,
     order: IntArray,
-    exclusion: Exclusion | None = None,
-    meter: Meter | None = None,
+    exclusion: Exclusion,
+    meter: Meter,
 ) -> Ranking:
     """Rank the gallery for every query by inliers, then matches, then similarity.
 
@@ -56,17 +56,12 @@ def rank_by_keypoints(
         Length of the ranking, at most `exclusion.max_depth`.
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
-    exclusion : Exclusion, optional
-        Gallery images to exclude for each query; by default, none.
-    meter : Meter, optional
+    exclusion : Exclusion
+        Gallery images to exclude for each query.
+    meter : Meter
         Records the time of matching, of verification, and of both as search.
-
-    Returns
-    -------
-    Ranking
     """
-    meter = meter or Meter()
-    max_depth = exclusion.max_depth if exclusion else len(gallery)
+    max_depth = exclusion.max_depth
     is_verified = options.verify is not Verify.none
     shortlist = min(max_depth, options.shortlist or max_depth) if is_verified else 0
     with meter.stage("search"):

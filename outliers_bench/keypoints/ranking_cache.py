@@ -22,7 +22,7 @@ MAX_RANKINGS = 1000  # cached rankings; each search by a photo adds one
 
 
 def rank_or_load(
-    rank: Callable[[int], Ranking],
+    rank: Callable[[int, Meter], Ranking],
     *,
     key: Mapping[str, object],
     queries: ImageSet,
@@ -38,24 +38,17 @@ def rank_or_load(
     Parameters
     ----------
     rank : callable
-        Ranks to a given depth, and records its time in `meter`.
+        Ranks to a given depth, and records its times in a given meter.
     key : mapping of str to object
         All options that the ranking depends on.
     queries, gallery : ImageSet
     exclusion : Exclusion
-        Gallery images that are excluded for each query.
     order : array of int64, shape (n,)
         Permutation of the gallery that breaks ties.
     depth : int
-        Depth of the ranking.
     cache : Path
-        Cache directory.
     meter : Meter
-        Records the original times if a ranking is read, since they are its cost.
-
-    Returns
-    -------
-    Ranking
+        Records the original times also if a ranking is read, since they are its cost.
     """
     content: list[npt.NDArray[Any]] = [
         np.frombuffer(b"".join(part.digests), dtype=np.uint8) for part in (queries, gallery)
@@ -69,33 +62,28 @@ def rank_or_load(
     path = cache / "rankings" / f"keypoints-{name}.npz"
 
     def make() -> tuple[Ranking, dict[str, float]]:
-        before = dict(meter.seconds)
+        own = Meter()
         # A deeper ranking takes no longer: all pairs are matched for any depth.
-        ranking = rank(min(max(depth, MIN_DEPTH), exclusion.max_depth))
-        elapsed = {stage: t - before.get(stage, 0.0) for stage, t in meter.seconds.items()}
-        return ranking, elapsed
+        return rank(min(max(depth, MIN_DEPTH), exclusion.max_depth), own), own.seconds
 
-    ranking, _ = load_or_make(
+    ranking, elapsed = load_or_make(
         path,
-        read=lambda path: _read(path, depth, len(queries), meter),
+        read=lambda path: _read(path, depth, len(queries)),
         make=make,
         write=_write,
         limit=MAX_RANKINGS,
     )
+    for stage, seconds in elapsed.items():
+        meter.add(stage, seconds)
     return Ranking(ranking.indices[:, :depth], ranking.scores[:, :depth])
 
 
-def _read(
-    path: Path, depth: int, n_query: int, meter: Meter
-) -> tuple[Ranking, dict[str, float]] | None:
+def _read(path: Path, depth: int, n_query: int) -> tuple[Ranking, dict[str, float]] | None:
     arrays = read_arrays(path)
     ranking = Ranking(arrays["indices"].astype(np.int64), arrays["scores"].astype(np.float32))
     if ranking.depth < depth or len(ranking.indices) != n_query:
         return None
-    elapsed = dict(zip(arrays["stages"].tolist(), arrays["seconds"].tolist(), strict=True))
-    for stage, seconds in elapsed.items():
-        meter.add(stage, seconds)
-    return ranking, elapsed
+    return ranking, dict(zip(arrays["stages"].tolist(), arrays["seconds"].tolist(), strict=True))
 
 
 def _write(measured: tuple[Ranking, dict[str, float]], path: Path) -> None:

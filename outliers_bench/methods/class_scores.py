@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.features.embedding_source import EmbeddingSource
+from outliers_bench.methods.method import Method
 from outliers_bench.methods.parts import Workspace
-from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.embeddings import TrainedEmbeddings
-from outliers_bench.types import Exclusion, FloatArray, ImageSet, IntArray, LeftOut, Ranking, Split
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from outliers_bench.types import Exclusion, FloatArray, ImageSet, LeftOut, Ranking, Split
 
 
-class ClassScores:
+class ClassScores(Method):
     """Rank the gallery by the probability of the class predicted for the query.
 
     A baseline for retrieval by a classifier: all queries with the same predicted class get the same
@@ -36,11 +31,11 @@ class ClassScores:
 
     def __init__(self, model: TrainedModel, workspace: Workspace) -> None:
         self._model = model
-        self._workspace = workspace
+        self.workspace = workspace
         self._meter = workspace.meter
         classifier = copy.copy(model)  # replace() would lose the backbone it has resolved
         classifier.embedding = Layer.logits
-        self._logits = TrainedEmbeddings(
+        self.logits = TrainedEmbeddings(
             classifier, workspace.engine, workspace.cache, workspace.meter
         )
 
@@ -60,60 +55,46 @@ class ClassScores:
 
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the inputs of the training; see `Method.extract`."""
-        return self._logits.compute(images)
+        return self.logits.compute(images)
 
     def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
         """Train the network; see `Method.fit`."""
         self._model.check_split(split)  # again, without the unreadable images
         with self._meter.stage("fit"):
-            self._logits.fit(split.train, split.images, observer)
+            self.logits.fit(split.train, split.images, observer)
         self._meter.counts |= self._model.diagnostics(split)
 
     def index(self, gallery: ImageSet) -> ClassScoreGallery:
         """Load the class scores of the gallery; see `Method.index`."""
-        return ClassScoreGallery(gallery, self._logits, self._workspace)
-
-    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
-        """Return no sheets."""
-        return {}
+        return ClassScoreGallery(self, gallery)
 
 
 class ClassScoreGallery:
-    """Gallery that is searched by class scores; see `GallerySearch`.
+    """Gallery that is searched by class scores; see `GallerySearch`."""
 
-    Parameters
-    ----------
-    gallery : ImageSet
-    logits : EmbeddingSource
-    workspace : Workspace
-    """
-
-    def __init__(self, gallery: ImageSet, logits: EmbeddingSource, workspace: Workspace) -> None:
+    def __init__(self, method: ClassScores, gallery: ImageSet) -> None:
         self._gallery = gallery
-        self._logits = logits
-        self._meter = workspace.meter
-        self._scores = log_softmax(logits.load(gallery).matrix)
-        self._order = tie_order(gallery.digests, workspace.seed)
+        self._logits = method.logits
+        self._meter = method.workspace.meter
+        self._scores = log_softmax(method.logits.load(gallery).matrix)
+        self._order = tie_order(gallery.digests, method.workspace.seed)
         self._meter.dimensions = self._scores.shape[1]
         self._meter.index_bytes = self._scores.nbytes
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
         """Rank the gallery for every query; see `GallerySearch.query`."""
         scores, order = self._scores, self._order
         is_gallery = images.digests == self._gallery.digests
         queries = scores if is_gallery else log_softmax(self._logits.load(images).matrix)
-        exclusion = exclusion or Exclusion.nothing(len(images), len(self._gallery))
         with self._meter.stage("search"):
             predicted = queries.argmax(axis=1)
             indices = np.empty((len(queries), depth), np.int64)
             for class_index in np.unique(predicted):
                 rows = np.flatnonzero(predicted == class_index)
                 ranked = order[np.argsort(-scores[order, class_index], kind="stable")]
-                indices[rows] = (
-                    _exclude(ranked, exclusion.take(rows), depth)
-                    if exclusion.largest
-                    else ranked[:depth]
-                )
+                for row in rows:
+                    excluded = exclusion.mask(slice(row, row + 1), ranked[None])[0]
+                    indices[row] = ranked[~excluded][:depth]
             return Ranking(indices, scores[indices, predicted[:, None]])
 
 
@@ -129,9 +110,3 @@ def log_softmax(logits: FloatArray) -> FloatArray:
     shifted -= np.log1p(others.sum(axis=1, keepdims=True))
     log_probabilities: FloatArray = shifted.astype(np.float32)
     return log_probabilities
-
-
-def _exclude(ranked: IntArray, exclusion: Exclusion, depth: int) -> IntArray:
-    """Return the first `depth` items of a ranking for each query, without the excluded ones."""
-    keys = exclusion.gallery_keys[ranked]
-    return np.stack([ranked[keys != key][:depth] for key in exclusion.query_keys])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from outliers_bench.ensemble.fusion import contributions, fuse
 from outliers_bench.ensemble.options import Ensemble, Fusion
@@ -12,14 +13,10 @@ from outliers_bench.ensemble.tuning import fit_slope, relevance, tune_weights
 from outliers_bench.errors import BenchError
 from outliers_bench.methods.method import GallerySearch, Method
 from outliers_bench.methods.parts import Workspace
-from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking, Split
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 class Member(NamedTuple):
@@ -31,7 +28,7 @@ class Member(NamedTuple):
     meter: Meter
 
 
-class FusedRankings:
+class FusedRankings(Method):
     """Rank the gallery by the weighted sum of the scores of several methods.
 
     Parameters
@@ -100,7 +97,8 @@ class FusedRankings:
             self._meter.counts[f"weight_{member.label}"] = weight
         used = [at for at, weight in enumerate(weights) if weight > 0]
         searches = []
-        for member in (self._members[at] for at in used):
+        for at in used:
+            member = self._members[at]
             searches.append((member.method.index(gallery), member.meter))
             self._meter.absorb(member.meter)
         fuse_rankings = partial(
@@ -111,13 +109,7 @@ class FusedRankings:
             rrf_k=self._model.rrf_k,
             slopes=[self._slopes[at] for at in used],
         )
-        return FusedGallery(
-            searches, fuse_rankings, len(gallery), self._model.fusion_depth, self._meter
-        )
-
-    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
-        """Return no sheets."""
-        return {}
+        return FusedGallery(searches, fuse_rankings, self._model.fusion_depth, self._meter)
 
     def _validation(self, split: Split) -> Split:
         return self._model.validation_split(split.train, split.name)
@@ -131,7 +123,8 @@ class FusedRankings:
             method.extract(split.images)  # only looks up the stored features
             method.fit(split)
             search = method.index(split.gallery)
-            rankings.append(search.query(split.query, min(model.fusion_depth, n)))
+            depth = min(model.fusion_depth, n)
+            rankings.append(search.query(split.query, depth, split.exclusion))
         if model.fusion is Fusion.calibrated:
             self._slopes = [fit_slope(ranking, relevant) for ranking in rankings]
             for member, slope in zip(self._members, self._slopes, strict=True):
@@ -146,6 +139,7 @@ class FusedRankings:
             self._meter.counts["map_at_r_tuning"] = map_at_r
 
 
+@dataclass(frozen=True)
 class FusedGallery:
     """Gallery that is searched by every member of an ensemble; see `GallerySearch`.
 
@@ -155,39 +149,27 @@ class FusedGallery:
         The gallery as each member searches it, and the meter of the member.
     fuse_rankings : callable
         Fuses the members' rankings; see `fuse`.
-    n : int
-        Number of gallery images.
     fusion_depth : int
         Number of hits per member that are fused.
     meter : Meter
         Meter of the run.
     """
 
-    def __init__(
-        self,
-        searches: Sequence[tuple[GallerySearch, Meter]],
-        fuse_rankings: Callable[..., Ranking],
-        n: int,
-        fusion_depth: int,
-        meter: Meter,
-    ) -> None:
-        self._searches = searches
-        self._fuse = fuse_rankings
-        self._n = n
-        self._fusion_depth = fusion_depth
-        self._meter = meter
+    searches: Sequence[tuple[GallerySearch, Meter]]
+    fuse_rankings: Callable[..., Ranking]
+    fusion_depth: int
+    meter: Meter
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
         """Rank the gallery for every query; see `GallerySearch.query`."""
-        exclusion = exclusion or Exclusion.nothing(len(images), self._n)
         # Independent of `depth`: the fused score of an item must not depend on that.
-        member_depth = min(self._fusion_depth, exclusion.max_depth)
+        member_depth = min(self.fusion_depth, exclusion.max_depth)
         rankings = []
-        for search, meter in self._searches:
+        for search, meter in self.searches:
             rankings.append(search.query(images, member_depth, exclusion))
-            self._meter.absorb(meter)
-        with self._meter.stage("search"), self._meter.stage("fuse"):
-            return self._fuse(rankings, depth=depth, exclusion=exclusion)
+            self.meter.absorb(meter)
+        with self.meter.stage("search"), self.meter.stage("fuse"):
+            return self.fuse_rankings(rankings, depth=depth, exclusion=exclusion)
 
 
 def _check(method: Method, split: Split, label: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 from outliers_bench.data.decode import DECODER
@@ -13,11 +12,12 @@ from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.rank import rank_by_keypoints
 from outliers_bench.keypoints.ranking_cache import rank_or_load
+from outliers_bench.methods.method import Method
 from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
-from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking, Split
+from outliers_bench.runtime.meter import Meter
+from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class MatchKeypoints:
+class MatchKeypoints(Method):
     """Rank the gallery by matched keypoints; nothing is learned, and no index is built.
 
     Parameters
@@ -35,89 +35,64 @@ class MatchKeypoints:
     workspace : Workspace
     """
 
-    learns_from_labels = False
-
     def __init__(self, model: KeypointMatching, workspace: Workspace) -> None:
-        self._model = model
-        self._workspace = workspace
-        self._meter = workspace.meter
-        self._keypoints = StoredKeypoints(model, workspace.cache, workspace.meter)
-
-    def check(self, split: Split) -> None:
-        """Do nothing: any images can be matched."""
+        self.model = model
+        self.workspace = workspace
+        self.keypoints = StoredKeypoints(model, workspace.cache, workspace.meter)
 
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Detect and store the keypoints of all images; see `Method.extract`."""
-        return self._keypoints.compute(images)
-
-    def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
-        """Do nothing: nothing is learned."""
+        return self.keypoints.compute(images)
 
     def index(self, gallery: ImageSet) -> KeypointGallery:
         """Open the keypoints of the gallery; see `Method.index`."""
-        return KeypointGallery(gallery, self._keypoints, self._model, self._workspace)
+        return KeypointGallery(self, gallery)
 
     def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
         """Draw queries next to their best match, with the verified keypoint matches."""
-        return match_sheets(
-            result,
-            self._keypoints,
-            keypoints=self._model,
-            matching=self._model,
-            queries=queries,
-            seed=self._workspace.seed,
-        )
+        seed = self.workspace.seed
+        return match_sheets(result, self.keypoints, self.model, queries=queries, seed=seed)
 
 
 class KeypointGallery:
-    """Gallery that is searched by matching keypoints; see `GallerySearch`.
+    """Gallery that is searched by matching keypoints; see `GallerySearch`."""
 
-    Parameters
-    ----------
-    gallery : ImageSet
-    keypoints : StoredKeypoints
-    model : KeypointMatching
-    workspace : Workspace
-    """
-
-    def __init__(
-        self,
-        gallery: ImageSet,
-        keypoints: StoredKeypoints,
-        model: KeypointMatching,
-        workspace: Workspace,
-    ) -> None:
+    def __init__(self, method: MatchKeypoints, gallery: ImageSet) -> None:
         self._gallery = gallery
-        self._keypoints = keypoints
-        self._model = model
-        self._cache = workspace.cache
-        self._meter = workspace.meter
-        self._table = keypoints.table(gallery)
-        self._empty = keypoints.empty(gallery)
-        self._order = tie_order(gallery.digests, workspace.seed)
-        self._meter.dimensions = model.descriptor.dimensions
-        self._meter.index_bytes = keypoints.nbytes(gallery)
+        self._keypoints = method.keypoints
+        self._model = method.model
+        self._cache = method.workspace.cache
+        self._meter = method.workspace.meter
+        self._table = method.keypoints.table(gallery)
+        self._empty = method.keypoints.empty(gallery)
+        self._order = tie_order(gallery.digests, method.workspace.seed)
+        self._meter.dimensions = method.model.descriptor.dimensions
+        self._meter.index_bytes = method.keypoints.nbytes(gallery)
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
         """Rank the gallery for every query; see `GallerySearch.query`."""
         is_gallery = images.digests == self._gallery.digests
         self._count_empty(images)
-        rank = partial(
-            rank_by_keypoints,
-            self._table if is_gallery else self._keypoints.table(images),
-            self._table,
-            descriptor=self._model.descriptor,
-            options=self._model,
-            order=self._order,
-            exclusion=exclusion,
-            meter=self._meter,
-        )
+
+        def rank(rank_depth: int, meter: Meter) -> Ranking:
+            return rank_by_keypoints(
+                self._table if is_gallery else self._keypoints.table(images),
+                self._table,
+                descriptor=self._model.descriptor,
+                options=self._model,
+                depth=rank_depth,
+                order=self._order,
+                exclusion=exclusion,
+                meter=meter,
+            )
+
+        options = {k: getattr(v, "value", v) for k, v in asdict(self._model).items()}
         return rank_or_load(
-            lambda rank_depth: rank(depth=rank_depth),
-            key={**_to_dict(self._model), **self._model.space(), "decoder": DECODER},
+            rank,
+            key={**options, **self._model.space(), "decoder": DECODER},
             queries=images,
             gallery=self._gallery,
-            exclusion=exclusion or Exclusion.nothing(len(images), len(self._gallery)),
+            exclusion=exclusion,
             order=self._order,
             depth=depth,
             cache=self._cache,
@@ -137,7 +112,3 @@ class KeypointGallery:
                 total,
                 self._model.name,
             )
-
-
-def _to_dict(model: KeypointMatching) -> dict[str, object]:
-    return {key: getattr(value, "value", value) for key, value in asdict(model).items()}

@@ -1,4 +1,4 @@
-"""Protocol of a retrieval method: check, extract, fit, index; and of the search of a gallery."""
+"""Base of the retrieval methods: check, extract, fit, index; and the search of a gallery."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class GallerySearch(Protocol):
     """Gallery that is searched by a method, with any number of queries."""
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion | None = None) -> Ranking:
+    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
         """Rank the gallery for every query.
 
         Parameters
@@ -25,19 +25,19 @@ class GallerySearch(Protocol):
             are the gallery.
         depth : int
             Length of the ranking, at most `exclusion.max_depth`.
-        exclusion : Exclusion, optional
-            Gallery images that are excluded for each query; by default, none.
+        exclusion : Exclusion
+            Gallery images that are excluded for each query.
         """
         ...
 
 
-class Method(Protocol):
-    """Retrieval method. Called in this order: check, extract, fit, index."""
+class Method:
+    """Base of the retrieval methods. Called in this order: check, extract, fit, index."""
 
     @property
     def learns_from_labels(self) -> bool:
         """True if labels of train affect rankings, so that queries may not be in train."""
-        ...
+        return False
 
     def check(self, split: Split) -> None:
         """Check the options against the split, before any image is decoded.
@@ -47,7 +47,6 @@ class Method(Protocol):
         BenchError
             If the method cannot work on this split.
         """
-        ...
 
     def extract(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of all images that are not stored yet.
@@ -64,7 +63,7 @@ class Method(Protocol):
         dict of bytes to LeftOut
             Content digest of each image that cannot be decoded, and the reason.
         """
-        ...
+        raise NotImplementedError
 
     def fit(self, split: Split, observer: TrainingObserver = NULL_OBSERVER) -> None:
         """Fit to the train part, or to the gallery if there is none.
@@ -76,15 +75,14 @@ class Method(Protocol):
         observer : TrainingObserver
             Receives the metrics of a training.
         """
-        ...
 
     def index(self, gallery: ImageSet) -> GallerySearch:
         """Prepare the search of a gallery, all of whose images were extracted before `fit`."""
-        ...
+        raise NotImplementedError
 
-    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
+    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
         """Draw sheets of matched keypoints, by name; empty for methods without keypoints."""
-        ...
+        return {}
 
 
 class ReusedIndex:

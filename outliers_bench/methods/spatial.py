@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.keypoints.rank import rerank_by_keypoints
 from outliers_bench.result import Result
-from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ImageSet, LeftOut, Ranking
 
@@ -69,20 +67,4 @@ class SpatialRerank:
 
     def match_sheets(self, result: Result, *, queries: int, seed: int) -> dict[str, Image]:
         """Draw queries next to their best match, with the verified keypoint matches."""
-        return match_sheets(
-            result,
-            self._keypoints,
-            keypoints=self._options,
-            matching=self._options,
-            queries=queries,
-            seed=seed,
-        )
-
-
-@singledispatch
-def build_spatial(rerank: Rerank, cache: Path, meter: Meter) -> SpatialRerank | None:  # noqa: ARG001
-    """Build the spatial re-ranking of `rerank=spatial`; None for other choices."""
-    return None
-
-
-build_spatial.register(Spatial, SpatialRerank)
+        return match_sheets(result, self._keypoints, self._options, queries=queries, seed=seed)

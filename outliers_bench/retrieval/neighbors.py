@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.retrieval.indexes.exact import Exact
-from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.ties import drop_excluded, pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.files import digest_of, read_arrays, write_arrays
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 1024  # gallery items searched per block
 _EXTRA = 8  # results fetched beyond k, because rounding in BLAS may swap neighbors
-_ROUNDING = 2e-6  # maximum difference of two equal pairs of unit vectors in BLAS
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class NeighborGraph:
     similarities: FloatArray
 
     def nearest(
-        self, items: IntArray, k: int, *, exclusion: Exclusion | None = None
+        self, items: IntArray, k: int, *, exclusion: Exclusion
     ) -> tuple[IntArray, FloatArray]:
         """Return the k nearest neighbors of some items, without those excluded for a query.
 
@@ -51,7 +47,7 @@ class NeighborGraph:
         ----------
         items : array of int64, shape (m,)
         k : int
-        exclusion : Exclusion, optional
+        exclusion : Exclusion
             Of one query, or of one query for each item. Requires a graph of at least
             k + `exclusion.largest` neighbors, if the gallery has that many.
 
@@ -60,7 +56,7 @@ class NeighborGraph:
         positions : array of int64, shape (m, at most k)
         similarities : array of float32, shape (m, at most k)
         """
-        if exclusion is None or not exclusion.largest:
+        if not exclusion.largest:
             return self.positions[items, :k], self.similarities[items, :k]
         positions = self.positions[items, : k + exclusion.largest]
         similarities = self.similarities[items, : k + exclusion.largest]
@@ -102,45 +98,18 @@ def build_or_load_graph(search: VectorSearch, k: int) -> NeighborGraph:
 
 
 def _build_graph(search: VectorSearch, k: int) -> NeighborGraph:
-    n = len(search.gallery)
+    gallery, n = search.gallery, len(search.gallery)
     positions, similarities = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-    for rows, near, scores in _search_blocks(search, k + 1):
-        own = near == np.arange(rows.start, rows.stop)[:, None]
-        positions[rows], similarities[rows] = drop_excluded(near, scores, own, k)
-    return NeighborGraph(positions, similarities)
-
-
-def _search_blocks(search: VectorSearch, k: int) -> Iterator[tuple[slice, IntArray, FloatArray]]:
-    """Yield the k nearest of every gallery item, the item itself included, block by block."""
-    gallery, order, n = search.gallery, search.order, len(search.gallery)
-    exact = Exact(metric=Metric.inner_product).build(search.tie_ordered)
-    fetch = min(k + _EXTRA, n)
+    exhaustive, itself = search.exhaustive(), Exclusion.itself(n)
+    fetch = min(k + _EXTRA, n - 1)
     starts = range(0, n, BLOCK_ROWS)
     for start in track(starts, stage="graph", total=len(starts), unit="blocks"):
-        rows = slice(start, min(start + BLOCK_ROWS, n))
-        near = order[exact.search(gallery[rows], fetch)[0]]
+        rows = np.arange(start, min(start + BLOCK_ROWS, n))
+        near = exhaustive.rank(gallery[rows], fetch, exclusion=itself.take(rows)).indices
         scores = pair_similarities(gallery[rows], gallery, near)
-        near, scores = sorted_with_ties(near, scores, order)
-        near, scores, last = near[:, :k], scores[:, :k], scores[:, -1]
-        # Items that were not fetched may be as near: the index returns any of the tied ones.
-        tied = scores[:, -1] <= last + _ROUNDING if fetch < n else np.zeros(len(near), dtype=bool)
-        if tied.any():
-            near[tied], scores[tied] = _compare_with_all(gallery[rows][tied], gallery, order, k)
-        yield rows, near, scores
-
-
-def _compare_with_all(
-    vectors: FloatArray, gallery: FloatArray, order: IntArray, k: int
-) -> tuple[IntArray, FloatArray]:
-    """Find the k nearest by comparing each distinct vector (blank images share one) with all."""
-    distinct, inverse = np.unique(vectors, axis=0, return_inverse=True)
-    positions = np.empty((len(distinct), k), np.int64)
-    scores = np.empty((len(distinct), k), np.float32)
-    for row, vector in enumerate(distinct):
-        similarities = np.einsum("qkd,qd->qk", gallery[None], vector[None])[0][order]
-        best = np.argsort(-similarities, kind="stable")[:k]
-        positions[row], scores[row] = order[best], similarities[best]
-    return positions[inverse.ravel()], scores[inverse.ravel()]
+        near, scores = sorted_with_ties(near, scores, search.order)
+        positions[rows], similarities[rows] = near[:, :k], scores[:, :k]
+    return NeighborGraph(positions, similarities)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> NeighborGraph | None:

@@ -6,7 +6,6 @@ from copy import copy
 
 import numpy as np
 
-from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter
@@ -21,8 +20,8 @@ def recall_at_10(
     search: VectorSearch,
     queries: FloatArray,
     *,
-    depth: int = RECALL_DEPTH,
-    exclusion: Exclusion | None = None,
+    depth: int,
+    exclusion: Exclusion,
 ) -> float | None:
     """Measure the share of the ten nearest gallery items that an index finds.
 
@@ -38,8 +37,8 @@ def recall_at_10(
         If there are more than 1,000, 500 to 1,000 evenly spaced ones are used.
     depth : int
         Depth of the ranking: some indexes find more of the first ten in a deeper search.
-    exclusion : Exclusion, optional
-        Gallery items that are excluded for each query; by default, none.
+    exclusion : Exclusion
+        Gallery items that are excluded for each query.
 
     Returns
     -------
@@ -54,18 +53,14 @@ def recall_at_10(
     if search.index.exact:
         return None
     search = search.active  # a re-ranker may have searched an augmented gallery
-    exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
     rows = np.arange(0, len(queries), -(-len(queries) // MAX_QUERIES))
     sample, k = search.prepare(queries[rows]), min(RECALL_DEPTH, exclusion.max_depth)
     unmetered = copy(search)  # shares the built index
     unmetered.meter = Meter()
-    exact = copy(unmetered)
-    exact.index = Exact("exact", search.index.metric)
-    exact.__dict__.pop("searcher", None)
     deep = min(max(depth, k), exclusion.max_depth)
     exclusion = exclusion.take(rows)
     retrieved = unmetered.rank(sample, deep, exclusion=exclusion).indices[:, :k]
-    nearest = exact.rank(sample, k, exclusion=exclusion).indices
+    nearest = search.exhaustive().rank(sample, k, exclusion=exclusion).indices
     # Both are compared again in the same way: an index may round its scores, and faiss rounds
     # distances relative to the lengths of the vectors, which may be far larger than the distances.
     scores = _similarity(search, sample, retrieved)

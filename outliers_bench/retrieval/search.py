@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from outliers_bench.retrieval.indexes.cache import build_or_load
+from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.ties import drop_excluded, rescore_close_pairs, sort_with_ties
@@ -123,9 +125,15 @@ class VectorSearch:
         )
         return self.active
 
-    def rank(
-        self, queries: FloatArray, depth: int, *, exclusion: Exclusion | None = None
-    ) -> Ranking:
+    def exhaustive(self) -> VectorSearch:
+        """Return an exhaustive search of the same vectors, with its own meter."""
+        search = copy(self)
+        search.index, search.meter = Exact(metric=self.index.metric), Meter()
+        search.__dict__.pop("searcher", None)
+        search.__dict__["_stored_tie_ordered"] = self.tie_ordered
+        return search
+
+    def rank(self, queries: FloatArray, depth: int, *, exclusion: Exclusion) -> Ranking:
         """Rank the gallery for every query.
 
         Parameters
@@ -134,16 +142,11 @@ class VectorSearch:
             Normalized here if the metric is cosine.
         depth : int
             Length of the ranking, at most `exclusion.max_depth`.
-        exclusion : Exclusion, optional
-            Gallery items to exclude for each query; by default, none.
-
-        Returns
-        -------
-        Ranking
+        exclusion : Exclusion
+            Gallery items to exclude for each query.
         """
         queries = self.prepare(queries)
         searcher = self.searcher
-        exclusion = exclusion or Exclusion.nothing(len(queries), len(self))
         # One extra result shows whether the last rank is tied.
         fetch = min(depth + exclusion.largest + 1, len(self))
         indices = np.empty((len(queries), depth), dtype=np.int64)
@@ -191,7 +194,7 @@ def put_blanks_last(
     blank_gallery: BoolArray,
     order: IntArray,
     *,
-    exclusion: Exclusion | None = None,
+    exclusion: Exclusion,
 ) -> Ranking:
     """Rank blank gallery images last, and give blank queries the tie-breaking order.
 
@@ -208,12 +211,8 @@ def put_blanks_last(
         or with that of the last item before them if it is below 0.
     order : array of int64, shape (n,)
         Permutation of the gallery that breaks ties.
-    exclusion : Exclusion, optional
-        Gallery images that are excluded for each query; by default, none.
-
-    Returns
-    -------
-    Ranking
+    exclusion : Exclusion
+        Gallery images that are excluded for each query.
     """
     blank = blank_gallery[ranking.indices]
     moved = np.argsort(blank, axis=1, kind="stable")
@@ -223,8 +222,8 @@ def put_blanks_last(
     lowest = np.where(blank, np.float32(np.inf), scores).min(axis=1, initial=0.0)
     scores = np.where(blank, lowest[:, None], scores).astype(np.float32)
     for row in np.flatnonzero(blank_queries):
-        excluded = exclusion.mask(np.array([row]), order[None])[0] if exclusion else ()
-        indices[row] = np.delete(order, np.flatnonzero(excluded))[: ranking.depth]
+        excluded = exclusion.mask(np.array([row]), order[None])[0]
+        indices[row] = order[~excluded][: ranking.depth]
         scores[row] = 0
     return Ranking(indices, scores)
 

@@ -66,10 +66,13 @@ def rescore_close_pairs(
         items = gallery[positions[row, column]]
         scores[row, column] = _compare(queries[row], items, metric)
     sort_with_ties(positions, scores)
-    for row in _rows_tied_at_end(scores, len(gallery)):
-        all_scores = _compare(queries[row], gallery, metric)
+    tied = _rows_tied_at_end(scores, len(gallery))
+    distinct, inverse = np.unique(queries[tied], axis=0, return_inverse=True)  # blank images share
+    for number, query in enumerate(distinct):
+        all_scores = _compare(query, gallery, metric)
         best = np.argsort(-all_scores, kind="stable")[: positions.shape[1]]
-        positions[row], scores[row] = best, all_scores[best]
+        same = tied[inverse.ravel() == number]
+        positions[same], scores[same] = best, all_scores[best]
 
 
 def _rows_tied_at_end(scores: FloatArray, n: int) -> IntArray:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
+Item = TypeVar("Item")
+Output = TypeVar("Output")
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -19,6 +25,19 @@ def cores() -> int:
     """
     quota = cpu_quota()
     return max(1, _affinity() if quota is None else min(_affinity(), math.ceil(quota)))
+
+
+def map_in_threads(work: Callable[[Item], Output], items: Iterable[Item]) -> Iterator[Output]:
+    """Yield results of `work` on items in their order, with one thread per core and few pending."""
+    workers = cores()
+    pending: deque[Future[Output]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _affinity() -> int:

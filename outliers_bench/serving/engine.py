@@ -20,7 +20,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.serving.queries import Queries
 from outliers_bench.serving.recorded_config import restore_config
 from outliers_bench.serving.saved_run import SavedRun
-from outliers_bench.types import RGB, ImageReader, ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import RGB, Exclusion, ImageReader, ImageSet, LeftOut, Ranking, Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +133,9 @@ class Engine:
                 queries = queries.without(set(damaged))
             if len(queries):
                 # Unavailable photos are ranked, too, because they influence some re-rankings.
-                ranking = search.query(queries, min(n + len(unavailable), len(gallery)))
+                depth = min(n + len(unavailable), len(gallery))
+                nothing = Exclusion.nothing(len(queries), len(gallery))
+                ranking = search.query(queries, depth, nothing)
                 excluded = {row for row, name in enumerate(gallery.names) if name in unavailable}
                 for row, name in enumerate(queries.names):
                     hits[Path(name)] = _hits(

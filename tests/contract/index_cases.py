@@ -11,7 +11,7 @@ from outliers_bench.retrieval.indexes.quantized import FaissIvfPq, FaissSq8
 from outliers_bench.retrieval.indexes.trees import BallTree, KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.search import VectorSearch, tie_order
-from tests.toys import digest
+from tests.toys import digest, exclude_nothing
 
 annoy_only = pytest.mark.extra("annoy")
 
@@ -53,6 +53,9 @@ DEFAULTS = [
 ]
 
 
+CACHED = [*THOROUGH, *QUANTIZED]
+
+
 every_index = pytest.mark.parametrize("index", EXACT + THOROUGH + QUANTIZED)
 
 
@@ -87,4 +90,5 @@ def search_over(index, gallery, *, seed=0, digests=None):
 
 
 def rank(index, queries, gallery, depth, *, exclusion=None, **options):
+    exclusion = exclusion or exclude_nothing(queries, gallery)
     return search_over(index, gallery, **options).rank(queries, depth, exclusion=exclusion)

@@ -11,7 +11,7 @@ from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 from outliers_bench.retrieval.search import VectorSearch, tie_order
 from outliers_bench.types import Exclusion
-from tests.toys import digest
+from tests.toys import digest, exclude_nothing
 
 CASES = {
     "none": Rerank(),
@@ -50,7 +50,9 @@ def rerank_gallery(
 ):
     if leave_one_out:
         exclusion = Exclusion.itself(len(gallery))
+    exclusion = exclusion or exclude_nothing(queries, gallery)
     search = search_over(gallery, **options)
+    reranker.check_search(search.index, exclusion)
     return reranker.rank(search, queries, depth, exclusion=exclusion)
 
 

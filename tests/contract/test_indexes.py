@@ -26,7 +26,7 @@ from tests.contract.index_cases import (
     similarity,
     vectors,
 )
-from tests.toys import digest
+from tests.toys import digest, exclude_nothing
 
 
 @exhaustive_index
@@ -43,7 +43,9 @@ def test_against_brute_force(index):
 def test_recall_of_the_defaults(index):
     search = search_over(index, clustered(600, seed=1))
     floor = 0.7 if isinstance(index, FaissIvfPq) else 0.95
-    assert recall_at_10(search, clustered(60, per_cluster=2, seed=2)) >= floor
+    queries = clustered(60, per_cluster=2, seed=2)
+    nothing = exclude_nothing(queries, search)
+    assert recall_at_10(search, queries, depth=10, exclusion=nothing) >= floor
 
 
 @pytest.mark.parametrize("index", QUANTIZED)
@@ -102,11 +104,13 @@ def test_zero_vectors_are_ranked_with_finite_scores(index):
 def test_results_do_not_depend_on_other_queries(index, monkeypatch):
     queries, gallery = vectors(200, seed=8), vectors(90, seed=9)
     search = search_over(index, gallery)
-    expected = search.rank(queries, 12)
+    every = exclude_nothing(queries, gallery)
+    expected = search.rank(queries, 12, exclusion=every)
     monkeypatch.setattr("outliers_bench.retrieval.search.BLOCK_ITEMS", 1)
-    blocked = search.rank(queries, 12)
+    blocked = search.rank(queries, 12, exclusion=every)
     assert np.array_equal(expected.indices, blocked.indices)
-    alone = [search.rank(queries[i : i + 1], 12) for i in (0, 7, 199)]
+    one = every.take(slice(0, 1))
+    alone = [search.rank(queries[i : i + 1], 12, exclusion=one) for i in (0, 7, 199)]
     assert np.array_equal(expected.indices[[0, 7, 199]], np.vstack([one.indices for one in alone]))
     scores = np.vstack([one.scores for one in alone])
     assert np.allclose(expected.scores[[0, 7, 199]], scores, rtol=1e-5, atol=1e-5)
@@ -225,7 +229,8 @@ def test_equal_vectors_have_equal_scores_in_many_dimensions(metric):
     items = np.repeat(vectors(500, d=1280, seed=3), 2, axis=0)[:-1]
     order = tie_order([digest(str(i)) for i in range(len(items))], 0)
     search = VectorSearch(items, index=Exact(metric=metric), order=order)
-    result = search.rank(vectors(200, d=1280, seed=4), 101)
+    queries = vectors(200, d=1280, seed=4)
+    result = search.rank(queries, 101, exclusion=exclude_nothing(queries, items))
     tie_rank = np.argsort(order)
     are_duplicates = result.indices[:, :-1] // 2 == result.indices[:, 1:] // 2
     assert are_duplicates.sum() > 200 * 45

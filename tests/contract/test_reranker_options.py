@@ -13,12 +13,8 @@ from outliers_bench.retrieval.rerank.collaborative_filtering import Collaborativ
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation
 from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
-from tests.contract.reranker_cases import (
-    CASES,
-    GALLERY,
-    QUERIES,
-    rerank_gallery,
-)
+from outliers_bench.types import Exclusion
+from tests.contract.reranker_cases import CASES
 
 
 @pytest.fixture(params=CASES)
@@ -28,18 +24,17 @@ def reranker(request):
 
 @pytest.mark.parametrize("metric", [Metric.euclidean, Metric.inner_product])
 def test_other_metrics_are_an_early_error(reranker, metric):
+    index, nothing = Exact(metric=metric), Exclusion.nothing(1, 1)
     if type(reranker) is Rerank:
-        reranker.check_metric(metric)
+        reranker.check_search(index, nothing)
         return
     with pytest.raises(BenchError, match=rf"rerank={reranker.name} .* index\.metric=cosine"):
-        reranker.check_metric(metric)
-    with pytest.raises(BenchError, match=r"index\.metric=cosine"):
-        rerank_gallery(reranker, QUERIES, GALLERY, 5, index=Exact(metric=metric))
+        reranker.check_search(index, nothing)
 
 
 def test_valid_options(reranker):
     reranker.check()
-    reranker.check_metric(Metric.cosine)
+    reranker.check_search(Exact(), Exclusion.nothing(1, 1))
     assert reranker.depth == 0
     assert (reranker.label == "") == (type(reranker) is Rerank)
 

@@ -27,7 +27,7 @@ from tests.contract.reranker_cases import (
     search_over,
     vectors,
 )
-from tests.toys import digest
+from tests.toys import digest, exclude_nothing
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +72,7 @@ def test_results_do_not_depend_on_the_block_size(reranker, leave_one_out, monkey
     monkeypatch.setattr(shortlist, "SCORED_ITEMS", 1000)
     for module in (ties, alpha_qe, dba, k_reciprocal_encoding):
         monkeypatch.setattr(module, "PAIR_VALUES", 5000)
-    for module in (shortlist, dba):
-        monkeypatch.setattr(module, "BLOCK_ITEMS", 1)
+    monkeypatch.setattr(shortlist, "BLOCK_ITEMS", 1)
     blocked = rerank_gallery(reranker, queries, GALLERY, 30, leave_one_out=leave_one_out)
     assert np.array_equal(blocked.indices, full.indices)
     assert np.allclose(blocked.scores, full.scores, atol=1e-5)
@@ -184,7 +183,7 @@ def test_zero_vectors_and_duplicates(reranker, leave_one_out):
 def test_ties_follow_the_given_order(reranker, blank):
     gallery = np.tile(GALLERY[:1] * (not blank), (50, 1))
     search = search_over(gallery, seed=3)
-    result = reranker.rank(search, QUERIES[:2], 50)
+    result = reranker.rank(search, QUERIES[:2], 50, exclusion=exclude_nothing(QUERIES[:2], gallery))
     assert np.array_equal(result.indices, np.tile(search.order, (2, 1)))
     result = reranker.rank(search, gallery, 49, exclusion=Exclusion.itself(50))
     for item in range(0, 50, 7):
@@ -263,7 +262,8 @@ def test_memory_is_less_than_that_of_all_pairs(name, monkeypatch):
     gallery = vectors(n, 3, d=8)[0]
     search = search_over(gallery)
     tracemalloc.start()
-    reranker.rank(search, QUERIES[:5, :8], 20)
+    queries = QUERIES[:5, :8]
+    reranker.rank(search, queries, 20, exclusion=exclude_nothing(queries, gallery))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * n * n, "less than one value per pair"

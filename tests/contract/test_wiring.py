@@ -10,6 +10,7 @@ from outliers_bench.methods import embedding
 from outliers_bench.methods.method import ReusedIndex
 from outliers_bench.runtime.meter import Meter
 from tests.contract.method_cases import CASES, PHOTOS, build_method, query, split_of
+from tests.toys import exclude_nothing
 
 PIXELS = "'pixels image_size=16'"
 FITTED = {
@@ -85,12 +86,12 @@ def test_what_is_read_is_read_once(overrides, tmp_path, monkeypatch):
     method.fit(split)
     index = ReusedIndex(method)
     loaded.clear()
-    index(split.gallery).query(split.gallery, 3)
+    index(split.gallery).query(split.gallery, 3, exclude_nothing(split.gallery, split.gallery))
     assert all(images.digests == split.gallery.digests for images in loaded)
     sources = len(loaded)
     loaded.clear()
     same = split.gallery.take(range(len(split.gallery)))
-    first = index(same).query(split.query, 3)
+    first = index(same).query(split.query, 3, split.exclusion)
     assert [images.digests for images in loaded] == [split.query.digests] * sources
     again = query(method, split, 3)
     assert np.array_equal(first.indices, again.indices)
@@ -120,6 +121,6 @@ def test_the_recall_is_that_of_the_first_queries(tmp_path, monkeypatch):
     method.fit(split)
     search = method.index(split.gallery)
     for images in (split.query, split.query.take([0])):
-        search.query(images, 3)
+        search.query(images, 3, exclude_nothing(images, split.gallery))
     assert meter.recall_at_10 is not None
     assert measured == [1]

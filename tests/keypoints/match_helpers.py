@@ -7,6 +7,7 @@ from outliers_bench.keypoints.keypoints import DESCRIPTORS, Keypoints
 from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.match_tables import match_tables
 from outliers_bench.keypoints.options import MatchOptions
+from tests.toys import exclude_nothing
 
 KINDS = list(DESCRIPTORS.values())
 
@@ -90,6 +91,7 @@ def match_images(kind, queries, gallery, options=None, *, order=None, depth=None
 
 def match_with_pairs(kind, queries, gallery, options=None, *, order=None, depth=None, **more):
     n = len(gallery)
+    more = {"exclusion": exclude_nothing(queries, gallery), **more}
     return match_tables(
         queries,
         gallery,

@@ -5,6 +5,8 @@ import numpy as np
 from outliers_bench.keypoints.keypoints import DESCRIPTORS, Keypoints
 from outliers_bench.keypoints.options import MatchOptions
 from outliers_bench.keypoints.rank import rank_by_keypoints, rerank_by_keypoints
+from outliers_bench.runtime.meter import Meter
+from tests.toys import exclude_nothing
 
 SIFT, ORB = DESCRIPTORS["sift"], DESCRIPTORS["orb"]
 
@@ -36,7 +38,8 @@ NONE = Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
 
 
 def rank_images(queries, gallery, options=None, *, kind=SIFT, depth=None, order=None, **more):
-    n = more["exclusion"].max_depth if "exclusion" in more else len(gallery)
+    more = {"exclusion": exclude_nothing(queries, gallery), "meter": Meter(), **more}
+    n = more["exclusion"].max_depth
     return rank_by_keypoints(
         Images(queries),
         Images(gallery),

@@ -28,7 +28,7 @@ def test_results_do_not_depend_on_blocks_tiles_and_threads(kind, monkeypatch):
         monkeypatch.setattr(tables, "BLOCK_BYTES", block)
         monkeypatch.setattr(tables, "READ_IMAGES", read)
         monkeypatch.setattr(tables, "TILE_ROWS", tile)
-        monkeypatch.setattr(tables, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr("outliers_bench.runtime.machine.cores", lambda cores=cores: cores)
         gallery.reads[:] = 0
         result = match_images(kind, queries, gallery, order=order, depth=9)
         assert np.array_equal(result[0], expected[0])
@@ -109,23 +109,3 @@ def test_only_images_without_keypoints_score_0():
     assert (scores[1, :2] > 0).all()
     assert indices[1, 2:].tolist() == [3, 0]
     assert (scores[1, 2:] == 0).all()
-
-
-def test_an_error_in_a_thread_is_raised():
-    def work(item):
-        return 1 // item
-
-    assert list(tables.map_in_threads(work, [1, 1])) == [1, 1]
-    with pytest.raises(ZeroDivisionError):
-        list(tables.map_in_threads(work, [1, 0, 1]))
-
-
-def test_threads_submit_few_items_in_advance(monkeypatch):
-    monkeypatch.setattr(tables, "cores", lambda: 1)
-    submitted = []
-    results = tables.map_in_threads(
-        lambda item: item, (submitted.append(i) or i for i in range(100))
-    )
-    assert next(results) == 0
-    assert len(submitted) <= 4
-    assert list(results) == list(range(1, 100))

@@ -130,7 +130,7 @@ def test_results_do_not_depend_on_threads_and_blocks(many, verify, monkeypatch):
     order = np.random.default_rng(2).permutation(len(gallery))
     expected = rank_images(queries, gallery, options, order=order)
     for cores, size, read in ((1, 64, 1), (3, 2, 5)):
-        monkeypatch.setattr(tables, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr("outliers_bench.runtime.machine.cores", lambda cores=cores: cores)
         monkeypatch.setattr(tables, "READ_IMAGES", read)
         monkeypatch.setattr(tables, "BLOCK_BYTES", 50_000)
         monkeypatch.setattr(rank, "IMAGES_PER_TASK", size)

@@ -40,7 +40,7 @@ class StoredLogits:
 
 def ranking_of(config, split, logits, depth, meter=None):
     method = config.method(meter or Meter())
-    method._logits = StoredLogits(logits)
+    method.logits = StoredLogits(logits)
     return method.index(split.gallery).query(split.query, depth, split.exclusion)
 
 

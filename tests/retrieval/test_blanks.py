@@ -16,6 +16,7 @@ def test_blanks_rank_last_with_a_score_of_0():
         blank_queries=np.array([False, False]),
         blank_gallery=np.array([True, False, True, False]),
         order=np.arange(4),
+        exclusion=Exclusion.nothing(2, 4),
     )
     assert result.indices.tolist() == [[1, 3, 2, 0], [1, 3, 0, 2]]
     expected = [[0.0, -0.2, -0.2, -0.2], [0.4, 0.3, 0, 0]]
@@ -25,7 +26,11 @@ def test_blanks_rank_last_with_a_score_of_0():
 def test_a_blank_query_has_the_tie_breaking_order():
     ranking = Ranking(np.array([[2, 0, 1]]), np.array([[0.9, 0.5, 0.1]], dtype=np.float32))
     no_blanks = np.zeros(3, dtype=bool)
-    result = put_blanks_last(ranking, np.array([True]), no_blanks, order=np.array([1, 0, 2]))
+    result = put_blanks_last(
+        *(ranking, np.array([True]), no_blanks),
+        order=np.array([1, 0, 2]),
+        exclusion=Exclusion.nothing(1, 3),
+    )
     assert result.indices.tolist() == [[1, 0, 2]]
     assert result.scores.tolist() == [[0, 0, 0]]
 

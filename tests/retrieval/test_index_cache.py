@@ -13,6 +13,7 @@ from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter
 from tests.counting import count_calls
+from tests.toys import exclude_nothing
 
 RNG = np.random.default_rng(0)
 GALLERY = RNG.normal(size=(80, 8)).astype(np.float32)
@@ -28,9 +29,8 @@ def builds(monkeypatch):
 def rank(cache, gallery=GALLERY, *, index=None, meter=None):
     index = index or FaissHnsw()
     order = np.arange(len(gallery))
-    return VectorSearch(gallery, index=index, order=order, cache=cache, meter=meter).rank(
-        QUERIES, 10
-    )
+    search = VectorSearch(gallery, index=index, order=order, cache=cache, meter=meter)
+    return search.rank(QUERIES, 10, exclusion=exclude_nothing(QUERIES, gallery))
 
 
 def folders(cache):
@@ -55,9 +55,8 @@ def test_search_options_do_not_need_another_build(tmp_path, builds):
 
 
 def test_search_options_apply_to_a_loaded_index(tmp_path):
-    built = FaissHnsw(ef_search=99)
-    built.save(built.build(GALLERY), tmp_path / "graph", build_seconds=1.0)
-    searcher, _ = FaissHnsw(ef_search=7).load(tmp_path / "graph")
+    FaissHnsw(ef_search=99).build(GALLERY).write(tmp_path)
+    searcher = FaissHnsw(ef_search=7).read(tmp_path)
     assert searcher._index.hnsw.efSearch == 7
 
 

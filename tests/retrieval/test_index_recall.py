@@ -10,6 +10,7 @@ from outliers_bench.retrieval.indexes.index import Index, Metric
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.types import Exclusion
+from tests.toys import exclude_nothing
 
 
 @dataclass
@@ -48,21 +49,26 @@ def missing(*missed, metric=Metric.inner_product):
     return Missing("missing", metric, list(missed))
 
 
+def recall(search, queries, *, depth=10, exclusion=None):
+    exclusion = exclusion or exclude_nothing(queries, search)
+    return recall_at_10(search, queries, depth=depth, exclusion=exclusion)
+
+
 def test_two_of_the_ten_nearest_are_missed():
     search = search_of(on_a_line(*range(1, 21)), missing(19, 14, 3))  # 3 is not among the ten
-    assert recall_at_10(search, on_a_line(1)) == pytest.approx(0.8)
+    assert recall(search, on_a_line(1)) == pytest.approx(0.8)
 
 
 def test_the_mean_over_queries():
     # Of the query -1, the ten nearest are positions 0 to 9, of which 3 is missed.
     search = search_of(on_a_line(*range(1, 21)), missing(19, 14, 3))
-    assert recall_at_10(search, on_a_line(1, -1)) == pytest.approx((0.8 + 0.9) / 2)
+    assert recall(search, on_a_line(1, -1)) == pytest.approx((0.8 + 0.9) / 2)
 
 
 def test_any_item_as_near_as_the_tenth_is_a_hit():
     gallery = on_a_line(20, 19, 18, 17, 16, 15, 14, 13, 12, 5, 5, 5, 1)
-    assert recall_at_10(search_of(gallery, missing(9, 10)), on_a_line(1)) == 1
-    assert recall_at_10(search_of(gallery, missing(9, 10, 11)), on_a_line(1)) == pytest.approx(0.9)
+    assert recall(search_of(gallery, missing(9, 10)), on_a_line(1)) == 1
+    assert recall(search_of(gallery, missing(9, 10, 11)), on_a_line(1)) == pytest.approx(0.9)
 
 
 def test_leave_one_out():
@@ -71,7 +77,7 @@ def test_leave_one_out():
     items = on_a_line(*range(12))
     search = search_of(items, missing(0, metric=Metric.euclidean))
     itself = Exclusion.itself(12)
-    assert recall_at_10(search, items, exclusion=itself) == pytest.approx((7 * 1 + 5 * 0.9) / 12)
+    assert recall(search, items, exclusion=itself) == pytest.approx((7 * 1 + 5 * 0.9) / 12)
 
 
 def test_leave_one_out_of_some_queries(monkeypatch):
@@ -79,14 +85,14 @@ def test_leave_one_out_of_some_queries(monkeypatch):
     items = on_a_line(*range(12))
     search = search_of(items, missing(0, metric=Metric.euclidean))
     itself = Exclusion.itself(12)
-    assert recall_at_10(search, items, exclusion=itself) == pytest.approx((1 + 0.9 + 1 + 1) / 4), (
+    assert recall(search, items, exclusion=itself) == pytest.approx((1 + 0.9 + 1 + 1) / 4), (
         "0, 3, 6, 9"
     )
 
 
 def test_a_gallery_of_fewer_than_ten_items():
     gallery = on_a_line(*range(1, 8))
-    assert recall_at_10(search_of(gallery, missing(2, 6)), on_a_line(1, -1)) == 1
+    assert recall(search_of(gallery, missing(2, 6)), on_a_line(1, -1)) == 1
 
 
 @dataclass
@@ -104,23 +110,23 @@ class ShallowSearcher(MissingSearcher):
 
 def test_recall_depends_on_the_depth_of_the_ranking():
     search = search_of(on_a_line(*range(1, 21)), Shallow("shallow", Metric.inner_product, [19, 14]))
-    assert recall_at_10(search, on_a_line(1)) == pytest.approx(0.8)
-    assert recall_at_10(search, on_a_line(1), depth=15) == 1
+    assert recall(search, on_a_line(1)) == pytest.approx(0.8)
+    assert recall(search, on_a_line(1), depth=15) == 1
 
 
 def test_recall_is_measured_on_the_active_gallery():
     search = search_of(on_a_line(*range(1, 21)), missing(19, 14))
     search.with_gallery(on_a_line(*range(20, 0, -1)))  # positions 0 to 9 are nearest
-    assert recall_at_10(search, on_a_line(1)) == 1
+    assert recall(search, on_a_line(1)) == 1
 
 
 def test_exact_search_has_no_recall():
-    assert recall_at_10(search_of(on_a_line(1, 2), Exact()), on_a_line(1)) is None
+    assert recall(search_of(on_a_line(1, 2), Exact()), on_a_line(1)) is None
 
 
 def test_recall_is_not_metered():
     search = search_of(on_a_line(*range(1, 21)), missing(19))
-    search.rank(on_a_line(1), 3)
+    search.rank(on_a_line(1), 3, exclusion=Exclusion.nothing(1, 20))
     seconds, size = dict(search.meter.seconds), search.meter.index_bytes
-    recall_at_10(search, on_a_line(1))
+    recall(search, on_a_line(1))
     assert (search.meter.seconds, search.meter.index_bytes) == (seconds, size)

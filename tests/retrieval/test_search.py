@@ -15,6 +15,7 @@ from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.retrieval.ties import sort_with_ties
+from tests.toys import exclude_nothing
 
 RNG = np.random.default_rng(0)
 GALLERY = RNG.normal(size=(20_000, 64)).astype(np.float32)
@@ -37,29 +38,33 @@ def normalized(monkeypatch):
     return counts
 
 
+def rank_first(n):
+    search = VectorSearch(GALLERY[:n], index=Exact(), order=np.arange(n))
+    search.rank(QUERIES, 1, exclusion=exclude_nothing(QUERIES, search))
+
+
 @pytest.mark.parametrize("index", [Exact(), KdTree()], ids=["exact", "kd_tree"])
 def test_the_gallery_is_normalized_once(normalized, index):
     gallery, order = GALLERY[:300], np.argsort(ORDER[:300])
     search = VectorSearch(gallery, index=index, order=order)
     for _ in range(3):
-        search.rank(QUERIES, 10)
+        search.rank(QUERIES, 10, exclusion=exclude_nothing(QUERIES, gallery))
     assert normalized == [30, 300, 30, 30]
 
 
 def test_other_metrics_do_not_normalize(normalized):
     for metric in (Metric.euclidean, Metric.inner_product):
-        VectorSearch(GALLERY, index=Exact(metric=metric), order=ORDER).rank(QUERIES, 10)
+        search = VectorSearch(GALLERY, index=Exact(metric=metric), order=ORDER)
+        search.rank(QUERIES, 10, exclusion=exclude_nothing(QUERIES, GALLERY))
     assert normalized == []
 
 
 @pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.name)
 def test_an_exact_search_stores_one_copy_of_the_gallery(metric):
-    VectorSearch(GALLERY[:9], index=Exact(), order=np.arange(9)).rank(
-        QUERIES, 1
-    )  # imports what it needs
+    rank_first(9)  # imports what it needs
     tracemalloc.start()
     search = VectorSearch(GALLERY, index=Exact(metric=metric), order=ORDER)
-    search.rank(QUERIES, 10)
+    search.rank(QUERIES, 10, exclusion=exclude_nothing(QUERIES, GALLERY))
     current, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert current < 1.1 * GALLERY.nbytes
@@ -77,7 +82,8 @@ def test_building_an_exact_index_does_not_copy():
 
 def test_recall_of_an_exact_search_compares_nothing(normalized):
     search = VectorSearch(GALLERY, index=Exact(), order=ORDER)
-    assert recall_at_10(search, QUERIES) is None
+    nothing = exclude_nothing(QUERIES, GALLERY)
+    assert recall_at_10(search, QUERIES, depth=10, exclusion=nothing) is None
     assert normalized == []
 
 
@@ -94,10 +100,10 @@ def test_threads_are_limited_to_the_cores_of_this_process(monkeypatch):
     monkeypatch.setattr(faiss_index, "cores", lambda: 1)
     try:
         faiss.omp_set_num_threads(3)
-        VectorSearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
+        rank_first(20)
         assert faiss.omp_get_max_threads() == 1
         monkeypatch.setattr(faiss_index, "cores", lambda: 64)
-        VectorSearch(GALLERY[:20], index=Exact(), order=np.arange(20)).rank(QUERIES, 1)
+        rank_first(20)
         assert faiss.omp_get_max_threads() == 1, "a lower limit of the user is respected"
     finally:
         faiss.omp_set_num_threads(before)

@@ -1,11 +1,11 @@
-"""Cores that a process may use: affinity mask and CPU quota of its container."""
+"""Cores that a process may use: affinity mask and CPU quota of its container; threads."""
 
 import os
 
 import pytest
 
 from outliers_bench.runtime import machine
-from outliers_bench.runtime.machine import cores, cpu_quota
+from outliers_bench.runtime.machine import cores, cpu_quota, map_in_threads
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,21 @@ def test_cores_are_the_smaller_of_both_rounded_up(monkeypatch, affinity, quota, 
 
 def test_cores_of_this_machine_are_in_range():
     assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+def test_an_error_in_a_thread_is_raised():
+    def work(item):
+        return 1 // item
+
+    assert list(map_in_threads(work, [1, 1])) == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        list(map_in_threads(work, [1, 0, 1]))
+
+
+def test_threads_submit_few_items_in_advance(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    submitted = []
+    results = map_in_threads(lambda item: item, (submitted.append(i) or i for i in range(100)))
+    assert next(results) == 0
+    assert len(submitted) <= 4
+    assert list(results) == list(range(1, 100))

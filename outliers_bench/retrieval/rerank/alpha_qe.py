@@ -10,8 +10,7 @@ import numpy as np
 from outliers_bench.retrieval.neighbors import similarity_weights
 from outliers_bench.retrieval.rerank.shortlist import (
     CosineRerank,
-    concatenate,
-    query_blocks,
+    rank_in_blocks,
     rescore_by_cosine,
 )
 from outliers_bench.retrieval.ties import PAIR_VALUES
@@ -51,33 +50,22 @@ class AlphaQueryExpansion(CosineRerank):
         self.check_at_least(0, "alpha")
 
     def rank(
-        self,
-        search: VectorSearch,
-        queries: FloatArray,
-        depth: int,
-        *,
-        exclusion: Exclusion | None = None,
+        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
     ) -> Ranking:
         """Rank the gallery for every expanded query; see `Rerank.rank`."""
-        self.check_metric(search.index.metric)
-        exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
         hits = min(self.n, exclusion.max_depth)
-        rankings = []
-        for rows in query_blocks(len(queries), max(depth, hits)):
+
+        def rank_block(rows: IntArray) -> Ranking:
             of_block = exclusion.take(rows)
             first = search.rank(queries[rows], hits, exclusion=of_block)
             with search.meter.stage("search"), search.meter.stage("rerank"):
                 block = search.prepare(queries[rows])
                 first, similarities = rescore_by_cosine(search, block, first, hits)
-                expanded = self._expand(block, search.gallery, first.indices, similarities)
-            rankings.append(search.rank(expanded, depth, exclusion=of_block))
-        return concatenate(rankings, depth)
+                weights = similarity_weights(similarities, self.alpha).astype(np.float32)
+                block = block + weighted_sums(search.gallery, first.indices, weights)
+            return search.rank(block, depth, exclusion=of_block)
 
-    def _expand(
-        self, queries: FloatArray, gallery: FloatArray, hits: IntArray, similarities: FloatArray
-    ) -> FloatArray:
-        weights = similarity_weights(similarities, self.alpha)
-        return queries + weighted_sums(gallery, hits, weights.astype(np.float32))
+        return rank_in_blocks(rank_block, np.arange(len(queries)), depth, deep=max(depth, hits))
 
 
 def weighted_sums(gallery: FloatArray, positions: IntArray, weights: FloatArray) -> FloatArray:

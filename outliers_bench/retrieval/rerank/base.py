@@ -11,7 +11,7 @@ from outliers_bench.runtime.option_labels import name_and_non_defaults
 from outliers_bench.types import Exclusion, FloatArray, Ranking
 
 if TYPE_CHECKING:
-    from outliers_bench.retrieval.indexes.index import Index, Metric
+    from outliers_bench.retrieval.indexes.index import Index
     from outliers_bench.retrieval.search import VectorSearch
 
 
@@ -40,20 +40,11 @@ class Rerank:
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
 
-    def check_metric(self, metric: Metric) -> None:
-        """Raise `BenchError` if scores of this metric cannot be re-ranked."""
-
-    def check_search(self, index: Index, exclusion: Exclusion) -> None:  # noqa: ARG002
+    def check_search(self, index: Index, exclusion: Exclusion) -> None:
         """Raise `BenchError` if results of this index or with this exclusion are not supported."""
-        self.check_metric(index.metric)
 
     def rank(
-        self,
-        search: VectorSearch,
-        queries: FloatArray,
-        depth: int,
-        *,
-        exclusion: Exclusion | None = None,
+        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
     ) -> Ranking:
         """Rank the gallery for every query, and re-rank the result.
 
@@ -65,10 +56,10 @@ class Rerank:
             Not normalized; use `search.prepare`.
         depth : int
             Length of the ranking, at most `exclusion.max_depth`.
-        exclusion : Exclusion, optional
-            Gallery items to exclude for each query; by default, none. The ranking is the one
-            without these items in the gallery, except that a query which is a gallery item may
-            affect its own ranking as the query.
+        exclusion : Exclusion
+            Gallery items to exclude for each query. The ranking is the one without these items in
+            the gallery, except that a query which is a gallery item may affect its own ranking as
+            the query.
 
         Returns
         -------

@@ -56,14 +56,11 @@ class CollaborativeFiltering(ShortlistRerank):
             raise BenchError(f"rerank.weight={self.weight}: from 0 to 1")
 
     def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
-        """Build the neighbor graph of the gallery, the item-item similarities."""
+        """Build the neighbor graph, the item-item similarities; see `ShortlistRerank.scorer`."""
         graph = build_or_load_graph(search, self.k + excluded)
 
         def score(
-            queries: FloatArray,  # noqa: ARG001
-            hits: IntArray,
-            similarities: FloatArray,
-            exclusion: Exclusion,
+            _: FloatArray, hits: IntArray, similarities: FloatArray, exclusion: Exclusion
         ) -> FloatArray:
             predicted = np.zeros(len(search.gallery))  # of one query at a time
             scores = np.empty(hits.shape, dtype=np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from outliers_bench.retrieval.neighbors import (
 )
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
-from outliers_bench.retrieval.rerank.shortlist import BLOCK_ITEMS, CosineRerank, check_only_itself
+from outliers_bench.retrieval.rerank.shortlist import CosineRerank, rank_in_blocks
 from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
 from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
@@ -58,18 +58,16 @@ class DatabaseAugmentation(CosineRerank):
     weights: Weights = Weights.rank
     alpha: float = 3.0
 
+    excludes_any: ClassVar[bool] = False
+
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "k")
         self.check_at_least(0, "alpha")
 
     def check_search(self, index: Index, exclusion: Exclusion) -> None:
-        """Raise `BenchError` for leave-one-out with an approximate index.
-
-        See `Rerank.check_search`.
-        """
+        """Raise `BenchError` also for leave-one-out with an approximate index."""
         super().check_search(index, exclusion)
-        check_only_itself(self, exclusion)
         if exclusion.largest and not index.exact:
             raise BenchError(
                 f"rerank={self.name} with data.protocol=leave_one_out compares some photos "
@@ -77,31 +75,25 @@ class DatabaseAugmentation(CosineRerank):
             )
 
     def rank(
-        self,
-        search: VectorSearch,
-        queries: FloatArray,
-        depth: int,
-        *,
-        exclusion: Exclusion | None = None,
+        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
     ) -> Ranking:
         """Rank the augmented gallery for every query; see `Rerank.rank`."""
-        exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
-        self.check_search(search.index, exclusion)
         excluded = exclusion.largest
         graph, augmented_search = search.once(
             f"{self} {excluded}", lambda: self._prepare(search, excluded)
         )
-        if not exclusion.largest:
-            return augmented_search.rank(queries, depth)
+        if exclusion.items is None:
+            return augmented_search.rank(queries, depth, exclusion=exclusion)
         return self._rank_leave_one_out(
-            augmented_search, search, graph, queries, depth, exclusion=exclusion
+            augmented_search, search, graph, queries, depth, items=exclusion.items
         )
 
     def _prepare(self, search: VectorSearch, excluded: int) -> tuple[NeighborGraph, VectorSearch]:
         graph = build_or_load_graph(search, self.k + excluded)
         all_items = np.arange(len(search.gallery))
         with search.meter.stage("graph"):
-            augmented = self._augment(search.gallery, all_items, *graph.nearest(all_items, self.k))
+            near = graph.positions[:, : self.k], graph.similarities[:, : self.k]
+            augmented = self._augment(search.gallery, all_items, *near)
         return graph, search.with_gallery(augmented)
 
     def _augment(
@@ -124,34 +116,34 @@ class DatabaseAugmentation(CosineRerank):
         queries: FloatArray,
         depth: int,
         *,
-        exclusion: Exclusion,
+        items: IntArray,
     ) -> Ranking:
         """Rank for queries that are gallery items as if they had never been in the gallery.
 
-        Items that it has been added to are removed from its ranking and scored again without it.
-        Their number is known, so the first ranking is that much deeper.
+        Items that a query has been added to are removed from its ranking and scored again without
+        it. Their number is known, so the first ranking is that much deeper.
         """
         n = len(search.gallery)
+        exclusion = Exclusion(items, np.arange(n), items)
         lists = graph.positions[:, : self.k]
         added_to = np.repeat(np.arange(n), lists.shape[1])[np.argsort(lists, axis=None)]
         counts = np.bincount(lists.ravel(), minlength=n)
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        indices = np.empty((len(queries), depth), dtype=np.int64)
-        scores = np.empty((len(queries), depth), dtype=np.float32)
-        items = np.arange(n) if exclusion.items is None else exclusion.items
-        # Grouped by the number of lists: hubs, which are in thousands, need deeper rankings.
-        for rows in _group_by_count(counts[items], depth):
-            deep = min(depth + int(counts[items[rows]].max()), exclusion.max_depth)
-            of_rows = exclusion.take(rows)
-            ranking = augmented_search.rank(queries[rows], deep, exclusion=of_rows)
+        affected_by = np.split(added_to, np.cumsum(counts)[:-1])
+
+        def rank_block(rows: IntArray) -> Ranking:
+            deep = min(depth + int(counts[items[rows]].max()), n - 1)
+            ranking = augmented_search.rank(queries[rows], deep, exclusion=exclusion.take(rows))
             with search.meter.stage("search"), search.meter.stage("rerank"):
-                affected = [added_to[starts[item] : starts[item + 1]] for item in items[rows]]
+                affected = [affected_by[item] for item in items[rows]]
                 new_scores = self._rescore_without(
-                    search, graph, queries[rows], affected, exclusion=of_rows
+                    search, graph, queries[rows], affected, exclusion.take(rows)
                 )
-                merged = _merge(ranking, affected, new_scores, search.order)
-                indices[rows], scores[rows] = (part[:, :depth] for part in merged)
-        return Ranking(indices, scores)
+                indices, scores = _merge(ranking, affected, new_scores, search.order)
+            return Ranking(indices[:, :depth], scores[:, :depth])
+
+        # Sorted by the number of lists: hubs, which are in thousands, need deeper rankings.
+        by_count = np.argsort(counts[items], kind="stable")
+        return rank_in_blocks(rank_block, by_count, depth, deep=depth + int(counts.max()))
 
     def _rescore_without(
         self,
@@ -159,7 +151,6 @@ class DatabaseAugmentation(CosineRerank):
         graph: NeighborGraph,
         queries: FloatArray,
         affected: list[IntArray],
-        *,
         exclusion: Exclusion,
     ) -> FloatArray:
         """Compute cosines of queries with affected items, augmented without the query."""
@@ -174,22 +165,6 @@ class DatabaseAugmentation(CosineRerank):
             augmented = l2_normalize(self._augment(search.gallery, targets[part], *near))
             cosines[part] = np.einsum("pd,pd->p", augmented, prepared[rows[part]])
         return cosines
-
-
-def _group_by_count(counts: IntArray, depth: int) -> list[IntArray]:
-    """Group items by the number of lists they are in, in blocks that limit memory."""
-    by_count, groups, start = np.argsort(counts, kind="stable"), [], 0
-    while start < len(by_count):
-        size = max(64, BLOCK_ITEMS // max(1, depth + int(counts[by_count[start]])))
-        # The last item has the largest count: halve the block until its depth fits.
-        while size > 64:
-            last = by_count[min(start + size, len(by_count)) - 1]
-            if size * (depth + int(counts[last])) <= 2 * BLOCK_ITEMS:
-                break
-            size //= 2
-        groups.append(by_count[start : start + size])
-        start += size
-    return groups
 
 
 def _merge(

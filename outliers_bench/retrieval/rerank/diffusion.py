@@ -75,10 +75,7 @@ class Diffusion(ShortlistRerank):
         graph = build_or_load_graph(search, self.k + excluded)
 
         def score(
-            queries: FloatArray,  # noqa: ARG001
-            hits: IntArray,
-            similarities: FloatArray,
-            exclusion: Exclusion,
+            _: FloatArray, hits: IntArray, similarities: FloatArray, exclusion: Exclusion
         ) -> FloatArray:
             scores = np.empty(hits.shape, dtype=np.float32)
             local = np.full(len(search.gallery), -1)  # position of an item in the shortlist

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,12 @@ import numpy.typing as npt
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.neighbors import build_or_load_graph
 from outliers_bench.retrieval.rerank.k_reciprocal_encoding import Encodings
-from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank, check_only_itself
+from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
 from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from outliers_bench.retrieval.indexes.index import Index
     from outliers_bench.retrieval.search import VectorSearch
 
 
@@ -49,16 +48,13 @@ class KReciprocal(ShortlistRerank):
     k2: int = 6
     lambda_value: float = 0.3
 
+    excludes_any: ClassVar[bool] = False
+
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "shortlist", "k1", "k2")
         if not 0 <= self.lambda_value <= 1:
             raise BenchError(f"rerank.lambda_value={self.lambda_value}: from 0 to 1")
-
-    def check_search(self, index: Index, exclusion: Exclusion) -> None:
-        """Raise `BenchError` for an exclusion of more than the query; see `Rerank`."""
-        super().check_search(index, exclusion)
-        check_only_itself(self, exclusion)
 
     @property
     def required_hits(self) -> int:
@@ -66,16 +62,13 @@ class KReciprocal(ShortlistRerank):
         return max(self.k1, self.k2 - 1)
 
     def scorer(self, search: VectorSearch, excluded: int) -> Scorer:  # noqa: ARG002
-        """Encode the gallery."""
+        """Encode the gallery; see `ShortlistRerank.scorer`."""
         graph = build_or_load_graph(search, self.required_hits)
         with search.meter.stage("graph"):
             gallery = Encodings.from_graph(graph, search.gallery, k1=self.k1, k2=self.k2)
 
         def score(
-            queries: FloatArray,
-            hits: IntArray,
-            similarities: FloatArray,
-            exclusion: Exclusion,
+            queries: FloatArray, hits: IntArray, similarities: FloatArray, exclusion: Exclusion
         ) -> FloatArray:
             if exclusion.items is None:
                 encoded_queries = gallery.encode_queries(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from outliers_bench.runtime.progress import track
 from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 if TYPE_CHECKING:
+    from outliers_bench.retrieval.indexes.index import Index
     from outliers_bench.retrieval.search import VectorSearch
 
+Scorer: TypeAlias = Callable[[FloatArray, IntArray, FloatArray, Exclusion], FloatArray]
 BLOCK_ITEMS = 2_000_000  # gallery items ranked per block, over all its queries
 SCORED_ITEMS = 50_000  # gallery items re-ranked per block, over all its queries
 
@@ -26,12 +28,19 @@ SCORED_ITEMS = 50_000  # gallery items re-ranked per block, over all its queries
 class CosineRerank(Rerank):
     """Base of the re-rankers that use cosines as weights."""
 
-    def check_metric(self, metric: Metric) -> None:
-        """Raise `BenchError` for metrics other than the cosine."""
-        if metric is not Metric.cosine:
+    excludes_any: ClassVar[bool] = True  # whether more than the query itself can be excluded
+
+    def check_search(self, index: Index, exclusion: Exclusion) -> None:
+        """Raise `BenchError` for a metric or an exclusion that is not supported."""
+        if index.metric is not Metric.cosine:
             raise BenchError(
                 f"rerank={self.name} needs cosines and does not support "
-                f"index.metric={metric.value}; use index.metric=cosine or rerank=none"
+                f"index.metric={index.metric.value}; use index.metric=cosine or rerank=none"
+            )
+        if not self.excludes_any and exclusion.largest and exclusion.items is None:
+            raise BenchError(
+                f"rerank={self.name} can exclude the query itself from the gallery, but not other "
+                "images; use rerank=alpha_qe, diffusion, collaborative_filtering or none"
             )
 
     def check_at_least(self, minimum: float, *options: str) -> None:
@@ -40,46 +49,6 @@ class CosineRerank(Rerank):
             value = getattr(self, option)
             if value is not None and not minimum <= value < np.inf:
                 raise BenchError(f"rerank.{option}={value}: at least {minimum:g}")
-
-
-def check_only_itself(rerank: Rerank, exclusion: Exclusion) -> None:
-    """Raise `BenchError` if more than the query itself is excluded from the gallery."""
-    if exclusion.largest and exclusion.items is None:
-        raise BenchError(
-            f"rerank={rerank.name} can exclude the query itself from the gallery, but not other "
-            "images; use rerank=alpha_qe, diffusion, collaborative_filtering or none"
-        )
-
-
-class Scorer(Protocol):
-    """Function that computes new similarities for the hits of some queries."""
-
-    def __call__(
-        self,
-        queries: FloatArray,
-        hits: IntArray,
-        similarities: FloatArray,
-        exclusion: Exclusion,
-    ) -> FloatArray:
-        """Compute new similarities of each query's hits.
-
-        Parameters
-        ----------
-        queries : array of float32, shape (b, d)
-            Of unit length.
-        hits : array of int64, shape (b, m)
-            Gallery positions, nearest first.
-        similarities : array of float32, shape (b, m)
-            Their cosines.
-        exclusion : Exclusion
-            Gallery items that are excluded for each query, which must not affect its scores.
-
-        Returns
-        -------
-        array of float32, shape (b, at most m)
-            Similarities of the first hits, larger is better; the other hits retain their order.
-        """
-        ...
 
 
 @dataclass
@@ -102,6 +71,13 @@ class ShortlistRerank(CosineRerank):
         search : VectorSearch
         excluded : int
             Largest number of items that are excluded for a query.
+
+        Returns
+        -------
+        callable
+            Given queries of unit length, shape (b, d), their hits, shape (b, m), nearest first, the
+            cosines of these, and the exclusion of these queries, which must not affect the scores:
+            new similarities of the first hits, shape (b, at most m). The others retain their order.
         """
         raise NotImplementedError
 
@@ -111,60 +87,36 @@ class ShortlistRerank(CosineRerank):
         return 0
 
     def rank(
-        self,
-        search: VectorSearch,
-        queries: FloatArray,
-        depth: int,
-        *,
-        exclusion: Exclusion | None = None,
+        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
     ) -> Ranking:
         """Rank the gallery for every query, and reorder the first hits; see `Rerank.rank`."""
-        exclusion = exclusion or Exclusion.nothing(len(queries), len(search))
-        self.check_search(search.index, exclusion)
-        max_depth = exclusion.max_depth
+        max_depth, excluded = exclusion.max_depth, exclusion.largest
         if max_depth == 0:
             return search.rank(queries, depth, exclusion=exclusion)
-        excluded = exclusion.largest
         scorer = search.once(f"{self} {excluded}", lambda: self.scorer(search, excluded))
-        limit = max_depth if self.shortlist is None else self.shortlist
+        limit = max_depth if self.shortlist is None else min(self.shortlist, max_depth)
         hits = min(max(limit, self.required_hits), max_depth)
         deep = max(depth, hits)
-        rankings = []
-        for rows in query_blocks(len(queries), deep):
-            of_block = exclusion.take(rows)
-            ranking = search.rank(queries[rows], deep, exclusion=of_block)
-            with search.meter.stage("search"), search.meter.stage("rerank"):
-                ranking = self._rerank_hits(
-                    search, scorer, queries[rows], ranking, hits=hits, exclusion=of_block
-                )
-            rankings.append(truncate(ranking, depth))
-        return concatenate(rankings, depth)
 
-    def _rerank_hits(
-        self,
-        search: VectorSearch,
-        scorer: Scorer,
-        queries: FloatArray,
-        ranking: Ranking,
-        *,
-        hits: int,
-        exclusion: Exclusion,
-    ) -> Ranking:
-        queries = search.prepare(queries)
-        ranking, similarities = rescore_by_cosine(search, queries, ranking, hits)
-        limit = hits if self.shortlist is None else min(self.shortlist, hits)
-        new_similarities = np.empty((len(queries), limit), dtype=np.float32)
-        size = max(1, SCORED_ITEMS // max(1, hits))
-        starts = range(0, len(queries), size)
-        for start in track(starts, stage="rerank", total=len(starts), unit="blocks"):
-            rows = slice(start, start + size)
-            new_similarities[rows] = scorer(
-                queries[rows],
-                ranking.indices[rows, :hits],
-                similarities[rows],
-                exclusion.take(rows),
-            )[:, :limit]
-        return reorder(ranking, new_similarities)
+        def rank_block(rows: IntArray) -> Ranking:
+            ranking = search.rank(queries[rows], deep, exclusion=exclusion.take(rows))
+            with search.meter.stage("search"), search.meter.stage("rerank"):
+                block = search.prepare(queries[rows])
+                ranking, cosines = rescore_by_cosine(search, block, ranking, hits)
+                similarities = np.empty((len(rows), limit), dtype=np.float32)
+                size = max(1, SCORED_ITEMS // hits)
+                starts = range(0, len(rows), size)
+                for start in track(starts, stage="rerank", total=len(starts), unit="blocks"):
+                    part = slice(start, start + size)
+                    similarities[part] = scorer(
+                        block[part],
+                        ranking.indices[part, :hits],
+                        cosines[part],
+                        exclusion.take(rows[part]),
+                    )[:, :limit]
+                return reorder(ranking, similarities)
+
+        return rank_in_blocks(rank_block, np.arange(len(queries)), depth, deep=deep)
 
 
 def rescore_by_cosine(
@@ -197,20 +149,24 @@ def rescore_by_cosine(
     return Ranking(indices, np.minimum.accumulate(scores, axis=1)), cosines
 
 
-def query_blocks(n_query: int, deep: int) -> Iterator[IntArray]:
-    """Yield positions of queries in blocks that limit the memory of rankings of this depth."""
+def rank_in_blocks(
+    rank: Callable[[IntArray], Ranking], rows: IntArray, depth: int, *, deep: int
+) -> Ranking:
+    """Rank queries in blocks that limit the memory of rankings of depth `deep`.
+
+    Parameters
+    ----------
+    rank : callable
+        Ranks the queries at some positions to a depth of at least `depth`.
+    rows : array of int64, shape (n_query,)
+        Permutation of the queries, in which they are ranked.
+    depth, deep : int
+    """
+    indices = np.empty((len(rows), depth), dtype=np.int64)
+    scores = np.empty((len(rows), depth), dtype=np.float32)
     size = max(64, BLOCK_ITEMS // max(1, deep))
-    for start in range(0, n_query, size):
-        yield np.arange(start, min(start + size, n_query))
-
-
-def truncate(ranking: Ranking, depth: int) -> Ranking:
-    """Return the first `depth` hits of each query, copied to release the memory of the rest."""
-    return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
-
-
-def concatenate(rankings: list[Ranking], depth: int) -> Ranking:
-    """Concatenate rankings of successive queries."""
-    indices = [np.empty((0, depth), np.int64), *(ranking.indices for ranking in rankings)]
-    scores = [np.empty((0, depth), np.float32), *(ranking.scores for ranking in rankings)]
-    return Ranking(np.concatenate(indices), np.concatenate(scores))
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        ranking = rank(block)
+        indices[block], scores[block] = ranking.indices[:, :depth], ranking.scores[:, :depth]
+    return Ranking(indices, scores)

@@ -8,6 +8,7 @@ from outliers_bench.retrieval import search as search_module
 from outliers_bench.retrieval.rerank import k_reciprocal_encoding
 from outliers_bench.types import Exclusion
 from tests.contract.reranker_cases import CASES, GALLERY, QUERIES, search_over
+from tests.toys import exclude_nothing
 
 STEPS = [
     (neighbors, "_build_graph"),
@@ -25,10 +26,11 @@ def test_what_depends_on_the_gallery_only_is_made_once(reranker, monkeypatch):
             module, name, lambda *given, o=original, **more: made.append(o) or o(*given, **more)
         )
     search = search_over(GALLERY)
-    first = reranker.rank(search, QUERIES, 20)
+    every = exclude_nothing(QUERIES, GALLERY)
+    first = reranker.rank(search, QUERIES, 20, exclusion=every)
     assert made
     made.clear()
-    again = reranker.rank(search, QUERIES[5:9], 20)
+    again = reranker.rank(search, QUERIES[5:9], 20, exclusion=every.take(slice(5, 9)))
     assert not made
     assert np.array_equal(again.indices, first.indices[5:9])
 

@@ -49,8 +49,8 @@ def reranker(request):
 
 def ranked(reranker, queries, gallery, order, *, exclusion=None):
     search = VectorSearch(gallery, index=Exact(), order=order)
-    depth = exclusion.max_depth if exclusion else len(gallery)
-    return reranker.rank(search, queries, depth, exclusion=exclusion).indices
+    exclusion = exclusion or Exclusion.nothing(len(queries), len(gallery))
+    return reranker.rank(search, queries, exclusion.max_depth, exclusion=exclusion).indices
 
 
 def test_separate_queries(reranker):
