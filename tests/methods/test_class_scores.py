@@ -12,7 +12,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.methods.class_scores import log_softmax
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import ITSELF, Split
+from outliers_bench.types import ITSELF, Embeddings, Split
 from tests.toys import image_set, toy_split
 
 
@@ -35,7 +35,8 @@ class StoredLogits:
         self.logits = logits
 
     def load(self, images):
-        return np.array([self.logits[name] for name in images.names], np.float32)
+        logits = np.array([self.logits[name] for name in images.names], np.float32)
+        return Embeddings(images, logits)
 
 
 def ranking_of(config, split, logits, depth, meter=None):
