@@ -8,7 +8,8 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from sqlite3 import SQLITE_CORRUPT, SQLITE_NOTADB
@@ -18,14 +19,15 @@ from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.progress import track
+from outliers_bench.store.files import remove
 from outliers_bench.types import LeftOut
 
 T = TypeVar("T")
 
 _TRUSTED_AGE_NS = 2_000_000_000
-_BATCH = 500
+_PATHS_PER_QUERY = 500
+_ROWS_PER_COMMIT = 2000
 _FILES_PER_TASK = 16
-_DAMAGED = (SQLITE_CORRUPT, SQLITE_NOTADB)
 _TABLE = """
 CREATE TABLE IF NOT EXISTS digests_1 (
     path BLOB PRIMARY KEY, state TEXT NOT NULL, digest BLOB NOT NULL
@@ -58,34 +60,39 @@ def digest_files(
     """
     start = root.absolute()
     paths = {name: os.path.join(start, name) for name in dict.fromkeys(names)}  # noqa: PTH118
+    stored = cache / "digests.sqlite"
+    known = _attempt(stored, partial(_select, paths=list(paths.values()))) or {}
     digests: dict[str, bytes] = {}
+    changed = []
+    for name, path in paths.items():
+        state, digest = known.get(path, ("", b""))
+        if state and state == _state(path):
+            digests[name] = digest
+        else:
+            changed.append(name)
     left_out = []
-    with closing(_DigestCache(cache / "digests.sqlite")) as stored:
-        known = stored.get(list(paths.values()))
-        changed = {}
-        for name, path in paths.items():
-            state, digest = known.get(path, ("", b""))
-            if state and state == _state(path):
-                digests[name] = digest
-            else:
-                changed[name] = path
-        fresh = []
-        with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
-            # Several files per task: submitting a task takes as long as hashing a file.
-            results = chain.from_iterable(pool.map(_digests, _tasks(list(changed.values()))))
-            for name, result in zip(
-                changed, track(results, stage="digest", total=len(changed)), strict=True
-            ):
-                if isinstance(result, str):
-                    left_out.append(LeftOut(name, "unreadable", result))
-                    continue
-                state, digests[name] = result
-                if state:
-                    fresh.append((paths[name], state, digests[name]))
-                if len(fresh) == _BATCH:
-                    stored.put(fresh)
-                    fresh = []
-        stored.put(fresh)
+    fresh: list[tuple[str, str, bytes]] = []
+    # Several files per task: submitting a task takes as long as hashing a file.
+    tasks = [
+        [paths[name] for name in changed[at : at + _FILES_PER_TASK]]
+        for at in range(0, len(changed), _FILES_PER_TASK)
+    ]
+    with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
+        results = chain.from_iterable(pool.map(lambda task: list(map(_digest, task)), tasks))
+        for name, result in zip(
+            changed, track(results, stage="digest", total=len(changed)), strict=True
+        ):
+            if isinstance(result, str):
+                left_out.append(LeftOut(name, "unreadable", result))
+                continue
+            state, digests[name] = result
+            if state:
+                fresh.append((paths[name], state, digests[name]))
+            if len(fresh) == _ROWS_PER_COMMIT:
+                _attempt(stored, partial(_insert, rows=fresh))
+                fresh = []
+    if fresh:
+        _attempt(stored, partial(_insert, rows=fresh))
     return {name: digests[name] for name in paths if name in digests}, left_out
 
 
@@ -100,16 +107,6 @@ def _state(path: str) -> str:
 
 def _signature(status: os.stat_result) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-
-
-def _tasks(paths: list[str]) -> list[list[str]]:
-    """Divide paths into tasks, in order."""
-    starts = range(0, len(paths), _FILES_PER_TASK)
-    return [paths[start : start + _FILES_PER_TASK] for start in starts]
-
-
-def _digests(paths: list[str]) -> list[tuple[str, bytes] | str]:
-    return [_digest(path) for path in paths]
 
 
 def _digest(path: str) -> tuple[str, bytes] | str:
@@ -129,66 +126,33 @@ def _digest(path: str) -> tuple[str, bytes] | str:
     return (_signature(after) if settled else "", digest.digest())
 
 
-class _DigestCache:
-    """SQLite cache of digests by path. It only saves time, so errors are ignored."""
+def _attempt(file: Path, action: Callable[[sqlite3.Connection], T]) -> T | None:
+    """Run an action on the database, which only saves time: None if that fails.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._connection: sqlite3.Connection | None = None
-
-    def get(self, paths: list[str]) -> dict[str, tuple[str, bytes]]:
-        """Return the state and digest of the paths that are cached."""
-        return self._attempt(lambda connection: _select(connection, paths)) or {}
-
-    def put(self, rows: list[tuple[str, str, bytes]]) -> None:
-        """Store state and digest by path."""
-        if rows:
-            self._attempt(lambda connection: _insert(connection, rows))
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _attempt(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Run an action on the database; None if it fails. A damaged database is recreated."""
-        for _ in range(2):
-            try:
-                if self._connection is None:
-                    self._connection = _open(self._file)
-                return action(self._connection)
-            except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
-                    return None
-                self.close()
-                with suppress(OSError):
-                    for suffix in ("", "-wal", "-shm"):
-                        path = self._file.with_name(self._file.name + suffix)
-                        path.unlink(missing_ok=True)
-            except OSError:
-                return None
+    A damaged database is removed, and the next action creates it again.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(file, timeout=30)) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=NORMAL")
+            database.execute(_TABLE)
+            return action(database)
+    except OSError:
+        return None
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (SQLITE_CORRUPT, SQLITE_NOTADB):
+            for suffix in ("", "-wal", "-shm"):
+                remove(file.with_name(file.name + suffix))
         return None
 
 
-def _open(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(file, timeout=30)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(_TABLE)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _select(connection: sqlite3.Connection, paths: list[str]) -> dict[str, tuple[str, bytes]]:
+def _select(database: sqlite3.Connection, paths: list[str]) -> dict[str, tuple[str, bytes]]:
     known: dict[str, tuple[str, bytes]] = {}
-    for start in range(0, len(paths), _BATCH):
-        keys = [os.fsencode(path) for path in paths[start : start + _BATCH]]
+    for start in range(0, len(paths), _PATHS_PER_QUERY):
+        keys = [os.fsencode(path) for path in paths[start : start + _PATHS_PER_QUERY]]
         marks = ",".join("?" * len(keys))
-        rows = connection.execute(
+        rows = database.execute(
             f"SELECT path, state, digest FROM digests_1 WHERE path IN ({marks})",  # noqa: S608
             keys,
         )
@@ -196,9 +160,9 @@ def _select(connection: sqlite3.Connection, paths: list[str]) -> dict[str, tuple
     return known
 
 
-def _insert(connection: sqlite3.Connection, rows: list[tuple[str, str, bytes]]) -> None:
-    with connection:
-        connection.executemany(
+def _insert(database: sqlite3.Connection, rows: list[tuple[str, str, bytes]]) -> None:
+    with database:
+        database.executemany(
             "INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?)",
             [(os.fsencode(path), state, digest) for path, state, digest in rows],
         )

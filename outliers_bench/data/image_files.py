@@ -13,20 +13,10 @@ from outliers_bench.data.decode import decode
 from outliers_bench.errors import BenchError, InaccessibleImageError
 from outliers_bench.types import RGB, LeftOut
 
-EXTENSIONS = (
-    ".bmp",
-    ".gif",
-    ".jfif",
-    ".jpe",
-    ".jpeg",
-    ".jpg",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
-
 # fmt: off
+EXTENSIONS = (
+    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp",
+)
 UNSUPPORTED = (
     # Phones and the web.
     ".avif", ".heic", ".heics", ".heif", ".hif", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".svg",
@@ -83,21 +73,12 @@ def describe_os_error(error: OSError) -> str:
 
 def absolute_path(path: str | Path) -> Path:
     """Return a user's path as an absolute path with ~ expanded."""
-    path = Path(path)
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError:  # ~ with an unknown user name
-        return path.absolute()
+    # Unlike Path.expanduser, this leaves ~ with an unknown user name.
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
 
 
 def existing_folder(path: str | Path, option: str) -> Path:
-    """Return the absolute path of the folder that an option names.
-
-    Raises
-    ------
-    BenchError
-        If the folder does not exist or is a file.
-    """
+    """Return the absolute path of the folder that an option names; `BenchError` if it is none."""
     folder = absolute_path(path)
     if folder.is_dir():
         return folder
@@ -174,49 +155,25 @@ def _walk(folder: Path, prefix: str, parents: frozenset[tuple[int, int]]) -> Ite
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
-        if _is_folder(entry):
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError:  # a cycle of links
+            is_folder, is_file = False, True
+        if is_folder:
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", parents | {identity})
-        elif _extension(entry.name) in _LISTED and _is_file(entry):
+        # A broken link is listed, and a pipe is not: it would block.
+        elif _extension(entry.name) in _LISTED and (is_file or not Path(entry.path).exists()):
             yield prefix + entry.name
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a cycle of links
-        return False
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Check for a file or a broken link; a pipe would block."""
-    try:
-        return entry.is_file() or not Path(entry.path).exists()
-    except OSError:
-        return True
-
-
 def resolve_cache_dir(value: str | None) -> Path:
-    """Return the cache directory: the option's value, or the default of this user."""
+    """Return the cache directory: the option's value, OUTLIERS_BENCH_CACHE, or ~/.cache/..."""
     default = os.environ.get("OUTLIERS_BENCH_CACHE") or "~/.cache/outliers_bench"
     return absolute_path(value or default)
 
 
 def make_cache_dir(value: str | None, option: str = "cache") -> Path:
-    """Create the cache directory if it does not exist, and return it.
-
-    Parameters
-    ----------
-    value : str or None
-        Value of the option. None for the environment variable OUTLIERS_BENCH_CACHE, or
-        ~/.cache/outliers_bench if that is not set.
-    option : str
-        Name of the option in error messages.
-
-    Raises
-    ------
-    BenchError
-        If the directory cannot be created or is not writable.
-    """
+    """Create the cache directory if it does not exist, and return it; see `make_folder`."""
     return make_folder(value or resolve_cache_dir(None), option)
 
 
@@ -229,15 +186,15 @@ def make_folder(path: str | Path, option: str) -> Path:
         If the folder cannot be created or is not writable.
     """
     folder = absolute_path(path)
+    problem = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            problem = "written"
     except OSError as error:
+        problem = f"created ({describe_os_error(error)})"
+    if problem:
         raise BenchError(
-            f"{option}={path} cannot be created ({describe_os_error(error)}); "
-            f"choose another with {option}=<folder>"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise BenchError(
-            f"{option}={path} cannot be written; choose another with {option}=<folder>"
+            f"{option}={path} cannot be {problem}; choose another with {option}=<folder>"
         )
     return folder

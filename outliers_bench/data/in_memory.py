@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.content_hash import content_hash
-from outliers_bench.data.image_files import existing_folder
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.source import LabeledSource
-from outliers_bench.data.table import Row, Table, read_table
+from outliers_bench.data.table import Row, Table
 from outliers_bench.errors import BenchError, InaccessibleImageError
 from outliers_bench.types import RGB, FloatArray
 
@@ -23,40 +22,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class _Contents(Protocol):
-    """Contents of the rows of a table, named by their number."""
-
-    @property
-    def place(self) -> str: ...
-
-    def __len__(self) -> int: ...
-
-    def digests(self) -> tuple[bytes, ...]: ...
-
-    def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB: ...
-
-
 @dataclass(eq=False)
 class InMemory(Manifest):
     """A table in memory, of files or of arrays; with the options and the checks of a manifest.
 
-    Relative paths are relative to `root`, or to the working directory.
+    Relative paths are relative to `root`, or to the working directory: `path` is not a path here.
     """
 
     path: str = "data"
 
     def __post_init__(self) -> None:
         self._frame: pd.DataFrame | None = None
-        self._contents: _Contents | None = None
+        self._contents: ImageArrays | Vectors | None = None
 
-    def __eq__(self, other: object) -> bool:
-        return self is other  # what it contains is not among its options
-
+    __eq__ = object.__eq__  # what it contains is not among its options
     __hash__ = object.__hash__
 
     @classmethod
     def of(
-        cls, frame: pd.DataFrame, options: LabeledSource, contents: _Contents | None = None
+        cls,
+        frame: pd.DataFrame,
+        options: LabeledSource,
+        contents: ImageArrays | Vectors | None = None,
     ) -> InMemory:
         """Return the source of a table.
 
@@ -65,9 +52,8 @@ class InMemory(Manifest):
         frame : pandas.DataFrame
             Columns as in a manifest; without `path` if there are `contents`.
         options : LabeledSource
-            Options of the source.
         contents : ImageArrays or Vectors, optional
-            What the rows contain; by default, the files in the column `path`.
+            By default, the files in the column `path`.
 
         Raises
         ------
@@ -78,22 +64,18 @@ class InMemory(Manifest):
         source = cls(**{name: vars(options)[name] for name in known & set(vars(options))})
         source.path = "the DataFrame" if contents is None else contents.place
         if contents is not None:
-            if len(frame) != len(contents):
+            rows = len(contents.listed)
+            if len(frame) != rows:
                 raise BenchError(
-                    f"{contents.place}: {len(contents)} rows but {len(frame)} labels; give one each"
+                    f"{contents.place}: {rows} rows but {len(frame)} labels; give one each"
                 )
-            frame = frame.assign(path=[str(row) for row in range(len(frame))])
+            frame = frame.assign(path=contents.listed)
         source._frame, source._contents = frame, contents
         return source
 
     def default_name(self) -> str:
         """See `DataSource.default_name`."""
         return self.path.removeprefix("the ")
-
-    @property
-    def place(self) -> str:
-        """See `Manifest.place`."""
-        return self.path
 
     def read_frame(self) -> pd.DataFrame:
         """Return the table; see `Manifest.read_frame`."""
@@ -103,14 +85,12 @@ class InMemory(Manifest):
     def read_images(self, rows: list[Row], cache: Path) -> Table:
         """Compute the digests; see `Manifest.read_images`."""
         if self._contents is None:
-            root = Path.cwd() if self.root is None else existing_folder(self.root, "data.root")
-            limit = self.max_unreadable
-            return read_table(rows, root=root, cache=cache, max_unreadable=limit, of_table=True)
+            return super().read_images(rows, cache)
         return Table(tuple(rows), self._contents.digests(), self._contents, ())
 
 
 class ImageArrays:
-    """Decoded images, a reader of themselves.
+    """Decoded images.
 
     Parameters
     ----------
@@ -127,14 +107,7 @@ class ImageArrays:
 
     def __init__(self, images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> None:
         self._images = [_to_rgb(row, image) for row, image in enumerate(images)]
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """Names of the images in their order; see `FileReader`."""
-        return tuple(map(str, range(len(self))))
+        self.listed = tuple(map(str, range(len(self._images))))  # see `FileReader`
 
     def digests(self) -> tuple[bytes, ...]:
         """Return the digest of each image, of its size and pixels."""
@@ -163,14 +136,7 @@ class Vectors:
 
     def __init__(self, matrix: FloatArray) -> None:
         self.matrix = matrix
-
-    def __len__(self) -> int:
-        return len(self.matrix)
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """Names of the rows in their order; see `FileReader`."""
-        return tuple(map(str, range(len(self))))
+        self.listed = tuple(map(str, range(len(matrix))))
 
     def digests(self) -> tuple[bytes, ...]:
         """Return a digest of each vector."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from omegaconf import MISSING
 
 from outliers_bench.data.image_files import absolute_path, existing_folder
-from outliers_bench.data.other_columns import other_columns
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import COLUMNS, PARTS, Row, Table, read_table, split_from_table
@@ -19,8 +20,6 @@ from outliers_bench.types import Split
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_READERS = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}
 
 
 @dataclass
@@ -52,9 +51,8 @@ class Manifest(LabeledSource):
         """Read the table and the images it names; see `DataSource.load`."""
         self.check()
         frame = self.read_frame()
-        columns = _to_columns(frame, self.place)
-        rows = _check_rows(columns, self.path)
-        is_split = "split" in columns
+        rows = _to_rows(frame, self.path)
+        is_split = "split" in frame
         if is_split and self.protocol is Protocol.leave_one_out:
             raise BenchError(
                 f"{self.path} has a column split, which data.protocol=leave_one_out would ignore; "
@@ -65,14 +63,31 @@ class Manifest(LabeledSource):
             return split_from_table(table, name=self.title())
         return self.make_split(table.images(), table.left_out, seed=seed, group=group)
 
-    @property
-    def place(self) -> str:
-        """Name of the table in messages."""
-        return f"data.path={self.path}"
-
     def read_frame(self) -> pd.DataFrame:
         """Read the table; cells of a text file stay text."""
-        return _read(absolute_path(self.path), self.path)
+        import pandas as pd
+
+        file = absolute_path(self.path)
+        if not file.is_file():
+            raise BenchError(f"data.path={self.path}: there is no such file (looked for {file})")
+        suffix = file.suffix.lower()
+        try:
+            if suffix == ".parquet":
+                # Arrow types preserve integers in columns with empty cells.
+                return pd.read_parquet(file, dtype_backend="pyarrow")
+            if suffix in (".csv", ".tsv"):
+                # "NA" and "007" are ordinary labels.
+                return pd.read_csv(
+                    file,
+                    sep="\t" if suffix == ".tsv" else ",",
+                    dtype=str,
+                    keep_default_na=False,
+                    encoding="utf-8-sig",
+                )
+        except (ValueError, OSError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BenchError(f"data.path={self.path} cannot be read as a table: {first}") from None
+        raise BenchError(f"data.path={self.path}: give a table named .csv, .tsv or .parquet")
 
     def read_images(self, rows: list[Row], cache: Path) -> Table:
         """Compute the digests of the images; see `read_table`."""
@@ -82,94 +97,83 @@ class Manifest(LabeledSource):
         return read_table(rows, root=root, cache=cache, max_unreadable=limit, of_table=True)
 
 
-def _read(file: Path, given: str) -> pd.DataFrame:
-    import pandas as pd
-
-    if not file.is_file():
-        raise BenchError(f"data.path={given}: there is no such file (looked for {file})")
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise BenchError(f"data.path={given}: give a table named .csv, .tsv or .parquet")
-    try:
-        if reader == "read_csv":
-            # "NA" and "007" are ordinary labels.
-            return pd.read_csv(
-                file,
-                sep="\t" if file.suffix.lower() == ".tsv" else ",",
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-            )
-        # Arrow types preserve integers in columns with empty cells.
-        return pd.read_parquet(file, dtype_backend="pyarrow")
-    except (ValueError, OSError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BenchError(f"data.path={given} cannot be read as a table: {first}") from None
-
-
-def _to_columns(frame: pd.DataFrame, place: str) -> dict[str, list[str]]:
-    """Return the columns with every cell as text; a missing cell is empty."""
+def _to_rows(frame: pd.DataFrame, given: str) -> list[Row]:
+    """Check and return the rows; messages count them from 1, without the header."""
     import pandas as pd
 
     missing = [column for column in ("path", "label") if column not in frame]
     if missing:
         raise BenchError(
-            f"{place} has no column {' and no column '.join(missing)}; it has "
+            f"{given} has no column {' and no column '.join(missing)}; it has "
             f"{', '.join(map(str, frame.columns)) or 'none'}. Needed: path, label. Optional: "
             "split, group"
         )
     if not len(frame):
-        raise BenchError(f"{place} has no rows")
+        raise BenchError(f"{given} has no rows")
     repeated = frame.columns[frame.columns.duplicated()].tolist()
     if repeated:
-        raise BenchError(f"{place} has two columns {repeated[0]}; rename one of them")
-    present = [column for column in COLUMNS if column in frame]
-    return {
-        column: ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]
-        for column in present
-    }
-
-
-def _check_rows(columns: dict[str, list[str]], given: str) -> list[Row]:
-    """Check and return the rows. Rows are counted from 1, without the header."""
-    paths, labels = columns["path"], columns["label"]
-    parts = columns.get("split", [""] * len(paths))
-    groups = columns.get("group", [""] * len(paths))
-
-    empty = [row for row, path in enumerate(paths, 1) if not path]
-    if empty:
-        raise BenchError(f"{given}: row {empty[0]} has no path")
-    if "split" in columns:
-        wrong = [row for row, part in enumerate(parts, 1) if part not in PARTS]
-        if wrong:
-            shown = ", ".join(f"{row} ({parts[row - 1]!r})" for row in wrong[:5])
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            raise BenchError(
-                f"{given}: split must be train, query, or gallery; it is not in row {shown}{more}"
-            )
-    ranked = [label for label, part in zip(labels, parts, strict=True) if part in PARTS[1:]]
+        raise BenchError(f"{given} has two columns {repeated[0]}; rename one of them")
+    columns = [
+        ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]
+        if column in frame
+        else [""] * len(frame)
+        for column in COLUMNS
+    ]
+    cells = list(zip(*columns, strict=True))
+    ranked = [label for _, label, part, _ in cells if part in PARTS[1:]]
     rank_only = bool(ranked) and not any(ranked)
-    for row, (label, part) in enumerate(zip(labels, parts, strict=True), 1):
+    first_of_group: dict[str, tuple[int, str]] = {}
+    for row, (path, label, part, group) in enumerate(cells, start=1):
+        if not path:
+            raise BenchError(f"{given}: row {row} has no path")
+        if "split" in frame and part not in PARTS:
+            raise BenchError(
+                f"{given}: split must be train, query, or gallery; in row {row} it is {part!r}"
+            )
         if not label and not (rank_only and part in PARTS[1:]):
             raise BenchError(
-                f"{given}: row {row} ({paths[row - 1]}) has no label; labels may be empty only "
-                "where the column split is query or gallery, and then for all of these rows"
+                f"{given}: row {row} ({path}) has no label; labels may be empty only where the "
+                "column split is query or gallery, and then for all of these rows"
             )
-    _check_groups(groups, parts, given)
+        first, part_of_group = first_of_group.setdefault(group, (row, part))
+        if group and part != part_of_group:
+            raise BenchError(
+                f"{given}: group {group!r} is in {part_of_group} (row {first}) and in {part} "
+                f"(row {row}); a group belongs in one part"
+            )
     return [
         Row(path, label or None, part, group or None, number)
-        for number, (path, label, part, group) in enumerate(
-            zip(paths, labels, parts, groups, strict=True)
-        )
+        for number, (path, label, part, group) in enumerate(cells)
     ]
 
 
-def _check_groups(groups: list[str], parts: list[str], given: str) -> None:
-    first: dict[str, int] = {}
-    for row, (group, part) in enumerate(zip(groups, parts, strict=True)):
-        if group and parts[first.setdefault(group, row)] != part:
-            other = first[group]
-            raise BenchError(
-                f"{given}: group {group!r} is in {parts[other]} (row {other + 1}) and in "
-                f"{part} (row {row + 1}); a group belongs in one part"
-            )
+def other_columns(frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
+    """Return all columns except path, label, split and group.
+
+    Returns
+    -------
+    dict of str to array, shape (n,)
+        int64 and bool without missing values; float64; datetime64[ns], in UTC if there is a time
+        zone; `object` for texts, where a missing one is empty, and for lists, which become tuples.
+    """
+    return {str(name): _to_array(frame[name]) for name in frame.columns if name not in COLUMNS}
+
+
+def _to_array(column: pd.Series[Any]) -> npt.NDArray[Any]:
+    import pandas as pd
+    from pandas.api import types
+
+    if types.is_datetime64_any_dtype(column.dtype):
+        return pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("M8[ns]")
+    missing = column.isna().to_numpy(dtype=np.bool_)
+    if types.is_bool_dtype(column.dtype) and not missing.any():
+        return column.to_numpy(dtype=np.bool_)
+    if types.is_integer_dtype(column.dtype) and not missing.any():
+        return column.to_numpy(dtype=np.int64)
+    if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = np.empty(len(column), dtype=np.object_)
+    for row, cell in enumerate(column):
+        is_list = isinstance(cell, list | np.ndarray)
+        values[row] = tuple(cell) if is_list else "" if missing[row] else cell
+    return values

@@ -96,9 +96,7 @@ def test_manifest_errors(table, photos, tmp_path):
     fails(manifest(table, photos, train=-1.0), tmp_path, r"data\.train=-1\.0")
 
     invalid = table.assign(split=["train", "query", "gallery", "test", "val", "train"] * 5)
-    fails(
-        manifest(invalid, photos), tmp_path, r"not in row 4 \('test'\), 5 \('val'\), .* and 5 more"
-    )
+    fails(manifest(invalid, photos), tmp_path, "in row 4 it is 'test'")
     ready_made = table.assign(split=["train", "query", "gallery"] * 10)
     fails(
         manifest(ready_made, photos, protocol=Protocol.leave_one_out),
