@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.data.synthetic import Synthetic, write_images
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.quantize import SAMPLE
 from outliers_bench.features.extract import Features
@@ -22,7 +22,7 @@ from outliers_bench.models.model import Extractor
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import ImageSet
 from tests.duplicates.synthetic_photos import make_photo
-from tests.toys import image_set, noise_images
+from tests.toys import image_set, noise_images, write_images
 
 LENGTH = 3 * 8 * 8
 

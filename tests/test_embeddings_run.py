@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from outliers_bench.data.image_files import FileReader, list_images
-from outliers_bench.data.synthetic import Synthetic, write_images
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.models.pixels import Pixels
 from tests.recorded_runs import recorded_run, run_cli, scores
+from tests.toys import write_images
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import cv2
 import numpy as np
 
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.types import RGB, Exclusion, ImageSet, Split
 
@@ -70,3 +73,16 @@ def noise_images(count: int, *, size: int = 40, seed: int = 0) -> ArrayReader:
     return ArrayReader(
         {f"image-{i}": rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for i in range(count)}
     )
+
+
+def write_images(source: Synthetic, directory: Path, *, extension: str = "png") -> list[Path]:
+    """Write all images as files, `<directory>/<class>/<individual>/<image>.<extension>`."""
+    images = source.all_images()
+    files = []
+    for row, name in enumerate(images.names):
+        file = directory / f"{name}.{extension}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _, encoded = cv2.imencode(f".{extension}", images.read(row)[..., ::-1])
+        file.write_bytes(encoded.tobytes())
+        files.append(file)
+    return files

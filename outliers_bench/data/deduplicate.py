@@ -28,39 +28,35 @@ def deduplicate(parts: Sequence[ImageSet]) -> tuple[list[ImageSet], list[LeftOut
         The excluded images. `duplicate` names the image that stays, `conflicting_labels` one with
         another label.
     """
-    by_content: dict[bytes, list[tuple[int, str, int]]] = defaultdict(list)
+    by_content: dict[bytes, list[tuple[int, str, str, int]]] = defaultdict(list)
     for number, part in enumerate(parts):
         groups = part.groups or ("",) * len(part)
         for row, (digest, group) in enumerate(zip(part.digests, groups, strict=True)):
-            by_content[digest].append((number, group, row))
+            by_content[digest].append((number, group, part.names[row], row))
 
     left_out = []
     dropped: list[set[int]] = [set() for _ in parts]
-    for duplicates in by_content.values():
-        if len(duplicates) == 1:
+    for copies in by_content.values():
+        if len(copies) == 1:
             continue
-        duplicates.sort(key=lambda each: (each[0], each[1], parts[each[0]].names[each[2]]))
-        by_label: dict[str | None, tuple[int, int]] = {}
-        for number, _, row in duplicates:
-            by_label.setdefault(_label(parts[number], row), (number, row))
-        by_label.pop(None, None)
-        first: dict[int, int] = {}
-        for number, _, row in duplicates:
-            first.setdefault(number, row)
-        for number, _, row in duplicates:
-            part = parts[number]
-            name, label = part.names[row], _label(part, row)
+        copies.sort()
+        name_of_label: dict[str, str] = {}
+        first_in_part: dict[int, tuple[str, int]] = {}
+        for number, _, name, row in copies:
+            label = _label(parts[number], row)
+            if label is not None:
+                name_of_label.setdefault(label, name)
+        for number, _, name, row in copies:
+            label = _label(parts[number], row)
+            first = first_in_part.setdefault(number, (name, row))
             if label is None:
                 continue
-            if len(by_label) > 1:
-                other = next(key for key in by_label if key != label)
-                twin_part, twin_row = by_label[other]
-                twin = parts[twin_part].names[twin_row]
-                detail = f"is {label!r} here and {other!r} as {twin}"
+            if len(name_of_label) > 1:
+                other = next(key for key in name_of_label if key != label)
+                detail = f"is {label!r} here and {other!r} as {name_of_label[other]}"
                 left_out.append(LeftOut(name, "conflicting_labels", detail))
-            elif row != first[number]:
-                original = part.names[first[number]]
-                left_out.append(LeftOut(name, "duplicate", f"same content as {original}"))
+            elif first != (name, row):
+                left_out.append(LeftOut(name, "duplicate", f"same content as {first[0]}"))
             else:
                 continue
             dropped[number].add(row)

@@ -15,7 +15,7 @@ from outliers_bench.data.image_files import (
     unsupported_hint,
 )
 from outliers_bench.data.source import LabeledSource, folder_name
-from outliers_bench.data.table import PARTS, Row, read_table
+from outliers_bench.data.table import PARTS, Row
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import ImageSet, LeftOut
@@ -67,7 +67,5 @@ class ClassFolders(LabeledSource):
                 f"would be relevant; if the classes are inside it, use data.root={self.root}/{only}"
                 f"{unsupported_hint(left_out)}"
             )
-        table = read_table(
-            rows, root=root, cache=cache, max_unreadable=self.max_unreadable, left_out=left_out
-        )
+        table = self.read_table(rows, root, cache, left_out)
         return table.images(), table.left_out

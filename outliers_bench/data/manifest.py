@@ -13,7 +13,7 @@ from omegaconf import MISSING
 from outliers_bench.data.image_files import absolute_path, existing_folder
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.table import COLUMNS, PARTS, Row, Table, read_table, split_from_table
+from outliers_bench.data.table import COLUMNS, PARTS, Row, Table, split_from_table
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import Split
@@ -90,11 +90,10 @@ class Manifest(LabeledSource):
         raise BenchError(f"data.path={self.path}: give a table named .csv, .tsv or .parquet")
 
     def read_images(self, rows: list[Row], cache: Path) -> Table:
-        """Compute the digests of the images; see `read_table`."""
+        """Compute the digests of the images; see `DataSource.read_table`."""
         folder = absolute_path(self.path).parent
         root = folder if self.root is None else existing_folder(self.root, "data.root")
-        limit = self.max_unreadable
-        return read_table(rows, root=root, cache=cache, max_unreadable=limit, of_table=True)
+        return self.read_table(rows, root, cache, of_table=True)
 
 
 def _to_rows(frame: pd.DataFrame, given: str) -> list[Row]:

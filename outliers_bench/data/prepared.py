@@ -9,7 +9,7 @@ from omegaconf import MISSING
 
 from outliers_bench.data.image_files import existing_folder, list_images, unsupported_hint
 from outliers_bench.data.source import DataSource, Grouping, folder_name
-from outliers_bench.data.table import PARTS, Row, read_table, split_from_table
+from outliers_bench.data.table import PARTS, Row, split_from_table
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import LeftOut, Split
@@ -50,10 +50,7 @@ class PreparedFolders(DataSource):
             part_rows, excluded = self._rows(root, part)
             rows += part_rows
             left_out += excluded
-        table = read_table(
-            rows, root=root, cache=cache, max_unreadable=self.max_unreadable, left_out=left_out
-        )
-        return split_from_table(table, name=self.title())
+        return split_from_table(self.read_table(rows, root, cache, left_out), name=self.title())
 
     def _rows(self, root: Path, part: str) -> tuple[list[Row], list[LeftOut]]:
         if not (root / part).is_dir():

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.image_files import absolute_path
+from outliers_bench.data.digests import digest_files
+from outliers_bench.data.image_files import FileReader, absolute_path
 from outliers_bench.data.split import Protocol, check_shares, make_split
+from outliers_bench.data.table import Row, Table
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import ImageSet, LeftOut, Split
@@ -88,6 +90,31 @@ class DataSource:
         """
         raise NotImplementedError
 
+    def read_table(
+        self,
+        rows: Sequence[Row],
+        root: Path,
+        cache: Path,
+        left_out: Sequence[LeftOut] = (),
+        *,
+        of_table: bool = False,
+    ) -> Table:
+        """Compute the digests of image files, with names relative to a root.
+
+        `left_out` are excluded already; `of_table` means that the rows are in the order of a table
+        of the user. Raises `BenchError` if too many images are unreadable.
+        """
+        names = [row.name for row in rows]
+        digests, unreadable = digest_files(root, names, cache=cache)
+        check_unreadable(unreadable, total=len(rows), limit=self.max_unreadable)
+        readable = tuple(row for row in rows if row.name in digests)
+        return Table(
+            rows=readable,
+            digests=tuple(digests[row.name] for row in readable),
+            reader=FileReader(root, tuple(names if of_table else sorted(names)), not of_table),
+            left_out=(*left_out, *unreadable),
+        )
+
 
 @dataclass
 class LabeledSource(DataSource):
@@ -122,13 +149,7 @@ class LabeledSource(DataSource):
         return self.make_split(images, left_out, seed=seed, group=group)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
-        """Return all readable images with their labels, and the excluded ones.
-
-        Parameters
-        ----------
-        cache : Path
-            See `load`.
-        """
+        """Return all readable images with their labels, and the excluded ones."""
         raise NotImplementedError
 
     def make_split(
@@ -166,22 +187,10 @@ def folder_name(root: str) -> str:
 
 
 def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -> None:
-    """Stop a run if too many images are unreadable.
+    """Raise `BenchError` if too many images are unreadable; it says which share is needed.
 
-    Parameters
-    ----------
-    left_out : iterable of LeftOut
-        Excluded images. Only unreadable ones count; those of unsupported formats are not part of
-        the total either.
-    total : int
-        Number of images in the source, including excluded ones.
-    limit : float
-        Maximum share of unreadable images.
-
-    Raises
-    ------
-    BenchError
-        If more are unreadable; the message gives the share that is needed.
+    Of the excluded images, only unreadable ones count. Those of unsupported formats are not part of
+    the total, the number of images in the source, either.
     """
     left_out = list(left_out)
     unreadable = [item for item in left_out if item.kind == "unreadable"]

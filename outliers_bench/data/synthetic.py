@@ -97,17 +97,7 @@ class Synthetic(LabeledSource):
 
 @dataclass(frozen=True)
 class Renderer:
-    """Reader that generates images from names, `class_<c>/individual_<i>/<image>`.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the images.
-    size : int
-        Side of an image in pixels.
-    noise : float
-        See `Synthetic`.
-    """
+    """Reader that generates images from names, `class_<c>/individual_<i>/<image>`."""
 
     seed: int
     size: int
@@ -173,24 +163,3 @@ def _body(seed: int, kind: int, individual: int, size: int) -> npt.NDArray[np.fl
     palette = np.clip(base.uniform(0, 255, (2, 3)) + variation.normal(0, 18, (2, 3)), 0, 255)
     colors = palette[0] + pattern[..., None] * (palette[1] - palette[0])
     return np.dstack([colors * mask[..., None], mask]).astype(np.float32)
-
-
-def write_images(source: Synthetic, directory: Path, *, extension: str = "png") -> list[Path]:
-    """Write all images as files, `<directory>/<class>/<individual>/<image>.<extension>`.
-
-    Returns
-    -------
-    list of Path
-        The files, in the order of `source.all_images()`.
-    """
-    import cv2
-
-    images = source.all_images()
-    files = []
-    for row, name in enumerate(images.names):
-        file = directory / f"{name}.{extension}"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _, encoded = cv2.imencode(f".{extension}", images.read(row)[..., ::-1])
-        file.write_bytes(encoded.tobytes())
-        files.append(file)
-    return files

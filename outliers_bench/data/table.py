@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.deduplicate import deduplicate
-from outliers_bench.data.digests import digest_files
-from outliers_bench.data.image_files import FileReader
-from outliers_bench.data.source import check_unreadable
 from outliers_bench.data.split import check_classes
 from outliers_bench.errors import BenchError
 from outliers_bench.types import GROUP, ImageReader, ImageSet, LeftOut, Split
@@ -91,49 +87,6 @@ class Table:
             reader=self.reader,
             columns=columns,
         )
-
-
-def read_table(
-    rows: Sequence[Row],
-    *,
-    root: Path,
-    cache: Path,
-    max_unreadable: float,
-    left_out: Sequence[LeftOut] = (),
-    of_table: bool = False,
-) -> Table:
-    """Compute the digests of the files of a source.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        The images.
-    root : Path
-        Base of their names.
-    cache : Path
-        See `digest_files`.
-    max_unreadable : float
-        Maximum share of unreadable images.
-    left_out : sequence of LeftOut
-        Images of the source that are excluded already.
-    of_table : bool
-        True if the order of the rows is that of a table of the user.
-
-    Raises
-    ------
-    BenchError
-        If more images are unreadable.
-    """
-    names = [row.name for row in rows]
-    digests, unreadable = digest_files(root, names, cache=cache)
-    check_unreadable(unreadable, total=len(rows), limit=max_unreadable)
-    readable = tuple(row for row in rows if row.name in digests)
-    return Table(
-        rows=readable,
-        digests=tuple(digests[row.name] for row in readable),
-        reader=FileReader(root, tuple(names if of_table else sorted(names)), not of_table),
-        left_out=(*left_out, *unreadable),
-    )
 
 
 def split_from_table(table: Table, *, name: str) -> Split:

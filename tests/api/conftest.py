@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from outliers_bench.data.image_files import FileReader, list_images
-from outliers_bench.data.synthetic import Synthetic, write_images
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.models.pixels import Pixels
+from tests.toys import write_images
 
 
 @pytest.fixture(scope="session")

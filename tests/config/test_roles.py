@@ -15,7 +15,7 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.published import read_table
 from outliers_bench.config.roles import role
 from outliers_bench.config.schema import register, to_config
-from outliers_bench.data.synthetic import Synthetic, write_images
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import SharedSplits
 from outliers_bench.retrieval.indexes.annoy_trees import Annoy
@@ -23,7 +23,7 @@ from outliers_bench.training.saved_network import NetworkMetadata, write_metadat
 from tests.config.other_values import BASES, NEEDS, OTHERS, options, other_values
 from tests.named_sets import Mirror, cifar10, cifar_records, write_files
 from tests.servers import serving
-from tests.toys import toy_split
+from tests.toys import toy_split, write_images
 
 # All that cannot change a score. What is missing here can.
 SPEED = {

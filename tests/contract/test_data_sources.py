@@ -17,10 +17,11 @@ from outliers_bench.data.named.source import Parts
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.silhouettes import Silhouettes
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.synthetic import Synthetic, write_images
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ITSELF
 from tests.named_sets import cifar_records, write_files
+from tests.toys import write_images
 
 PARTS = ("train", "query", "gallery")
 RECORD = 3073  # bytes of an image in CIFAR-10

@@ -11,8 +11,9 @@ from outliers_bench.data.download import fetch as fetch_module
 from outliers_bench.data.download import http_download as http_module
 from outliers_bench.data.download.fetch import fetch
 from outliers_bench.data.named.catalog import NAMED
-from outliers_bench.data.synthetic import Synthetic, write_images
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.runtime import command_line
+from tests.toys import write_images
 
 
 @pytest.fixture

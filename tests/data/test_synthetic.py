@@ -3,8 +3,9 @@
 import numpy as np
 
 from outliers_bench.data.folder import ClassFolders
-from outliers_bench.data.synthetic import Label, Synthetic, write_images
+from outliers_bench.data.synthetic import Label, Synthetic
 from tests.data.sources import fails, load
+from tests.toys import write_images
 
 
 def test_synthetic_images_depend_on_name_and_options(tmp_path):

@@ -10,12 +10,13 @@ from outliers_bench.data.in_memory import InMemory
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import LabeledSource, Leakage
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.synthetic import Synthetic, write_images
+from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.errors import BenchError
 from outliers_bench.features.precomputed import PrecomputedEmbeddings
 from outliers_bench.models.precomputed import Precomputed
 from outliers_bench.models.vector_file import VectorTable
 from outliers_bench.runtime.meter import Meter
+from tests.toys import write_images
 
 
 @pytest.fixture

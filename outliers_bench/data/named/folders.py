@@ -11,7 +11,7 @@ from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.image_files import list_images, unsupported_hint
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSet
-from outliers_bench.data.table import Row, read_table
+from outliers_bench.data.table import Row
 from outliers_bench.types import ImageSet, LeftOut
 
 ANIMALS90 = "iamsouravbanerjee/animal-image-dataset-90-different-animals/versions/5"  # July 2022
@@ -50,13 +50,8 @@ class NamedFolders(NamedSet):
             raise self.unexpected_files(
                 root, f"there are no folders of its classes in it{unsupported_hint(left_out)}"
             )
-        table = read_table(
-            rows,
-            root=root,
-            cache=cache,
-            max_unreadable=self.max_unreadable,
-            left_out=[item for item in left_out if self._is_included(item.name)],
-        )
+        excluded = [item for item in left_out if self._is_included(item.name)]
+        table = self.read_table(rows, root, cache, excluded)
         return table.images(), table.left_out
 
     def _is_included(self, name: str) -> bool:

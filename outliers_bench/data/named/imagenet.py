@@ -13,7 +13,7 @@ import numpy as np
 from outliers_bench.data.image_files import list_images
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSetWithTest
-from outliers_bench.data.table import Row, read_table
+from outliers_bench.data.table import Row
 from outliers_bench.errors import BenchError
 from outliers_bench.types import BoolArray, ImageSet, LeftOut
 
@@ -69,13 +69,7 @@ class ImageNet(NamedSetWithTest):
             Row(name, f"{wnid} {words[wnid]}" if wnid in words else wnid)
             for name, wnid in (train | val).items()
         ]
-        table = read_table(
-            rows,
-            root=root,
-            cache=cache,
-            max_unreadable=self.max_unreadable,
-            left_out=[*train_left_out, *val_left_out],
-        )
+        table = self.read_table(rows, root, cache, [*train_left_out, *val_left_out])
         images = table.images()
         return images, np.array([name in val for name in images.names], bool), table.left_out
 

@@ -12,7 +12,7 @@ import numpy as np
 from outliers_bench.data.download.checksum import RemoteFile
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSetWithTest
-from outliers_bench.data.table import Row, read_table
+from outliers_bench.data.table import Row
 from outliers_bench.types import BoolArray, ImageSet, LeftOut
 
 _TRAIN, _TEST = "annotations/trainval.txt", "annotations/test.txt"
@@ -55,7 +55,7 @@ class OxfordPets(NamedSetWithTest):
             for names in listed.values()
             for name in names
         ]
-        table = read_table(rows, root=root, cache=cache, max_unreadable=self.max_unreadable)
+        table = self.read_table(rows, root, cache)
         images = table.images()
         tests = {f"images/{name}.jpg" for name in listed[_TEST]}
         return images, np.array([name in tests for name in images.names], bool), table.left_out
