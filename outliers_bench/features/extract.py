@@ -31,13 +31,10 @@ class Features:
     Parameters
     ----------
     extractor : Describer
-        The model.
     engine : Engine
-        The inference engine.
     cache : Path
         Directory of stored features and converted models.
     meter : Meter
-        Records times and counts.
     dtype : str
         Data type of the features in the store.
     stage : str
@@ -69,11 +66,6 @@ class Features:
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of the images that are not stored yet.
-
-        Parameters
-        ----------
-        images : ImageSet
-            The images to embed.
 
         Returns
         -------

@@ -10,15 +10,7 @@ from outliers_bench.types import Embeddings, ImageSet, LeftOut
 
 
 class PrecomputedEmbeddings:
-    """Vectors of `model=embeddings`; nothing is computed or stored.
-
-    Parameters
-    ----------
-    model : Precomputed
-        The options.
-    meter : Meter
-        Records the number of vectors.
-    """
+    """Vectors of `model=embeddings`; nothing is computed or stored."""
 
     def __init__(self, model: Precomputed, meter: Meter) -> None:
         self._model = model

@@ -35,17 +35,7 @@ class ViewAveragedFeatures:
     augmentation, a scale with runs of that image size, and a run that is killed loses no finished
     view.
 
-    Parameters
-    ----------
-    extractor : Extractor
-        The model, with its `tta`.
-    engine : Engine
-        The inference engine.
-    cache : Path
-        Directory of stored features and converted models.
-    meter : Meter
-        Records times and counts. Counts of features add up over views; the throughput is that of
-        photos through all views.
+    Counts of features add up over views; the throughput is that of photos through all views.
     """
 
     def __init__(self, extractor: Extractor, engine: Engine, cache: Path, meter: Meter) -> None:
@@ -53,7 +43,7 @@ class ViewAveragedFeatures:
         self._dimensions = extractor.dimensions
         self._name = extractor.name
         views = extractor.tta.of(extractor.image_size)
-        self._embedder_cache = _EmbedderCache()
+        self._embedders: dict[int, Embedder] = {}
         self._view_meter = Meter()  # each view would overwrite the run's counts
         self._views = [
             Features(
@@ -61,7 +51,7 @@ class ViewAveragedFeatures:
                     extractor,
                     view,
                     name=f"{extractor.name} {view}, view {i} of {len(views)}",
-                    embedder_cache=self._embedder_cache,
+                    embedders=self._embedders,
                 ),
                 engine,
                 cache,
@@ -77,7 +67,7 @@ class ViewAveragedFeatures:
         for view in self._views:
             unreadable |= view.compute(images.without(set(unreadable)))
             self._meter.absorb(self._view_meter)
-        self._embedder_cache.clear()
+        self._embedders.clear()
         return unreadable
 
     def load(self, images: ImageSet) -> Embeddings:
@@ -99,25 +89,6 @@ class ViewAveragedFeatures:
         return file_stem({"architecture": f"{self._name} views", **identities})
 
 
-class _EmbedderCache:
-    """The last embedder, reused for the next view of the same size: loading a network is slow."""
-
-    def __init__(self) -> None:
-        self._size = 0
-        self._embedder: Embedder | None = None
-
-    def get(self, size: int, make: Callable[[], Embedder]) -> Embedder:
-        """Return the embedder of a size, made by `make` unless the last one had that size."""
-        if self._embedder is None or size != self._size:
-            self.clear()  # two large networks may not fit into memory together
-            self._size, self._embedder = size, make()
-        return self._embedder
-
-    def clear(self) -> None:
-        """Release the network."""
-        self._embedder = None
-
-
 class ViewDescriber:
     """A `Describer` of one view of each photo.
 
@@ -129,18 +100,18 @@ class ViewDescriber:
         The view to embed.
     name : str
         Name to show while the model is loading.
-    embedder_cache : _EmbedderCache
-        Shared by the views of a model.
+    embedders : dict of int to Embedder
+        The last embedder by its size, for the next view of that size: loading a network is slow.
     """
 
     def __init__(
-        self, extractor: Extractor, view: View, *, name: str, embedder_cache: _EmbedderCache
+        self, extractor: Extractor, view: View, *, name: str, embedders: dict[int, Embedder]
     ) -> None:
         self.name = name
         self.extractor = replace(extractor, image_size=view.size)
         self._before_crop = replace(extractor, image_size=view.resized_size)
         self._view = view
-        self._embedder_cache = embedder_cache
+        self._embedders = embedders
 
     @property
     def dimensions(self) -> int:
@@ -167,6 +138,7 @@ class ViewDescriber:
 
     def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
         """Load the network, which all crops and flips of a size share."""
-        return self._embedder_cache.get(
-            self._view.size, lambda: self.extractor.embedder(engine, cache, sample)
-        )
+        if self._view.size not in self._embedders:
+            self._embedders.clear()  # two large networks may not fit into memory together
+            self._embedders[self._view.size] = self.extractor.embedder(engine, cache, sample)
+        return self._embedders[self._view.size]

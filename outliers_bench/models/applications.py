@@ -37,12 +37,7 @@ DOWNLOAD_TIMEOUT = 20.0
 
 
 def module_of(name: str) -> str:
-    """Return the module of keras.applications that has a network's preprocessing.
-
-    Parameters
-    ----------
-    name : str
-        Class name in keras.applications, such as "VGG16".
+    """Return the module of keras.applications that has the preprocessing of a class there.
 
     Raises
     ------
@@ -61,15 +56,7 @@ def module_of(name: str) -> str:
 
 
 def preprocess(name: str, images: Any) -> Any:  # noqa: ANN401 - a Keras tensor
-    """Apply a network's own preprocessing.
-
-    Parameters
-    ----------
-    name : str
-        Class name in keras.applications.
-    images : Keras tensor of float32, shape (batch, size, size, 3)
-        RGB, 0..255.
-    """
+    """Apply a network's own preprocessing to RGB 0..255, shape (batch, size, size, 3)."""
     import keras
 
     return getattr(keras.applications, module_of(name)).preprocess_input(images)
@@ -78,19 +65,8 @@ def preprocess(name: str, images: Any) -> Any:  # noqa: ANN401 - a Keras tensor
 def build_application(name: str, image_size: int, *, pretrained: bool) -> Any:  # noqa: ANN401
     """Build a network of keras.applications without its top, with global average pooling.
 
-    Parameters
-    ----------
-    name : str
-        Class name in keras.applications.
-    image_size : int
-        Side of its input in pixels.
-    pretrained : bool
-        Whether to load ImageNet weights, which Keras downloads unless they are in its cache.
-
-    Returns
-    -------
-    keras.Model
-        Maps preprocessed float32 (batch, image_size, image_size, 3) to (batch, dim).
+    It maps preprocessed float32 (batch, image_size, image_size, 3) to (batch, dim). `pretrained`
+    weights are those of ImageNet, which Keras downloads unless they are in its cache.
 
     Raises
     ------
@@ -101,23 +77,23 @@ def build_application(name: str, image_size: int, *, pretrained: bool) -> Any:  
     import keras
 
     module_of(name)
-    constructor = getattr(keras.applications, name)
-    shape = (image_size, image_size, 3)
-    if not pretrained:
-        return constructor(include_top=False, weights=None, input_shape=shape, pooling="avg")
     try:
         with _network_timeout(DOWNLOAD_TIMEOUT):
-            return constructor(
-                include_top=False, weights="imagenet", input_shape=shape, pooling="avg"
+            return getattr(keras.applications, name)(
+                include_top=False,
+                weights="imagenet" if pretrained else None,
+                input_shape=(image_size, image_size, 3),
+                pooling="avg",
             )
     except Exception as error:  # Keras raises a bare Exception for a failed download
         missing = _missing_file(error)
         if missing is None:
             raise
         origin, target = missing
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsUnavailableError(
             f"model.weights=imagenet: {Path(target).name} is missing (Keras' ImageNet weights of "
-            f"{name}) and cannot be downloaded ({_one_line(error)}). Give this machine network "
+            f"{name}) and cannot be downloaded ({reason}). Give this machine network "
             f"access to {origin}, put the file at {target} (Keras looks in $KERAS_HOME/models, by "
             "default ~/.keras/models), set model.weights=<path> to the file, or set "
             "weights_dir=<folder> to a folder of such files"
@@ -143,7 +119,3 @@ def _missing_file(error: Exception) -> tuple[str, str] | None:
         if frame.f_code.co_name == "get_file" and "download_target" in frame.f_locals:
             return str(frame.f_locals["origin"]), str(frame.f_locals["download_target"])
     return None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

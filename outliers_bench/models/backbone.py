@@ -93,15 +93,7 @@ class Backbone(Extractor):
         return weights if file is None else str(file)
 
     def check(self) -> None:
-        """Check the options, without importing Keras.
-
-        Raises
-        ------
-        BenchError
-            For an unknown network, an image size that is too small, views that cannot be averaged,
-            a pooling with more than `dim` outputs, an exponent that is not positive, or weights
-            that are neither `imagenet` nor `random` nor a file with a known suffix.
-        """
+        """Raise `BenchError` for an invalid option, without importing Keras."""
         _ = self.preprocessing
         if self.image_size < self.min_image_size:
             raise BenchError(

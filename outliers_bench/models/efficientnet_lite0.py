@@ -50,14 +50,7 @@ class EfficientNetLite0(Backbone):
         return f"mean {MEAN:g} std {STD:g}"
 
     def check(self) -> None:
-        """Check the options; see `Backbone.check`.
-
-        Raises
-        ------
-        BenchError
-            As `Backbone.check`, or if the package with the ImageNet weights is needed and not
-            installed.
-        """
+        """Raise `BenchError` also if the package of the ImageNet weights is not installed."""
         super().check()
         if self.weights == "imagenet":
             imagenet_file()

@@ -11,23 +11,16 @@ from typing import Any
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.models.weight_files import StoredLayer, WeightFile, open_weights
+from outliers_bench.models.weight_files import StoredLayer, open_weights
 
 # Layers with weights in a classification top: as many as VGG's, plus a normalization or two.
 LONGEST_TOP = 6
 
 
 def load_weights(network: Any, path: Path, *, model: str) -> None:  # noqa: ANN401
-    """Load weights saved from the same network, with or without its top.
+    """Load weights saved from the same network, with or without its top, into one without.
 
-    Parameters
-    ----------
-    network : keras.Model
-        A backbone without its top.
-    path : Path
-        The weight file; see `open_weights` for the formats.
-    model : str
-        Name of the network in messages.
+    `open_weights` has the formats; `model` is the name of the network in messages.
 
     Raises
     ------
@@ -36,9 +29,8 @@ def load_weights(network: Any, path: Path, *, model: str) -> None:  # noqa: ANN4
         classification top. The network is then unchanged.
     """
     with open_weights(path) as file:
-        matched, remaining = (
-            _match_by_order(network, file) if file.ordered else (_match_by_name(network, file))
-        )
+        match = _match_by_order if file.ordered else _match_by_name
+        matched, remaining = match(network, file.layers)
         problem = next((p for p in map(_find_mismatch, matched) if p), None)
         if problem is None and not _is_top(remaining, width=int(network.output_shape[-1])):
             names = ", ".join(layer.name for layer in remaining[:3])
@@ -64,9 +56,12 @@ Match = tuple[str, list[Any], StoredLayer]
 EMPTY = StoredLayer("", [])
 
 
-def _match_by_order(network: Any, file: WeightFile) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
+def _match_by_order(
+    network: Any,  # noqa: ANN401
+    found: list[StoredLayer],
+) -> tuple[list[Match], list[StoredLayer]]:
     layers = [layer for layer in network.layers if layer.weights]
-    stored = file.layers + [EMPTY] * (len(layers) - len(file.layers))
+    stored = found + [EMPTY] * (len(layers) - len(found))
     matched = [
         (layer.name, layer.trainable_weights + layer.non_trainable_weights, arrays)
         for layer, arrays in zip(layers, stored, strict=False)
@@ -74,8 +69,8 @@ def _match_by_order(network: Any, file: WeightFile) -> tuple[list[Match], list[S
     return matched, stored[len(layers) :]
 
 
-def _match_by_name(network: Any, file: WeightFile) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
-    stored = {layer.name: layer for layer in file.layers}
+def _match_by_name(network: Any, found: list[StoredLayer]) -> tuple[list[Match], list[StoredLayer]]:  # noqa: ANN401
+    stored = {layer.name: layer for layer in found}
     matched = [
         (name, variables, stored.pop(name, EMPTY)) for name, variables in _named_layers(network)
     ]

@@ -101,12 +101,8 @@ class Model:
     def resolve(self, compose: Compose, weights_dir: str | None) -> None:
         """Replace the names of models and weights by what they refer to, if there are any.
 
-        Parameters
-        ----------
-        compose : callable
-            Composes the models of some names; takes the names and the option that has them.
-        weights_dir : str or None
-            Folder with files of ImageNet weights.
+        `compose` takes the names of models and the option that has them; `weights_dir` is a folder
+        with files of ImageNet weights.
 
         Raises
         ------
@@ -161,10 +157,7 @@ class Extractor(Model):
     def check_tta(self, smallest: int = 1) -> None:
         """Raise `BenchError` for views that cannot be computed or averaged.
 
-        Parameters
-        ----------
-        smallest : int
-            Smallest side in pixels that the model accepts.
+        `smallest` is the smallest side in pixels that the model accepts.
         """
         self.tta.check(self.image_size)
         for scale, size in zip(self.tta.scales, self.tta.sizes(self.image_size), strict=True):

@@ -19,11 +19,5 @@ def register_download(uri: str, path: Path) -> None:
 
 
 def resolve_uri(weights: str) -> Path:
-    """Return the local path of weights.
-
-    Parameters
-    ----------
-    weights : str
-        A path, or an MLflow URI passed to `register_download` before.
-    """
+    """Return the local path of weights, given as a path or a URI that is registered already."""
     return _downloads.get(weights, Path(weights).expanduser())

@@ -55,23 +55,11 @@ def pool(feature_map: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN40
 
 
 def replace_pooling(network: Any, pooling: Pooling, *, p: float) -> Any:  # noqa: ANN401 - a Keras model
-    """Replace the global average pooling at the end of a network.
+    """Replace the global average pooling at the end of a network, whose layers are shared.
 
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in global average pooling, possibly followed by a layer or two, as in ConvNeXt. These
-        keep their position and weights. With `flatten` they come before the pooling and get the
-        feature map, as in Keras' network without its top.
-    pooling : Pooling
-        The new pooling.
-    p : float
-        GeM's exponent.
-
-    Returns
-    -------
-    keras.Model
-        Shares its layers and weights with `network`.
+    The pooling may be followed by a layer or two, as in ConvNeXt. These keep their position and
+    weights. With `flatten` they come before the pooling and get the feature map, as in Keras'
+    network without its top.
     """
     import keras
 

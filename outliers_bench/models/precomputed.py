@@ -11,23 +11,15 @@ from omegaconf import MISSING
 from outliers_bench.data.image_files import FileReader, absolute_path
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Model
-from outliers_bench.models.vector_file import SUFFIXES, VectorTable, read_vectors
+from outliers_bench.models.vector_file import SUFFIXES, VectorTable, list_first, read_vectors
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.store.features import Space
 from outliers_bench.types import ImageSet, Split
 
-_SHOWN = 3
-
 
 @dataclass
 class Precomputed(Model):
-    """Embeddings from a file, one for each photo.
-
-    Parameters
-    ----------
-    file : str
-        The file; see `vector_file.read_vectors`.
-    """
+    """Embeddings from a file, one for each photo; see `vector_file.read_vectors`."""
 
     name: str = "embeddings"
     file: str = field(default=MISSING, metadata=PLACE)  # its content matters
@@ -96,7 +88,7 @@ class Precomputed(Model):
         if missing:
             raise BenchError(
                 f"{table.place} has no vector for {len(missing):,} of {photos:,} photos of "
-                f"{split.name}: {_first(missing)}; {_examples(table)}"
+                f"{split.name}: {list_first(sorted(missing))}; {_examples(table)}"
             )
         if table.names is None:
             return
@@ -107,7 +99,7 @@ class Precomputed(Model):
         if unknown:
             raise BenchError(
                 f"{table.place} has vectors for {len(unknown):,} names that are no photos of "
-                f"{split.name}: {_first(unknown)}; remove them"
+                f"{split.name}: {list_first(sorted(unknown))}; remove them"
             )
 
     def space(self) -> Space:
@@ -141,12 +133,6 @@ def _check_order(table: VectorTable, split: Split) -> None:
             f"{differing[0]} is before {differing[1]} as text, and behind it as a path; give "
             "names, in a table with the column path"
         )
-
-
-def _first(names: set[str] | list[str]) -> str:
-    ordered = sorted(names)
-    more = f" and {len(ordered) - _SHOWN:,} more" if len(ordered) > _SHOWN else ""
-    return ", ".join(ordered[:_SHOWN]) + more
 
 
 def _examples(table: VectorTable) -> str:

@@ -69,16 +69,7 @@ class View:
         return self.size if self.crop is Crop.whole else round(self.size / CROP_SHARE)
 
     def crop_image(self, image: RGB) -> RGB:
-        """Crop and flip a resized photo.
-
-        Parameters
-        ----------
-        image : array of uint8, shape (resized_size, resized_size, 3)
-
-        Returns
-        -------
-        array of uint8, shape (size, size, 3)
-        """
+        """Crop a photo of shape (resized_size, resized_size, 3) to `size`, and flip it."""
         if self.crop.value is not None:
             top, left = (int(share * (self.resized_size - self.size)) for share in self.crop.value)
             image = image[top : top + self.size, left : left + self.size]
@@ -142,13 +133,7 @@ class Tta:
         ]
 
     def check(self, image_size: int) -> None:
-        """Raise `BenchError` for invalid scales, or two that give the same size.
-
-        Parameters
-        ----------
-        image_size : int
-            In pixels, at least 1.
-        """
+        """Raise `BenchError` for invalid scales, or two that give the same size."""
         option = "model.tta.scales=[" + ",".join(f"{scale:g}" for scale in self.scales) + "]"
         if not self.scales:
             raise BenchError(f"{option}: give at least one scale; [1.0] embeds each photo once")

@@ -69,7 +69,7 @@ class VectorTable:
             )
         repeated = [name for name, n in Counter(self.names or ()).items() if n > 1]
         if repeated:
-            raise BenchError(f"{self.place} has two vectors for {_list(repeated)}")
+            raise BenchError(f"{self.place} has two vectors for {list_first(repeated)}")
 
     @cached_property
     def digest(self) -> str:
@@ -185,9 +185,8 @@ def table_of_frame(frame: pd.DataFrame, place: str) -> VectorTable:
     """
     key = next((name for name in _NAMES if name in frame), None)
     if key is None:
-        raise BenchError(
-            f"{place} has no column path or name; it has {_list(list(map(str, frame.columns)))}"
-        )
+        columns = list_first(list(map(str, frame.columns)))
+        raise BenchError(f"{place} has no column path or name; it has {columns}")
     values = frame.drop(columns=[name for name in (*_NAMES, *_METADATA) if name in frame])
     if not values.size:
         raise BenchError(f"{place} has no vectors: {len(frame)} rows, no columns besides {key}")
@@ -202,8 +201,8 @@ def table_of_frame(frame: pd.DataFrame, place: str) -> VectorTable:
         texts = [str(name) for name in values if not _is_numeric(values[name])]
         if texts:
             raise BenchError(
-                f"{place}: not all values are numbers in {_list(texts)}; give only path and the "
-                "numbers of the vector, or one column of lists"
+                f"{place}: not all values are numbers in {list_first(texts)}; give only path and "
+                "the numbers of the vector, or one column of lists"
             )
         matrix = values.to_numpy()
     return VectorTable(place, tuple(map(str, frame[key].tolist())), to_matrix(matrix, place))
@@ -233,7 +232,7 @@ def _is_numeric(column: pd.Series[Any]) -> bool:
 def _stack(cells: Sequence[Any], place: str) -> npt.NDArray[Any]:
     lengths = Counter(np.size(cell) for cell in cells)
     if len(lengths) > 1:
-        raise BenchError(f"{place}: vectors of different lengths, {_list(sorted(lengths))}")
+        raise BenchError(f"{place}: vectors of different lengths, {list_first(sorted(lengths))}")
     return np.array([np.asarray(cell) for cell in cells])
 
 
@@ -241,6 +240,7 @@ def _normal(name: str | Path) -> str:
     return posixpath.normpath(str(name).replace("\\", "/"))
 
 
-def _list(values: Sequence[object]) -> str:
+def list_first(values: Sequence[object]) -> str:
+    """List the first three values, and the number of the others."""
     more = f" and {len(values) - _SHOWN:,} more" if len(values) > _SHOWN else ""
     return ", ".join(map(str, values[:_SHOWN])) + more

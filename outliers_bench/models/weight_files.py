@@ -18,18 +18,10 @@ ARCHIVED_WEIGHTS = "model.weights.h5"
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """Arrays of one layer in a file.
+    """Arrays of one layer in a file."""
 
-    Parameters
-    ----------
-    name : str
-        The layer's path in a Keras 3 file (`conv2d_3`), or its name in an older file.
-    arrays : list of h5py.Dataset
-        In the order in which Keras saves them; read lazily.
-    """
-
-    name: str
-    arrays: list[Any]
+    name: str  # its path in a Keras 3 file (`conv2d_3`), or its name in an older file
+    arrays: list[Any]  # of h5py.Dataset, in the order in which Keras saves them; read lazily
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -41,13 +33,8 @@ class StoredLayer:
 class WeightFile:
     """Layers with weights in a file.
 
-    Parameters
-    ----------
-    layers : list of StoredLayer
-        In the network's order if `ordered`, otherwise in no particular order.
-    ordered : bool
-        Whether layers are matched by order (files up to Keras 2) rather than by name (Keras 3,
-        which numbers the layers of each class).
+    If `ordered`, they are in the network's order (files up to Keras 2). Otherwise they are matched
+    by name (Keras 3, which numbers the layers of each class).
     """
 
     layers: list[StoredLayer]
@@ -111,17 +98,12 @@ def _read_layers(file: Any, path: Path) -> WeightFile:  # noqa: ANN401 - h5py.Fi
     root = file["model_weights"] if prefix else file
     names = _read_strings(root, "layer_names")
     if names:
-        layers = [
-            StoredLayer(
-                name,
-                [
-                    datasets[f"{prefix}{name}/{weight}"]
-                    for weight in _read_strings(root[name], "weight_names")
-                ],
-            )
-            for name in names
-        ]
-        return WeightFile([layer for layer in layers if layer.arrays], ordered=True)
+        layers = []
+        for name in names:
+            weights = _read_strings(root[name], "weight_names")
+            arrays = [datasets[f"{prefix}{name}/{weight}"] for weight in weights]
+            layers += [StoredLayer(name, arrays)] if arrays else []
+        return WeightFile(layers, ordered=True)
     if any(name.startswith("layers/") for name in datasets):
         return WeightFile(_keras3_layers(datasets), ordered=False)
     raise BenchError(f"{path}: contains no layers; give weights or a model saved by Keras")
@@ -144,12 +126,11 @@ def _keras3_layers(datasets: dict[str, Any]) -> list[StoredLayer]:
         is_layer = owner.startswith("layers/") and not owner.endswith("/seed_generator")
         if is_layer and index.isdigit():
             layers.setdefault(owner, {})[int(index)] = dataset
+    # `layers/functional/layers/conv2d`, of a backbone within a model, is `conv2d`.
     return [
-        StoredLayer(_strip_wrapper(owner), [arrays[at] for at in sorted(arrays)])
+        StoredLayer(
+            owner.removeprefix("layers/").removeprefix("functional/layers/"),
+            [arrays[at] for at in sorted(arrays)],
+        )
         for owner, arrays in layers.items()
     ]
-
-
-def _strip_wrapper(owner: str) -> str:
-    """Turn `layers/functional/layers/conv2d`, of a backbone within a model, into `conv2d`."""
-    return owner.removeprefix("layers/").removeprefix("functional/layers/")

@@ -38,16 +38,8 @@ def imagenet_file(folder: Path, keras: str, *, image_size: int) -> Path | None:
     `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5` or `mobilenet_1.0_224_notop.weights.h5`. A
     file belongs to the longest class name that it starts with, so MobileNetV2's is not MobileNet's.
     Files without a classification top are preferred, then files of the image size, then of 224.
-    Files with other words in their names are ignored, because they may be other weights.
-
-    Parameters
-    ----------
-    folder : Path
-        Searched without its subfolders.
-    keras : str
-        Class name in keras.applications, such as "VGG16".
-    image_size : int
-        Side of the network's input in pixels; MobileNet has different weights for some sizes.
+    Files with other words in their names are ignored, because they may be other weights. MobileNet
+    has different weights for some sizes. Subfolders are not searched.
     """
     files = [
         file for file in sorted(folder.expanduser().iterdir()) if _network_of(file) == keras.lower()

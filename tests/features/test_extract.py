@@ -15,7 +15,7 @@ import pytest
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError, InaccessibleImageError
 from outliers_bench.features.extract import Features
-from outliers_bench.features.view_average import ViewDescriber, _EmbedderCache
+from outliers_bench.features.view_average import ViewDescriber
 from outliers_bench.keypoints.detect import KeypointDetector
 from outliers_bench.keypoints.options import KeypointOptions
 from outliers_bench.models.backbone import Backbone
@@ -63,7 +63,7 @@ def features(extractor: Extractor, cache: Path, meter: Meter | None = None) -> F
 
 
 def view_describer(extractor: Extractor, view: View) -> ViewDescriber:
-    return ViewDescriber(extractor, view, name="view", embedder_cache=_EmbedderCache())
+    return ViewDescriber(extractor, view, name="view", embedders={})
 
 
 def images(count: int, broken: Iterable[int] = ()):
