@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from operator import length_hint
 from time import perf_counter
 from typing import Generic, Literal
@@ -21,6 +22,7 @@ TIME_SHARE = 0.05  # of the time it takes to embed the images
 CONVERSION_SHARE = 0.25  # of the time that a conversion in this run took
 
 
+@dataclass
 class TunedEmbedder(Generic[R]):
     """Embedder that is made for a batch size, which is chosen when the image count is known.
 
@@ -32,59 +34,47 @@ class TunedEmbedder(Generic[R]):
         Side of the images in pixels.
     record : BatchSizeCache
         Measurements of earlier runs.
-    batch_size : int or "auto"
-        The configured batch size.
     candidates : sequence of int
         Batch sizes that `auto` may use, in ascending order.
     first : int
         The candidate to start from; if it is not sound, the next smaller one that is.
+    batch_size : int or "auto"
+        The configured batch size.
     spare : float
         Seconds that measuring may take even if embedding the images takes less time.
     facts : dict of str to float
         What is known of the network. The batch size is added.
     """
 
-    def __init__(
-        self,
-        make: Callable[[int], R],
-        size: int,
-        record: BatchSizeCache,
-        *,
-        batch_size: int | Literal["auto"] = "auto",
-        candidates: Sequence[int],
-        first: int,
-        spare: float = 0.0,
-        facts: dict[str, float] | None = None,
-    ) -> None:
-        self._make = make
-        self._size = size
-        self._record = record
-        self._measured = Measurements()
-        self._batch_size = batch_size
-        self._candidates = candidates
-        self._first = first
-        self._spare = spare
-        self._runner: R | None = None
-        self.facts = facts or {}
+    make: Callable[[int], R]
+    size: int
+    record: BatchSizeCache
+    candidates: Sequence[int]
+    first: int
+    batch_size: int | Literal["auto"] = "auto"
+    spare: float = 0.0
+    facts: dict[str, float] = field(default_factory=dict)
+    _runner: R | None = field(default=None, init=False)
+    _measured: Measurements = field(default_factory=Measurements, init=False)
 
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
         """Embed images; see `Embedder`."""
         if self._runner is None:
             self._runner = (
                 self.tune(length_hint(images))
-                if self._batch_size == "auto"
-                else self.check(self._batch_size)
+                if self.batch_size == "auto"
+                else self.check(self.batch_size)
             )
             self.facts["batch_size"] = self._runner.batch
         return self._runner(images)
 
     def check(self, batch: int) -> R:
         """Return the runner for a given batch size; warn if vectors depend on their neighbors."""
-        runner = self._make(batch)
-        measured = self._record.read()
+        runner = self.make(batch)
+        measured = self.record.read()
         if batch > 1 and batch not in measured.sound:
-            measured.sound[batch] = is_independent(runner, self._size)
-            self._record.write(measured)
+            measured.sound[batch] = is_independent(runner, self.size)
+            self.record.write(measured)
         if not measured.sound.get(batch, True):
             _warn_dependent(batch)
         return runner
@@ -98,11 +88,11 @@ class TunedEmbedder(Generic[R]):
         than before, the allowance is computed from the cached rate, and the conversion is not
         repeated. With few images, nothing is measured or cached.
         """
-        measured = self._measured = self._record.read()
+        measured = self._measured = self.record.read()
         if images < MIN_IMAGES and not measured.batch:
-            return self._make(self._first)
+            return self.make(self.first)
         # The same in every run, because batch sizes that are not sound are cached.
-        descending = [batch for batch in reversed(self._candidates) if batch <= self._first]
+        descending = [batch for batch in reversed(self.candidates) if batch <= self.first]
         base = next((b for b in descending if measured.sound.get(b, True)), descending[-1])
         known = measured.batch and base in measured.images_per_second
         best = self._timed(measured.batch) if known else self._first_sound(descending)
@@ -110,18 +100,18 @@ class TunedEmbedder(Generic[R]):
         if not known:
             base, measured.batch = best.batch, 0
             measured.images_per_second[base] = best.rate()
-        allowed = max(self._spare, TIME_SHARE * images / measured.images_per_second[base])
+        allowed = max(self.spare, TIME_SHARE * images / measured.images_per_second[base])
         if known and (measured.complete or allowed <= measured.seconds_allowed):
             return best.runner
         if known:
             best.warm()
         best = self._climb(best, until=start + allowed)
         measured.batch, measured.seconds_allowed = best.batch, allowed
-        self._record.write(measured)
+        self.record.write(measured)
         return best.runner
 
     def _timed(self, batch: int) -> TimedRunner[R]:
-        return TimedRunner(self._make, batch, self._size)
+        return TimedRunner(self.make, batch, self.size)
 
     def _first_sound(self, descending: Sequence[int]) -> TimedRunner[R]:
         """Return a runner for the first sound batch size; if none is, warn and use the last."""
@@ -142,7 +132,7 @@ class TunedEmbedder(Generic[R]):
             if batch == 1 or batch in sound:
                 timed.warm()
             else:
-                sound[batch] = is_independent(timed.runner, self._size)
+                sound[batch] = is_independent(timed.runner, self.size)
                 timed.mark_warm(since=start)
         except BenchError:  # does not fit into memory
             sound[batch] = False
@@ -178,7 +168,7 @@ class TunedEmbedder(Generic[R]):
         much slower.
         """
         measured = self._measured
-        sound = [b for b in self._candidates if b == best or measured.sound.get(b, True)]
+        sound = [b for b in self.candidates if b == best or measured.sound.get(b, True)]
         at = sound.index(best)
         positions = [at + 2, at + 1] if at == 0 else [at + 1, at - 1]
         neighbors = [sound[position] for position in positions if position < len(sound)]

@@ -41,17 +41,17 @@ class Measurements:
     seconds_allowed: float = 0.0
 
 
+@dataclass(frozen=True)
 class BatchSizeCache:
     """Measurements in a JSON file, under a key of this machine, engine and precision."""
 
-    def __init__(self, file: Path, here: str) -> None:
-        self._file = file
-        self._here = here
+    file: Path
+    here: str
 
     def read(self) -> Measurements:
         """Return the stored measurements; empty if they cannot be read."""
         with suppress(KeyError, TypeError, ValueError, AttributeError):
-            stored = self._read_file()[self._here]
+            stored = self._read_file()[self.here]
             by_batch = {
                 name: {int(batch): value for batch, value in stored[name].items()}
                 for name in ("images_per_second", "sound")
@@ -61,13 +61,13 @@ class BatchSizeCache:
 
     def write(self, measured: Measurements) -> None:
         """Store the measurements; if that fails, the next run measures again."""
-        with suppress(OSError), locked(self._file), write_atomically(self._file) as temporary:
-            content = {**self._read_file(), self._here: vars(measured)}
+        with suppress(OSError), locked(self.file), write_atomically(self.file) as temporary:
+            content = {**self._read_file(), self.here: vars(measured)}
             temporary.write_text(json.dumps(content, indent=2) + "\n")
 
     def _read_file(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
-            content = json.loads(self._file.read_text())
+            content = json.loads(self.file.read_text())
             return content if isinstance(content, dict) else {}
         return {}
 

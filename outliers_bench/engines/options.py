@@ -46,12 +46,10 @@ class Engine:
             installed packages do not support.
         """
         batch = self.batch_size
-        if batch != "auto" and not (type(batch) is int and batch >= 1):
+        if batch != "auto" and not (type(batch) is int and 1 <= batch <= LARGEST_BATCH):
             raise BenchError(
-                f"engine.batch_size={batch}: must be auto or a whole number of at least 1"
+                f"engine.batch_size={batch}: give auto or a whole number from 1 to {LARGEST_BATCH}"
             )
-        if batch != "auto" and batch > LARGEST_BATCH:
-            raise BenchError(f"engine.batch_size={batch}: at most {LARGEST_BATCH}")
         if self.precision is Precision.int8 and self.kind is EngineKind.keras:
             raise BenchError(
                 "engine.precision=int8 is computed by OpenVINO: use engine=openvino, or "

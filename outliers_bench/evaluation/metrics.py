@@ -149,15 +149,7 @@ def lower_is_better(metric: str) -> bool:
 def compute_metrics(
     scored: Scored, k: Sequence[int], *, metrics: Iterable[Metric] | None = None
 ) -> tuple[dict[str, float], dict[str, npt.NDArray[np.float64]]]:
-    """Compute metrics.
-
-    Parameters
-    ----------
-    scored : Scored
-    k : sequence of int
-        Cutoffs of the families.
-    metrics : iterable of Metric, optional
-        By default, all `METRICS`.
+    """Compute metrics, by default all, the families for each cutoff of k.
 
     Returns
     -------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
@@ -25,44 +26,17 @@ from outliers_bench.types import RGB, Embeddings, ImageSet, LeftOut
 _ADD_BLOCK = 256  # vectors in memory at once
 
 
+@dataclass
 class Features:
-    """Features of one model, computed once, stored, and loaded as matrices.
+    """Features of one model, computed once, stored, and loaded as matrices."""
 
-    Parameters
-    ----------
-    extractor : Describer
-    engine : Engine
-    cache : Path
-        Directory of stored features and converted models.
-    meter : Meter
-    dtype : str
-        Data type of the features in the store.
-    stage : str
-        Name of the stage in progress bars and times.
-    bar : str
-        Name in the progress bar, if it differs from `stage`.
-    """
-
-    def __init__(
-        self,
-        extractor: Describer,
-        engine: Engine,
-        cache: Path,
-        meter: Meter,
-        *,
-        dtype: str = "<f4",
-        stage: str = "embed",
-        bar: str = "",
-    ) -> None:
-        self._extractor = extractor
-        self._engine = engine
-        self._cache = cache
-        self._meter = meter
-        self._dtype = dtype
-        self._stage = stage
-        self._bar = bar or stage
-        # Throughput is comparable only under the same conditions.
-        self._how = f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
+    extractor: Describer
+    engine: Engine
+    cache: Path  # directory of stored features and converted models
+    meter: Meter
+    dtype: str = "<f4"  # of the features in the store
+    stage: str = "embed"  # name in times, and in progress bars without `bar`
+    bar: str = ""
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute and store the features of the images that are not stored yet.
@@ -73,21 +47,21 @@ class Features:
             Content digest of each image that cannot be decoded, with the reason.
         """
         inaccessible: dict[bytes, str] = {}
-        network = precision.unquantized(self._extractor, self._engine, self._cache)
+        network = precision.unquantized(self.extractor, self.engine, self.cache)
         if len(images) and network is not None:
-            with self._meter.stage(self._stage), status(f"quantizing {network.name}"):
-                quantize.quantize_or_load(network, self._cache, lambda: self._calibration(images))
+            with self.meter.stage(self.stage), status(f"quantizing {network.name}"):
+                quantize.quantize_or_load(network, self.cache, lambda: self._calibration(images))
         with self._store() as store:
             known = store.known(images.digests)
             missing = images.without(known)
             if len(missing):
-                with self._meter.stage(self._stage):
+                with self.meter.stage(self.stage):
                     inaccessible = self._embed(missing)
-            self._meter.images_per_second = store.images_per_second(self._how)
+            self.meter.images_per_second = store.images_per_second(self._how)
             reasons = store.unreadable(images.digests) | inaccessible
         usable = len(images) - len(reasons)
-        self._meter.features_reused = len(known - reasons.keys())
-        self._meter.features_computed = usable - self._meter.features_reused
+        self.meter.features_reused = len(known - reasons.keys())
+        self.meter.features_computed = usable - self.meter.features_reused
         names = dict(zip(images.digests, images.names, strict=True))
         return {
             digest: LeftOut(names[digest], "unreadable", reason)
@@ -96,7 +70,7 @@ class Features:
 
     def load(self, images: ImageSet) -> Embeddings:
         """Load the features of images that were passed to `compute`."""
-        with self._store() as store, self._meter.stage("read"):
+        with self._store() as store, self.meter.stage("read"):
             return Embeddings(images, store.matrix(images.digests))
 
     def fit(
@@ -132,31 +106,37 @@ class Features:
 
     def get(self, images: ImageSet) -> dict[bytes, Vector]:
         """Load features as they are stored, by digest, of images that were passed to `compute`."""
-        with self._store() as store, self._meter.stage("read"):
+        with self._store() as store, self.meter.stage("read"):
             return store.get(images.digests)
+
+    @property
+    def _how(self) -> str:
+        # Throughput is comparable only under the same conditions.
+        engine = self.engine
+        return f"{engine.kind.name}, batch {engine.batch_size}, {platform.node()}"
 
     def _store(self) -> FeatureStore:
         return FeatureStore(
-            self._cache / "features", self._space(), self._extractor.dimensions, self._dtype
+            self.cache / "features", self._space(), self.extractor.dimensions, self.dtype
         )
 
     def _space(self) -> Space:
-        numbers = precision.precision_space(self._extractor, self._engine, self._cache)
-        return {**self._extractor.space(), "decoder": DECODER, **numbers}
+        numbers = precision.precision_space(self.extractor, self.engine, self.cache)
+        return {**self.extractor.space(), "decoder": DECODER, **numbers}
 
     def _calibration(self, images: ImageSet) -> list[RGB]:
         """Sort by content, so that the same photos under other names give the same model."""
         rows = sorted(range(len(images)), key=images.digests.__getitem__)
         return first_readable(
             images.take(rows),
-            self._extractor.prepare,
+            self.extractor.prepare,
             quantize.CALIBRATION,
-            side=self._extractor.side,
+            side=self.extractor.side,
         )
 
     def _embed(self, missing: ImageSet) -> dict[bytes, str]:
         """Embed and store; return the images that could not be opened, with the reason."""
-        model = self._extractor
+        model = self.extractor
         decoder = Decoder(missing, model.prepare, side=model.side)
         with closing(iter(decoder)) as decoded:
             first: list[tuple[bytes, RGB]] = []
@@ -168,15 +148,17 @@ class Features:
                 return [image for _, image in first]
 
             with status(f"loading {model.name}"):
-                embedder = model.embedder(self._engine, self._cache, sample)
+                embedder = model.embedder(self.engine, self.cache, sample)
                 # This may tune the batch size, whose time does not count as embedding time.
                 stream = embedder(SizedStream(chain(first, decoded), len(missing)))
             facts: dict[str, float] = getattr(embedder, "facts", {})
             # Decode one batch while another is computed.
             decoder.ahead = max(AHEAD, 2 * int(facts.get("batch_size", 1)))
             with Writer(self._store, decoder.pop_damaged, how=self._how) as writer:
-                for digest, vector in track(stream, stage=self._bar, total=len(missing)):
+                for digest, vector in track(
+                    stream, stage=self.bar or self.stage, total=len(missing)
+                ):
                     writer.add(digest, vector)
-        self._meter.add("decode", decoder.seconds)
-        self._meter.counts |= {f"engine_{name}": fact for name, fact in facts.items()}
+        self.meter.add("decode", decoder.seconds)
+        self.meter.counts |= {f"engine_{name}": fact for name, fact in facts.items()}
         return decoder.inaccessible

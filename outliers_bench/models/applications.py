@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from outliers_bench.errors import BenchError, WeightsUnavailableError
 
 # Networks by the module of keras.applications that has their preprocess_input. Listed here because
@@ -31,6 +33,11 @@ MODULES = {
     "vgg19": ["VGG19"],
     "xception": ["Xception"],
 }
+
+# EfficientNet's normalization with ImageNet weights.
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
+IMAGENET_STD = np.array([0.229, 0.224, 0.225])
+TOLERANCE = 1e-3
 
 # Seconds without an answer after which a download fails; Keras itself waits forever.
 DOWNLOAD_TIMEOUT = 20.0
@@ -119,3 +126,33 @@ def _missing_file(error: Exception) -> tuple[str, str] | None:
         if frame.f_code.co_name == "get_file" and "download_target" in frame.f_locals:
             return str(frame.f_locals["origin"]), str(frame.f_locals["download_target"])
     return None
+
+
+def restore_imagenet_rescaling(network: Any) -> None:  # noqa: ANN401 - keras.Model
+    """Fold the rescaling that ImageNet weights need into the normalization layer.
+
+    ``weights="imagenet"`` adds a rescaling by ``1 / sqrt(std)`` after the normalization, which
+    those weights need; ``weights=None`` does not. Dividing by ``sqrt(variance)`` and then by
+    ``sqrt(std)`` is dividing by ``sqrt(variance * std)``, so the rescaling goes into the variance.
+
+    Parameters
+    ----------
+    network : keras.Model
+        An EfficientNet built with ``weights=None`` and loaded from a file. It is not changed if it
+        was trained without ImageNet's normalization (mean 0).
+
+    References
+    ----------
+    https://github.com/tensorflow/tensorflow/issues/49930
+    """
+    import keras
+
+    layer = next(la for la in network.layers if isinstance(la, keras.layers.Normalization))
+    stored: dict[str, Any] = {}
+    layer.save_own_variables(stored)
+    mean, variance, count = (np.asarray(stored[index]) for index in ("0", "1", "2"))
+    if not np.allclose(mean, IMAGENET_MEAN, atol=TOLERANCE):
+        return
+    if np.allclose(variance, IMAGENET_STD**3, atol=TOLERANCE):
+        return  # saved from a network that already has the rescaling
+    layer.load_own_variables({"0": mean, "1": variance * IMAGENET_STD, "2": count})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache as memoize
@@ -12,17 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.engines.options import Engine
-from outliers_bench.engines.protocols import Embedder, check_size
+from outliers_bench.engines.protocols import check_size
 from outliers_bench.errors import BenchError
-from outliers_bench.models.applications import build_application, module_of, preprocess
+from outliers_bench.models.applications import (
+    build_application,
+    module_of,
+    preprocess,
+    restore_imagenet_rescaling,
+)
 from outliers_bench.models.model import Compose, Extractor
 from outliers_bench.models.model_uris import is_model_uri, resolve_uri
 from outliers_bench.models.pooling import Pooling, replace_pooling
 from outliers_bench.models.weight_files import SUFFIXES
 from outliers_bench.models.weights_folder import imagenet_file
 from outliers_bench.runtime.option_labels import weights_label
-from outliers_bench.types import RGB
 
 
 @dataclass
@@ -211,15 +213,7 @@ class Backbone(Extractor):
     def restore_rescaling(self, network: Any) -> None:  # noqa: ANN401 - keras.Model
         """Restore the preprocessing in a network whose weights are not Keras' own download."""
         if self.preprocessing == "efficientnet":
-            from outliers_bench.models.efficientnet import restore_imagenet_rescaling
-
             restore_imagenet_rescaling(network)
-
-    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Build the network and prepare it for the engine; see `Extractor.embedder`."""
-        from outliers_bench.engines.embed import network_embedder
-
-        return network_embedder(self, engine, cache, sample)
 
 
 def file_digest(path: Path) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from outliers_bench.data.decode import oversampled_side, resize
+from outliers_bench.engines.embed import network_embedder
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import LARGEST_SIDE, Embedder
 from outliers_bench.errors import BenchError
@@ -17,6 +18,9 @@ from outliers_bench.runtime.option_labels import join_nonempty
 from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.store.features import Space
 from outliers_bench.types import RGB, ImageSet, Split
+
+if TYPE_CHECKING:
+    from outliers_bench.engines.protocols import Network
 
 Compose: TypeAlias = Callable[[Sequence[str], str], "list[Model]"]
 
@@ -196,7 +200,7 @@ class Extractor(Model):
         sample : callable
             Returns a few resized images to check a new conversion on.
         """
-        raise NotImplementedError
+        return network_embedder(cast("Network", self), engine, cache, sample)
 
 
 class Describer(Protocol):

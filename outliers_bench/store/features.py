@@ -146,16 +146,8 @@ class FeatureStore:
     ) -> None:
         """Store vectors and unreadable images in one transaction.
 
-        Parameters
-        ----------
-        vectors : iterable of (bytes, array, shape (d,))
-            Vectors that another process has stored in the meantime are not replaced.
-        unreadable : iterable of (bytes, str)
-            Digest and reason.
-        seconds : float
-            Wall time of the computation, for `images_per_second`.
-        how : str
-            Engine and machine of the computation; their rates are separate.
+        Vectors that another process has stored in the meantime are not replaced. `seconds` is the
+        wall time of the computation, `how` its engine and machine, for `images_per_second`.
 
         Raises
         ------

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.engines.options import Engine
-from outliers_bench.engines.protocols import Embedder
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import file_digest
@@ -16,7 +13,6 @@ from outliers_bench.models.model import Extractor
 from outliers_bench.store.features import Space
 from outliers_bench.training.assemble import InferenceNetwork, build_inference_network
 from outliers_bench.training.base import TrainedModel
-from outliers_bench.types import RGB
 
 
 @dataclass
@@ -87,9 +83,3 @@ class TrainedExtractor(Extractor):
         inference = self.load()
         embedding = inference.outputs[self.option.embedding]
         return keras.Model(inference.network.input, embedding, name=self.name)
-
-    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:
-        """Build the network and load it into the engine; see `Extractor.embedder`."""
-        from outliers_bench.engines.embed import network_embedder
-
-        return network_embedder(self, engine, cache, sample)

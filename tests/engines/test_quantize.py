@@ -104,9 +104,6 @@ class ToyModel(Extractor, Toy):
     def space(self):
         return Toy().space()
 
-    def embedder(self, engine, cache, sample):
-        return network_embedder(self, engine, cache, sample)
-
 
 def test_quantization_counts_as_embedding_and_needs_photos(tmp_path, monkeypatch):
     model, meter, order = ToyModel(), Meter(), []

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from outliers_bench.models.applications import IMAGENET_MEAN, IMAGENET_STD
 from outliers_bench.models.backbone import Backbone
-from outliers_bench.models.efficientnet import IMAGENET_MEAN, IMAGENET_STD
 from tests.models.saved_networks import (
     PIXELS,
     SIZE,
@@ -64,7 +64,7 @@ def test_efficientnet_from_a_file_is_the_imagenet_variant(
     import keras
     from keras.src.utils import file_utils
 
-    from outliers_bench.models.efficientnet import restore_imagenet_rescaling
+    from outliers_bench.models.applications import restore_imagenet_rescaling
     from outliers_bench.models.load_weights import load_weights
 
     def load(file: Path) -> Any:
