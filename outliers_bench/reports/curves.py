@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,22 +16,20 @@ if TYPE_CHECKING:
 _TRAINING, _VALIDATION, _RATE = "#0072B2", "#D55E00", "#009E73"
 _INK, _FAINT, _GRID = "#1C2128", "#69717A", "#E3E6EA"
 _INCHES, _DPI = (11.0, 9.0), 110
-_TICKS = 12  # of the epoch axis, at most
 _MAX_MARKERS = 30  # number of epochs up to which each has a marker
-_LABEL_GAP = 0.065  # between the labels of lines, as a fraction of the panel's height
-_LOG_LOSS, _LOG_RATE = 50.0, 12.0  # ratio of largest to smallest value above which axes are log
-_LINES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
-    "loss": (
-        ("loss", "training", _TRAINING, "-"),
-        ("val_loss", "validation", _VALIDATION, "-"),
-    ),
-    "accuracy": (
-        ("accuracy", "training", _TRAINING, "-"),
-        ("val_accuracy", "validation", _VALIDATION, "-"),
-        ("top_5_accuracy", "training, top 5", _TRAINING, "--"),
-        ("val_top_5_accuracy", "validation, top 5", _VALIDATION, "--"),
-    ),
-    "learning rate": (("learning_rate", "learning rate", _RATE, "-"),),
+_LOG_RATIO = 20.0  # of largest to smallest value, above which axes are logarithmic
+_LINES: dict[str, dict[str, tuple[str, str, str]]] = {
+    "loss": {
+        "loss": ("training", _TRAINING, "-"),
+        "val_loss": ("validation", _VALIDATION, "-"),
+    },
+    "accuracy": {
+        "top_5_accuracy": ("training, top 5", _TRAINING, "--"),
+        "val_top_5_accuracy": ("validation, top 5", _VALIDATION, "--"),
+        "accuracy": ("training", _TRAINING, "-"),
+        "val_accuracy": ("validation", _VALIDATION, "-"),
+    },
+    "learning rate": {"learning_rate": ("learning rate", _RATE, "-")},
 }
 
 
@@ -50,7 +47,7 @@ def plot_training_curves(
     epochs : sequence of mapping of str to float
         Figures of each epoch in order, as in `TrainedNetwork.epochs`; missing ones are not drawn.
     best_epoch : int
-        The epoch, counted from 1, whose weights were saved.
+        The epoch, counted from 1, whose weights were saved; 0 without epochs.
     title : str
         Name of the trained model.
 
@@ -62,6 +59,7 @@ def plot_training_curves(
     # Not pyplot, which keeps figures alive and selects a GUI backend.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
     from PIL import Image
 
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
@@ -69,19 +67,32 @@ def plot_training_curves(
     panels = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": [4, 4, 2], "hspace": 0.14}
     )
-    figure.subplots_adjust(left=0.085, right=0.83, top=0.875, bottom=0.07)
+    figure.subplots_adjust(left=0.085, right=0.8, top=0.875, bottom=0.07)
     heading: dict[str, Any] = {"x": 0.085, "ha": "left", "parse_math": False}
     figure.text(y=0.95, s=title, fontsize=15, fontweight="bold", color=_INK, **heading)
     figure.text(y=0.92, s=_subtitle(epochs, best_epoch), fontsize=10.5, color=_FAINT, **heading)
     for axes, (name, lines) in zip(panels, _LINES.items(), strict=True):
-        _style(axes, name, len(epochs))
+        axes.set_ylabel(name, color=_INK, fontsize=10.5)
+        axes.grid(color=_GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(which="both", colors=_FAINT, labelsize=9.5, length=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(_FAINT)
         if best_epoch:
             axes.axvline(best_epoch, color=_FAINT, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-        _draw_lines(axes, name, {line: _series(epochs, line[0]) for line in lines}, best_epoch)
+        values = {line: [epoch.get(line) for epoch in epochs] for line in lines}
+        _scale(axes, name, [value for line in values.values() for value in _finite(line)])
+        for line, style in lines.items():
+            if _finite(values[line]):
+                _draw_line(axes, values[line], style, best_epoch)
+        _draw_gaps_and_legend(axes, values)
+    panels[-1].set_xlabel("epoch", color=_INK, fontsize=10.5)
+    pad = max(0.02 * len(epochs), 0.1)
+    panels[-1].set_xlim(1 - pad, max(len(epochs), 1) + pad)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
     if best_epoch:
         above: dict[str, Any] = {"transform": panels[0].get_xaxis_transform(), "ha": "center"}
         panels[0].text(best_epoch, 1.03, "saved weights", color=_FAINT, fontsize=9.5, **above)
-    panels[-1].set_xlabel("epoch", color=_INK, fontsize=10.5)
     figure.align_ylabels(panels)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
@@ -90,7 +101,7 @@ def plot_training_curves(
 
 def _subtitle(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> str:
     text = f"{len(epochs)} epoch{'' if len(epochs) == 1 else 's'}"
-    if not 1 <= best_epoch <= len(epochs):
+    if not best_epoch:
         return text
     best = epochs[best_epoch - 1]
     titles = {"val_loss": "validation loss", "val_accuracy": "validation accuracy"}
@@ -100,145 +111,64 @@ def _subtitle(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> str:
     return f"{text}; weights saved of epoch {best_epoch}: " + ", ".join(figures)
 
 
-def _series(epochs: Sequence[Mapping[str, float]], name: str) -> list[float | None]:
-    """Return a figure of each epoch: None if it was not measured, NaN if it is not finite."""
-    values = [epoch.get(name) for epoch in epochs]
-    return [
-        None if value is None else float(value) if math.isfinite(value) else math.nan
-        for value in values
-    ]
-
-
-def _style(axes: Axes, name: str, n_epochs: int) -> None:
-    axes.set_ylabel(name, color=_INK, fontsize=10.5)
-    axes.set_xlim(*((0.5, 1.5) if n_epochs < 2 else (1 - 0.02 * n_epochs, 1.02 * n_epochs)))
-    step = next(step for step in _round_numbers() if n_epochs <= step * _TICKS)
-    axes.set_xticks([1, *range(step if step > 1 else 2, n_epochs + 1, step)])
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=_FAINT, labelsize=9.5, length=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_FAINT)
-
-
-def _round_numbers() -> Iterator[int]:
-    return (factor * 10**power for power in count() for factor in (1, 2, 5))
-
-
-def _draw_lines(
-    axes: Axes,
-    name: str,
-    lines: Mapping[tuple[str, str, str, str], Sequence[float | None]],
-    best_epoch: int,
-) -> None:
-    measured = {line: values for line, values in lines.items() if _finite(values)}
-    _scale(axes, name, [value for values in measured.values() for value in _finite(values)])
-    labels: list[tuple[float, str, str]] = []
-    for (_, label, color, dashes), values in measured.items():
-        numbers = [math.nan if value is None else value for value in values]
-        axes.plot(
-            range(1, len(numbers) + 1),
-            numbers,
-            dashes,
-            color=color,
-            linewidth=1.8 if dashes == "-" else 1.3,
-            # A point between two gaps has no line to show it.
-            marker="o" if len(numbers) <= _MAX_MARKERS else _point_marker(numbers),
-            markersize=3.5,
-            clip_on=False,
-            zorder=3,
-        )
-        if 1 <= best_epoch <= len(numbers):
-            axes.plot(
-                [best_epoch],
-                [numbers[best_epoch - 1]],
-                "o",
-                color="white",
-                markeredgecolor=color,
-                markeredgewidth=1.8,
-                markersize=7,
-                clip_on=False,
-                zorder=4,
-            )
-        last = _finite(values)[-1]
-        labels.append((_height(axes, last), f"{label}  {_format(name, last)}", color))
-    _label_lines(axes, labels)
-    not_finite = sorted(
-        {
-            number
-            for values in lines.values()
-            for number, value in enumerate(values, 1)
-            if value is not None and math.isnan(value)
-        }
-    )
-    if not_finite:
-        above = axes.get_xaxis_transform()
-        crosses = [1.0] * len(not_finite)
-        axes.plot(not_finite, crosses, "x", color=_INK, transform=above, clip_on=False)
-        axes.text(1.015, 1.0, "×  not finite", color=_INK, **_label_style(axes))
-    if not measured:
-        axes.set_yticks([])
-        text = "not finite in any epoch" if not_finite else "not measured"
-        axes.text(0.5, 0.5, text, color=_FAINT, transform=axes.transAxes, ha="center", va="center")
-
-
 def _finite(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
-def _point_marker(numbers: Sequence[float]) -> str:
-    gaps = any(math.isnan(number) for number in numbers)
-    return "." if gaps else ""
-
-
 def _scale(axes: Axes, name: str, values: Sequence[float]) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     if name == "accuracy":
         axes.set_ylim(0, 1)
-        return
-    if not values:
-        return
-    low, high = min(values), max(values)
-    if low > 0 and high / low > (_LOG_LOSS if name == "loss" else _LOG_RATE):
+    elif values and min(values) > 0 and max(values) > _LOG_RATIO * min(values):
         axes.set_yscale("log")
-        axes.set_ylim(low / 1.3, high * 1.3)
+        axes.set_ylim(min(values) / 1.3, max(values) * 1.3)
         axes.set_ylabel(f"{name} (log)", color=_INK, fontsize=10.5)
         axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter("{x:g}")
+    elif values:
+        axes.set_ylim(min(min(values) * 1.05, 0), max(values) * 1.08 or 1)
+        axes.yaxis.set_major_locator(MaxNLocator(6 if name == "loss" else 3))
+
+
+def _draw_line(
+    axes: Axes, values: Sequence[float | None], style: tuple[str, str, str], best_epoch: int
+) -> None:
+    """Draw a curve, whose label has its last value, with a ring at the best epoch."""
+    label, color, dashes = style
+    numbers = [math.nan if value is None else value for value in values]
+    axes.plot(
+        range(1, len(numbers) + 1),
+        np.where(np.isfinite(numbers), numbers, math.nan),
+        dashes,
+        color=color,
+        label=f"{label}  {_finite(values)[-1]:.3g}",
+        linewidth=1.8 if dashes == "-" else 1.3,
+        # A point between two gaps has no line to show it.
+        marker="o" if len(numbers) <= _MAX_MARKERS or not np.isfinite(numbers).all() else "",
+        markersize=3.5,
+        clip_on=False,
+        zorder=3,
+    )
+    ring: dict[str, Any] = {"color": "white", "markersize": 7, "markeredgewidth": 1.8, "zorder": 4}
+    best = numbers[best_epoch - 1]
+    axes.plot(best_epoch, best, "o", markeredgecolor=color, clip_on=False, **ring)
+
+
+def _draw_gaps_and_legend(axes: Axes, values: Mapping[str, Sequence[float | None]]) -> None:
+    """Mark the epochs in which a value is not finite, and explain the lines of a panel."""
+    gaps = [
+        epoch
+        for epoch, row in enumerate(zip(*values.values(), strict=True), 1)
+        if any(value is not None and not math.isfinite(value) for value in row)
+    ]
+    if gaps:
+        above: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot(gaps, [1.0] * len(gaps), "x", color=_INK, label="not finite", **above)
+    if not any(map(_finite, values.values())):
+        axes.set_yticks([])
+    if gaps or any(map(_finite, values.values())):
+        style: dict[str, Any] = {"frameon": False, "labelcolor": "linecolor", "fontsize": 9.5}
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1.04), **style)
     else:
-        axes.set_ylim(min(low * 1.05, 0), high * 1.08 or 1)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=6 if name == "loss" else 3))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _height(axes: Axes, value: float) -> float:
-    """Return the height of a value in its panel, from 0 at the bottom to 1 at the top."""
-    low, high = axes.get_ylim()
-    if axes.get_yscale() == "log":
-        low, high, value = math.log(low), math.log(high), math.log(value)
-    return (value - low) / (high - low)
-
-
-def _format(name: str, value: float) -> str:
-    if name == "accuracy":
-        return f"{value:.3f}"
-    return f"{value:.2e}" if 0 < value < 1e-3 else f"{value:.3g}"
-
-
-def _label_lines(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
-    """Label each line at its end; labels that would overlap are moved apart."""
-    ordered = sorted(labels)
-    heights = [height for height, _, _ in ordered]
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + _LABEL_GAP)
-    ceiling = 1.0
-    for i in reversed(range(len(heights))):
-        heights[i] = min(heights[i], ceiling)
-        ceiling = heights[i] - _LABEL_GAP
-    for height, (_, label, color) in zip(heights, ordered, strict=True):
-        axes.text(1.015, height, label, color=color, **_label_style(axes))
-
-
-def _label_style(axes: Axes) -> dict[str, Any]:
-    return {"transform": axes.transAxes, "va": "center", "fontsize": 9.5, "clip_on": False}
+        axes.text(0.5, 0.5, "not measured", color=_FAINT, transform=axes.transAxes, ha="center")

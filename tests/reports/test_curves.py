@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from outliers_bench.reports.curves import _label_lines, plot_training_curves
+from outliers_bench.reports.curves import plot_training_curves
 
 TRAINING, VALIDATION, RATE = (0, 114, 178), (213, 94, 0), (0, 158, 115)
 
@@ -66,22 +66,3 @@ def test_a_loss_that_is_not_finite_has_a_cross_and_no_line():
     assert not (np.asarray(image)[last] == TRAINING).all(axis=2).any()
     crosses = pixels(image, (28, 33, 40))
     assert ((crosses[:, 1] > width * 0.79) & (crosses[:, 1] < width * 0.83)).any()
-
-
-def test_labels_of_lines_that_end_together_do_not_overlap():
-    class Axes:
-        transAxes = None
-
-        def __init__(self):
-            self.heights = {}
-
-        def text(self, x, y, label, **style):
-            self.heights[label] = y
-
-    axes = Axes()
-    _label_lines(axes, [(0.99, "a", "k"), (1.0, "b", "k"), (0.995, "c", "k"), (0.3, "d", "k")])
-    assert axes.heights["d"] == 0.3
-    heights = sorted(axes.heights.values())
-    assert heights[-1] <= 1.0
-    assert min(np.diff(heights)) > 0.06
-    assert sorted(axes.heights, key=axes.heights.get) == ["d", "a", "c", "b"]
