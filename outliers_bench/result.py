@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.runtime.meter import Costs
-from outliers_bench.types import Ranking, Split
+from outliers_bench.types import RGB, Ranking, Split
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from outliers_bench.leakage.find import Leaks
 
 
@@ -67,7 +65,7 @@ class Result:
     costs: Costs
     leaks: Leaks | None = None
     leakage_scores: LeakageScores | None = None
-    match_sheets: Callable[[Result, int], Mapping[str, Image]] = lambda *_: {}
+    match_sheets: Callable[[Result, int], Mapping[str, RGB]] = lambda *_: {}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,14 +13,10 @@ from outliers_bench.keypoints.match import match_pair
 from outliers_bench.keypoints.models import KeypointMatching, Spatial
 from outliers_bench.keypoints.options import MatchOptions, Verify
 from outliers_bench.keypoints.verify import Transform, find_inliers
-from outliers_bench.reports.match_picture import MatchPicture
-from outliers_bench.reports.match_sheet import draw_match_sheet
+from outliers_bench.reports.match_sheet import MatchPicture, draw_match_sheet
 from outliers_bench.reports.select_queries import select_queries
 from outliers_bench.result import Result
-from outliers_bench.types import BoolArray, FloatArray, ImageSet
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from outliers_bench.types import RGB, BoolArray, FloatArray, ImageSet
 
 _HEADING = "Best matches"
 
@@ -33,7 +28,7 @@ def match_sheets(
     *,
     queries: int,
     seed: int,
-) -> dict[str, Image]:
+) -> dict[str, RGB]:
     """Draw some queries next to their first hit.
 
     Parameters
@@ -51,7 +46,7 @@ def match_sheets(
 
     Returns
     -------
-    dict of str to PIL.Image.Image
+    dict of str to array of uint8, shape (height, width, 3)
         `matches`; empty if the photos can no longer be read.
     """
     picks = select_queries(result, queries=math.ceil(queries / 3), seed=seed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from outliers_bench.errors import BenchError
@@ -20,10 +18,16 @@ from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.reducer import Projection
 from outliers_bench.retrieval.search import VectorSearch, put_blanks_last, tie_order
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import BoolArray, Exclusion, FloatArray, ImageSet, LeftOut, Ranking, Split
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from outliers_bench.types import (
+    RGB,
+    BoolArray,
+    Exclusion,
+    FloatArray,
+    ImageSet,
+    LeftOut,
+    Ranking,
+    Split,
+)
 
 
 class EmbeddingMethod(Method):
@@ -113,7 +117,7 @@ class EmbeddingMethod(Method):
         """Load the gallery; the index is built by the first query; see `Method.index`."""
         return EmbeddingGallery(self, gallery)
 
-    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
+    def match_sheets(self, result: Result, queries: int) -> dict[str, RGB]:
         """Draw the matches of a spatial re-ranking; see `Method.match_sheets`."""
         if self.spatial is None:
             return {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from outliers_bench.data.decode import DECODER
 from outliers_bench.keypoints.draw_matches import match_sheets
@@ -17,10 +16,7 @@ from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from outliers_bench.types import RGB, Exclusion, ImageSet, LeftOut, Ranking
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +44,7 @@ class MatchKeypoints(Method):
         """Open the keypoints of the gallery; see `Method.index`."""
         return KeypointGallery(self, gallery)
 
-    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:
+    def match_sheets(self, result: Result, queries: int) -> dict[str, RGB]:
         """Draw queries next to their best match, with the verified keypoint matches."""
         seed = self.workspace.seed
         return match_sheets(result, self.keypoints, self.model, queries=queries, seed=seed)

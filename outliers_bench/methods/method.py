@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from outliers_bench.result import Result
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking, Split
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from outliers_bench.types import RGB, Exclusion, ImageSet, LeftOut, Ranking, Split
 
 
 class GallerySearch(Protocol):
@@ -80,7 +77,7 @@ class Method:
         """Prepare the search of a gallery, all of whose images were extracted before `fit`."""
         raise NotImplementedError
 
-    def match_sheets(self, result: Result, queries: int) -> dict[str, Image]:  # noqa: ARG002
+    def match_sheets(self, result: Result, queries: int) -> dict[str, RGB]:  # noqa: ARG002
         """Draw sheets of matched keypoints, by name; empty for methods without keypoints."""
         return {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from outliers_bench.keypoints.draw_matches import match_sheets
 from outliers_bench.keypoints.keypoint_store import StoredKeypoints
@@ -11,10 +10,7 @@ from outliers_bench.keypoints.models import Spatial
 from outliers_bench.keypoints.rank import rerank_by_keypoints
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import ImageSet, LeftOut, Ranking
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from outliers_bench.types import RGB, ImageSet, LeftOut, Ranking
 
 
 class SpatialRerank:
@@ -65,6 +61,6 @@ class SpatialRerank:
                 options=self._options,
             )
 
-    def match_sheets(self, result: Result, *, queries: int, seed: int) -> dict[str, Image]:
+    def match_sheets(self, result: Result, *, queries: int, seed: int) -> dict[str, RGB]:
         """Draw queries next to their best match, with the verified keypoint matches."""
         return match_sheets(result, self._keypoints, self._options, queries=queries, seed=seed)

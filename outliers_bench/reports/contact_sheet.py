@@ -15,13 +15,12 @@ from outliers_bench.reports.sheet import (
     INK,
     IRRELEVANT,
     MARGIN,
-    MARK,
     NEUTRAL,
     QUERY,
     RELEVANT,
     Sheet,
 )
-from outliers_bench.reports.tiles import BGR, PAPER, TILE, number_line, read_photos, text_line
+from outliers_bench.reports.tiles import PAPER, TILE, read_photos, text_line
 from outliers_bench.result import Result
 from outliers_bench.types import RGB, ImageSet
 
@@ -52,9 +51,8 @@ def draw_contact_sheets(result: Result, *, queries: int, depth: int, seed: int) 
     Returns
     -------
     dict of str to array of uint8, shape (height, width, 3)
-        `best`, `typical` and `worst` of the scored queries, or `sample` without labels. RGB views
-        of arrays in BGR order, in which OpenCV encodes them. Only the images shown are decoded;
-        unreadable ones are gray.
+        RGB; `best`, `typical` and `worst` of the scored queries, or `sample` without labels. Only
+        the images shown are decoded; unreadable ones are gray.
     """
     depth = min(depth, result.ranking.depth)
     selected = select_queries(result, queries=queries, seed=seed)
@@ -92,7 +90,7 @@ def _draw_sheet(
     selected: list[SelectedQuery],
     *,
     depth: int,
-    photos: Iterator[BGR | None],
+    photos: Iterator[RGB | None],
 ) -> RGB:
     width = column_left(depth) + TILE + MARGIN
     sheet = Sheet(width, row_top(len(selected)) - _GAP + MARGIN)
@@ -102,11 +100,11 @@ def _draw_sheet(
     sheet.paste(_header(heading, width, legend=result.split.labeled), left=0, top=0)
     for row, query in enumerate(selected):
         _draw_row(sheet, result, query, row=row, photos=list(islice(photos, 1 + depth)))
-    return sheet.rgb
+    return sheet.pixels
 
 
 @lru_cache(_HEADERS)
-def _header(heading: str, width: int, *, legend: bool) -> BGR:
+def _header(heading: str, width: int, *, legend: bool) -> RGB:
     """Draw the header of a sheet: heading, titles of the columns and legend."""
     header = Sheet(width, row_top(0) - _GAP)
     header.write(heading, left=MARGIN, top=MARGIN - 6, size=22)
@@ -119,7 +117,7 @@ def _header(heading: str, width: int, *, legend: bool) -> BGR:
 
 
 def _draw_row(
-    sheet: Sheet, result: Result, selected: SelectedQuery, *, row: int, photos: list[BGR | None]
+    sheet: Sheet, result: Result, selected: SelectedQuery, *, row: int, photos: list[RGB | None]
 ) -> None:
     query, gallery = result.split.query, result.split.gallery
     query_label = _label(query, selected.row)
@@ -141,11 +139,11 @@ def _draw_row(
         frame = {True: RELEVANT, False: IRRELEVANT, None: NEUTRAL}[relevant]
         sheet.photo(shown, left=left, top=top, frame=frame)
         if relevant is not None:
-            sheet.mark(relevant=relevant, left=left + TILE - MARK, top=top)
+            sheet.mark(relevant=relevant, right=left + TILE, top=top)
         similarity = f"{rank + 1}. {result.ranking.scores[selected.row, rank]:.3f}"
         lines = (
             text_line(label or gallery.names[match], INK, PAPER),
-            number_line(similarity, FAINT, PAPER),
+            text_line(similarity, FAINT, PAPER),
         )
         sheet.caption(lines, left=left, top=top)
 

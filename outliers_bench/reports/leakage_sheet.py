@@ -6,7 +6,7 @@ from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.leakage.find import Leaks
 from outliers_bench.leakage.policy import describe_leaks
 from outliers_bench.reports.sheet import FAINT, INK, MARGIN, Sheet
-from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, read_photos, text_line
+from outliers_bench.reports.tiles import LINE, PAPER, TILE, read_photos, text_line
 from outliers_bench.types import RGB
 
 PAIRS = 24  # at most, on a sheet
@@ -56,10 +56,10 @@ def draw_leakage_sheet(leaks: Leaks, *, name: str) -> RGB | None:
             tile_left = left + side * (TILE + _GAP)
             sheet.photo(photos[row], left=tile_left, top=top)
             sheet.caption(_caption(leaks, pair, row), left=tile_left, top=top)
-    return sheet.rgb
+    return sheet.pixels
 
 
-def _caption(leaks: Leaks, pair: Pair, row: int) -> list[BGR]:
+def _caption(leaks: Leaks, pair: Pair, row: int) -> list[RGB]:
     has_two_labels = leaks.has_two_labels(pair)
     kind = "exact" if pair.kind == "exact" else f"likeness {pair.likeness:.3f}"
     part = f"{leaks.parts[row]}, {kind}" if row == pair.first else leaks.parts[row]

@@ -2,87 +2,70 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
-from outliers_bench.reports.match_picture import (
-    HEIGHT,
-    MAX_LINES,
-    MatchPicture,
-    draw_lines,
-    overlay_query,
-    scale_matrix,
-    scale_photo,
-    scaled_size,
-    transform_points,
-)
-from outliers_bench.reports.sheet import (
-    BAND,
-    FAINT,
-    IRRELEVANT,
-    MARGIN,
-    MARK,
-    NEUTRAL,
-    QUERY,
-    RELEVANT,
-    UNREADABLE,
-    Sheet,
-)
-from outliers_bench.reports.tiles import FRAME, Color, to_bgr
-from outliers_bench.types import BoolArray
+from outliers_bench.data.opencv import opencv
+from outliers_bench.reports.sheet import FAINT, IRRELEVANT, MARGIN, NEUTRAL, QUERY, RELEVANT, Sheet
+from outliers_bench.reports.tiles import FRAME, PAPER, fit
+from outliers_bench.types import RGB, BoolArray, FloatArray
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-_MIN_WIDTH = 200  # pixels of a column, for a caption
-_BETWEEN, _APART = 36, 28  # pixels from query to gallery photo, and from there to the overlay
+WIDTH, HEIGHT = 410, 310  # pixels of a photo, with its frame
+QUERY_LEFT = MARGIN
+GALLERY_LEFT = QUERY_LEFT + WIDTH + 26
+OVERLAY_LEFT = GALLERY_LEFT + WIDTH + 18
 _HEADER, _CAPTION, _GAP = 72, 42, 14
+MAX_LINES = 60  # between two photos; more cannot be distinguished
+_PHOTO_WEIGHT = 0.45  # of the photo under the lines of outliers
+_HUE_STEP = 0.381966  # golden ratio of the color circle, so that neighboring lines differ
+_MAX_LUMA = 170  # up to which a line is visible on white paper
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
+_DOT, _RING = 36, 52  # radii in these fractions: 2.25 and 3.25 pixels
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Columns of a match sheet, from left to right, in pixels without the frames."""
+@dataclass(frozen=True, eq=False)
+class MatchPicture:
+    """Query and gallery photo with their keypoint matches.
 
-    query_width: int
-    gallery_width: int
+    Parameters
+    ----------
+    query, gallery : array of uint8, shape (height, width, 3)
+        RGB, of any sizes.
+    query_points, gallery_points : array of float32, shape (m, 2)
+        x and y of each match, in pixels of these arrays; whole numbers are pixel centers.
+    inliers : array of bool, shape (m,)
+        Mask of the matches that agree with the transform.
+    transform : array, shape (3, 3), or None
+        Maps query points, in homogeneous coordinates, to gallery points; None if no geometry was
+        found.
+    query_caption, gallery_caption : str
+        Captions of the photos; long ones lose their middle.
+    is_relevant : bool or None
+        Whether the gallery photo is relevant to the query; None without labels.
+    """
 
-    @property
-    def query(self) -> int:
-        """Left edge of the queries."""
-        return MARGIN + FRAME
-
-    @property
-    def gallery(self) -> int:
-        """Left edge of the gallery photos."""
-        return self.query + self.query_width + _BETWEEN
-
-    @property
-    def overlay(self) -> int:
-        """Left edge of the overlays."""
-        return self.gallery + self.gallery_width + _APART
-
-    @property
-    def width(self) -> int:
-        """Width of the sheet."""
-        return self.overlay + self.gallery_width + FRAME + MARGIN
-
-
-def fit_columns(rows: Sequence[MatchPicture]) -> Columns:
-    """Return columns wide enough for the photos of all rows."""
-    query_widths = [scaled_size(picture.query)[0] for picture in rows]
-    gallery_widths = [scaled_size(picture.gallery)[0] for picture in rows]
-    return Columns(max([_MIN_WIDTH, *query_widths]), max([_MIN_WIDTH, *gallery_widths]))
+    query: RGB
+    gallery: RGB
+    query_points: FloatArray
+    gallery_points: FloatArray
+    inliers: BoolArray
+    transform: npt.NDArray[np.floating] | None
+    query_caption: str
+    gallery_caption: str
+    is_relevant: bool | None
 
 
 def row_top(row: int) -> int:
-    """Return the top edge, in pixels, of the photos of a row, without their frames."""
-    return MARGIN + _HEADER + FRAME + row * (HEIGHT + 2 * FRAME + _CAPTION + _GAP)
+    """Return the top edge, in pixels, of the frames of a row."""
+    return MARGIN + _HEADER + row * (HEIGHT + _CAPTION + _GAP)
 
 
-def draw_match_sheet(rows: Sequence[MatchPicture], *, title: str) -> Image:
+def draw_match_sheet(rows: Sequence[MatchPicture], *, title: str) -> RGB:
     """Draw pairs of photos with lines between their matches, and the query overlaid.
 
     A row has the query, the gallery photo in a frame that marks it as relevant or not, as on
@@ -99,85 +82,116 @@ def draw_match_sheet(rows: Sequence[MatchPicture], *, title: str) -> Image:
 
     Returns
     -------
-    PIL.Image.Image
+    array of uint8, shape (height, width, 3)
         RGB. At most `MAX_LINES` inliers are drawn, selected evenly from top to bottom of the query,
         and at most as many outliers, as faint lines underneath.
     """
-    from PIL import Image
-
-    columns = fit_columns(rows)
-    sheet = Sheet(columns.width, row_top(len(rows)) - FRAME - _GAP + MARGIN)
-    for row, picture in enumerate(rows):
-        _draw_row(sheet, picture, columns, top=row_top(row))
-    sheet.write(title, left=MARGIN, top=MARGIN - 6, width=columns.width - 2 * MARGIN, size=22)
-    titles_top = row_top(0) - FRAME - 22
+    sheet = Sheet(OVERLAY_LEFT + WIDTH + MARGIN, row_top(len(rows)) - _GAP + MARGIN)
+    width = sheet.pixels.shape[1] - 2 * MARGIN
+    sheet.write(title, left=MARGIN, top=MARGIN - 6, width=width, size=22)
+    titles_top = row_top(0) - 22
     for left, text in (
-        (columns.query, "query"),
-        (columns.gallery, "best match"),
-        (columns.overlay, "query overlaid on match"),
+        (QUERY_LEFT, "query"),
+        (GALLERY_LEFT, "best match"),
+        (OVERLAY_LEFT, "query overlaid on match"),
     ):
-        sheet.write(text, left=left - FRAME, top=titles_top, ink=FAINT)
+        sheet.write(text, left=left, top=titles_top, ink=FAINT)
     if any(picture.is_relevant is not None for picture in rows):
-        sheet.legend(right=columns.width - MARGIN, top=titles_top - 24)
+        sheet.legend(right=MARGIN + width, top=titles_top - 24)
     for row, picture in enumerate(rows):
-        _write_row(sheet, picture, columns, top=row_top(row))
-    return Image.fromarray(np.ascontiguousarray(sheet.rgb))
+        _draw_row(sheet, picture, top=row_top(row))
+    return sheet.pixels
 
 
-def _draw_row(sheet: Sheet, picture: MatchPicture, columns: Columns, *, top: int) -> None:
-    """Draw photos, frames, lines and overlay of a row."""
+def _draw_row(sheet: Sheet, picture: MatchPicture, *, top: int) -> None:
     frame = {True: RELEVANT, False: IRRELEVANT, None: NEUTRAL}[picture.is_relevant]
-    corners = []
-    for photo, left, width, color in (
-        (picture.query, columns.query, columns.query_width, QUERY),
-        (picture.gallery, columns.gallery, columns.gallery_width, frame),
-    ):
-        shown = to_bgr(scale_photo(photo))
-        corner = (left + (width - shown.shape[1]) // 2, top + (HEIGHT - shown.shape[0]) // 2)
-        _draw_frame(sheet, left=left, top=top, width=width, color=color)
-        sheet.paste(shown, left=corner[0], top=corner[1])
-        corners.append(corner)
-    # OpenCV draws the lines, as Pillow's are not antialiased.
-    right = columns.gallery + columns.gallery_width + FRAME
-    area = sheet.rgb[top - FRAME : top + HEIGHT + FRAME, :right]
-    (start_left, start_top), (end_left, end_top) = corners
-    starts = scale_matrix(picture.query, (start_left, start_top - top + FRAME))
-    ends = scale_matrix(picture.gallery, (end_left, end_top - top + FRAME))
-    area[:] = draw_lines(
-        np.ascontiguousarray(area),
-        transform_points(starts, picture.query_points),
-        transform_points(ends, picture.gallery_points),
+    query, gallery = (
+        fit(photo, WIDTH - 2 * FRAME, HEIGHT - 2 * FRAME)
+        for photo in (picture.query, picture.gallery)
+    )
+    draw = partial(sheet.photo, top=top, width=WIDTH, height=HEIGHT, missing="no geometry found")
+    start = draw(query, left=QUERY_LEFT, frame=QUERY)
+    end = draw(gallery, left=GALLERY_LEFT, frame=frame)
+    _draw_lines(
+        sheet.pixels[top : top + HEIGHT],
+        _transform(picture.query_points, _scale(picture.query, query, start[0], start[1] - top)),
+        _transform(picture.gallery_points, _scale(picture.gallery, gallery, end[0], end[1] - top)),
         picture.inliers,
     )
-    left, width = columns.overlay, columns.gallery_width
-    _draw_frame(sheet, left=left, top=top, width=width, color=NEUTRAL)
-    overlay = overlay_query(picture)
-    if overlay is None:
-        sheet.fill(UNREADABLE, left=left, top=top, width=width, height=HEIGHT)
-        sheet.write_centered("no geometry found", left=left, top=top, width=width, height=HEIGHT)
-    else:
-        sheet.paste(to_bgr(overlay), left=left + end_left - columns.gallery, top=end_top)
-
-
-def _draw_frame(sheet: Sheet, *, left: int, top: int, width: int, color: Color) -> None:
-    outer = {"width": width + 2 * FRAME, "height": HEIGHT + 2 * FRAME}
-    sheet.fill(color, left=left - FRAME, top=top - FRAME, **outer)
-    sheet.fill(BAND, left=left, top=top, width=width, height=HEIGHT)
-
-
-def _write_row(sheet: Sheet, picture: MatchPicture, columns: Columns, *, top: int) -> None:
-    """Draw captions and mark of a row."""
+    draw(_overlay(picture, query, gallery), left=OVERLAY_LEFT, frame=NEUTRAL)
     if picture.is_relevant is not None:
-        left = columns.gallery + columns.gallery_width + FRAME - MARK
-        sheet.mark(relevant=picture.is_relevant, left=left, top=top - FRAME)
-    below = top + HEIGHT + FRAME + 3
-    for text, left, width in (
-        (picture.query_caption, columns.query, columns.query_width),
-        (picture.gallery_caption, columns.gallery, columns.gallery_width),
-    ):
-        sheet.write(text, left=left - FRAME + 2, top=below, width=width + FRAME)
+        sheet.mark(relevant=picture.is_relevant, right=GALLERY_LEFT + WIDTH, top=top)
+    below = top + HEIGHT + 3
+    sheet.write(picture.query_caption, left=QUERY_LEFT + 2, top=below, width=WIDTH - 5)
+    sheet.write(picture.gallery_caption, left=GALLERY_LEFT + 2, top=below, width=WIDTH - 5)
     counts = _describe_matches(picture.inliers)
-    sheet.write(counts, left=columns.query - FRAME + 2, top=below + 18, ink=FAINT)
+    sheet.write(counts, left=QUERY_LEFT + 2, top=below + 18, ink=FAINT)
+
+
+def _scale(photo: RGB, shown: RGB, left: int, top: int) -> npt.NDArray[np.float64]:
+    """Return the matrix, shape (3, 3), that maps points of a photo to where it is shown.
+
+    Whole numbers are pixel centers, so a photo begins at -1/2.
+    """
+    y, x = np.divide(shown.shape[:2], photo.shape[:2])
+    return np.array([[x, 0, (x - 1) / 2 + left], [0, y, (y - 1) / 2 + top], [0, 0, 1]])
+
+
+def _transform(points: FloatArray, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Apply an affine matrix to points, shape (m, 2)."""
+    moved: npt.NDArray[np.float64] = points @ matrix[:2, :2].T + matrix[:2, 2]
+    return moved
+
+
+def _select_lines(mask: BoolArray, starts: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Select at most `MAX_LINES` of the masked matches, evenly from top to bottom."""
+    positions = np.flatnonzero(mask)
+    positions = positions[np.lexsort((starts[positions, 0], starts[positions, 1]))]
+    if len(positions) <= MAX_LINES:
+        return positions
+    return positions[np.linspace(0, len(positions) - 1, MAX_LINES).round().astype(np.intp)]
+
+
+def _draw_lines(
+    area: RGB, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64], inliers: BoolArray
+) -> None:
+    """Draw a line from each start to its end, with inliers on top and in color."""
+    cv2 = opencv()  # draws the lines, as Pillow's are not antialiased
+    fixed = np.rint(np.stack([starts, ends], axis=1) * 2**_SHIFT).astype(int).tolist()
+    faint = area.copy()
+    for position in _select_lines(~inliers, starts):
+        cv2.line(faint, *fixed[position], NEUTRAL, 1, cv2.LINE_AA, _SHIFT)
+    area[:] = cv2.addWeighted(area, _PHOTO_WEIGHT, faint, 1 - _PHOTO_WEIGHT, 0)
+    for number, position in enumerate(_select_lines(inliers, starts)):
+        color = _line_color(number)
+        cv2.line(area, *fixed[position], color, 1, cv2.LINE_AA, _SHIFT)
+        for point in fixed[position]:
+            cv2.circle(area, point, _RING, PAPER, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(area, point, _DOT, color, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _line_color(number: int) -> tuple[int, int, int]:
+    """Return a vivid color that differs from those of neighboring numbers."""
+    red, green, blue = (255 * v for v in colorsys.hsv_to_rgb(number * _HUE_STEP % 1, 0.9, 1.0))
+    dim = min(1.0, _MAX_LUMA / (0.299 * red + 0.587 * green + 0.114 * blue))
+    return round(dim * red), round(dim * green), round(dim * blue)
+
+
+def _overlay(picture: MatchPicture, query: RGB, gallery: RGB) -> RGB | None:
+    """Blend the query into the gallery photo at its estimated position; None without geometry."""
+    cv2 = opencv()
+    matrix = picture.transform
+    if matrix is None or not np.isfinite(matrix).all() or np.linalg.det(matrix) == 0:
+        return None
+    from_shown = np.linalg.inv(_scale(picture.query, query, 0, 0))
+    to_gallery = _scale(picture.gallery, gallery, 0, 0) @ matrix.astype(np.float64) @ from_shown
+    size = gallery.shape[1::-1]
+    # The border is replicated, as half of an edge pixel is beyond the edge.
+    warped = cv2.warpPerspective(query, to_gallery, size, borderMode=cv2.BORDER_REPLICATE)
+    covered = cv2.warpPerspective(np.ones(query.shape[:2], np.uint8), to_gallery, size)[..., None]
+    pale = cv2.addWeighted(gallery, 0.5, np.full_like(gallery, 255), 0.5, 0)
+    blend = cv2.addWeighted(gallery, 0.5, warped, 0.5, 0)
+    return np.asarray(np.where(covered > 0, blend, pale), dtype=np.uint8)
 
 
 def _describe_matches(inliers: BoolArray) -> str:

@@ -6,8 +6,6 @@ import base64
 from collections.abc import Mapping
 from html import escape
 
-import numpy as np
-
 from outliers_bench.data.opencv import opencv
 from outliers_bench.reports.numbers import cost_rows, count_rows, leakage_rows, score_rows
 from outliers_bench.result import Result
@@ -48,7 +46,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 def _picture(name: str, sheet: RGB) -> str:
     cv2 = opencv()
-    pixels = np.ascontiguousarray(sheet[..., ::-1])
+    pixels = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     text = base64.b64encode(data.tobytes()).decode()
     alt = f"{name} queries, each next to the gallery images found for it"

@@ -20,8 +20,6 @@ from outliers_bench.tracking.outbox import RUN_ID
 from outliers_bench.types import RGB
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from outliers_bench.config.schema import Config
 
 _RANKING_DEPTH = 300  # gallery images per query in ranking.parquet
@@ -97,7 +95,7 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
         Folder of the contact sheets in the outbox, until they are delivered; None without any.
     """
     shown = config.contact_sheets
-    sheets: dict[str, RGB | Image] = {
+    sheets: dict[str, RGB] = {
         **draw_contact_sheets(result, queries=shown.queries, depth=shown.depth, seed=config.seed),
         **(result.match_sheets(result, shown.queries) if shown.queries else {}),
     }
@@ -130,11 +128,10 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
     return folder / "pictures" if sheets else None
 
 
-def _save(sheet: RGB | Image, path: Path) -> None:
+def _save(sheet: RGB, path: Path) -> None:
     """Write a picture as JPEG with OpenCV, because Pillow's encoder blocks other threads."""
     cv2 = opencv()
-    # Does not copy a contact sheet.
-    pixels = np.ascontiguousarray(np.asarray(sheet)[..., ::-1])
+    pixels = cv2.cvtColor(np.asarray(sheet), cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not encoded:
         high, wide = pixels.shape[:2]

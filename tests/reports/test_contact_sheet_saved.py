@@ -28,18 +28,18 @@ class FakeRun:
 
 def test_saved_sheets_have_the_drawn_pixels(tmp_path):
     result, config = make_result(make_split()), make_config("nowhere")
-    orange = Image.new("RGB", (64, 32), (255, 128, 0))
+    orange = np.full((32, 64, 3), (255, 128, 0), np.uint8)
     result = replace(result, match_sheets=lambda *_: {"own": orange})
     log_result(FakeRun(tmp_path), result, config)
     drawn = draw_contact_sheets(result, queries=2, depth=3, seed=config.seed)
-    for name, sheet in {**drawn, "own": np.asarray(orange)}.items():
+    for name, sheet in {**drawn, "own": orange}.items():
         saved = np.asarray(Image.open(tmp_path / "pictures" / f"{name}.jpg"))
         assert saved.shape == sheet.shape
         assert np.abs(saved.astype(int) - sheet).mean() < 2
 
 
 def test_a_sheet_too_large_for_a_jpeg_is_an_error(tmp_path):
-    large = Image.new("RGB", (2, 65_501))
+    large = np.zeros((65_501, 2, 3), np.uint8)
     result = replace(make_result(make_split()), match_sheets=lambda *_: {"large": large})
     with pytest.raises(OSError, match=r"large\.jpg: 2 x 65,501"):
         log_result(FakeRun(tmp_path), result, make_config("nowhere"))

@@ -4,20 +4,24 @@ import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.reports.match_picture import (
+from outliers_bench.reports.match_sheet import (
+    GALLERY_LEFT,
     HEIGHT,
     MAX_LINES,
+    OVERLAY_LEFT,
+    QUERY_LEFT,
+    WIDTH,
     MatchPicture,
-    _select_lines,
-)
-from outliers_bench.reports.match_sheet import (
     _describe_matches,
+    _select_lines,
     draw_match_sheet,
-    fit_columns,
     row_top,
 )
-from outliers_bench.reports.sheet import IRRELEVANT, NEUTRAL, QUERY, RELEVANT
+from outliers_bench.reports.sheet import IRRELEVANT, MARGIN, NEUTRAL, QUERY, RELEVANT
 from outliers_bench.reports.tiles import FRAME
+
+SIDE = HEIGHT - 2 * FRAME  # of a square photo, as shown
+LEFT = (QUERY_LEFT, GALLERY_LEFT, OVERLAY_LEFT)
 
 
 def plain(height, width, shade=120):
@@ -33,8 +37,8 @@ def texture(side, seed=0):
 def picture(query=None, gallery=None, points=(), gallery_points=None, **changes):
     points = np.array(points, dtype=np.float32).reshape(-1, 2)
     values = {
-        "query": plain(HEIGHT, HEIGHT) if query is None else query,
-        "gallery": plain(HEIGHT, HEIGHT) if gallery is None else gallery,
+        "query": plain(SIDE, SIDE) if query is None else query,
+        "gallery": plain(SIDE, SIDE) if gallery is None else gallery,
         "query_points": points,
         "gallery_points": (
             points if gallery_points is None else np.array(gallery_points, dtype=np.float32)
@@ -49,15 +53,18 @@ def picture(query=None, gallery=None, points=(), gallery_points=None, **changes)
 
 
 def pixels(rows, title="title"):
-    return np.asarray(draw_match_sheet(rows, title=title)).astype(int)
+    return draw_match_sheet(rows, title=title).astype(int)
 
 
 def panel(rows, row, column):
-    """Return the content of a frame; column 0 is the query, 1 the gallery photo, 2 the overlay."""
-    columns = fit_columns(rows)
-    left = (columns.query, columns.gallery, columns.overlay)[column]
-    width = (columns.query_width, columns.gallery_width, columns.gallery_width)[column]
-    return pixels(rows)[row_top(row) : row_top(row) + HEIGHT, left : left + width]
+    """Return what a frame holds; column 0 is the query, 1 the gallery photo, 2 the overlay."""
+    top, left = row_top(row) + FRAME, LEFT[column] + FRAME
+    return pixels(rows)[top : top + HEIGHT - 2 * FRAME, left : left + WIDTH - 2 * FRAME]
+
+
+def square(rows, row, column):
+    """Return the square photo that a frame holds."""
+    return panel(rows, row, column)[:, (WIDTH - HEIGHT) // 2 :][:, :SIDE]
 
 
 def colorful(area):
@@ -67,28 +74,25 @@ def colorful(area):
 
 def test_frames_mark_relevance():
     rows = [picture(is_relevant=relevant) for relevant in (True, False, None)]
-    sheet, columns = draw_match_sheet(rows, title="title"), fit_columns(rows)
+    sheet = draw_match_sheet(rows, title="title")
     for row, color in enumerate((RELEVANT, IRRELEVANT, NEUTRAL)):
-        corner = row_top(row) + HEIGHT + FRAME - 2  # at the bottom, away from the mark
-        assert sheet.getpixel((columns.query - 2, corner)) == QUERY
-        assert sheet.getpixel((columns.gallery - 2, corner)) == color
-        assert sheet.getpixel((columns.overlay - 2, corner)) == NEUTRAL
+        corner = row_top(row) + HEIGHT - 2  # at the bottom, away from the mark
+        for left, expected in ((QUERY_LEFT, QUERY), (GALLERY_LEFT, color), (OVERLAY_LEFT, NEUTRAL)):
+            assert tuple(sheet[corner, left + 2]) == expected
 
 
 def test_the_sheet_holds_its_rows():
     one, three = (draw_match_sheet([picture()] * n, title="title") for n in (1, 3))
-    assert one.mode == "RGB"
-    assert one.width == three.width == fit_columns([picture()]).width
-    assert three.height - one.height == row_top(2) - row_top(0)
-    assert draw_match_sheet([], title="nothing").height < one.height
+    assert one.shape[1] == three.shape[1] == OVERLAY_LEFT + WIDTH + MARGIN
+    assert len(three) - len(one) == row_top(2) - row_top(0)
+    assert len(draw_match_sheet([], title="nothing")) < len(one)
 
 
 def test_marks_differ_in_shape_as_well_as_color():
     marks = []
     for relevant in (True, False):
         rows = [picture(is_relevant=relevant)]
-        columns, top = fit_columns(rows), row_top(0) - FRAME
-        edge = columns.gallery + columns.gallery_width + FRAME
+        top, edge = row_top(0), GALLERY_LEFT + WIDTH
         marks.append((pixels(rows)[top : top + 26, edge - 26 : edge] > 250).all(axis=2))
     assert marks[0].any()
     assert marks[1].any()
@@ -96,14 +100,11 @@ def test_marks_differ_in_shape_as_well_as_color():
 
 
 def test_lines_join_the_points():
-    # Twice as large as on the sheet, and centered in a wider column.
-    rows = [
-        picture(plain(600, 600), plain(150, 100), [(100, 500)], gallery_points=[(50, 20)]),
-        picture(plain(300, 400), plain(300, 400)),
-    ]
-    columns, sheet = fit_columns(rows), pixels(rows)
-    start = columns.query + 50 + 50, row_top(0) + 250
-    end = columns.gallery + 100 + 101, row_top(0) + 41
+    # Twice and half as large as on the sheet, and centered in wider columns.
+    rows = [picture(plain(600, 600), plain(150, 100), [(100, 500)], gallery_points=[(50, 20)])]
+    sheet, top = pixels(rows), row_top(0) + FRAME
+    start = QUERY_LEFT + (WIDTH - 300) // 2 + 50, top + 250
+    end = GALLERY_LEFT + (WIDTH - 200) // 2 + 101, top + 41
     middle = (start[0] + end[0]) // 2, (start[1] + end[1]) // 2
     seen = colorful(sheet[: row_top(0) + HEIGHT])
     for x, y in (start, middle, end):
@@ -118,8 +119,8 @@ def test_outliers_are_faint_and_underneath():
     agree = picture(points=points[:1])
     both = picture(points=points, inliers=np.array([False, True]))
     others = picture(points=points[:1], inliers=np.array([False]))
-    assert np.array_equal(*(colorful(panel([row], 0, 0)) for row in (agree, both)))
-    line = panel([others], 0, 0)[150, 30:] - 120
+    assert np.array_equal(*(colorful(square([row], 0, 0)) for row in (agree, both)))
+    line = square([others], 0, 0)[150, 30:] - 120
     assert 5 < line.max() < 40
 
 
@@ -151,12 +152,12 @@ def test_a_shifted_query_is_aligned_in_the_overlay(side):
     scene = texture(max(2 * side, 40), seed=3)
     query, gallery = scene[dy : dy + side, dx : dx + side], scene[:side, :side]
     shift = np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], dtype=np.float64)
-    gallery_shown = panel([picture(query, gallery)], 0, 1)
-    overlay = panel([picture(query, gallery, transform=shift)], 0, 2)
-    edge = round(dy * HEIGHT / side), round(dx * HEIGHT / side)
+    gallery_shown = square([picture(query, gallery)], 0, 1)
+    overlay = square([picture(query, gallery, transform=shift)], 0, 2)
+    edge = round(dy * SIDE / side), round(dx * SIDE / side)
     common = np.s_[edge[0] + 12 :, edge[1] + 12 :]
     assert np.abs(overlay - gallery_shown)[common].mean() < 3
-    wrong = panel([picture(query, gallery, transform=np.linalg.inv(shift))], 0, 2)
+    wrong = square([picture(query, gallery, transform=np.linalg.inv(shift))], 0, 2)
     assert np.abs(wrong - gallery_shown)[:150, :150].mean() > 10
     # The gallery photo is paler where the query does not cover it.
     uncovered = np.s_[: edge[0] - 5]
@@ -194,8 +195,7 @@ def test_photos_of_any_shape_fit(shape):
     both = picture(odd, odd, points=[(0, 0)], transform=np.eye(3), is_relevant=True)
     for first in (picture(query=odd), picture(gallery=odd), picture(odd, odd)):
         rows = [first, both]
-        columns, sheet = fit_columns(rows), pixels(rows)
-        assert sheet.shape[1] == columns.width < 1500
+        assert pixels(rows).shape[1] == OVERLAY_LEFT + WIDTH + MARGIN
         assert (panel(rows, 0, 0) == 120).all(axis=2).any()
         assert (panel(rows, 0, 1) == 120).all(axis=2).any()
 
@@ -203,12 +203,12 @@ def test_photos_of_any_shape_fit(shape):
 def test_long_captions_do_not_exceed_their_columns():
     long = "a caption that is much too long for a narrow column " * 4
     rows = [picture(query_caption=long, gallery_caption=long, is_relevant=True)]
-    columns, sheet = fit_columns(rows), pixels(rows, title=long * 3)
-    below = sheet[row_top(0) + HEIGHT + FRAME + 1 :]
-    assert (below[:, columns.query : columns.gallery - FRAME - 8] < 100).any()
+    sheet = pixels(rows, title=long * 3)
+    below = sheet[row_top(0) + HEIGHT + 1 :]
+    assert (below[:, QUERY_LEFT : QUERY_LEFT + WIDTH] < 100).any()
     for left, right in (
-        (columns.query + columns.query_width + FRAME + 2, columns.gallery - FRAME),
-        (columns.gallery + columns.gallery_width + FRAME + 2, columns.width),
+        (QUERY_LEFT + WIDTH, GALLERY_LEFT),
+        (GALLERY_LEFT + WIDTH, sheet.shape[1]),
     ):
         assert (below[:, left:right] == 255).all()
 
@@ -221,10 +221,3 @@ def test_the_photos_are_not_modified():
     )
     assert np.array_equal(query, before[0])
     assert np.array_equal(gallery, before[1])
-
-
-def test_mismatched_shapes_are_an_error():
-    with pytest.raises(ValueError, match="1 matches, but points of shapes"):
-        picture(inliers=np.ones(1, dtype=bool))
-    with pytest.raises(ValueError, match=r"\(2, 3\)"):
-        picture(transform=np.ones((2, 3)))

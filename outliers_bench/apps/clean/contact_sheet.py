@@ -78,7 +78,7 @@ def draw_sheet(inspection: Inspection, *, max_findings: int) -> RGB | None:
                     left += TILE + _GAP
                 left += _BETWEEN - _GAP
             top += _ROW
-    return sheet.rgb
+    return sheet.pixels
 
 
 def _select(kind: str, findings: Sequence[Finding]) -> Sequence[Finding]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import BenchError
 from outliers_bench.reports.sheet import BAND, FAINT, INK, MARGIN, Sheet
-from outliers_bench.reports.tiles import BGR, LINE, PAPER, TILE, read_photos, text_line
+from outliers_bench.reports.tiles import LINE, PAPER, TILE, read_photos, text_line
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.files import write_atomically
-from outliers_bench.types import ImageSet
+from outliers_bench.types import RGB, ImageSet
 
 if TYPE_CHECKING:
     from outliers_bench.serving.engine import Hit
@@ -113,7 +113,7 @@ class _Row(NamedTuple):
 
 
 def _draw(
-    sheet: Sheet, row: _Row, query: str | None, photos: Iterator[BGR | None], *, top: int
+    sheet: Sheet, row: _Row, query: str | None, photos: Iterator[RGB | None], *, top: int
 ) -> None:
     if query is not None:
         sheet.photo(next(photos), left=MARGIN, top=top)
@@ -129,9 +129,10 @@ def _draw(
         sheet.caption(lines, left=left, top=top)
 
 
-def _write(sheet: BGR, path: Path) -> None:
+def _write(sheet: RGB, path: Path) -> None:
     cv2 = opencv()
-    encoded, data = cv2.imencode(path.suffix.lower(), sheet, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    pixels = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
+    encoded, data = cv2.imencode(path.suffix.lower(), pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not encoded:
         raise BenchError(
             f"sheet={path}: it is too large; search for fewer photos, or use sheet=null"
