@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _HOST_LABEL = re.compile(r"[^\s.]{1,63}")  # label of a host name; an IPv6 address is a single one
 _REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 10
 _MAX_PAUSE = 60.0  # seconds; upper limit of Retry-After
 
 
@@ -47,8 +49,6 @@ def send(
 
     Parameters
     ----------
-    session : requests.Session
-    method, url : str
     timeouts : tuple of float
         Seconds to connect, and to wait for bytes.
     **options
@@ -74,14 +74,42 @@ def send(
         raise HttpError(root_cause(error)) from None
 
 
-def redirect_target(url: str, status: int, location: str | None) -> str | None:
-    """Return the address that a response redirects to; None if it does not.
+def request(
+    session: Session,
+    method: str,
+    url: str,
+    *,
+    on_redirect: Callable[[str, int, str], None] = lambda *_: None,
+    **options: Any,  # noqa: ANN401
+) -> Response:
+    """Send a request as `send` does, and follow redirects, though not from https to http.
+
+    Parameters
+    ----------
+    on_redirect : callable
+        Called with address, status and target of each redirect before it is followed.
 
     Raises
     ------
     HttpError
-        If that is no web address; `DowngradeError` if it is not encrypted, and `url` is.
+        As `send`, and if a target is no web address; `DowngradeError` if it is not encrypted, and
+        the address that redirects is.
     """
+    # Otherwise, requests prepares for a redirect by reading the whole body, however long.
+    session.get_redirect_target = lambda _: None  # type: ignore[assignment, method-assign]
+    for _ in range(_MAX_REDIRECTS + 1):
+        response = send(session, method, url, **options)
+        target = _redirect_target(url, response.status_code, response.headers.get("Location"))
+        if target is None:
+            return response
+        response.close()
+        on_redirect(url, response.status_code, target)
+        url = target
+    raise HttpError(f"redirected more than {_MAX_REDIRECTS} times")
+
+
+def _redirect_target(url: str, status: int, location: str | None) -> str | None:
+    """Return the address that a response redirects to; None if it does not."""
     if status not in _REDIRECTS or not location:
         return None
     scheme = urlsplit(url).scheme

@@ -15,10 +15,9 @@ from outliers_bench.runtime.http import (
     HttpError,
     LateResponseError,
     redact_url,
-    redirect_target,
+    request,
     retry_after,
     root_cause,
-    send,
     url_error,
 )
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
 RETRY_STATUSES = (502, 503, 504)  # sent by a proxy when the request has not reached the server
-_MAX_REDIRECTS = 5
 _CONNECT_TIMEOUT = 10.0  # seconds
 _MAX_RESPONSE_BYTES = 2**20
 _CHUNK = 2**16
@@ -109,12 +107,10 @@ def post(
     from requests import Session
 
     with Session() as session:
-        # Otherwise, requests prepares for a redirect by reading the whole body, however long.
-        session.get_redirect_target = lambda _: None  # type: ignore[assignment, method-assign]
         for attempt in range(retries + 1):
             pause = 2.0**attempt
             try:
-                response = _follow(session, url, body, token=token, timeout=timeout, report=report)
+                response = _send(session, url, body, token=token, timeout=timeout, report=report)
             except ConnectionLostError as error:
                 if attempt == retries:
                     times = "once" if attempt == 0 else f"{attempt + 1} times"
@@ -132,7 +128,7 @@ def post(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _follow(
+def _send(
     session: Session,
     url: str,
     body: bytes,
@@ -142,53 +138,37 @@ def _follow(
     report: Callable[[str], None],
 ) -> ServerResponse:
     """Send JSON and follow redirects; `ConnectionLostError` if it can safely be repeated."""
-    first = redact_url(url)
-    for _ in range(_MAX_REDIRECTS):
-        response, source = send_once(session, url, body, token, timeout), redact_url(url)
-        try:
-            target = redirect_target(url, response.status, response.headers.get("location"))
-        except DowngradeError as error:
-            raise BenchError(
-                f"url={first}: {error}, because the submission would not be encrypted; "
-                "to allow that, give that address as url="
-            ) from None
-        except HttpError as error:
-            raise ServerError(f"{source}: {error}") from None
-        if target is None:
-            return response
-        shown = redact_url(target)
-        if response.status not in (307, 308):
-            raise BenchError(
-                f"url={first}: the server redirects to {shown} by {response.status}, which would "
-                "turn the POST into a GET; if that is the URL of the competition, give it as url="
-            )
-        if session.should_strip_auth(url, target):  # type: ignore[no-untyped-call]
-            token = None
-        report(f"{source} redirects to {shown} ({response.status}): following")
-        url = target
-    raise ServerError(f"{first} redirects more than {_MAX_REDIRECTS} times")
-
-
-def send_once(
-    session: Session, url: str, body: bytes, token: str | None, timeout: float
-) -> ServerResponse:
-    """Send JSON once and return the response, whatever its status."""
-
-    def authorize(request: PreparedRequest) -> PreparedRequest:
-        # A callable even without a token, or requests would look for a password in ~/.netrc.
-        if token is not None:
-            request.headers["Authorization"] = f"Bearer {token}"
-        return request
-
     address = redact_url(url)
+
+    def authorize(sent: PreparedRequest) -> PreparedRequest:
+        # A callable even without a token, or requests would look for a password in ~/.netrc.
+        if token is not None and not session.should_strip_auth(url, sent.url):  # type: ignore[no-untyped-call]
+            sent.headers["Authorization"] = f"Bearer {token}"
+        return sent
+
+    def check_redirect(source: str, status: int, target: str) -> None:
+        if status not in (307, 308):
+            raise BenchError(
+                f"url={address}: the server redirects to {redact_url(target)} by {status}, which "
+                "would turn the POST into a GET; if that is the URL of the competition, give it as "
+                "url="
+            )
+        report(f"{redact_url(source)} redirects to {redact_url(target)} ({status}): following")
+
     try:
-        response = send(
+        response = request(
             *(session, "POST", url),
+            on_redirect=check_redirect,
             data=body,
             headers={"Content-Type": "application/json", "Accept": "application/json"},
             timeouts=(min(_CONNECT_TIMEOUT, timeout), timeout),
             auth=authorize,
         )
+    except DowngradeError as error:
+        raise BenchError(
+            f"url={address}: {error}, because the submission would not be encrypted; "
+            "to allow that, give that address as url="
+        ) from None
     except LateResponseError:
         raise ServerError(
             f"{address} has not responded within {timeout:g} s; it may have accepted the "
@@ -201,7 +181,7 @@ def send_once(
     with response:
         headers = {name.lower(): value for name, value in response.headers.items()}
         content = _read_body(response, address, timeout)
-    return ServerResponse(url, response.status_code, headers, content)
+    return ServerResponse(response.url, response.status_code, headers, content)
 
 
 def _read_body(response: Response, address: str, timeout: float) -> bytes:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from outliers_bench.data.download.checksum import DownloadError, RemoteFile
 from outliers_bench.runtime.http import (
     ConnectionLostError,
-    redirect_target,
+    request,
     retry_after,
     root_cause,
-    send,
     url_error,
 )
 from outliers_bench.runtime.units import format_bytes
@@ -23,23 +22,15 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 TIMEOUTS = (10.0, 30.0)  # seconds to connect, and between bytes
-_MAX_REDIRECTS = 10
 _CHUNK = 256 * 1024  # bytes
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # status codes to retry
 
 
 def get(session: Session, url: str, headers: dict[str, str]) -> Response:
     """Send a GET request and follow redirects."""
-    for _ in range(_MAX_REDIRECTS + 1):
-        if reason := url_error(url, allow_password=True):
-            raise DownloadError(reason)
-        response = send(session, "GET", url, headers=headers, timeouts=TIMEOUTS)
-        target = redirect_target(url, response.status_code, response.headers.get("Location"))
-        if target is None:
-            return response
-        response.close()
-        url = target
-    raise DownloadError(f"redirected more than {_MAX_REDIRECTS} times")
+    if reason := url_error(url, allow_password=True):
+        raise DownloadError(reason)
+    return request(session, "GET", url, headers=headers, timeouts=TIMEOUTS)
 
 
 def check_status(response: Response) -> None:

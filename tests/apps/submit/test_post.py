@@ -3,8 +3,9 @@
 import socket
 
 import pytest
+from requests import Response
 
-from outliers_bench.apps.submit.post import ServerError, ServerResponse, check_url, post
+from outliers_bench.apps.submit.post import ServerError, check_url, post
 from outliers_bench.errors import BenchError
 from tests.servers import Reply, serving
 
@@ -160,7 +161,7 @@ def test_redirect_that_would_lose_the_body_is_an_error(status) -> None:
 def test_circular_and_invalid_redirects() -> None:
     with (
         serving(lambda _: Reply(307, headers={"Location": "/x"})) as server,
-        pytest.raises(ServerError, match="redirects more than 5 times"),
+        pytest.raises(ServerError, match="redirected more than 10 times"),
     ):
         send(server.url)
     for target in ("ftp://x/", "http://[", "http://x:99999999/", "file:///etc/passwd"):
@@ -172,15 +173,16 @@ def test_circular_and_invalid_redirects() -> None:
 
 
 def test_redirect_from_https_to_http_is_refused(monkeypatch) -> None:
-    redirect = ServerResponse("", 307, {"location": "http://zoo.example/"}, b"")
+    redirect = Response()
+    redirect.status_code, redirect.headers["Location"] = 307, "http://zoo.example/"
     urls = []
     monkeypatch.setattr(
-        "outliers_bench.apps.submit.post.send_once",
-        lambda _, url, *__: urls.append(url) or redirect,
+        "outliers_bench.runtime.http.send",
+        lambda _, method, url, **__: urls.append((method, url)) or redirect,
     )
     with pytest.raises(BenchError, match=r"from https to http://zoo\.example/, which is refused"):
-        post("https://zoo.example/", b"{}", token=None, timeout=5, retries=0, report=print)
-    assert urls == ["https://zoo.example/"]
+        send("https://zoo.example")
+    assert urls == [("POST", "https://zoo.example/retrieval/")]
 
 
 @pytest.mark.parametrize(
