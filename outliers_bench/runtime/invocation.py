@@ -60,15 +60,13 @@ def exit_outside_environment(missing: list[str]) -> NoReturn:
     Exits with code 2 and one line on standard error under `python -m`; elsewhere, raises an
     `ImportError` with the same line.
     """
-    inside = Path.cwd() == _CHECKOUT
-    activate = shlex.quote(str(_VENV / "bin" / "activate"))
-    steps = ". .venv/bin/activate" if inside else f". {activate}"
-    if not (_VENV / ".ready").exists():  # written at the end of `make install`
-        make = "make" if inside else f"make -C {shlex.quote(str(_CHECKOUT))}"
-        steps = f"{make} install, then {steps}"
+    install, activate = (
+        shlex.join(["make", "-C", str(_CHECKOUT), "install"]),
+        _VENV / "bin/activate",
+    )
     line = (
-        f"this Python ({sys.executable}) lacks {', '.join(missing)}; "
-        f"take the environment that has them: {steps}"
+        f"this Python ({sys.executable}) lacks {', '.join(missing)}; take the environment that has "
+        f"them: {install}, then . {shlex.quote(str(activate))}"
     )
     if sys.argv[:1] != ["-m"]:
         raise ImportError(line)
