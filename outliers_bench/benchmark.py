@@ -67,14 +67,9 @@ def prepare(config: Config) -> Prepared:
 
 
 def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Result:
-    """Rank and evaluate. Nothing is recorded or printed; see `recorded_run`.
+    """Rank and evaluate what `prepare` returned. Nothing is recorded or printed.
 
-    Parameters
-    ----------
-    prepared : Prepared
-        From `prepare`.
-    observer : TrainingObserver
-        Is notified of the epochs and networks of a training.
+    The observer is notified of the epochs and networks of a training.
 
     Raises
     ------

@@ -34,19 +34,8 @@ _PLACEHOLDER = "memory"
 class Inputs:
     """Options of `data` and `model` arguments, and what replaces them in the config.
 
-    Parameters
-    ----------
-    data : str, Path, DataFrame or arrays
-        See `api.run`; None for a call without data.
-    labels : DataFrame, iterable or None
-        Labels of arrays.
-    model : str, DataFrame, array or None
-        Name of a model, or embeddings of `data`.
-
-    Raises
-    ------
-    BenchError
-        If `data` is nothing of these.
+    The arguments are those of `api.run`; `data` is None for a call without. Raises `BenchError` if
+    `data` is nothing of these.
     """
 
     def __init__(self, data: Data | None, labels: Labels = None, model: ModelLike = None) -> None:

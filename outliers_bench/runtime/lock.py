@@ -21,12 +21,10 @@ def hold_lock(path: Path, *, waiting: str = "", refused: str | None = None) -> I
     waiting : str
         Status shown while another process holds the lock.
     refused : str, optional
-        Message of the error that is raised instead of waiting.
+        Message of the `BenchError` that is raised instead of waiting.
 
     Raises
     ------
-    BenchError
-        If another process holds the lock, and `refused` is given.
     OSError
         If the file cannot be created, or its file system has no locks.
     """

@@ -28,16 +28,7 @@ def create_app(
 ) -> FastAPI:
     """Create the web application of a competition; it prints one line per submission.
 
-    Parameters
-    ----------
-    dataset : CompetitionData
-        The labeled photos. No response contains a label.
-    store : SubmissionStore
-        Storage of the submissions.
-    rules : Competition
-        Limits, deadline and visibility of scores.
-    max_bytes : int
-        Maximum size of a submission.
+    No response contains a label. `max_bytes` is the maximum size of a submission.
     """
     # FastAPI's documentation pages would load scripts from other servers.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

@@ -26,16 +26,7 @@ def leaderboard_data(
 
     Groups are ranked by their best submissions. Those with equal scores share a rank and are listed
     by the time of the submission; submissions without the metric come last. Without scores, the
-    groups are in alphabetical order.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        All submissions, oldest first.
-    dataset : CompetitionData
-    rules : Competition
-    now : float
-        Seconds since 1970.
+    groups are in alphabetical order. `entries` are all submissions, oldest first.
     """
     by_group: dict[str, list[Entry]] = {}
     for entry in entries:

@@ -18,14 +18,10 @@ _FORMAT = '{"groupname": "...", "images": {"<query file>": ["<gallery file>", ..
 
 
 class RefusedError(Exception):
-    """Refusal of a submission.
+    """Refusal of a submission, with an HTTP status code and a reason for the group.
 
     Parameters
     ----------
-    status : int
-        HTTP status code.
-    reason : str
-        Message for the group.
     files : iterable of str
         Files that the message is about; only the first few are stored.
     retry_after : float

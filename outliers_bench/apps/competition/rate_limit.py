@@ -27,12 +27,7 @@ class RateLimiter:
     def admit(self, client: str, now: float) -> None:
         """Count a request; `RefusedError` 429, and not counted, if the limit is reached.
 
-        Parameters
-        ----------
-        client : str
-            Address of the client.
-        now : float
-            Seconds, from a monotonic clock.
+        `now` is in seconds, from a monotonic clock.
         """
         minute, second = divmod(now, _MINUTE)
         if minute != self._minute:

@@ -40,19 +40,10 @@ class Entry:
 
 
 class SubmissionStore:
-    """Submissions to a competition, in a file that several processes may share.
+    """Submissions to a competition, in an SQLite file that several processes may share.
 
-    Parameters
-    ----------
-    path : Path
-        SQLite file, created if necessary. Submissions are never changed or deleted.
-    split : str
-        Fingerprint of the labeled photos; submissions for other photos are ignored.
-
-    Raises
-    ------
-    BenchError
-        If the file cannot be written, or is not an SQLite database.
+    Submissions are never changed or deleted. Those for other photos than those with the fingerprint
+    `split` are ignored. `BenchError` if the file cannot be written, or is no database.
     """
 
     def __init__(self, path: Path, split: str) -> None:

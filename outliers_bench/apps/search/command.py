@@ -70,10 +70,7 @@ class Options:
 def search_run(options: Options) -> int:
     """Search the gallery of a run and print the hits.
 
-    Returns
-    -------
-    int
-        Exit code: 0, or 1 if some of the photos cannot be read.
+    Returns the exit code: 0, or 1 if some of the photos cannot be read.
 
     Raises
     ------

@@ -52,22 +52,8 @@ def write_sheet(
 ) -> int:
     """Draw a contact sheet and write it atomically; return the number of queries on it.
 
-    Parameters
-    ----------
-    hits : dict of Path to list of Hit
-        Hits of each query; the first queries are drawn, up to `MAX_ROWS` rows.
-    path : Path
-        JPEG or PNG, by its suffix.
-    queries : ImageSet
-        The query photos, named by their paths.
-    gallery : ImageSet
-        The gallery. Unreadable photos are gray.
-    heading : str
-
-    Raises
-    ------
-    BenchError
-        If the sheet cannot be written.
+    The first queries are drawn, up to `MAX_ROWS` rows. `queries` are named by their paths.
+    Raises `BenchError` if the sheet, a JPEG or PNG, cannot be written.
     """
     indices = {name: index for index, name in enumerate(queries.names)}
     rows: list[_Row] = []

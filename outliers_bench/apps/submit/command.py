@@ -46,10 +46,7 @@ _LISTED = 3  # excluded queries that are listed
 def submit(options: Submit) -> int:
     """Read the ranking, save the submission, send it, and record the response.
 
-    Returns
-    -------
-    int
-        Exit code: 0, 1 for an error of the server, or 130 after Ctrl-C.
+    Returns the exit code: 0, 1 for an error of the server, or 130 after Ctrl-C.
 
     Raises
     ------

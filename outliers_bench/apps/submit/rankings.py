@@ -16,15 +16,8 @@ Rankings = Mapping[str, Sequence[str]]  # query file to gallery files, best firs
 def read_rankings(path: Path, *, n: int) -> dict[str, list[str]]:
     """Read the `n` best gallery images of each query from a run's `ranking.parquet`.
 
-    Returns
-    -------
-    dict of str to list of str
-        Gallery names by query name, best first; both as named in the run.
-
-    Raises
-    ------
-    BenchError
-        If the file cannot be read, or the ranking has fewer images per query.
+    Returns their names by query name, best first; both as named in the run. Raises `BenchError` if
+    the file cannot be read, or the ranking has fewer images per query.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -58,19 +58,10 @@ def log_submission(
     numbers: Mapping[str, float],
     tags: Mapping[str, str],
 ) -> None:
-    """Log a submission with a run, finished or not.
+    """Log the files, numbers and tags of a submission with a run, finished or not.
 
-    Parameters
-    ----------
-    client : MlflowClient
-    run_id : str
-    files : iterable of Path
-        The submission and the response.
-    numbers : mapping of str to float
-        Values by metric name. Their step is the number of earlier submissions, so that MLflow
-        shows several submissions as a curve.
-    tags : mapping of str to str
-        Tags of the latest submission.
+    The step of the numbers is that of earlier submissions, so that MLflow shows several submissions
+    as a curve; the tags are those of the latest one.
     """
     from mlflow.entities import Metric, RunTag
 
