@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from outliers_bench.data.image_files import resolve_cache_dir
 from outliers_bench.data.named.catalog import NAMED
 from outliers_bench.data.named.local_copy import dataset_dir
-from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSet
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
@@ -18,6 +16,7 @@ from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.runtime.units import format_bytes
 
 PROGRAM = "python -m outliers_bench.datasets"
+_ROW = "{:<18}  {:>9}  {:>7}  {:>10}  {:<5}  {}"
 
 
 @dataclass
@@ -55,11 +54,14 @@ def list_or_fetch(options: DatasetOptions) -> int:
     if options.url is not None and len(options.names) != 1:
         raise BenchError(f"url={options.url}: a mirror has one data set; give its name")
     sources = [NAMED[name](url=options.url, verify=options.verify) for name in options.names]
-    with _rename_options_in_errors():
+    try:
         for source in sources:  # all are checked before the first download
             source.check()
         for source in sources:
             _fetch(source, cache)
+    except BenchError as error:  # the options of a run have other names here
+        message = str(error).replace("cache.dir=", "cache=").replace("data.url=", "url=")
+        raise BenchError(message) from None
     if not sources:
         _print_table(cache)
     return 0
@@ -77,38 +79,17 @@ def _fetch(source: NamedSet, cache: Path) -> None:
     print(f"{info.name} is in {folder}; to use it: {use}")
 
 
-@contextmanager
-def _rename_options_in_errors() -> Iterator[None]:
-    """Replace the options of a run in error messages with those of this command."""
-    try:
-        yield
-    except BenchError as error:
-        message = str(error).replace("cache.dir=", "cache=").replace("data.url=", "url=")
-        raise BenchError(message) from None
-
-
 def _print_table(cache: Path) -> None:
-    header = ("data=", "images", "classes", "download", "local", "license")
-    rows = [header, *(_cells(kind.info, cache) for kind in NAMED.values())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    for row, kind in zip(rows, (None, *NAMED.values()), strict=True):
-        cells = [
-            cell.rjust(width) if 1 <= column <= 3 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
-        if kind is not None:
-            print(f"    {kind.info.source}")
+    print(_ROW.format("data=", "images", "classes", "download", "local", "license"))
+    for kind in NAMED.values():
+        info = kind.info
+        size = "not stated" if info.size is None else format_bytes(info.size)
+        counts = (f"{info.images:,}", f"{info.classes:,}", size if info.files else "by hand")
+        is_local = "yes" if (dataset_dir(info, cache) / "files").is_dir() else "no"
+        print(_ROW.format(info.name, *counts, is_local, info.license))
+        print(f"    {info.source}")
     command = with_current_python(f"{PROGRAM} caltech101")
     print(f"\nDownload in advance: {command} (into {cache / 'datasets'})")
-
-
-def _cells(info: DatasetInfo, cache: Path) -> tuple[str, ...]:
-    size = "not stated" if info.size is None else format_bytes(info.size)
-    size = size if info.files else "by hand"
-    is_local = "yes" if (dataset_dir(info, cache) / "files").is_dir() else "no"
-    counts = (f"{info.images:,}", f"{info.classes:,}")
-    return (info.name, *counts, size, is_local, info.license)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -19,18 +19,7 @@ PROBLEMS_FOUND = 1  # exit code, as of linters
 
 
 def clean(options: Clean) -> int:
-    """Inspect a folder, move photos to the quarantine or restore them; see `Clean`.
-
-    Returns
-    -------
-    int
-        Exit code.
-
-    Raises
-    ------
-    BenchError
-        If an option is invalid, or a folder cannot be read or written.
-    """
+    """Inspect a folder, move photos to the quarantine or restore them; see `Clean`."""
     from outliers_bench.apps.clean.quarantine import Quarantine
     from outliers_bench.data.image_files import absolute_path, existing_folder
 

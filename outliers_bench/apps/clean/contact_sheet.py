@@ -24,13 +24,7 @@ class _Tile(NamedTuple):
 
 
 def draw_sheet(inspection: Inspection, *, max_findings: int) -> RGB | None:
-    """Draw findings of every kind; near duplicates start with the least similar.
-
-    Parameters
-    ----------
-    inspection : Inspection
-    max_findings : int
-        Maximum number of findings of each kind.
+    """Draw the first findings of every kind; near duplicates start with the least similar.
 
     Returns
     -------

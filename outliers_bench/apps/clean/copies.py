@@ -21,7 +21,6 @@ def find_duplicates(photos: Iterable[Photo], near: Near, *, move_near: bool) -> 
     ----------
     photos : iterable of Photo
         Photos that are not moved for other reasons.
-    near : mapping
     move_near : bool
         Whether near duplicates will be moved. If not, one photo of each near duplicate's content
         stays, and the others of that content are its exact duplicates.

@@ -54,12 +54,7 @@ class Inspection:
 def inspect(root: Path, options: Clean, *, cache: Path) -> Inspection:
     """Find problems with the photos below a folder.
 
-    Parameters
-    ----------
-    root : Path
-    options : Clean
-    cache : Path
-        Folder where measurements are cached by content; a second inspection decodes nothing.
+    Measurements are cached by content: a second inspection decodes nothing.
 
     Raises
     ------

@@ -100,12 +100,8 @@ def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
 def find_collisions(names: Iterable[str]) -> list[tuple[str, str]]:
     """Find paths that differ only in case or in Unicode normalization.
 
-    Such paths are one file on file systems that ignore these differences (macOS, Windows).
-
-    Parameters
-    ----------
-    names : iterable of str
-        Paths of files; their parent folders are compared, too.
+    Such paths are one file on file systems that ignore these differences (macOS, Windows). The
+    parent folders of the files are compared, too.
 
     Returns
     -------

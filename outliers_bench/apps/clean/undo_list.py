@@ -32,17 +32,7 @@ class Entry(NamedTuple):
 class UndoList:
     """File with the root on its first line, then one line for every move, before it is made.
 
-    Parameters
-    ----------
-    root : Path
-        Folder of the photos.
-    folder : Path
-        The quarantine.
-
-    Attributes
-    ----------
-    path : Path
-        The file, created by the first `append`.
+    It is created by the first `append`.
     """
 
     def __init__(self, root: Path, folder: Path) -> None:

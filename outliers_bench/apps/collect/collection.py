@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from outliers_bench.apps.collect.failures import (
     OUTCOMES,
     REMOVED,
 )
-from outliers_bench.apps.collect.folders import folder_name
 from outliers_bench.apps.collect.manifest import (
     COLLECTED_FILE,
     NOT_COLLECTED_FILE,
@@ -33,6 +33,13 @@ from outliers_bench.runtime.lock import hold_lock
 if TYPE_CHECKING:
     from outliers_bench.apps.collect.image_check import CheckedImage
 
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+# Names of devices on Windows; photos in __MACOSX would be ignored when the folder is listed.
+_RESERVED = {
+    "con", "prn", "aux", "nul", "__macosx",
+    *(f"{name}{n}" for name in ("com", "lpt") for n in "0123456789¹²³"),
+}  # fmt: skip
+_MAX_LENGTH = 100  # bytes; most systems allow 255
 _DIGEST_DIGITS = 24  # hexadecimal digits of the digest in a file name: 96 bits
 
 
@@ -55,20 +62,10 @@ class Collection:
         self._reconcile()
         self._by_digest = {row.sha256: row for row in self.collected.rows.values()}
 
-    @property
-    def counts(self) -> Counter[str]:
-        """Number of URLs per status."""
-        return Counter(self.statuses.values())
-
     def select_pending(self, images: Iterable[ListedImage], *, again: bool) -> list[ListedImage]:
-        """Return the images to request; record the status of the others.
+        """Return the images of a list to request; record the status of the others.
 
-        Parameters
-        ----------
-        images : iterable of ListedImage
-            All images of the list, each URL once.
-        again : bool
-            Whether to retry permanent failures as well.
+        With `again`, permanent failures are retried as well.
         """
         pending = []
         for image in images:
@@ -91,21 +88,8 @@ class Collection:
     ) -> None:
         """Store an image, unless the same content is already in the folder.
 
-        Parameters
-        ----------
-        image : ListedImage
-            Its entry in the list.
-        checked : CheckedImage
-            Digest, size and file name extension of the data.
-        data : bytes
-            The file.
-        final_url : str
-            URL after redirects.
-
-        Raises
-        ------
-        OSError
-            If the file or the manifest cannot be written.
+        `final_url` is the URL after redirects. Raises `OSError` if the file or the manifest cannot
+        be written.
         """
         duplicate = self._by_digest.get(checked.sha256)
         if duplicate is not None:
@@ -135,21 +119,7 @@ class Collection:
     def reject(
         self, image: ListedImage, status: str, reason: str, *, path: str = "", final_url: str = ""
     ) -> None:
-        """Record that an image is not collected.
-
-        Parameters
-        ----------
-        image : ListedImage
-            Its entry in the list.
-        status : str
-            A key of `failures.OUTCOMES`.
-        reason : str
-            Explanation for the user.
-        path : str
-            The image that is in the folder instead, if any.
-        final_url : str
-            URL after redirects.
-        """
+        """Record that an image is not collected; see `Row` for the cells."""
         self.statuses[image.url] = status
         self.not_collected.add(
             _new_row(image, path=path, final_url=final_url, status=status, reason=reason)
@@ -169,14 +139,13 @@ class Collection:
             is_present = row.path not in paths and self._size(row) == row.bytes
             if row.status == REMOVED and is_present:  # restored, e.g. by clean with undo=true
                 paths.add(row.path)
-                self.collected.add(replace(row, status=COLLECTED, reason=""))
+                self.collected.add(row._replace(status=COLLECTED, reason=""))
         # A file of another size is damaged, e.g. by a power failure, and requested again.
         lost = [row for row in self.collected.rows.values() if self._size(row) != row.bytes]
         for row in lost:
             if not self._size(row):
-                self.not_collected.add(
-                    replace(row, status=REMOVED, reason=f"{row.path} was deleted")
-                )
+                reason = f"{row.path} was deleted"
+                self.not_collected.add(row._replace(status=REMOVED, reason=reason))
         if lost:
             self.collected.drop([row.url for row in lost])
 
@@ -189,11 +158,6 @@ class Collection:
 @contextmanager
 def open_collection(folder: Path) -> Iterator[Collection]:
     """Open a folder for collecting, for this process alone; create it if necessary.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
 
     Raises
     ------
@@ -215,6 +179,25 @@ def open_collection(folder: Path) -> Iterator[Collection]:
             f"{error.filename or folder}: {describe_os_error(error)}; fix this, then run the same "
             "command again to continue"
         ) from None
+
+
+def folder_name(label: str) -> str:
+    """Return the name of a label's folder: the label itself wherever that is safe.
+
+    Characters that are not safe on Windows, macOS or Linux are replaced, and a digest of the label
+    is appended, so that two labels never share a folder.
+    """
+    name = _FORBIDDEN.sub("_", label)
+    name = "".join("_" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in name)
+    name = name.lstrip(". ").rstrip(". ")
+    if name.partition(".")[0].rstrip().casefold() in _RESERVED:
+        name = f"_{name}"  # Windows takes NUL.txt for NUL
+    if len(name.encode()) > _MAX_LENGTH:
+        name = name.encode()[:_MAX_LENGTH].decode(errors="ignore").rstrip(". ")
+    if name == label:
+        return name
+    digest = hashlib.sha256(label.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{name or 'label'}-{digest}"
 
 
 def _is_retried(failure: Row) -> bool:

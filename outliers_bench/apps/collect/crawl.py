@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from outliers_bench.apps.collect.addresses import refuse_private_addresses
+from outliers_bench.apps.collect.options import Collect
+from outliers_bench.apps.collect.settings import scrapy_settings
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import install_command
 
@@ -20,23 +22,10 @@ def check_installed() -> None:
         raise BenchError(f"collecting needs scrapy: {install_command('collect')}")
 
 
-def run_crawl(
-    spider: type[Any], *, settings: dict[str, Any], allow_private: bool, **arguments: object
-) -> None:
-    """Run a spider to its end.
+def run_crawl(options: Collect, **arguments: object) -> None:
+    """Run an `ImageSpider` to its end; the arguments are its own.
 
     Can be called once per process, because Twisted's event loop does not start twice.
-
-    Parameters
-    ----------
-    spider : type
-        Class of the spider.
-    settings : dict
-        Settings of Scrapy.
-    allow_private : bool
-        Whether connections to private addresses are allowed.
-    **arguments
-        Arguments of the spider.
 
     Raises
     ------
@@ -49,16 +38,18 @@ def run_crawl(
     from scrapy.resolver import CachingHostnameResolver
     from scrapy.utils.reactor import install_reactor
 
+    from outliers_bench.apps.collect.spider import ImageSpider
+
     _silence_logs()
     install_reactor(_REACTOR)
     from twisted.internet import reactor
 
     loop: Any = reactor
-    if not allow_private:
+    if not options.allow_private:
         refuse_private_addresses(loop)
     CachingHostnameResolver(loop, 10_000).install_on_reactor()
-    runner = AsyncCrawlerRunner({**settings, "TWISTED_REACTOR": _REACTOR})
-    crawler = runner.create_crawler(spider)
+    runner = AsyncCrawlerRunner({**scrapy_settings(options), "TWISTED_REACTOR": _REACTOR})
+    crawler = runner.create_crawler(ImageSpider)
     errors: list[BaseException] = []
 
     def end(error: BaseException | None) -> None:
@@ -68,7 +59,7 @@ def run_crawl(
             loop.stop()
 
     def start() -> None:
-        crawl = runner.crawl(crawler, **arguments)
+        crawl = runner.crawl(crawler, options=options, **arguments)
         crawl.add_done_callback(lambda task: end(task.exception()))
 
     def interrupt(*_: object) -> None:

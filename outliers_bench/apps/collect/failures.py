@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from http.client import responses
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,11 +52,7 @@ OUTCOMES = {
 }
 """Outcomes by status in the manifest."""
 
-_TRANSIENT = (
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_EARLY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-)
+_TRANSIENT = (408, 425, 429)  # request timeout, too early, too many requests
 
 
 def classify_response(status: int) -> tuple[str, str]:

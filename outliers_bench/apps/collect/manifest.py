@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 from outliers_bench.apps.collect.url_list import column_name
 from outliers_bench.errors import BenchError
@@ -21,8 +21,7 @@ COLLECTED_FILE = "collected.csv"
 NOT_COLLECTED_FILE = "not_collected.csv"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A URL and its outcome; every cell is text, empty if unknown.
 
     Parameters
@@ -30,24 +29,18 @@ class Row:
     path : str
         The image, relative to the manifest, with forward slashes. For a duplicate, the image that
         is in the folder instead.
-    label : str
-        Class of the image.
     url, final_url : str
         URL in the list, and after redirects.
     page : str
         Page on which the URL was found.
     time : str
         Time of the outcome, UTC, ISO 8601.
-    sha256 : str
-        Digest of the file.
     bytes, width, height : str
         Size of the file; pixels after the EXIF orientation is applied.
     license : str
         License according to the list or the page.
     status : str
         `failures.COLLECTED`, or a key of `failures.OUTCOMES`.
-    reason : str
-        Reason that the image is not collected.
     """
 
     path: str = ""
@@ -65,7 +58,6 @@ class Row:
     reason: str = ""
 
 
-_COLUMNS = [field.name for field in fields(Row)]
 _ONE_LINE = str.maketrans("\r\n", "  ")
 
 
@@ -115,11 +107,10 @@ def write_file(path: Path, data: bytes) -> None:
 def _to_csv(rows: Iterable[Row], *, header: bool) -> bytes:
     """Return rows as CSV. No cell contains a line break, so an incomplete row is recognizable."""
     text = StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writeheader()
-    for row in rows:
-        writer.writerow({name: cell.translate(_ONE_LINE) for name, cell in asdict(row).items()})
+        writer.writerow(Row._fields)
+    writer.writerows([cell.translate(_ONE_LINE) for cell in row] for row in rows)
     return text.getvalue().encode(errors="replace")
 
 
@@ -129,12 +120,9 @@ def _read(path: Path) -> list[Row]:
     try:
         reader = csv.DictReader(StringIO(complete.decode("utf-8-sig"), newline=""))
         reader.fieldnames = [column_name(name) for name in reader.fieldnames or ()]
-        missing = set(_COLUMNS) - set(reader.fieldnames)
-        rows = (
-            []
-            if missing
-            else [Row(**{name: row[name] or "" for name in _COLUMNS}) for row in reader]
-        )
+        missing = set(Row._fields) - set(reader.fieldnames)
+        table = [] if missing else list(reader)
+        rows = [Row(*(cells[name] or "" for name in Row._fields)) for cells in table]
     except (ValueError, csv.Error) as error:
         raise BenchError(f"{path} cannot be read as a table: {error}") from None
     # A kill can leave an incomplete header.

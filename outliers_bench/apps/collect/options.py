@@ -86,22 +86,14 @@ class Collect:
     allow_private: bool = False
 
     def check(self) -> None:
-        """Validate the options.
-
-        Raises
-        ------
-        BenchError
-            If an option is out of range, or the source of the images is missing or ambiguous.
-        """
-        at_least = {"pages": 1, "per_host": 1, "concurrency": 1, "retries": 0, "min_side": 1}
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
+        """Raise `BenchError` if an option is out of range, or there is no or no clear source."""
+        least_of = dict.fromkeys(("pages", "per_host", "concurrency", "min_side"), 1)
+        for name, least in (least_of | {"retries": 0, "delay": 0}).items():
+            if not least <= getattr(self, name) < float("inf"):
                 raise BenchError(f"{name}={getattr(self, name)}: must be at least {least}")
         for name in ("timeout", "max_mb"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise BenchError(f"{name}={getattr(self, name)}: must be more than 0")
-        if not 0 <= self.delay < float("inf"):
-            raise BenchError(f"delay={self.delay}: must be 0 or more seconds")
         if not 0 < self.max_pixels <= MAX_PIXELS:
             raise BenchError(f"max_pixels={self.max_pixels}: must be from 1 to {MAX_PIXELS}")
         if self.contact is not None and not (self.contact.isascii() and self.contact.isprintable()):

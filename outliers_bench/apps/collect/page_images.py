@@ -73,13 +73,10 @@ def read_page(html: str, url: str, *, next_selector: str | None = None) -> Page:
         links = page.css(next_selector or "link[rel~=next], a[rel~=next]")
     except SelectorError as error:
         raise BenchError(f"next={next_selector} is not a CSS selector: {error}") from None
-    license_link = page.css("link[rel~=license][href], a[rel~=license][href]").attrib.get("href")
     return Page(
         images=list(dict.fromkeys(filter(None, images))),
         next_page=_absolute_url(base, links.attrib.get("href", "")),
-        license=_license_text(page)
-        if license_link is None
-        else urljoin(base, license_link.strip()),
+        license=_find_license(page, base),
     )
 
 
@@ -127,7 +124,10 @@ def _is_image(address: str) -> bool:
     return name.endswith(EXTENSIONS) and ":" not in name
 
 
-def _license_text(page: Selector) -> str:
+def _find_license(page: Selector, base: str) -> str:
+    link = page.css("link[rel~=license][href], a[rel~=license][href]").attrib.get("href")
+    if link is not None:
+        return urljoin(base, link.strip())
     for node in page.xpath("//meta[@content]"):
         name = node.attrib.get("name") or node.attrib.get("property") or ""
         if name.lower() in _LICENSE_NAMES:

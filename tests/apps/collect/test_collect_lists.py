@@ -2,8 +2,8 @@
 
 import pytest
 
+from outliers_bench.apps.collect.collection import folder_name
 from outliers_bench.apps.collect.command import PROGRAM, Collect, collect, main
-from outliers_bench.apps.collect.folders import folder_name
 from outliers_bench.apps.collect.url_list import ListedImage, read_url_list
 
 

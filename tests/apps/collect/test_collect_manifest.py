@@ -110,7 +110,7 @@ def test_deleted_images_stay_deleted_and_damaged_ones_are_requested_again(tmp_pa
     (tmp_path / "tiger/.0123456789abcdef01234567.jpg.part").write_bytes(b"half")
     with open_collection(tmp_path) as collection:
         assert collection.select_pending([LION, TIGER], again=False) == [TIGER]
-        assert collection.counts == {"removed": 1}
+        assert collection.statuses == {LION.url: "removed"}
     with open_collection(tmp_path) as collection:
         assert collection.select_pending([LION, TIGER], again=True) == [LION, TIGER]
         add(collection, TIGER, 2)
@@ -138,7 +138,7 @@ def test_a_restored_image_is_collected_again_and_once(tmp_path) -> None:
     with open_collection(tmp_path) as collection:
         assert list(collection.collected.rows) == [LION.url]
         assert collection.select_pending([LION, TIGER], again=False) == [TIGER]
-        assert collection.counts == {ALREADY_COLLECTED: 1}
+        assert collection.statuses == {LION.url: ALREADY_COLLECTED}
     text = (tmp_path / "collected.csv").read_text()
     assert "was deleted" not in text
     assert text.count(COLLECTED) == 1
@@ -149,7 +149,7 @@ def test_another_label_than_in_an_earlier_run_is_recorded(tmp_path) -> None:
         add(collection, LION, 1)
     with open_collection(tmp_path) as collection:
         assert collection.select_pending([ListedImage(LION.url, "puma")], again=False) == []
-        assert collection.counts == {"other_label": 1}
+        assert collection.statuses == {LION.url: "other_label"}
     assert "already collected, labeled lion" in (tmp_path / "not_collected.csv").read_text()
     with open_collection(tmp_path) as collection:
         assert collection.select_pending([LION], again=False) == []
