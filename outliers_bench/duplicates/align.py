@@ -19,18 +19,11 @@ _DETAIL_SCALE = 3 / 128  # of the side; anything smaller is detail
 
 
 class Agreement(NamedTuple):
-    """Agreement of two images in their overlap; at most 1.
+    """Agreement of two images in their overlap; at most 1."""
 
-    Parameters
-    ----------
-    detail : float
-        Correlation of the detail, finer than a few pixels; independent of lighting and layout.
-    tiles : float
-        Correlation reached by four fifths of the tiles in a 4 by 4 grid; low if a part of the image
-        has been replaced.
-    """
-
+    # Correlation of the detail, finer than a few pixels; independent of lighting and layout.
     detail: float
+    # Correlation that four fifths of the tiles in a 4 by 4 grid reach; low if a part was replaced.
     tiles: float
 
 

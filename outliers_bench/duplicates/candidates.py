@@ -22,19 +22,11 @@ _BLOCK = 4096  # images per search
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Pairs of thumbnails, without repetitions.
+    """Pairs of thumbnails, without repetitions; each array has shape (n,)."""
 
-    Parameters
-    ----------
-    part, whole : array of int64, shape (n,)
-        The two thumbnails; `part` may show a crop of `whole`.
-    crop : array of float32, shape (n,)
-        The value of `CROPS` that fits best.
-    """
-
-    part: IntArray
+    part: IntArray  # may show a crop of `whole`
     whole: IntArray
-    crop: FloatArray
+    crop: FloatArray  # the value of `CROPS` that fits best
 
 
 def find_candidates(gray: Gray) -> Candidates:

@@ -29,36 +29,20 @@ DECODED_SIDE = oversampled_side(SIDE)
 _MIN_DETAIL = 0.5  # standard deviation of what a blur removes, of 255
 _BLOCK = 4096  # thumbnails processed together
 _SPACE: Space = {
-    "architecture": "duplicate thumbnails",
-    "version": 1,
-    "side": SIDE,
-    "decoder": DECODER,
+    **{"architecture": "duplicate thumbnails", "version": 1},
+    **{"side": SIDE, "decoder": DECODER},
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Thumbnails:
-    """The thumbnails of a set of images.
+    """The thumbnails of a set of images: of n that can be compared, and why not of the others."""
 
-    Parameters
-    ----------
-    gray : array of uint8, shape (n, SIDE, SIDE)
-        Thumbnails of the images that can be compared.
-    rows : array of int64, shape (n,)
-        Their rows in the set.
-    unreadable : dict of int to str
-        Row and reason of the images that could not be decoded.
-    not_compared : dict of int to str
-        Row and reason of the images that are too small or too flat.
-    has_inaccessible : bool
-        Whether some images could not be opened this time, but may be the next time.
-    """
-
-    gray: Gray
-    rows: npt.NDArray[np.int64]
-    unreadable: dict[int, str]
-    not_compared: dict[int, str]
-    has_inaccessible: bool
+    gray: Gray  # shape (n, SIDE, SIDE)
+    rows: npt.NDArray[np.int64]  # in the set, shape (n,)
+    unreadable: dict[int, str]  # row and reason
+    not_compared: dict[int, str]  # row and reason: too small or too flat
+    has_inaccessible: bool  # whether some could not be opened, but may be the next time
 
 
 def load_or_make_thumbnails(images: ImageSet, cache: Path) -> Thumbnails:

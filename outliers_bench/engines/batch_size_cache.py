@@ -17,28 +17,15 @@ from outliers_bench.store.memo import locked
 
 @dataclass
 class Measurements:
-    """Batch size measurements of one network, in one precision, on one machine.
+    """Batch size measurements of one network, in one precision, on one machine."""
 
-    Parameters
-    ----------
-    batch : int
-        The fastest batch size; 0 if none has been measured.
-    images_per_second : dict of int to float
-        Rate by batch size.
-    sound : dict of int to bool
-        By batch size: whether each vector depends on its own image alone and the batch fits into
-        memory.
-    complete : bool
-        Whether nothing is left to measure.
-    seconds_allowed : float
-        Time limit of the last measurements.
-    """
-
-    batch: int = 0
-    images_per_second: dict[int, float] = field(default_factory=dict)
+    batch: int = 0  # the fastest; 0 if none has been measured
+    images_per_second: dict[int, float] = field(default_factory=dict)  # by batch size
+    # By batch size: whether each vector depends on its own image alone and the batch fits into
+    # memory.
     sound: dict[int, bool] = field(default_factory=dict)
-    complete: bool = False
-    seconds_allowed: float = 0.0
+    complete: bool = False  # whether nothing is left to measure
+    seconds_allowed: float = 0.0  # of the last measurements
 
 
 @dataclass(frozen=True)

@@ -20,18 +20,10 @@ _BFLOAT16 = (8, 0)  # lowest compute capability with bfloat16 in hardware
 
 @dataclass(frozen=True)
 class Gpu:
-    """GPUs visible to TensorFlow.
+    """GPUs visible to TensorFlow."""
 
-    Parameters
-    ----------
-    found : bool
-        Whether there is at least one.
-    bfloat16 : bool
-        Whether all of them support bfloat16 (NVIDIA compute capability 8 or more).
-    """
-
-    found: bool = False
-    bfloat16: bool = False
+    found: bool = False  # whether there is at least one
+    bfloat16: bool = False  # whether all support it (NVIDIA compute capability 8 or more)
 
 
 def detect_gpu(cache: Path | None = None) -> Gpu:

@@ -29,24 +29,12 @@ _COST = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Queries that have a relevant gallery image, as metrics see them.
-
-    Parameters
-    ----------
-    relevant : array of bool, shape (n_query, depth)
-        True if the image at that rank is relevant, best rank first.
-    total : array of int64, shape (n_query,)
-        Number of relevant gallery images of each query, at least 1.
-    labels : array of int64, shape (n_query,)
-        Labels of the queries.
-    retrieved : array of int64, shape (n_query, depth)
-        Labels of the ranked gallery images.
-    """
+    """Queries that have a relevant gallery image, as metrics see them; see `rank_metrics`."""
 
     relevant: BoolArray
     total: IntArray
-    labels: IntArray
-    retrieved: IntArray
+    labels: IntArray  # of the queries, shape (n_query,)
+    retrieved: IntArray  # labels of the ranked gallery images, shape (n_query, depth)
 
 
 @dataclass(frozen=True, eq=False)

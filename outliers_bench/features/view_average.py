@@ -92,16 +92,8 @@ class ViewAveragedFeatures:
 class ViewDescriber:
     """A `Describer` of one view of each photo.
 
-    Parameters
-    ----------
-    extractor : Extractor
-        The model.
-    view : View
-        The view to embed.
-    name : str
-        Name to show while the model is loading.
-    embedders : dict of int to Embedder
-        The last embedder by its size, for the next view of that size: loading a network is slow.
+    `embedders` has the last embedder by its size, for the next view of that size: loading a network
+    is slow.
     """
 
     def __init__(

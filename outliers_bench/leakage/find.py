@@ -18,31 +18,15 @@ Position = tuple[str, int]  # part, row
 
 @dataclass(frozen=True, eq=False)
 class Leaks:
-    """Leakage found by an audit of a split.
+    """Leakage found by an audit of a split."""
 
-    Parameters
-    ----------
-    images : ImageSet
-        The photos concerned, once per part; without labels.
-    parts : tuple of str
-        Part of each photo: `query`, `gallery`, or `train`; only `gallery` if query and gallery are
-        one set.
-    labels : tuple of str or None
-        Label of each photo; None in a part without labels.
-    pairs : tuple of Pair
-        Rows of `images` in two parts, or in the one set; exact duplicates first, then by descending
-        likeness.
-    not_compared : int
-        Number of images that are too small or too flat, which were compared by content only.
-    representatives : mapping of bytes to bytes
-        For each content with near duplicates, the content that represents its group.
-    """
-
-    images: ImageSet
-    parts: tuple[str, ...]
-    labels: tuple[str | None, ...]
+    images: ImageSet  # the photos concerned, once per part; without labels
+    parts: tuple[str, ...]  # of each photo; only `gallery` if query and gallery are one set
+    labels: tuple[str | None, ...]  # of each photo; None in a part without labels
+    # Rows of `images` in two parts, or in the one set; exact ones first, then by falling likeness.
     pairs: tuple[Pair, ...]
-    not_compared: int = 0
+    not_compared: int = 0  # images that are too small or too flat: compared by content only
+    # For each content with near duplicates, the content that represents its group.
     representatives: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -19,21 +19,11 @@ _SHOWN = 3  # pairs in an error message
 
 @dataclass(frozen=True, eq=False)
 class AuditedSplit:
-    """A split and the leakage found in it.
+    """A split and the leakage found in it."""
 
-    Parameters
-    ----------
-    split : Split
-        The split to rank and score.
-    leaks : Leaks
-        Photos that are, or were, in two parts.
-    original : Split
-        The split before duplicates were dropped; `split` itself if none were.
-    """
-
-    split: Split
-    leaks: Leaks
-    original: Split
+    split: Split  # to rank and score
+    leaks: Leaks  # photos that are, or were, in two parts
+    original: Split  # before duplicates were dropped; `split` itself if none were
 
     @property
     def is_filtered(self) -> bool:

@@ -43,21 +43,11 @@ _CROPS = {
 
 @dataclass(frozen=True)
 class View:
-    """One augmented view of a photo.
+    """One augmented view of a photo."""
 
-    Parameters
-    ----------
-    size : int
-        Side of the network's input in pixels.
-    crop : Crop
-        Part of the photo that is used.
-    flip : bool
-        Whether the view is flipped left to right.
-    """
-
-    size: int
+    size: int  # side of the network's input in pixels
     crop: Crop = Crop.whole
-    flip: bool = False
+    flip: bool = False  # left to right
 
     def __str__(self) -> str:
         crop = "" if self.crop is Crop.whole else self.crop.name.replace("_", " ")
