@@ -104,9 +104,7 @@ def mobilenet_transfer(*, backbone_seed: int = 0, **options) -> Transfer:
 
 def pixel_task(option, part: ImageSet) -> TrainingTask:
     """Return a task to learn from pixels, of images that have the network's size already."""
-    return TrainingTask(
-        option, part, image_fetcher(part), None, lambda: part.read(0)[None].astype("f4")
-    )
+    return TrainingTask(option, part, image_fetcher(part))
 
 
 def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread: float = 0.7):
@@ -116,9 +114,7 @@ def head_task(option: Transfer, counts: dict[str, int], *, seed: int = 0, spread
     centers = rng.normal(0, 1, (len(COLORS), WIDTH))
     vectors = centers[part.labels] + rng.normal(0, spread, (len(part), WIDTH)) * 3
     vectors = vectors.astype(np.float32)
-    return TrainingTask(
-        option, part, lambda rows: vectors[rows], WIDTH, lambda: part.read(0)[None].astype("f4")
-    )
+    return TrainingTask(option, part, lambda rows: vectors[rows])
 
 
 def deterministic_task(**options) -> TrainingTask:

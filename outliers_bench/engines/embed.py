@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from outliers_bench.engines.options import Engine, resolve_for_network
+from outliers_bench.engines.options import Engine, resolve_engine
 from outliers_bench.engines.protocols import Embedder, EngineKind, Network, Precision
 from outliers_bench.types import RGB
 
@@ -23,7 +23,7 @@ def network_embedder(
     BenchError
         If the weights are unavailable, or the converted model disagrees with Keras.
     """
-    engine = resolve_for_network(backbone, engine, cache)
+    engine = resolve_engine(engine, cache)
     if engine.kind is EngineKind.openvino:
         return _openvino_embedder(backbone, engine, cache, sample)
     from outliers_bench.engines.keras import keras_embedder

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import install_command
 from outliers_bench.runtime.option_roles import RESULT
-
-if TYPE_CHECKING:
-    from outliers_bench.engines.protocols import Network
 
 LARGEST_BATCH = 4096  # images; sizes beyond a few dozen are no faster and exhaust memory
 
@@ -95,11 +92,3 @@ def resolve_engine(engine: Engine, cache: Path) -> Engine:
         bfloat16 = automatic and detect_gpu(cache).bfloat16
         precision = Precision.bf16 if bfloat16 else Precision.f32
     return replace(engine, kind=kind, precision=precision)
-
-
-def resolve_for_network(network: Network, engine: Engine, cache: Path) -> Engine:
-    """Resolve `auto` for a network, except for the batch size."""
-    if getattr(network, "always_f32", False):
-        kind = EngineKind.auto if engine.precision is Precision.int8 else engine.kind
-        engine = replace(engine, kind=kind, precision=Precision.f32)
-    return resolve_engine(engine, cache)

@@ -63,10 +63,7 @@ class Precision(Enum):
 
 
 class Network(Protocol):
-    """A network that can be built and run: a `Backbone` or a trained network.
-
-    If its attribute `always_f32` is true, it is computed in float32 whatever the option says.
-    """
+    """A network that can be built and run: a `Backbone` or a trained network."""
 
     @property
     def name(self) -> str:

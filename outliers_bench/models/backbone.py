@@ -59,8 +59,8 @@ class Backbone(Extractor):
 
     @property
     def dimensions(self) -> int:
-        """Length of the embedding."""
-        return self.dim
+        """Length of the embedding; 0 with `flatten`, whose length is unknown before building."""
+        return 0 if self.pooling is Pooling.flatten else self.dim
 
     @property
     def family(self) -> str:
@@ -162,7 +162,7 @@ class Backbone(Extractor):
         import keras
 
         network = replace_pooling(self.bare(), self.pooling, p=self.gem_p)
-        if network.output_shape[-1] != self.dim:
+        if self.dimensions not in (0, network.output_shape[-1]):
             raise BenchError(
                 f"model.dim={self.dim}, but {self.keras} has {network.output_shape[-1]} outputs; "
                 f"set model.dim={network.output_shape[-1]}"

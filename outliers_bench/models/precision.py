@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from outliers_bench.engines.options import Engine, resolve_engine, resolve_for_network
+from outliers_bench.engines.options import Engine, resolve_engine
 from outliers_bench.engines.protocols import Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Model
@@ -29,7 +29,7 @@ def unquantized(describer: Describer, engine: Engine, cache: Path) -> Network | 
     network = get_network(describer)
     if network is None:
         return None
-    if resolve_for_network(network, engine, cache).precision is not Precision.int8:
+    if resolve_engine(engine, cache).precision is not Precision.int8:
         return None
     from outliers_bench.engines.quantize import quantized_path
 
@@ -46,7 +46,7 @@ def precision_space(describer: Describer, engine: Engine, cache: Path) -> Space:
     network = get_network(describer)
     if network is None:
         return _F32
-    engine = resolve_for_network(network, engine, cache)
+    engine = resolve_engine(engine, cache)
     if engine.precision is Precision.int8:
         from outliers_bench.engines.quantize import quantized_digest
 

@@ -107,7 +107,8 @@ class FeatureStore:
 
     def matrix(self, digests: Sequence[bytes]) -> FloatArray:
         """Return the vectors, shape (n, d), of digests that all have one, without a second copy."""
-        rows = np.empty((len(digests), self._dimensions or 0), dtype=np.float32)
+        length = self._dimensions or sum(v.size for v in self.get(digests[:1]).values())
+        rows = np.empty((len(digests), length), dtype=np.float32)
         for start in range(0, len(digests), LOOKUP_BATCH):
             batch = digests[start : start + LOOKUP_BATCH]
             vectors = self.get(batch)

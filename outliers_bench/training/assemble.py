@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from outliers_bench.training.base import Layer, TrainedModel
-from outliers_bench.training.losses import Cosines, to_dense_kernel
 from outliers_bench.training.networks import BACKBONE
 from outliers_bench.training.options import Loss
 
@@ -104,7 +103,6 @@ def copy_weights(
     target: InferenceNetwork,
     trained: Any,  # noqa: ANN401 - keras.Model
     option: TrainedModel,
-    frozen: Any = None,  # noqa: ANN401 - keras.Model
 ) -> None:
     """Copy the weights of a trained network into the network for inference.
 
@@ -113,17 +111,20 @@ def copy_weights(
     target : InferenceNetwork
         From `build_inference_network`.
     trained : keras.Model
-        From `build_training_network`, after training.
+        From `build_training_network`, after training. Without a backbone it was trained on the
+        vectors of a frozen one, whose weights are loaded again.
     option : TrainedModel
         The options of the network.
-    frozen : keras.Model or None
-        The backbone with its weights, if `trained` does not contain it.
     """
+    from outliers_bench.training.losses import to_dense_kernel
+
+    is_inside = any(layer.name == BACKBONE for layer in trained.layers)
+    backbone = trained.get_layer(BACKBONE) if is_inside else option.build_backbone(pretrained=True)
     for layer in target.network.layers:
         if layer.name == SCORES and option.loss is Loss.arcface:
             layer.set_weights([to_dense_kernel(trained.get_layer(SCORES), option.scale)])
         elif layer.name == BACKBONE:
-            _copy_backbone_weights(layer, frozen or trained.get_layer(BACKBONE))
+            _copy_backbone_weights(layer, backbone)
             option.restore_rescaling(layer)
         elif layer.weights:
             layer.set_weights(trained.get_layer(layer.name).get_weights())
@@ -154,6 +155,8 @@ def _head_layers(option: TrainedModel, classes: int, *, training: bool) -> list[
         )
         return [*layers, scores]
     if training:
+        from outliers_bench.training.losses import Cosines
+
         return [*layers, Cosines(classes, initializer=second, name=SCORES)]
     unit = keras.layers.UnitNormalization(name="unit")
     return [*layers, unit, keras.layers.Dense(classes, use_bias=False, name=SCORES)]

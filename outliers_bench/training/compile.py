@@ -8,8 +8,7 @@ from outliers_bench.engines.options import resolve_kind
 from outliers_bench.engines.protocols import EngineKind
 from outliers_bench.training.assemble import build_training_network
 from outliers_bench.training.base import TrainedModel
-from outliers_bench.training.losses import build_loss, build_metrics
-from outliers_bench.training.options import Optimizer, Precision, TrainingOptions
+from outliers_bench.training.options import Loss, Optimizer, Precision, TrainingOptions
 
 
 def resolve_precision(option: TrainingOptions) -> str:
@@ -33,7 +32,10 @@ def build_compiled_network(option: TrainedModel, classes: int, *, width: int | N
     network.compile(
         optimizer=_build_optimizer(option),
         loss=build_loss(option),
-        metrics=build_metrics(classes),
+        metrics=[
+            keras.metrics.CategoricalAccuracy(name="accuracy"),
+            keras.metrics.TopKCategoricalAccuracy(k=min(5, classes), name="top_5_accuracy"),
+        ],
         # On a CPU, XLA doubles the speed of plain convolutions but makes those of a backbone ten
         # times slower, depthwise ones above all.
         jit_compile="auto" if on_gpu else option.has_plain_convolutions,
@@ -42,16 +44,24 @@ def build_compiled_network(option: TrainedModel, classes: int, *, width: int | N
     return network
 
 
+def build_loss(option: TrainingOptions) -> Any:  # noqa: ANN401 - keras.Loss
+    """Return the loss of one-hot labels and logits or, with ArcFace, cosines."""
+    import keras
+
+    from outliers_bench.training.losses import ArcFace
+
+    if option.loss is Loss.arcface:
+        return ArcFace(option.margin, option.scale, option.label_smoothing)
+    return keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=option.label_smoothing
+    )
+
+
 def _build_optimizer(option: TrainingOptions) -> Any:  # noqa: ANN401 - a Keras optimizer
     import keras
 
-    kind = {
-        Optimizer.adam: keras.optimizers.Adam,
-        Optimizer.adamw: keras.optimizers.AdamW,
-        Optimizer.sgd: keras.optimizers.SGD,
-        Optimizer.rmsprop: keras.optimizers.RMSprop,
-    }[option.optimizer]
     momentum = {"momentum": option.momentum} if option.optimizer is Optimizer.sgd else {}
     # AdamW requires a number; for the others None disables weight decay.
     decay = option.weight_decay or (0.0 if option.optimizer is Optimizer.adamw else None)
-    return kind(option.learning_rate, weight_decay=decay, **momentum)
+    options = {"learning_rate": option.learning_rate, "weight_decay": decay, **momentum}
+    return keras.optimizers.get({"class_name": option.optimizer.value, "config": options})

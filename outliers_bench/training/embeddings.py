@@ -10,40 +10,29 @@ from pathlib import Path
 
 import numpy as np
 
-from outliers_bench.data.decode import DECODER, oversampled_side, resize
+from outliers_bench.data.decode import DECODER
 from outliers_bench.engines.options import Engine
+from outliers_bench.engines.protocols import Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.features.extract import Features
 from outliers_bench.features.view_average import ViewAveragedFeatures, build_features
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.pooling import Pooling
-from outliers_bench.models.tta import Crop
-from outliers_bench.runtime.lock import hold_lock
+from outliers_bench.models.tta import Crops
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import digest_of
+from outliers_bench.store.memo import locked
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.compile import resolve_precision
 from outliers_bench.training.dataset import CachingReader, image_fetcher
 from outliers_bench.training.extractor import TrainedExtractor
 from outliers_bench.training.fit import NETWORK, TrainingTask, load_finished, train
-from outliers_bench.training.frozen_backbone import (
-    FrozenBackbone,
-    apply_head,
-    iter_features,
-    load_matrix,
-)
 from outliers_bench.training.probe import ReadabilityProbe
 from outliers_bench.training.saved_network import read_metadata
-from outliers_bench.types import (
-    RGB,
-    Embeddings,
-    FloatArray,
-    ImageReader,
-    ImageSet,
-    IntArray,
-    LeftOut,
-)
+from outliers_bench.types import Embeddings, FloatArray, ImageSet, IntArray, LeftOut
+
+_BLOCK = 256  # images whose backbone features are in memory at the same time
 
 
 class TrainedEmbeddings:
@@ -68,7 +57,8 @@ class TrainedEmbeddings:
 
     def __init__(self, option: TrainedModel, engine: Engine, cache: Path, meter: Meter) -> None:
         self._option = option
-        self._engine = engine
+        # What is trained in this run learns from float32 features, and is saved in float32.
+        self._engine = engine if option.ready else replace(engine, precision=Precision.f32)
         self._cache = cache
         self._meter = meter
         self._embeddings: Features | ViewAveragedFeatures | None = None
@@ -91,11 +81,12 @@ class TrainedEmbeddings:
             return self._embeddings.compute(images)
         option = self._option
         if option.frozen_backbone is not None and option.store_features:
-            backbone = FrozenBackbone(option.frozen_backbone)
-            self._backbone_features = Features(backbone, self._engine, self._cache, self._meter)
+            self._backbone_features = Features(
+                option.frozen_backbone, self._engine, self._cache, self._meter
+            )
             return self._backbone_features.compute(images)
         fits = 3.0 * len(images) * option.image_size**2 <= option.memory_gb * 1e9
-        self._image_cache = self._resizing_reader(images.reader, cache=fits)
+        self._image_cache = CachingReader(images.reader, option.image_size, cache=fits)
         probe_meter = Meter()
         probe = Features(
             ReadabilityProbe(option.name), self._engine, self._cache, probe_meter, stage="check"
@@ -140,9 +131,7 @@ class TrainedEmbeddings:
             self._add_embeddings(features, images)
             return
         # Crops need larger photos than those cached for training.
-        whole = all(
-            view.crop is Crop.whole for view in self._option.tta.of(self._option.image_size)
-        )
+        whole = self._option.tta.crops is Crops.none
         reader = self._image_cache if self._image_cache and whole else images.reader
         features.compute(replace(images, reader=reader))
         if self._image_cache is not None:
@@ -171,12 +160,21 @@ class TrainedEmbeddings:
         backbone, layer = self._option.frozen_backbone, self._option.embedding
         if self._backbone_features is None or backbone is None:
             raise ValueError("the backbone is not frozen")
-        if layer is not Layer.backbone:
-            return apply_head(self._backbone_features, images, self._extractor.load().head, layer)
-        plain = FrozenBackbone(replace(backbone, pooling=Pooling.avg))
-        pooled = Features(plain, self._engine, self._cache, Meter())
-        pooled.compute(images)
-        return iter_features(pooled, images)
+        if layer is Layer.backbone:
+            plain = replace(backbone, pooling=Pooling.avg)
+            pooled = Features(plain, self._engine, self._cache, Meter())
+            pooled.compute(images)
+            yield from pooled.get(images).items()
+            return
+        head = self._extractor.load().head
+        index = (Layer.penultimate, Layer.logits).index(layer)
+        for start in range(0, len(images), _BLOCK):
+            block = images.take(range(start, min(start + _BLOCK, len(images))))
+            inputs = self._backbone_features.load(block).matrix
+            # Pad to a constant batch size, because the last bits of a vector depend on it.
+            inputs = np.pad(inputs, ((0, _BLOCK - len(inputs)), (0, 0)))
+            outputs = np.asarray(head(inputs, training=False)[index])
+            yield from zip(block.digests, outputs[: len(block)], strict=True)
 
     def _use_network(self, file: Path) -> Features | ViewAveragedFeatures:
         """Embed with the trained network of a file from now on."""
@@ -209,63 +207,28 @@ class TrainedEmbeddings:
             "from_stored_features": self._backbone_features is not None,
         }
         folder = self._cache / "trained" / f"{option.name}-{digest_of(recipe)[:16]}"
-        if (network := load_finished(folder, option)) is not None:
-            self._replay_epochs(network, observer)
-            return network
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
-        waiting = f"waiting for another process that is training the same {option.name}"
-        with hold_lock(folder / ".lock", waiting=waiting):
-            if (network := load_finished(folder, option)) is not None:
-                self._replay_epochs(network, observer)
-                return network
-            with self._meter.stage("train"):
-                return train(self._make_task(part), folder, observer)
-
-    def _replay_epochs(self, network: TrainedNetwork, observer: TrainingObserver) -> None:
+        with locked(folder):
+            network = load_finished(folder, option.name)
+            if network is None:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
+                with self._meter.stage("train"):
+                    return train(self._make_task(part), folder, observer)
         for number, metrics in enumerate(network.epochs, 1):
             observer.on_epoch_end(number, metrics)
-
-    def _resizing_reader(self, reader: ImageReader, *, cache: bool) -> CachingReader:
-        side = self._option.image_size
-        return CachingReader(
-            reader, lambda image: resize(image, side), cache=cache, side=oversampled_side(side)
-        )
+        return network
 
     def _make_task(self, part: ImageSet) -> TrainingTask:
         option, features = self._option, self._backbone_features
+        # Tuning the weights of an ensemble skips `compute`, so there may be no cache.
+        reader = self._image_cache or CachingReader(part.reader, option.image_size, cache=False)
+        part = replace(part, reader=reader)
         if features is None:
-            # Tuning the weights of an ensemble skips `compute`, so there may be no cache.
-            reader = self._image_cache or self._resizing_reader(part.reader, cache=False)
-            images = replace(part, reader=reader)
-            return TrainingTask(
-                option,
-                images,
-                image_fetcher(images),
-                width=None,
-                example=lambda: _input_example(images.read(0)),
-            )
-        width = load_matrix(features, part.take([0])).shape[1]
-        if 4.0 * width * len(part) <= option.memory_gb * 1e9:
-            vectors = load_matrix(features, part)
+            return TrainingTask(option, part, image_fetcher(part))
+        fits = features.nbytes(part) <= option.memory_gb * 1e9
+        vectors = features.load(part).matrix if fits else None
 
-            def fetch_vectors(rows: IntArray) -> FloatArray:
-                return vectors[rows]
-        else:
+        def fetch(rows: IntArray) -> FloatArray:
+            return features.load(part.take(rows)).matrix if vectors is None else vectors[rows]
 
-            def fetch_vectors(rows: IntArray) -> FloatArray:
-                return load_matrix(features, part.take(rows))
-
-        side = option.image_size
-        return TrainingTask(
-            option,
-            part,
-            fetch_vectors,
-            width=width,
-            example=lambda: _input_example(resize(part.read(0), side)),
-        )
-
-
-def _input_example(image: RGB) -> FloatArray:
-    example: FloatArray = image[None].astype(np.float32)
-    return example
+        return TrainingTask(option, part, fetch)

@@ -41,11 +41,6 @@ class TrainedExtractor(Extractor):
         """Length of the embeddings."""
         return self.length
 
-    @property
-    def always_f32(self) -> bool:
-        """True if embeddings are always float32, as those of a network trained in this run."""
-        return not self.option.ready
-
     def space(self) -> Space:
         """Return everything that the embeddings depend on, except photos and engine."""
         return {

@@ -40,38 +40,28 @@ class TrainingTask:
     option : TrainedModel
         The options of the network and its training.
     part : ImageSet
-        The train part, with labels.
+        The train part, with labels; its images have the network's size.
     fetch : callable
         Function from rows of `part` to inputs: pixels, or the vectors of a frozen backbone.
-    width : int or None
-        Length of those vectors; None if the inputs are pixels.
-    example : callable
-        Returns one image as network input, float32, shape (1, side, side, 3).
     """
 
     option: TrainedModel
     part: ImageSet
     fetch: Callable[[IntArray], npt.NDArray[Any]]
-    width: int | None
-    example: Callable[[], FloatArray]
 
 
-def load_finished(
-    folder: Path, option: TrainedModel, *, fresh: bool = False
-) -> TrainedNetwork | None:
+def load_finished(folder: Path, name: str) -> TrainedNetwork | None:
     """Load the record of a finished training; None if there is none in the folder."""
-    if not (folder / NETWORK).is_file():
-        return None
     try:
         record = json.loads((folder / RECORD).read_text())
         return TrainedNetwork(
             folder=folder,
-            name=option.name,
+            name=name,
             epochs=tuple(record["epochs"]),
             best_epoch=int(record["best_epoch"]),
             classes=tuple(record["classes"]),
             image_size=int(record["image_size"]),
-            fresh=fresh,
+            fresh=False,
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -105,30 +95,19 @@ def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> Train
     _set_determinism(tf, on=option.deterministic)
     classes, targets = binarize_labels(task.part)
     training_rows, validation_rows = hold_out(task.part, option.validation, seed=option.random_seed)
-    training = Examples(
-        task.fetch,
-        targets,
-        training_rows,
-        batch_size=option.batch_size,
-        weights=_sample_weights(targets, training_rows, option.class_weights),
-        seed=option.random_seed,
-    )
-    validation = Examples(task.fetch, targets, validation_rows, batch_size=option.batch_size)
+    seed, size = option.random_seed, option.batch_size
+    training = Examples(task.fetch, targets, training_rows, size, seed=seed)
+    validation = Examples(task.fetch, targets, validation_rows, size)
     with status(f"building {option.name}"):
-        network = build_compiled_network(option, len(classes), width=task.width)
+        first = task.fetch(training_rows[:1])
+        width = None if first.ndim > 2 else first.shape[1]  # images or vectors
+        network = build_compiled_network(option, len(classes), width=width)
     with progress_bar(option.epochs * training.steps) as show_progress:
-        callback = TrainingCallback(
-            network,
-            option,
-            training,
-            folder,
-            observer,
-            show_progress=show_progress,
-            name=option.name,
-        )
+        callback = TrainingCallback(network, option, training, folder, observer, show_progress)
         if not option.resume:
             callback.remove_checkpoints()
-        epochs_done = callback.resume()
+        callback.resume()
+        epochs_done = len(callback.epochs)
         show_progress(epochs_done * training.steps, f"epoch {epochs_done + 1}/{option.epochs}")
         if not callback.is_finished:
             keras_callback = keras.callbacks.LambdaCallback(
@@ -143,6 +122,7 @@ def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> Train
                     epochs=option.epochs,
                     initial_epoch=epochs_done,
                     callbacks=[keras_callback],
+                    class_weight=class_weights(targets[training_rows], option.class_weights),
                     verbose=0,
                     shuffle=False,
                 )
@@ -163,12 +143,20 @@ def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> Train
                 raise
     callback.restore_best_weights()
     with status(f"saving {option.name}"):
-        _save(task, network, callback, classes, folder)
+        _save(task, network, classes, folder)
+        record = {
+            "best_epoch": callback.best_epoch,
+            "epochs": callback.epochs,
+            "classes": classes,
+            "image_size": option.image_size,
+        }
+        with write_atomically(folder / RECORD) as temporary:
+            temporary.write_text(json.dumps(record, indent=2))
     callback.remove_checkpoints()
-    trained = load_finished(folder, option, fresh=True)
-    if trained is None:
-        raise BenchError(f"{folder}: the trained network could not be saved there")
-    return trained
+    epochs, best_epoch = tuple(callback.epochs), callback.best_epoch
+    return TrainedNetwork(
+        folder, option.name, epochs, best_epoch, classes, option.image_size, fresh=True
+    )
 
 
 def _set_determinism(tf: Any, *, on: bool) -> None:  # noqa: ANN401
@@ -185,37 +173,29 @@ def _set_determinism(tf: Any, *, on: bool) -> None:  # noqa: ANN401
 
 def binarize_labels(part: ImageSet) -> tuple[tuple[str, ...], FloatArray]:
     """Return the sorted class names of a part and its one-hot labels, shape (n, classes)."""
-    from sklearn.preprocessing import LabelBinarizer
-
     labels = [] if part.labels is None else part.labels.tolist()
-    binarizer = LabelBinarizer()
-    targets = binarizer.fit_transform([part.classes[label] for label in labels])
-    if targets.shape[1] == 1:  # LabelBinarizer encodes two classes as one column
-        targets = np.hstack([1 - targets, targets])
-    return tuple(map(str, binarizer.classes_)), targets.astype(np.float32)
+    names, indices = np.unique([part.classes[label] for label in labels], return_inverse=True)
+    return tuple(names.tolist()), np.eye(len(names), dtype=np.float32)[indices]
 
 
-def _sample_weights(targets: FloatArray, rows: IntArray, kind: ClassWeights) -> FloatArray | None:
-    """Return row weights n / (classes * images of the class), as scikit-learn's `balanced`."""
+def class_weights(targets: FloatArray, kind: ClassWeights) -> dict[int, float] | None:
+    """Return n / (classes * images of the class), as scikit-learn's `balanced`."""
     if kind is ClassWeights.none:
         return None
-    counts = targets[rows].sum(axis=0)
-    class_weights = len(rows) / (len(counts) * np.maximum(counts, 1))
-    weights: FloatArray = class_weights[targets.argmax(axis=1)].astype(np.float32)
-    return weights
+    # With groups, all images of a class may be in the validation part.
+    counts = np.maximum(targets.sum(axis=0), 1)
+    return dict(enumerate((len(targets) / (len(counts) * counts)).tolist()))
 
 
 def _save(
     task: TrainingTask,
     network: Any,  # noqa: ANN401 - keras.Model
-    callback: TrainingCallback,
     classes: tuple[str, ...],
     folder: Path,
 ) -> None:
     option = task.option
     inference = build_inference_network(option, len(classes))
-    frozen = None if task.width is None else option.build_backbone(pretrained=True)
-    copy_weights(inference, network, option, frozen)
+    copy_weights(inference, network, option)
     widths = {layer.value: int(output.shape[-1]) for layer, output in inference.outputs.items()}
     with write_atomically(folder / NETWORK) as temporary:
         inference.network.save(temporary)
@@ -223,12 +203,5 @@ def _save(
     lines: list[str] = []
     inference.network.summary(line_length=100, expand_nested=True, print_fn=lines.append)
     (folder / "summary.txt").write_text("\n".join(lines) + "\n")
-    np.save(folder / "example.npy", task.example(), allow_pickle=False)
-    record = {
-        "best_epoch": callback.best_epoch,
-        "epochs": callback.epochs,
-        "classes": classes,
-        "image_size": option.image_size,
-    }
-    with write_atomically(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=2))
+    example = task.part.read(0)[None].astype(np.float32)
+    np.save(folder / "example.npy", example, allow_pickle=False)

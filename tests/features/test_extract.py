@@ -23,7 +23,6 @@ from outliers_bench.models.model import Extractor
 from outliers_bench.models.tta import Crop, View
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.training.dataset import CachingReader
-from outliers_bench.training.frozen_backbone import FrozenBackbone
 from outliers_bench.training.probe import ReadabilityProbe
 from tests.toys import digest, image_set, noise_images
 
@@ -159,14 +158,13 @@ def test_no_readable_image(tmp_path):
         (Counting(image_size=8), 24),
         (view_describer(Counting(image_size=8), View(8)), 24),
         (view_describer(Counting(image_size=8), View(14, Crop.top_left)), 48),
-        (FrozenBackbone(Backbone("net", 32, keras="MobileNet", dim=1024, weights="random")), 96),
+        (Backbone("net", 32, keras="MobileNet", dim=1024, weights="random"), 96),
         (KeypointDetector(KeypointOptions()), None),
         (ReadabilityProbe("net"), None),
     ],
-    ids=["plain", "view", "crop of 16 pixels", "frozen", "keypoints", "readable"],
+    ids=["plain", "view", "crop of 16 pixels", "backbone", "keypoints", "readable"],
 )
 def test_the_minimum_side_is_passed_to_the_reader(tmp_path, describer, side):
-    """It is the same for describers that share a feature space: a backbone, plain or frozen."""
     all_images, sides = images(1), []
     all_images.reader.read = lambda *_, side: sides.append(side) or np.zeros((40, 40, 3), np.uint8)
     describer.embedder = lambda *_: lambda stream: ((key, np.zeros(3)) for key, _ in stream)
@@ -177,7 +175,7 @@ def test_the_minimum_side_is_passed_to_the_reader(tmp_path, describer, side):
 def test_images_cached_for_training_are_reused_for_embedding():
     all_images, sides = images(1), []
     all_images.reader.read = lambda *_, side: sides.append(side) or np.zeros((9, 9, 3), np.uint8)
-    caching = CachingReader(all_images.reader, lambda image: image, cache=True, side=24)
+    caching = CachingReader(all_images.reader, 8, cache=True)
     caching.read("image-0", digest("image-0"))
     caching.read("image-0", digest("image-0"), side=96)
     assert sides == [24]

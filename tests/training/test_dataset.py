@@ -13,15 +13,15 @@ TARGETS = np.eye(CLASSES, dtype=np.float32)[np.arange(N) % CLASSES]
 VECTORS = np.arange(N, dtype=np.float32)[:, None] * np.ones(4, np.float32)
 
 
-def examples(rows=range(N), *, batch_size=5, seed: int | None = 7, weights=None, fetch=None):
+def examples(rows=range(N), *, batch_size=5, seed: int | None = 7, fetch=None):
     rows = np.array(rows, np.int64)
     fetch = fetch or (lambda indices: VECTORS[indices])
-    return Examples(fetch, TARGETS, rows, batch_size=batch_size, weights=weights, seed=seed)
+    return Examples(fetch, TARGETS, rows, batch_size, seed=seed)
 
 
 def order_of(dataset, epoch=0):
     dataset.epoch = epoch
-    inputs = [inputs[:, 0] for inputs, _, _ in dataset.batches()]
+    inputs = [inputs[:, 0] for inputs, _ in dataset.batches()]
     return np.concatenate(inputs).astype(int).tolist()
 
 
@@ -35,19 +35,15 @@ def test_each_row_once_per_epoch_in_an_order_that_differs_between_epochs():
     assert order_of(examples(rows, seed=None), 1) == rows
 
 
-def test_targets_and_weights_match_their_rows():
-    weights = np.linspace(0, 1, N, dtype=np.float32)
-    for inputs, targets, batch_weights in examples(weights=weights).batches():
-        rows = inputs[:, 0].astype(int)
-        assert np.array_equal(targets, TARGETS[rows])
-        assert np.array_equal(batch_weights, weights[rows])
-    assert all((batch_weights == 1).all() for _, _, batch_weights in examples().batches())
+def test_targets_match_their_rows():
+    for inputs, targets in examples().batches():
+        assert np.array_equal(targets, TARGETS[inputs[:, 0].astype(int)])
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(5, [5, 5, 5, 5, 3]), (23, [23]), (1000, [23])])
 def test_the_last_batch_may_be_smaller(size, sizes):
     dataset = examples(batch_size=size)
-    assert [len(inputs) for inputs, _, _ in dataset.batches()] == sizes
+    assert [len(inputs) for inputs, _ in dataset.batches()] == sizes
     assert dataset.steps == len(sizes)
 
 
@@ -57,11 +53,10 @@ def test_a_tf_dataset_yields_the_same_batches_in_each_epoch():
     assert int(tf_dataset.cardinality()) == 3
     for epoch in (0, 3):
         dataset.epoch = epoch
-        for (inputs, targets, weights), expected in zip(tf_dataset, dataset.batches(), strict=True):
+        for (inputs, targets), expected in zip(tf_dataset, dataset.batches(), strict=True):
             assert inputs.dtype == "float32"
             assert np.array_equal(inputs, expected[0])
             assert np.array_equal(targets, expected[1])
-            assert np.array_equal(weights, expected[2])
 
 
 def test_an_error_while_fetching_a_batch_is_recorded():
@@ -84,7 +79,7 @@ def test_images_are_in_the_order_of_the_rows():
 @pytest.mark.parametrize("cache", [True, False])
 def test_images_are_prepared_and_cached_if_requested(cache):
     reader = noise_images(3)
-    caching = CachingReader(reader, lambda image: image[:5, :5], cache=cache)
+    caching = CachingReader(reader, 5, cache=cache)
     first, second = (caching.read("image-1", b"1") for _ in range(2))
     assert np.array_equal(first, second)
     assert first.shape == (5, 5, 3)
@@ -95,7 +90,7 @@ def test_images_are_prepared_and_cached_if_requested(cache):
 
 
 def test_unreadable_images_are_not_cached():
-    caching = CachingReader(noise_images(1), lambda image: image, cache=True)
+    caching = CachingReader(noise_images(1), 5, cache=True)
     for _ in range(2):
         with pytest.raises(UnreadableImageError, match="broken"):
             caching.read("nowhere", b"x")

@@ -9,9 +9,8 @@ import pytest
 from outliers_bench.errors import BenchError
 from outliers_bench.training import fit
 from outliers_bench.training.callback import TrainingCallback
-from outliers_bench.training.compile import build_compiled_network
-from outliers_bench.training.fit import binarize_labels, load_finished, train
-from outliers_bench.training.losses import build_loss
+from outliers_bench.training.compile import build_compiled_network, build_loss
+from outliers_bench.training.fit import binarize_labels, class_weights, load_finished, train
 from outliers_bench.training.options import ClassWeights, Loss, Optimizer
 from outliers_bench.training.saved_network import read_metadata
 from outliers_bench.training.schedules import OriginalSchedule
@@ -32,7 +31,7 @@ def test_files_and_record_of_a_training(uninterrupted):
     folder = uninterrupted.folder
     files = {path.name for path in folder.iterdir()}
     assert files == {"model.keras", "summary.txt", "example.npy", "training.json"}
-    assert uninterrupted == load_finished(folder, small_transfer(), fresh=True)
+    assert uninterrupted == replace(load_finished(folder, "transfer"), fresh=True)
     assert uninterrupted.classes == ("ant", "bee", "cat")
     assert (uninterrupted.name, uninterrupted.image_size) == ("transfer", 22)
     example = np.load(folder / "example.npy", allow_pickle=False)
@@ -133,8 +132,8 @@ def test_the_saved_network_has_the_outputs_of_the_trained_one(
     copied = []
     copy_weights = fit.copy_weights
 
-    def spy(target, trained, option, frozen=None):
-        copy_weights(target, trained, option, frozen)
+    def spy(target, trained, option):
+        copy_weights(target, trained, option)
         copied.append((target, trained))
 
     monkeypatch.setattr(fit, "copy_weights", spy)
@@ -171,7 +170,7 @@ def test_a_non_finite_loss_ends_the_training(value, tmp_path):
     assert "model=transfer: the loss became" in str(caught.value)
     assert "smaller model.learning_rate than 0.5" in str(caught.value)
     assert observer.epochs == [1]
-    assert load_finished(tmp_path, small_transfer()) is None
+    assert load_finished(tmp_path, "transfer") is None
     assert (tmp_path / "checkpoint-1.weights.h5").exists(), "the finite epoch is not lost"
 
 
@@ -183,7 +182,7 @@ def test_a_non_finite_validation_loss_ends_the_training(tmp_path):
         train(
             replace(task, fetch=lambda rows: task.fetch(rows) * 1e19), tmp_path, RecordingObserver()
         )
-    assert load_finished(tmp_path, small_transfer()) is None
+    assert load_finished(tmp_path, "transfer") is None
 
 
 def test_classes_are_sorted_by_name_not_by_label():
@@ -201,21 +200,20 @@ def test_classes_are_sorted_by_name_not_by_label():
 def test_balanced_weights_equal_those_of_scikit_learn():
     from sklearn.utils.class_weight import compute_class_weight
 
-    labels = np.repeat([0, 1, 2], [20, 3, 1])
-    targets = np.eye(3, dtype=np.float32)[labels]
-    rows = np.array([row for row in range(24) if row not in (0, 4, 21)])
-    weights = fit._sample_weights(targets, rows, ClassWeights.balanced)
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels[rows])
-    assert weights == pytest.approx(expected[labels], rel=1e-6)
-    assert weights[rows].sum() == pytest.approx(len(rows), rel=1e-6)
-    assert fit._sample_weights(targets, rows, ClassWeights.none) is None
+    labels = np.repeat([0, 1, 2], [18, 2, 1])
+    targets = np.eye(4, dtype=np.float32)[labels]
+    weights = class_weights(targets[:, :3], ClassWeights.balanced)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    assert weights == pytest.approx(dict(enumerate(expected)), rel=1e-6)
+    assert len(class_weights(targets, ClassWeights.balanced)) == 4, "one class has no images"
+    assert class_weights(targets, ClassWeights.none) is None
 
 
 def test_a_folder_without_a_finished_training(tmp_path):
     for text in ("", "[]", "{}", '{"epochs": 3}', "\x00\xff"):
         (tmp_path / "training.json").write_text(text)
-        assert load_finished(tmp_path, small_transfer()) is None
-    assert load_finished(tmp_path / "nowhere", small_transfer()) is None
+        assert load_finished(tmp_path, "transfer") is None
+    assert load_finished(tmp_path / "nowhere", "transfer") is None
 
 
 @pytest.mark.parametrize("optimizer", Optimizer)
@@ -232,17 +230,8 @@ def test_every_optimizer_takes_a_step(optimizer):
 
 def callback_after(epochs, **options):
     """Return the callback of a training of up to 50 epochs, after these epochs."""
-    callback = TrainingCallback(
-        None,
-        small_transfer(epochs=50, **options),
-        None,
-        None,
-        None,
-        show_progress=lambda *_: None,
-        name="toy",
-    )
-    callback.epochs = epochs
-    return callback
+    option = small_transfer(epochs=50, **options)
+    return TrainingCallback(None, option, None, None, None, None, epochs=epochs)
 
 
 def test_patience_applies_only_to_a_validation_loss():

@@ -87,7 +87,7 @@ def test_stored_features_are_used_only_without_training_and_augmentation(tmp_pat
     widths = []
 
     def spy(task, *_):
-        widths.append(task.width)
+        widths.append(task.fetch(np.arange(1)).shape[1:])
         raise TrainingStarted
 
     monkeypatch.setattr(embeddings_module, "train", spy)
@@ -101,7 +101,7 @@ def test_stored_features_are_used_only_without_training_and_augmentation(tmp_pat
     ):
         with pytest.raises(TrainingStarted):
             fit(option, tmp_path)
-    assert widths == [1024, None, 1024, None, None, None]
+    assert widths == [(1024,), (32, 32, 3), (1024,), *[(32, 32, 3)] * 3]
 
 
 @pytest.mark.slow

@@ -8,13 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.engines.tensorflow import import_tensorflow
-from outliers_bench.training.losses import (
-    Cosines,
-    add_angular_margin,
-    build_loss,
-    build_metrics,
-    to_dense_kernel,
-)
+from outliers_bench.training.compile import build_loss
 from outliers_bench.training.options import Loss, TrainingOptions
 
 
@@ -30,6 +24,13 @@ def mixed_float16(tf):
     keras.mixed_precision.set_global_policy("mixed_float16")
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+def losses():
+    """Import the module, which imports Keras."""
+    from outliers_bench.training import losses
+
+    return losses
 
 
 def arcface(margin=0.3, scale=30.0, smoothing=0.0):
@@ -102,7 +103,7 @@ def test_without_a_margin_arcface_is_cross_entropy_of_scaled_cosines(smoothing):
 def test_a_margin_computed_by_hand():
     # cos(60 degrees) becomes cos(60 + 30 degrees); the other class is unchanged.
     got = np.asarray(
-        add_angular_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6)
+        losses().add_angular_margin(np.float32([[1, 0]]), np.float32([[0.5, 0.5]]), math.pi / 6)
     )
     assert got == pytest.approx(np.array([[0.0, 0.5]]), abs=1e-6)
 
@@ -114,7 +115,7 @@ def test_a_margin_computed_by_hand():
 )
 def test_a_margin_reduces_cosines_and_preserves_their_order(angles, margin):
     cosines = np.sort(np.cos(angles)).astype("float32")[:, None]
-    got = np.asarray(add_angular_margin(np.ones_like(cosines), cosines, margin))
+    got = np.asarray(losses().add_angular_margin(np.ones_like(cosines), cosines, margin))
     assert (got <= cosines + 1e-6).all()
     assert (np.diff(got[:, 0]) >= -1e-6).all()
 
@@ -152,7 +153,7 @@ def test_gradients_equal_finite_differences(tf):
 
 
 def cosines_of(vectors, classes=4, **options):
-    layer = Cosines(classes, **options)
+    layer = losses().Cosines(classes, **options)
     return layer, np.asarray(layer(vectors))
 
 
@@ -168,7 +169,7 @@ def test_the_cosines_layer_computes_cosine_similarities():
 
 
 def test_an_all_zero_vector_has_cosine_zero_and_finite_gradients(tf):
-    layer = Cosines(3)
+    layer = losses().Cosines(3)
     vectors = tf.Variable([[0.0, 0.0], [3.0, 4.0]])
     with tf.GradientTape() as tape:
         cosines = layer(vectors)
@@ -192,7 +193,7 @@ def test_built_in_layers_replace_a_trained_cosines_layer(tmp_path):
             keras.layers.Softmax(),
         ]
     )
-    kernel = to_dense_kernel(layer, 30.0)
+    kernel = losses().to_dense_kernel(layer, 30.0)
     assert kernel.dtype == np.float32
     plain.set_weights([kernel])
     plain.save(tmp_path / "plain.keras")
@@ -208,7 +209,7 @@ def test_cosines_losses_and_metrics_are_float32_with_mixed_precision(mixed_float
 
     inputs = keras.Input((6,))
     hidden = keras.layers.Dense(8)(inputs)
-    layer = Cosines(4)
+    layer = losses().Cosines(4)
     model = keras.Model(inputs, layer(hidden))
     vectors = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
     cosines = model(vectors)
@@ -216,9 +217,9 @@ def test_cosines_losses_and_metrics_are_float32_with_mixed_precision(mixed_float
     targets = np.eye(4, dtype="float32")[np.arange(16) % 4]
     for loss in (arcface(), build_loss(TrainingOptions())):
         assert loss(targets, cosines).dtype == "float32"
-    model.compile("adam", arcface(), metrics=build_metrics(4))
+    model.compile("adam", arcface(), metrics=["accuracy"])
     history = model.fit(vectors, targets, batch_size=8, epochs=1, verbose=0).history
-    assert set(history) == {"loss", "accuracy", "top_5_accuracy"}
+    assert set(history) == {"loss", "accuracy"}
     assert np.isfinite(history["loss"]).all()
 
 
@@ -231,8 +232,8 @@ def test_arcface_learns_and_sample_weights_apply():
     labels = np.arange(60) % 3
     vectors = (np.eye(3)[labels] * 2 + rng.normal(size=(60, 3)) * 0.3).astype("float32")
     targets = np.eye(3, dtype="float32")[labels]
-    model = keras.Sequential([keras.Input((3,)), Cosines(3)])
-    model.compile(keras.optimizers.Adam(0.1), arcface(scale=10.0), metrics=build_metrics(3))
+    model = keras.Sequential([keras.Input((3,)), losses().Cosines(3)])
+    model.compile(keras.optimizers.Adam(0.1), arcface(scale=10.0), metrics=["accuracy"])
     history = model.fit(vectors, targets, epochs=10, batch_size=20, verbose=0).history
     assert history["loss"][-1] < history["loss"][0] / 2
     assert history["accuracy"][-1] == 1
@@ -240,23 +241,3 @@ def test_arcface_learns_and_sample_weights_apply():
     each = [float(loss(targets[i : i + 1], model(vectors[i : i + 1]))) for i in range(60)]
     weighted = float(loss(targets, model(vectors), sample_weight=weight))
     assert weighted == pytest.approx((np.array(each) * weight).sum() / 60, rel=1e-4)
-
-
-def test_metrics_are_top_1_and_top_5_accuracy():
-    targets = np.eye(7, dtype="float32")[[0, 1, 2, 3]]
-    outputs = np.tile(np.linspace(-1, 1, 7, dtype="float32"), (4, 1))  # best: 6, 5, 4, 3, 2
-    outputs[0, 0] = 3.0  # the first is correct; class 2 is not among its best five any more
-    got = {}
-    for metric in build_metrics(7):
-        metric.update_state(targets, outputs)
-        got[metric.name] = float(metric.result())
-    assert got == {"accuracy": 0.25, "top_5_accuracy": 0.75}
-
-
-@pytest.mark.parametrize("classes", [1, 2, 4])
-def test_top_5_accuracy_is_1_with_few_classes(classes):
-    metric = build_metrics(classes)[1]
-    one_hot = np.eye(classes, dtype="float32")
-    metric.update_state(one_hot, -one_hot)
-    assert metric.name == "top_5_accuracy"
-    assert float(metric.result()) == 1
