@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
@@ -19,13 +19,8 @@ AHEAD = 256  # maximum number of decoded images that wait for the network; more 
 AHEAD_BYTES = 2**27  # maximum size of these images
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """One decoded image, or the error."""
-
-    digest: bytes
-    image: RGB | UnreadableImageError
-    seconds: float
+# Digest, image or error, and seconds.
+_Decoded: TypeAlias = tuple[bytes, RGB | UnreadableImageError, float]
 
 
 class Decoder:
@@ -70,14 +65,14 @@ class Decoder:
         # OpenCV's threads within one image would compete with these, one per image.
         with one_opencv_thread(), ThreadPoolExecutor(self._threads, "decode") as pool:
             rows = iter(range(len(self._images)))
-            ahead: deque[Future[Decoded]] = deque()
+            ahead: deque[Future[_Decoded]] = deque()
             try:
                 while True:
                     more = islice(rows, max(0, self._max_pending() - len(ahead)))
                     ahead.extend(pool.submit(self._decode, row) for row in more)
                     if not ahead:
                         return
-                    yield from self._readable(ahead.popleft().result())
+                    yield from self._readable(*ahead.popleft().result())
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -86,15 +81,17 @@ class Decoder:
         damaged, self._damaged = self._damaged, []
         return damaged
 
-    def _readable(self, decoded: Decoded) -> Iterator[tuple[bytes, RGB]]:
-        self.seconds += decoded.seconds
-        if isinstance(decoded.image, InaccessibleImageError):
-            self.inaccessible[decoded.digest] = str(decoded.image)
-        elif isinstance(decoded.image, UnreadableImageError):
-            self._damaged.append((decoded.digest, str(decoded.image)))
+    def _readable(
+        self, digest: bytes, image: RGB | UnreadableImageError, seconds: float
+    ) -> Iterator[tuple[bytes, RGB]]:
+        self.seconds += seconds
+        if isinstance(image, InaccessibleImageError):
+            self.inaccessible[digest] = str(image)
+        elif isinstance(image, UnreadableImageError):
+            self._damaged.append((digest, str(image)))
         else:
-            self._largest = max(self._largest, decoded.image.nbytes)
-            yield decoded.digest, decoded.image
+            self._largest = max(self._largest, image.nbytes)
+            yield digest, image
 
     def _max_pending(self) -> int:
         """Return the maximum number of images in progress or waiting; at least one per thread."""
@@ -102,14 +99,14 @@ class Decoder:
             return self._threads  # their size is not known yet
         return max(self._threads, min(self.ahead, AHEAD_BYTES // self._largest))
 
-    def _decode(self, row: int) -> Decoded:
+    def _decode(self, row: int) -> _Decoded:
         start = time.perf_counter()
         try:
             decoded = self._images.read(row, side=self._side)
             image: RGB | UnreadableImageError = self._prepare(decoded)
         except UnreadableImageError as error:
             image = error
-        return Decoded(self._images.digests[row], image, time.perf_counter() - start)
+        return self._images.digests[row], image, time.perf_counter() - start
 
 
 def first_readable(
@@ -125,18 +122,17 @@ def first_readable(
         If no image can be decoded.
     """
     sample: list[RGB] = []
-    bytes_left = AHEAD_BYTES
-    start, end = 0, 0
-    while len(sample) < count and bytes_left > 0 and end < len(images):
-        # No more than needed, unless some are unreadable.
-        start, end = end, min(len(images), end + count - len(sample))
-        part = images.take(range(start, end))
+    size = 0
+    for start in range(0, len(images), count):  # no more than needed, unless some are unreadable
+        part = images.take(range(start, min(start + count, len(images))))
         with closing(iter(Decoder(part, prepare, side=side))) as decoded:
             for _, image in decoded:
-                bytes_left -= image.nbytes
-                if sample and bytes_left < 0:
-                    break
+                size += image.nbytes
+                if sample and size > AHEAD_BYTES:
+                    return sample
                 sample.append(image)
+                if len(sample) == count:
+                    return sample
     if not sample:
         raise none_readable(images)
     return sample

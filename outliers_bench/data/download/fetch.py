@@ -25,9 +25,8 @@ def fetch(remote: RemoteFile, folder: Path, *, first_seen: Path | None, largest:
     Parameters
     ----------
     remote : RemoteFile
-        The file.
     folder : Path
-        Target folder; the file is named `remote.name`. An existing file is verified and used.
+        Target folder. A file of that name is verified and used.
     first_seen : Path or None
         Digests of first downloads, see `compare_with_first`; None to accept any content.
     largest : int

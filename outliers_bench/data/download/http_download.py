@@ -72,19 +72,10 @@ def transfer(
 ) -> None:
     """Download the rest of a file over one connection (RFC 9110, Range and If-Range).
 
-    Parameters
-    ----------
-    session : requests.Session
-    remote : RemoteFile
-        The file. One with a published digest is compared with it in the end, and can be resumed
-        without a validator from the server.
-    part : Path
-        The incomplete file. The download resumes after its last byte if the server supports ranges
-        and the file is unchanged; otherwise it starts again.
-    largest : int
-        Maximum number of bytes if the size is unknown.
-    report : callable
-        Called with the bytes received so far.
+    The download resumes after the last byte of `part` if the server supports ranges and the file is
+    unchanged; otherwise it starts again. A file with a published digest is compared with it in the
+    end, and can be resumed without a validator from the server. One of unknown size may have
+    `largest` bytes. `report` is called with the bytes received so far.
 
     Raises
     ------
