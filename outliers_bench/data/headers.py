@@ -18,31 +18,16 @@ class HeaderError(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """Header of an image file.
+    """Header of an image file."""
 
-    Parameters
-    ----------
-    format : str
-        `JPEG`, `PNG`, `WebP`, `BMP`, `GIF`, or `TIFF`, detected from the content.
-    width, height : int
-        Pixels as stored, before EXIF orientation.
-    alpha : bool
-        Whether some pixels may be transparent.
-    transparent_gray : int or None
-        The gray value that means transparent, at the file's bit depth (grayscale PNG only).
-    bits : int
-        Bits per sample; set for PNG, 8 for other formats.
-    skip : tuple of int
-        Start and end of bytes to hide from the decoder: a color profile, which OpenCV does not
-        apply and about which libpng prints warnings. `(0, 0)` for none.
-    """
-
-    format: str
-    width: int
+    format: str  # `JPEG`, `PNG`, `WebP`, `BMP`, `GIF`, or `TIFF`, detected from the content
+    width: int  # pixels as stored, before EXIF orientation
     height: int
-    alpha: bool = False
-    transparent_gray: int | None = None
-    bits: int = 8
+    alpha: bool = False  # whether some pixels may be transparent
+    transparent_gray: int | None = None  # at the file's bit depth (grayscale PNG only)
+    bits: int = 8  # per sample; set for PNG
+    # Start and end of bytes to hide from the decoder: a color profile, which OpenCV does not apply
+    # and about which libpng prints warnings.
     skip: tuple[int, int] = (0, 0)
 
 

@@ -35,20 +35,12 @@ _LISTED = frozenset(EXTENSIONS + UNSUPPORTED)
 
 @dataclass(frozen=True)
 class FileReader:
-    """Reader of image files, named by their path relative to a root.
-
-    Parameters
-    ----------
-    root : Path
-        Base of relative names. Absolute names are used as they are.
-    listed : tuple of str
-        Names of all images of the source, those that are excluded later included.
-    is_sorted : bool
-        True if they are sorted; False if they are in the order of the rows of a table.
-    """
+    """Reader of image files, named by their path relative to a root; absolute names stay."""
 
     root: Path
+    # All images of the source, those that are excluded later included.
     listed: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    # False if they are in the order of the rows of a table.
     is_sorted: bool = field(default=False, repr=False, compare=False)
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:

@@ -156,17 +156,8 @@ class Vectors:
 def labels_frame(labels: pd.DataFrame | Iterable[object] | None, place: str) -> pd.DataFrame:
     """Return the labels of arrays as a table.
 
-    Parameters
-    ----------
-    labels : pandas.DataFrame or iterable
-        A label per row; or a table with the column `label` and others of a manifest.
-    place : str
-        Name of the arrays in messages.
-
-    Raises
-    ------
-    BenchError
-        If there are no labels.
+    `labels` has a label per row, or is a table with the column `label` and others of a manifest;
+    `place` is the name of the arrays in messages. Raises `BenchError` if there are no labels.
     """
     import pandas as pd
 

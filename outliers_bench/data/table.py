@@ -20,50 +20,24 @@ COLUMNS = ("path", "label", "split", "group")  # of a manifest; others describe 
 
 @dataclass(frozen=True)
 class Row:
-    """One image file of a source.
+    """One image file of a source."""
 
-    Parameters
-    ----------
-    name : str
-        Path relative to the source's root.
-    label : str or None
-        Class of the image.
-    part : str
-        `train`, `query`, or `gallery`; empty if the benchmark splits the images.
-    group : str or None
-        Images of one group stay in one part.
-    number : int
-        Position in the columns of the table.
-    """
-
-    name: str
+    name: str  # path relative to the source's root
     label: str | None
-    part: str = ""
-    group: str | None = None
-    number: int = 0
+    part: str = ""  # one of `PARTS`; empty if the benchmark splits the images
+    group: str | None = None  # images of one group stay in one part
+    number: int = 0  # position in the columns of the table
 
 
 @dataclass(frozen=True)
 class Table:
-    """The readable images of a source and their digests.
-
-    Parameters
-    ----------
-    rows : tuple of Row
-    digests : tuple of bytes
-        One per row.
-    reader : ImageReader
-        Reader that all parts share.
-    left_out : tuple of LeftOut
-        Excluded images, with the reason.
-    columns : mapping of str to array
-        Other columns of the source, by `Row.number`.
-    """
+    """The readable images of a source and their digests."""
 
     rows: tuple[Row, ...]
-    digests: tuple[bytes, ...]
-    reader: ImageReader
+    digests: tuple[bytes, ...]  # one per row
+    reader: ImageReader  # of all parts
     left_out: tuple[LeftOut, ...]
+    # Other columns of the source, by `Row.number`.
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def images(self, part: str = "") -> ImageSet:

@@ -17,24 +17,12 @@ class DownloadError(BenchError):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A published file.
+    """A published file."""
 
-    Parameters
-    ----------
-    name : str
-        File name, also on a mirror.
-    url : str
-        Address at the publisher.
-    size : int or None
-        Size in bytes; None if unknown.
-    sha256 : str or None
-        Published digest, hexadecimal. Without one, the digest of the first download counts.
-    """
-
-    name: str
-    url: str
-    size: int | None = None
-    sha256: str | None = None
+    name: str  # also on a mirror
+    url: str  # at the publisher
+    size: int | None = None  # bytes; None if unknown
+    sha256: str | None = None  # hexadecimal; without one, that of the first download counts
 
 
 def find_mismatch(path: Path, remote: RemoteFile, first_seen: Path | None) -> str | None:

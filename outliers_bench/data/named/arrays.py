@@ -25,20 +25,11 @@ _MAX_BYTES = 200_000_000  # of an unpacked file
 
 @dataclass(frozen=True)
 class Block:
-    """Images of one file.
+    """Images of one file."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the file; may be empty.
-    pixels : array of uint8, shape (n, height, width) or (n, height, width, 3)
-        Gray or RGB; may be memory-mapped.
-    labels : array of int64, shape (n,)
-    """
-
-    name: str
-    pixels: RGB
-    labels: IntArray
+    name: str  # may be empty
+    pixels: RGB  # shape (n, height, width), gray, or (n, height, width, 3); may be memory-mapped
+    labels: IntArray  # shape (n,)
 
 
 @dataclass(frozen=True)

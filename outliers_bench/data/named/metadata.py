@@ -11,50 +11,22 @@ _MAX_BYTES = 10_000_000_000  # limit for data sets of unknown size
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Metadata of a named data set.
+    """Metadata of a named data set."""
 
-    Parameters
-    ----------
-    name : str
-        Name as in `data=<name>`.
-    images, classes : int
-        Number of images as published, and of the classes that are used here.
-    license : str
-        Short form of the publishers' terms.
-    source : str
-        Address of the page that describes the data set.
-    citation : str
-        Publication to cite.
-    files : tuple of RemoteFile
-        Files to download, with their SHA-256 from TensorFlow Datasets; empty if that needs an
-        account.
-    nested : tuple of str
-        Archives within the files, as paths after unpacking, that are unpacked too.
-    only : tuple of str
-        Patterns of the entries that are needed; empty for all.
-    kaggle : str
-        Kaggle handle, `<owner>/<data set>/versions/<number>`, for kagglehub; empty otherwise.
-    part_of : DatasetInfo or None
-        The data set that contains this one and shares its files, if any.
-    mirror : str or None
-        Web folder to take the files from, under their names.
-    verify : bool
-        Whether the files must match the published ones.
-    """
-
-    name: str
-    images: int
-    classes: int
-    license: str
-    source: str
+    name: str  # as in `data=<name>`
+    images: int  # as published
+    classes: int  # that are used here
+    license: str  # short form of the publishers' terms
+    source: str  # address of the page that describes the data set
     citation: str
+    # With their SHA-256 from TensorFlow Datasets; none if a download needs an account.
     files: tuple[RemoteFile, ...] = ()
-    nested: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    kaggle: str = ""
-    part_of: DatasetInfo | None = None
-    mirror: str | None = None
-    verify: bool = True
+    nested: tuple[str, ...] = ()  # archives in the files, as paths after unpacking
+    only: tuple[str, ...] = ()  # patterns of the entries that are needed; empty for all
+    kaggle: str = ""  # handle for kagglehub, `<owner>/<data set>/versions/<number>`
+    part_of: DatasetInfo | None = None  # the data set that contains this one and shares its files
+    mirror: str | None = None  # web folder to take the files from, under their names
+    verify: bool = True  # whether the files must match the published ones
 
     @property
     def size(self) -> int | None:
