@@ -177,8 +177,7 @@ class FashionMnist(NamedArrays):
 
     def read_blocks(self, folder: Path) -> list[Block]:
         """See `NamedArrays.read_blocks`."""
-        folders = [folder / inner for inner in ("", "FashionMNIST/raw", "raw")]
-        root = next((each for each in folders if any(each.glob("t10k-images*"))), folder)
+        root = self.find_root(folder, "t10k-images*", ("FashionMNIST/raw", "raw"))
         return [self._block(root, part) for part in ("train", "t10k")]
 
     def _block(self, root: Path, part: str) -> Block:

@@ -73,9 +73,9 @@ class NamedSet(LabeledSource):
         return ensure_downloaded(replace(self.info, mirror=self.url, verify=self.verify), cache)
 
     def find_root(self, folder: Path, contained: str, subfolders: Sequence[str]) -> Path:
-        """Return the folder that contains a certain file: the given one or a subfolder."""
+        """Return the folder that contains a file of a pattern: the given one or a subfolder."""
         for subfolder in ("", *subfolders):
-            if (folder / subfolder / contained).exists():
+            if any((folder / subfolder).glob(contained)):
                 return folder / subfolder
         raise self.unexpected_files(folder, f"there is no {contained} in it")
 
