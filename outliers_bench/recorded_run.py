@@ -16,14 +16,14 @@ from outliers_bench.result import FinishedRun, Result
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.serving.saved_run import save_run
 from outliers_bench.tracking import senders
-from outliers_bench.tracking.active_run import outbox_of, start_run
+from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.finished import find_finished
 from outliers_bench.tracking.log_result import log_result
 from outliers_bench.tracking.logged_models import link_model
 from outliers_bench.tracking.models import fetch_models
 from outliers_bench.tracking.outbox import current_sweep
 from outliers_bench.tracking.runs import tag_reused_run
-from outliers_bench.tracking.store import check_uri, resolve_uri
+from outliers_bench.tracking.store import check_uri
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def prepare(config: Config) -> Prepared:
     check_uri(config.tracking.uri)
     config.cache.check()
     if current_sweep() is None:
-        senders.announce(outbox_of(config), resolve_uri(config.tracking.uri))
+        senders.announce(*senders.store_of(config.cache.path, config.tracking.uri))
     fetch_models(config)
     return benchmark.prepare(config)
 
@@ -80,7 +80,8 @@ def run(
         if show:
             show_finished(earlier)
         return earlier
-    if problem := senders.new_outage(outbox_of(config), resolve_uri(config.tracking.uri)):
+    store = senders.store_of(config.cache.path, config.tracking.uri)
+    if problem := senders.new_outage(store):
         _log.warning("the run will wait in the outbox: %s", problem)
     with start_run(config, split, identity=digest, sweep=sweep, overrides=overrides) as recording:
         for uri in config.model.model_uris:

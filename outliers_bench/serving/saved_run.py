@@ -31,7 +31,7 @@ from outliers_bench.tracking.lookup import LAST, SHORTEST
 from outliers_bench.tracking.outbox import FOLDER as OUTBOX
 from outliers_bench.tracking.outbox import keys_of_run, run_of_key
 from outliers_bench.tracking.params import to_mapping
-from outliers_bench.tracking.receipts import without_password
+from outliers_bench.tracking.records import without_password
 from outliers_bench.types import ImageSet, Split
 
 if TYPE_CHECKING:

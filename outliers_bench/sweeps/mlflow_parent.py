@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from outliers_bench.reports import numbers
 from outliers_bench.sweeps.name import sweep_name
 from outliers_bench.sweeps.summary import RankedRuns, Tally, describe_best, runs_csv, runs_table
+from outliers_bench.tracking import senders
 from outliers_bench.tracking.outbox import Box, Start, boxes
-from outliers_bench.tracking.receipts import receipts_of, without_password
-from outliers_bench.tracking.records import name_of
+from outliers_bench.tracking.records import name_of, receipts_of, without_password
 from outliers_bench.tracking.runs import (
     REUSED_TAG,
     add_tags,
@@ -84,7 +84,7 @@ def start_parent(
         parent=None,
         if_lost={"call": name_of(finish_parent), "arguments": {"status": "KILLED"}},
     )
-    box = Box.create(outbox, start)
+    box = senders.create_box(outbox, start)
     box.add(prepare_to_finish)
     return box
 

@@ -31,8 +31,7 @@ from outliers_bench.sweeps.plugins import (
     is_search,
 )
 from outliers_bench.sweeps.space import Space, check_sweep
-from outliers_bench.tracking.outbox import FOLDER, SWEEP_VARIABLE, Box, current_sweep, now
-from outliers_bench.tracking.store import resolve_uri
+from outliers_bench.tracking.outbox import SWEEP_VARIABLE, Box, current_sweep, now
 
 _MODE = "hydra.mode="
 _NO_BARS = "TTY_COMPATIBLE"  # variable that rich checks before it draws progress bars
@@ -65,14 +64,10 @@ class ParentRun(Callback):
             configure_optuna_logging()
         from outliers_bench.config.schema import Cache
         from outliers_bench.sweeps.mlflow_parent import start_parent
-        from outliers_bench.tracking import senders
+        from outliers_bench.tracking.senders import store_of
 
-        outbox = Cache(dir=str(config.cache.dir)).path.absolute() / FOLDER
-        uri = resolve_uri(str(config.tracking.uri))
-        senders.announce(outbox, uri)
         box = ParentRun.box = start_parent(
-            outbox,
-            uri,
+            *store_of(Cache(dir=str(config.cache.dir)).path, str(config.tracking.uri)),
             config.tracking.experiment or _data_name(config),
             overrides=list(config.hydra.overrides.task),
             n_jobs=space.n_jobs,
@@ -80,7 +75,6 @@ class ParentRun(Callback):
             objective=config.objective,
             direction=decide_direction(config),
         )
-        senders.watch(box)
         os.environ[SWEEP_VARIABLE] = str(box.path)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:  # noqa: ARG002

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
@@ -19,10 +16,9 @@ from outliers_bench.models.precision import precision_label
 from outliers_bench.tracking import provenance, senders
 from outliers_bench.tracking.datasets import split_datasets
 from outliers_bench.tracking.description import rerun_command
-from outliers_bench.tracking.outbox import FOLDER, Box, Start, now
+from outliers_bench.tracking.outbox import Box, Start, now
 from outliers_bench.tracking.params import describe_method, flatten, to_mapping
-from outliers_bench.tracking.receipts import without_password
-from outliers_bench.tracking.records import name_of
+from outliers_bench.tracking.records import name_of, without_password
 from outliers_bench.tracking.runs import (
     CUT_SHORT,
     end_run,
@@ -31,7 +27,6 @@ from outliers_bench.tracking.runs import (
     log_start,
     program_tags,
 )
-from outliers_bench.tracking.store import resolve_uri
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
@@ -74,11 +69,6 @@ class ActiveRun:
         self.add(end_run, last=True, status=status, time=now(), failure=failure)
 
 
-def outbox_of(config: Config) -> Path:
-    """Return the outbox of a config."""
-    return config.cache.path.absolute() / FOLDER
-
-
 @contextmanager
 def start_run(
     config: Config,
@@ -114,26 +104,26 @@ def start_run(
     values = to_mapping(config)
     values["tracking"]["uri"] = without_password(config.tracking.uri)
     overrides = [without_password(word) for word in overrides]
-    box = _new_box(
-        outbox_of(config),
-        resolve_uri(config.tracking.uri),
+    outbox, uri = senders.store_of(config.cache.path, config.tracking.uri)
+    start = Start(
+        uri=uri,
         experiment=config.tracking.experiment or split.name,
         name=str(describe_method(config)),
         tags=_tags(config, split, identity, overrides),
-        sweep=sweep,
+        parent=None if sweep is None else sweep.key,
+        if_lost=_LOST,
     )
-    run = ActiveRun(box, overrides)
+    run = ActiveRun(senders.create_box(outbox, start, sweep=sweep), overrides)
     try:
-        with _raise_on_sigterm():
-            run.add(
-                log_start,
-                params=flatten(values),
-                config=OmegaConf.to_yaml(OmegaConf.create(values)),
-                versions=provenance.versions(),
-                time=now(),
-                datasets=split_datasets(split, values["data"], address=config.data.source_url()),
-            )
-            yield run
+        run.add(
+            log_start,
+            params=flatten(values),
+            config=OmegaConf.to_yaml(OmegaConf.create(values)),
+            versions=provenance.versions(),
+            time=now(),
+            datasets=split_datasets(split, values["data"], address=config.data.source_url()),
+        )
+        yield run
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         with suppress(OSError):  # the outbox is gone or full: the run ends as lost
@@ -160,43 +150,22 @@ def record_failure(
     """
     reason = failure_line(error)
     overrides = [without_password(word) for word in overrides]
-    box = _new_box(
-        sweep.path.parent,
-        sweep.start.uri,
+    start = Start(
+        uri=sweep.start.uri,
         experiment=sweep.start.experiment,
         name=(" ".join(overrides) or "failed job")[:_NAME_LENGTH],
         tags={
+            **program_tags(),
             **tags,
             "kind": "run",
             "overrides": shlex.join(overrides),
             "mlflow.note.content": f"Not started: {reason}\n\n{rerun_command(overrides)}",
         },
-        sweep=sweep,
-    )
-    ActiveRun(box, overrides).end("FAILED", reason)
-
-
-def _new_box(
-    outbox: Path,
-    uri: str,
-    *,
-    experiment: str,
-    name: str,
-    tags: Mapping[str, str],
-    sweep: Box | None,
-) -> Box:
-    start = Start(
-        uri=uri,
-        experiment=experiment,
-        name=name,
-        tags={**program_tags(), **tags},
-        parent=None if sweep is None else sweep.key,
+        parent=sweep.key,
         if_lost=_LOST,
     )
-    # The process of a sweep has a sender.
-    if sweep is None or sweep.start.uri != uri:
-        senders.announce(outbox, uri)
-    return senders.watch(Box.create(outbox, start))
+    box = senders.create_box(sweep.path.parent, start, sweep=sweep)
+    ActiveRun(box, overrides).end("FAILED", reason)
 
 
 def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str]) -> dict[str, str]:
@@ -207,6 +176,7 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
         published_row = f"the row {row.row} of {row.table}"
         _log.warning("not recorded as %s, which differs in %s", published_row, " ".join(changes))
     return {
+        **program_tags(),
         "kind": "run",
         "family": config.model.family,
         **published_tags.tags(row, overrides, precision=precision),
@@ -223,21 +193,3 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
         **{f"version.{name}": value for name, value in provenance.main_versions().items()},
         **{f"machine.{name}": value for name, value in provenance.machine().items()},
     }
-
-
-@contextmanager
-def _raise_on_sigterm() -> Iterator[None]:
-    """Raise SystemExit on SIGTERM, unless a launcher already handles the signal."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise SystemExit(128 + signum)
-
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.result import RunHandle
 from outliers_bench.tracking.lookup import search_runs
-from outliers_bench.tracking.outages import store_file, write_error
 from outliers_bench.tracking.outbox import KEY_TAG, Box, boxes
-from outliers_bench.tracking.receipts import find_receipt
-from outliers_bench.tracking.records import Record, is_last
+from outliers_bench.tracking.records import (
+    Record,
+    find_receipt,
+    is_last,
+    store_file,
+    write_error,
+)
 from outliers_bench.tracking.runs import PARENT_TAG, limit_tags
 from outliers_bench.tracking.store import check_answers, experiment_id, one_line, open_client
 

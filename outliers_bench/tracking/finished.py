@@ -12,11 +12,10 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.precision import precision_label
 from outliers_bench.result import FinishedRun
 from outliers_bench.tracking import runs, senders
-from outliers_bench.tracking.active_run import outbox_of
 from outliers_bench.tracking.lookup import search_runs
 from outliers_bench.tracking.outbox import Box, waiting
 from outliers_bench.tracking.records import name_of
-from outliers_bench.tracking.store import connection, resolve_uri
+from outliers_bench.tracking.store import connection
 from outliers_bench.types import Split
 
 if TYPE_CHECKING:
@@ -47,13 +46,14 @@ def find_finished(
     tags = published_tags.tags(config.published, overrides, precision=precision)
     rows = {tag: row for tag, row in tags.items() if tag.startswith("published.")}
     wanted = {"identity": digest, **rows}
-    for box in reversed(waiting(outbox_of(config), resolve_uri(config.tracking.uri))):
+    store = senders.store_of(config.cache.path, config.tracking.uri)
+    for box in reversed(waiting(*store)):
         with suppress(OSError, ValueError):  # delivered meanwhile
             start = box.start
             same = start.experiment == experiment and wanted.items() <= start.tags.items()
             if same and (found := _finished(box)):
                 return found
-    if senders.outage(outbox_of(config), resolve_uri(config.tracking.uri)) is not None:
+    if senders.outage(store) is not None:
         return None  # reported by the caller
     try:
         with connection(config.tracking.uri) as client:

@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 
 import numpy as np
 
-from outliers_bench.tracking.receipts import without_password
+from outliers_bench.tracking.records import without_password
 from outliers_bench.tracking.runs import add_tags
 
 if TYPE_CHECKING:

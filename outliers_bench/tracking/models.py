@@ -16,7 +16,7 @@ from outliers_bench.tracking.logged_models import (
     find_logged_model,
     local_folder,
 )
-from outliers_bench.tracking.receipts import without_password
+from outliers_bench.tracking.records import without_password
 from outliers_bench.tracking.store import connection
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -22,15 +23,22 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from outliers_bench.result import RunHandle
-from outliers_bench.tracking.receipts import find_receipt, keys_of_receipts, leave_receipt
-from outliers_bench.tracking.records import END, Record, function_named, name_of, write
-from outliers_bench.tracking.writer import Writer
+from outliers_bench.tracking.records import (
+    END,
+    Record,
+    find_receipt,
+    function_named,
+    leave_receipt,
+    name_of,
+    write,
+)
 
 FOLDER = "outbox"  # in the cache
 SWEEP_VARIABLE = "OUTLIERS_BENCH_SWEEP"  # the box of the sweep that a process works for
 KEY_TAG = "outbox.key"  # tag of a run in MLflow: the key of its box
 RUN_ID = "{{run_id}}"  # in the value of a tag: the id of the run, known only after delivery
 _KEY = re.compile(r"t[0-9a-f]{22}")  # no run id in MLflow begins with t
+_TOLERANCE = 2.0  # seconds between two readings of one process's start time
 _last_stamp = 0
 
 
@@ -40,45 +48,64 @@ def now() -> int:
 
 
 @dataclass(frozen=True)
+class Writer:
+    """Process that fills a box."""
+
+    host: str
+    pid: int
+    create_time: float
+    since_boot: float  # seconds from the start of the machine to that of the process
+
+    @classmethod
+    def current(cls) -> Writer:
+        """Return this process."""
+        import psutil
+
+        created = psutil.Process().create_time()
+        return cls(platform.node(), os.getpid(), created, created - psutil.boot_time())
+
+    @property
+    def is_here(self) -> bool:
+        """Check whether the process runs, or ran, on this machine."""
+        return self.host == platform.node()
+
+    @property
+    def is_gone(self) -> bool:
+        """Check whether the process ran on this machine and has ended."""
+        import psutil
+
+        if not self.is_here:
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+            created = process.create_time()
+            # The first changes when the clock of some systems is set, the second on others.
+            changes = created - self.create_time, created - psutil.boot_time() - self.since_boot
+            return all(abs(change) > _TOLERANCE for change in changes)
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.AccessDenied:
+            return False
+
+
+@dataclass(frozen=True)
 class Start:
-    """Content of `box.json`: what a run or sweep in MLflow is created with.
+    """Content of `box.json`: what a run or sweep in MLflow is created with."""
 
-    Parameters
-    ----------
-    uri : str
-        Absolute tracking URI.
-    experiment, name : str
-        Experiment of the run in MLflow, and name of the run.
-    tags : mapping of str to str
-        Tags of the run.
-    parent : str or None
-        Key of the sweep that the run belongs to.
-    if_lost : mapping
-        `call` and `arguments` of the last record, if the writer disappears without one.
-    writer : Writer
-        Process that fills the box.
-    time : int
-        Start in milliseconds since 1970.
-    """
-
-    uri: str
+    uri: str  # absolute
     experiment: str
     name: str
     tags: Mapping[str, str]
-    parent: str | None
-    if_lost: Mapping[str, Any]
+    parent: str | None  # key of the sweep that the run belongs to
+    if_lost: Mapping[str, Any]  # call and arguments of the last record, if the writer disappears
     writer: Writer = field(default_factory=Writer.current)
-    time: int = field(default_factory=now)
+    time: int = field(default_factory=now)  # milliseconds since 1970
 
 
 class Box:
-    """Records of one run or sweep.
-
-    Parameters
-    ----------
-    path : Path
-        Folder of the box; its name is the key.
-    """
+    """Records of one run or sweep, in a folder whose name is the key."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -129,7 +156,7 @@ class Box:
         last : bool
             Whether the run or sweep ends with it.
         **arguments
-            Other arguments, as plain JSON.
+            Plain JSON.
         """
         files = None if folder is None else folder.relative_to(self.path).as_posix()
         values = {"call": name_of(function), "arguments": arguments, "files": files}
@@ -254,7 +281,8 @@ def run_of_key(outbox: Path, key: str) -> RunHandle | None:
 
 def keys_of_run(outbox: Path, prefix: str) -> list[str]:
     """Return the keys of the boxes whose run in MLflow has an id that begins with a prefix."""
-    keys = keys_of_receipts(outbox, prefix)
+    receipts = (outbox / "sent").glob(f"t*-{prefix}*.json")
+    keys = [path.name.partition("-")[0] for path in receipts]
     undelivered = ((box.key, box.run) for box in boxes(outbox))
     return keys + [key for key, run in undelivered if run and run.run_id.startswith(prefix)]
 

@@ -16,7 +16,7 @@ from outliers_bench.tracking import provenance, system_metrics
 from outliers_bench.tracking.datasets import dataset_inputs
 from outliers_bench.tracking.lookup import search_runs
 from outliers_bench.tracking.outbox import KEY_TAG, RUN_ID, now
-from outliers_bench.tracking.receipts import without_password
+from outliers_bench.tracking.records import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -22,9 +22,9 @@ from threading import Event, Thread
 from outliers_bench.runtime.command_line import main
 from outliers_bench.store.files import ABANDONED_AFTER
 from outliers_bench.tracking.delivery import Delivery
-from outliers_bench.tracking.outages import SENDER, count, left_reason, store_file
 from outliers_bench.tracking.outbox import FOLDER, boxes, waiting
-from outliers_bench.tracking.receipts import without_password
+from outliers_bench.tracking.records import store_file, without_password
+from outliers_bench.tracking.senders import SENDER, count, left_reason
 from outliers_bench.tracking.store import LIMITS, database_path, prepare_import
 
 UNDELIVERED = 1  # exit code
@@ -104,30 +104,26 @@ def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
         try:
             # That of a command that has just ended may be at its last attempt.
             with lock.acquire(timeout=_LAST_ATTEMPT if starter is None else 0):
-                store_file(outbox, uri, "pid").write_text(str(os.getpid()))
-                left = _deliver_until_idle(delivery, uri, starter)
+                _deliver_until_idle(delivery, uri, starter)
+                return True
         except Timeout:
-            if starter is None or starter.is_gone:
+            # What is left may have come after the last look of the other sender.
+            if starter is None or (starter.is_gone and not delivery.left()):
                 return False
             starter.wait()
-            continue
-        # A writer that saw the lock held relies on this look.
-        if delivery.left() == left:
-            return True
 
 
-def _deliver_until_idle(delivery: Delivery, uri: str, starter: Starter | None) -> set[Path]:
-    """Deliver until there is nothing to do and no writer; return the records that are left."""
+def _deliver_until_idle(delivery: Delivery, uri: str, starter: Starter | None) -> None:
+    """Deliver until there is nothing to do and no writer."""
     path = database_path(uri)
     if starter is not None and (path is None or path.exists()):
         delivery.connect()
     while True:
         lives = (starter is not None and not starter.is_gone) or delivery.has_writer()
-        left = set() if lives else delivery.left()
         if delivery.deliver():
             continue
         if not lives:
-            return left
+            return
         if starter is None:
             time.sleep(_POLL)
         else:
@@ -171,12 +167,10 @@ def _import_mlflow() -> None:
 def _redirect_output(log: Path) -> None:
     """Write to a log: the terminal belongs to the command, which may have ended."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):
-        if log.exists() and log.stat().st_size > _MAX_LOG:
-            log.unlink()
-        with log.open("a") as file:
-            for stream in (1, 2):
-                os.dup2(file.fileno(), stream)
+    mode = "w" if log.exists() and log.stat().st_size > _MAX_LOG else "a"
+    with log.open(mode) as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
 
 
 def send(options: Sender) -> int:

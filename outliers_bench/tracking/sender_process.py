@@ -67,10 +67,6 @@ class SenderProcess:
 
 def start_sender() -> None:
     """Start a sender for the first store that will be used."""
-    spare.append(SenderProcess())
-    atexit.register(_end_spare)
-
-
-def _end_spare() -> None:
-    while spare:
-        spare.pop().kill()
+    sender = SenderProcess()
+    spare.append(sender)
+    atexit.register(lambda: sender.kill() if sender in spare else None)

@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from outliers_bench.data.image_files import resolve_cache_dir
-from outliers_bench.tracking.outages import SENDER, count, left_reason, read_error, store_file
-from outliers_bench.tracking.outbox import Box, boxes, waiting
+from outliers_bench.tracking.outbox import FOLDER, Box, Start, boxes, waiting
+from outliers_bench.tracking.records import read_error, store_file, without_password
 from outliers_bench.tracking.sender_process import SenderProcess, spare
+from outliers_bench.tracking.store import resolve_uri
 
-PATIENCE = 10.0  # seconds without progress
+SENDER = "python -m outliers_bench.tracking.sender"
+PATIENCE = 120.0  # seconds without a delivered record; a request to a server fails after 20
 _CHECK_EVERY = 0.25  # seconds
-_CPU = 0.05  # seconds of computing that count as progress; none while a server is waited for
 
 _BEGIN = time.time()
 
@@ -30,16 +31,13 @@ _given_up: set[Store] = set()
 _reported: set[Store] = set()
 
 
-def announce(outbox: Path, uri: str) -> None:
-    """Make sure that a sender for a store is running, or starting.
+def store_of(cache: Path, uri: str) -> Store:
+    """Return the outbox in a cache, and the absolute tracking URI."""
+    return cache.absolute() / FOLDER, resolve_uri(uri)
 
-    Parameters
-    ----------
-    outbox : Path
-        Folder of the boxes.
-    uri : str
-        Absolute tracking URI.
-    """
+
+def announce(outbox: Path, uri: str) -> None:
+    """Make sure that a sender for a store is running, or starting."""
     store = (outbox, uri)
     if store in _senders and _senders[store].is_alive:
         return
@@ -48,36 +46,40 @@ def announce(outbox: Path, uri: str) -> None:
     sender.tell(json.dumps(job))
 
 
+def create_box(outbox: Path, start: Start, *, sweep: Box | None = None) -> Box:
+    """Create a box that `finish` waits for, and make sure that there is a sender for it."""
+    # The process of a sweep has a sender.
+    if sweep is None or sweep.start.uri != start.uri:
+        announce(outbox, start.uri)
+    box = Box.create(outbox, start)
+    _own.setdefault((outbox, start.uri), []).append(box)
+    return box
+
+
 def wake(box: Box) -> None:
     """Tell the sender of a box that there is something new in it."""
     if sender := _senders.get((box.path.parent, box.start.uri)):
         sender.tell()
 
 
-def watch(box: Box) -> Box:
-    """Add a box to those that `finish` waits for, and return it."""
-    _own.setdefault((box.path.parent, box.start.uri), []).append(box)
-    return box
-
-
-def outage(outbox: Path, uri: str) -> str | None:
+def outage(store: Store) -> str | None:
     """Return why the sender cannot reach the store, if it failed during this command."""
-    message, noticed = read_error(store_file(outbox, uri, "error"))
+    message, noticed = read_error(store_file(*store, "error"))
     return message if noticed > _BEGIN else None
 
 
-def new_outage(outbox: Path, uri: str) -> str | None:
+def new_outage(store: Store) -> str | None:
     """Return the outage of a store, but only once."""
-    problem = None if (outbox, uri) in _reported else outage(outbox, uri)
+    problem = None if store in _reported else outage(store)
     if problem is not None:
-        _reported.add((outbox, uri))
+        _reported.add(store)
     return problem
 
 
 def wait_for_run(box: Box) -> None:
     """Wait until the run of a box is created, but not if the sender makes no progress."""
     store = (box.path.parent, box.start.uri)
-    if store not in _given_up and outage(*store) is None:
+    if store not in _given_up and outage(store) is None:
         _wait(store, lambda: box.run is not None)
 
 
@@ -89,10 +91,11 @@ def finish() -> list[str]:
     list of str
         For each store that boxes still wait for: how many, where, why, and how to deliver them.
     """
-    messages = []
-    for store, own in list(_own.items()):
-        if not _wait(store, partial(_are_delivered, own)):
-            messages.append(_describe(*store))
+    messages = [
+        _describe(*store)
+        for store, own in list(_own.items())
+        if not _wait(store, partial(_are_delivered, own))
+    ]
     for sender in _senders.values():
         sender.close()
     _own.clear()
@@ -106,23 +109,18 @@ def _are_delivered(own: Sequence[Box]) -> bool:
 
 def _wait(store: Store, done: Callable[[], bool]) -> bool:
     """Wait until something is delivered; return False if there is an error, or no progress."""
-    outbox, uri = store
-    begin, error_file = time.time(), store_file(outbox, uri, "error")
-    checked = progressed = time.monotonic()
+    begin, checked, progressed = time.time(), time.monotonic(), time.monotonic()
     state: object = None
-    cpu = 0.0
     while not done():
         time.sleep(0.005)
         if time.monotonic() - checked < _CHECK_EVERY:
             continue
         checked = time.monotonic()
-        errors = [error_file, *(box.error_file for box in _own.get(store, ()))]
+        errors = [store_file(*store, "error"), *(box.error_file for box in _own.get(store, ()))]
         if any(read_error(path)[1] > begin for path in errors):
             break
-        new = {path for box in boxes(outbox) for path in box.pending()}
-        used = _cpu_seconds(store)
-        if new != state or used > cpu + _CPU:
-            state, cpu, progressed = new, used, checked
+        if (left := {path for box in boxes(store[0]) for path in box.pending()}) != state:
+            state, progressed = left, checked
         elif checked - progressed > PATIENCE:
             break
         _replace_sender(store)
@@ -131,21 +129,6 @@ def _wait(store: Store, done: Callable[[], bool]) -> bool:
         return True
     _given_up.add(store)
     return done()
-
-
-def _cpu_seconds(store: Store) -> float:
-    """Return the computing time of the senders of a store, in seconds."""
-    import psutil
-
-    pids = [_senders[store].pid] if store in _senders else []
-    with suppress(OSError, ValueError):
-        pids.append(int(store_file(*store, "pid").read_text()))
-    seconds = 0.0
-    for pid in set(pids):
-        with suppress(psutil.Error):
-            times = psutil.Process(pid).cpu_times()
-            seconds += times.user + times.system
-    return seconds
 
 
 def _replace_sender(store: Store) -> None:
@@ -169,3 +152,15 @@ def _describe(outbox: Path, uri: str) -> str:
         f"{count(n)} {verb} not in MLflow yet, but wait{'s' if n == 1 else ''} in {outbox} "
         f"({left_reason(outbox, uri)}); deliver {them} with: {SENDER}{option}"
     )
+
+
+def count(n: int) -> str:
+    """Return `1 run`, or `3 runs`; a sweep counts as one."""
+    return "1 run" if n == 1 else f"{n:,} runs"
+
+
+def left_reason(outbox: Path, uri: str) -> str:
+    """Return why the boxes of a store are not delivered, as far as that is known."""
+    errors = [read_error(store_file(outbox, uri, "error"))[0]]
+    errors += [read_error(box.error_file)[0] for box in waiting(outbox, uri)]
+    return next(filter(None, errors), f"tracking.uri={without_password(uri)} does not answer")

@@ -1,8 +1,6 @@
 """A run in MLflow: everything logged is there, and its status tells how it ended."""
 
 import csv
-import os
-import signal
 import subprocess
 import time
 from dataclasses import replace
@@ -145,18 +143,6 @@ def test_an_interrupted_run_has_the_reason(outbox, client, error, status):
     assert recorded.info.status == status
     assert recorded.data.tags["failure"].startswith(type(error).__name__)
     assert "\n" not in recorded.data.tags["failure"]
-
-
-def test_sigterm_ends_a_run_as_killed_and_its_handler_is_restored(outbox, client):
-    config = make_config(outbox.uri, cache=outbox.cache)
-    with (
-        pytest.raises(SystemExit),
-        start_run(config, make_split(), identity="killed") as run,
-    ):
-        os.kill(os.getpid(), signal.SIGTERM)
-    outbox.deliver()
-    assert client.get_run(run.box.run.run_id).info.status == "KILLED"
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_times_are_those_of_the_run_and_not_of_its_delivery(outbox, client):

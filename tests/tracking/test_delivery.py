@@ -12,9 +12,8 @@ from outliers_bench.tracking import runs
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.delivery import Delivery
 from outliers_bench.tracking.log_result import log_result
-from outliers_bench.tracking.outages import read_error, store_file
 from outliers_bench.tracking.outbox import Box, Start
-from outliers_bench.tracking.records import Record, name_of
+from outliers_bench.tracking.records import Record, name_of, read_error, store_file
 from outliers_bench.tracking.sender import deliver_all
 from tests.results import make_config, make_result, make_split
 

@@ -10,11 +10,17 @@ from dataclasses import replace
 import pytest
 
 from outliers_bench.result import RunHandle
-from outliers_bench.tracking import outbox, receipts, runs
-from outliers_bench.tracking.outbox import Box, Start, boxes, keys_of_run, waiting
-from outliers_bench.tracking.receipts import find_receipt, receipts_of, without_password
-from outliers_bench.tracking.records import Record, function_named, is_last, name_of
-from outliers_bench.tracking.writer import Writer
+from outliers_bench.tracking import outbox, records, runs
+from outliers_bench.tracking.outbox import Box, Start, Writer, boxes, keys_of_run, waiting
+from outliers_bench.tracking.records import (
+    Record,
+    find_receipt,
+    function_named,
+    is_last,
+    name_of,
+    receipts_of,
+    without_password,
+)
 
 URI = "http://somebody:secret@127.0.0.1:9"
 
@@ -122,7 +128,7 @@ def test_a_receipt_replaces_the_box_and_has_no_password(tmp_path):
 
 
 def test_the_newest_receipts_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(receipts, "MAX_RECEIPTS", 2)
+    monkeypatch.setattr(records, "MAX_RECEIPTS", 2)
     keys = []
     for number in range(4):
         box = Box.create(tmp_path, start())
@@ -132,7 +138,7 @@ def test_the_newest_receipts_stay(tmp_path, monkeypatch):
 
 
 def test_the_receipts_of_a_running_sweep_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(receipts, "MAX_RECEIPTS", 2)
+    monkeypatch.setattr(records, "MAX_RECEIPTS", 2)
     earlier, sweep = (Box.create(tmp_path, start()) for _ in range(2))
     earlier.finish(handle(), "FINISHED")
     for number in range(4):

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
+from filelock import FileLock, Timeout
 
 from outliers_bench.tracking import senders
-from outliers_bench.tracking.outages import store_file
 from outliers_bench.tracking.outbox import FOLDER, boxes
+from outliers_bench.tracking.records import store_file
 from outliers_bench.tracking.sender_process import SenderProcess
 from outliers_bench.tracking.store import open_client
 from tests.command_line import bench
@@ -106,22 +108,29 @@ def test_an_unused_sender_ends_with_its_starter():
 def test_there_is_one_sender_for_a_store(fresh_uri, tmp_path):
     """The second waits as long as its starter lives, and takes over when the first is killed."""
     outbox = tmp_path / FOLDER
-    pid_file = store_file(outbox, fresh_uri, "pid")
-    first, second = SenderProcess(), SenderProcess()
-    for sender in (first, second):
+    lock = store_file(outbox, fresh_uri, "lock")
+    lock.parent.mkdir(parents=True)
+
+    def start_and_wait(sender):
         senders._senders.clear()
         senders.spare.append(sender)
         senders.announce(outbox, fresh_uri)
+        wait_until_held()
+
+    def wait_until_held():
         deadline = time.monotonic() + 60
-        while not pid_file.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    assert int(pid_file.read_text()) == first.pid
+        with suppress(Timeout):
+            while time.monotonic() < deadline:
+                FileLock(lock).acquire(timeout=0).lock.release()
+                time.sleep(0.5)
+            pytest.fail("no sender has the lock")
+
+    first, second = SenderProcess(), SenderProcess()
+    start_and_wait(first)
+    start_and_wait(second)
+    assert second.is_alive
     first.kill()
-    deadline = time.monotonic() + 60
-    while int(pid_file.read_text() or 0) != second.pid:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until_held()
     process = psutil.Process(second.pid)
     senders._senders.clear()
     second.close()
@@ -151,7 +160,7 @@ def test_waiting_ends_when_nothing_makes_progress(tmp_path, monkeypatch):
 
 
 def test_waiting_ends_at_a_new_error_but_not_at_an_old_one(outbox, monkeypatch):
-    from outliers_bench.tracking import outages as files
+    from outliers_bench.tracking import records as files
     from outliers_bench.tracking.active_run import start_run
 
     monkeypatch.setattr(senders, "_replace_sender", lambda _: None)
@@ -182,27 +191,6 @@ def test_a_sender_takes_no_signals_of_a_terminal():
     time.sleep(0.2)
     assert sender.is_alive
     sender.kill()
-
-
-def test_a_look_after_the_release_of_the_lock_finds_what_came_meanwhile(outbox, monkeypatch):
-    """A writer that sees the lock held starts no sender of its own."""
-    from outliers_bench.tracking import sender
-    from outliers_bench.tracking.active_run import start_run
-
-    deliver, late = sender._deliver_until_idle, []
-
-    def deliver_then_write(*arguments):
-        left = deliver(*arguments)
-        if not late:  # after the decision to end
-            config = make_config(outbox.uri, cache=outbox.cache)
-            with start_run(config, make_split(), identity="late") as run:
-                late.append(run.box)
-        return left
-
-    monkeypatch.setattr(sender, "_deliver_until_idle", deliver_then_write)
-    assert sender.deliver_all(outbox.path, outbox.uri)
-    assert late[0].run is not None
-    assert not late[0].path.exists()
 
 
 def test_a_cache_that_does_not_exist_is_a_mistake(tmp_path):

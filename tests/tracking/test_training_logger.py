@@ -14,8 +14,7 @@ from PIL import Image
 
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.logged_models import link_model, logged_as
-from outliers_bench.tracking.outages import read_error
-from outliers_bench.tracking.records import Record
+from outliers_bench.tracking.records import Record, read_error
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger
 from tests.results import make_config, make_split
 from tests.tracking.logged_networks import (
