@@ -30,17 +30,7 @@ def load_from_mlflow(run: str, *, uri: str, cache: Path, use_run_cache: bool) ->
     """Load a run from MLflow and save it in the cache.
 
     This takes seconds: MLflow is imported, and the photos are listed and split again.
-
-    Parameters
-    ----------
-    run : str
-        Id of the run; see `find_run`.
-    uri : str
-        Tracking URI.
-    cache : Path
-        Cache that the run is saved in.
-    use_run_cache : bool
-        Use the cache that is named in the run's config for everything else.
+    `use_run_cache` uses the cache that is named in the run's config for everything else.
 
     Raises
     ------

@@ -18,12 +18,7 @@ _IGNORED = ("resolved",)  # configs of an ensemble's members: composed again fro
 
 
 def restore_config(values: Mapping[str, Any]) -> Config:
-    """Return the typed config that `to_mapping` converted to these values.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        Nested plain values, as in a run's `config.yaml`.
+    """Return the typed config that `to_mapping` converted to these nested plain values.
 
     Raises
     ------
@@ -44,15 +39,7 @@ def restore_config(values: Mapping[str, Any]) -> Config:
 
 
 def infer_schema(group: str, values: Mapping[str, Any]) -> type:
-    """Infer the choice of a config group from its options, since its name is not recorded.
-
-    Parameters
-    ----------
-    group : str
-        Config group, such as `model`.
-    values : mapping of str to object
-        Options of the group.
-    """
+    """Infer the choice of a config group from its options, since its name is not recorded."""
 
     def mismatch(item: tuple[str, type]) -> tuple[int, int, bool]:
         name, schema = item

@@ -88,17 +88,7 @@ class SavedRun:
 
     @classmethod
     def create(cls, config: Config, split: Split, *, run_id: str, name: str, uri: str) -> SavedRun:
-        """Return the saved run of a run that has just finished.
-
-        Parameters
-        ----------
-        config : Config
-            Config of the run.
-        split : Split
-            Split without the excluded images.
-        run_id, name, uri : str
-            Id, name and tracking URI of the run.
-        """
+        """Return a run that has just finished, on a split without the excluded images."""
         reader = split.gallery.reader
         return cls(
             run_id=run_id,
@@ -158,7 +148,6 @@ def find_saved_run(cache: Path, run: str, *, uri: str) -> SavedRun | None:
     Parameters
     ----------
     cache : Path
-        Cache directory.
     run : str
         Id of the run, or key in the outbox, or a prefix of it; `last` for the run that finished
         last.

@@ -7,11 +7,11 @@ import shlex
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outliers_bench.reports import numbers
-from outliers_bench.sweeps.name import sweep_name
 from outliers_bench.sweeps.summary import RankedRuns, Tally, describe_best, runs_csv, runs_table
 from outliers_bench.tracking import senders
 from outliers_bench.tracking.outbox import Box, Start, boxes
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MAX_ROWS = 20  # in the description, which MLflow truncates at 8,000 characters
 _TABLE = "children.csv"
+_NAME_LENGTH = 120
+_KINDS = ("glob(", "range(", "choice(", "interval(", "shuffle(", "tag(")
 
 _log = logging.getLogger(__name__)
 
@@ -45,18 +47,16 @@ def start_parent(
     objective: str = "hit_at_1",
     direction: str = "maximize",
 ) -> Box:
-    """Start the parent run of a sweep.
+    """Start the parent run of a sweep, named after the overrides on the command line.
 
     Parameters
     ----------
     outbox : Path
-        Folder of the boxes.
     uri : str
         Absolute tracking URI.
     experiment : str
-        Name of the experiment.
     overrides : sequence of str
-        Overrides on the command line; the run is named after them.
+        Overrides on the command line.
     n_jobs : int or None
         Number of jobs, if it is known.
     swept : sequence of str
@@ -89,6 +89,36 @@ def start_parent(
     return box
 
 
+def sweep_name(overrides: Sequence[str], swept: Sequence[str], n_jobs: int | None) -> str:
+    """Return the name of a sweep, which begins with the options that it varies.
+
+    `swept` are the swept options that are not on the command line, as `key=values`.
+    """
+    jobs = "" if n_jobs is None else f" · {n_jobs} jobs"
+    return _describe(overrides, swept)[: _NAME_LENGTH - len(jobs)] + jobs
+
+
+def _describe(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    varied = [override for override in overrides if _is_swept(override)]
+    if len(varied) == 1 and varied[0].startswith("+experiments/"):
+        from outliers_bench.config import published_tags  # imported late, as it imports Hydra
+
+        table, _, rows = varied[0].removeprefix("+experiments/").partition("=")
+        name = table + ("" if rows == "glob(*)" else f" {rows}")
+        # With other changes the runs are not rows of the table.
+        changes = published_tags.changes(overrides)
+        return f"sweep {name} {' '.join(changes)}" if changes else f"table {name}"
+    experiments = [o.partition("=")[2] for o in overrides if o.startswith("+experiments=")]
+    varied = [*(name for name in experiments if "," not in name), *varied]
+    return f"sweep {' '.join(varied or swept) or f'{datetime.now().astimezone():%Y-%m-%d %H:%M}'}"
+
+
+def _is_swept(override: str) -> bool:
+    value = override.partition("=")[2]
+    is_bare = not value.startswith(("[", "{", "'", '"'))
+    return is_bare and ("," in value or value.startswith(_KINDS))
+
+
 def prepare_to_finish(client: MlflowClient, run_id: str) -> None:  # noqa: ARG001
     """Compile the template of the leaderboard while the jobs of a sweep are running."""
     with suppress(Exception):  # `finish_parent` will report it
@@ -99,13 +129,7 @@ def prepare_to_finish(client: MlflowClient, run_id: str) -> None:  # noqa: ARG00
 
 
 def count_unfinished(box: Box) -> tuple[int, int]:
-    """Count the jobs of a sweep that did not finish, or not start, and those that have a record.
-
-    Parameters
-    ----------
-    box : Box
-        From `start_parent`; the jobs are over.
-    """
+    """Count the jobs of a sweep that did not finish, or not start, and those that have a record."""
     outbox = box.path.parent
     status_of: dict[str, str | None] = {}
     for job in boxes(outbox):
@@ -134,14 +158,14 @@ def finish_parent(
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     run_id : str
-        Id of the sweep's run.
     time : int
         End of the sweep in milliseconds since 1970.
     status : str or None
         FINISHED, FAILED or KILLED; None means FAILED if any job did not finish, else FINISHED.
     """
+    from mlflow.entities import Metric
+
     own = child_runs(client, run_id)
     parent = client.get_run(run_id)
     reused_ids = _reused_ids(parent)
@@ -156,25 +180,23 @@ def finish_parent(
     repeat = numbers.repeat_command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
     best = ranked.best()
     if best is not None:
-        _log_best(client, run_id, best, ranked, time=time)
+        metrics = best.data.metrics
+        shown = [Metric(name, metrics[name], time, 0) for name in ranked.shown if name in metrics]
+        client.log_batch(run_id, metrics=shown)
         tags |= {
             "best_run": str(best.info.run_name),
             "best_run_id": best.info.run_id,
             "best_parameters": shlex.join(ranked.parameters(best)),
         }
-    more = len(ranked.runs) - _MAX_ROWS
     parts = [
         tally.message(),
-        *([] if best is None else [describe_best(best, ranked)]),
+        "" if best is None else describe_best(best, ranked),
         f"Repeat:\n\n```\n{repeat}\n```",
         runs_table(ranked.runs[:_MAX_ROWS], ranked.shown),
-        *(
-            [f"... and {more} more: `{_TABLE}`, under Artifacts, has all of them"]
-            if more > 0
-            else []
-        ),
     ]
-    add_tags(client, run_id, {**tags, "mlflow.note.content": "\n\n".join(parts)})
+    if (more := len(ranked.runs) - _MAX_ROWS) > 0:
+        parts.append(f"... and {more} more: `{_TABLE}`, under Artifacts, has all of them")
+    add_tags(client, run_id, {**tags, "mlflow.note.content": "\n\n".join(filter(None, parts))})
     client.log_text(run_id, runs_csv(ranked.runs, run_id, ranked.shown), _TABLE)
     if tally.finished:
         _log_leaderboard(client, run_id, ranked)
@@ -206,16 +228,6 @@ def _reused_runs(client: MlflowClient, ids: Sequence[str], *, own: Sequence[Run]
         with suppress(MlflowException):  # deleted permanently
             reused.append(client.get_run(run_id))
     return reused
-
-
-def _log_best(
-    client: MlflowClient, parent_run_id: str, best: Run, ranked: RankedRuns, *, time: int
-) -> None:
-    from mlflow.entities import Metric
-
-    metrics = best.data.metrics
-    shown = [Metric(name, metrics[name], time, 0) for name in ranked.shown if name in metrics]
-    client.log_batch(parent_run_id, metrics=shown)
 
 
 def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: RankedRuns) -> None:

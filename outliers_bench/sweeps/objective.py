@@ -28,20 +28,7 @@ _COST = "such as objective=search_ms_per_query"
 
 
 def check_metric_name(metric: str, k: Sequence[int]) -> None:
-    """Check that a name is one of a metric.
-
-    Parameters
-    ----------
-    metric : str
-        Name in MLflow.
-    k : sequence of int
-        Cutoffs of the run, for the names to suggest.
-
-    Raises
-    ------
-    BenchError
-        If there is no such metric; suggests similar names.
-    """
+    """Raise BenchError if a name is not one of a metric; suggest names with the cutoffs `k`."""
     if current := renamed.METRICS.get(metric):
         raise BenchError(f"objective={metric} was renamed; use objective={current}")
     plain = _of_interval(metric)
@@ -85,13 +72,7 @@ def check_objective(metric: str, k: Sequence[int], *, labeled: bool = True) -> N
 
 
 def objective_of(metrics: Mapping[str, float], metric: str) -> float:
-    """Return the value of the objective among the metrics of a finished run.
-
-    Raises
-    ------
-    BenchError
-        If the run has no such metric; lists those it has.
-    """
+    """Return the value of the objective among the metrics of a finished run; else BenchError."""
     if metric not in metrics:
         known = ", ".join(name for name in metrics if "/" not in name)
         raise BenchError(f"objective={metric}: the run has no such metric (available: {known})")

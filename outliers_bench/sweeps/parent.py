@@ -110,13 +110,7 @@ def wants_objective() -> bool:
 
 
 def job_objective(outcome: Result | FinishedRun, metric: str) -> float:
-    """Return the objective of a job to the sweeper, from its own or a reused run.
-
-    Raises
-    ------
-    BenchError
-        If the run has no such metric.
-    """
+    """Return the objective of a job to the sweeper, from its own or a reused run."""
     from outliers_bench.tracking.log_result import collect_metrics
 
     metrics = collect_metrics(outcome) if isinstance(outcome, Result) else outcome.metrics
@@ -125,15 +119,7 @@ def job_objective(outcome: Result | FinishedRun, metric: str) -> float:
 
 @contextmanager
 def record_early_failure(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
-    """Record a job of a sweep that fails before its run has started as a FAILED child.
-
-    Parameters
-    ----------
-    cfg : DictConfig
-        Composed config of the job.
-    overrides : sequence of str
-        Overrides of the job.
-    """
+    """Record a job of a sweep that fails before its run has started as a FAILED child."""
     try:
         yield
     except Exception as error:

@@ -28,13 +28,7 @@ def in_parallel(hydra: DictConfig) -> bool:
 
 
 def check_plugins(hydra: DictConfig) -> None:
-    """Check the options of sweeper and launcher, whose own errors are long tracebacks.
-
-    Raises
-    ------
-    BenchError
-        If a number is out of range or the direction is unknown.
-    """
+    """Check the options of sweeper and launcher, whose own errors are long tracebacks."""
     for part, name in _AT_LEAST_ONE:
         value = hydra[part].get(name)
         if value is not None and value < 1:
@@ -52,13 +46,7 @@ def check_plugins(hydra: DictConfig) -> None:
 
 
 def check_storage(hydra: DictConfig) -> None:
-    """Check that the database for Optuna's trials can be opened.
-
-    Raises
-    ------
-    BenchError
-        If it cannot; gives the reason.
-    """
+    """Raise BenchError if the database for Optuna's trials cannot be opened."""
     storage = hydra.sweeper.get("storage")
     if not isinstance(storage, str):
         return
@@ -73,20 +61,10 @@ def check_storage(hydra: DictConfig) -> None:
 
 
 def decide_direction(config: DictConfig) -> str:
-    """Set the direction of the sweeper and return it.
+    """Set the direction of the sweeper, `minimize` or `maximize`, and return it.
 
     Scores, speeds and recall are maximized, costs are minimized, unless a direction is given on the
     command line; the sweeper's own default is ignored.
-
-    Parameters
-    ----------
-    config : DictConfig
-        Composed config including the node `hydra`, whose sweeper is changed.
-
-    Returns
-    -------
-    str
-        `minimize` or `maximize`.
     """
     metric = str(config.objective)
     default = "minimize" if lower_is_better(metric) else "maximize"

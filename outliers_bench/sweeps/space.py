@@ -26,34 +26,16 @@ from outliers_bench.sweeps.plugins import check_plugins, check_storage, is_searc
 
 @dataclass(frozen=True)
 class Space:
-    """Search space of a sweep.
+    """Search space of a sweep."""
 
-    Parameters
-    ----------
-    keys : tuple of str
-        Options and groups with several values.
-    given : tuple of str
-        Options and groups with one value on the command line.
-    sweeper_params : tuple of str
-        Options that the params of the sweeper vary, as `key=values`.
-    n_jobs : int or None
-        Number of jobs, if it is known.
-    """
-
-    keys: tuple[str, ...]
-    given: tuple[str, ...]
-    sweeper_params: tuple[str, ...]
-    n_jobs: int | None
+    keys: tuple[str, ...]  # options and groups with several values
+    given: tuple[str, ...]  # options and groups with one value on the command line
+    sweeper_params: tuple[str, ...]  # options that the params of the sweeper vary, as `key=values`
+    n_jobs: int | None  # if it is known
 
     @classmethod
     def from_config(cls, config: DictConfig) -> Space:
-        """Return the search space of a composed config that includes the node `hydra`.
-
-        Raises
-        ------
-        BenchError
-            If an option has an empty set of values.
-        """
+        """Return the search space of a composed config that includes the node `hydra`."""
         loader = GlobalHydra.instance().config_loader()
         sweeper = config.hydra.sweeper
         params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
@@ -115,14 +97,7 @@ def _size(override: Override, config: DictConfig, loader: ConfigLoader) -> int |
 
 
 def check_sweep(config: DictConfig, space: Space) -> None:
-    """Check what would make all jobs of a sweep fail, before anything is recorded.
-
-    Raises
-    ------
-    BenchError
-        If the options of the sweep are invalid, the photos cannot be found or split, or the
-        objective is not a metric.
-    """
+    """Check what would make all jobs of a sweep fail, before anything is recorded."""
     from outliers_bench.tracking.store import check_uri
 
     check_plugins(config.hydra)

@@ -25,17 +25,9 @@ _MAX_REASON = 120  # characters of an error message
 
 @dataclass(frozen=True)
 class RankedRuns:
-    """Runs of a sweep ranked by its objective, and the metrics to show.
+    """Runs of a sweep ranked by its objective; those without a value are last, as they ran."""
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        Runs, best first; those without a value are last, in the order they ran.
-    objective : str
-        Metric of the ranking.
-    """
-
-    runs: Sequence[Run]
+    runs: Sequence[Run]  # best first
     objective: str
 
     @classmethod
@@ -74,22 +66,12 @@ class RankedRuns:
 
 @dataclass(frozen=True)
 class Tally:
-    """Numbers of finished and failed jobs of a sweep.
-
-    Parameters
-    ----------
-    finished, failed : int
-        Finished and failed jobs.
-    reused : int
-        Finished jobs that reused an earlier run.
-    not_started : int
-        Jobs without a run.
-    """
+    """Numbers of finished and failed jobs of a sweep."""
 
     finished: int
     failed: int
-    reused: int
-    not_started: int
+    reused: int  # finished jobs that reused an earlier run
+    not_started: int  # jobs without a run
 
     @classmethod
     def count(cls, statuses: Sequence[str | None], *, n_jobs: int, n_reused: int) -> Tally:

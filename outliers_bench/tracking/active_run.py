@@ -38,15 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class ActiveRun:
-    """A run that is being recorded in a box of the outbox.
-
-    Parameters
-    ----------
-    box : Box
-        The box, which a sender empties meanwhile.
-    overrides : sequence of str
-        Arguments of the command line.
-    """
+    """A run that is being recorded in a box of the outbox, which a sender empties meanwhile."""
 
     def __init__(self, box: Box, overrides: Sequence[str]) -> None:
         self.box = box
@@ -81,25 +73,20 @@ def start_run(
     """Record a run until the end of the `with` block.
 
     Everything goes into the outbox, so that nothing waits for MLflow. The run ends as FINISHED, as
-    FAILED with the exception's type and message in the tag `failure`, or as KILLED after Ctrl-C,
-    SIGTERM, or if this process disappears. Exceptions are raised again.
+    FAILED with the exception's type and message in the tag `failure`, or as KILLED after Ctrl-C, or
+    if this process disappears. Exceptions are raised again.
 
     Parameters
     ----------
     config : Config
         The resolved config, which has the tracking URI and the cache with the outbox.
     split : Split
-        The data set of the run.
     identity : str
         Digest of everything the scores depend on; see `find_finished`.
     sweep : Box or None
         Box of the sweep that the run belongs to.
     overrides : sequence of str
         Arguments of the command line, recorded so that the run can be repeated.
-
-    Yields
-    ------
-    ActiveRun
     """
     values = to_mapping(config)
     values["tracking"]["uri"] = without_password(config.tracking.uri)
@@ -137,16 +124,7 @@ def record_failure(
 ) -> None:
     """Record a job that failed before its run was started, as a FAILED job with the reason.
 
-    Parameters
-    ----------
-    sweep : Box
-        Box of the sweep.
-    overrides : sequence of str
-        Overrides of the job, which become the run's name.
-    error : BaseException
-        Error that stopped the job.
-    tags : mapping of str to str
-        Additional tags.
+    The overrides of the job become the name of its run.
     """
     reason = failure_line(error)
     overrides = [without_password(word) for word in overrides]

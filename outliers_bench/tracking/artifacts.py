@@ -21,17 +21,9 @@ if TYPE_CHECKING:
 
 
 def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> None:
-    """Write every table of a result into a folder.
+    """Write every table of a result that has rows into an existing folder.
 
-    Parameters
-    ----------
-    result : Result
-        Result of a run.
-    folder : Path
-        Existing folder; gets `ranking.parquet` and, if they have rows, `per_query.csv`,
-        `per_class.csv`, `excluded.csv` and `leaks.csv`.
-    depth : int or None
-        Number of gallery images per query in the ranking; None writes all.
+    `depth` is the number of gallery images per query in the ranking; None writes all.
     """
     write_ranking(result, folder / "ranking.parquet", depth=depth)
     if result.evaluation is not None:
@@ -47,14 +39,8 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
 def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> None:
     """Write a ranking in long form: query, rank (from 1), gallery, score, and relevant if known.
 
-    Parameters
-    ----------
-    result : Result
-        Result of a run.
-    path : Path
-        The Parquet file to write; names are dictionary-encoded.
-    depth : int or None
-        Number of gallery images per query; None writes all.
+    Names are dictionary-encoded. `depth` is the number of gallery images per query; None writes
+    all.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

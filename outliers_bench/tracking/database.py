@@ -16,16 +16,7 @@ def make_ready(path: Path) -> None:
 
     A database that was left half made, with tables but without experiments and runs, is made again.
     An older one is first copied to `<file>.before-upgrade`. Hold a lock meanwhile.
-
-    Parameters
-    ----------
-    path : Path
-        File of the database.
-
-    Raises
-    ------
-    Exception
-        Any of MLflow's or Alembic's; the file is as it was before.
+    After any exception of MLflow's or Alembic's, the file is as it was before.
     """
     from mlflow.store.db import utils
 

@@ -19,7 +19,7 @@ from outliers_bench.tracking.records import (
     store_file,
     write_error,
 )
-from outliers_bench.tracking.runs import PARENT_TAG, limit_tags
+from outliers_bench.tracking.runs import LONGEST_TAG, PARENT_TAG
 from outliers_bench.tracking.store import check_answers, experiment_id, one_line, open_client
 
 if TYPE_CHECKING:
@@ -35,18 +35,10 @@ class Delivery:
     An error of the store stops all boxes, an error of one box only that one. Both are written into
     the outbox, and tried again after `RETRY` seconds. Killed at any moment, a later delivery
     repeats at most one call, and no call changes anything in MLflow when it is repeated.
-
-    Parameters
-    ----------
-    outbox : Path
-        Folder of the boxes.
-    uri : str
-        Absolute tracking URI.
-    all_hosts : bool
-        Include runs of other machines that have ended.
     """
 
     def __init__(self, outbox: Path, uri: str, *, all_hosts: bool = False) -> None:
+        """Deliver the boxes in an outbox; `all_hosts` includes what has ended on other machines."""
         self._outbox = outbox
         self._uri = uri
         self._all_hosts = all_hosts
@@ -144,7 +136,10 @@ class Delivery:
             parent = self._parent_run_id(start.parent)
             tags = {**start.tags, KEY_TAG: box.key, **({PARENT_TAG: parent} if parent else {})}
             run = client.create_run(
-                experiment, start_time=start.time, tags=limit_tags(tags), run_name=start.name
+                experiment,
+                start_time=start.time,
+                tags={name: value[:LONGEST_TAG] for name, value in tags.items()},
+                run_name=start.name,
             )
         info = run.info
         box.note_run(

@@ -18,16 +18,7 @@ def describe_result(
 ) -> str:
     """Describe the method, scores, counts, costs and command of a run in Markdown.
 
-    Parameters
-    ----------
-    result : Result
-        Result of the run.
-    name, run_id : str
-        Name and id of the run.
-    overrides : sequence of str
-        Arguments of the command line.
-    pictures : sequence of str
-        Names of the files under `pictures` in the run's artifacts.
+    `pictures` are the names of the files under `pictures` in the run's artifacts.
     """
     scores = numbers.score_rows(result)
     # MLflow's page shows only the first lines until it is expanded.

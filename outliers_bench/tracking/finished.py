@@ -31,15 +31,6 @@ def find_finished(
 
     A run may be a row of several tables; the tags `table` and `row` name the one it was computed
     for, and a tag for this one is added.
-
-    Parameters
-    ----------
-    config : Config
-    split : Split
-    digest : str
-        Identity of the run.
-    overrides : sequence of str
-        Arguments of the command line.
     """
     experiment = config.tracking.experiment or split.name
     precision = precision_label(config.model, config.engine, config.cache.path)

@@ -80,15 +80,6 @@ def collect_metrics(result: Result) -> dict[str, float]:
 def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
     """Log the result of a run: metrics, tables, pictures, description.
 
-    Parameters
-    ----------
-    run : ActiveRun
-        From `start_run`.
-    result : Result
-        Split, ranking, scores, costs.
-    config : Config
-        Has the number of queries on contact sheets, and the seed.
-
     Returns
     -------
     Path or None

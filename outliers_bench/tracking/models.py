@@ -52,23 +52,17 @@ def fetch_models(config: Config) -> None:
 
 
 def download_model(client: MlflowClient, uri: str, target: str) -> str:
-    """Return the `.keras` file of a model in MLflow.
+    """Return the path of the `.keras` file of a model in MLflow.
 
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     uri : str
         `runs:/<run id>/<name>`, where the name defaults to `model`; `models:/<model id>`; or, in
         the model registry, `models:/<name>/<version>` and `models:/<name>@<alias>`.
     target : str
         Folder to download to, created if missing; each model gets a subfolder. Artifacts that are
         in a local folder are not copied.
-
-    Returns
-    -------
-    str
-        Path of the file.
 
     Raises
     ------

@@ -15,37 +15,19 @@ from outliers_bench.runtime.option_labels import join_nonempty
 
 @dataclass(frozen=True)
 class MethodLabel:
-    """Label of a run's method.
-
-    Parameters
-    ----------
-    model, index, similarity : str
-        Names from the config.
-    variant : str
-        Image size and non-default options of the model.
-    reduction : str
-        Dimensionality reduction, such as `PCA 64`; `none` without.
-    rerank : str
-        Re-ranking and its depth; empty without.
-    """
+    """Label of a run's method."""
 
     model: str
-    variant: str
-    reduction: str
+    variant: str  # image size and non-default options of the model
+    reduction: str  # such as `PCA 64`; `none` without
     index: str
     similarity: str
-    rerank: str = ""
+    rerank: str = ""  # re-ranking and its depth; empty without
 
     def __str__(self) -> str:
         reduction = "" if self.reduction == "none" else self.reduction
-        parts = (
-            f"{self.model} {self.variant}",
-            reduction,
-            self.index,
-            self.similarity,
-            self.rerank,
-        )
-        return " · ".join(part for part in parts if part)
+        parts = f"{self.model} {self.variant}", reduction, self.index, self.similarity, self.rerank
+        return " · ".join(filter(None, parts))
 
 
 def to_mapping(config: Config) -> dict[str, Any]:
@@ -93,22 +75,15 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def describe_method(config: Config) -> MethodLabel:
     """Return the label of a config's method."""
-    if config.model.own_search is not None:
-        index, similarity = config.model.own_search
-        return MethodLabel(
-            config.model.name,
-            _variant(config),
-            reduction="none",
-            index=index,
-            similarity=similarity,
-        )
+    own = config.model.own_search
+    index, similarity = own or (config.index.label, config.index.metric.name)
     return MethodLabel(
         model=config.model.name,
         variant=_variant(config),
-        reduction=_reduction(config),
-        index=config.index.label,
-        similarity=config.index.metric.name,
-        rerank=config.rerank.label,
+        reduction="none" if own else _reduction(config),
+        index=index,
+        similarity=similarity,
+        rerank="" if own else config.rerank.label,
     )
 
 

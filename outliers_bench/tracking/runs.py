@@ -20,14 +20,11 @@ from outliers_bench.tracking.records import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
 PARENT_TAG = "mlflow.parentRunId"
 CUT_SHORT = "the process ended before the run did"
-_LONGEST_PARAM = 6000  # characters; MLflow refuses more
-_LONGEST_TAG = 5000
-_PARAMS_PER_BATCH = 100
-_METRICS_PER_BATCH = 1000
+LONGEST_TAG = 5000  # characters
 _SOON = 60_000  # milliseconds
 
 
@@ -43,30 +40,14 @@ def log_start(
 ) -> None:
     """Log what is known at the start of a run, and start the monitor of the machine.
 
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    run_id : str
-        Id of the run.
-    params : mapping of str to str
-        Values that are too long for MLflow are truncated.
-    config : str
-        The resolved config as YAML.
-    versions : mapping
-        Versions of packages, and the machine.
-    datasets : sequence of mapping
-        From `split_datasets`.
-    time : int
-        Start of the run in milliseconds since 1970.
+    `config` is the resolved config as YAML, `versions` has the packages and the machine, `datasets`
+    are those of `split_datasets`, `time` is the start of the run in milliseconds since 1970.
     """
     from mlflow.entities import Param
 
     if now() - time < _SOON:  # else it may have ended long ago, even on another machine
         system_metrics.start_monitor(client.tracking_uri, run_id)
-    limited = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
-    for at in range(0, len(limited), _PARAMS_PER_BATCH):
-        client.log_batch(run_id, params=limited[at : at + _PARAMS_PER_BATCH])
+    client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
     client.log_text(run_id, config, "config.yaml")
     client.log_text(run_id, json.dumps(versions, indent=2), "versions.json")
     client.log_inputs(run_id, datasets=dataset_inputs(datasets))
@@ -86,9 +67,8 @@ def log_run(
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     run_id : str
-        Id of the run, which replaces `RUN_ID` in the values of tags.
+        Replaces `RUN_ID` in the values of tags.
     folder : Path
         Folder whose files become artifacts of the run.
     tags, metrics : mapping
@@ -101,7 +81,8 @@ def log_run(
     client.log_artifacts(run_id, str(folder))
     add_tags(client, run_id, {name: value.replace(RUN_ID, run_id) for name, value in tags.items()})
     # Last, so that a run with hit_at_1 also has the tables that belong to it.
-    _log_metrics(client, run_id, [Metric(name, value, time, 0) for name, value in metrics.items()])
+    logged = [Metric(name, value, time, 0) for name, value in metrics.items()]
+    client.log_batch(run_id, metrics=logged)
 
 
 def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
@@ -111,27 +92,13 @@ def add_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
-def limit_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Truncate values that are too long for MLflow."""
-    return {name: value[:_LONGEST_TAG] for name, value in tags.items()}
-
-
 def log_epochs(
     client: MlflowClient, run_id: str, *, epochs: Mapping[str, Mapping[str, float]], time: int
 ) -> None:
-    """Log the metrics of training epochs, with the epoch as step.
+    """Log the metrics of training epochs, by epoch and name, with the epoch as step.
 
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    run_id : str
-        Id of the run.
-    epochs : mapping of str to mapping of str to float
-        Values by epoch and name. Values that are not finite are logged as NaN, because MLflow
-        turns infinity into a huge number, which makes the chart useless.
-    time : int
-        Time of the metrics in milliseconds since 1970.
+    Values that are not finite are logged as NaN, because MLflow turns infinity into a huge number,
+    which makes the chart useless.
     """
     from mlflow.entities import Metric
 
@@ -140,12 +107,7 @@ def log_epochs(
         for number, figures in epochs.items()
         for name, value in figures.items()
     ]
-    _log_metrics(client, run_id, metrics)
-
-
-def _log_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:
-    for start in range(0, len(metrics), _METRICS_PER_BATCH):
-        client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
+    client.log_batch(run_id, metrics=metrics)
 
 
 def end_run(
@@ -161,7 +123,7 @@ def end_run(
 def failure_line(error: BaseException) -> str:
     """Return an exception's type and message, without passwords, on one line for a tag."""
     message = without_password(f"{type(error).__name__}: {error}")
-    return " ".join(message.split())[:_LONGEST_TAG]
+    return " ".join(message.split())[:LONGEST_TAG]
 
 
 @cache  # the commit of the imported code does not change
@@ -193,7 +155,6 @@ def tag_reused_run(
     Parameters
     ----------
     client : MlflowClient
-        From `open_client`.
     run_id : str
         Id of the sweep's run.
     found, name : str

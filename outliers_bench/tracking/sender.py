@@ -48,12 +48,9 @@ class Sender:
 
 
 class Starter:
-    """The process that started this one, seen through its end of a pipe.
+    """The process that started this one, seen through a pipe.
 
-    Parameters
-    ----------
-    lines : iterable of str
-        Standard input: a line wakes the sender, its end is the end of the process.
+    A line wakes the sender; the end of the lines is the end of the process.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -76,15 +73,6 @@ class Starter:
 
 def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
     """Deliver the boxes of a store until nothing can be delivered and nothing fills them.
-
-    Parameters
-    ----------
-    outbox : Path
-        Folder of the boxes.
-    uri : str
-        Absolute tracking URI.
-    starter : Starter or None
-        Process that may still fill boxes; None if there is none.
 
     Returns
     -------
@@ -174,18 +162,7 @@ def _redirect_output(log: Path) -> None:
 
 
 def send(options: Sender) -> int:
-    """Deliver what waits in the outbox and print what is left.
-
-    Returns
-    -------
-    int
-        Exit code: 0, or 1 if something could not be delivered.
-
-    Raises
-    ------
-    BenchError
-        If the given cache does not exist.
-    """
+    """Deliver what waits in the outbox, print what is left, and return the exit code."""
     from outliers_bench.data.image_files import existing_folder, resolve_cache_dir
 
     if options.cache is not None:

@@ -52,11 +52,6 @@ def database_path(uri: str) -> Path | None:
 def check_uri(uri: str) -> None:
     """Check a tracking URI, without importing MLflow or accessing the network.
 
-    Parameters
-    ----------
-    uri : str
-        MLflow tracking URI; a SQLite path may be relative to the working directory.
-
     Raises
     ------
     BenchError
@@ -116,16 +111,11 @@ def open_client(uri: str) -> MlflowClient:
     Safe if several processes start at once: one creates the database, the others wait for it. See
     `make_ready`.
 
-    Parameters
-    ----------
-    uri : str
-        MLflow tracking URI; a SQLite path may be relative to the working directory.
-
     Raises
     ------
     BenchError
-        If `check_uri` rejects the URI, the server does not answer or is not an MLflow server, or
-        the database cannot be migrated to the schema of the installed MLflow.
+        If `check_uri` rejects the URI, no MLflow server answers, or the database cannot be
+        migrated to the schema of the installed MLflow.
     """
     check_uri(uri)
     uri = resolve_uri(uri)
@@ -184,13 +174,7 @@ def one_line(error: Exception) -> str:
 
 
 def check_answers(client: MlflowClient, uri: str) -> None:
-    """Send one request to a server, which fails at once if no MLflow server answers.
-
-    Raises
-    ------
-    BenchError
-        With MLflow's message.
-    """
+    """Send one request to a server; raise BenchError at once if no MLflow server answers."""
     from mlflow.exceptions import MlflowException
 
     if not uri.startswith(("http://", "https://")):
@@ -226,13 +210,6 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
     Artifacts of a SQLite store are in `mlartifacts/<name>` next to the database, so that they are
     found from any working directory. A server chooses its own location.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    name : str
-        Name of the experiment.
     """
     from mlflow.exceptions import MlflowException
 

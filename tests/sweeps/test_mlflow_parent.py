@@ -12,8 +12,8 @@ from outliers_bench.sweeps.mlflow_parent import (
     discard_parent,
     finish_parent,
     start_parent,
+    sweep_name,
 )
-from outliers_bench.sweeps.name import sweep_name
 from outliers_bench.tracking.active_run import record_failure, start_run
 from outliers_bench.tracking.log_result import log_result
 from outliers_bench.tracking.outbox import now
