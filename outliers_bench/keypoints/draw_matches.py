@@ -29,20 +29,7 @@ def match_sheets(
     queries: int,
     seed: int,
 ) -> dict[str, RGB]:
-    """Draw some queries next to their first hit.
-
-    Parameters
-    ----------
-    result : Result
-        Result of a run.
-    stored : StoredKeypoints
-        Keypoints used in the run.
-    options : KeypointMatching or Spatial
-        Options of detection, matching and verification.
-    queries : int
-        Number of queries to draw, equally from the best, the typical and the worst.
-    seed : int
-        Seed of the choice of queries.
+    """Draw some queries next to their first hit, equally from best, typical and worst queries.
 
     Returns
     -------

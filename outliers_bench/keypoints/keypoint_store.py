@@ -12,44 +12,22 @@ from outliers_bench.keypoints.detect import KeypointDetector
 from outliers_bench.keypoints.keypoints import Keypoints
 from outliers_bench.keypoints.options import KeypointOptions
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import ImageSet, IntArray, LeftOut
+from outliers_bench.types import ImageSet, IntArray
 
 CACHE_BYTES = 64 * 2**20  # about 900 images of 500 keypoints: verification reuses the same ones
 
 
-class StoredKeypoints:
-    """Stored keypoints of images for one set of options.
-
-    Parameters
-    ----------
-    options : KeypointOptions
-        Options of the detection.
-    cache : Path
-        Directory of the feature store.
-    meter : Meter
-        Records times and counts.
-    """
+class StoredKeypoints(Features):
+    """Stored keypoints of images for one set of options."""
 
     def __init__(self, options: KeypointOptions, cache: Path, meter: Meter) -> None:
         detector = KeypointDetector(options)
-        self._features = Features(detector, Engine(), cache, meter, dtype="u1", stage="detect")
+        super().__init__(detector, Engine(), cache, meter, dtype="u1", stage="detect")
         self._width = options.descriptor.nbytes
-
-    def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
-        """Compute and store missing keypoints of images; see `Features.compute`."""
-        return self._features.compute(images)
-
-    def empty(self, images: ImageSet) -> set[bytes]:
-        """Return the digests of images without keypoints."""
-        return self._features.empty(images)
-
-    def nbytes(self, images: ImageSet) -> int:
-        """Return the size of the images' keypoints and descriptors, in bytes."""
-        return self._features.nbytes(images)
 
     def table(self, images: ImageSet) -> StoredTable:
         """Return a table of the keypoints of images that `compute` has processed."""
-        return StoredTable(self._features, images, self._width)
+        return StoredTable(self, images, self._width)
 
 
 class StoredTable:

@@ -56,7 +56,6 @@ def match_tables(
     ----------
     queries, gallery : KeypointTable
     descriptor : Descriptor
-        Descriptor of both tables.
     options : MatchOptions
         Only `ratio` and `cross_check` are used.
     depth : int
@@ -64,7 +63,6 @@ def match_tables(
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
     exclusion : Exclusion
-        Gallery images to exclude for each query.
     pairs_depth : int
         Number of the best gallery images per query for which to return the matches themselves.
     min_matches : int
@@ -85,17 +83,21 @@ def match_tables(
     best = _Best(len(queries), depth, pairs_depth)
 
     def pairs() -> Iterator[None]:
-        for i, start, scores, matches in map_in_threads(_count_matches, tasks()):
+        for i, start, scores, matches in map_in_threads(count, tasks()):
             images = order[start : start + len(scores)]
             scores[exclusion.gallery_keys[images] == exclusion.query_keys[i]] = -np.inf
             best.merge(i, images, scores, matches)
             yield from repeat(None, len(scores))
 
-    def tasks() -> Iterator[_Task]:
+    def tasks() -> Iterator[tuple[int, Keypoints, _Block]]:
         for block in _blocks(gallery, order, descriptor):
             for i, keypoints in enumerate(read_images(queries)):
-                minimum = min_matches if pairs_depth else 0
-                yield _Task(i, keypoints, block, descriptor, options, minimum)
+                yield i, keypoints, block
+
+    def count(task: tuple[int, Keypoints, _Block]) -> tuple[int, int, Doubles, Pairs]:
+        i, keypoints, block = task
+        minimum = min_matches if pairs_depth else 0
+        return i, block.start, *_count_matches(keypoints, block, descriptor, options, minimum)
 
     total = len(queries) * len(order)
     # Queries are processed in threads, so BLAS must not start its own.
@@ -118,16 +120,6 @@ class _Block:
     start: int
     size: int
     tiles: list[tuple[IntArray, FloatArray]]  # positions in the block; shape (images, rows, d)
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    query: int
-    keypoints: Keypoints
-    block: _Block
-    descriptor: Descriptor
-    options: MatchOptions
-    min_matches: int  # minimum number of matches of an image to return them; 0: return none
 
 
 class _Best:
@@ -182,48 +174,47 @@ def _create_block(start: int, images: Sequence[Keypoints], descriptor: Descripto
             groups[-1].append(position)
         else:
             groups.append([position])
-    tiles = [
-        (
-            np.asarray(group),
-            stack(
-                [
-                    to_integers(descriptor.vectors(images[i].descriptors), descriptor.power)
-                    for i in group
-                ]
-            ),
-        )
-        for group in groups
-    ]
+
+    def vectors(position: int) -> FloatArray:
+        return to_integers(descriptor.vectors(images[position].descriptors), descriptor.power)
+
+    tiles = [(np.asarray(group), stack([vectors(i) for i in group])) for group in groups]
     return _Block(start, len(images), tiles)
 
 
-def _count_matches(task: _Task) -> tuple[int, int, Doubles, Pairs]:
-    """Score a query with a block: return query number, start of the block, scores and pairs."""
+def _count_matches(
+    keypoints: Keypoints,
+    block: _Block,
+    descriptor: Descriptor,
+    options: MatchOptions,
+    min_matches: int,
+) -> tuple[Doubles, Pairs]:
+    """Score a query with a block; return the pairs of images with enough matches too, 0: none."""
     pairs: Pairs = {}
-    scores = np.zeros(task.block.size)
-    n = len(task.keypoints)
+    scores = np.zeros(block.size)
+    n = len(keypoints)
     if not n:
-        return task.query, task.block.start, scores, pairs
-    power = task.descriptor.power
-    query = to_integers(task.descriptor.vectors(task.keypoints.descriptors), power)
-    unit = self_product(task.descriptor.dimensions, power)
-    largest = max((tile.shape[0] * tile.shape[1] for _, tile in task.block.tiles), default=0)
+        return scores, pairs
+    power = descriptor.power
+    query = to_integers(descriptor.vectors(keypoints.descriptors), power)
+    unit = self_product(descriptor.dimensions, power)
+    largest = max((tile.shape[0] * tile.shape[1] for _, tile in block.tiles), default=0)
     buffer = np.empty((largest, n), dtype=np.float32)
-    for positions, tile in task.block.tiles:
+    for positions, tile in block.tiles:
         images, rows, d = tile.shape
         products = np.matmul(tile.reshape(-1, d), query.T, out=buffer[: images * rows])
         matches, best = find_matches(
             products.reshape(images, rows, n),
-            task.options.ratio**power,
+            options.ratio**power,
             unit,
-            cross_check=task.options.cross_check,
+            cross_check=options.cross_check,
         )
         counts = np.bincount(matches.image, minlength=images)
         similarity = best.sum(axis=1, dtype=np.float64) / (n * unit)
         scores[positions] = counts + np.clip(similarity, TIE_MARGIN, 1 - TIE_MARGIN)
-        if task.min_matches:
-            pairs |= _group_by_image(matches, positions, counts, task.min_matches)
-    return task.query, task.block.start, scores, pairs
+        if min_matches:
+            pairs |= _group_by_image(matches, positions, counts, min_matches)
+    return scores, pairs
 
 
 def _group_by_image(

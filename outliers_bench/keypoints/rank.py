@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import repeat
 
 import numpy as np
@@ -50,14 +49,12 @@ def rank_by_keypoints(
     ----------
     queries, gallery : KeypointTable
     descriptor : Descriptor
-        Descriptor of both tables.
     options : MatchOptions
     depth : int
         Length of the ranking, at most `exclusion.max_depth`.
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
     exclusion : Exclusion
-        Gallery images to exclude for each query.
     meter : Meter
         Records the time of matching, of verification, and of both as search.
     """
@@ -110,18 +107,10 @@ def rerank_by_keypoints(
     Parameters
     ----------
     ranking : Ranking
-        Ranking by any method.
     queries, gallery : KeypointTable
-        Keypoints of the ranking's queries and gallery.
     descriptor : Descriptor
-        Descriptor of both tables.
     options : MatchOptions
         `shortlist` is the number of images that are re-ranked; `verify` must not be none.
-
-    Returns
-    -------
-    Ranking
-        Ranking of the same depth.
     """
     shortlist = min(ranking.depth, options.shortlist or ranking.depth)
     similarities = ranking.scores.astype(np.float64)
@@ -132,14 +121,6 @@ def rerank_by_keypoints(
         queries, gallery, first, descriptor=descriptor, options=options
     )
     return _sort(ranking.indices, scores, ranking.depth)
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    row: int
-    columns: list[int]
-    query: Keypoints
-    gallery: list[Keypoints]
 
 
 def _count_inliers(
@@ -160,28 +141,29 @@ def _count_inliers(
     inliers = np.zeros(shortlist.shape)
     total = shortlist.size if matches is None else sum(map(len, matches))
 
-    def tasks() -> Iterator[_Task]:
+    def tasks() -> Iterator[tuple[int, list[int], Keypoints, list[Keypoints]]]:
         for row, query in enumerate(read_images(queries)):
             images = shortlist[row].tolist()
             verified = [c for c, i in enumerate(images) if matches is None or i in matches[row]]
             for start in range(0, len(verified), IMAGES_PER_TASK):
                 columns = verified[start : start + IMAGES_PER_TASK]
-                yield _Task(row, columns, query, gallery.take(shortlist[row, columns]))
+                yield row, columns, query, gallery.take(shortlist[row, columns])
 
-    def verify(task: _Task) -> tuple[_Task, list[int]]:
-        of_images: Sequence[npt.NDArray[np.integer]]
-        if matches is not None:
-            of_images = [matches[task.row][i] for i in shortlist[task.row, task.columns].tolist()]
+    def verify(
+        task: tuple[int, list[int], Keypoints, list[Keypoints]],
+    ) -> tuple[int, list[int], list[int]]:
+        row, columns, query, images = task
+        of_images: list[npt.NDArray[np.integer]]
+        if matches is None:
+            of_images = _match(query, images, descriptor, options)
         else:
-            of_images = _match(task, descriptor, options)
-        return task, [
-            _count_pair_inliers(task.query, image, of_image, options)
-            for image, of_image in zip(task.gallery, of_images, strict=True)
-        ]
+            of_images = [matches[row][i] for i in shortlist[row, columns].tolist()]
+        pairs = zip(images, of_images, strict=True)
+        return row, columns, [_count_pair_inliers(query, *pair, options) for pair in pairs]
 
     def pairs() -> Iterator[None]:
-        for task, counts in map_in_threads(verify, tasks()):
-            inliers[task.row, task.columns] = counts
+        for row, columns, counts in map_in_threads(verify, tasks()):
+            inliers[row, columns] = counts
             yield from repeat(None, len(counts))
 
     with threadpool_limits(limits=1, user_api="blas"), one_opencv_thread():
@@ -196,11 +178,11 @@ def _min_matches(options: MatchOptions) -> int:
 
 
 def _match(
-    task: _Task, descriptor: Descriptor, options: MatchOptions
+    query: Keypoints, images: list[Keypoints], descriptor: Descriptor, options: MatchOptions
 ) -> list[npt.NDArray[np.integer]]:
-    query = descriptor.vectors(task.query.descriptors)
-    vectors = (descriptor.vectors(image.descriptors) for image in task.gallery)
-    return [match_pair(query, v, options=options, power=descriptor.power)[0] for v in vectors]
+    own = descriptor.vectors(query.descriptors)
+    vectors = (descriptor.vectors(image.descriptors) for image in images)
+    return [match_pair(own, v, options=options, power=descriptor.power)[0] for v in vectors]
 
 
 def _count_pair_inliers(

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.retrieval.reduction.eigen import (
+from outliers_bench.retrieval.reduction.principal_axes import (
     Float64Array,
     fix_signs,
     leading_eigenvectors,
+    principal_axes,
 )
-from outliers_bench.retrieval.reduction.principal_axes import principal_axes
 from outliers_bench.retrieval.reduction.reducer import Projection, Reducer
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options
 from outliers_bench.types import FloatArray, IntArray
