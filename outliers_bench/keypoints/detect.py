@@ -24,13 +24,7 @@ _MIN_SIDE = 16  # pixels; OpenCV's pyramids fail on smaller images
 
 
 class KeypointDetector:
-    """`Describer` whose features are packed keypoints.
-
-    Parameters
-    ----------
-    options : KeypointOptions
-        Detector, number of keypoints and image size.
-    """
+    """`Describer` whose features are packed keypoints."""
 
     dimensions = None
     side = None  # full size: decoding at a reduced size loses details that keypoints need
@@ -44,7 +38,7 @@ class KeypointDetector:
         return self._options.detector.value
 
     def space(self) -> Space:
-        """Return all that stored keypoints depend on; RootSIFT is computed from stored SIFT."""
+        """Return all that stored keypoints depend on: RootSIFT is computed from stored SIFT."""
         return keypoint_space(self._options)
 
     def prepare(self, image: RGB) -> RGB:
@@ -66,19 +60,10 @@ def keypoint_space(options: KeypointOptions) -> Space:
 
 
 def detect(image: RGB, options: KeypointOptions) -> Keypoints:
-    """Detect the strongest keypoints of an image.
+    """Detect the strongest keypoints of an image, which is not shrunk here.
 
-    Parameters
-    ----------
-    image : array of uint8, shape (height, width, 3)
-        RGB; not shrunk here.
-    options : KeypointOptions
-
-    Returns
-    -------
-    Keypoints
-        By descending response, then by position; none for images without contrast or smaller than
-        16 pixels.
+    They are sorted by descending response, then by position. Images without contrast or smaller
+    than 16 pixels have none.
     """
     empty = Keypoints(
         np.empty((0, 2), np.float32), np.empty((0, options.descriptor.nbytes), np.uint8)

@@ -34,11 +34,10 @@ def learn_vocabulary(
         Training images: the train part, or the gallery without one; never queries. Every image is
         read once, in blocks.
     descriptor : Descriptor
-        Type of the descriptors.
     words : int
         Number of words; k-means uses at most `SAMPLES_PER_WORD` times as many descriptors.
     seed : int
-        Seed of the sample of descriptors and of k-means.
+        Of the sample of descriptors and of k-means.
 
     Returns
     -------
@@ -91,15 +90,6 @@ def encode(keypoints: Keypoints, vocabulary: FloatArray, *, descriptor: Descript
     Jégou and Chum take the root of the raw sums; Arandjelović and Zisserman omit it, but give
     every word that occurs the same final weight. Only this order, which is that of VLFeat,
     satisfies both.
-
-    Parameters
-    ----------
-    keypoints : Keypoints
-        Keypoints of one image.
-    vocabulary : array of float32, shape (words, descriptor.dimensions)
-        Result of `learn_vocabulary`.
-    descriptor : Descriptor
-        The one used for `learn_vocabulary`.
 
     Returns
     -------

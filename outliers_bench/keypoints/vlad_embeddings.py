@@ -27,15 +27,6 @@ class VladEmbeddings:
 
     A vocabulary depends on the photos it is learned on, so they are part of the key of stored
     vectors: another split has another vocabulary.
-
-    Parameters
-    ----------
-    model : Vlad
-        Options of the keypoints and the vocabulary.
-    cache : Path
-        Directory of the feature store.
-    meter : Meter
-        Records times and counts.
     """
 
     def __init__(self, model: Vlad, cache: Path, meter: Meter) -> None:
@@ -62,10 +53,7 @@ class VladEmbeddings:
     ) -> None:
         """Learn a vocabulary from `part` and aggregate all `images`, unless both are stored.
 
-        Raises
-        ------
-        BenchError
-            If `part` has fewer descriptors than words.
+        Raises what `learn_vocabulary` raises.
         """
         # Sorted by content, so that the result does not depend on file names.
         part = part.take(np.argsort(np.array(part.digests, dtype="S16"), kind="stable"))

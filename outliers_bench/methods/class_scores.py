@@ -21,12 +21,6 @@ class ClassScores(Method):
 
     A baseline for retrieval by a classifier: all queries with the same predicted class get the same
     ranking, and classes missing from the train part are never predicted.
-
-    Parameters
-    ----------
-    model : TrainedModel
-        Classification network.
-    workspace : Workspace
     """
 
     def __init__(self, model: TrainedModel, workspace: Workspace) -> None:

@@ -31,18 +31,7 @@ from outliers_bench.types import (
 
 
 class EmbeddingMethod(Method):
-    """Rank the gallery by the similarity of embeddings.
-
-    Parameters
-    ----------
-    model : Model
-        Options of the model.
-    source : EmbeddingSource
-        Its embeddings.
-    search : EmbeddingSearch
-        Reduction, index and re-ranking.
-    workspace : Workspace
-    """
+    """Rank the gallery by the similarity of a model's embeddings, which `source` provides."""
 
     def __init__(
         self,

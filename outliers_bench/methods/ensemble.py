@@ -31,13 +31,7 @@ class Member(NamedTuple):
 class FusedRankings(Method):
     """Rank the gallery by the weighted sum of the scores of several methods.
 
-    Parameters
-    ----------
-    model : Ensemble
-        Members, weights and fusion.
-    factories : sequence of callable
-        Factory of each member; takes a meter.
-    workspace : Workspace
+    Each member is made by a factory, which takes a meter.
     """
 
     def __init__(

@@ -22,14 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class MatchKeypoints(Method):
-    """Rank the gallery by matched keypoints; nothing is learned, and no index is built.
-
-    Parameters
-    ----------
-    model : KeypointMatching
-        Options of the keypoints and of their matching.
-    workspace : Workspace
-    """
+    """Rank the gallery by matched keypoints; nothing is learned, and no index is built."""
 
     def __init__(self, model: KeypointMatching, workspace: Workspace) -> None:
         self.model = model

@@ -14,17 +14,7 @@ from outliers_bench.types import RGB, ImageSet, LeftOut, Ranking
 
 
 class SpatialRerank:
-    """Re-rank a shortlist by verified keypoints.
-
-    Parameters
-    ----------
-    options : Spatial
-        Options of the keypoints, their matching, and the shortlist.
-    cache : Path
-        Directory of the feature store.
-    meter : Meter
-        Meter of the run; keypoints are counted separately from its embeddings.
-    """
+    """Re-rank a shortlist by verified keypoints, which are counted separately from embeddings."""
 
     def __init__(self, options: Spatial, cache: Path, meter: Meter) -> None:
         self._options = options

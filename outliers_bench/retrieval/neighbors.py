@@ -41,15 +41,10 @@ class NeighborGraph:
     def nearest(
         self, items: IntArray, k: int, *, exclusion: Exclusion
     ) -> tuple[IntArray, FloatArray]:
-        """Return the k nearest neighbors of some items, without those excluded for a query.
+        """Return the k nearest neighbors of some items, shape (m,), without excluded ones.
 
-        Parameters
-        ----------
-        items : array of int64, shape (m,)
-        k : int
-        exclusion : Exclusion
-            Of one query, or of one query for each item. Requires a graph of at least
-            k + `exclusion.largest` neighbors, if the gallery has that many.
+        The exclusion is that of one query, or of one query for each item. It requires a graph of
+        at least k + `exclusion.largest` neighbors, if the gallery has that many.
 
         Returns
         -------
@@ -66,21 +61,10 @@ class NeighborGraph:
 
 
 def build_or_load_graph(search: VectorSearch, k: int) -> NeighborGraph:
-    """Find the k nearest neighbors of every gallery item by exhaustive search.
+    """Find the k nearest neighbors of every gallery item by exhaustive search, for every index.
 
-    The search is exhaustive for every index.
-
-    Parameters
-    ----------
-    search : VectorSearch
-        The gallery, normalized; its order breaks ties. With a `cache`, the graph of the same
-        gallery is read from disk if it was stored before.
-    k : int
-        Reduced to the number of other gallery items if there are fewer.
-
-    Returns
-    -------
-    NeighborGraph
+    The order of the search breaks ties. If the gallery has fewer than k other items, they are all
+    neighbors. With `search.cache`, the graph of the same gallery is stored and read.
     """
     k = min(k, len(search.gallery) - 1)
     with search.meter.stage("graph"):

@@ -32,13 +32,11 @@ def recall_at_10(
     Parameters
     ----------
     search : VectorSearch
-        The gallery and the index.
     queries : array of float32, shape (n_query, d)
         If there are more than 1,000, 500 to 1,000 evenly spaced ones are used.
     depth : int
         Depth of the ranking: some indexes find more of the first ten in a deeper search.
     exclusion : Exclusion
-        Gallery items that are excluded for each query.
 
     Returns
     -------

@@ -26,20 +26,10 @@ BLOCK_ITEMS = 2_000_000  # results per block, over all its queries
 
 
 def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
-    """Compute a gallery order for breaking ties, independent of file names and labels.
+    """Permute a gallery, given the digests of its images, as the order that breaks ties.
 
-    Files are sorted by class, so breaking ties by position would leak the label.
-
-    Parameters
-    ----------
-    digests : sequence of bytes
-        Content digest of each gallery image.
-    seed : int
-
-    Returns
-    -------
-    array of int64, shape (n,)
-        A permutation of the gallery's positions.
+    It is independent of file names and labels: files are sorted by class, so breaking ties by
+    position would leak the label.
     """
     key = seed.to_bytes(8, "little", signed=True)
     hashes = [hashlib.blake2b(digest, key=key, digest_size=8).digest() for digest in digests]
@@ -143,7 +133,6 @@ class VectorSearch:
         depth : int
             Length of the ranking, at most `exclusion.max_depth`.
         exclusion : Exclusion
-            Gallery items to exclude for each query.
         """
         queries = self.prepare(queries)
         searcher = self.searcher
@@ -203,7 +192,6 @@ def put_blanks_last(
     Parameters
     ----------
     ranking : Ranking
-        Ranking by vectors, those of blank images included.
     blank_queries : array of bool, shape (n_query,)
         Queries without content: their ranking becomes `order`, with scores of 0.
     blank_gallery : array of bool, shape (n,)
@@ -212,7 +200,6 @@ def put_blanks_last(
     order : array of int64, shape (n,)
         Permutation of the gallery that breaks ties.
     exclusion : Exclusion
-        Gallery images that are excluded for each query.
     """
     blank = blank_gallery[ranking.indices]
     moved = np.argsort(blank, axis=1, kind="stable")

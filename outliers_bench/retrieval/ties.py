@@ -16,12 +16,6 @@ def sort_with_ties(positions: IntArray, scores: FloatArray) -> None:
     """Sort rows in place by descending score, equal scores by ascending position.
 
     Rows that are already sorted and have no ties, as most rows of a short ranking, are skipped.
-
-    Parameters
-    ----------
-    positions : array of int64, shape (n_query, depth)
-        Positions in the tie-breaking order.
-    scores : array of float32, shape (n_query, depth)
     """
     unsorted = ~(scores[:, :-1] > scores[:, 1:]).all(axis=1)
     if unsorted.any():
@@ -48,10 +42,8 @@ def rescore_close_pairs(
     queries : array of float32, shape (n_query, d)
     gallery : array of float32, shape (n, d)
         In the order that breaks ties.
-    positions : array of int64, shape (n_query, depth)
-        Rows of the gallery, nearest first; changed in place.
-    scores : array of float32, shape (n_query, depth)
-        The largest scores of an exhaustive search; changed in place.
+    positions, scores : array, shape (n_query, depth)
+        Results of an exhaustive search, nearest first; changed in place.
     metric : Metric
     """
     tolerance = _ROUNDING * np.maximum(1, np.square(queries).sum(axis=1, keepdims=True))
@@ -93,20 +85,10 @@ def _compare(queries: FloatArray, gallery: FloatArray, metric: Metric) -> FloatA
 
 
 def pair_similarities(vectors: FloatArray, gallery: FloatArray, positions: IntArray) -> FloatArray:
-    """Compute inner products of each vector with some gallery items.
+    """Compute inner products of each vector with some gallery items, both of shape (m, k).
 
     The product of a pair does not depend, to the last bit, on the rest of the block, unlike with
     BLAS, which may sum the last rows differently; so equal vectors have equal scores.
-
-    Parameters
-    ----------
-    vectors : array of float32, shape (m, d)
-    gallery : array of float32, shape (n, d)
-    positions : array of int64, shape (m, k)
-
-    Returns
-    -------
-    array of float32, shape (m, k)
     """
     products = np.empty(positions.shape, dtype=np.float32)
     size = max(1, PAIR_VALUES // max(1, positions.shape[1] * gallery.shape[1]))
@@ -128,18 +110,9 @@ def sorted_with_ties(
 def drop_excluded(
     positions: IntArray, scores: FloatArray, excluded: BoolArray, depth: int
 ) -> tuple[IntArray, FloatArray]:
-    """Return the first `depth` items of each row that are not excluded.
+    """Return the first `depth` items of each row, of shape (n, k), that are not excluded.
 
-    Parameters
-    ----------
-    positions, scores, excluded : array, shape (n, k)
-        At least `depth` items of each row are not excluded.
-    depth : int
-
-    Returns
-    -------
-    positions : array of int64, shape (n, depth)
-    scores : array of float32, shape (n, depth)
+    There are at least as many.
     """
     chosen = ~excluded
     chosen &= np.cumsum(chosen, axis=1) <= depth

@@ -26,19 +26,14 @@ def build_or_load(
     Parameters
     ----------
     index : Index
-        Index to build, cached if `Index.is_cached`.
+        Cached if `Index.is_cached`.
     load : callable
         Returns the gallery, shape (n, d), float32, normalized if the metric is cosine. Its time
         counts as build time; for exhaustive search there is no other.
     cache : Path or None
-        Cache directory; None disables the cache.
     meter : Meter
         Records the time as stage `index`, the size, and the build time, which is the original one
         if the index was read from the cache.
-
-    Returns
-    -------
-    Searcher
     """
     with meter.stage("index"):
         start = time.perf_counter()

@@ -132,19 +132,8 @@ def distances_to_scores(distances: npt.NDArray[np.floating], metric: Metric) -> 
 def fill_missing(positions: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
     """Fill missing results of an approximate index with other items, in order of position.
 
-    Parameters
-    ----------
-    positions : array of int64, shape (n_query, depth)
-        Negative if missing; depth is at most the size of the gallery.
-    scores : array of float32, shape (n_query, depth)
-        Scores of the results, in any order.
-
-    Returns
-    -------
-    positions : array of int64, shape (n_query, depth)
-        The results in their order, then other items.
-    scores : array of float32, shape (n_query, depth)
-        Other items share the next float below the lowest score; 0 if there is no result.
+    Given positions, negative if missing, and scores in any order, both of shape (n_query, depth).
+    Other items follow the results, and share the next float below the lowest score, or 0.
     """
     incomplete = np.flatnonzero((positions < 0).any(axis=1))
     if not len(incomplete):

@@ -75,13 +75,7 @@ class LearnedWhitening(Reducer):
             )
 
     def fit(self, vectors: FloatArray, labels: IntArray | None) -> Projection:
-        """Fit the projection to all pairs of labeled vectors.
-
-        Raises
-        ------
-        BenchError
-            If there are fewer than two classes, or no class has two photos.
-        """
+        """Fit the projection to all pairs of labeled vectors; raise what `check_labels` raises."""
         if labels is None:
             raise ValueError("learned whitening needs labels")
         self.check_labels(labels)
@@ -95,10 +89,7 @@ class LearnedWhitening(Reducer):
         return Projection(mean, np.ascontiguousarray(axes, dtype=np.float32))
 
     def check_labels(self, labels: IntArray) -> None:
-        """Raise `BenchError` if matching or non-matching pairs are missing.
-
-        See `Reducer.check_labels`.
-        """
+        """Raise `BenchError` if matching or non-matching pairs are missing."""
         photos = np.bincount(labels)
         if (photos > 0).sum() < 2 or photos.max() < 2:
             raise BenchError(

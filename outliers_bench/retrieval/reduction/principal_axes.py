@@ -32,7 +32,6 @@ def principal_axes(
     ----------
     vectors : array of float32 or float64, shape (m, d)
     mean : array of float32 or float64, shape (d,)
-        Mean of the vectors.
     n : int
         Number of directions, at most min(m, d).
 
@@ -126,11 +125,6 @@ def leading_eigenvectors(
 
 
 def fix_signs(axes: Float64Array) -> Float64Array:
-    """Flip columns so that the largest entry of each is positive, as eigenvectors have no sign.
-
-    Parameters
-    ----------
-    axes : array of float64, shape (d, n)
-    """
+    """Flip columns so that the largest entry of each is positive, as eigenvectors have no sign."""
     largest = np.abs(axes).argmax(axis=0)
     return axes * np.where(axes[largest, np.arange(axes.shape[1])] < 0, -1.0, 1.0)

@@ -69,18 +69,7 @@ class AlphaQueryExpansion(CosineRerank):
 
 
 def weighted_sums(gallery: FloatArray, positions: IntArray, weights: FloatArray) -> FloatArray:
-    """Compute weighted sums of gallery vectors.
-
-    Parameters
-    ----------
-    gallery : array of float32, shape (n, d)
-    positions : array of int64, shape (b, k)
-    weights : array of float32, shape (b, k)
-
-    Returns
-    -------
-    array of float32, shape (b, d)
-    """
+    """Compute weighted sums, shape (b, d), of gallery vectors at positions of shape (b, k)."""
     sums = np.empty((len(positions), gallery.shape[1]), dtype=np.float32)
     size = max(1, PAIR_VALUES // max(1, positions.shape[1] * gallery.shape[1]))
     for start in range(0, len(positions), size):

@@ -71,19 +71,10 @@ class Rerank:
 
 
 def reorder(ranking: Ranking, similarity: FloatArray) -> Ranking:
-    """Sort the first hits of a ranking by a new similarity.
+    """Sort the first hits of a ranking by a new similarity, shape (n_query, shortlist).
 
-    Parameters
-    ----------
-    ranking : Ranking
-        Hits of equal similarity retain its order.
-    similarity : array of float32, shape (n_query, shortlist)
-        New similarity of the first `shortlist` hits of each query; larger is better.
-
-    Returns
-    -------
-    Ranking
-        The other hits follow in their order; their scores are lowered if they would be above.
+    Hits of equal similarity retain their order. The other hits follow in theirs; their scores are
+    lowered if they would be above.
     """
     shortlist = similarity.shape[1]
     best = np.argsort(-similarity, axis=1, kind="stable")

@@ -88,21 +88,10 @@ class KReciprocal(ShortlistRerank):
 def jaccard_similarities(
     queries: csr_array, encodings: csr_array, hits: IntArray
 ) -> npt.NDArray[np.float64]:
-    """Compute weighted Jaccard similarities of queries and their hits.
+    """Compute weighted Jaccard similarities of queries and their hits, both of shape (b, m).
 
-    This is the sum of the smaller weights divided by the sum of the larger ones.
-
-    Parameters
-    ----------
-    queries : sparse array, shape (b, n)
-        Encodings of the queries.
-    encodings : sparse array, shape (n, n)
-        Encodings of the gallery.
-    hits : array of int64, shape (b, m)
-
-    Returns
-    -------
-    array of float64, shape (b, m)
+    This is the sum of the smaller weights divided by the sum of the larger ones, of the encodings
+    of the queries, shape (b, n), and of the gallery, shape (n, n).
     """
     similarities = np.zeros(hits.shape)
     dense = np.zeros(encodings.shape[1])  # row of one query at a time

@@ -19,7 +19,7 @@ BLOCK_ROWS = 4096  # gallery items encoded per block
 
 
 def reciprocal_sets(positions: IntArray) -> csr_array:
-    """Find pairs of items that are among each other's neighbors; each item pairs with itself.
+    """Find R(i, k), the items that are among each other's neighbors, and the item itself.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def reciprocal_sets(positions: IntArray) -> csr_array:
     Returns
     -------
     sparse array of float32, shape (n, n)
-        R(i, k) in row i, as ones; symmetric.
+        Ones; symmetric.
     """
     from scipy.sparse import eye_array
 
@@ -41,17 +41,8 @@ def reciprocal_sets(positions: IntArray) -> csr_array:
 def expand_sets(sets: csr_array, half: csr_array) -> csr_array:
     """Compute R*: add to each set the half sets of members that overlap by two thirds with it.
 
-    Parameters
-    ----------
-    sets : sparse array, shape (b, n)
-        R(i, k1), as ones.
-    half : sparse array, shape (n, n)
-        R(i, k1 / 2), as ones.
-
-    Returns
-    -------
-    sparse array, shape (b, n)
-        Positive for items in R*; indices sorted.
+    Given R(i, k1), shape (b, n), and R(i, k1 / 2), shape (n, n), as ones. The result, shape (b, n),
+    is positive for items in R*; its indices are sorted.
     """
     common = sets.multiply(sets @ half.T).tocsr()  # |R(i, k1) and R(g, k1 / 2)|, of members g
     sizes = np.diff(half.indptr)
@@ -64,18 +55,9 @@ def expand_sets(sets: csr_array, half: csr_array) -> csr_array:
 
 
 def encode(expanded: csr_array, vectors: FloatArray, gallery: FloatArray) -> csr_array:
-    """Compute V: weights exp(-d) of the members of R*, which sum to one.
+    """Compute V, shape (b, n): weights exp(-d) of the members of R*, which sum to one.
 
-    Parameters
-    ----------
-    expanded : sparse array, shape (b, n)
-        R* of each vector.
-    vectors : array of float32, shape (b, d)
-    gallery : array of float32, shape (n, d)
-
-    Returns
-    -------
-    sparse array of float64, shape (b, n)
+    Given R* of each vector, shape (b, n), the vectors, shape (b, d), and the gallery, shape (n, d).
     """
     from scipy.sparse import csr_array
 
@@ -94,16 +76,7 @@ def encode(expanded: csr_array, vectors: FloatArray, gallery: FloatArray) -> csr
 
 
 def average_over_neighbors(own: csr_array, positions: IntArray, encodings: csr_array) -> csr_array:
-    """Average encodings with those of the nearest items; shape (b, n).
-
-    Parameters
-    ----------
-    own : sparse array, shape (b, n)
-    positions : array of int64, shape (b, k2 - 1)
-        Nearest items of each row.
-    encodings : sparse array, shape (n, n)
-        Encodings of the gallery.
-    """
+    """Average encodings, shape (b, n), with those of the nearest items, shape (b, k2 - 1)."""
     mean: csr_array = own + _to_indicators(positions, encodings.shape[0]) @ encodings
     mean = mean.tocsr()
     mean.data /= positions.shape[1] + 1
@@ -136,21 +109,16 @@ class Encodings:
     def from_graph(
         cls, graph: NeighborGraph, gallery: FloatArray, *, k1: int, k2: int
     ) -> Encodings:
-        """Encode every gallery item.
+        """Encode every gallery item, shape (n, d).
 
-        Parameters
-        ----------
-        graph : NeighborGraph
-            With at least max(k1, k2 - 1) neighbors, if the gallery has that many.
-        gallery : array of float32, shape (n, d)
-        k1, k2 : int
-            See `KReciprocal`.
+        The graph has at least max(k1, k2 - 1) neighbors, if the gallery has that many.
         """
         from scipy.sparse import vstack
 
         n = len(gallery)
         sets = reciprocal_sets(graph.positions[:, :k1])
-        half = reciprocal_sets(graph.positions[:, : half_k(k1)])
+        half_k = int(np.around(k1 / 2))  # rounded half to even, as in the authors' code
+        half = reciprocal_sets(graph.positions[:, :half_k])
         starts, parts = range(0, n, BLOCK_ROWS), []
         for start in track(starts, stage="encode", total=len(starts), unit="blocks"):
             rows = slice(start, start + BLOCK_ROWS)
@@ -181,18 +149,8 @@ class Encodings:
     ) -> csr_array:
         """Encode queries that are not in the gallery, each independent of the others.
 
-        Parameters
-        ----------
-        queries : array of float32, shape (b, d)
-        gallery : array of float32, shape (n, d)
-        hits : array of int64, shape (b, m)
-            Nearest first, at least max(k1, k2 - 1) if the gallery has that many.
-        similarities : array of float32, shape (b, m)
-        k1, k2 : int
-
-        Returns
-        -------
-        sparse array, shape (b, n)
+        Their hits and the similarities of these, both of shape (b, m), are nearest first, at least
+        max(k1, k2 - 1) if the gallery has that many.
         """
         from scipy.sparse import csr_array
 
@@ -203,11 +161,6 @@ class Encodings:
         sets = csr_array((np.ones(len(members), np.float32), members, row_starts), shape=shape)
         own = encode(expand_sets(sets, self.half), queries, gallery)
         return average_over_neighbors(own, hits[:, : k2 - 1], self.raw)
-
-
-def half_k(k1: int) -> int:
-    """Return half of k1, rounded half to even as in the authors' code."""
-    return int(np.around(k1 / 2))
 
 
 def _to_indicators(positions: IntArray, n: int) -> csr_array:

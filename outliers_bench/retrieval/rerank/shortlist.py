@@ -66,11 +66,7 @@ class ShortlistRerank(CosineRerank):
     def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
         """Precompute what depends only on the gallery, and return a scorer of hits.
 
-        Parameters
-        ----------
-        search : VectorSearch
-        excluded : int
-            Largest number of items that are excluded for a query.
+        At most `excluded` items are excluded for a query.
 
         Returns
         -------
@@ -124,22 +120,8 @@ def rescore_by_cosine(
 ) -> tuple[Ranking, FloatArray]:
     """Recompute the cosines of the first hits, and sort the hits by them.
 
-    These cosines depend only on query and item. The scores of an index are rounded depending on
-    the rest of the block, and some indexes return other scores.
-
-    Parameters
-    ----------
-    search : VectorSearch
-    queries : array of float32, shape (b, d)
-        Of unit length.
-    ranking : Ranking
-        At least `hits` deep.
-    hits : int
-
-    Returns
-    -------
-    ranking : Ranking
-    similarities : array of float32, shape (b, hits)
+    These cosines, shape (b, hits), depend only on query and item. The scores of an index are
+    rounded depending on the rest of the block, and some indexes return other scores.
     """
     positions = ranking.indices[:, :hits]
     cosines = pair_similarities(queries, search.gallery, positions)
@@ -154,13 +136,8 @@ def rank_in_blocks(
 ) -> Ranking:
     """Rank queries in blocks that limit the memory of rankings of depth `deep`.
 
-    Parameters
-    ----------
-    rank : callable
-        Ranks the queries at some positions to a depth of at least `depth`.
-    rows : array of int64, shape (n_query,)
-        Permutation of the queries, in which they are ranked.
-    depth, deep : int
+    `rank` ranks the queries at some positions, at least to `depth`; they are given in the order
+    of `rows`, a permutation of all.
     """
     indices = np.empty((len(rows), depth), dtype=np.int64)
     scores = np.empty((len(rows), depth), dtype=np.float32)
