@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from outliers_bench.runtime.progress import track
 from outliers_bench.store.features import FeatureStore, Space
 from outliers_bench.types import RGB, FloatArray, ImageSet
 
+_BATCH_SIZE = 500  # results written at once, and the most that a kill can lose
 THUMBNAIL = 64  # longer side in pixels of the version whose contrast is measured
 _SPACE: Space = {"architecture": "look", "decoder": DECODER, "thumbnail": THUMBNAIL}
 
@@ -45,16 +47,25 @@ class MeasuringReader(FileReader):
 
     It lets the search for duplicates and cleaning share one decoding.
 
+    Parameters
+    ----------
+    root : Path
+        Folder that names are relative to.
+    cache : Path
+        Folder where the measurements are cached.
+
     Attributes
     ----------
     measured : dict of bytes to array of float32, shape (3,)
-        Width, height and contrast, by content.
+        Width, height and contrast of the contents that are not in the cache yet.
     unreadable : dict of bytes to str
-        Reason for each content that cannot be decoded.
+        Reason for each of the others, which cannot be decoded.
     """
 
+    cache: Path = field(kw_only=True)
     measured: dict[bytes, FloatArray] = field(default_factory=dict)
     unreadable: dict[bytes, str] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)  # images are decoded in several threads
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         """Decode and measure one file; see `ImageReader.read`."""
@@ -63,32 +74,37 @@ class MeasuringReader(FileReader):
             image = decode(data, name=name, side=side)
         except UnreadableImageError as error:
             if digest is not None:
-                self.unreadable[digest] = str(error).removeprefix(f"{name}: ")
+                with self._lock:
+                    self.unreadable[digest] = str(error).removeprefix(f"{name}: ")
             raise
         if digest is not None and digest not in self.measured:
-            self.measured[digest] = _measure(data, image)
+            measurements = _measure(data, image)
+            with self._lock:
+                self.measured[digest] = measurements
+                if len(self.measured) >= _BATCH_SIZE:
+                    self._store()
         return image
 
-    def store(self, cache: Path) -> None:
+    def store(self) -> None:
         """Move the measurements to the cache."""
-        with _store(cache) as store:
+        with self._lock:
+            self._store()
+
+    def _store(self) -> None:
+        with _store(self.cache) as store:
             store.add(self.measured.items(), self.unreadable.items())
         self.measured.clear()
         self.unreadable.clear()
 
 
-def measure_images(
-    images: ImageSet, reader: MeasuringReader, *, cache: Path
-) -> dict[bytes, ImageStats | str]:
-    """Measure all images; only those that are neither cached nor known to the reader are decoded.
+def measure_images(images: ImageSet, reader: MeasuringReader) -> dict[bytes, ImageStats | str]:
+    """Measure all images; only those that are not in the cache are decoded.
 
     Parameters
     ----------
     images : ImageSet
         Images that `reader` reads.
     reader : MeasuringReader
-    cache : Path
-        Folder where the measurements are cached.
 
     Returns
     -------
@@ -100,8 +116,9 @@ def measure_images(
     BenchError
         If the cache cannot be written.
     """
-    with _store(cache) as store:
-        known = store.known(images.digests) | reader.measured.keys() | reader.unreadable.keys()
+    reader.store()
+    with _store(reader.cache) as store:
+        known = store.known(images.digests)
     rows = {digest: row for row, digest in enumerate(images.digests) if digest not in known}
     missing = images.take(sorted(rows.values()))  # each content once
     # The pixels are not needed: the reader records the measurements.
@@ -109,11 +126,11 @@ def measure_images(
     with closing(iter(decoder)) as decoded:
         for _ in track(decoded, stage="measure", total=len(missing)):
             pass
-    reader.store(cache)
+    reader.store()
     results: dict[bytes, ImageStats | str] = {
         digest: message.partition(": ")[2] for digest, message in decoder.inaccessible.items()
     }
-    with _store(cache) as store:
+    with _store(reader.cache) as store:
         results |= store.unreadable(images.digests)
         for digest, (width, height, contrast) in store.get(images.digests).items():
             results[digest] = ImageStats(int(width), int(height), float(contrast))

@@ -70,7 +70,7 @@ def inspect(root: Path, options: Clean, *, cache: Path) -> Inspection:
         )
     digests, lost = digest_files(root, listing.photos, cache=cache)
     labels = labels_and_parts(names)
-    reader = MeasuringReader(root)
+    reader = MeasuringReader(root, cache=cache)
     images = ImageSet(
         names=tuple(digests),
         digests=tuple(digests.values()),
@@ -80,9 +80,9 @@ def inspect(root: Path, options: Clean, *, cache: Path) -> Inspection:
     )
     try:
         pairs = find_pairs(images, cache=cache, near=options.near)
-        measured = measure_images(images, reader, cache=cache)
+        measured = measure_images(images, reader)
     finally:  # Ctrl-C loses no measurement
-        reader.store(cache)
+        reader.store()
     unreadable = {item.name: item.detail for item in lost}
     photos = []
     for name, digest in digests.items():

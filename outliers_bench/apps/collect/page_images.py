@@ -10,7 +10,7 @@ from outliers_bench.data.image_files import EXTENSIONS
 from outliers_bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from parsel import Selector
+    from parsel import Selector, SelectorList
 
 # https://html.spec.whatwg.org/multipage/images.html#parsing-a-srcset-attribute: URLs may
 # contain commas, but not begin or end with one.
@@ -70,7 +70,7 @@ def read_page(html: str, url: str, *, next_selector: str | None = None) -> Page:
         _absolute_url(base, _image_address(node)) for node in page.xpath("//img | //a[@href]")
     )
     try:
-        links = page.css(next_selector or "link[rel~=next], a[rel~=next]")
+        links = page.css(next_selector) if next_selector else _related(page, "next")
     except SelectorError as error:
         raise BenchError(f"next={next_selector} is not a CSS selector: {error}") from None
     return Page(
@@ -124,8 +124,14 @@ def _is_image(address: str) -> bool:
     return name.endswith(EXTENSIONS) and ":" not in name
 
 
+def _related(page: Selector, relation: str) -> SelectorList[Selector]:
+    """Return the links of a relation, whose name has no case."""
+    links = page.css("link[rel][href], a[rel][href]")
+    return type(links)(link for link in links if relation in link.attrib["rel"].lower().split())
+
+
 def _find_license(page: Selector, base: str) -> str:
-    link = page.css("link[rel~=license][href], a[rel~=license][href]").attrib.get("href")
+    link = _related(page, "license").attrib.get("href")
     if link is not None:
         return urljoin(base, link.strip())
     for node in page.xpath("//meta[@content]"):

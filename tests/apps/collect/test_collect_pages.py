@@ -58,14 +58,15 @@ def test_the_next_page() -> None:
     assert read_page(html, URL).next_page == f"{URL}?page=2"
     assert read_page(html, URL, next_selector="a.more").next_page == "http://zoo.example/all.html"
     assert read_page(html, URL, next_selector="a.less").next_page is None
-    assert read_page("<link rel=next href=2.html>", URL).next_page == f"{BASE}2.html"
+    assert read_page("<link rel=Next href=2.html>", URL).next_page == f"{BASE}2.html"
     assert read_page("<a rel=prev href=0.html>", URL).next_page is None
     with pytest.raises(BenchError, match="is not a CSS selector"):
         read_page(html, URL, next_selector="a[[")
 
 
 def test_the_license() -> None:
-    assert read_page("<a rel=license href=/cc0>CC0</a>", URL).license == "http://zoo.example/cc0"
+    html = "<a rel='LICENSE nofollow' href=/cc0>CC0</a>"
+    assert read_page(html, URL).license == "http://zoo.example/cc0"
     html = "<meta name=DC.Rights content=' CC  BY '>"
     assert read_page(html, URL).license == "CC BY"
     assert read_page("<a rel=licensed href=x>", URL).license == ""
