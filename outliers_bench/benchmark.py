@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from outliers_bench.config.roles import warn_unused
 from outliers_bench.config.schema import Config
@@ -14,15 +14,17 @@ from outliers_bench.duplicates.find import is_cached
 from outliers_bench.duplicates.thumbnails import share_decodings
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
-from outliers_bench.evaluation.evaluate import MIN_DEPTH
+from outliers_bench.evaluation.evaluate import MIN_DEPTH, Evaluation
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
+from outliers_bench.leakage.remove import exclude_leaks
 from outliers_bench.methods.method import Method, ReusedIndex
-from outliers_bench.rescore import score_leakage
-from outliers_bench.result import Result
+from outliers_bench.result import LeakageScores, Result
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import Split
+from outliers_bench.types import Ranking, Split
+
+_log = logging.getLogger(__name__)
 
 
 class Prepared(NamedTuple):
@@ -91,23 +93,13 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
     method.fit(split, observer)
     index = ReusedIndex(method)
-    to_depth = partial(depth, shown=config.contact_sheets.depth)
-    ranking = index(split.gallery).query(split.query, to_depth(split, config.k), split.exclusion)
+    ranking = _rank(index, split, config.k, config)
     evaluation = None
     if split.labeled:
         with meter.stage("evaluate"):
-            evaluation = evaluate(ranking, split, k=config.k)
-            intervals = confidence_intervals(evaluation.per_query, seed=config.seed)
-            evaluation = replace(evaluation, intervals=intervals)
+            evaluation = _evaluate(ranking, split, config.k, config)
     costs = meter.costs(len(split.query))  # those of the first score only
-    leakage_scores = score_leakage(
-        index,
-        audited,
-        learned=method.learns_from_labels,
-        k=config.k,
-        seed=config.seed,
-        depth=to_depth,
-    )
+    leakage_scores = _score_leakage(index, audited, config, learned=method.learns_from_labels)
     sheets = method.match_sheets
     return Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores, sheets)
 
@@ -117,6 +109,45 @@ def _audit(config: Config, split: Split, meter: Meter) -> AuditedSplit:
         return splits.load_audited(
             config.data, seed=config.seed, cache=config.cache.path, unaudited=split
         )
+
+
+def _rank(index: ReusedIndex, split: Split, k: Sequence[int], config: Config) -> Ranking:
+    to_depth = depth(split, k, shown=config.contact_sheets.depth)
+    return index(split.gallery).query(split.query, to_depth, split.exclusion)
+
+
+def _evaluate(ranking: Ranking, split: Split, k: Sequence[int], config: Config) -> Evaluation:
+    found = evaluate(ranking, split, k=k)
+    return replace(found, intervals=confidence_intervals(found.per_query, seed=config.seed))
+
+
+def _score_leakage(
+    index: ReusedIndex, audited: AuditedSplit, config: Config, *, learned: bool
+) -> LeakageScores | None:
+    """Rank and evaluate the same photos once more, by the fitted method.
+
+    Leaked photos are excluded if they were reported, and included if they were dropped. None if no
+    photo leaks, photos have no labels, or no query is left to score; `learned` tells whether the
+    method has learned from the labels of train.
+    """
+    if not audited.leaks or not audited.split.labeled:
+        return None
+    name: Literal["with_leaks", "without_leaks"] = "with_leaks"
+    other: Split | None = audited.original
+    if not audited.is_filtered:
+        name = "without_leaks"
+        other = exclude_leaks(audited.split, audited.leaks, learned=learned)
+    if other is None or not count_relevant(other).any():
+        return None
+    cutoffs = [each for each in config.k if each <= other.exclusion.max_depth]
+    if not cutoffs:
+        return None
+    try:
+        ranking = _rank(index, other, cutoffs, config)
+    except BenchError as error:  # the headline is not lost for it
+        _log.warning("no score %s: %s", name.replace("_", " "), error)
+        return None
+    return LeakageScores(name, _evaluate(ranking, other, cutoffs, config))
 
 
 def check(config: Config, split: Split, method: Method) -> None:

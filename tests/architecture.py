@@ -29,7 +29,7 @@ FLOORS = (
     ("methods",),
     ("config",),
     ("tracking",),
-    ("leaderboard", "serving", "rescore"),
+    ("leaderboard", "serving"),
     ("benchmark",),
     ("recorded_run", "apps"),
     ("sweeps", "api"),

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import csv
 import shutil
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from outliers_bench.benchmark import depth, prepare, run
+from outliers_bench.benchmark import prepare, run
 from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.source import Leakage
-from outliers_bench.evaluation import evaluate
 from outliers_bench.leakage.find import find_leaks
-from outliers_bench.leakage.policy import audit
-from outliers_bench.methods.method import ReusedIndex
-from outliers_bench.rescore import score_leakage
-from outliers_bench.runtime.meter import Meter
 from tests.command_line import bench, in_process
 from tests.duplicates.synthetic_photos import crop_sides, encode_jpeg, make_photo, rescale
 from tests.leakage.leaking_splits import config_of, copy_file, names_of, parse_leakage
@@ -46,22 +40,12 @@ def planted_root(tmp_path):
 def test_both_scores_are_computed(planted_root, tmp_path):
     """The second score of `report` is the first of `drop`, and vice versa."""
     config = config_of(planted_root, tmp_path)
-    unaudited = config.data.load(seed=0, cache=tmp_path)
-    to_depth = partial(depth, shown=config.contact_sheets.depth)
     scores = {}
-    for leakage in (Leakage.report, Leakage.drop):
-        audited = audit(unaudited, leakage, cache=tmp_path)
-        method = config.method(Meter.start())
-        audited = audited.without(method.extract(audited.original.images))
-        method.fit(audited.split)
-        index = ReusedIndex(method)
-        ranking = index(audited.split.gallery).query(
-            audited.split.query, to_depth(audited.split, config.k), audited.split.exclusion
-        )
-        headline = evaluate(ranking, audited.split, k=config.k).metrics
-        second = score_leakage(index, audited, learned=False, k=config.k, seed=0, depth=to_depth)
+    for config.data.leakage in (Leakage.report, Leakage.drop):
+        result = run(prepare(config))
+        second = result.leakage_scores
         assert second.intervals.keys() == second.metrics.keys()
-        scores[second.name] = headline, second.evaluation.metrics
+        scores[second.name] = result.evaluation.metrics, second.evaluation.metrics
     as_given, without = scores["without_leaks"]
     assert as_given["hit_at_1"] == 1 > without["hit_at_1"]
     assert scores["with_leaks"] == (without, as_given)
