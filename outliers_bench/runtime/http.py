@@ -33,10 +33,6 @@ class LateResponseError(ConnectionLostError):
     """A server that has the request and does not respond in time."""
 
 
-class DowngradeError(HttpError):
-    """A redirect from https to http."""
-
-
 def send(
     session: Session,
     method: str,
@@ -92,8 +88,7 @@ def request(
     Raises
     ------
     HttpError
-        As `send`, and if a target is no web address; `DowngradeError` if it is not encrypted, and
-        the address that redirects is.
+        As `send`, and if a target is no web address, or leads from https to http.
     """
     # Otherwise, requests prepares for a redirect by reading the whole body, however long.
     session.get_redirect_target = lambda _: None  # type: ignore[assignment, method-assign]
@@ -117,11 +112,9 @@ def _redirect_target(url: str, status: int, location: str | None) -> str | None:
         target = urljoin(url, location)
     except ValueError:
         raise HttpError("redirected to an invalid web address, which is refused") from None
-    refused = f"redirected from {scheme} to {redact_url(target)}, which is refused"
-    if url_error(target, allow_password=True):
-        raise HttpError(refused)
-    if scheme == "https" and urlsplit(target).scheme != "https":
-        raise DowngradeError(refused)
+    is_downgrade = scheme == "https" and urlsplit(target).scheme != "https"
+    if is_downgrade or url_error(target, allow_password=True):
+        raise HttpError(f"redirected from {scheme} to {redact_url(target)}, which is refused")
     return target
 
 

@@ -114,24 +114,21 @@ def _assign_names(
 ) -> tuple[dict[str, int], frozenset[str]]:
     """Return positions by name of a part, and the names of the images excluded from it."""
     style = Names.path if style is Names.path else Names.base
-    folder = f"{name}/"
-    has_folder = all(each.startswith(folder) for each in part.names)
-    excluded = [
-        item.name for item in split.left_out if not has_folder or item.name.startswith(folder)
-    ]
     try:
-        # With a manifest, an excluded image may be from the other part and have the same name as
-        # an image of this part.
-        given, _ = competition_names([*part.names, *(excluded if has_folder else ())], name, style)
+        given, _ = competition_names(part.names, name, style)
     except BenchError as error:
         raise BenchError(
             f"{split.name}: {error}. Note that names with class folders reveal the labels to the "
             "groups; use them for a rehearsal only"
         ) from None
-    positions = dict(zip(given[: len(part)], range(len(part)), strict=True))
-    if has_folder:
-        return positions, frozenset(given[len(part) :])
-    ignored = excluded if style is Names.path else [each.rpartition("/")[2] for each in excluded]
+    positions = dict(zip(given, range(len(part)), strict=True))
+    # With a manifest, an excluded image may be of either part.
+    other_folder = "gallery/" if name == "query" else "query/"
+    excluded = [item.name for item in split.left_out if not item.name.startswith(other_folder)]
+    ignored = [
+        path.removeprefix(f"{name}/") if style is Names.path else path.rpartition("/")[2]
+        for path in excluded
+    ]
     return positions, frozenset(ignored) - positions.keys()
 
 

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.http import (
     ConnectionLostError,
-    DowngradeError,
     HttpError,
     LateResponseError,
     redact_url,
@@ -164,11 +163,6 @@ def _send(
             timeouts=(min(_CONNECT_TIMEOUT, timeout), timeout),
             auth=authorize,
         )
-    except DowngradeError as error:
-        raise BenchError(
-            f"url={address}: {error}, because the submission would not be encrypted; "
-            "to allow that, give that address as url="
-        ) from None
     except LateResponseError:
         raise ServerError(
             f"{address} has not responded within {timeout:g} s; it may have accepted the "

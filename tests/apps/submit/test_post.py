@@ -180,7 +180,7 @@ def test_redirect_from_https_to_http_is_refused(monkeypatch) -> None:
         "outliers_bench.runtime.http.send",
         lambda _, method, url, **__: urls.append((method, url)) or redirect,
     )
-    with pytest.raises(BenchError, match=r"from https to http://zoo\.example/, which is refused"):
+    with pytest.raises(ServerError, match=r"from https to http://zoo\.example/, which is refused"):
         send("https://zoo.example")
     assert urls == [("POST", "https://zoo.example/retrieval/")]
 
