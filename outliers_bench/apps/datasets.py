@@ -11,7 +11,7 @@ from outliers_bench.data.named.catalog import NAMED
 from outliers_bench.data.named.local_copy import dataset_dir
 from outliers_bench.data.named.source import NamedSet
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import main
+from outliers_bench.runtime.command_line import instead, main
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.runtime.units import format_bytes
 
@@ -45,8 +45,6 @@ class DatasetOptions:
 
 def list_or_fetch(options: DatasetOptions) -> int:
     """List the data sets, or download some; see `DatasetOptions`."""
-    from outliers_bench.config.hydra_errors import instead
-
     cache = resolve_cache_dir(options.cache)
     unknown = [name for name in options.names if name not in NAMED]
     if unknown:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from outliers_bench.runtime.command_line import USER_ERROR
+from outliers_bench.runtime.command_line import USER_ERROR, instead
 
 COMMANDS = {
     "leaderboard": "compare the finished runs",
@@ -27,13 +26,8 @@ _MODULES = {
 def run_command(name: str, arguments: Sequence[str]) -> int:
     """Run one of `COMMANDS`; return its exit code, or 2 if there is no such command."""
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        print(
-            f"error: {name}: no such command{hint} (available: {', '.join(COMMANDS)}; options are "
-            "given as option=value)",
-            file=sys.stderr,
-        )
+        hint = f"{instead(name, list(COMMANDS))}; options are given as option=value"
+        print(f"error: {name}: no such command{hint}", file=sys.stderr)
         return USER_ERROR
     module = import_module(_MODULES.get(name, f"outliers_bench.apps.{name}.command"))
     return int(module.run(arguments))

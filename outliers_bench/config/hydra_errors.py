@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
-from collections.abc import Sequence
 from typing import NoReturn
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -14,7 +12,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from outliers_bench.config.renamed import new_option, refusal
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import USER_ERROR
+from outliers_bench.runtime.command_line import USER_ERROR, instead
 from outliers_bench.runtime.invocation import install_command, with_current_python
 
 # Details of OmegaConf's nodes mean nothing to the user.
@@ -90,10 +88,3 @@ def _siblings(cause: OmegaConfBaseException) -> list[str]:
     if not isinstance(node, Container) or not isinstance(node, DictConfig):
         return []
     return [str(key) for key in node if key != "hydra"]
-
-
-def instead(name: str, options: Sequence[str]) -> str:
-    """Return a hint with the closest name and all choices."""
-    close = difflib.get_close_matches(name, options, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{hint} (available: {', '.join(options)})" if options else hint

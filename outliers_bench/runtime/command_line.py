@@ -150,15 +150,20 @@ def _parse_value(type_hint: object, text: str) -> object:
         return text
 
 
-def _unknown_option(word: str, known: Sequence[str], program: str) -> str:
+def instead(name: str, options: Sequence[str]) -> str:
+    """Return a hint for a wrong name: the closest of the options, and all of them."""
     from difflib import get_close_matches
 
+    close = get_close_matches(name, options, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{hint} (available: {', '.join(options)})" if options else hint
+
+
+def _unknown_option(word: str, known: Sequence[str], program: str) -> str:
     name = word.partition("=")[0].lstrip("-")
     if word.startswith("--") and name in known:
         return f"{word}: options are given without dashes, as {name}=<value>"
-    close = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}=<value>?" if close else ""
-    return f"{word}: no such option{hint} (available: {', '.join(known)}; see {program} --help)"
+    return f"{word}: no such option{instead(name, known)}; see {program} --help"
 
 
 def _is_path_or_url(word: str) -> bool:

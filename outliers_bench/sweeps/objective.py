@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from outliers_bench.config import renamed
-from outliers_bench.config.hydra_errors import instead
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import METRICS, cutoff_of, is_score
+from outliers_bench.runtime.command_line import instead
 
 _INTERVAL = re.compile(r"ci95/(\w+)_(low|high)")
 _COMMON = (

@@ -15,11 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.config import published
-from outliers_bench.config.hydra_errors import instead
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.models.weights_folder import check_folder
+from outliers_bench.runtime.command_line import instead
 from outliers_bench.sweeps.objective import check_metric_name, check_objective
 from outliers_bench.sweeps.plugins import check_plugins, check_storage, is_search
 

@@ -89,7 +89,7 @@ def test_command_downloads(datasets_command, publish):
         (["fashion"], "fashion: no such data set; did you mean fashion_mnist?"),
         (["caltech101", "imagenet"], "after registration only"),
         (["cifar10", "caltech101", "url=http://x"], "a mirror has one data set"),
-        (["cifar10", "verfy=false"], "did you mean verify=<value>?"),
+        (["cifar10", "verfy=false"], "did you mean verify?"),
     ],
 )
 def test_command_reports_mistakes(datasets_command, words, message):

@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import MISSING
 
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.command_line import instead
 
 KINDS = {
     "unreadable": "cannot be decoded",
@@ -90,8 +91,6 @@ class Clean:
 
     def check(self) -> None:
         """Raise `BenchError` if an option is out of range or contradicts another one."""
-        from outliers_bench.config.hydra_errors import instead
-
         if self.apply and self.undo:
             raise BenchError("apply=true and undo=true are opposites; give one of them")
         for kind in self.kinds:

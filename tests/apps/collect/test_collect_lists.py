@@ -78,7 +78,7 @@ def test_mistakes_in_a_list(tmp_path, capsys, monkeypatch, name, text, message) 
         (["urls=l.csv", "timeout=0"], "timeout=0"),
         (["urls=l.csv", "max_pixels=999999999"], "max_pixels=999999999"),
         (["urls=l.csv", "contact=löwe"], "plain ASCII"),
-        (["urls=l.csv", "allow_privat=true"], "did you mean allow_private="),
+        (["urls=l.csv", "allow_privat=true"], "did you mean allow_private?"),
     ],
 )
 def test_mistakes_in_options(tmp_path, capsys, monkeypatch, arguments, message) -> None:

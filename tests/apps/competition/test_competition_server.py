@@ -192,7 +192,7 @@ def error_message(capsys, *options):
         (("root=labeled", "metric=mrr"), "metric=mrr: give"),
         (("root=labeled", "max_rank=0"), "max_rank=0: give 1 or more"),
         (("root=labeled", "token=a b"), "the token (token= or OUTLIERS_BENCH_TOKEN) has char"),
-        (("root=labeled", "deadlin=1"), "did you mean deadline="),
+        (("root=labeled", "deadlin=1"), "did you mean deadline?"),
     ],
 )
 def test_an_invalid_option_is_a_one_line_error(options, message, capsys) -> None:
