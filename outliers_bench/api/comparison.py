@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,12 +15,12 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.leaderboard.artifacts import QueryScores, read_query_scores
 from outliers_bench.leaderboard.boards import Board
+from outliers_bench.leaderboard.columns import select_columns
 from outliers_bench.leaderboard.find_runs import (
     finite_metrics,
     split_fingerprint,
     with_current_names,
 )
-from outliers_bench.leaderboard.frame import board_frame
 from outliers_bench.leaderboard.published_rows import PublishedFigures
 from outliers_bench.leaderboard.read import rank_runs
 from outliers_bench.leaderboard.significance import add_significance
@@ -90,20 +90,33 @@ def compare(
     for n, result in enumerate(results):
         if result.evaluation is not None and metric in result.evaluation.per_query:
             values[_key(n)] = _query_scores(result, metric, results[0].split.query)
-    ranked = list(rank_runs(rows, PublishedFigures(None), metric))
-    if is_score(metric) and len(ranked) > 1:
-        ranked, not_compared = add_significance(ranked, values)
+    board = rank_runs(rows, PublishedFigures(), metric)
+    if is_score(metric) and len(rows) > 1:
+        compared, not_compared = add_significance(board.rows, values)
+        board = replace(board, rows=tuple(compared))
         if not_compared:
             _log.warning("%s", not_compared)
-    counts = finite_metrics(rows[0])
-    board = Board(
-        data=rows[0].data.tags.get("data", ""),
-        fingerprint=split_fingerprint(rows[0]),
-        queries=int(counts.get("queries", 0)),
-        gallery=int(counts.get("gallery_images", 0)),
-        rows=tuple(ranked),
-    )
-    return board_frame(board, metric)
+    return _frame(board, metric)
+
+
+def _frame(board: Board, metric: str) -> pd.DataFrame:
+    """Return the columns of a board in full precision, a row per run, best first."""
+    import pandas as pd
+
+    rows = board.rows
+    columns: dict[str, list[object]] = {}
+    for column in select_columns(board, metric):
+        if column.key == "interval":
+            intervals = [row.interval(metric) or (None, None) for row in rows]
+            columns["low"], columns["high"] = map(list, zip(*intervals, strict=True))
+        elif column.key == "p":
+            for name in ("difference", "p", "tied"):
+                columns[name] = [getattr(row, name) for row in rows]
+        elif column.key == "run":
+            columns["run"] = [row.run_id for row in rows]
+        else:
+            columns[column.key] = [column.value(row) for row in rows]
+    return pd.DataFrame(columns)
 
 
 def _of_result(result: Result, number: int) -> Run:

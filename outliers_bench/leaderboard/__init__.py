@@ -1,7 +1,6 @@
 """Leaderboard of recorded runs, with published figures next to measured ones."""
 
 from outliers_bench.leaderboard.boards import Board, Row
-from outliers_bench.leaderboard.columns import format_table
 from outliers_bench.leaderboard.read import build_boards, read_boards
 from outliers_bench.leaderboard.terminal import show_boards
 from outliers_bench.leaderboard.write import FORMATS, write_boards
@@ -11,7 +10,6 @@ __all__ = [
     "Board",
     "Row",
     "build_boards",
-    "format_table",
     "read_boards",
     "show_boards",
     "write_boards",

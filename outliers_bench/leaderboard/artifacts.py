@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -67,12 +68,12 @@ def read_query_scores(
 
 def read_class_scores(
     client: MlflowClient, runs: Sequence[Run], metric: str
-) -> dict[str, dict[str, tuple[float, float]]]:
-    """Read the columns `metric` and `queries` by class of each run that has them."""
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """Read the finite mean and the number of queries of each class, of each run that has them."""
 
-    def read(path: Path) -> dict[str, tuple[float, float]] | None:
-        rows = _read_rows(path, "class", [metric, "queries"])
-        return None if rows is None else {name: (value, n) for name, (value, n) in rows}
+    def read(path: Path) -> dict[str, tuple[float, int]] | None:
+        rows = _read_rows(path, "class", [metric, "queries"]) or []
+        return {name: (mean, int(n)) for name, (mean, n) in rows if math.isfinite(mean)} or None
 
     return _read_all(client, runs, "per_class.csv", read)
 

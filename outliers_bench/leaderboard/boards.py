@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from outliers_bench.config.published import Published
 
 SCORES = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
@@ -23,8 +25,8 @@ class Row:
     ----------
     rank : int or None
         Rank by the metric, from 1; equal figures share a rank. None if nothing was measured.
-    name, run_id, experiment_id, fingerprint : str
-        Name and ids of the run, and the digest of its split; empty without a run.
+    name, run_id, experiment_id : str
+        Name and ids of the run; empty without a run.
     method : dict of str to str
         Model, variant, reduction, index, similarity and re-ranking, by tag; and as `settings` the
         options, such as `seed=1`, in which runs with the same tags differ.
@@ -49,13 +51,12 @@ class Row:
         Whether the difference to the best run is not significant; None if they were not compared.
     """
 
-    rank: int | None
-    name: str
-    run_id: str
-    fingerprint: str
-    method: dict[str, str]
-    metrics: dict[str, float]
+    rank: int | None = None
+    name: str = ""
+    run_id: str = ""
     experiment_id: str = ""
+    method: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     started: int = 0
     status: str = FINISHED
@@ -97,10 +98,9 @@ class Board:
         Reason why runs were not compared with the best; empty if all were.
     class_metric : str
         Metric of `per_class`.
-    per_class : mapping of str to mapping of str to float
-        Mean over the queries of each class, by run id and class; of the best runs only.
-    class_queries : mapping of str to int
-        Number of queries of each class.
+    per_class : mapping of str to mapping of str to (float, int)
+        Mean over the queries of each class, and their number, by run id and class; of the best
+        runs only.
     """
 
     data: str
@@ -112,8 +112,7 @@ class Board:
     leave_one_out: bool = False
     not_compared: str = ""
     class_metric: str = ""
-    per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    class_queries: Mapping[str, int] = field(default_factory=dict)
+    per_class: Mapping[str, Mapping[str, tuple[float, int]]] = field(default_factory=dict)
 
     @property
     def measured_rows(self) -> tuple[Row, ...]:
@@ -131,16 +130,30 @@ class Board:
         return tuple(row for row in self.measured_rows if row.tied and row.rank != 1)
 
 
-def method_from_tags(tags: Mapping[str, str], settings: str = "") -> dict[str, str]:
-    """Return the method of a run from its tags; see `Row`."""
-    return {**{name: tags.get(name, "") for name in TAGS}, "settings": settings}
+def row_of(run: Run, *, settings: str = "", **more: Any) -> Row:  # noqa: ANN401 - fields of Row
+    """Return a row of a run, without its metrics; see `Row` for the other arguments."""
+    tags = run.data.tags
+    return Row(
+        name=run.info.run_name or run.info.run_id,
+        run_id=run.info.run_id,
+        experiment_id=str(run.info.experiment_id),
+        method={**{name: tags.get(name, "") for name in TAGS}, "settings": settings},
+        tags=dict(tags),
+        started=int(run.info.start_time or 0),
+        **more,
+    )
 
 
 def row_label(row: Row) -> str:
     """Return a short label: the name of the run, or the title of the published row."""
     if row.name:
         return " · ".join(part for part in (row.name, row.method.get("settings")) if part)
-    return "" if row.published is None else row.published.title or row.published.row or ""
+    return published_title(row)
+
+
+def published_title(row: Row) -> str:
+    """Return the title of a published row; empty for other runs."""
+    return "" if row.published is None else row.published.title or ""
 
 
 def short_labels(rows: Sequence[Row]) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from outliers_bench.evaluation.metrics import is_score, lower_is_better
 from outliers_bench.evaluation.paired import ALPHA
-from outliers_bench.leaderboard.boards import METHOD, SCORES, Board, Row, row_label
+from outliers_bench.leaderboard.boards import METHOD, SCORES, Board, Row, published_title
 from outliers_bench.reports import numbers
 from outliers_bench.runtime.units import format_bytes
 
@@ -17,10 +18,6 @@ _COSTS = {
     "search_ms_per_query": "ms/query",
     "recall_at_10": "recall@10",
     "index_bytes": "index size",
-}
-_LONG = {
-    "dim": "dimensions",
-    "img/s": "images/s",
 }
 TIED_MARK = "="
 LEAKAGE_SCORES = {"without_leaks": "without leakage", "with_leaks": "with leakage"}
@@ -34,27 +31,26 @@ class Column:
 
     Parameters
     ----------
-    key, heading, title : str
-        Identifier, short heading and long heading.
-    numeric : bool
-        Whether it has numbers, which are right-aligned.
-    large_first : bool
-        Whether sorting begins with the largest value, as for scores and speeds.
+    key, heading : str
+        Identifier and heading.
     text : callable
         Returns the text of a row's cell.
     value : callable
         Returns the value to sort by, in full precision; None for an empty cell.
     interval : callable
         Returns the 95% interval of the value; None without one.
+    numeric : bool
+        Whether it has numbers, which are right-aligned.
+    large_first : bool
+        Whether sorting begins with the largest value, as for scores and speeds.
     """
 
     key: str
     heading: str
-    title: str
-    numeric: bool
     text: Callable[[Row], str]
     value: Callable[[Row], float | str | None]
     interval: Callable[[Row], tuple[float, float] | None] = lambda _: None
+    numeric: bool = True
     large_first: bool = False
 
 
@@ -70,19 +66,11 @@ def select_columns(board: Board, metric: str) -> list[Column]:
         Metric of the ranking.
     """
     return [
-        Column("rank", "rank", "rank", True, format_rank, lambda row: row.rank),
+        Column("rank", "rank", format_rank, lambda row: row.rank),
         *_method_columns(board),
-        *_published_columns(board),
         *_measured_columns(board, metric),
         _text_column("run", "run", lambda row: row.run_id[:8]),
     ]
-
-
-def format_table(board: Board, metric: str) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of a board as text."""
-    shown = select_columns(board, metric)
-    rows = [[column.text(row) for column in shown] for row in board.rows]
-    return [column.heading for column in shown], rows
 
 
 def format_rank(row: Row) -> str:
@@ -126,93 +114,63 @@ def format_p(p: float, *, at_most: bool = False) -> str:
 
 
 def heading(metric: str) -> str:
-    """Return the short heading of a metric."""
+    """Return the heading of a metric."""
     prefix, _, bare = metric.partition("/")
     if prefix in LEAKAGE_SCORES:
         return f"{numbers.metric_title(bare)} {LEAKAGE_SCORES[prefix]}"
     return _COSTS.get(metric) or numbers.metric_title(metric)
 
 
-def long_heading(metric: str) -> str:
-    """Return the long heading of a metric."""
-    return _LONG.get(heading(metric), heading(metric))
-
-
 def _text_column(key: str, title: str, text: Callable[[Row], str]) -> Column:
-    return Column(key, title, title, False, text, lambda row: text(row) or None)
+    return Column(key, title, text, lambda row: text(row) or None, numeric=False)
 
 
 def _method_columns(board: Board) -> Iterator[Column]:
-    if any(row.published is not None for row in board.rows):
-        yield _text_column("published", "published row", _published_title)
+    """Yield the columns of names and of published figures."""
+    is_published = any(row.published is not None for row in board.rows)
+    if is_published:
+        yield _text_column("published", "published row", published_title)
     for name in METHOD:
         if name not in _IF_USED or any(row.method.get(name) for row in board.rows):
-            yield _text_column(name, name, _method_part(name))
+            yield _text_column(name, name, partial(_method_part, name=name))
     if not all(row.is_measured for row in board.rows):
         yield _text_column("status", "status", lambda row: row.status)
+    for k in (1, 5, 10) if is_published else ():
+        value = partial(_published_value, k=k)
+        text = partial(_published_text, k=k)
+        yield Column(f"published_{k}", f"pub@{k}", text, value, large_first=True)
 
 
-def _published_title(row: Row) -> str:
-    return "" if row.published is None else row.published.title or row.published.row or ""
+def _method_part(row: Row, *, name: str) -> str:
+    return row.method.get(name, "")
 
 
-def _method_part(name: str) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
-        if name == "model" and not row.method.get(name):
-            return row_label(row) if row.is_measured else ""
-        return row.method.get(name, "")
-
-    return text
+def _published_value(row: Row, *, k: int) -> float | None:
+    return getattr(row.published, f"top_{k}", None)
 
 
-def _published_columns(board: Board) -> Iterator[Column]:
-    if all(row.published is None for row in board.rows):
-        return
-    for k in (1, 5, 10):
-        value = _published_value(k)
-        title = f"published top-{k}"
-        text = _published_text(k)
-        yield Column(f"published_{k}", f"pub@{k}", title, True, text, value, large_first=True)
-
-
-def _published_value(k: int) -> Callable[[Row], float | None]:
-    return lambda row: None if row.published is None else getattr(row.published, f"top_{k}")
-
-
-def _published_text(k: int) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
-        value = _published_value(k)(row)
-        if value is not None:
-            return f"{value:g}"
-        if k == 5 and row.published is not None and row.published.top_3 is not None:
-            return f"{row.published.top_3:g} (top 3)"
-        return ""
-
-    return text
+def _published_text(row: Row, *, k: int) -> str:
+    value, top_3 = _published_value(row, k=k), _published_value(row, k=3)
+    if value is None and k == 5 and top_3 is not None:
+        return f"{top_3:g} (top 3)"
+    return "" if value is None else f"{value:g}"
 
 
 def _measured_columns(board: Board, metric: str) -> Iterator[Column]:
-    for name in dict.fromkeys((metric, *SCORES)):
-        if name not in _COSTS:
-            yield _metric_column(name)
+    if metric not in _COSTS:
+        yield _metric_column(metric)
+    if any(row.interval(metric) for row in board.rows):
+        text = partial(_interval_text, metric=metric)
+        yield Column("interval", "95%", text, lambda row: (row.interval(metric) or (None,))[0])
+    if any(row.p is not None for row in board.rows):
+        yield Column("p", "p", _p_text, lambda row: row.p)
+    for key, title in LEAKAGE_SCORES.items():
+        rescored = f"{key}/{metric}"
+        if any(rescored in row.metrics for row in board.rows):
+            yield replace(_metric_column(rescored), key=key, heading=title)
+    for name in SCORES:
         if name != metric:
-            continue
-        if any(row.interval(name) for row in board.rows):
-            yield Column(
-                "interval",
-                "95%",
-                "95% interval",
-                True,
-                _interval_text(name),
-                lambda row: (row.interval(metric) or (None,))[0],
-            )
-        if any(row.p is not None for row in board.rows):
-            yield Column("p", "p", "p, Holm", True, _p_text, lambda row: row.p)
-        for key, text in LEAKAGE_SCORES.items():
-            rescored = f"{key}/{name}"
-            if any(rescored in row.metrics for row in board.rows):
-                title = f"{heading(name)} {text}"
-                yield replace(_metric_column(rescored), key=key, heading=text, title=title)
+            yield _metric_column(name)
     for name in _COSTS:
         if name != "recall_at_10" or any(name in row.metrics for row in board.rows):
             yield _metric_column(name)
@@ -222,26 +180,17 @@ def _p_text(row: Row) -> str:
     return "" if row.p is None or row.rank == 1 else format_p(row.p, at_most=row.p_at_most)
 
 
-def _interval_text(metric: str) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
-        interval = row.interval(metric)
-        return "" if interval is None else format_range(metric, interval)
-
-    return text
+def _interval_text(row: Row, *, metric: str) -> str:
+    interval = row.interval(metric)
+    return "" if interval is None else format_range(metric, interval)
 
 
 def _metric_column(name: str) -> Column:
-    def text(row: Row) -> str:
-        value = row.metrics.get(name) if row.is_measured else None
-        return "" if value is None else format_metric(name, value)
-
     return Column(
         name,
         heading(name),
-        long_heading(name),
-        True,
-        text,
-        lambda row: row.metrics.get(name) if row.is_measured else None,
-        lambda row: row.interval(name) if row.is_measured else None,
+        lambda row: format_metric(name, row.metrics[name]) if name in row.metrics else "",
+        lambda row: row.metrics.get(name),
+        lambda row: row.interval(name),
         large_first=not lower_is_better(name),
     )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
@@ -74,17 +75,18 @@ def show(options: Leaderboard) -> None:
     from rich.console import Console
 
     from outliers_bench.leaderboard import read_boards, show_boards, write_boards
-    from outliers_bench.leaderboard.write import FORMATS, UI, check_formats, check_ui
+    from outliers_bench.leaderboard.write import FORMATS, UI
 
     requested = [name.strip() for name in options.format]
     if not any(requested):
         raise BenchError("format= is empty; omit it to use the default")
     formats = FORMATS if requested == ["all"] else requested
-    check_formats(formats)
-    ui = options.uri if options.uri.startswith(("http://", "https://")) else UI
-    if options.ui is not None:
-        ui = options.ui
-    check_ui(ui)
+    for name in formats:
+        if name not in FORMATS:
+            raise BenchError(f"no format {name}; available: {', '.join(FORMATS)}")
+    ui = options.ui or (options.uri if _is_web_address(options.uri) else UI)
+    if not _is_web_address(ui):
+        raise BenchError(f"ui={ui}: no web address; give one such as {UI}")
     boards, excluded = read_boards(
         options.uri,
         metric=options.metric,
@@ -101,3 +103,11 @@ def show(options: Leaderboard) -> None:
         console.print(f"Excluded: {n:,} finished {runs} without {missing}.")
     for path in write_boards(boards, out, metric=options.metric, formats=formats, ui=ui):
         console.print(f"Written: {path}", soft_wrap=True)
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # an unclosed bracket
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

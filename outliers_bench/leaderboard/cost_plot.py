@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from outliers_bench.leaderboard.boards import Row, row_label, short_labels
-from outliers_bench.leaderboard.columns import format_metric, format_range, heading, long_heading
+from outliers_bench.leaderboard.columns import format_metric, format_range, heading
 
 COSTS = ("images_per_second", "search_ms_per_query", "index_bytes")
 _MORE_IS_BETTER = ("images_per_second",)
@@ -91,7 +91,7 @@ def plot_cost(rows: Sequence[Row], *, metric: str, cost: str) -> CostPlot | None
     ]
     steps = " V ".join(f"{y(score)} H {x(value)}" for value, score in reversed(front))
     return CostPlot(
-        x_title=f"{long_heading(cost)} (log; {'more' if more_is_better else 'less'} is better)",
+        x_title=f"{heading(cost)} (log; {'more' if more_is_better else 'less'} is better)",
         y_title=heading(metric),
         x_ticks=[
             (x(value), format_metric(cost, value).replace(".0 ", " "))

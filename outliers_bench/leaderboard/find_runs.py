@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outliers_bench.config import renamed
 from outliers_bench.errors import BenchError
-from outliers_bench.leaderboard.published_rows import PublishedFigures
 from outliers_bench.tracking.lookup import search_runs
 
 if TYPE_CHECKING:
@@ -22,23 +19,10 @@ _LABELS = ("variant", "index", "rerank")  # tags that show options
 _NEWEST_FIRST = "attributes.start_time DESC"
 
 
-@dataclass(frozen=True)
-class MatchedRuns:
-    """Matching runs, newest first; of finished runs with the same identity only the newest."""
+def find_runs(client: MlflowClient, *, experiment: str | None, data: str | None) -> list[Run]:
+    """Find runs, but not the parent runs of sweeps, newest first; see `read_boards`.
 
-    finished: list[Run]
-    others: list[Run]
-
-
-def find_runs(
-    client: MlflowClient,
-    figures: PublishedFigures,
-    *,
-    experiment: str | None,
-    data: str | None,
-    runs: Sequence[Run] | None,
-) -> MatchedRuns:
-    """Find the runs of a leaderboard; see `read_boards` for the parameters.
+    A run that was refused before its data was loaded is on any data.
 
     Raises
     ------
@@ -52,43 +36,9 @@ def find_runs(
             names = ", ".join(other.name for other in client.search_experiments())
             raise BenchError(f"no experiment {experiment}; available: {names}")
         experiments = [known.experiment_id]
-    # A run that was refused before its data was loaded has no tag `data`.
-    matching = [
-        run
-        for run in _candidates(client, experiments, runs)
-        if data is None or run.data.tags.get("data", data) == data
-    ]
-    newest: dict[str, Run] = {}
-    for run in matching:
-        if run.info.status == "FINISHED" and (data is None or "data" in run.data.tags):
-            newest.setdefault(run_identity(run), run)
-    figures.add_runs(matching, run_identity)
-    others = [run for run in matching if run.info.status != "FINISHED"]
-    return MatchedRuns(
-        [run for run in newest.values() if figures.includes(run_identity(run))],
-        [run for run in others if figures.has_row_of(run)],
-    )
-
-
-def _candidates(
-    client: MlflowClient, experiments: Sequence[str] | None, runs: Sequence[Run] | None
-) -> Iterable[Run]:
-    """Return the runs, but not the parent runs of sweeps, newest first."""
-    if runs is None:
-        stored = search_runs(
-            client, "tags.kind = 'run'", experiments=experiments, order=_NEWEST_FIRST
-        )
-        return map(with_current_names, stored)
-    return sorted(
-        (
-            run
-            for run in runs
-            if run.data.tags.get("kind") == "run"
-            and run.info.lifecycle_stage == "active"
-            and (experiments is None or run.info.experiment_id in experiments)
-        ),
-        key=lambda run: -int(run.info.start_time or 0),
-    )
+    stored = search_runs(client, "tags.kind = 'run'", experiments=experiments, order=_NEWEST_FIRST)
+    runs = map(with_current_names, stored)
+    return [run for run in runs if data is None or run.data.tags.get("data", data) == data]
 
 
 def with_current_names(run: Run) -> Run:
@@ -100,10 +50,7 @@ def with_current_names(run: Run) -> Run:
         return run
     tags = renamed.update_names(tags, renamed.TAGS)
     tags |= {
-        **{
-            name: renamed.update_label(tags.get(name, ""))
-            for name in ("variant", "index", "rerank")
-        },
+        **{name: renamed.update_label(tags.get(name, "")) for name in _LABELS},
         "overrides": renamed.update_overrides(tags.get("overrides", "")),
         # A bare number was a PCA.
         "reduction": re.sub(r"^(L2 )?(?=\d)", r"\1PCA ", tags.get("reduction", "")),

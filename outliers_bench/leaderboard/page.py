@@ -78,25 +78,20 @@ def _section(board: Board, metric: str) -> dict[str, object]:
 
 def class_scores(
     board: Board,
-) -> tuple[list[tuple[int | None, str]], list[tuple[str, list[float | None]]]]:
-    """Return rank and label of methods, and their scores on each class, the hardest class first."""
-    rows = [
-        row
-        for row in {row.run_id: row for row in board.measured_rows}.values()
-        if row.run_id in board.per_class
-    ]
-    columns = [board.per_class[row.run_id] for row in rows]
-    means = {}
-    for name in {name for column in columns for name in column}:
-        values = [column[name] for column in columns if name in column]
-        means[name] = sum(values) / len(values)
-    return (
-        [(row.rank, label) for row, label in zip(rows, short_labels(rows), strict=True)],
-        [
-            (name, [column.get(name) for column in columns])
-            for name in sorted(means, key=lambda name: (means[name], name))
-        ],
-    )
+) -> tuple[list[tuple[int | None, str]], list[tuple[str, int, list[float | None]]]]:
+    """Return rank and label of methods; and name, queries and scores of classes, hardest first."""
+    rows = {row.run_id: row for row in board.measured_rows if row.run_id in board.per_class}
+    ranks = [row.rank for row in rows.values()]
+    columns = [board.per_class[run_id] for run_id in rows]
+    queries = {name: n for column in columns for name, (_, n) in column.items()}
+    classes = []
+    for name, n in queries.items():
+        scores = [column[name][0] if name in column else None for column in columns]
+        known = [score for score in scores if score is not None]
+        classes.append((sum(known) / len(known), name, n, scores))
+    classes.sort(key=lambda item: item[:2])
+    labels = short_labels(list(rows.values()))
+    return list(zip(ranks, labels, strict=True)), [item[1:] for item in classes]
 
 
 def _method_details(row: Row) -> str:

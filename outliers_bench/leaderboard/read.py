@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from outliers_bench.config.renamed import METRICS
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import is_score, lower_is_better
 from outliers_bench.leaderboard.artifacts import read_class_scores, read_query_scores
-from outliers_bench.leaderboard.boards import Board, Row, method_from_tags
+from outliers_bench.leaderboard.boards import Board, row_of
+from outliers_bench.leaderboard.columns import heading
 from outliers_bench.leaderboard.differing_options import differing_options
 from outliers_bench.leaderboard.find_runs import (
-    MatchedRuns,
     find_runs,
     finite_metrics,
     run_identity,
@@ -73,137 +73,120 @@ def read_boards(
     if path is not None and not path.exists():
         raise BenchError(f"no runs yet: there is no {path}; {_HINT}, or give another store as uri=")
     figures = PublishedFigures(table)  # raises for an unknown table, before MLflow is imported
-    return _read(open_client(uri), figures, metric, experiment=experiment, data=data)
+    client = open_client(uri)
+    runs = find_runs(client, experiment=experiment, data=data)
+    filters = (("experiment", experiment), ("data", data), ("table", table))
+    where = client.tracking_uri + "".join(f", {name} {value}" for name, value in filters if value)
+    return _build(client, runs, figures, metric, where=where)
 
 
-def build_boards(
-    client: MlflowClient, runs: Sequence[Run], *, metric: str
-) -> tuple[list[Board], dict[str, int]]:
+def build_boards(client: MlflowClient, runs: Sequence[Run], *, metric: str) -> list[Board]:
     """Build boards from these runs only; see `read_boards`."""
-    return _read(client, PublishedFigures(None), metric, runs=runs)
+    newest_first = sorted(runs, key=lambda run: -int(run.info.start_time or 0))
+    boards, _ = _build(client, newest_first, PublishedFigures(), metric, where=client.tracking_uri)
+    return boards
 
 
-def _read(
+def _build(
     client: MlflowClient,
+    runs: Sequence[Run],
     figures: PublishedFigures,
     metric: str,
     *,
-    experiment: str | None = None,
-    data: str | None = None,
-    runs: Sequence[Run] | None = None,
+    where: str,
 ) -> tuple[list[Board], dict[str, int]]:
-    table = figures.table
-    found = find_runs(client, figures, experiment=experiment, data=data, runs=runs)
-    filters = (("experiment", experiment), ("data", data), ("table", table))
-    where = client.tracking_uri + "".join(f", {name} {value}" for name, value in filters if value)
-    if not found.finished and not (table and found.others):
+    figures.add_runs(runs)
+    newest: dict[str, Run] = {}
+    for run in runs:
+        if run.info.status == "FINISHED" and figures.includes(run):
+            newest.setdefault(run_identity(run), run)
+    finished = list(newest.values())
+    others = [run for run in runs if run.info.status != "FINISHED" and figures.own_rows(run)]
+    if not finished and not others:
         raise BenchError(f"no finished runs in {where}; {_HINT}")
-    with_metric = [run for run in found.finished if metric in finite_metrics(run)]
-    scored = [run for run in with_metric if split_fingerprint(run)]
-    if found.finished and not with_metric:
-        if current := METRICS.get(metric):
-            raise BenchError(f"metric={metric} was renamed; use metric={current}")
-        known = sorted({name for run in found.finished for name in finite_metrics(run)})
-        if not any(is_score(name) for name in known):
-            raise BenchError(
-                f"the {len(found.finished)} finished runs in {where} have no scores, because their "
-                "photos have no labels; submit a ranking and use metric=submission/hit_at_1, or "
-                "rank by a cost such as metric=search_ms_per_query"
-            )
-        raise BenchError(
-            f"none of the {len(found.finished)} finished runs in {where} has the metric "
-            f"{metric}; choose another with metric= ({', '.join(_rankable(known))}), or run on "
-            "photos with labels"
-        )
-    if with_metric and not scored:
+    with_metric = [run for run in finished if metric in finite_metrics(run)]
+    if finished and not with_metric:
+        raise BenchError(_describe_missing(metric, finished, where))
+    by_split: dict[str, list[Run]] = {}
+    unscored = [*others]
+    for run in finished:
+        if metric in finite_metrics(run) and split_fingerprint(run):
+            by_split.setdefault(split_fingerprint(run), []).append(run)
+        else:
+            unscored.append(run)
+    if with_metric and not by_split:
         raise BenchError(
             f"none of the {len(with_metric)} finished runs in {where} has the tag "
             f"split_fingerprint of the split it was scored on, so they cannot be compared; {_HINT}"
         )
     boards = [
-        _add_artifacts(client, board, board_runs, metric)
-        for board, board_runs in _split_into_boards(scored, found, figures, metric)
+        _add_artifacts(client, rank_runs(same_split, figures, metric), same_split, metric)
+        for same_split in by_split.values()
+    ]
+    if not boards:  # of a published table of which no run has finished
+        names = dict.fromkeys(run.data.tags.get("data", "") for run in others)
+        boards = [Board(name, "", 0, 0, (), table=figures.table or "") for name in names]
+    boards = [
+        replace(board, rows=(*board.rows, *find_unmeasured(board, unscored, figures)))
+        for board in boards
     ]
     boards.sort(key=lambda board: (board.data, -len(board.measured_rows), board.fingerprint))
     excluded = {
-        metric: len(found.finished) - len(with_metric),
-        "the fingerprint of their split": len(with_metric) - len(scored),
+        metric: len(finished) - len(with_metric),
+        "the fingerprint of their split": len(with_metric) - sum(map(len, by_split.values())),
     }
     return boards, {missing: n for missing, n in excluded.items() if n}
 
 
-def _rankable(names: Sequence[str]) -> list[str]:
-    """Return the metrics to suggest: no intervals, timings or counts of images."""
-    other = ("ci95/", "seconds_", "images_u", "images_c", "images_d", "images_n", "system/")
-    return [name for name in names if not name.startswith(other)]
-
-
-def _split_into_boards(
-    scored: Sequence[Run], found: MatchedRuns, figures: PublishedFigures, metric: str
-) -> Iterable[tuple[Board, list[Run]]]:
-    """Yield a board for each split with its runs; one for each data set if no run has finished."""
-    by_split: dict[str, list[Run]] = {}
-    for run in scored:
-        by_split.setdefault(split_fingerprint(run), []).append(run)
-    for fingerprint, runs in by_split.items():
-        first, counts = runs[0].data, finite_metrics(runs[0])
-        queries, gallery = (int(counts.get(name, 0)) for name in ("queries", "gallery_images"))
-        leave_one_out = first.params.get("data.protocol") == "leave_one_out"
-        board = Board(
-            data=first.tags.get("data", ""),
-            fingerprint=fingerprint,
-            queries=queries,
-            gallery=gallery,
-            leave_one_out=leave_one_out and queries == gallery,
-            rows=tuple(rank_runs(runs, figures, metric)),
-            table=figures.table or "",
+def _describe_missing(metric: str, finished: Sequence[Run], where: str) -> str:
+    """Return why no run has the metric of the ranking, and what to do."""
+    if current := METRICS.get(metric):
+        return f"metric={metric} was renamed; use metric={current}"
+    known = sorted({name for run in finished for name in finite_metrics(run)})
+    if not any(is_score(name) for name in known):
+        return (
+            f"the {len(finished)} finished runs in {where} have no scores, because their photos "
+            "have no labels; submit a ranking and use metric=submission/hit_at_1, or rank by a "
+            "cost such as metric=search_ms_per_query"
         )
-        yield _add_unmeasured(board, runs, found, figures, metric), runs
-    if not by_split:
-        for data in dict.fromkeys(run.data.tags.get("data", "") for run in found.others):
-            board = Board(data, "", 0, 0, (), table=figures.table or "")
-            same_data = [run for run in found.others if run.data.tags.get("data", "") == data]
-            yield _add_unmeasured(board, same_data, found, figures, metric), []
+    # No intervals, timings or counts of images.
+    other = ("ci95/", "seconds_", "images_u", "images_c", "images_d", "images_n", "system/")
+    rankable = ", ".join(name for name in known if not name.startswith(other))
+    return (
+        f"none of the {len(finished)} finished runs in {where} has the metric {metric}; choose "
+        f"another with metric= ({rankable}), or run on photos with labels"
+    )
 
 
-def _add_unmeasured(
-    board: Board, runs: Sequence[Run], found: MatchedRuns, figures: PublishedFigures, metric: str
-) -> Board:
-    """Add the rows of the requested table that were not measured."""
-    if not figures.table:
-        return board
-    unscored = [
-        run
-        for run in found.finished
-        if metric not in finite_metrics(run) or not split_fingerprint(run)
-    ]
-    experiments = {run.info.experiment_id for run in runs}
-    unmeasured = [*found.others, *unscored]
-    rows = find_unmeasured(board, unmeasured, figures, experiments=experiments)
-    return replace(board, rows=(*board.rows, *rows))
-
-
-def rank_runs(runs: Sequence[Run], figures: PublishedFigures, metric: str) -> Iterable[Row]:
-    """Yield the rows of a board, best first."""
+def rank_runs(runs: Sequence[Run], figures: PublishedFigures, metric: str) -> Board:
+    """Rank runs on the same split that have the metric."""
     settings = differing_options(runs)
     metrics_of = {run.info.run_id: finite_metrics(run) for run in runs}
     ordered = sorted(runs, key=lambda run: _sort_key(metrics_of[run.info.run_id], metric, run))
     values = [metrics_of[run.info.run_id][metric] for run in ordered]
-    for run in ordered:
-        metrics = metrics_of[run.info.run_id]
-        row = Row(
-            rank=values.index(metrics[metric]) + 1,
-            name=run.info.run_name or run.info.run_id,
-            run_id=run.info.run_id,
-            fingerprint=split_fingerprint(run),
-            method=method_from_tags(run.data.tags, settings[run.info.run_id]),
-            metrics=metrics,
-            experiment_id=str(run.info.experiment_id),
-            tags=dict(run.data.tags),
-            started=int(run.info.start_time or 0),
+    rows = [
+        row_of(
+            run,
+            settings=settings[run.info.run_id],
+            rank=values.index(value) + 1,
+            metrics=metrics_of[run.info.run_id],
+            published=published,
         )
-        for published in figures.of_identity(run_identity(run)):
-            yield replace(row, published=published)
+        for run, value in zip(ordered, values, strict=True)
+        for published in figures.of(run)
+    ]
+    first, counts = runs[0].data, metrics_of[runs[0].info.run_id]
+    queries, gallery = (int(counts.get(name, 0)) for name in ("queries", "gallery_images"))
+    leave_one_out = first.params.get("data.protocol") == "leave_one_out"
+    return Board(
+        data=first.tags.get("data", ""),
+        fingerprint=split_fingerprint(runs[0]),
+        queries=queries,
+        gallery=gallery,
+        leave_one_out=leave_one_out and queries == gallery,
+        rows=tuple(rows),
+        table=figures.table or "",
+    )
 
 
 def _sort_key(
@@ -217,28 +200,15 @@ def _sort_key(
 
 def _add_artifacts(client: MlflowClient, board: Board, runs: Sequence[Run], metric: str) -> Board:
     """Add significance and scores by class from the artifacts of the runs."""
-    if not runs:
-        return board
-    rows, not_compared = list(board.measured_rows), ""
-    if is_score(metric) and len(runs) > 1:
-        rows, not_compared = add_significance(rows, read_query_scores(client, runs, metric))
+    if len(runs) > 1 and not is_score(metric):
+        reason = f"Not compared with the best: {heading(metric)} has no figures per query."
+        board = replace(board, not_compared=reason)
+    elif len(runs) > 1:
+        rows, not_compared = add_significance(board.rows, read_query_scores(client, runs, metric))
+        board = replace(board, rows=tuple(rows), not_compared=not_compared)
     by_id = {run.info.run_id: run for run in runs}
-    best = list(dict.fromkeys(row.run_id for row in rows))[:MAX_BY_CLASS]
+    best = list(dict.fromkeys(row.run_id for row in board.rows))[:MAX_BY_CLASS]
     for name in dict.fromkeys((metric, "hit_at_1")):
-        tables = read_class_scores(client, [by_id[run_id] for run_id in best], name)
-        if tables:
-            board = _add_classes(board, tables, name)
-            break
-    unmeasured = (row for row in board.rows if not row.is_measured)
-    return replace(board, rows=(*rows, *unmeasured), not_compared=not_compared)
-
-
-def _add_classes(
-    board: Board, tables: Mapping[str, Mapping[str, tuple[float, float]]], metric: str
-) -> Board:
-    values: dict[str, dict[str, float]] = {}
-    queries: dict[str, int] = {}
-    for run_id, table in tables.items():
-        values[run_id] = {name: value for name, (value, _) in table.items() if math.isfinite(value)}
-        queries |= {name: int(n) for name, (_, n) in table.items() if math.isfinite(n)}
-    return replace(board, class_metric=metric, per_class=values, class_queries=queries)
+        if tables := read_class_scores(client, [by_id[run_id] for run_id in best], name):
+            return replace(board, class_metric=name, per_class=tables)
+    return board

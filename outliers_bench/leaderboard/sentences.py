@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection
 
-from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.leaderboard.boards import Board, Row, row_label, short_labels
 from outliers_bench.leaderboard.columns import (
@@ -53,13 +52,16 @@ def best(board: Board, metric: str) -> list[str]:
         subject = "They are better" if equals else "It is better"
         sentences.append(f"{subject} than every other run that was compared.")
     sentences += describe_leakage(board, metric)
-    notes = (board.not_compared, why_not_compared(board, metric))
-    return [*sentences, *(note for note in notes if note)]
+    return [*sentences, board.not_compared] if board.not_compared else sentences
 
 
 def describe_leakage(board: Board, metric: str) -> list[str]:
     """Return sentences about photos in two parts, and about another best run without them."""
-    texts = [numbers.describe_leakage(_leakage_counts(row)) for row in board.measured_rows]
+    texts = [
+        # Counts without scores, which differ from run to run.
+        numbers.describe_leakage({key: n for key, n in row.metrics.items() if key[:6] == "leaks_"})
+        for row in board.measured_rows
+    ]
     sentences = [f"{text}." for text in dict.fromkeys(texts) if text]
     for key, words in LEAKAGE_SCORES.items():
         name = f"{key}/{metric}"
@@ -72,11 +74,6 @@ def describe_leakage(board: Board, metric: str) -> list[str]:
     return sentences
 
 
-def _leakage_counts(row: Row) -> dict[str, float]:
-    """Return the counts of a leakage audit, without scores."""
-    return {name: n for name, n in row.metrics.items() if name.startswith("leaks_")}
-
-
 def _join_labels(board: Board, rows: Collection[Row]) -> str:
     """Join the labels of rows, which have only the parts that differ on the board."""
     labels = zip(board.measured_rows, short_labels(board.measured_rows), strict=True)
@@ -85,39 +82,30 @@ def _join_labels(board: Board, rows: Collection[Row]) -> str:
     return "; ".join(names[:_MAX_NAMES]) + more
 
 
+_LEGEND = {
+    "interval": "95%: bootstrap interval over the queries.",
+    "p": (
+        f"{TIED_MARK} tied with the best: no significant difference in a paired permutation test "
+        f"on the same queries (p ≥ {ALPHA} after Holm)."
+    ),
+    "without_leaks": (
+        "without leakage: the same run, rescored without exact and near duplicates across parts."
+    ),
+    "with_leaks": (
+        "with leakage: the same run, rescored with the photos that were dropped as duplicates "
+        "across parts."
+    ),
+    "published_1": (
+        "pub@k: published by the original as top-k, on other photos and with another definition, "
+        "so not directly comparable."
+    ),
+}
+
+
 def legend(board: Board, shown: Collection[str]) -> dict[str, str]:
     """Return the meanings of marks and columns, by column, for the columns shown."""
-    lines = {}
-    if "interval" in shown:
-        lines["interval"] = "95%: bootstrap interval over the queries."
-    if board.tied_rows:
-        lines["p"] = (
-            f"{TIED_MARK} tied with the best: no significant difference in a paired permutation "
-            f"test on the same queries (p ≥ {ALPHA} after Holm)."
-        )
-    if "without_leaks" in shown:
-        lines["without_leaks"] = (
-            "without leakage: the same run, rescored without exact and near duplicates across "
-            "parts."
-        )
-    if "with_leaks" in shown:
-        lines["with_leaks"] = (
-            "with leakage: the same run, rescored with the photos that were dropped as duplicates "
-            "across parts."
-        )
-    if any(key.startswith("published_") for key in shown):
-        lines["published"] = (
-            "pub@k: published by the original as top-k, on other photos and with another "
-            "definition, so not directly comparable."
-        )
-    return lines
-
-
-def why_not_compared(board: Board, metric: str) -> str:
-    """Return why a board with this metric has no comparison; empty if it has one."""
-    if is_score(metric) or len(board.measured_rows) < 2:
-        return ""
-    return f"Not compared with the best: {heading(metric)} has no figures per query."
+    keys = set(shown) if board.tied_rows else set(shown) - {"p"}
+    return {key: text for key, text in _LEGEND.items() if key in keys}
 
 
 def repeat_command(row: Row) -> str:

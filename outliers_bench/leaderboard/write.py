@@ -8,12 +8,12 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from outliers_bench.errors import BenchError
 from outliers_bench.leaderboard import provenance, sentences
-from outliers_bench.leaderboard.boards import METHOD, SCORES, Board, Row
+from outliers_bench.leaderboard.boards import METHOD, SCORES, Board
 from outliers_bench.leaderboard.columns import LEAKAGE_SCORES, select_columns
+from outliers_bench.leaderboard.page import render
 from outliers_bench.reports import numbers
 from outliers_bench.reports.markdown import table as markdown_table
 
@@ -33,36 +33,6 @@ _NUMBERS = (
     "peak_memory_bytes",
 )
 _PUBLISHED = ("table", "row", "title", "top_1", "top_3", "top_5", "top_10", "note")
-
-
-def check_formats(formats: Sequence[str]) -> None:
-    """Check the names of formats.
-
-    Raises
-    ------
-    BenchError
-        If a format is unknown; names those available.
-    """
-    for name in formats:
-        if name not in FORMATS:
-            raise BenchError(f"no format {name}; available: {', '.join(FORMATS)}")
-
-
-def check_ui(ui: str) -> None:
-    """Check that an address is a URL for a browser.
-
-    Raises
-    ------
-    BenchError
-        If it is not.
-    """
-    try:
-        parts = urlsplit(ui)
-        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:  # an unclosed bracket
-        is_valid = False
-    if not is_valid:
-        raise BenchError(f"ui={ui}: no web address; give one such as {UI}")
 
 
 def write_boards(
@@ -96,35 +66,23 @@ def write_boards(
     Raises
     ------
     BenchError
-        If a format is unknown, `ui` is not a web address, or a file cannot be written.
+        If a file cannot be written.
     """
-    check_formats(formats)
-    check_ui(ui)
     writers: dict[str, Callable[[], str]] = {
         "md": lambda: _markdown(boards, metric),
         "csv": lambda: _csv(boards, metric),
-        "html": lambda: _html(boards, metric, ui),
+        "html": lambda: render(boards, metric=metric, ui=ui),
     }
-    written = []
+    paths = []
     for suffix, text in writers.items():
         if suffix in formats:
-            written.append(folder / f"leaderboard.{suffix}")
-            _write(written[-1], text())
-    return written
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _html(boards: Sequence[Board], metric: str, ui: str) -> str:
-    # Imported late, as the other formats do not need Jinja2.
-    from outliers_bench.leaderboard.page import render
-
-    return render(boards, metric=metric, ui=ui)
+            path = folder / f"leaderboard.{suffix}"
+            try:
+                path.write_text(text(), encoding="utf-8", newline="")
+            except OSError as error:
+                raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+            paths.append(path)
+    return paths
 
 
 def _markdown(boards: Sequence[Board], metric: str) -> str:
@@ -184,34 +142,24 @@ def _csv(boards: Sequence[Board], metric: str) -> str:
         for name in metrics
         if any(row.interval(name) for board in boards for row in board.rows)
     ]
-    ends = [f"ci95/{name}_{end}" for name in intervals for end in ("low", "high")]
+    metrics += [f"ci95/{name}_{end}" for name in intervals for end in ("low", "high")]
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(
         ["data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason"]
-        + [*metrics, *ends, "difference", "p", "tied"]
+        + [*metrics, "difference", "p", "tied"]
         + [f"published_{name}" for name in _PUBLISHED]
         + ["run_id"]
     )
     for board in boards:
         for row in board.rows:
             writer.writerow(
-                [board.data, board.fingerprint, _blank(row.rank), row.name]
-                + [row.method.get(name, "") for name in METHOD]
+                [board.data, board.fingerprint, row.rank, row.name]
+                + [row.method.get(name) for name in METHOD]
                 + [row.status, row.reason]
-                + [_blank(row.metrics.get(name)) for name in (*metrics, *ends)]
-                + [_blank(row.difference), _blank(row.p), _blank(row.tied)]
-                + _published(row)
+                + [row.metrics.get(name) for name in metrics]
+                + [row.difference, row.p, row.tied]
+                + [getattr(row.published, name, None) for name in _PUBLISHED]
                 + [row.run_id]
             )
     return text.getvalue()
-
-
-def _blank(value: object) -> object:
-    return "" if value is None else value
-
-
-def _published(row: Row) -> list[object]:
-    if row.published is None:
-        return [""] * len(_PUBLISHED)
-    return [_blank(getattr(row.published, name)) for name in _PUBLISHED]

@@ -236,7 +236,7 @@ def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: RankedRun
     try:
         from outliers_bench.leaderboard import build_boards, write_boards
 
-        boards, _ = build_boards(client, ranked.runs, metric=metric)
+        boards = build_boards(client, ranked.runs, metric=metric)
         with tempfile.TemporaryDirectory() as folder:
             write_boards(boards, Path(folder), metric=metric, formats=("html", "md", "csv"))
             client.log_artifacts(parent_run_id, folder)

@@ -33,12 +33,11 @@ def row(rank, *, run_id=None, metrics=None, tags=None, **method):
     }
     name = run_id or f"run{rank}"
     return Row(
-        rank,
-        name,
-        name,
-        "one",
-        {**defaults, "rerank": "", **method},
-        metrics or {},
+        rank=rank,
+        name=name,
+        run_id=name,
+        method={**defaults, "rerank": "", **method},
+        metrics=metrics or {},
         tags=tags or {},
     )
 
@@ -167,7 +166,7 @@ def test_the_page_is_rendered_without_heavy_libraries():
         "import sys\n"
         "from outliers_bench.leaderboard.boards import Board, Row\n"
         "from outliers_bench.leaderboard.page import render\n"
-        "row = Row(1, 'a', 'a', 'one', {}, {'hit_at_1': 0.5, 'index_bytes': 9.0})\n"
+        "row = Row(rank=1, run_id='a', metrics={'hit_at_1': 0.5, 'index_bytes': 9.0})\n"
         "page = render([Board('photos', 'one', 4, 2, (row,))], metric='hit_at_1', ui='')\n"
         "assert '<circle' in page\n"
         "bad = {'matplotlib', 'pandas', 'hydra', 'mlflow', 'tensorflow', 'cv2'}\n"
@@ -206,10 +205,17 @@ def test_repeat_command_is_complete_or_empty(overrides, expected):
 
 
 def test_scores_by_class_have_the_hardest_class_first():
-    per_class = {"run1": {"cat": 0.9, "dog": 0.5}, "run2": {"cat": 0.2, "dog": 0.5, "eel": 0.0}}
+    per_class = {
+        "run1": {"cat": (0.9, 7), "dog": (0.5, 6)},
+        "run2": {"cat": (0.2, 7), "dog": (0.5, 6), "eel": (0.0, 5)},
+    }
     methods, classes = class_scores(board(row(1), row(2), row(3), per_class=per_class))
     assert [rank for rank, _ in methods] == [1, 2]
-    assert classes == [("eel", [None, 0.0]), ("dog", [0.5, 0.5]), ("cat", [0.9, 0.2])]
+    assert classes == [
+        ("eel", 5, [None, 0.0]),
+        ("dog", 6, [0.5, 0.5]),
+        ("cat", 7, [0.9, 0.2]),
+    ]
     assert class_scores(board(row(1))) == ([], [])
 
 

@@ -5,7 +5,8 @@ from io import StringIO
 from rich.console import Console
 
 from outliers_bench.config.published import read_table
-from outliers_bench.leaderboard import format_table, read_boards, show_boards
+from outliers_bench.leaderboard import read_boards, show_boards
+from outliers_bench.leaderboard.columns import select_columns
 from tests.boards import TABLE, detailed
 
 
@@ -25,7 +26,9 @@ def test_all_rows_of_a_table_appear_with_measured_figures_only(uri, table_runs):
         "transfer_resnet50v2": "not run",
         "transfer_efficientnetv2b3": "not run",
     }
-    header, rows = format_table(board, "hit_at_1")
+    columns = select_columns(board, "hit_at_1")
+    header = [column.heading for column in columns]
+    rows = [[column.text(row) for column in columns] for row in board.rows]
     position = header.index("pub@1")
     assert {row[header.index("published row")]: row[position] for row in rows}[
         "CNN from scratch"
