@@ -22,6 +22,7 @@ def use_server(monkeypatch, tmp_path):
     from kagglesdk import kaggle_env
 
     monkeypatch.setattr(kaggle, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(kaggle, "TIMEOUTS", (2, 1))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
@@ -120,6 +121,16 @@ def test_server_errors_are_retried(use_server, tmp_path):
         use_server(server)
         load(tmp_path)
         assert len(server.requests) == 3
+
+
+@pytest.mark.extra("kaggle")
+@pytest.mark.slow
+def test_hanging_kaggle_server_times_out(use_server, tmp_path, monkeypatch):
+    monkeypatch.setattr(kaggle, "TIMEOUTS", (2, 0.2))
+    with serving(lambda request: Reply(200, ZIP, pause=1)) as server:
+        use_server(server)
+        with pytest.raises(BenchError, match=r"timed out.*\(5 tries\)"):
+            load(tmp_path)
 
 
 def test_missing_kagglehub_is_reported_with_advice(tmp_path, monkeypatch):

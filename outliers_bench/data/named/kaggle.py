@@ -8,16 +8,23 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from functools import partialmethod
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from outliers_bench.data.download.checksum import DownloadError, compare_with_first
 from outliers_bench.data.download.fetch import FIRST_PAUSE, TRIES
+from outliers_bench.data.download.http_download import TIMEOUTS
 from outliers_bench.runtime.http import root_cause
 from outliers_bench.runtime.invocation import install_command
 
+if TYPE_CHECKING:
+    import requests
+
 TOKENS = "https://www.kaggle.com/settings"
-_CACHE = "KAGGLEHUB_CACHE"
 
 
 def download(handle: str, folder: Path, *, first_seen: Path) -> None:
@@ -43,15 +50,14 @@ def download(handle: str, folder: Path, *, first_seen: Path) -> None:
     """
     if find_spec("kagglehub") is None:
         raise DownloadError(f"kagglehub is required: {install_command('kaggle')}")
+    import requests
+
     temporary = folder.with_name("kaggle")
-    before = os.environ.get(_CACHE)
-    os.environ[_CACHE] = str(temporary)
-    try:
+    # Without these, kagglehub stores its files elsewhere, and waits forever for a silent server.
+    cache = patch.dict(os.environ, KAGGLEHUB_CACHE=str(temporary))
+    timeouts = patch.object(requests.Session, "send", partialmethod(_send, requests.Session.send))
+    with cache, timeouts:
         files = _download_with_retries(handle)
-    finally:
-        del os.environ[_CACHE]
-        if before is not None:
-            os.environ[_CACHE] = before
     if mismatch := compare_with_first(handle, tree_digest(files), first_seen):
         shutil.rmtree(temporary, ignore_errors=True)
         raise DownloadError(f"{handle} on Kaggle: {mismatch}")
@@ -98,6 +104,15 @@ def _download_with_retries(handle: str) -> Path:
         except ValueError as error:  # unreadable credentials, an invalid archive
             raise DownloadError(f"kagglehub: {' '.join(str(error).split())}") from None
     raise DownloadError(f"Kaggle: {reason} ({TRIES} tries)")
+
+
+def _send(
+    session: requests.Session,
+    send: Callable[..., Any],
+    request: requests.PreparedRequest,
+    **options: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    return send(session, request, **{**options, "timeout": options.get("timeout") or TIMEOUTS})
 
 
 def _refusal_message(status: int | None, error: Exception) -> str:
