@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -66,14 +66,16 @@ def contributions(
     G. Cormack, C. Clarke, S. Büttcher, "Reciprocal Rank Fusion", SIGIR 2009.
     J. Aslam, M. Montague, "Models for Metasearch", SIGIR 2001 (Borda).
     """
+    from scipy.stats import rankdata
+
     depth, max_depth = ranking.depth, n if max_depth is None else max_depth
     scores = ranking.scores.astype(np.float64)
     low, high = scores[:, -1:], scores[:, :1]
     missing: Contributions | float = 0.0
     if fusion is Fusion.rrf:
-        of_hits = 1 / (rrf_k + _mean_ranks(scores))
+        of_hits = 1 / (rrf_k + rankdata(-scores, axis=1))
     elif fusion is Fusion.borda:
-        of_hits = max_depth + 1 - _mean_ranks(scores)
+        of_hits = max_depth + 1 - rankdata(-scores, axis=1)
         missing = (max_depth - depth + 1) / 2
     elif fusion is Fusion.calibrated:
         of_hits = slope * scores
@@ -93,17 +95,6 @@ def contributions(
     return of_items
 
 
-def _mean_ranks(scores: Contributions) -> Contributions:
-    """Compute ranks from 1 along rows of descending scores; ties share their mean rank."""
-    depth = scores.shape[1]
-    is_first = np.ones(scores.shape, dtype=np.bool_)
-    is_first[:, 1:] = scores[:, 1:] != scores[:, :-1]
-    groups = np.cumsum(is_first.ravel()) - 1  # each row starts a group, so none spans two rows
-    ranks = np.tile(np.arange(1, depth + 1, dtype=np.float64), len(scores))
-    means = np.bincount(groups, ranks) / np.bincount(groups)
-    return np.asarray(means[groups].reshape(scores.shape), dtype=np.float64)
-
-
 def fuse(
     rankings: Sequence[Ranking],
     weights: Sequence[float],
@@ -111,11 +102,11 @@ def fuse(
     fusion: Fusion,
     depth: int,
     order: IntArray,
-    rrf_k: float = 60.0,
-    slopes: Sequence[float] | None = None,
-    exclusion: Exclusion | None = None,
+    rrf_k: float,
+    slopes: Sequence[float],
+    exclusion: Exclusion,
 ) -> Ranking:
-    """Rank by the weighted sum of all members' contributions.
+    """Rank by the weighted sum of all members' contributions; see `contributions`.
 
     Parameters
     ----------
@@ -131,21 +122,17 @@ def fuse(
         Permutation of the gallery: of equal sums, the item that is first in it ranks first.
     rrf_k : float
         Constant of reciprocal rank fusion.
-    slopes : sequence of float, optional
+    slopes : sequence of float
         Slopes of the calibration, one per member.
-    exclusion : Exclusion, optional
-        Gallery items to exclude for each query; by default, none.
-
-    Returns
-    -------
-    Ranking
+    exclusion : Exclusion
+        Gallery items to exclude for each query.
     """
+    from sklearn.utils import gen_batches
+
     n, n_query = len(order), len(rankings[0].indices)
-    slopes = slopes or [1.0] * len(rankings)
-    exclusion = exclusion or Exclusion.nothing(n_query, n)
     indices = np.empty((n_query, depth), dtype=np.int64)
     scores = np.empty((n_query, depth), dtype=np.float32)
-    for rows in _blocks(n_query, n):
+    for rows in gen_batches(n_query, max(1, _BLOCK_ITEMS // n)):
         total = np.zeros((rows.stop - rows.start, n))
         for ranking, weight, slope in zip(rankings, weights, slopes, strict=True):
             total += weight * contributions(
@@ -188,9 +175,3 @@ def select_top(
         candidates = np.flatnonzero(values >= lowest[row])
         positions[row] = candidates[np.argsort(-values[candidates], kind="stable")][:depth]
     return order[positions], np.take_along_axis(shuffled, positions, axis=1).astype(np.float32)
-
-
-def _blocks(n_query: int, n: int) -> Iterator[slice]:
-    size = max(1, _BLOCK_ITEMS // n)
-    for start in range(0, n_query, size):
-        yield slice(start, min(start + size, n_query))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
-from outliers_bench.ensemble.validation import validation_split
+import numpy as np
+
+from outliers_bench.data.split import Protocol, make_split
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Compose, Model
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
@@ -71,33 +72,18 @@ class Ensemble(Model):
     rrf_k: float = 60.0
     tune_images: int = 600
     random_seed: int = 0
+    family = "ensemble"
+    models = cast("tuple[Model, ...]", ())  # not annotated, since they are no option
 
     @property
     def embeds(self) -> bool:
         """True if any member computes embeddings, which reduction, index and re-ranking need."""
         return any(model.embeds for model in self.models)
 
-    def __post_init__(self) -> None:
-        self._models: tuple[Model, ...] = ()
-
-    @property
-    def models(self) -> tuple[Model, ...]:
-        """Options of the members."""
-        return self._models
-
-    @models.setter
-    def models(self, models: Sequence[Model]) -> None:
-        self._models = tuple(models)
-
     @property
     def resolved(self) -> dict[str, Model]:
         """The members by label."""
         return dict(zip(self.labels, self.models, strict=True))
-
-    @property
-    def family(self) -> str:
-        """Always `ensemble`."""
-        return "ensemble"
 
     @property
     def own_search(self) -> tuple[str, str] | None:
@@ -149,11 +135,11 @@ class Ensemble(Model):
     @property
     def variant(self) -> str:
         """Members, fusion, weights, and non-default options."""
-        weights = ""
-        if self.member_weights == "tuned":
-            weights = "tuned"
-        elif self.member_weights != "equal":
-            weights = ":".join(f"{weight:g}" for weight in self.member_weights)
+        weights = self.member_weights
+        if isinstance(weights, str):
+            weights = "" if weights == "equal" else weights
+        else:
+            weights = ":".join(f"{weight:g}" for weight in weights)
         members = " + ".join(map(_short_name, self.members))
         shown = ("name", "members", "fusion", "member_weights", "random_seed")
         options = non_default_options(self, Ensemble, (*shown, *self.inert_options))
@@ -183,7 +169,7 @@ class Ensemble(Model):
 
     def resolve(self, compose: Compose, weights_dir: str | None) -> None:
         """Compose the members, and resolve the names in them; see `Model.resolve`."""
-        self.models = compose(self.members, "model.members")
+        self.models = tuple(compose(self.members, "model.members"))
         for place, member in enumerate(self.models):
             before = getattr(member, "weights", None)
             member.resolve(compose, weights_dir)
@@ -226,15 +212,12 @@ class Ensemble(Model):
         weights = self.member_weights
         if weights in ("equal", "tuned"):
             return
-        numbers = list(weights) if isinstance(weights, list) else []
-        if len(numbers) != len(self.members) or not all(map(_is_weight, numbers)):
+        numbers = weights if isinstance(weights, list) else []
+        is_valid = all(type(each) in (int, float) and each >= 0 for each in numbers)
+        if not is_valid or len(numbers) != len(self.members) or not 0 < sum(numbers) < math.inf:
             raise BenchError(
                 f"model.member_weights={weights}: equal, tuned, or a list of {len(self.members)} "
-                "numbers of at least 0, one for each member"
-            )
-        if not 0 < sum(numbers) < math.inf:
-            raise BenchError(
-                f"model.member_weights={weights}: one of them must be above 0, and their sum finite"
+                "numbers of at least 0, one for each member, with a finite sum above 0"
             )
 
     def check_split(self, split: Split) -> None:
@@ -258,8 +241,44 @@ class Ensemble(Model):
             raise BenchError(f"{option}: {error}; {_WITHOUT_LABELS}") from error
 
     def validation_split(self, train: ImageSet, name: str) -> Split:
-        """Split train to tune on a part of it; see `ensemble.validation.validation_split`."""
-        return validation_split(train, name, limit=self.tune_images, seed=self.random_seed)
+        """Split train again: a part to tune on, and the rest, to fit members on.
+
+        The part, at most half of train, is query and gallery, of about equal size. With many
+        classes of few photos, only some of the classes are split.
+
+        Parameters
+        ----------
+        train : ImageSet
+            Labeled images.
+        name : str
+            Name of the data set.
+
+        Raises
+        ------
+        BenchError
+            If fewer than two classes have two images.
+        """
+        limit = min(self.tune_images, len(train) // 2)
+        share = limit / max(len(train), 1)
+        labels = np.empty(0, np.int64) if train.labels is None else train.labels
+        counts = np.bincount(labels)
+        held_out = np.maximum(np.round(share * counts), 2)  # each needs a query and a relevant one
+        rng = np.random.default_rng(self.random_seed)
+        shuffled = rng.permutation(np.flatnonzero(counts >= 2))
+        total = np.cumsum(held_out[shuffled])
+        classes = shuffled[: max(2, int(np.searchsorted(total, limit, "right")))]
+        split = make_split(
+            train.take(np.flatnonzero(np.isin(labels, classes))),
+            name=f"the train part of {name}",
+            train=1 - share,
+            query=0.5,
+            protocol=Protocol.query_gallery,
+            seed=self.random_seed,
+        )
+        rest = train.without(set(split.query.digests) | set(split.gallery.digests))
+        if not len(rest):
+            raise BenchError(f"the train part of {name} has too few images to hold out some")
+        return replace(split, train=rest)
 
     def space(self) -> Space:
         """Return an empty key: features are stored by the members."""
@@ -276,8 +295,3 @@ def _short_name(member: str) -> str:
         for option in options
     )
     return join_nonempty(name, *short)
-
-
-def _is_weight(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 <= value < math.inf  # type: ignore[operator]

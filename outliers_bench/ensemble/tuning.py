@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import permutations
 
@@ -48,7 +48,17 @@ def tune_weights(
     map_at_r : float
         MAP@R of these weights on these photos.
     """
-    count, map_at_r = len(members), _create_objective(members, relevant, order)
+    count, total = len(members), relevant.sum(axis=1)
+    scored = np.flatnonzero(total)
+    stack = np.stack([member[scored] for member in members])
+
+    @cache
+    def map_at_r(weights: tuple[float, ...]) -> float:
+        similarity = np.tensordot(np.array(weights), stack, 1)
+        indices, _ = select_top(similarity, int(total.max()), order)
+        is_relevant = np.take_along_axis(relevant[scored], indices, axis=1)
+        return float(average_precision_at_r(is_relevant, total[scored]).mean())
+
     corners = [tuple(float(i == member) for i in range(count)) for member in range(count)]
     weights = max([(1 / count,) * count, *corners], key=map_at_r)
     for step in _STEPS:
@@ -104,21 +114,3 @@ def _move_weight(
     new_weights[source] -= amount
     new_weights[target] += amount
     return tuple(round(weight, 9) for weight in new_weights)
-
-
-def _create_objective(
-    members: Sequence[Contributions], relevant: BoolArray, order: IntArray
-) -> Callable[[tuple[float, ...]], float]:
-    """Create a cached function that computes MAP@R of given weights."""
-    total = relevant.sum(axis=1)
-    scored = np.flatnonzero(total)
-    stack = np.stack([member[scored] for member in members])
-
-    @cache
-    def map_at_r(weights: tuple[float, ...]) -> float:
-        similarity = np.tensordot(np.array(weights), stack, 1)
-        indices, _ = select_top(similarity, int(total.max()), order)
-        is_relevant = np.take_along_axis(relevant[scored], indices, axis=1)
-        return float(average_precision_at_r(is_relevant, total[scored]).mean())
-
-    return map_at_r

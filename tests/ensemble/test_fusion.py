@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.ensemble.fusion import contributions, fuse, select_top
+from outliers_bench.ensemble import fusion as fusion_module
+from outliers_bench.ensemble.fusion import contributions, select_top
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.types import Exclusion, Ranking
 
@@ -14,6 +15,12 @@ FUSIONS = [fusion for fusion in Fusion if fusion is not Fusion.concat]
 
 def ranking(indices, scores):
     return Ranking(np.array(indices), np.array(scores, dtype=np.float32))
+
+
+def fuse(members, weights, *, order, **options):
+    exclusion = Exclusion.nothing(len(members[0].indices), len(order))
+    defaults = {"rrf_k": 60.0, "slopes": [1.0] * len(members), "exclusion": exclusion}
+    return fusion_module.fuse(members, weights, order=order, **(defaults | options))
 
 
 def random_ranking(n_query, n, depth, seed):
