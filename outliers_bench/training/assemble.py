@@ -15,25 +15,18 @@ HIDDEN, SCORES = "hidden", "scores"  # names of layers
 
 @dataclass(frozen=True)
 class InferenceNetwork:
-    """The network that is saved: float32, without augmentation, with softmax.
+    """The network that is saved: float32, without augmentation, with softmax."""
 
-    Parameters
-    ----------
-    network : keras.Model
-        From pixels 0..255, shape (batch, side, side, 3), to probabilities, shape (batch, classes).
-    head : keras.Model
-        From the body's vectors, shape (batch, d), to `penultimate` and `logits`.
-    outputs : dict of Layer to Keras tensor
-        The layers that can be the embedding, computed from the pixels.
-    """
-
-    network: Any
-    head: Any
-    outputs: dict[Layer, Any]
+    network: Any  # from pixels 0..255, shape (batch, side, side, 3), to class probabilities
+    head: Any  # from the body's vectors, shape (batch, d), to `penultimate` and `logits`
+    outputs: dict[Layer, Any]  # the layers that can be the embedding, computed from the pixels
 
 
-def build_training_network(option: TrainedModel, classes: int, *, width: int | None = None) -> Any:  # noqa: ANN401 - keras.Model
+def build_training_network(option: TrainedModel, classes: int, *, width: int | None) -> Any:  # noqa: ANN401
     """Build the network for training.
+
+    Its outputs are logits, or cosines with ArcFace: float32, shape (batch, classes). A frozen
+    backbone runs in inference mode, including its batch normalization.
 
     Parameters
     ----------
@@ -44,12 +37,6 @@ def build_training_network(option: TrainedModel, classes: int, *, width: int | N
     width : int or None
         Length of a frozen backbone's vectors, which are then the input; None if the input is
         pixels.
-
-    Returns
-    -------
-    keras.Model
-        Outputs logits, or cosines with ArcFace: float32, shape (batch, classes). A frozen backbone
-        runs in inference mode, including its batch normalization.
     """
     import keras
 
@@ -68,15 +55,7 @@ def build_training_network(option: TrainedModel, classes: int, *, width: int | N
 
 
 def build_inference_network(option: TrainedModel, classes: int) -> InferenceNetwork:
-    """Build the network for inference, without its trained weights; see `InferenceNetwork`.
-
-    Parameters
-    ----------
-    option : TrainedModel
-        The options of the network.
-    classes : int
-        Number of classes.
-    """
+    """Build the network for inference, without its trained weights; see `InferenceNetwork`."""
     import keras
 
     keras.utils.clear_session()  # restarts the numbering of unnamed layers
@@ -106,15 +85,8 @@ def copy_weights(
 ) -> None:
     """Copy the weights of a trained network into the network for inference.
 
-    Parameters
-    ----------
-    target : InferenceNetwork
-        From `build_inference_network`.
-    trained : keras.Model
-        From `build_training_network`, after training. Without a backbone it was trained on the
-        vectors of a frozen one, whose weights are loaded again.
-    option : TrainedModel
-        The options of the network.
+    A network without a backbone was trained on the vectors of a frozen one, whose weights are
+    loaded again.
     """
     from outliers_bench.training.losses import to_dense_kernel
 
@@ -135,7 +107,7 @@ def _apply_head(layers: list[Any], vector: Any, option: TrainedModel) -> list[An
     outputs = [vector]
     for layer in layers:
         outputs.append(layer(outputs[-1]))
-    return [outputs[1 if option.hidden_units else 0], outputs[-1]]
+    return [outputs[1 if option.hidden else 0], outputs[-1]]
 
 
 def _head_layers(option: TrainedModel, classes: int, *, training: bool) -> list[Any]:
@@ -145,7 +117,7 @@ def _head_layers(option: TrainedModel, classes: int, *, training: bool) -> list[
     layers: list[Any] = []
     first = keras.initializers.GlorotUniform(seed=option.random_seed)
     second = keras.initializers.GlorotUniform(seed=(option.random_seed + 1) % 2**32)
-    if hidden := option.hidden_units:
+    if hidden := option.hidden:
         layers.append(
             keras.layers.Dense(hidden, activation="relu", kernel_initializer=first, name=HIDDEN)
         )

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from outliers_bench.engines.protocols import check_size
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone, file_digest
 from outliers_bench.models.model import Model
@@ -71,6 +70,8 @@ class TrainedModel(TrainingOptions, Model):
     embedding: Layer = field(default=Layer.logits, kw_only=True)
     rank_by: RankBy = field(default=RankBy.embedding, kw_only=True)
     tta: Tta = field(default_factory=Tta, kw_only=True)
+    family = "trained"
+    learns_from_labels = True  # nobody knows which photos a network of an earlier run has seen
 
     @property
     def embeds(self) -> bool:
@@ -78,19 +79,9 @@ class TrainedModel(TrainingOptions, Model):
         return self.rank_by is RankBy.embedding
 
     @property
-    def family(self) -> str:
-        """Always `trained`."""
-        return "trained"
-
-    @property
     def own_search(self) -> tuple[str, str] | None:
         """No index, and the similarity, if the gallery is ranked by class scores."""
         return None if self.embeds else ("none", "class scores")
-
-    @property
-    def learns_from_labels(self) -> bool:
-        """Always True: of a network of an earlier run, nobody knows which photos it has seen."""
-        return True
 
     @property
     def inert_options(self) -> tuple[str, ...]:
@@ -114,12 +105,7 @@ class TrainedModel(TrainingOptions, Model):
         return None
 
     @property
-    def min_image_size(self) -> int:
-        """Minimum side in pixels of an input image."""
-        raise NotImplementedError
-
-    @property
-    def hidden_units(self) -> int | None:
+    def hidden(self) -> int | None:
         """Units of the hidden layer, if there is one."""
         return None
 
@@ -158,12 +144,6 @@ class TrainedModel(TrainingOptions, Model):
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
         self.check_training()
-        if self.image_size < self.min_image_size:
-            raise BenchError(
-                f"model.image_size={self.image_size} is too small for {self.name}, which needs "
-                f"{self.min_image_size} or more"
-            )
-        check_size(self.image_size)
         self.tta.check(self.image_size)
         if set(self.tta.sizes(self.image_size)) != {self.image_size}:
             raise BenchError(

@@ -32,32 +32,15 @@ class TrainingCallback:
     `state.json`, which has the number of the epoch, by an atomic rename. A process killed at any
     moment therefore leaves the last complete epoch. Keras' own callbacks for this forget the best
     epoch and the patience when a training is resumed.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Compiled.
-    option : TrainedModel
-        Epochs, learning rate, schedule, patience.
-    examples : Examples
-        The training examples, whose `epoch` is set.
-    folder : Path
-        Directory of the checkpoints.
-    observer : TrainingObserver
-        Notified after each epoch.
-    show_progress : callable
-        Called with the number of finished steps and a description.
-    epochs : list of dict of str to float
-        Metrics of the finished epochs.
     """
 
-    network: Any
+    network: Any  # a compiled keras.Model
     option: TrainedModel
-    examples: Examples
+    examples: Examples  # of the training; their `epoch` is set
     folder: Path
-    observer: TrainingObserver
-    show_progress: Callable[[int, str], None]
-    epochs: list[dict[str, float]] = field(default_factory=list)
+    observer: TrainingObserver  # notified after each epoch
+    show_progress: Callable[[int, str], None]  # takes the finished steps and a description
+    epochs: list[dict[str, float]] = field(default_factory=list)  # metrics of the finished ones
     _epoch_start: float = 0.0
 
     @property

@@ -4,54 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.decode import oversampled_side, resize
+from outliers_bench.engines.options import Engine
+from outliers_bench.engines.protocols import Embedder
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.machine import cores
+from outliers_bench.store.features import Space
 from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, IntArray
 
 _PREFETCH = 2  # batches prepared ahead of the network
 
 
+@dataclass(frozen=True)
 class CachingReader:
-    """An `ImageReader` of resized images, which it may cache in memory.
+    """An `ImageReader` of images that are resized to squares and may be cached in memory."""
 
-    Parameters
-    ----------
-    reader : ImageReader
-        The reader of the original images.
-    image_size : int
-        Side in pixels of the square that images are resized to.
-    cache : bool
-        Whether to cache resized images, or to read them again each time.
-    """
-
-    def __init__(self, reader: ImageReader, image_size: int, *, cache: bool) -> None:
-        self._reader = reader
-        self._image_size = image_size
-        self._cache = cache
-        self._cached: dict[bytes, RGB] = {}
+    reader: ImageReader
+    image_size: int
+    cache: bool
+    _cached: dict[bytes, RGB] = field(default_factory=dict)
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         """Read and resize an image; `side` has no effect, so that all callers get the same one."""
         cached = None if digest is None else self._cached.get(digest)
         if cached is not None:
             return cached
-        original = self._reader.read(name, digest, side=oversampled_side(self._image_size))
-        image = resize(original, self._image_size)
-        if self._cache and digest is not None:
+        original = self.reader.read(name, digest, side=oversampled_side(self.image_size))
+        image = resize(original, self.image_size)
+        if self.cache and digest is not None:
             self._cached[digest] = image
         return image
 
     def clear(self) -> None:
         """Clear the cache and release its memory."""
         self._cached.clear()
+
+
+@dataclass
+class ReadabilityProbe:
+    """A `Describer` with empty features, which only detects unreadable images."""
+
+    name: str
+    dimensions = None
+    side = None  # chosen by the reader of the training
+
+    def space(self) -> Space:
+        """Return a feature space that all networks share."""
+        return {"architecture": "readable"}
+
+    def prepare(self, image: RGB) -> RGB:
+        """Return the image unchanged."""
+        return image
+
+    def embedder(self, engine: Engine, cache: Path, sample: Callable[[], list[RGB]]) -> Embedder:  # noqa: ARG002
+        """Return an embedder of empty vectors."""
+        return lambda images: ((key, np.empty(0, np.float32)) for key, _ in images)
 
 
 def image_fetcher(images: ImageSet) -> Callable[[IntArray], RGB]:
@@ -69,33 +84,15 @@ def image_fetcher(images: ImageSet) -> Callable[[IntArray], RGB]:
 
 @dataclass
 class Examples:
-    """Inputs and targets in batches.
+    """Inputs and targets in batches."""
 
-    Parameters
-    ----------
-    fetch : callable
-        Function from rows to inputs, shape (n, ...).
-    targets : array of float32, shape (n_all, classes)
-        One-hot labels of all rows.
-    rows : array of int64
-        The rows to iterate over.
-    batch_size : int
-        Rows per batch; the last batch of an epoch may be smaller.
-    seed : int or None
-        Seed of the order, which differs in each epoch; None for the order of `rows`.
-    epoch : int
-        Epoch of the next pass, from 0, which with the seed determines the order.
-    failure : BenchError or None
-        The error that ended `batches`, which TensorFlow would replace by its own.
-    """
-
-    fetch: Callable[[IntArray], npt.NDArray[Any]]
-    targets: FloatArray
-    rows: IntArray
-    batch_size: int
-    seed: int | None = None
-    epoch: int = 0
-    failure: BenchError | None = None
+    fetch: Callable[[IntArray], npt.NDArray[Any]]  # from rows to inputs, shape (n, ...)
+    targets: FloatArray  # one-hot labels of all rows, shape (n_all, classes)
+    rows: IntArray  # those to iterate over
+    batch_size: int  # the last batch of an epoch may be smaller
+    seed: int | None = None  # of the order, which differs in each epoch; None: that of `rows`
+    epoch: int = 0  # of the next pass, from 0, which with the seed determines the order
+    failure: BenchError | None = None  # ended `batches`; TensorFlow would replace it by its own
 
     @property
     def steps(self) -> int:

@@ -25,10 +25,9 @@ from outliers_bench.store.files import digest_of
 from outliers_bench.store.memo import locked
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.compile import resolve_precision
-from outliers_bench.training.dataset import CachingReader, image_fetcher
+from outliers_bench.training.dataset import CachingReader, ReadabilityProbe, image_fetcher
 from outliers_bench.training.extractor import TrainedExtractor
 from outliers_bench.training.fit import NETWORK, TrainingTask, load_finished, train
-from outliers_bench.training.probe import ReadabilityProbe
 from outliers_bench.training.saved_network import read_metadata
 from outliers_bench.types import Embeddings, FloatArray, ImageSet, IntArray, LeftOut
 
@@ -179,15 +178,8 @@ class TrainedEmbeddings:
     def _use_network(self, file: Path) -> Features | ViewAveragedFeatures:
         """Embed with the trained network of a file from now on."""
         option = self._option
-        metadata = read_metadata(file)
         self._extractor = TrainedExtractor(
-            option.name,
-            option.image_size,
-            option=option,
-            file=file,
-            classes=len(metadata.classes),
-            length=metadata.dimensions[option.embedding.value],
-            tta=option.tta,
+            option.name, option.image_size, option, file, read_metadata(file), tta=option.tta
         )
         self._embeddings = build_features(self._extractor, self._engine, self._cache, self._meter)
         return self._embeddings

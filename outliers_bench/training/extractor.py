@@ -13,33 +13,21 @@ from outliers_bench.models.model import Extractor
 from outliers_bench.store.features import Space
 from outliers_bench.training.assemble import InferenceNetwork, build_inference_network
 from outliers_bench.training.base import TrainedModel
+from outliers_bench.training.saved_network import NetworkMetadata
 
 
 @dataclass
 class TrainedExtractor(Extractor):
-    """Extractor of a trained network.
+    """Extractor of a trained network."""
 
-    Parameters
-    ----------
-    option : TrainedModel
-        The options of the network, including the embedding layer.
-    file : Path
-        Path of `model.keras`.
-    classes : int
-        Number of classes.
-    length : int
-        Length of the embeddings.
-    """
-
-    option: TrainedModel
-    file: Path
-    classes: int
-    length: int
+    option: TrainedModel  # of the network, including the embedding layer
+    file: Path  # `model.keras`
+    metadata: NetworkMetadata
 
     @property
     def dimensions(self) -> int:
         """Length of the embeddings."""
-        return self.length
+        return self.metadata.dimensions[self.option.embedding.value]
 
     def space(self) -> Space:
         """Return everything that the embeddings depend on, except photos and engine."""
@@ -58,7 +46,7 @@ class TrainedExtractor(Extractor):
             If the file contains another network.
         """
         import_tensorflow()
-        inference = build_inference_network(self.option, self.classes)
+        inference = build_inference_network(self.option, len(self.metadata.classes))
         try:
             inference.network.load_weights(self.file)
         except (OSError, KeyError, ValueError) as error:
@@ -72,9 +60,6 @@ class TrainedExtractor(Extractor):
         """Build the network from pixels to the embedding; see `Backbone.build`."""
         import keras
 
-        policy = keras.config.dtype_policy()  # clear_session resets it
-        keras.utils.clear_session()
-        keras.config.set_dtype_policy(policy)
         inference = self.load()
         embedding = inference.outputs[self.option.embedding]
         return keras.Model(inference.network.input, embedding, name=self.name)

@@ -33,20 +33,11 @@ NETWORK = "model.keras"
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """A network to train, with its data.
-
-    Parameters
-    ----------
-    option : TrainedModel
-        The options of the network and its training.
-    part : ImageSet
-        The train part, with labels; its images have the network's size.
-    fetch : callable
-        Function from rows of `part` to inputs: pixels, or the vectors of a frozen backbone.
-    """
+    """A network to train, with its data."""
 
     option: TrainedModel
-    part: ImageSet
+    part: ImageSet  # with labels; the images have the network's size
+    # From rows of `part` to inputs: pixels, or the vectors of a frozen backbone.
     fetch: Callable[[IntArray], npt.NDArray[Any]]
 
 
@@ -70,15 +61,8 @@ def load_finished(folder: Path, name: str) -> TrainedNetwork | None:
 def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> TrainedNetwork:
     """Train a network, or resume an interrupted training, and save the network.
 
-    Parameters
-    ----------
-    task : TrainingTask
-        The network and its data.
-    folder : Path
-        Directory of the checkpoints and, at the end, of `model.keras`, `summary.txt`,
-        `example.npy` and `training.json`.
-    observer : TrainingObserver
-        Notified after each epoch.
+    The folder gets the checkpoints and, at the end, `model.keras`, `summary.txt`, `example.npy` and
+    `training.json`.
 
     Raises
     ------

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from outliers_bench.engines.protocols import check_size
 from outliers_bench.errors import BenchError
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Compose
@@ -16,7 +17,6 @@ from outliers_bench.runtime.option_labels import join_nonempty, weights_label
 from outliers_bench.store.features import Space
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.networks import (
-    BACKBONE,
     CNN_CHANNELS,
     MIN_SIDE,
     Body,
@@ -36,11 +36,6 @@ class CnnScratch(TrainedModel):
     image_size: int = 128
 
     @property
-    def min_image_size(self) -> int:
-        """Minimum side in pixels, which leaves one position after three poolings."""
-        return MIN_SIDE
-
-    @property
     def has_plain_convolutions(self) -> bool:
         """True unless layers of an augmentation are part of the network."""
         return not self.augment.active
@@ -52,6 +47,12 @@ class CnnScratch(TrainedModel):
     def check(self) -> None:
         """See `TrainedModel.check`."""
         super().check()
+        if self.image_size < MIN_SIDE:
+            raise BenchError(
+                f"model.image_size={self.image_size} is too small for {self.name}, which needs "
+                f"{MIN_SIDE} or more"
+            )
+        check_size(self.image_size)
         if self.weights != "random" and not self.ready:
             missing = "" if resolve_uri(self.weights).exists() else "no such file; "
             raise BenchError(
@@ -125,11 +126,6 @@ class Transfer(TrainedModel):
         self._base = base
 
     @property
-    def min_image_size(self) -> int:
-        """Minimum side in pixels of the backbone's input."""
-        return self.base.min_image_size
-
-    @property
     def frozen_backbone(self) -> Backbone | None:
         """The backbone, if neither training nor augmentation changes its output."""
         unchanged = self.trainable is Trainable.head_only and not self.augment.active
@@ -140,11 +136,6 @@ class Transfer(TrainedModel):
         """See `TrainedModel.variant`; names the backbone's weights if they are not ImageNet's."""
         weights = "" if self.ready or self.weights == "imagenet" else weights_label(self.weights)
         return join_nonempty(super().variant, weights)
-
-    @property
-    def hidden_units(self) -> int | None:
-        """Units of the hidden layer, if there is one."""
-        return self.hidden
 
     def resolve(self, compose: Compose, weights_dir: str | None) -> None:
         """Replace the name of the backbone, and `weights=imagenet`; see `Model.resolve`."""
@@ -170,7 +161,7 @@ class Transfer(TrainedModel):
 
     def build_body(self, pixels: Any, backbone: Any) -> Body:  # noqa: ANN401
         """See `TrainedModel.build_body`."""
-        return build_backbone_body(pixels, backbone, self.base, name=BACKBONE)
+        return build_backbone_body(pixels, backbone, self.base)
 
     def restore_rescaling(self, backbone: Any) -> None:  # noqa: ANN401 - keras.Model
         """See `TrainedModel.restore_rescaling`."""

@@ -34,18 +34,12 @@ class Trainable(Enum):
 
 @dataclass(frozen=True)
 class Body:
-    """A network without its classification head, as Keras tensors.
+    """A network without its classification head, as Keras tensors."""
 
-    Parameters
-    ----------
-    vector : Keras tensor, shape (batch, d)
-        Input of the head: the last feature map, flattened or pooled.
-    pooled : Keras tensor, shape (batch, channels)
-        The embedding of the backbone: the global average of the last feature map, followed by the
-        layers that the backbone has after it (ConvNeXt: a layer normalization).
-    """
-
+    # Input of the head, shape (batch, d): the last feature map, flattened or pooled.
     vector: Any
+    # Shape (batch, channels): the global average of the last feature map, followed by the layers
+    # that the backbone has after it (ConvNeXt: a layer normalization).
     pooled: Any
 
 
@@ -85,13 +79,7 @@ def cnn_vector_length(side: int) -> int:
     return side * side * CNN_CHANNELS
 
 
-def build_backbone_body(
-    pixels: Any,  # noqa: ANN401 - a Keras tensor
-    network: Any,  # noqa: ANN401 - keras.Model
-    backbone: Backbone,
-    *,
-    name: str | None = None,
-) -> Body:
+def build_backbone_body(pixels: Any, network: Any, backbone: Backbone) -> Body:  # noqa: ANN401
     """Apply preprocessing and a backbone, as one nested model, to input pixels.
 
     Parameters
@@ -102,13 +90,11 @@ def build_backbone_body(
         `backbone.bare()` after `set_trainable`; its layers and weights are shared.
     backbone : Backbone
         Supplies the preprocessing and the pooling of the vector.
-    name : str or None
-        Name of the nested model; None for the name of `network`.
     """
     import keras
 
     vector = replace_pooling(network, backbone.pooling, p=backbone.gem_p).output
-    nested = keras.Model(network.input, [vector, network.output], name=name or network.name)
+    nested = keras.Model(network.input, [vector, network.output], name=BACKBONE)
     vector, pooled = nested(backbone.preprocess(pixels))
     return Body(vector, pooled)
 

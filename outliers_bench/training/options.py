@@ -11,8 +11,6 @@ from outliers_bench.runtime.option_roles import SPEED
 from outliers_bench.training.augment import Augment
 from outliers_bench.training.schedules import LrSchedule
 
-_MAX_LEARNING_RATE = 100.0
-
 
 class Optimizer(Enum):
     """The optimizer; the values of `model.optimizer`."""
@@ -124,38 +122,25 @@ class TrainingOptions:
 
     def check_training(self) -> None:
         """Raise `BenchError` for invalid options."""
-        for name, minimum in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
-            number = getattr(self, name)
-            if number is not None and number < minimum:
-                raise BenchError(
-                    f"model.{name}={number}: expected an integer of at least {minimum}"
-                )
-        ranges = {
-            "learning_rate": (0.0, _MAX_LEARNING_RATE),
-            "margin": (0.0, math.pi / 2),
-            "scale": (0.0, 1000.0),
-            "memory_gb": (0.0, math.inf),
+        expected = {
+            "epochs": (self.epochs >= 1, "an integer of at least 1"),
+            "batch_size": (self.batch_size >= 1, "an integer of at least 1"),
+            "patience": (self.patience is None or self.patience >= 1, "an integer of at least 1"),
+            "learning_rate": (0 < self.learning_rate <= 100, "a number above 0, at most 100"),
+            "margin": (0 <= self.margin <= math.pi / 2, "a number from 0 to pi / 2"),
+            "scale": (0 < self.scale <= 1000, "a number above 0, at most 1000"),
+            "memory_gb": (0 <= self.memory_gb < math.inf, "a number of at least 0"),
+            "random_seed": (0 <= self.random_seed < 2**32, f"an integer from 0 to {2**32 - 1}"),
         }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low < value <= high) and (name, value) not in (
-                ("margin", 0.0),
-                ("memory_gb", 0.0),
-            ):
-                limit = "" if math.isinf(high) else f", at most {high:g}"
-                raise BenchError(f"model.{name}={value}: expected a number above {low:g}{limit}")
         for name in ("label_smoothing", "validation", "momentum", "weight_decay"):
-            value = getattr(self, name)
-            if not 0 <= value < 1:
-                raise BenchError(f"model.{name}={value}: expected a number from 0 to below 1")
+            expected[name] = (0 <= getattr(self, name) < 1, "a number from 0 to below 1")
+        for name, (is_valid, description) in expected.items():
+            if not is_valid:
+                raise BenchError(f"model.{name}={getattr(self, name)}: expected {description}")
         if self.patience is not None and not self.validation:
             raise BenchError(
                 f"model.patience={self.patience} needs a validation loss, but model.validation=0 "
                 "leaves no images for validation"
-            )
-        if not 0 <= self.random_seed < 2**32:
-            raise BenchError(
-                f"model.random_seed={self.random_seed}: expected an integer from 0 to {2**32 - 1}"
             )
         self.lr_schedule.check()
         if self.lr_schedule.warmup_epochs >= self.epochs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,11 @@ _MAX_BYTES = 2**24
 
 @dataclass(frozen=True)
 class NetworkMetadata:
-    """Metadata of a trained network.
+    """Metadata of a trained network."""
 
-    Parameters
-    ----------
-    options : mapping of str to object
-        The options that determine its layers; see `TrainedModel.architecture_options`.
-    classes : tuple of str
-        Class names in the order of its outputs.
-    dimensions : mapping of str to int
-        Length of the output of each `Layer`, by name.
-    """
-
-    options: Mapping[str, Any]
-    classes: tuple[str, ...]
-    dimensions: Mapping[str, int]
+    options: Mapping[str, Any]  # see `TrainedModel.architecture_options`
+    classes: tuple[str, ...]  # in the order of its outputs
+    dimensions: Mapping[str, int]  # length of the output of each `Layer`, by name
 
 
 def write_metadata(path: Path, saved: NetworkMetadata) -> None:
@@ -71,8 +62,7 @@ def is_trained(weights: str) -> bool:
     path = resolve_uri(weights)
     if not path.is_file():
         return is_model_uri(weights)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _ENTRY in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
+    with suppress(BenchError):
+        read_metadata(path)
+        return True
+    return False

@@ -43,29 +43,28 @@ class LrSchedule:
             )
 
     def rate(self, base: float, epoch: int, epochs: int) -> float:
-        """Return the learning rate of an epoch.
-
-        Parameters
-        ----------
-        base : float
-            The base rate, `model.learning_rate`.
-        epoch : int
-            Index of the epoch, from 0.
-        epochs : int
-            Total number of epochs, including the warm-up.
-        """
-        if epoch < self.warmup_epochs:
-            return base * (epoch + 1) / (self.warmup_epochs + 1)
+        """Return the learning rate of an epoch, counted from 0, of all, including the warm-up."""
         warmup = self.warmup_epochs
-        return self.rate_after_warmup(base, epoch - warmup, epochs - warmup)
+        if epoch < warmup:
+            return base * (epoch + 1) / (warmup + 1)
+        return self._after_warmup(base, epoch - warmup, epochs - warmup)
 
-    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
+    def _after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
         """Return the learning rate of an epoch, counted from the end of the warm-up."""
         return base
 
 
 @dataclass
-class _Decaying(LrSchedule):
+class ExponentialSchedule(LrSchedule):
+    """`lr_schedule=exponential`: exponential decay, base * decay**e in epoch e.
+
+    Parameters
+    ----------
+    decay : float
+        Above 0, at most 1.
+    """
+
+    name: str = "exponential"
     decay: float = 0.85
 
     def check(self) -> None:
@@ -76,9 +75,12 @@ class _Decaying(LrSchedule):
                 f"lr_schedule.decay={self.decay}: expected a number above 0, at most 1"
             )
 
+    def _after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
+        return base * self.decay**epoch
+
 
 @dataclass
-class OriginalSchedule(_Decaying):
+class OriginalSchedule(ExponentialSchedule):
     """`lr_schedule=original`: epoch e multiplies the rate of the previous epoch by decay**e.
 
     That is ``lr * 0.85 ** floor(epoch / 1)`` applied to the *current* rate, as Keras'
@@ -86,38 +88,15 @@ class OriginalSchedule(_Decaying):
     ``base * decay ** (e * (e + 1) / 2)``, so the rate decays faster than exponentially: with 0.85,
     the third epoch has 0.61 of the base, the sixth 0.09 and the tenth 0.0007.
     `lr_schedule=exponential` multiplies by the decay itself in each epoch.
-
-    Parameters
-    ----------
-    decay : float
-        Above 0, at most 1.
     """
 
     name: str = "original"
 
-    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
-        """See `LrSchedule.rate_after_warmup`."""
+    def _after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
         rate = base
         for each in range(1, epoch + 1):
             rate = rate * self.decay**each
         return rate
-
-
-@dataclass
-class ExponentialSchedule(_Decaying):
-    """`lr_schedule=exponential`: exponential decay, base * decay**e in epoch e.
-
-    Parameters
-    ----------
-    decay : float
-        Above 0, at most 1.
-    """
-
-    name: str = "exponential"
-
-    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:  # noqa: ARG002
-        """See `LrSchedule.rate_after_warmup`."""
-        return base * self.decay**epoch
 
 
 @dataclass
@@ -147,7 +126,6 @@ class CosineSchedule(LrSchedule):
         if not 0 <= self.final <= 1:
             raise BenchError(f"lr_schedule.final={self.final}: expected a number from 0 to 1")
 
-    def rate_after_warmup(self, base: float, epoch: int, epochs: int) -> float:
-        """See `LrSchedule.rate_after_warmup`."""
+    def _after_warmup(self, base: float, epoch: int, epochs: int) -> float:
         wave = (1 + math.cos(math.pi * epoch / epochs)) / 2
         return base * (self.final + (1 - self.final) * wave)

@@ -22,8 +22,7 @@ from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Extractor
 from outliers_bench.models.tta import Crop, View
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.training.dataset import CachingReader
-from outliers_bench.training.probe import ReadabilityProbe
+from outliers_bench.training.dataset import CachingReader, ReadabilityProbe
 from tests.toys import digest, image_set, noise_images
 
 

@@ -64,7 +64,7 @@ def test_a_frozen_network_computes_the_same_in_training_as_in_inference(
     network = toy_network()
     set_trainable(network, trainable, ["second"], keras_name="Toy")
     pixels = pixels_of(SIDE)
-    body = build_backbone_body(pixels, network, replace(BASE, pooling=pooling), name="backbone")
+    body = build_backbone_body(pixels, network, replace(BASE, pooling=pooling))
     model = keras.Model(pixels, [body.vector, body.pooled])
     assert model.get_layer("backbone").output
     expected = model(PHOTOS, training=False)

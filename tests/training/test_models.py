@@ -49,7 +49,7 @@ WRONG = {
     "no file": ({"weights": "nowhere.keras"}, r"model\.weights=nowhere\.keras: .*no such file"),
 }
 WRONG_TRANSFER = {
-    "small": ({"image_size": 31}, r"model\.image_size=31 .*transfer.*32"),
+    "small": ({"image_size": 31}, r"model\.image_size=31 .*mobilenet.*32"),
     "hidden": ({"hidden": 0}, r"model\.hidden=0"),
     "layers": ({"trainable_layers": ["conv_pw_13"]}, r"model\.trainable_layers=.*last_layers"),
     "gem": ({"pooling": Pooling.gem, "gem_p": 0.0}, r"model\.gem_p=0\.0"),
