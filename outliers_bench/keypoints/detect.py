@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from threading import local
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,8 @@ def detect(image: RGB, options: KeypointOptions) -> Keypoints:
     if min(image.shape[:2]) < _MIN_SIDE:
         return empty
     gray = opencv().cvtColor(image, opencv().COLOR_RGB2GRAY)
-    detected, descriptors = _get_detector(options).detectAndCompute(gray, None)
+    detector = _create_detector(options)  # in microseconds; OpenCV's are not thread-safe
+    detected, descriptors = detector.detectAndCompute(gray, None)
     if descriptors is None or not len(detected):
         return empty
     # With equal responses, OpenCV returns more keypoints than requested, in undefined order.
@@ -82,20 +82,12 @@ def detect(image: RGB, options: KeypointOptions) -> Keypoints:
     return Keypoints(points, descriptors[order].astype(np.uint8))
 
 
-_DETECTORS = local()  # OpenCV's detectors are not thread-safe
-
-
-def _get_detector(options: KeypointOptions) -> Any:  # noqa: ANN401 - see opencv
-    cv2 = opencv()
-    key = options.detector, options.max_keypoints
-    if getattr(_DETECTORS, "key", None) != key:
-        create: dict[Detector, Callable[[], Any]] = {
-            Detector.sift: lambda: cv2.SIFT_create(nfeatures=options.max_keypoints),
-            Detector.orb: lambda: cv2.ORB_create(nfeatures=options.max_keypoints),
-            Detector.akaze: cv2.xfeatures2d.AKAZE_create,
-        }
-        _DETECTORS.key, _DETECTORS.detector = key, create[options.detector]()
-    return _DETECTORS.detector
+def _create_detector(options: KeypointOptions) -> Any:  # noqa: ANN401 - see opencv
+    if options.detector is Detector.sift:
+        return opencv().SIFT_create(nfeatures=options.max_keypoints)
+    if options.detector is Detector.orb:
+        return opencv().ORB_create(nfeatures=options.max_keypoints)
+    return opencv().xfeatures2d.AKAZE_create()
 
 
 def _detect_all(

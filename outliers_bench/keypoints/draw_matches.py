@@ -91,9 +91,7 @@ def _verify(
     )
     if transform is None or is_inlier.sum() < matching.min_inliers:
         return np.zeros(len(query_points), dtype=bool), None
-    homography = np.eye(3)
-    homography[: len(transform)] = transform
-    return is_inlier, homography
+    return is_inlier, transform
 
 
 def _caption(part: ImageSet, row: int) -> str:

@@ -83,16 +83,17 @@ def match_tables(
     best = _Best(len(queries), depth, pairs_depth)
 
     def pairs() -> Iterator[None]:
-        for i, start, scores, matches in map_in_threads(count, tasks()):
+        for i, start, scores, matches in map_in_threads(count, tasks):
             images = order[start : start + len(scores)]
             scores[exclusion.gallery_keys[images] == exclusion.query_keys[i]] = -np.inf
             best.merge(i, images, scores, matches)
             yield from repeat(None, len(scores))
 
-    def tasks() -> Iterator[tuple[int, Keypoints, _Block]]:
-        for block in _blocks(gallery, order, descriptor):
-            for i, keypoints in enumerate(read_images(queries)):
-                yield i, keypoints, block
+    tasks = (
+        (i, keypoints, block)
+        for block in _blocks(gallery, order, descriptor)
+        for i, keypoints in enumerate(read_images(queries))
+    )
 
     def count(task: tuple[int, Keypoints, _Block]) -> tuple[int, int, Doubles, Pairs]:
         i, keypoints, block = task

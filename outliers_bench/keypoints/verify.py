@@ -44,7 +44,7 @@ def find_inliers(
     is_inlier : array of bool, shape (m,)
         All False if there are fewer matches than the geometry needs, or if the inliers have fewer
         distinct positions than that.
-    transform : array of float64, shape (3, 3) or (2, 3), or None
+    transform : array of float64, shape (3, 3), or None
         From query to gallery; None if there are no inliers.
     """
     no_inliers = np.zeros(len(query_points), dtype=bool)
@@ -78,22 +78,23 @@ def _estimate(
         result = cv2.estimateAffine2D(query_points, gallery_points, **common)
     else:
         result = cv2.estimateAffinePartial2D(query_points, gallery_points, **common)
-    transform: Transform | None = result[0]
+    if result[0] is None:
+        return None
+    transform = np.eye(3)
+    transform[: len(result[0])] = result[0]  # two rows of an affine transform
     return transform
 
 
 def _inlier_mask(
     query_points: FloatArray, gallery_points: FloatArray, transform: Transform, threshold: float
 ) -> BoolArray:
-    matrix = np.eye(3)
-    matrix[: len(transform)] = transform
     # Comparisons of non-finite values are False, so they are not inliers.
     with np.errstate(all="ignore"):
-        points = np.column_stack([query_points, np.ones(len(query_points))]) @ matrix.T
+        points = np.column_stack([query_points, np.ones(len(query_points))]) @ transform.T
         depth = points[:, 2]
         squared_errors = np.square(points[:, :2] / depth[:, None] - gallery_points).sum(axis=1)
         # Local scale of areas; negative if the plane is mirrored.
-        area_scale = np.linalg.det(matrix) / depth**3
+        area_scale = np.linalg.det(transform) / depth**3
     is_plausible = (area_scale >= MAX_SCALE**-2) & (area_scale <= MAX_SCALE**2)
     is_inlier: BoolArray = is_plausible & (squared_errors <= threshold**2)
     return is_inlier

@@ -174,4 +174,5 @@ def test_match_sheets_can_be_drawn(overrides, cache):
         expected = set()
     assert set(sheets) == expected
     for sheet in sheets.values():
-        assert sheet.mode == "RGB"
+        assert sheet.dtype == np.uint8
+        assert sheet.ndim == 3

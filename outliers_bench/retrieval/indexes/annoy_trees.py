@@ -79,8 +79,7 @@ class Annoy(Index):
             ) from error
         check_range(1, MAX_TREES, n_trees=self.n_trees)
         check_range(1, MAX_C_INT, search_k=self.search_k)
-        if not 0 <= self.random_seed < 2**32:
-            raise BenchError(f"index.random_seed={self.random_seed}: from 0 to {2**32 - 1}")
+        check_range(0, 2**32 - 1, random_seed=self.random_seed)
 
     def build(self, gallery: FloatArray) -> AnnoySearcher:
         """Build the forest; see `Index.build`."""

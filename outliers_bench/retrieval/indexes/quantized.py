@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.faiss_index import (
     MAX_THREADS,
     FaissIndex,
@@ -92,9 +91,8 @@ class FaissIvfPq(FaissIndex):
         """Raise `BenchError` for an option that is out of range."""
         check_range(1, MAX_C_INT, nlist=self.nlist, nprobe=self.nprobe)
         check_range(1, MAX_SUBQUANTIZERS, subquantizers=self.subquantizers)
+        check_range(1, MAX_BITS, nbits=self.nbits)
         check_range(1, MAX_THREADS, build_threads=self.build_threads)
-        if not 1 <= self.nbits <= MAX_BITS:
-            raise BenchError(f"index.nbits={self.nbits}: from 1 to {MAX_BITS}")
 
     def _build_index(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
         import faiss
