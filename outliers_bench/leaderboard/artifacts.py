@@ -36,32 +36,18 @@ class QueryScores:
 def read_query_scores(
     client: MlflowClient, runs: Sequence[Run], metric: str
 ) -> dict[str, QueryScores]:
-    """Read the score of each query in each run.
+    """Read the score of each query in each run, by run id.
 
-    Parameters
-    ----------
-    client : MlflowClient
-        From `open_client`.
-    runs : sequence of Run
-        Finished runs.
-    metric : str
-        Column to read.
-
-    Returns
-    -------
-    dict of str to Scores
-        Scores by run id. Runs without the file or the column, or with a repeated name, are absent.
+    Runs without the file or the column, or with a repeated name, are absent.
     """
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # runs on the same split share their names
 
     def read(path: Path) -> QueryScores | None:
         rows = _read_rows(path, "query", [metric])
         if rows is None or len({name for name, _ in rows}) < len(rows):
             return None
         rows.sort()
-        names = tuple(name for name, _ in rows)
         values = np.array([value for _, (value,) in rows], dtype=np.float64)
-        return QueryScores(known.setdefault(names, names), values)
+        return QueryScores(tuple(name for name, _ in rows), values)
 
     return _read_all(client, runs, "per_query.csv", read)
 

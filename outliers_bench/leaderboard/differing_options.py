@@ -19,16 +19,8 @@ _ON_EVERY_BOARD = ("data", "engine")
 def differing_options(runs: Sequence[Run]) -> dict[str, str]:
     """Return the options in which runs of the same method differ, such as `seed=1 k=[1, 5]`.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        Runs of a board.
-
-    Returns
-    -------
-    dict of str to str
-        Options by run id; empty if no other run has the method. If two runs have the same options
-        (but other weights or another version), the beginning of the run id is added.
+    Returns options by run id; empty if no other run has the method. If two runs have the same
+    options (but other weights or another version), the beginning of the run id is added.
     """
     by_method: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
@@ -59,13 +51,10 @@ def _differing(runs: Sequence[Run]) -> Iterable[tuple[str, str]]:
         for run in runs
     ]
     counts = Counter(texts)
-    run_ids = [
-        f"run {run.info.run_id[:8]}" if counts[text] > 1 else ""
-        for run, text in zip(runs, texts, strict=True)
-    ]
+    ids = [run.info.run_id for run in runs]
     return [
-        (run.info.run_id, " ".join(part for part in parts if part))
-        for run, *parts in zip(runs, texts, run_ids, strict=True)
+        (run_id, text if counts[text] == 1 else f"run {run_id[:8]} {text}".strip())
+        for run_id, text in zip(ids, texts, strict=True)
     ]
 
 

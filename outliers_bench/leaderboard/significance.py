@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from outliers_bench.leaderboard.boards import Row
 
@@ -48,23 +48,20 @@ def add_significance(
     with_scores = list(dict.fromkeys(row.run_id for row in rows if row.run_id in values))
     same_queries = [run_id for run_id in with_scores if values[run_id].names == best.names]
     result = compare_with_best(np.stack([values[run_id].values for run_id in same_queries]), 0)
-    position = {run_id: i for i, run_id in enumerate(same_queries)}
-    compared = [
-        row
-        if row.run_id not in position
-        else replace(
-            row,
-            difference=float(result.difference[position[row.run_id]]),
-            p=float(result.adjusted[position[row.run_id]]),
-            p_at_most=bool(result.at_most[position[row.run_id]]),
-            tied=bool(result.tied[position[row.run_id]]),
-        )
-        for row in rows
-    ]
+    compared: dict[str, dict[str, Any]] = {
+        run_id: {
+            "difference": float(result.difference[i]),
+            "p": float(result.adjusted[i]),
+            "p_at_most": bool(result.at_most[i]),
+            "tied": bool(result.tied[i]),
+        }
+        for i, run_id in enumerate(same_queries)
+    }
     ids = {row.run_id for row in rows}
     reasons = [
         (len(with_scores) - len(same_queries), "other queries than the best run"),
         (len(ids) - len(with_scores), "no figures per query"),
     ]
     text = ", ".join(f"{n} with {reason}" for n, reason in reasons if n)
-    return compared, f"Not compared with the best: {text}." if text else ""
+    rows = [replace(row, **compared.get(row.run_id, {})) for row in rows]
+    return rows, f"Not compared with the best: {text}." if text else ""

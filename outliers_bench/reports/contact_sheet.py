@@ -20,7 +20,7 @@ from outliers_bench.reports.sheet import (
     RELEVANT,
     Sheet,
 )
-from outliers_bench.reports.tiles import PAPER, TILE, read_photos, text_line
+from outliers_bench.reports.tiles import TILE, read_photos
 from outliers_bench.result import Result
 from outliers_bench.types import RGB, ImageSet
 
@@ -126,11 +126,8 @@ def _draw_row(
     if selected.quality is not None:
         detail = f"{metric_title(quality_metric(result))} {format_score(selected.quality)}"
     sheet.photo(photos[0], left=column_left(0), top=top, frame=QUERY)
-    lines = (
-        text_line(query_label or query.names[selected.row], INK, BAND),
-        text_line(detail, FAINT, BAND),
-    )
-    sheet.caption(lines, left=column_left(0), top=top)
+    lines = [(query_label or query.names[selected.row], INK), (detail, FAINT)]
+    sheet.caption(lines, left=column_left(0), top=top, paper=BAND)
     for rank, shown in enumerate(photos[1:]):
         match = int(result.ranking.indices[selected.row, rank])
         label = _label(gallery, match)
@@ -141,10 +138,7 @@ def _draw_row(
         if relevant is not None:
             sheet.mark(relevant=relevant, right=left + TILE, top=top)
         similarity = f"{rank + 1}. {result.ranking.scores[selected.row, rank]:.3f}"
-        lines = (
-            text_line(label or gallery.names[match], INK, PAPER),
-            text_line(similarity, FAINT, PAPER),
-        )
+        lines = [(label or gallery.names[match], INK), (similarity, FAINT)]
         sheet.caption(lines, left=left, top=top)
 
 

@@ -6,7 +6,7 @@ from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.leakage.find import Leaks
 from outliers_bench.leakage.policy import describe_leaks
 from outliers_bench.reports.sheet import FAINT, INK, MARGIN, Sheet
-from outliers_bench.reports.tiles import LINE, PAPER, TILE, read_photos, text_line
+from outliers_bench.reports.tiles import LINE, TILE, Color, read_photos
 from outliers_bench.types import RGB
 
 PAIRS = 24  # at most, on a sheet
@@ -59,13 +59,10 @@ def draw_leakage_sheet(leaks: Leaks, *, name: str) -> RGB | None:
     return sheet.pixels
 
 
-def _caption(leaks: Leaks, pair: Pair, row: int) -> list[RGB]:
+def _caption(leaks: Leaks, pair: Pair, row: int) -> list[tuple[str, Color]]:
     has_two_labels = leaks.has_two_labels(pair)
     kind = "exact" if pair.kind == "exact" else f"likeness {pair.likeness:.3f}"
     part = f"{leaks.parts[row]}, {kind}" if row == pair.first else leaks.parts[row]
     label = leaks.labels[row]
-    return [
-        text_line(part, FAINT, PAPER),
-        text_line(label or "", _WARN if has_two_labels else INK, PAPER),
-        text_line(leaks.images.names[row], FAINT, PAPER),
-    ]
+    ink = _WARN if has_two_labels else INK
+    return [(part, FAINT), (label or "", ink), (leaks.images.names[row], FAINT)]

@@ -18,6 +18,7 @@ from outliers_bench.reports.tiles import (
     fit,
     font,
     shorten,
+    text_line,
 )
 from outliers_bench.types import RGB
 
@@ -86,10 +87,18 @@ class Sheet:
         self.paste(shown, left=left, top=top)
         return left, top
 
-    def caption(self, lines: Iterable[RGB], *, left: int, top: int) -> None:
-        """Draw lines of text below a tile."""
-        for number, pixels in enumerate(lines):
-            self.paste(pixels, left=left, top=top + TILE + 2 + number * LINE)
+    def caption(
+        self,
+        lines: Iterable[tuple[str, Color]],
+        *,
+        left: int,
+        top: int,
+        paper: Color = PAPER,
+    ) -> None:
+        """Write lines of text, each in its color, below a tile."""
+        for number, (text, ink) in enumerate(lines):
+            line_top = top + TILE + 2 + number * LINE
+            self.paste(text_line(text, ink, paper), left=left, top=line_top)
 
     def write(
         self,

@@ -26,20 +26,8 @@ _CUT_OFF = re.compile(r"(\w+)_at_(\d+)")
 
 
 def show_result(result: Result, name: str, *, console: Console | None = None) -> None:
-    """Print scores, counts and costs of a run.
-
-    Parameters
-    ----------
-    result : Result
-        Result of the run.
-    name : str
-        Name of the run.
-    console : rich console, optional
-        Console to print to; standard output by default.
-    """
-    from rich.console import Console
-
-    console = console or Console(highlight=False)
+    """Print scores, counts and costs of a run, by default to standard output."""
+    console = console or _standard_output()
     evaluation = result.evaluation
     metrics = {} if evaluation is None else evaluation.metrics
     intervals = {} if evaluation is None else evaluation.intervals
@@ -49,7 +37,7 @@ def show_result(result: Result, name: str, *, console: Console | None = None) ->
         *numbers.leakage_rows(result),
         *numbers.cost_rows(result),
     ):
-        _print_fact(console, label, wrap(value, max(console.width - _NAME_WIDTH, 20)))
+        _print_wrapped(console, label, value)
 
 
 def show_record(
@@ -66,9 +54,7 @@ def show_record(
     console : rich console, optional
         Console to print to; standard output by default.
     """
-    from rich.console import Console
-
-    console = console or Console(highlight=False)
+    console = console or _standard_output()
     if pictures is not None:
         _print_fact(console, "pictures", [_local_path(pictures)])
     if run is not None:
@@ -77,18 +63,8 @@ def show_record(
 
 
 def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
-    """Print the report of a run that finished earlier and was not computed again.
-
-    Parameters
-    ----------
-    run : FinishedRun
-        From `tracking.finished.find_finished`.
-    console : rich console, optional
-        Console to print to; standard output by default.
-    """
-    from rich.console import Console
-
-    console = console or Console(highlight=False)
+    """Print the report of a run that finished earlier and was not computed again."""
+    console = console or _standard_output()
     metrics = {name: value for name, value in run.metrics.items() if is_score(name)}
     intervals = {
         name: (run.metrics[low], run.metrics[high])
@@ -97,11 +73,17 @@ def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
     }
     _print_scores(console, run.name, run.data, metrics, intervals)
     if text := numbers.describe_leakage(run.metrics):
-        _print_fact(console, "leakage", wrap(text, max(console.width - _NAME_WIDTH, 20)))
+        _print_wrapped(console, "leakage", text)
     started = datetime.fromtimestamp(run.begun).astimezone()
     status = f"already, started {started:%Y-%m-%d %H:%M}; nothing computed"
     _print_fact(console, "finished", [status])
     _print_fact(console, "MLflow run", [run.run_id])
+
+
+def _standard_output() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
 
 
 def _print_scores(
@@ -119,6 +101,10 @@ def _print_scores(
         style = "dim" if line.startswith(_INTERVAL) else ""
         console.print(Text(line, style=style), soft_wrap=True)
     console.print()
+
+
+def _print_wrapped(console: Console, name: str, value: str) -> None:
+    _print_fact(console, name, wrap(value, max(console.width - _NAME_WIDTH, 20)))
 
 
 def _print_fact(console: Console, name: str, lines: Sequence[str]) -> None:
@@ -141,7 +127,7 @@ def format_metrics(
     >>> print("\n".join(format_metrics(metrics)))
                       @1    @10
     hit            0.500  1.000
-    MRR 0.625
+    MRR            0.625
     >>> intervals = {"hit_at_1": (0.25, 0.75), "hit_at_10": (0.75, 1.0), "mrr": (0.5, 0.75)}
     >>> print("\n".join(format_metrics(metrics, intervals)))
                             @1          @10
@@ -162,15 +148,10 @@ def format_metrics(
         lines.append(_row(family, cells, width))
         if interval_text:
             lines.append(_row(_INTERVAL, [interval_text.get(n, "") for n in names], width))
-    rest = {
-        n: numbers.format_metric(n, value) for n, value in metrics.items() if n not in with_cut_off
-    }
-    if interval_text:
-        with_interval = {n: [value, interval_text.get(n, "")] for n, value in rest.items()}
-        rows = (_row(numbers.metric_title(n), cells, width) for n, cells in with_interval.items())
-        return [*lines, *rows]
-    others = "   ".join(f"{numbers.metric_title(n)} {value}" for n, value in rest.items())
-    return [line for line in (*lines, others) if line]
+    for name in [name for name in metrics if name not in with_cut_off]:
+        cells = [numbers.format_metric(name, metrics[name]), interval_text.get(name, "")]
+        lines.append(_row(numbers.metric_title(name), cells, width).rstrip())
+    return lines
 
 
 def _row(name: str, cells: Sequence[str], width: int) -> str:

@@ -10,7 +10,7 @@ from outliers_bench.apps.clean.inspection import Inspection
 from outliers_bench.apps.clean.options import KINDS
 from outliers_bench.apps.clean.report import escape_unprintable
 from outliers_bench.reports.sheet import FAINT, INK, IRRELEVANT, MARGIN, RELEVANT, Sheet
-from outliers_bench.reports.tiles import PAPER, TILE, read_photos, text_line
+from outliers_bench.reports.tiles import TILE, read_photos
 from outliers_bench.types import RGB
 
 _COLUMNS = 8  # tiles
@@ -66,8 +66,8 @@ def draw_sheet(inspection: Inspection, *, max_findings: int) -> RGB | None:
                     frame = IRRELEVANT if moves else RELEVANT
                     sheet.photo(photos.get(tile.name), left=left, top=top, frame=frame)
                     details = filter(None, (tile.caption, "move" if moves else "stay"))
-                    lines = [text_line(escape_unprintable(tile.name), INK, PAPER)]
-                    lines += [text_line(text, FAINT, PAPER) for text in details]
+                    lines = [(escape_unprintable(tile.name), INK)]
+                    lines += [(text, FAINT) for text in details]
                     sheet.caption(lines, left=left, top=top)
                     left += TILE + _GAP
                 left += _BETWEEN - _GAP

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import BenchError
 from outliers_bench.reports.sheet import BAND, FAINT, INK, MARGIN, Sheet
-from outliers_bench.reports.tiles import LINE, PAPER, TILE, read_photos, text_line
+from outliers_bench.reports.tiles import LINE, TILE, read_photos
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.files import write_atomically
 from outliers_bench.types import RGB, ImageSet
@@ -103,15 +103,12 @@ def _draw(
 ) -> None:
     if query is not None:
         sheet.photo(next(photos), left=MARGIN, top=top)
-        sheet.caption([text_line(query, INK, BAND)], left=MARGIN, top=top)
+        sheet.caption([(query, INK)], left=MARGIN, top=top, paper=BAND)
     for column, hit in enumerate(row.hits):
         left = MARGIN + TILE + _QUERY_GAP + column * (TILE + _GAP)
         sheet.photo(next(photos), left=left, top=top)
-        lines = (
-            text_line(f"{row.start + column + 1}.   {hit.score:.3f}", INK, PAPER),
-            text_line(hit.label or "", INK, PAPER),
-            text_line(Path(hit.name).name, FAINT, PAPER),
-        )
+        score = f"{row.start + column + 1}.   {hit.score:.3f}"
+        lines = [(score, INK), (hit.label or "", INK), (Path(hit.name).name, FAINT)]
         sheet.caption(lines, left=left, top=top)
 
 
