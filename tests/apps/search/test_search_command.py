@@ -220,11 +220,13 @@ def test_recorded_run_is_searched_with_and_without_the_saved_run(tmp_path):
     (tmp_path / "cache" / "cards").rename(tmp_path / "cards")
     assert json.loads(search(first[:8]).out) == json.loads(from_cache.out)
     assert json.loads(search("last").out)["run"]["id"] == last
-    assert {path.name for path in (tmp_path / "cache" / "cards").glob("*.json")} == {
-        path.name
-        for path in (tmp_path / "cards").glob("*.json")
-        if path.name[:8] in (first[:8], last[:8])
-    }
+
+    # A run that was looked up is saved under its id, a new one under the key of its box.
+    def cards(folder):
+        return dict(path.stem.split("-") for path in (folder / "cards").glob("*.json"))
+
+    assert cards(tmp_path / "cache").keys() == {first, last}
+    assert {*cards(tmp_path / "cache").values()} <= {*cards(tmp_path).values()}
     of_sweep = search(sweep)
     assert (of_sweep.code, of_sweep.out) == (2, "")
     assert "is a sweep" in of_sweep.err
