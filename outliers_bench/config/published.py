@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -54,16 +54,19 @@ class Published:
 
 def tables() -> tuple[str, ...]:
     """Names of the published tables."""
-    return tuple(group.removeprefix("experiments/") for group, _ in _groups())
+    return tuple(_files())
 
 
 def read_table(name: str) -> tuple[Published, ...]:
     """Return the rows of a published table, in the published order; `BenchError` if unknown."""
-    groups = dict(_groups())
-    files = groups.get(f"experiments/{name}")
+    files = _files().get(name)
     if files is None:
         raise BenchError(f"{name}: no published table; available: {', '.join(tables())}")
-    rows = [_row(file) for file in files]
+    schema = OmegaConf.structured(Published)
+    rows: list[Published] = [
+        OmegaConf.to_object(OmegaConf.merge(schema, load_experiment(file).published))  # type: ignore[misc]
+        for file in files
+    ]
     return tuple(sorted(rows, key=lambda row: (row.place or len(rows), str(row.row))))
 
 
@@ -81,11 +84,7 @@ def load_experiment(file: Path) -> DictConfig:
     return node
 
 
-def _groups() -> list[tuple[str, list[Path]]]:
+def _files() -> dict[str, list[Path]]:
+    """Return the files of each published table."""
     groups = config_groups(resource_dir("experiments"), "experiments")
-    return [(group, files) for group, files in groups if "/" in group]
-
-
-def _row(file: Path) -> Published:
-    node = OmegaConf.merge(OmegaConf.structured(Published), load_experiment(file).published)
-    return Published(**{field.name: getattr(node, field.name) for field in fields(Published)})
+    return {group.partition("/")[2]: files for group, files in groups if "/" in group}
