@@ -17,18 +17,10 @@ _PATH_READER = FileReader(Path())
 
 @dataclass(frozen=True)
 class Queries:
-    """Photos to search for.
+    """Photos to search for, by absolute path."""
 
-    Parameters
-    ----------
-    digests : dict of Path to bytes
-        Digest of each readable file by absolute path, in the order given; folders are sorted.
-    unreadable : dict of Path to str
-        Reason for each file that cannot be read.
-    """
-
-    digests: dict[Path, bytes]
-    unreadable: dict[Path, str]
+    digests: dict[Path, bytes]  # of each readable file, in the order given; folders are sorted
+    unreadable: dict[Path, str]  # reason for each file that cannot be read
 
     def images(self) -> ImageSet:
         """Return the readable files as an image set without labels, named by absolute path."""

@@ -20,13 +20,7 @@ from outliers_bench.serving.image_table import (
     to_columns,
 )
 from outliers_bench.store import memo
-from outliers_bench.store.files import (
-    ABANDONED_AFTER,
-    digest_of,
-    read_arrays,
-    save_arrays,
-    write_atomically,
-)
+from outliers_bench.store.files import digest_of, read_arrays, save_arrays, write_atomically
 from outliers_bench.tracking.lookup import LAST, SHORTEST
 from outliers_bench.tracking.outbox import FOLDER as OUTBOX
 from outliers_bench.tracking.outbox import keys_of_run, run_of_key
@@ -40,7 +34,6 @@ if TYPE_CHECKING:
 
 FOLDER = "cards"
 MAX_SAVED_RUNS = 1000  # the oldest are removed
-_EXTRA_REMOVED = 100  # removed in addition, so that cleanup is rare
 _FORMAT = 1
 _PARTS = ("train", "gallery")
 _log = logging.getLogger(__name__)
@@ -48,41 +41,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class SavedRun:
-    """The part of a finished run that a search of its gallery needs.
+    """The part of a finished run that a search of its gallery needs."""
 
-    Parameters
-    ----------
-    run_id : str
-        Id in MLflow; the key in the outbox as long as the run is not delivered.
-    name : str
-        Name in MLflow.
-    uri : str
-        Absolute tracking URI, without a password.
-    data : str
-        Name of the data set.
-    finished : float
-        End of the run in seconds since 1970; 0 if only MLflow has it.
-    folder : str
-        Working directory of the run, which relative paths in the config are relative to.
-    config : dict
-        The resolved config from `to_mapping`, without the tracking options.
-    fetched : dict of str to str
-        Local paths of models by their MLflow URI.
-    root : str or None
-        Folder that the names of the photos are relative to; None if they are not files.
-    train, gallery : ImageSet
-        Images of the run, without the excluded ones; they cannot be decoded.
-    """
-
-    run_id: str
+    run_id: str  # id in MLflow; the key in the outbox as long as the run is not delivered
     name: str
-    uri: str
-    data: str
-    finished: float
-    folder: str
-    config: dict[str, Any]
-    fetched: dict[str, str]
-    root: str | None
+    uri: str  # absolute tracking URI, without a password
+    data: str  # name of the data set
+    finished: float  # seconds since 1970; 0 if only MLflow has the run
+    folder: str  # working directory of the run, which relative paths in the config are relative to
+    config: dict[str, Any]  # from `to_mapping`, without the tracking options
+    fetched: dict[str, str]  # local paths of models by their MLflow URI
+    root: str | None  # folder that the names of the photos are relative to; None without files
+    # Without the excluded images; they cannot be decoded.
     train: ImageSet
     gallery: ImageSet
 
@@ -125,11 +95,15 @@ class SavedRun:
             }
             photos = digest_of({"format": _FORMAT}, *(arrays[name] for name in sorted(arrays)))
             metadata = {key: value for key, value in vars(self).items() if key not in _PARTS}
-            if not (file := _photos_file(folder, photos)).exists():
+            if (file := _photos_file(folder, photos)).exists():
+                file.touch()  # it is as new as the newest run with these photos
+            else:
                 save_arrays(file, **arrays)
-            with write_atomically(folder / f"{self.run_id}-{photos}.json") as temporary:
+            card = folder / f"{self.run_id}-{photos}.json"
+            with write_atomically(card) as temporary:
                 temporary.write_text(json.dumps({"format": _FORMAT, **metadata}), encoding="utf-8")
-            _remove_oldest(folder)
+            for written in (card, file):
+                memo.remove_oldest(written, MAX_SAVED_RUNS)
         except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
             reason = getattr(error, "strerror", None) or error
             _log.warning("%s: cannot be written (%s); searches will use MLflow", folder, reason)
@@ -202,18 +176,3 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
 def _photos_file(folder: Path, photos: str) -> Path:
     return folder / "photos" / f"{photos}.npz"
-
-
-def _remove_oldest(folder: Path) -> None:
-    runs = list(folder.glob("*.json"))
-    if len(runs) <= MAX_SAVED_RUNS:
-        return
-    by_age = sorted(runs, key=lambda path: path.stat().st_mtime)
-    for path in by_age[: len(runs) - MAX_SAVED_RUNS + _EXTRA_REMOVED]:
-        path.unlink(missing_ok=True)
-    used = {path.stem.rpartition("-")[2] for path in folder.glob("*.json")}
-    for path in (folder / "photos").glob("*.npz"):
-        # A recent file may belong to a run that another process is about to save.
-        is_old = time.time() - path.stat().st_mtime > ABANDONED_AFTER
-        if path.stem not in used and is_old:
-            path.unlink(missing_ok=True)

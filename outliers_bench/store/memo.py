@@ -49,7 +49,7 @@ def load_or_make(
             result = make()
             store_result(path, lambda aside: write(result, aside))
             if limit is not None:
-                _remove_oldest(path, limit)
+                remove_oldest(path, limit)
     return result
 
 
@@ -73,7 +73,8 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _remove_oldest(path: Path, limit: int) -> None:
+def remove_oldest(path: Path, limit: int) -> None:
+    """Remove the oldest files with the same suffix in the folder of a file, beyond a number."""
     with suppress(OSError):  # another process may remove them at the same time
         others = (each for each in path.parent.glob(f"[!.]*{path.suffix}"))
         for old in sorted(others, key=lambda each: each.stat().st_mtime)[:-limit]:

@@ -6,13 +6,15 @@ What a sender calls takes the client and the id of the run first, then plain JSO
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outliers_bench.tracking import provenance, system_metrics
+from outliers_bench.tracking import provenance
 from outliers_bench.tracking.datasets import dataset_inputs
 from outliers_bench.tracking.lookup import search_runs
 from outliers_bench.tracking.outbox import KEY_TAG, RUN_ID, now
@@ -21,11 +23,15 @@ from outliers_bench.tracking.records import without_password
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 PARENT_TAG = "mlflow.parentRunId"
 CUT_SHORT = "the process ended before the run did"
 LONGEST_TAG = 5000  # characters
 _SOON = 60_000  # milliseconds
+_MONITORING = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
+_log = logging.getLogger(__name__)
+_monitors: dict[str, SystemMetricsMonitor] = {}
 
 
 def log_start(
@@ -46,11 +52,31 @@ def log_start(
     from mlflow.entities import Param
 
     if now() - time < _SOON:  # else it may have ended long ago, even on another machine
-        system_metrics.start_monitor(client.tracking_uri, run_id)
+        _start_monitor(client.tracking_uri, run_id)
     client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
     client.log_text(run_id, config, "config.yaml")
     client.log_text(run_id, json.dumps(versions, indent=2), "versions.json")
     client.log_inputs(run_id, datasets=dataset_inputs(datasets))
+
+
+def _start_monitor(uri: str, run_id: str) -> None:
+    """Log `system/...` metrics of a run until it ends; a failure is logged, not raised.
+
+    MLflow's `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` sets the interval (10 s by default);
+    `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false` disables the metrics. A run that ends before the
+    end of the first interval has none.
+    """
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    is_off = os.environ.get(_MONITORING, "true").strip().lower() in ("false", "0")
+    if is_off or run_id in _monitors:  # the call is repeated after an error
+        return
+    try:
+        monitor = SystemMetricsMonitor(run_id, tracking_uri=uri)  # type: ignore[no-untyped-call]
+        monitor.start()  # type: ignore[no-untyped-call]
+        _monitors[run_id] = monitor
+    except Exception as error:
+        _log.warning("cannot log system metrics of this run: %s", error)
 
 
 def log_run(
@@ -114,7 +140,8 @@ def end_run(
     client: MlflowClient, run_id: str, *, status: str, time: int, failure: str | None = None
 ) -> None:
     """End a run as FINISHED, FAILED or KILLED, with the reason of a failure."""
-    system_metrics.stop_monitor(run_id)
+    if monitor := _monitors.pop(run_id, None):
+        monitor.finish()  # type: ignore[no-untyped-call]
     if failure:  # before the status, so that a failed run always has a reason
         client.set_tag(run_id, "failure", failure)
     client.set_terminated(run_id, status, end_time=time)

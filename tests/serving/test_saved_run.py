@@ -146,20 +146,17 @@ def test_runs_on_the_same_photos_share_their_list(tmp_path):
 
 
 def test_oldest_runs_are_removed_if_there_are_too_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(saved_run_module, "MAX_SAVED_RUNS", 5)
-    monkeypatch.setattr(saved_run_module, "_EXTRA_REMOVED", 1)
+    monkeypatch.setattr(saved_run_module, "MAX_SAVED_RUNS", 2)
     folder = tmp_path / FOLDER
-    for i in range(5):
-        create_saved_run(f"{i}" * 32, gallery=(f"{i // 2}.jpg",)).save(tmp_path)
-        (path,) = folder.glob(f"{i}*.json")
-        os.utime(path, (i, i))
-    for path in (folder / "photos").iterdir():
-        os.utime(path, (0, 0))
-    create_saved_run("5" * 32, gallery=("2.jpg",)).save(tmp_path)
-    remaining = {path.name[0] for path in folder.glob("*.json")}
-    assert remaining == {"2", "3", "4", "5"}
-    assert len(list((folder / "photos").iterdir())) == 2  # the list of 0 and 1 is unused
-    assert find_saved_run(tmp_path, "2222", uri=HERE).gallery.names == ("1.jpg",)
+    for i, photo in enumerate(("a.jpg", "b.jpg", "c.jpg", "a.jpg")):
+        create_saved_run(f"{i}" * 32, gallery=(photo,)).save(tmp_path)
+        (card,) = folder.glob(f"{i}*.json")
+        for path in (card, folder / "photos" / f"{card.stem.rpartition('-')[2]}.npz"):
+            os.utime(path, (i, i))
+    assert {path.name[0] for path in folder.glob("*.json")} == {"2", "3"}
+    assert find_saved_run(tmp_path, "2222", uri=HERE).gallery.names == ("c.jpg",)
+    assert find_saved_run(tmp_path, "3333", uri=HERE).gallery.names == ("a.jpg",)
+    assert len(list((folder / "photos").iterdir())) == 2
 
 
 @pytest.mark.parametrize("name", ["x/1.jpg", "\ud800.jpg"])  # the second cannot be encoded
