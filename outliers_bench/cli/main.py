@@ -27,7 +27,8 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import BROKEN_PIPE, INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.sweeps import parent as sweep
-from outliers_bench.sweeps.objective import check_metric_name, check_objective
+from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
+from outliers_bench.sweeps.plugins import is_search
 from outliers_bench.tracking.runs import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
@@ -45,7 +46,7 @@ def job(cfg: DictConfig) -> float | None:
     """Run one composed config; return the objective if the sweeper needs it."""
     hydra_config = HydraConfig.get()
     overrides = sweep.job_overrides()
-    needs_objective = sweep.wants_objective()
+    needs_objective = is_search(hydra_config)
     try:
         with sweep.record_early_failure(cfg, overrides):
             config = to_config(cfg)
@@ -60,7 +61,7 @@ def job(cfg: DictConfig) -> float | None:
                 labeled = prepared.split.labeled
                 check_objective(config.objective, config.k, labeled=labeled)
         outcome = run(prepared, overrides=overrides)
-        return sweep.job_objective(outcome, config.objective) if needs_objective else None
+        return objective_of(outcome, config.objective) if needs_objective else None
     except Exception as error:
         if hydra_config.mode is RunMode.MULTIRUN:
             _print_error(error, overrides)

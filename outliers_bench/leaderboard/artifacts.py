@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 import numpy.typing as npt
+
+from outliers_bench.tracking.logged_models import local_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,12 +93,10 @@ def _read_all(
 
 def _fetch(client: MlflowClient, run: Run, name: str, folder: Path) -> Path | None:
     """Return the local path of an artifact, downloading it if necessary; None if that fails."""
-    parts = urlsplit(run.info.artifact_uri)
-    if parts.scheme in ("", "file"):
-        return Path(url2pathname(parts.path)) / name
+    if store := local_folder(run.info.artifact_uri):
+        return store / name
     from mlflow.exceptions import MlflowException
 
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     target = folder / run.info.run_id
     target.mkdir()
     try:

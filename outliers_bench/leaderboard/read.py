@@ -22,7 +22,8 @@ from outliers_bench.leaderboard.find_runs import (
 )
 from outliers_bench.leaderboard.published_rows import PublishedFigures, find_unmeasured
 from outliers_bench.leaderboard.significance import add_significance
-from outliers_bench.tracking.store import database_path, open_client
+from outliers_bench.tracking.lookup import check_store_exists
+from outliers_bench.tracking.store import open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,9 +70,7 @@ def read_boards(
     BenchError
         If there is no such database, experiment or table, or no run to rank.
     """
-    path = database_path(uri)
-    if path is not None and not path.exists():
-        raise BenchError(f"no runs yet: there is no {path}; {_HINT}, or give another store as uri=")
+    check_store_exists(uri)
     figures = PublishedFigures(table)  # raises for an unknown table, before MLflow is imported
     client = open_client(uri)
     runs = find_runs(client, experiment=experiment, data=data)

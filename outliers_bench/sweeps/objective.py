@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from outliers_bench.config import renamed
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import METRICS, cutoff_of, is_score
+from outliers_bench.result import FinishedRun, Result
 from outliers_bench.runtime.command_line import instead
 
 _INTERVAL = re.compile(r"ci95/(\w+)_(low|high)")
@@ -71,8 +72,11 @@ def check_objective(metric: str, k: Sequence[int], *, labeled: bool = True) -> N
         )
 
 
-def objective_of(metrics: Mapping[str, float], metric: str) -> float:
-    """Return the value of the objective among the metrics of a finished run; else BenchError."""
+def objective_of(outcome: Result | FinishedRun, metric: str) -> float:
+    """Return the objective of a job, from its own or a reused run; raise BenchError without one."""
+    from outliers_bench.tracking.log_result import collect_metrics
+
+    metrics = collect_metrics(outcome) if isinstance(outcome, Result) else outcome.metrics
     if metric not in metrics:
         known = ", ".join(name for name in metrics if "/" not in name)
         raise BenchError(f"objective={metric}: the run has no such metric (available: {known})")

@@ -22,13 +22,10 @@ from outliers_bench.config.shared_compositions import compose_once
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
-from outliers_bench.result import FinishedRun, Result
-from outliers_bench.sweeps.objective import objective_of
 from outliers_bench.sweeps.plugins import (
     configure_optuna_logging,
     decide_direction,
     in_parallel,
-    is_search,
 )
 from outliers_bench.sweeps.space import Space, check_sweep
 from outliers_bench.tracking.outbox import SWEEP_VARIABLE, Box, current_sweep, now
@@ -102,19 +99,6 @@ def job_overrides() -> list[str]:
     by_file = not any(word.startswith(_MODE) for word in hydra.overrides.hydra)
     sweeps = hydra.mode is RunMode.MULTIRUN and by_file
     return [*overrides, f"{_MODE}{RunMode.RUN.name}"] if sweeps else overrides
-
-
-def wants_objective() -> bool:
-    """Check whether the current job has to return its objective."""
-    return is_search(HydraConfig.get())
-
-
-def job_objective(outcome: Result | FinishedRun, metric: str) -> float:
-    """Return the objective of a job to the sweeper, from its own or a reused run."""
-    from outliers_bench.tracking.log_result import collect_metrics
-
-    metrics = collect_metrics(outcome) if isinstance(outcome, Result) else outcome.metrics
-    return objective_of(metrics, metric)
 
 
 @contextmanager

@@ -113,27 +113,27 @@ class Delivery:
             return None
         return pending[0]
 
-    def _attempt(self, box: Box, action: Callable[[], None]) -> bool:
+    def _attempt(self, box: Box, action: Callable[[MlflowClient], None]) -> bool:
         if self._client is None or not self._is_due(box.key):
             return False
         try:
-            action()
+            action(self._client)
         except Exception as error:
-            self._note_error(box, error)
+            self._note_error(self._client, box, error)
             return False
         box.error_file.unlink(missing_ok=True)
         return True
 
-    def _create(self, box: Box) -> None:
+    def _create(self, box: Box, client: MlflowClient) -> None:
         """Create the run of a box, unless that was done before a crash."""
-        client, start = self._opened(), box.start
+        start = box.start
         experiment = experiment_id(client, start.experiment)
         attempted, run = box.path / "attempted", None
         if attempted.exists():
             run = next(search_runs(client, _has_key(box.key), experiments=[experiment]), None)
         attempted.touch()
         if run is None:
-            parent = self._parent_run_id(start.parent)
+            parent = self._parent_run_id(client, start.parent)
             tags = {**start.tags, KEY_TAG: box.key, **({PARENT_TAG: parent} if parent else {})}
             run = client.create_run(
                 experiment,
@@ -152,7 +152,7 @@ class Delivery:
             )
         )
 
-    def _parent_run_id(self, key: str | None) -> str | None:
+    def _parent_run_id(self, client: MlflowClient, key: str | None) -> str | None:
         if key is None:
             return None
         if (box := self._boxes.get(key)) is not None:
@@ -161,28 +161,24 @@ class Delivery:
             return run.run_id
         if (receipt := find_receipt(self._outbox, key)) is not None:
             return receipt.run.run_id
-        found = next(search_runs(self._opened(), _has_key(key)), None)
+        found = next(search_runs(client, _has_key(key)), None)
         return None if found is None else str(found.info.run_id)
 
-    def _send(self, box: Box, path: Path) -> None:
+    def _send(self, box: Box, path: Path, client: MlflowClient) -> None:
         run, record = box.run, Record.read(path)
         assert run is not None  # noqa: S101 - see `_next`
-        record.make(self._opened(), run.run_id)
+        record.make(client, run.run_id)
         if is_last(path):
             box.finish(run, record.arguments.get("status"))
         else:
             path.rename(path.with_suffix(".sent"))
 
-    def _opened(self) -> MlflowClient:
-        assert self._client is not None  # noqa: S101 - see `_attempt`
-        return self._client
-
-    def _note_error(self, box: Box, error: Exception) -> None:
+    def _note_error(self, client: MlflowClient, box: Box, error: Exception) -> None:
         self._retry_at[box.key] = time.monotonic() + RETRY
         try:
-            check_answers(self._opened(), self._uri)
+            check_answers(client, self._uri)
             run = box.run
-            if run and self._opened().get_run(run.run_id).info.lifecycle_stage == "deleted":
+            if run and client.get_run(run.run_id).info.lifecycle_stage == "deleted":
                 if box.is_ended or box.start.writer.is_gone:  # else its writer still needs the box
                     box.remove()  # the user does not want it
                 return

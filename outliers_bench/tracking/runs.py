@@ -71,6 +71,8 @@ def _start_monitor(uri: str, run_id: str) -> None:
     is_off = os.environ.get(_MONITORING, "true").strip().lower() in ("false", "0")
     if is_off or run_id in _monitors:  # the call is repeated after an error
         return
+    # It warns if the run is deleted meanwhile.
+    logging.getLogger(SystemMetricsMonitor.__module__).setLevel(logging.ERROR)
     try:
         monitor = SystemMetricsMonitor(run_id, tracking_uri=uri)  # type: ignore[no-untyped-call]
         monitor.start()  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ from omegaconf import OmegaConf
 
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import is_score, lower_is_better
+from outliers_bench.result import FinishedRun
 from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
 from outliers_bench.sweeps.plugins import decide_direction
 from outliers_bench.tracking.log_result import collect_metrics
@@ -20,9 +21,10 @@ def test_objectives_are_checked_before_the_first_job():
         check_objective("hit_at_2", [1, 5])
     with pytest.raises(BenchError, match=r"no labels.*search_ms_per_query"):
         check_objective("map_at_r", [1], labeled=False)
-    assert objective_of({"mrr": 0.25}, "mrr") == 0.25
+    finished = FinishedRun("ab", "a run", "toy", 0.0, {"mrr": 0.25})
+    assert objective_of(finished, "mrr") == 0.25
     with pytest.raises(BenchError, match=r"objective=mr: .*no such metric.*mrr"):
-        objective_of({"mrr": 0.25}, "mr")
+        objective_of(finished, "mr")
     assert not is_score("index_bytes")
 
 
