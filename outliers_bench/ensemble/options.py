@@ -18,7 +18,6 @@ from outliers_bench.runtime.option_labels import join_nonempty, non_default_opti
 from outliers_bench.store.features import Space
 from outliers_bench.types import ImageSet, Split
 
-_MIN_MEMBERS, _MIN_TUNE_IMAGES = 2, 20
 _WITHOUT_LABELS = (
     "use model.member_weights=equal and a model.fusion without training, such as zscore"
 )
@@ -179,7 +178,7 @@ class Ensemble(Model):
 
     def check(self) -> None:
         """Raise `BenchError` for invalid members or options."""
-        if len(self.members) < _MIN_MEMBERS:
+        if len(self.members) < 2:
             raise BenchError(
                 f"model.members={self.members}: an ensemble needs at least two members, as in "
                 "model.members=[mobilenet,sift]"
@@ -197,16 +196,14 @@ class Ensemble(Model):
                     "fuse rankings, as with model.fusion=rrf, or use sift_vlad"
                 )
         self._check_weights()
-        if self.fusion_depth < 1:
-            raise BenchError(
-                f"model.fusion_depth={self.fusion_depth}: at least 1 hit of each member is fused"
-            )
-        if not (math.isfinite(self.rrf_k) and self.rrf_k >= 0):
-            raise BenchError(f"model.rrf_k={self.rrf_k}: at least 0; the default is 60")
-        if self.tune_images < _MIN_TUNE_IMAGES:
-            raise BenchError(
-                f"model.tune_images={self.tune_images}: at least {_MIN_TUNE_IMAGES} images"
-            )
+        expected = {
+            "fusion_depth": (self.fusion_depth >= 1, "at least 1 hit of each member is fused"),
+            "rrf_k": (0 <= self.rrf_k < math.inf, "at least 0; the default is 60"),
+            "tune_images": (self.tune_images >= 20, "at least 20 images"),
+        }
+        for name, (is_valid, message) in expected.items():
+            if not is_valid:
+                raise BenchError(f"model.{name}={getattr(self, name)}: {message}")
 
     def _check_weights(self) -> None:
         weights = self.member_weights

@@ -39,18 +39,10 @@ class Augment:
         """Raise `BenchError` for invalid options."""
 
     def layers(self, seed: int) -> list[Any]:  # noqa: ARG002
-        """Return Keras layers, to be applied in order.
+        """Return Keras layers, to be applied in order; each has its own random sequence.
 
-        Parameters
-        ----------
-        seed : int
-            From 0 to 2**32 - 1; each layer has its own random sequence.
-
-        Returns
-        -------
-        list of keras.Layer
-            Input and output are float32 pixels 0..255, shape (batch, height, width, 3). Images
-            change only in calls with `training=True`.
+        Input and output are float32 pixels 0..255, shape (batch, height, width, 3). Images change
+        only in calls with `training=True`. The seed is below 2**32.
         """
         return []
 
@@ -126,19 +118,10 @@ class OriginalAugment(Augment):
 
 
 def reseed_generators(network: Any, seed: int, epoch: int) -> None:  # noqa: ANN401 - keras.Model
-    """Reseed the random generators of a network, so that they depend only on seed and epoch.
+    """Reseed all random layers of a network: those of `Augment.layers` and dropout.
 
     Keras does not save the state of its random generators, not even with the weights. If training
     calls this at the beginning of each epoch, it draws the same numbers after being resumed.
-
-    Parameters
-    ----------
-    network : keras.Model
-        All its random layers are reseeded: those of `Augment.layers` and dropout.
-    seed : int
-        From 0 to 2**32 - 1.
-    epoch : int
-        From 0.
     """
     states = [
         variable

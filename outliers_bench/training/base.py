@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from importlib.metadata import version
@@ -207,10 +208,9 @@ class TrainedModel(TrainingOptions, Model):
 
     def dimensions_on(self, train: ImageSet) -> int | None:
         """Return the length of the embeddings after training; None if unknown before building."""
-        if self.embedding is Layer.logits:
-            known = not self.ready and train.labels is not None
-            return len(np.unique(train.labels)) if known and train.labels is not None else None
-        return self.width(self.embedding)
+        if self.embedding is not Layer.logits:
+            return self.width(self.embedding)
+        return None if self.ready or train.labels is None else len(np.unique(train.labels))
 
     def width(self, layer: Layer) -> int | None:
         """Return the output length of `penultimate` or `backbone`; None if unknown."""
@@ -227,23 +227,11 @@ class TrainedModel(TrainingOptions, Model):
             "margin": self.loss is not Loss.arcface,
             "scale": self.loss is not Loss.arcface,
         }
-        values = {
-            key: _to_json(value)
-            for key, value in result_options(self).items()
-            if key not in _USAGE and not idle.get(key, False)
-        }
+        values = json.loads(json.dumps(result_options(self), default=lambda option: option.value))
         return {
-            **values,
+            **{key: values[key] for key in values if key not in _USAGE and not idle.get(key)},
             "version": __version__,
             "network": type(self).__name__,
             "keras": version("keras"),
             "tensorflow": version("tensorflow"),
         }
-
-
-def _to_json(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _to_json(inner) for key, inner in value.items()}
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,8 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import digest_of
 from outliers_bench.store.memo import locked
+from outliers_bench.training.assemble import resolve_precision
 from outliers_bench.training.base import Layer, TrainedModel
-from outliers_bench.training.compile import resolve_precision
 from outliers_bench.training.dataset import CachingReader, ReadabilityProbe, image_fetcher
 from outliers_bench.training.extractor import TrainedExtractor
 from outliers_bench.training.fit import NETWORK, TrainingTask, load_finished, train
@@ -34,6 +34,7 @@ from outliers_bench.types import Embeddings, FloatArray, ImageSet, IntArray, Lef
 _BLOCK = 256  # images whose backbone features are in memory at the same time
 
 
+@dataclass
 class TrainedEmbeddings:
     """Embeddings of a network trained on the train part, or of one that was trained before.
 
@@ -41,30 +42,22 @@ class TrainedEmbeddings:
     that it is trained only once. Its embeddings are stored like any others. The output of a frozen
     backbone is the same in every epoch, so it is computed once and stored; an epoch then trains
     only the head.
-
-    Parameters
-    ----------
-    option : TrainedModel
-        The options of the network and its training.
-    engine : Engine
-        The inference engine.
-    cache : Path
-        Directory of stored features, networks and converted models.
-    meter : Meter
-        Records times and counts.
     """
 
-    def __init__(self, option: TrainedModel, engine: Engine, cache: Path, meter: Meter) -> None:
-        self._option = option
+    option: TrainedModel
+    engine: Engine
+    cache: Path
+    meter: Meter
+
+    def __post_init__(self) -> None:
         # What is trained in this run learns from float32 features, and is saved in float32.
-        self._engine = engine if option.ready else replace(engine, precision=Precision.f32)
-        self._cache = cache
-        self._meter = meter
+        if not self.option.ready:
+            self.engine = replace(self.engine, precision=Precision.f32)
         self._embeddings: Features | ViewAveragedFeatures | None = None
         self._backbone_features: Features | None = None
         self._image_cache: CachingReader | None = None
-        if option.ready:
-            self._use_network(resolve_uri(option.weights))
+        if self.option.ready:
+            self._use_network(resolve_uri(self.option.weights))
 
     def compute(self, images: ImageSet) -> dict[bytes, LeftOut]:
         """Compute the input of the training, or after it the embeddings of further images.
@@ -78,20 +71,20 @@ class TrainedEmbeddings:
             return unreadable
         if self._embeddings is not None:
             return self._embeddings.compute(images)
-        option = self._option
+        option = self.option
         if option.frozen_backbone is not None and option.store_features:
             self._backbone_features = Features(
-                option.frozen_backbone, self._engine, self._cache, self._meter
+                option.frozen_backbone, self.engine, self.cache, self.meter
             )
             return self._backbone_features.compute(images)
         fits = 3.0 * len(images) * option.image_size**2 <= option.memory_gb * 1e9
         self._image_cache = CachingReader(images.reader, option.image_size, cache=fits)
         probe_meter = Meter()
         probe = Features(
-            ReadabilityProbe(option.name), self._engine, self._cache, probe_meter, stage="check"
+            ReadabilityProbe(option.name), self.engine, self.cache, probe_meter, stage="check"
         )
         unreadable = probe.compute(replace(images, reader=self._image_cache))
-        self._meter.add("decode", probe_meter.seconds.get("decode", 0.0))
+        self.meter.add("decode", probe_meter.seconds.get("decode", 0.0))
         return unreadable
 
     def fit(
@@ -104,11 +97,11 @@ class TrainedEmbeddings:
         BenchError
             If the loss becomes infinite or NaN, or fewer than two classes remain.
         """
-        if self._option.ready:
+        if self.option.ready:
             return
         if part.labels is None or len(np.unique(part.labels)) < 2:  # without unreadable images
             raise BenchError(
-                f"model={self._option.name}: the readable images of the train part have fewer "
+                f"model={self.option.name}: the readable images of the train part have fewer "
                 "than two classes; training needs at least two"
             )
         # Sorted by content, so that file names and their order do not affect the result.
@@ -117,20 +110,20 @@ class TrainedEmbeddings:
         observer.on_train_end(network)
         seconds = sum(epoch.get("seconds", 0.0) for epoch in network.epochs)
         best = network.epochs[network.best_epoch - 1]
-        self._meter.counts |= {
+        self.meter.counts |= {
             "epochs": len(network.epochs),
             "best_epoch": network.best_epoch,
             "training_seconds": seconds,
             **{f"best_{name}": best[name] for name in ("val_accuracy",) if name in best},
         }
         if not network.fresh:
-            self._meter.counts["training_reused"] = 1
+            self.meter.counts["training_reused"] = 1
         features = self._use_network(network.folder / NETWORK)
         if self._backbone_features is not None and isinstance(features, Features):
             self._add_embeddings(features, images)
             return
         # Crops need larger photos than those cached for training.
-        whole = self._option.tta.crops is Crops.none
+        whole = self.option.tta.crops is Crops.none
         reader = self._image_cache if self._image_cache and whole else images.reader
         features.compute(replace(images, reader=reader))
         if self._image_cache is not None:
@@ -156,12 +149,12 @@ class TrainedEmbeddings:
 
     def _embed_stored(self, images: ImageSet) -> Iterator[tuple[bytes, FloatArray]]:
         """Embed from stored features of the frozen backbone, without decoding photos."""
-        backbone, layer = self._option.frozen_backbone, self._option.embedding
+        backbone, layer = self.option.frozen_backbone, self.option.embedding
         if self._backbone_features is None or backbone is None:
             raise ValueError("the backbone is not frozen")
         if layer is Layer.backbone:
             plain = replace(backbone, pooling=Pooling.avg)
-            pooled = Features(plain, self._engine, self._cache, Meter())
+            pooled = Features(plain, self.engine, self.cache, Meter())
             pooled.compute(images)
             yield from pooled.get(images).items()
             return
@@ -177,16 +170,16 @@ class TrainedEmbeddings:
 
     def _use_network(self, file: Path) -> Features | ViewAveragedFeatures:
         """Embed with the trained network of a file from now on."""
-        option = self._option
+        option = self.option
         self._extractor = TrainedExtractor(
             option.name, option.image_size, option, file, read_metadata(file), tta=option.tta
         )
-        self._embeddings = build_features(self._extractor, self._engine, self._cache, self._meter)
+        self._embeddings = build_features(self._extractor, self.engine, self.cache, self.meter)
         return self._embeddings
 
     def _load_or_train(self, part: ImageSet, observer: TrainingObserver) -> TrainedNetwork:
         """Return the network trained on a part, from the cache if it is there."""
-        option = self._option
+        option = self.option
         labels = [] if part.labels is None else part.labels.tolist()
         content = hashlib.blake2b(digest_size=16)
         for digest, label in zip(part.digests, labels, strict=True):
@@ -198,20 +191,20 @@ class TrainedEmbeddings:
             "decoder": DECODER,
             "from_stored_features": self._backbone_features is not None,
         }
-        folder = self._cache / "trained" / f"{option.name}-{digest_of(recipe)[:16]}"
+        folder = self.cache / "trained" / f"{option.name}-{digest_of(recipe)[:16]}"
         with locked(folder):
             network = load_finished(folder, option.name)
             if network is None:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
-                with self._meter.stage("train"):
+                with self.meter.stage("train"):
                     return train(self._make_task(part), folder, observer)
         for number, metrics in enumerate(network.epochs, 1):
             observer.on_epoch_end(number, metrics)
         return network
 
     def _make_task(self, part: ImageSet) -> TrainingTask:
-        option, features = self._option, self._backbone_features
+        option, features = self.option, self._backbone_features
         # Tuning the weights of an ensemble skips `compute`, so there may be no cache.
         reader = self._image_cache or CachingReader(part.reader, option.image_size, cache=False)
         part = replace(part, reader=reader)

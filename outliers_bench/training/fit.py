@@ -18,10 +18,13 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import progress_bar, status
 from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import write_atomically
-from outliers_bench.training.assemble import build_inference_network, copy_weights
+from outliers_bench.training.assemble import (
+    build_inference_network,
+    build_training_network,
+    copy_weights,
+)
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.callback import TrainingCallback
-from outliers_bench.training.compile import build_compiled_network
 from outliers_bench.training.dataset import Examples
 from outliers_bench.training.options import ClassWeights
 from outliers_bench.training.saved_network import NetworkMetadata, write_metadata
@@ -85,7 +88,7 @@ def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> Train
     with status(f"building {option.name}"):
         first = task.fetch(training_rows[:1])
         width = None if first.ndim > 2 else first.shape[1]  # images or vectors
-        network = build_compiled_network(option, len(classes), width=width)
+        network = build_training_network(option, len(classes), width=width)
     with progress_bar(option.epochs * training.steps) as show_progress:
         callback = TrainingCallback(network, option, training, folder, observer, show_progress)
         if not option.resume:

@@ -89,7 +89,7 @@ def build_backbone_body(pixels: Any, network: Any, backbone: Backbone) -> Body: 
     network : keras.Model
         `backbone.bare()` after `set_trainable`; its layers and weights are shared.
     backbone : Backbone
-        Supplies the preprocessing and the pooling of the vector.
+        Has the preprocessing and the pooling of the vector.
     """
     import keras
 
@@ -106,17 +106,13 @@ def set_trainable(
     *,
     keras_name: str,
 ) -> None:
-    """Select the layers of a bare network to train; the others run in inference mode.
+    """Select the layers of a network from `Backbone.bare()` to train, in place.
 
-    Unless all layers are trained, batch normalization keeps its scale and statistics, and dropout
-    is disabled permanently.
+    The others run in inference mode. Unless all layers are trained, batch normalization keeps its
+    scale and statistics, and dropout is disabled permanently.
 
     Parameters
     ----------
-    network : keras.Model
-        `Backbone.bare()`; changed in place.
-    trainable : Trainable
-        All layers, none or the named ones.
     names : sequence of str or None
         The layers of `Trainable.last_layers`; None for those of `last_layers.last_layers`.
     keras_name : str

@@ -8,8 +8,8 @@ import pytest
 
 from outliers_bench.errors import BenchError
 from outliers_bench.training import fit
+from outliers_bench.training.assemble import build_loss, build_training_network
 from outliers_bench.training.callback import TrainingCallback
-from outliers_bench.training.compile import build_compiled_network, build_loss
 from outliers_bench.training.fit import binarize_labels, class_weights, load_finished, train
 from outliers_bench.training.options import ClassWeights, Loss, Optimizer
 from outliers_bench.training.saved_network import read_metadata
@@ -219,7 +219,7 @@ def test_a_folder_without_a_finished_training(tmp_path):
 @pytest.mark.parametrize("optimizer", Optimizer)
 def test_every_optimizer_takes_a_step(optimizer):
     option = small_transfer(optimizer=optimizer)
-    network = build_compiled_network(option, 3, width=WIDTH)
+    network = build_training_network(option, 3, width=WIDTH)
     before = [np.array(weight) for weight in network.trainable_weights]
     vectors = np.random.default_rng(0).normal(0, 1, (8, WIDTH)).astype(np.float32)
     targets = np.eye(3, dtype=np.float32)[np.arange(8) % 3]

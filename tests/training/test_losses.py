@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outliers_bench.engines.tensorflow import import_tensorflow
-from outliers_bench.training.compile import build_loss
+from outliers_bench.training.assemble import build_loss
 from outliers_bench.training.options import Loss, TrainingOptions
 
 
