@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -92,10 +92,9 @@ def compare(
             values[_key(n)] = _query_scores(result, metric, results[0].split.query)
     board = rank_runs(rows, PublishedFigures(), metric)
     if is_score(metric) and len(rows) > 1:
-        compared, not_compared = add_significance(board.rows, values)
-        board = replace(board, rows=tuple(compared))
-        if not_compared:
-            _log.warning("%s", not_compared)
+        board = add_significance(board, values)
+        if board.not_compared:
+            _log.warning("%s", board.not_compared)
     return _frame(board, metric)
 
 

@@ -19,53 +19,27 @@ FINISHED = "finished"
 
 @dataclass(frozen=True)
 class Row:
-    """Newest finished run of a method, or a row of a published table without a finished run.
+    """Newest finished run of a method, or a row of a published table without a finished run."""
 
-    Parameters
-    ----------
-    rank : int or None
-        Rank by the metric, from 1; equal figures share a rank. None if nothing was measured.
-    name, run_id, experiment_id : str
-        Name and ids of the run; empty without a run.
-    method : dict of str to str
-        Model, variant, reduction, index, similarity and re-ranking, by tag; and as `settings` the
-        options, such as `seed=1`, in which runs with the same tags differ.
-    metrics : dict of str to float
-        Metrics of the run with finite values, as in MLflow; empty if it did not finish.
-    tags : mapping of str to str
-        Tags of the run.
-    started : int
-        Start time of the run in milliseconds since 1970; 0 without a run.
-    status : str
-        `finished`, or a short reason why there are no figures.
-    reason : str
-        Full error message of a failed run.
-    published : Published or None
-        Published figures of this row.
-    difference, p : float or None
-        Mean difference to the best run on the same queries, and its p-value, adjusted by Holm's
-        method; None if the two were not compared.
-    p_at_most : bool
-        Whether the p-value is only an upper bound.
-    tied : bool or None
-        Whether the difference to the best run is not significant; None if they were not compared.
-    """
-
-    rank: int | None = None
+    rank: int | None = None  # by the metric, from 1, shared by equals; None if not measured
     name: str = ""
     run_id: str = ""
     experiment_id: str = ""
+    # Model, variant, reduction, index, similarity and re-ranking, by tag; and as `settings` the
+    # options, such as `seed=1`, in which runs with the same tags differ.
     method: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)  # finite ones, as in MLflow
     tags: Mapping[str, str] = field(default_factory=dict)
-    started: int = 0
-    status: str = FINISHED
-    reason: str = ""
+    started: int = 0  # milliseconds since 1970
+    status: str = FINISHED  # or a short reason why there are no figures
+    reason: str = ""  # full error message of a failed run
     published: Published | None = None
+    # Mean difference to the best run on the same queries, and its p-value, adjusted by Holm's
+    # method; None if the two were not compared.
     difference: float | None = None
     p: float | None = None
-    p_at_most: bool = False
-    tied: bool | None = None
+    p_at_most: bool = False  # whether p is only an upper bound
+    tied: bool | None = None  # whether the difference is not significant
 
     @property
     def is_measured(self) -> bool:
@@ -80,38 +54,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """Runs on the same split, best first, then rows of the table without measured figures.
-
-    Parameters
-    ----------
-    data, fingerprint : str
-        Name of the data set and digest of the split.
-    queries, gallery : int
-        Numbers of queries and of gallery images.
-    leave_one_out : bool
-        Whether queries and gallery are the same images, each query searched among the others.
-    rows : tuple of Row
-        Rows, best first.
-    table : str
-        Name of the published table; empty for a board of all runs.
-    not_compared : str
-        Reason why runs were not compared with the best; empty if all were.
-    class_metric : str
-        Metric of `per_class`.
-    per_class : mapping of str to mapping of str to (float, int)
-        Mean over the queries of each class, and their number, by run id and class; of the best
-        runs only.
-    """
+    """Runs on the same split, best first, then rows of the table without measured figures."""
 
     data: str
-    fingerprint: str
+    fingerprint: str  # digest of the split
     queries: int
-    gallery: int
+    gallery: int  # number of images
     rows: tuple[Row, ...]
-    table: str = ""
-    leave_one_out: bool = False
-    not_compared: str = ""
-    class_metric: str = ""
+    table: str = ""  # published table; empty for a board of all runs
+    leave_one_out: bool = False  # whether each query is searched among the other queries
+    not_compared: str = ""  # reason why runs were not compared with the best
+    class_metric: str = ""  # metric of `per_class`
+    # Mean over the queries of each class, and their number, by run id and class; of the best runs.
     per_class: Mapping[str, Mapping[str, tuple[float, int]]] = field(default_factory=dict)
 
     @property

@@ -27,31 +27,15 @@ _IF_USED = ("rerank", "settings")  # parts of a method that most runs do not hav
 
 @dataclass(frozen=True)
 class Column:
-    """Column of a board.
-
-    Parameters
-    ----------
-    key, heading : str
-        Identifier and heading.
-    text : callable
-        Returns the text of a row's cell.
-    value : callable
-        Returns the value to sort by, in full precision; None for an empty cell.
-    interval : callable
-        Returns the 95% interval of the value; None without one.
-    numeric : bool
-        Whether it has numbers, which are right-aligned.
-    large_first : bool
-        Whether sorting begins with the largest value, as for scores and speeds.
-    """
+    """Column of a board."""
 
     key: str
     heading: str
     text: Callable[[Row], str]
-    value: Callable[[Row], float | str | None]
+    value: Callable[[Row], float | str | None]  # to sort by, in full precision
     interval: Callable[[Row], tuple[float, float] | None] = lambda _: None
-    numeric: bool = True
-    large_first: bool = False
+    numeric: bool = True  # numbers are right-aligned
+    large_first: bool = False  # whether sorting begins with the largest value, as for scores
 
 
 def select_columns(board: Board, metric: str) -> list[Column]:

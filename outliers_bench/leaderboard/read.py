@@ -203,8 +203,7 @@ def _add_artifacts(client: MlflowClient, board: Board, runs: Sequence[Run], metr
         reason = f"Not compared with the best: {heading(metric)} has no figures per query."
         board = replace(board, not_compared=reason)
     elif len(runs) > 1:
-        rows, not_compared = add_significance(board.rows, read_query_scores(client, runs, metric))
-        board = replace(board, rows=tuple(rows), not_compared=not_compared)
+        board = add_significance(board, read_query_scores(client, runs, metric))
     by_id = {run.info.run_id: run for run in runs}
     best = list(dict.fromkeys(row.run_id for row in board.rows))[:MAX_BY_CLASS]
     for name in dict.fromkeys((metric, "hit_at_1")):

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from outliers_bench.leaderboard.boards import Row
+from outliers_bench.leaderboard.boards import Board
 
 if TYPE_CHECKING:
     from outliers_bench.leaderboard.artifacts import QueryScores
 
 
-def add_significance(
-    rows: Sequence[Row], values: Mapping[str, QueryScores]
-) -> tuple[list[Row], str]:
-    """Compare each run with the first, query by query.
+def add_significance(board: Board, values: Mapping[str, QueryScores]) -> Board:
+    """Compare each run of a board with the best, query by query.
 
     Parameters
     ----------
-    rows : sequence of Row
-        Measured rows, the best first.
-    values : mapping of str to Scores
-        Scores of the queries by run id; see `artifacts.per_query`.
+    board : Board
+        Board of measured rows.
+    values : mapping of str to QueryScores
+        Scores of the queries by run id.
 
     Returns
     -------
-    rows : list of Row
-        The same rows, with `difference`, `p` and `tied` if the run was compared.
-    not_compared : str
-        Reason why runs were not compared; empty if all were.
+    Board
+        Its rows have `difference`, `p` and `tied` if the run was compared.
     """
     import numpy as np
 
@@ -39,13 +35,12 @@ def add_significance(
     values = {
         run_id: scores for run_id, scores in values.items() if np.isfinite(scores.values).all()
     }
-    best = values.get(rows[0].run_id)
-    if best is None:
-        return list(rows), "Nothing was compared: the best run has no figures per query."
-    if not best.names:
-        return list(rows), "Nothing was compared: no query was scored."
+    best = values.get(board.rows[0].run_id)
+    if best is None or not best.names:
+        reason = "the best run has no figures per query" if best is None else "no query was scored"
+        return replace(board, not_compared=f"Nothing was compared: {reason}.")
     # A run in two rows of a table is a single run in the test.
-    with_scores = list(dict.fromkeys(row.run_id for row in rows if row.run_id in values))
+    with_scores = list(dict.fromkeys(row.run_id for row in board.rows if row.run_id in values))
     same_queries = [run_id for run_id in with_scores if values[run_id].names == best.names]
     result = compare_with_best(np.stack([values[run_id].values for run_id in same_queries]), 0)
     compared: dict[str, dict[str, Any]] = {
@@ -57,11 +52,14 @@ def add_significance(
         }
         for i, run_id in enumerate(same_queries)
     }
-    ids = {row.run_id for row in rows}
+    ids = {row.run_id for row in board.rows}
     reasons = [
         (len(with_scores) - len(same_queries), "other queries than the best run"),
         (len(ids) - len(with_scores), "no figures per query"),
     ]
     text = ", ".join(f"{n} with {reason}" for n, reason in reasons if n)
-    rows = [replace(row, **compared.get(row.run_id, {})) for row in rows]
-    return rows, f"Not compared with the best: {text}." if text else ""
+    return replace(
+        board,
+        rows=tuple(replace(row, **compared.get(row.run_id, {})) for row in board.rows),
+        not_compared=f"Not compared with the best: {text}." if text else "",
+    )

@@ -25,7 +25,7 @@ _FOLDABLE = {
 }
 _COLUMN_GAP = 3
 _MAX_FOLDABLE = 40  # width of a foldable column
-_DROP_ORDER = (  # widths important first
+_DROP_ORDER = (  # least important first
     "index_bytes",
     "dimensions",
     "published_10",
@@ -56,7 +56,7 @@ _DROP_ORDER = (  # widths important first
 
 
 def show_boards(boards: Sequence[Board], *, metric: str, console: Console) -> None:
-    """Print boards as tables; on a narrow terminal without the widths important columns.
+    """Print boards as tables; on a narrow terminal without the least important columns.
 
     Parameters
     ----------

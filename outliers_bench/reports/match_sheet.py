@@ -30,34 +30,21 @@ _DOT, _RING = 36, 52  # radii in these fractions: 2.25 and 3.25 pixels
 
 @dataclass(frozen=True, eq=False)
 class MatchPicture:
-    """Query and gallery photo with their keypoint matches.
-
-    Parameters
-    ----------
-    query, gallery : array of uint8, shape (height, width, 3)
-        RGB, of any sizes.
-    query_points, gallery_points : array of float32, shape (m, 2)
-        x and y of each match, in pixels of these arrays; whole numbers are pixel centers.
-    inliers : array of bool, shape (m,)
-        Mask of the matches that agree with the transform.
-    transform : array, shape (3, 3), or None
-        Maps query points, in homogeneous coordinates, to gallery points; None if no geometry was
-        found.
-    query_caption, gallery_caption : str
-        Captions of the photos; long ones lose their middle.
-    is_relevant : bool or None
-        Whether the gallery photo is relevant to the query; None without labels.
-    """
+    """Query and gallery photo with their m keypoint matches."""
 
     query: RGB
     gallery: RGB
+    # x and y of each match, shape (m, 2), in pixels of these arrays; whole numbers are pixel
+    # centers.
     query_points: FloatArray
     gallery_points: FloatArray
-    inliers: BoolArray
+    inliers: BoolArray  # mask of the matches that agree with the transform
+    # Maps query points, in homogeneous coordinates, to gallery points, shape (3, 3); None if no
+    # geometry was found.
     transform: npt.NDArray[np.floating] | None
     query_caption: str
     gallery_caption: str
-    is_relevant: bool | None
+    is_relevant: bool | None  # None without labels
 
 
 def row_top(row: int) -> int:

@@ -52,23 +52,22 @@ def scores(values, names=None):
 
 
 def test_runs_with_other_queries_are_not_compared_and_counted():
-    rows = [row(1), row(2), row(3), row(4)]
     values = {
         "run1": scores([1, 1, 1, 0]),
         "run2": scores([1, 1, 1, 0]),
         "run3": scores([1, 1, 0], names=["0.jpg", "1.jpg", "2.jpg"]),
     }
-    compared, reason = add_significance(rows, values)
-    assert [row.tied for row in compared] == [True, True, None, None]
-    assert compared[1].p == 1.0
-    assert "1 with other queries" in reason
-    assert "1 with no figures per query" in reason
+    compared = add_significance(board(row(1), row(2), row(3), row(4)), values)
+    assert [row.tied for row in compared.rows] == [True, True, None, None]
+    assert compared.rows[1].p == 1.0
+    assert "1 with other queries" in compared.not_compared
+    assert "1 with no figures per query" in compared.not_compared
 
 
 def test_nothing_is_compared_if_the_best_run_has_no_figures_per_query():
-    compared, reason = add_significance([row(1), row(2)], {"run2": scores([1, 0])})
-    assert all(row.p is None for row in compared)
-    assert "the best run has no figures" in reason
+    compared = add_significance(board(row(1), row(2)), {"run2": scores([1, 0])})
+    assert all(row.p is None for row in compared.rows)
+    assert "the best run has no figures" in compared.not_compared
 
 
 @pytest.mark.parametrize(
