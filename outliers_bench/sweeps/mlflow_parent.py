@@ -155,14 +155,8 @@ def finish_parent(
     `children.csv`, and `leaderboard.html`, `.md` and `.csv` compare the finished ones. Earlier runs
     that jobs reused count as children.
 
-    Parameters
-    ----------
-    client : MlflowClient
-    run_id : str
-    time : int
-        End of the sweep in milliseconds since 1970.
-    status : str or None
-        FINISHED, FAILED or KILLED; None means FAILED if any job did not finish, else FINISHED.
+    `time` is the end in milliseconds since 1970, `status` FINISHED, FAILED or KILLED; without one,
+    the sweep has FAILED if any job did not finish.
     """
     from mlflow.entities import Metric
 

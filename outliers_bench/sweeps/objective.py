@@ -41,21 +41,13 @@ def check_metric_name(metric: str, k: Sequence[int]) -> None:
 
 
 def check_objective(metric: str, k: Sequence[int], *, labeled: bool = True) -> None:
-    """Check that a run will measure an objective, as far as that is known beforehand.
-
-    Parameters
-    ----------
-    metric : str
-        Name in MLflow.
-    k : sequence of int
-        Cutoffs of the run.
-    labeled : bool
-        Whether query and gallery have labels.
+    """Check that a run with cutoffs `k` will measure an objective, as far as known beforehand.
 
     Raises
     ------
     BenchError
-        If it is not a metric, has another cutoff, or is a score and there are no labels.
+        If it is not a metric, has another cutoff, or is a score and query and gallery have no
+        labels.
     """
     check_metric_name(metric, k)
     plain = _of_interval(metric)

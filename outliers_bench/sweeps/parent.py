@@ -121,12 +121,7 @@ def has_begun() -> bool:
 
 
 def finish(status: str | None = None) -> int | None:
-    """End the parent run, if this process has started one.
-
-    Parameters
-    ----------
-    status : str or None
-        FINISHED, FAILED or KILLED; None derives it from the children.
+    """End the parent run, if this process has started one; see `finish_parent` for the status.
 
     Returns
     -------

@@ -62,16 +62,10 @@ def log_or_link_model(
         Folder of the network in the cache, where the URI is noted.
     fresh : bool
         Whether the run trained it.
-    title : str
-        Display name of the model.
-    classes : sequence of str
-        Classes of its outputs, in order.
-    image_size : int
-        Side of its input in pixels.
-    step : int
-        Epoch of its weights.
-    metrics : sequence of str
-        Names of the run's metrics that belong to the model.
+    title, classes, image_size
+        Display name, classes of the outputs in order, and side of the input in pixels.
+    step, metrics
+        Epoch of its weights, and names of the run's metrics that belong to the model.
     tags : sequence of str
         Names of the tags for the URI of the model, and the id of the run that logged it.
     """

@@ -92,11 +92,8 @@ def check_uri(uri: str) -> None:
         )
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise BenchError(f"tracking.uri={uri}: cannot write in the folder {path.parent}; {_HINT}")
-    if path.exists():
-        _check_file(uri, path)
-
-
-def _check_file(uri: str, path: Path) -> None:
+    if not path.exists():
+        return
     if not os.access(path, os.R_OK | os.W_OK):
         raise BenchError(f"tracking.uri={uri}: cannot read and write {path}; {_HINT}")
     with path.open("rb") as file:

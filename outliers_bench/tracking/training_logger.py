@@ -32,16 +32,10 @@ class MlflowTrainingLogger(TrainingObserver):
     with `val_`, `learning_rate`, `epoch_seconds`) as soon as it ends. The trained network becomes
     a model of the run, `runs:/<run id>/model`, once: a later run that reuses the training shows
     the same curves and links to that model.
-
-    Parameters
-    ----------
-    run : ActiveRun
-        The run.
-    label : str
-        Prefix of metric names, which distinguishes several networks of one run.
     """
 
     def __init__(self, run: ActiveRun, label: str = "") -> None:
+        """Log to a run; the label distinguishes metrics of several networks."""
         self._run = run
         self._label = _INVALID.sub("_", label).strip("_")
         self._logged: set[int] = set()  # epochs
