@@ -59,7 +59,9 @@ def describe_leakage(board: Board, metric: str) -> list[str]:
     """Return sentences about photos in two parts, and about another best run without them."""
     texts = [
         # Counts without scores, which differ from run to run.
-        numbers.describe_leakage({key: n for key, n in row.metrics.items() if key[:6] == "leaks_"})
+        numbers.describe_leakage(
+            {key: n for key, n in row.metrics.items() if key.startswith("leaks_")}
+        )
         for row in board.measured_rows
     ]
     sentences = [f"{text}." for text in dict.fromkeys(texts) if text]

@@ -44,7 +44,7 @@ def select_queries(result: Result, *, queries: int, seed: int) -> dict[str, list
 
     Returns
     -------
-    dict of str to list of Pick
+    dict of str to list of SelectedQuery
         `best` from the top tenth of the scored queries, `typical` from the tenth around the
         median, `worst` from the bottom tenth; each best first, and of different classes if there
         are enough. Without labels `sample`, from all queries.
