@@ -116,7 +116,13 @@ def _to_array(tensor: _Tensor, data: dict[str, npt.NDArray[Any]]) -> npt.NDArray
     # With stride 0, a few bytes could expand to any amount of memory.
     if math.prod(tensor.shape) > flat.size:
         raise ValueError("a tensor larger than its storage")
+    # NumPy takes a size of -1 for all that is left, and its own check of strides can overflow.
+    if min((0, *tensor.shape, *tensor.strides)) < 0:
+        raise ValueError("a negative size or stride")
+    steps = zip(tensor.shape, tensor.strides, strict=True)
+    last = tensor.offset + sum((size - 1) * stride for size, stride in steps)
+    if last >= flat.size and 0 not in tensor.shape:
+        raise ValueError("a tensor that reaches beyond its storage")
     strides = tuple(stride * flat.itemsize for stride in tensor.strides)
-    # Refuses what is beyond the storage.
     view = np.ndarray(tensor.shape, flat.dtype, flat, tensor.offset * flat.itemsize, strides)
     return view.copy()

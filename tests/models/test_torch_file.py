@@ -69,6 +69,7 @@ def test_tensors_are_read(save: Any) -> None:
         transposed=Tensor(6, 0, (3, 2), (1, 3)),
         part=Tensor(6, 4, (2,), (1,)),
         scalar=Tensor(6, 5, (), ()),
+        empty=Tensor(6, 6, (0, 9), (9, 1)),
     )
     read = read_tensors(save(tensors))
     assert list(read) == list(tensors)
@@ -76,6 +77,7 @@ def test_tensors_are_read(save: Any) -> None:
     np.testing.assert_array_equal(read["transposed"], NUMBERS.reshape(2, 3).T)
     np.testing.assert_array_equal(read["part"], [4, 5])
     assert read["scalar"] == 5
+    assert read["empty"].shape == (0, 9)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +86,14 @@ def test_tensors_are_read(save: Any) -> None:
         Tensor(6, 1, (2, 3), (3, 1)),
         Tensor(6, 0, (2, 3), (4, 1)),
         Tensor(6, -1, (2,), (1,)),
+        Tensor(6, 5, (2,), (-1,)),
+        Tensor(6, 3, (-1,), (2,)),
+        Tensor(6, 0, (5,), (2**60,)),
         Tensor(6, 0, (10**9, 10**9), (0, 0)),
         Tensor(7, 0, (2, 3), (3, 1)),
         Tensor(6, 0, (2, 3), (3,)),
     ],
-    ids=["offset", "strides", "before", "bomb", "other size", "no strides"],
+    ids=["offset", "strides", "before", "backward", "rest", "wrap", "bomb", "other size", "none"],
 )
 def test_an_invalid_tensor_is_refused(save: Any, tensor: Tensor) -> None:
     with pytest.raises(BenchError, match=r"file\.pth: not a PyTorch file of plain tensors"):
