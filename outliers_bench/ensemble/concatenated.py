@@ -59,13 +59,14 @@ class ConcatenatedEmbeddings:
         """Load the concatenated embeddings; an image is blank if it is to every member."""
         if self._weights is None:
             raise ValueError("tuned weights are not known before fit")
-        matrices, blank = [], frozenset(images.digests)
+        matrices, blank, partly_blank = [], frozenset(images.digests), frozenset[bytes]()
         for (source, own), weight in zip(self.members, self._weights, strict=True):
             part = source.load(images)
             matrices.append(l2_normalize(part.matrix) * np.float32(np.sqrt(weight)))
             blank &= part.blank
+            partly_blank |= part.blank
             self.meter.absorb(own)
-        return Embeddings(images, np.hstack(matrices), blank)
+        return Embeddings(images, np.hstack(matrices), blank, partly_blank)
 
     def identity(self) -> str:
         """Return the identities and weights of the members."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from outliers_bench.errors import BenchError
 from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.keypoints.models import Spatial
@@ -47,6 +45,7 @@ class EmbeddingMethod(Method):
         self._meter = workspace.meter
         self._dimensions: int | None = None  # if known only after fitting
         self._projection: Projection | None = None
+        self._without_keypoints: set[bytes] = set()  # no other photos are blank
         self.spatial: SpatialRerank | None = None
         if isinstance(search.rerank, Spatial):
             self.spatial = SpatialRerank(search.rerank, workspace.cache, workspace.meter)
@@ -115,11 +114,16 @@ class EmbeddingMethod(Method):
     def load(self, images: ImageSet) -> tuple[FloatArray, BoolArray]:
         """Load embeddings as they are searched, shape (n, d), and which are blank, shape (n,)."""
         embeddings = self.source.load(images)
-        vectors = self._normalize(embeddings.matrix)
+        vectors, is_blank = embeddings.matrix, embeddings.is_blank
+        if blank := embeddings.blank | embeddings.partly_blank:
+            self._without_keypoints |= blank
+            self._meter.counts["images_without_keypoints"] = len(self._without_keypoints)
+        del embeddings  # frees its matrix as soon as there is another
+        vectors = self._normalize(vectors)
         if self._projection is not None:
             vectors = self._projection(vectors)
         vectors = l2_normalize(vectors) if self.search.l2.after_reduction else vectors
-        return vectors, embeddings.is_blank
+        return vectors, is_blank
 
     def _normalize(self, vectors: FloatArray) -> FloatArray:
         return l2_normalize(vectors) if self.search.l2.before_reduction else vectors
@@ -159,7 +163,6 @@ class EmbeddingGallery:
                 self._vectors, queries, depth=search_depth, exclusion=exclusion
             )
         if blank_queries.any() or self._blank.any():
-            self._count_blank(images, blank_queries)
             ranking = put_blanks_last(
                 ranking, blank_queries, self._blank, self._vectors.order, exclusion=exclusion
             )
@@ -167,13 +170,6 @@ class EmbeddingGallery:
             ranking = spatial.rerank(ranking, images, self._gallery)
         # Copied, so that the memory of the deeper ranking is freed.
         return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
-
-    def _count_blank(self, images: ImageSet, blank_queries: BoolArray) -> None:
-        parts = ((self._gallery, self._blank), (images, blank_queries))
-        blank = {part.digests[row] for part, rows in parts for row in np.flatnonzero(rows)}
-        counts = self._method.workspace.meter.counts
-        name = "images_without_keypoints"  # no other is blank
-        counts[name] = max(counts.get(name, 0), len(blank))
 
 
 def fitting_part(split: Split) -> ImageSet:

@@ -23,6 +23,8 @@ class Embeddings:
         Rows in the order of `images`.
     blank : frozenset of bytes
         Digests of images without any content to compare, such as keypoints; they rank last.
+    partly_blank : frozenset of bytes
+        Digests of images that are blank to a member of an ensemble; they are only counted.
 
     Raises
     ------
@@ -33,6 +35,7 @@ class Embeddings:
     images: ImageSet
     matrix: FloatArray
     blank: frozenset[bytes] = frozenset()
+    partly_blank: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or len(self.matrix) != len(self.images):
