@@ -46,7 +46,11 @@ class Embeddings:
         with np.errstate(invalid="ignore"):
             finite = np.isfinite(self.matrix.sum(dtype=np.float64))
         if not finite:
-            raise BenchError("embeddings with values that are not finite")
+            wrong = np.flatnonzero(~np.isfinite(self.matrix).all(axis=1))
+            raise BenchError(
+                f"{wrong.size:,} of {len(self):,} embeddings are not finite, that of "
+                f"{self.images.names[wrong[0]]} first; use other weights, or engine.precision=f32"
+            )
 
     def __len__(self) -> int:
         return len(self.matrix)
