@@ -65,15 +65,22 @@ def imagenet(layout):
     }
 
 
+def write_synsets(file, wnids):
+    synsets = np.array(
+        [(i, wnid, "words") for i, wnid in enumerate(wnids, start=1)],
+        dtype=[("ILSVRC2012_ID", int), ("WNID", object), ("words", object)],
+    )
+    savemat(file, {"synsets": synsets})
+
+
 @pytest.mark.parametrize("layout", ["class folders", "2012", "2014", "Kaggle"])
 def test_imagenet_layouts(layout, tmp_path):
     root = write_files(imagenet(layout), tmp_path / "imagenet")
     if layout == "2012":
-        synsets = np.array(
-            [(i, wnid, "words") for i, wnid in enumerate(WNIDS, start=1)],
-            dtype=[("ILSVRC2012_ID", int), ("WNID", object), ("words", object)],
-        )
-        savemat(root / "ILSVRC2012_devkit_t12/data/meta.mat", {"synsets": synsets})
+        write_synsets(root / "ILSVRC2012_devkit_t12/data/meta.mat", WNIDS)
+    if layout == "2014":
+        write_synsets(root / "ILSVRC2014_devkit/data/meta_clsloc.mat", WNIDS)
+        write_synsets(root / "ILSVRC2014_devkit/data/meta_det.mat", WNIDS[::-1])  # another task
     source = ImageNet(root=str(root), parts=Parts.official)
     split = source.load(seed=0, cache=tmp_path)
     assert (len(split.train), len(split.query), len(split.gallery)) == (18, 3, 3)

@@ -179,6 +179,22 @@ def test_too_many_entries_are_refused(make, tmp_path):
         unpack(archive, tmp_path / "out", max_files=10, max_bytes=1000)
 
 
+@pytest.mark.parametrize("size", [5_000_000, -5_000_000])
+def test_too_long_name_is_refused(tmp_path, size):
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, size
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(header + b"a" * 5_000_000))
+    with pytest.raises(DownloadError, match="the name of an entry is too long"):
+        unpack(tmp_path / "x.tar.gz", tmp_path / "out", **LARGE_LIMITS)
+
+
+def test_long_names_of_unselected_entries_are_refused(tmp_path):
+    archive = make_tar(tmp_path / "x.tar.gz", [("a" * 100_000, b"")])
+    with pytest.raises(DownloadError, match="is outside the folder"):
+        unpack(archive, tmp_path / "out", **LARGE_LIMITS, only=["cat/*.jpg"])
+
+
 def test_damage_is_reported(make, tmp_path):
     archive = make([("a.jpg", b"".join(i.to_bytes(4) for i in range(100_000)))])
     data = archive.read_bytes()

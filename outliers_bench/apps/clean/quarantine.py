@@ -90,7 +90,11 @@ class Quarantine:
             entries = [Entry(name, self._unused_name(name, used)) for name in sorted(kinds)]
             moves = [self._list.paths(entry) for entry in entries]
             self._check_free_space(source for source, _ in moves)
-            self._list.append(entries, kinds)
+            try:
+                self._list.append(entries, kinds)
+            except OSError as error:
+                reason = describe_os_error(error)
+                raise BenchError(f"{self._list.path}: {reason}; nothing was moved") from None
             self._move(moves, stage="move")
         return len(moves)
 

@@ -137,7 +137,8 @@ def _read_lines(text: str) -> list[dict[str, str]]:
 
 def _read_table(text: str, kind: str, path: str) -> list[dict[str, str]]:
     separator = "\t" if kind == ".tsv" else ","
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator, restval="")
+    lines = StringIO(text.lstrip("\r\n"), newline="")
+    reader = csv.DictReader(lines, delimiter=separator, restval="")
     names = reader.fieldnames = [column_name(name) for name in reader.fieldnames or ()]
     if names and "url" not in names:
         raise BenchError(

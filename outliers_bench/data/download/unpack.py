@@ -26,6 +26,18 @@ class _RefusedError(Exception):
     """An archive that is not unpacked; the message says why."""
 
 
+class _BoundedReader:
+    """File of which tarfile reads more at once than `_CHUNK` for malicious headers only."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _CHUNK:
+            raise _RefusedError("the name of an entry is too long")
+        return self._file.read(size)
+
+
 def unpack(
     archive: Path, target: Path, *, max_files: int, max_bytes: int, only: Sequence[str] = ()
 ) -> None:
@@ -102,7 +114,10 @@ def _entries(archive: Path) -> Iterator[tuple[str, IO[bytes] | gzip.GzipFile | N
                 yield item.filename, None if item.is_dir() else opened.open(item)
     elif name.endswith((".tar.gz", ".tgz", ".tar")):
         opener: Any = open if name.endswith(".tar") else gzip.open
-        with opener(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as entries:
+        with (
+            opener(archive, "rb") as stream,
+            tarfile.open(fileobj=_BoundedReader(stream), mode="r:") as entries,  # type: ignore[call-overload]
+        ):
             for entry in entries:
                 if not (entry.isdir() or entry.isreg()) or entry.issparse():
                     raise _RefusedError(f"{entry.name} is a link or a device")
@@ -119,7 +134,8 @@ def _entries(archive: Path) -> Iterator[tuple[str, IO[bytes] | gzip.GzipFile | N
 def _target_path(target: Path, name: str) -> Path:
     """Return the path of an entry, which must be below the target on any operating system."""
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\0" in name:
+    outside = path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive
+    if outside or "\0" in name or len(name) > 1024:
         raise _RefusedError(f"entry {name[:100]!r} is outside the folder")
     return target / path
 

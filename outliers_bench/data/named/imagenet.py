@@ -150,7 +150,8 @@ def _read_class_numbers(kit: Path) -> Iterator[tuple[int, str]]:
         for line in _read_lines(file):
             wnid, number, *_ = line.split()
             yield int(number), wnid
-    for file in kit.glob("meta*.mat"):
+    # Not meta_det.mat and meta_vid.mat, which number the classes of the other tasks.
+    for file in (*kit.glob("meta.mat"), *kit.glob("meta_clsloc.mat")):
         from scipy.io import loadmat
 
         entries: Any = loadmat(file, squeeze_me=True, struct_as_record=True)["synsets"]

@@ -95,6 +95,20 @@ def test_full_disk_is_a_one_line_error_and_loses_no_photo(
     assert file_states(tmp_path / "photos") == before
 
 
+def test_undo_list_that_cannot_be_written_is_a_one_line_error(tmp_path, monkeypatch) -> None:
+    def fail(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    quarantine = create_quarantine(tmp_path / "photos")
+    before = file_states(tmp_path / "photos")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(
+        BenchError, match=r"undo\.jsonl: no space left on device; nothing was moved"
+    ):
+        quarantine.add(tiny_photos(*NAMES))
+    assert file_states(tmp_path / "photos") == before
+
+
 def test_read_only_folder_is_reported_before_the_first_move(tmp_path, monkeypatch) -> None:
     quarantine = create_quarantine(tmp_path / "photos")
     before = file_states(tmp_path / "photos")

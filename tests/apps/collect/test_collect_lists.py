@@ -39,6 +39,7 @@ def test_a_text_file(tmp_path) -> None:
     [
         ("l.csv", "", "is empty: it contains no URL"),
         ("l.csv", "url,label\n", "is empty: it contains no URL"),
+        ("l.csv", "\n\nurl,label\n,lion\n", "row 1 has no url"),
         ("l.csv", "link,label\nhttp://a,b\n", "has no column url; it has link, label"),
         ("l.csv", "url,label\nhttp://a,b\n,c\n", "row 2 has no url"),
         ("l.csv", "url,label\nhttp://a,\n", "row 1 (http://a) has no label"),
