@@ -29,9 +29,9 @@ class TrainingCallback:
     """Schedule, checkpoint, stop and report a training; the `on_*` methods are Keras callbacks.
 
     After each epoch the weights and the optimizer's state are written to `folder`, and then
-    `state.json`, which has the number of the epoch, by an atomic rename. A process killed at any
-    moment therefore leaves the last complete epoch. Keras' own callbacks for this forget the best
-    epoch and the patience when a training is resumed.
+    `state.json` with the metrics of all epochs, by an atomic rename. A process killed at any moment
+    therefore leaves the last complete epoch. Keras' own callbacks for this forget the best epoch
+    and the patience when a training is resumed.
     """
 
     network: Any  # a compiled keras.Model
