@@ -143,6 +143,15 @@ def test_download_size_is_limited(tmp_path, download, length):
     assert not (tmp_path / "photos.zip.part").exists()
 
 
+def test_damaged_file_of_first_digests_is_reported(tmp_path, download):
+    with serving(lambda request: in_parts(BODY, request)) as server:
+        for damaged in ("", "[1]"):
+            (tmp_path / "seen.json").write_text(damaged)
+            with pytest.raises(DownloadError, match=r"seen\.json is damaged .*; remove it"):
+                download(RemoteFile("photos.zip", f"{server.url}/photos.zip"))
+        assert (tmp_path / "photos.zip.part").exists()
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

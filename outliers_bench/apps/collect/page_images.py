@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from parsel import Selector, SelectorList
 
 # https://html.spec.whatwg.org/multipage/images.html#parsing-a-srcset-attribute: URLs may
-# contain commas, but not begin or end with one.
-_CANDIDATE = re.compile(r"([^\s,]\S*[^\s,]|[^\s,])(?:\s+(\d+\.?\d*)[wx])?[^,]*(?:,|$)")
+# contain commas, but not begin or end with one. In linear time, whatever a page has.
+_CANDIDATE = re.compile(r"([^\s,]\S*[^\s,]|[^\s,])(?:\s+(\d*+(?:\.\d++)?)[wx])?[^,]*(?:,|$)")
 # Attributes of lazy-loading scripts come before src and srcset.
 _SOURCES = ("data-src", "data-original", "data-lazy-src", "data-lazy", "src")
 _SETS = ("data-srcset", "data-lazy-srcset", "srcset")

@@ -50,7 +50,12 @@ def compare_with_first(name: str, digest: str, first_seen: Path) -> str | None:
     `first_seen` is a JSON file of the digests of first downloads, for files without a published
     digest; the first one is recorded there.
     """
-    digests = json.loads(first_seen.read_text()) if first_seen.exists() else {}
+    try:
+        digests = dict(json.loads(first_seen.read_text())) if first_seen.exists() else {}
+    except (ValueError, TypeError) as error:
+        raise DownloadError(
+            f"{first_seen} is damaged ({error}); remove it to trust the next download"
+        ) from None
     first = digests.setdefault(name, digest)
     if digest != first:
         return (

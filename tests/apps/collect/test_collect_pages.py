@@ -41,7 +41,10 @@ def image_urls(html: str) -> list[str]:
         # A wiki page about a file has the name of an image.
         ("<a href=/wiki/File:Lion.jpg><img src=lion.jpg></a>", [f"{BASE}lion.jpg"]),
         ("<a href=/wiki/Datei%3AL.jpg><img src=l.jpg></a>", [f"{BASE}l.jpg"]),
+        ("<img srcset='s.jpg .75x, m.jpg, l.jpg 1.5x'>", [f"{BASE}l.jpg"]),
+        ("<img srcset='s.jpg .75x, m.jpg'>", [f"{BASE}m.jpg"]),
         (f"<img srcset='a.jpg 1x{', ' * 200_000}b.jpg 2x'>", [f"{BASE}b.jpg"]),  # in linear time
+        (f"<img srcset='a.jpg {'1' * 1_000_000}'>", [f"{BASE}a.jpg"]),
         ("<a href=photo.png>here</a> <a href=page.html>more</a>", [f"{BASE}photo.png"]),
         ("<noscript><img src=a.jpg></noscript><img data-src=a.jpg>", [f"{BASE}a.jpg"]),
         ("<img src='http://[::1/a.jpg'><img src=b.jpg>", [f"{BASE}b.jpg"]),
