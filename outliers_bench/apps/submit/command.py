@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,9 @@ def submit(options: Submit) -> int:
         write_file(Path(options.dry_run), body)
         print(f"written, not sent: {options.dry_run}")
         return 0
-    name = f"{run.info.run_id[:8]}-{time.strftime('%Y%m%d-%H%M%S')}.json"
-    submission = Path(options.folder, name)
+    # Microseconds, because a name that is given twice would replace the earlier submission.
+    now = datetime.now().astimezone()
+    submission = Path(options.folder, f"{run.info.run_id[:8]}-{now:%Y%m%d-%H%M%S-%f}.json")
     write_file(submission, body)
     try:
         with status("sending"):

@@ -141,17 +141,20 @@ def _send(
 
     def authorize(sent: PreparedRequest) -> PreparedRequest:
         # A callable even without a token, or requests would look for a password in ~/.netrc.
-        if token is not None and not session.should_strip_auth(url, sent.url):  # type: ignore[no-untyped-call]
+        if token is not None:
             sent.headers["Authorization"] = f"Bearer {token}"
         return sent
 
     def check_redirect(source: str, status: int, target: str) -> None:
+        nonlocal token
         if status not in (307, 308):
             raise BenchError(
                 f"url={address}: the server redirects to {redact_url(target)} by {status}, which "
                 "would turn the POST into a GET; if that is the URL of the competition, give it as "
                 "url="
             )
+        if session.should_strip_auth(source, target):  # type: ignore[no-untyped-call]
+            token = None
         report(f"{redact_url(source)} redirects to {redact_url(target)} ({status}): following")
 
     try:

@@ -3,10 +3,11 @@
 import socket
 
 import pytest
-from requests import Response
+from requests import Request, Response
 
 from outliers_bench.apps.submit.post import ServerError, check_url, post
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.http import HttpError
 from tests.servers import Reply, serving
 
 GOOD = Reply(body=b'{"results": 1}')
@@ -45,6 +46,20 @@ def test_token_is_sent_in_a_header() -> None:
     with serving(lambda _: GOOD) as server:
         send(server.url, token="s3cret")
     assert server.requests[0].headers["authorization"] == "Bearer s3cret"
+
+
+def test_token_is_sent_to_a_host_whose_name_is_not_ascii(monkeypatch) -> None:
+    sent = []
+
+    def reply(_, method, url, **options):
+        sent.append(Request(method, url, auth=options["auth"]).prepare())
+        raise HttpError("enough")
+
+    monkeypatch.setattr("outliers_bench.runtime.http.send", reply)
+    with pytest.raises(ServerError, match="enough"):
+        send("https://bücher.example", token="s3cret")
+    assert sent[0].url == "https://xn--bcher-kva.example/retrieval/"
+    assert sent[0].headers["authorization"] == "Bearer s3cret"
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,17 @@ def test_submission_is_saved_if_the_server_fails(reply, code, message, submit_to
     assert "not sent, because the run excluded 1 query: q9 (is empty)" in captured.out
 
 
+def test_submissions_of_a_run_in_one_second_do_not_replace_each_other(submit_to, tmp_path) -> None:
+    recorded = []
+    for _ in range(3):
+        code, _ = submit_to(
+            Reply(body=b'{"results": 0.5}'), lambda *_, files, **__: recorded.extend(files)
+        )
+        assert code == 0
+    assert len({path.name for path in recorded}) == 6
+    assert len(list((tmp_path / "submissions").iterdir())) == 6
+
+
 @pytest.mark.parametrize(
     ("failure", "code", "message"),
     [
