@@ -85,9 +85,15 @@ def serve(options: Competition) -> int:
 
 def _listen(host: str, port: int) -> socket.socket:
     """Open a listening socket; print a warning if other machines can reach it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        server_socket = socket.create_server((host, port), family=family, backlog=128)
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # host=:: accepts IPv4 too.
+        dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        server_socket = socket.create_server(
+            address, family=family, backlog=128, dualstack_ipv6=dual
+        )
     except (OSError, UnicodeError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
         raise BenchError(

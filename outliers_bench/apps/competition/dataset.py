@@ -114,17 +114,18 @@ def _assign_names(
 ) -> tuple[dict[str, int], frozenset[str]]:
     """Return positions by name of a part, and the names of the images excluded from it."""
     style = Names.path if style is Names.path else Names.base
+    # With a manifest, an excluded image may be of either part.
+    other_folder = "gallery/" if name == "query" else "query/"
+    excluded = [item.name for item in split.left_out if not item.name.startswith(other_folder)]
+    of_part = [path for path in excluded if path.startswith(f"{name}/")]
     try:
-        given, _ = competition_names(part.names, name, style)
+        given, _ = competition_names([*part.names, *of_part], name, style)
     except BenchError as error:
         raise BenchError(
             f"{split.name}: {error}. Note that names with class folders reveal the labels to the "
             "groups; use them for a rehearsal only"
         ) from None
-    positions = dict(zip(given, range(len(part)), strict=True))
-    # With a manifest, an excluded image may be of either part.
-    other_folder = "gallery/" if name == "query" else "query/"
-    excluded = [item.name for item in split.left_out if not item.name.startswith(other_folder)]
+    positions = dict(zip(given[: len(part)], range(len(part)), strict=True))
     ignored = [
         path.removeprefix(f"{name}/") if style is Names.path else path.rpartition("/")[2]
         for path in excluded

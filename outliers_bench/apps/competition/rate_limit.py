@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import deque
 from typing import TYPE_CHECKING
 
 from outliers_bench.apps.competition.check import RefusedError
@@ -17,28 +17,27 @@ _DRAIN_FACTOR = 4  # a body of up to this many times the limit is read and disca
 
 
 class RateLimiter:
-    """Limit on the number of requests of a client in each minute."""
+    """Limit on the number of requests of a client in any minute."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._minute = 0.0
-        self._requests: Counter[str] = Counter()  # of this minute, by address
+        self._admitted: deque[tuple[float, str]] = deque()  # time and address, of the last minute
 
     def admit(self, client: str, now: float) -> None:
         """Count a request; `RefusedError` 429, and not counted, if the limit is reached.
 
         `now` is in seconds, from a monotonic clock.
         """
-        minute, second = divmod(now, _MINUTE)
-        if minute != self._minute:
-            self._minute, self._requests = minute, Counter()
-        if self._requests[client] >= self._per_minute:
+        while self._admitted and self._admitted[0][0] <= now - _MINUTE:
+            self._admitted.popleft()
+        times = [time for time, address in self._admitted if address == client]
+        if len(times) >= self._per_minute:
             raise RefusedError(
                 429,
                 f"more than {self._per_minute:,} submissions per minute from your address",
-                retry_after=_MINUTE - second,
+                retry_after=times[0] + _MINUTE - now,
             )
-        self._requests[client] += 1
+        self._admitted.append((now, client))
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:

@@ -79,6 +79,16 @@ def test_duplicates_may_be_named_and_are_ignored(dataset) -> None:
     read(submission_json(q8=["g1.jpg"]), dataset)
 
 
+def test_an_excluded_photo_with_the_name_of_another_is_refused(tmp_path) -> None:
+    root = write_photos(tmp_path)
+    (root / "query" / "bass" / "q1.jpg").write_bytes(b"unreadable")
+    source = select_source(str(root), None)
+    with pytest.raises(BenchError, match=r"2 files in query are named q1\.jpg"):
+        load_competition_data(source, cache=tmp_path / "cache", names=Names.auto)
+    by_path = load_competition_data(source, cache=tmp_path / "cache", names=Names.path)
+    assert by_path.ignored_queries == {"bass/q1.jpg"}
+
+
 @pytest.mark.parametrize(
     ("body", "status", "reason", "files"),
     [

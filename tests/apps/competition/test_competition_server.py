@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from outliers_bench.apps.competition.command import serve
+from outliers_bench.apps.competition.command import _listen, serve
 from outliers_bench.apps.competition.options import PROGRAM, Competition
 from outliers_bench.runtime.command_line import main
 from tests.competition_server import CLASSES, IMAGES, run_server, submission_json, write_photos
@@ -174,6 +174,15 @@ def test_accepted_submissions_survive_the_kill_of_two_servers_with_one_store(tmp
     assert counted == len(stored) <= len(accepted) + 4  # one per thread may be unconfirmed
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_every_address_of_both_families_can_be_listened_at(capsys) -> None:
+    with _listen("::", 0) as listening:
+        port = listening.getsockname()[1]
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, port), timeout=10).close()
+    assert "host=:: accepts unencrypted connections" in capsys.readouterr().err
+
+
 def error_message(capsys, *options):
     assert main(Competition, serve, program=PROGRAM, arguments=["cache=cache", *options]) == 2
     message = capsys.readouterr().err
@@ -213,6 +222,7 @@ def test_an_address_or_store_that_is_not_available_is_a_one_line_error(
         (("root=handout",), "needs the labels"),
         (("root=labeled", "store=nowhere/c.db"), "store=nowhere/c.db: submissions cannot"),
         (("root=labeled", "host=nowhere.invalid"), "host=nowhere.invalid port=8000: cannot"),
+        (("root=labeled", "host="), "host= port=8000: cannot"),
     ):
         assert message in error_message(capsys, *options)
 

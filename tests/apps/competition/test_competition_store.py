@@ -100,6 +100,8 @@ def test_requests_per_minute_and_address_are_limited() -> None:
         limiter.admit("a", 59.0)
     assert (refused.value.status, refused.value.retry_after) == (429, 1.0)
     limiter.admit("a", 60.0)
+    with pytest.raises(RefusedError):
+        limiter.admit("a", 61.0)
 
 
 class Request:
