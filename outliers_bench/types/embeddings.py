@@ -42,11 +42,10 @@ class Embeddings:
             raise BenchError(
                 f"embeddings of shape {self.matrix.shape} for {len(self.images)} images"
             )
-        # The sum needs no second matrix; no sum of float32 is infinite in float64.
-        with np.errstate(invalid="ignore"):
+        # The sum needs no second matrix; only that of a matrix of float64 can overflow.
+        with np.errstate(invalid="ignore", over="ignore"):
             finite = np.isfinite(self.matrix.sum(dtype=np.float64))
-        if not finite:
-            wrong = np.flatnonzero(~np.isfinite(self.matrix).all(axis=1))
+        if not finite and (wrong := np.flatnonzero(~np.isfinite(self.matrix).all(axis=1))).size:
             raise BenchError(
                 f"{wrong.size:,} of {len(self):,} embeddings are not finite, that of "
                 f"{self.images.names[wrong[0]]} first; use other weights, or engine.precision=f32"
