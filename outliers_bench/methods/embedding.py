@@ -149,6 +149,7 @@ class EmbeddingGallery:
     def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
         """Rank the gallery for every query; see `GallerySearch.query`."""
         method, rerank, spatial = self._method, self._method.search.rerank, self._method.spatial
+        rerank.check_search(method.search.index, exclusion)  # perhaps of another split
         is_gallery = images.digests == self._gallery.digests
         queries, blank_queries = (self._matrix, self._blank) if is_gallery else method.load(images)
         # Blank images are moved behind all others below, so that as many more are retrieved.

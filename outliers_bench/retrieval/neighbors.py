@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 1024  # gallery items searched per block
 _EXTRA = 8  # results fetched beyond k, because rounding in BLAS may swap neighbors
+_ROUNDING = 2e-6  # maximum difference of two equal pairs of unit vectors in BLAS
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ def build_or_load_graph(search: VectorSearch, k: int) -> NeighborGraph:
 
 
 def _build_graph(search: VectorSearch, k: int) -> NeighborGraph:
-    gallery, n = search.gallery, len(search.gallery)
+    gallery, order, n = search.gallery, search.order, len(search.gallery)
     positions, similarities = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     exhaustive, itself = search.exhaustive(), Exclusion.itself(n)
     fetch = min(k + _EXTRA, n - 1)
@@ -91,9 +93,27 @@ def _build_graph(search: VectorSearch, k: int) -> NeighborGraph:
         rows = np.arange(start, min(start + BLOCK_ROWS, n))
         near = exhaustive.rank(gallery[rows], fetch, exclusion=itself.take(rows)).indices
         scores = pair_similarities(gallery[rows], gallery, near)
-        near, scores = sorted_with_ties(near, scores, search.order)
+        near, scores = sorted_with_ties(near, scores, order)
         positions[rows], similarities[rows] = near[:, :k], scores[:, :k]
+        if 0 < k < fetch < n - 1:
+            tied = rows[scores[:, k - 1] <= scores[:, -1] + _ROUNDING]
+            # Items that were not fetched may be nearer.
+            for same, every in _compare_with_all(gallery, tied, exhaustive.tie_ordered):
+                best = np.argsort(-every, kind="stable")[: k + 1]
+                nearest = np.tile(order[best], (len(same), 1)), np.tile(every[best], (len(same), 1))
+                own = nearest[0] == same[:, None]
+                positions[same], similarities[same] = drop_excluded(*nearest, own, k)
     return NeighborGraph(positions, similarities)
+
+
+def _compare_with_all(
+    gallery: FloatArray, items: IntArray, tie_ordered: FloatArray
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Yield items of equal vectors, which blank images have, and their cosines with all others."""
+    distinct, inverse = np.unique(gallery[items], axis=0, return_inverse=True)
+    for number, vector in enumerate(distinct):
+        cosines = np.einsum("qkd,qd->qk", tie_ordered[None], vector[None])[0]
+        yield items[inverse.ravel() == number], cosines
 
 
 def _read(path: Path, shape: tuple[int, int]) -> NeighborGraph | None:

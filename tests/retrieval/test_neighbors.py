@@ -46,6 +46,17 @@ def test_duplicates_and_blank_items_follow_the_order_and_exclude_themselves():
     assert not (positions == np.arange(70)[:, None]).any()
 
 
+@pytest.mark.parametrize("k", [3, 30])
+def test_items_that_differ_by_rounding_errors_only(k):
+    noise = np.random.default_rng(2).normal(scale=1e-7, size=ITEMS.shape)
+    search = search_over((ITEMS[:1] + noise).astype(np.float32))
+    everything = np.tile(ORDER, (70, 1))
+    similarities = pair_similarities(search.gallery, search.gallery, everything)
+    similarities[everything == np.arange(70)[:, None]] = -np.inf
+    expected = ORDER[np.argsort(-similarities, axis=1, kind="stable")[:, :k]]
+    assert np.array_equal(build_or_load_graph(search, k).positions, expected)
+
+
 def test_nearest_without_an_item_equals_the_graph_without_it():
     graph = build_or_load_graph(search_over(ITEMS), 6)
     without = int(graph.positions[0, 2])
