@@ -12,7 +12,9 @@ from outliers_bench.leaderboard.columns import format_metric, format_range, head
 COSTS = ("images_per_second", "search_ms_per_query", "index_bytes")
 _MORE_IS_BETTER = ("images_per_second",)
 WIDTH, HEIGHT = 300, 240  # pixels of the area between the axes
-_LETTER, _LINE = 5.7, 12  # pixels: width of a letter, as the browser chooses the font; line height
+_LETTER, _LINE = 5.0, 12  # pixels: width of a letter, as the browser chooses the font; line height
+# Of labels from their dots, nearest first: 1 is the side of better costs; pixels upward.
+_OFFSETS = ((1, 0), (-1, 8), (1, 8), (0, 12), (-1, -10), (1, -10), (-1, 19), (1, 19), (-1, -20))
 _ANCHORS = {-1: "end", 0: "middle", 1: "start"}
 _MAX_TICKS = 5
 _MIN_LOG_RATIO = 5  # of largest to smallest value; below it, powers would be too few ticks
@@ -120,7 +122,7 @@ def _place_labels(dots: Sequence[Dot], *, side: int) -> list[tuple[float, float,
     """Place the labels of the Pareto front, the most accurate first.
 
     There can be no dot on the side of better costs, so that is the first choice. A label that would
-    cover a dot or another label everywhere is omitted.
+    cover a dot, the front or another label everywhere is omitted.
 
     Parameters
     ----------
@@ -130,18 +132,29 @@ def _place_labels(dots: Sequence[Dot], *, side: int) -> list[tuple[float, float,
         Direction of better costs: -1 on the left, 1 on the right.
     """
     taken = [(dot.x - 5, dot.x + 5, dot.y - 5, dot.y + 5) for dot in dots]
+    front = [dot for dot in dots if dot.is_best]
+    step_x, step_y = WIDTH * (1 - side) / 2, front[0].y
+    for dot in front:
+        taken += [
+            (min(step_x, dot.x), max(step_x, dot.x), dot.y - 1, dot.y + 1),
+            (step_x - 1, step_x + 1, step_y, dot.y),
+        ]
+        step_x, step_y = dot.x, dot.y
     labels = []
-    for dot in (dot for dot in dots if dot.is_best):
+    for dot in front:
         width = _LETTER * len(dot.label)
-        for to, up in ((side, 0), (side, 8), (-side, 8), (side, 18), (-side, -10), (0, 12)):
+        for toward, up in _OFFSETS:
+            to = toward * side
             start, middle = dot.x + 7 * to, dot.y - up
+            if up:  # moved sideways into the plot
+                start = min(max(start, (1 - to) / 2 * width), WIDTH - (to + 1) / 2 * width)
             left, right = start + (to - 1) / 2 * width, start + (to + 1) / 2 * width
             top, bottom = middle - _LINE / 2, middle + _LINE / 2
             is_free = all(
                 right <= x1 or x2 <= left or bottom <= y1 or y2 <= top for x1, x2, y1, y2 in taken
             )
-            if is_free and left > 0 and right < WIDTH and top > 0:
-                taken.append((left, right, top, bottom))
+            if is_free and left >= 0 and right <= WIDTH and top > 0:
+                taken.append((left - 4, right + 4, top, bottom))
                 labels.append((start, middle + 3, _ANCHORS[to], dot.label))
                 break
     return labels

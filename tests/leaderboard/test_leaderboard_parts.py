@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from matplotlib import get_data_path
 from PIL import ImageFont
 
+from outliers_bench.config.published import Published
 from outliers_bench.leaderboard import sentences
 from outliers_bench.leaderboard.artifacts import QueryScores
 from outliers_bench.leaderboard.boards import Board, Row, short_labels
@@ -152,11 +154,25 @@ def test_labels_cover_neither_each_other_nor_a_dot(cost, measure_width):
         left = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
         boxes.append((left, y - 6, width, 6))
     assert len(boxes) >= 2
-    dots = [(dot.x - 2, dot.y - 2, 4, 4) for dot in drawn.dots]
+    others = [(dot.x - 2, dot.y - 2, 4, 4) for dot in drawn.dots]
+    x, y = map(float, re.match(r"M (\S+) (\S+)", drawn.front).groups())
+    for direction, value in re.findall(r"([HV]) (\S+)", drawn.front):
+        to_x, to_y = (float(value), y) if direction == "H" else (x, float(value))
+        others.append((min(x, to_x), min(y, to_y), abs(to_x - x), abs(to_y - y)))
+        x, y = to_x, to_y
     for n, (x, y, width, height) in enumerate(boxes):
-        for left, top, other_width, other_height in [*boxes[n + 1 :], *dots]:
+        for left, top, other_width, other_height in [*boxes[n + 1 :], *others]:
             apart = left >= x + width or x >= left + other_width
             assert apart or top >= y + height or y >= top + other_height
+
+
+@pytest.mark.parametrize("cost", ["search_ms_per_query", "images_per_second"])
+def test_the_best_run_has_a_label_wherever_its_dot_is(cost):
+    label = "efficientnet_lite0 · 224px · no reduction · exact · cosine"
+    for x in (1, 3, 10, 30, 100):
+        rest = [("near", x * 1.1, 0.79), ("as good", 1, 0.8), ("as good", 100, 0.8), ("m", 30, 0.1)]
+        drawn = plot([(label, x, 0.81), *rest], cost)
+        assert label in [text for *_, text in drawn.labels]
 
 
 def test_the_page_is_rendered_without_heavy_libraries():
@@ -203,6 +219,20 @@ def test_repeat_command_is_complete_or_empty(overrides, expected):
     assert sentences.repeat_command(row(1, tags=tags)) == expected
 
 
+def test_the_page_explains_its_headings():
+    first, second = (row(n, metrics={"hit_at_1": 1 / n}) for n in (1, 2))
+    second = replace(second, p=0.001, tied=False, published=Published(title="m", top_1=0.5))
+    page = render([board(first, second)], metric="hit_at_1", ui="")
+    assert re.findall(r"<button[^>]*>(dim\w*|im[^<]*|p|pub@1)<", page) == [
+        "pub@1",
+        "p",
+        "dimensions",
+        "images/s",
+    ]
+    assert "p: paired permutation test against the best" in page
+    assert "(pub@k)" in page
+
+
 def test_scores_by_class_have_the_hardest_class_first():
     per_class = {
         "run1": {"cat": (0.9, 7), "dog": (0.5, 6)},
@@ -231,7 +261,10 @@ def test_scores_by_class_have_enough_contrast(mode, share):
         linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
         return linear @ (0.2126, 0.7152, 0.0722)
 
-    background = share * channels("easy") + (1 - share) * channels("hard")
+    middle = channels("middle")
+    assert np.ptp(middle) < 0.1  # gray, so that easy and hard differ in hue
+    end = channels("easy" if share > 0.5 else "hard")
+    background = middle + abs(2 * share - 1) * (end - middle)
     dark, bright = sorted([luminance(background), luminance(channels("ink"))])
     assert (bright + 0.05) / (dark + 0.05) >= 4.5  # WCAG AA
 
