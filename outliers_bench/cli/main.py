@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -64,11 +65,18 @@ def job(cfg: DictConfig) -> float | None:
         return objective_of(outcome, config.objective) if needs_objective else None
     except Exception as error:
         if hydra_config.mode is RunMode.MULTIRUN:
-            _print_error(error, overrides)
+            _print_error(_correctable(error), overrides)
             raise  # the launcher continues with the other jobs and raises this at the end
         if isinstance(error, BenchError):
             exit_with_error(error)
         raise
+
+
+def _correctable(error: Exception) -> Exception:
+    """Return a full disk as an error that the user can correct, and any other error unchanged."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return BenchError(f"{error}; free some space, and start again")
+    return error
 
 
 def _print_error(error: Exception, overrides: Sequence[str]) -> None:
@@ -124,6 +132,7 @@ def main() -> None:
     except Exception as error:
         sweeping, swept = sweep.has_begun(), sweep.finish("FAILED") is not None
         _deliver()
+        error = _correctable(error)
         if wants_traceback or not (sweeping or isinstance(error, _MISTAKES)):
             raise
         if swept or type(error).__name__ in _DEAD_WORKER:

@@ -1,12 +1,16 @@
 """User errors: one clear line and exit code 2, before anything is decoded or recorded."""
 
+import errno
 import re
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
 import pytest
 
 from outliers_bench.data import decode as decoding
+from outliers_bench.tracking import senders
+from outliers_bench.tracking.outbox import Box
 from tests.command_line import in_process
 
 pytestmark = pytest.mark.extra("demo")  # most cases change one option of the default run
@@ -191,3 +195,16 @@ def test_error_is_one_clear_line(case, photos, monkeypatch, capsys):
     assert done.out == ""
     assert not (photos / "mlflow.db").exists(), "no run was started"
     assert not (photos / "outputs").exists()
+
+
+@pytest.mark.parametrize("sweep", [(), ("-m", "seed=1,2")])
+def test_a_full_disk_is_reported_on_one_line(photos, monkeypatch, capsys, sweep):
+    monkeypatch.setattr(senders, "announce", lambda *_: None)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Box, "create", Mock(side_effect=full))
+    done = in_process(monkeypatch, capsys, *sweep, *FOLDER)
+    assert done.code == 2
+    assert done.err.endswith(
+        "error: [Errno 28] No space left on device; free some space, and start again\n"
+    )
+    assert "Traceback" not in done.err
