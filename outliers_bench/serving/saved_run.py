@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -96,7 +97,8 @@ class SavedRun:
             photos = digest_of({"format": _FORMAT}, *(arrays[name] for name in sorted(arrays)))
             metadata = {key: value for key, value in vars(self).items() if key not in _PARTS}
             if (file := _photos_file(folder, photos)).exists():
-                file.touch()  # it is as new as the newest run with these photos
+                with suppress(OSError):  # it may belong to another user of the cache
+                    os.utime(file)  # it is as new as the newest run with these photos
             else:
                 save_arrays(file, **arrays)
             card = folder / f"{self.run_id}-{photos}.json"

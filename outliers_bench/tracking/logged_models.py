@@ -116,7 +116,8 @@ def _log_model(
             model_type="image classifier",
         )
     if logged.status != LoggedModelStatus.READY:
-        with tempfile.TemporaryDirectory() as folder:
+        # Where the network can be linked: /tmp may be small, and a kill leaves nothing there.
+        with tempfile.TemporaryDirectory(dir=network) as folder:
             _write_model_folder(Path(folder), network, metadata, run_id, logged.model_id)
             client.log_model_artifacts(logged.model_id, folder)
         client.finalize_logged_model(logged.model_id, "READY")

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -157,6 +158,14 @@ def test_oldest_runs_are_removed_if_there_are_too_many(tmp_path, monkeypatch):
     assert find_saved_run(tmp_path, "2222", uri=HERE).gallery.names == ("c.jpg",)
     assert find_saved_run(tmp_path, "3333", uri=HERE).gallery.names == ("a.jpg",)
     assert len(list((folder / "photos").iterdir())) == 2
+
+
+def test_a_list_of_photos_may_belong_to_another_user(tmp_path, monkeypatch):
+    create_saved_run("1" * 32).save(tmp_path)
+    for name in ("utime", "open"):
+        monkeypatch.setattr(os, name, Mock(side_effect=PermissionError))
+    create_saved_run("2" * 32).save(tmp_path)
+    assert find_saved_run(tmp_path, "2222", uri=HERE) is not None
 
 
 @pytest.mark.parametrize("name", ["x/1.jpg", "\ud800.jpg"])  # the second cannot be encoded

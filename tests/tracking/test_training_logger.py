@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from mlflow.entities import LoggedModelStatus
 from PIL import Image
 
+from outliers_bench.tracking import logged_models
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.logged_models import link_model, logged_as
 from outliers_bench.tracking.records import Record, read_error
@@ -167,6 +169,16 @@ def test_a_model_that_cannot_be_written_waits_and_is_logged_once(outbox, client,
     assert not run.box.path.exists()
     assert [m.status for m in models(client, run_id)] == [LoggedModelStatus.READY]
     assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_network_is_linked_within_the_outbox(outbox, tmp_path, monkeypatch):
+    """The folder for temporary files may be on another file system, and small."""
+    link = Mock(wraps=logged_models.link_file)
+    monkeypatch.setattr(logged_models, "link_file", link)
+    record(outbox, make_network(tmp_path / "network"))
+    (((file, target), _),) = link.call_args_list
+    assert file.is_relative_to(outbox.path)
+    assert target.is_relative_to(outbox.path)
 
 
 def test_repeated_calls_log_a_network_once(outbox, client, tmp_path, monkeypatch):
