@@ -62,10 +62,6 @@ class Delivery:
         """Check whether a box of this store is still being filled."""
         return any(not (box.is_ended or box.start.writer.is_gone) for box in self.boxes())
 
-    def left(self) -> set[Path]:
-        """Return the records that are not delivered."""
-        return {path for box in self.boxes() for path in box.pending()}
-
     def connect(self) -> bool:
         """Open the store; return False if that fails, with the reason in the outbox."""
         if self._client is None and self._is_due(""):

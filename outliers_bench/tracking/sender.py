@@ -89,14 +89,14 @@ def deliver_all(outbox: Path, uri: str, starter: Starter | None = None) -> bool:
             if time.time() - aside.stat().st_mtime > ABANDONED_AFTER:
                 shutil.rmtree(aside)
     while True:
+        is_last = starter is None or starter.is_gone
         try:
-            # That of a command that has just ended may be at its last attempt.
-            with lock.acquire(timeout=_LAST_ATTEMPT if starter is None else 0):
+            # That of a command that has just ended may be at its last attempt, and not look again.
+            with lock.acquire(timeout=_LAST_ATTEMPT if is_last else 0):
                 _deliver_until_idle(delivery, uri, starter)
                 return True
         except Timeout:
-            # What is left may have come after the last look of the other sender.
-            if starter is None or (starter.is_gone and not delivery.left()):
+            if starter is None or is_last:  # that of a longer command delivers the rest
                 return False
             starter.wait()
 
@@ -154,11 +154,12 @@ def _import_mlflow() -> None:
 
 def _redirect_output(log: Path) -> None:
     """Write to a log: the terminal belongs to the command, which may have ended."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    mode = "w" if log.exists() and log.stat().st_size > _MAX_LOG else "a"
-    with log.open(mode) as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
+    with suppress(OSError):  # it may belong to somebody else
+        log.parent.mkdir(parents=True, exist_ok=True)
+        mode = "w" if log.exists() and log.stat().st_size > _MAX_LOG else "a"
+        with log.open(mode) as file:
+            for stream in (1, 2):
+                os.dup2(file.fileno(), stream)
 
 
 def send(options: Sender) -> int:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from outliers_bench.data.image_files import resolve_cache_dir
+from outliers_bench.runtime.progress import status
 from outliers_bench.tracking.outbox import FOLDER, Box, Start, boxes, waiting
 from outliers_bench.tracking.records import read_error, store_file, without_password
 from outliers_bench.tracking.sender_process import SenderProcess, spare
@@ -107,6 +108,7 @@ def _are_delivered(own: Sequence[Box]) -> bool:
     return not any(box.path.exists() for box in own)
 
 
+@status("waiting until MLflow has what was recorded")
 def _wait(store: Store, done: Callable[[], bool]) -> bool:
     """Wait until something is delivered; return False if there is an error, or no progress."""
     begin, checked, progressed = time.time(), time.monotonic(), time.monotonic()

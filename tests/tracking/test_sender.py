@@ -1,16 +1,20 @@
 """The sender as a process: it outlives the run, and delivers what an earlier one could not."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
 import psutil
 import pytest
 from filelock import FileLock, Timeout
+from rich.console import Console
 
+from outliers_bench.runtime import progress
 from outliers_bench.tracking import senders
 from outliers_bench.tracking.outbox import FOLDER, boxes
 from outliers_bench.tracking.records import store_file
@@ -50,6 +54,13 @@ def send(cache):
     return bench(f"cache={cache}", cwd=cache.parent, module="outliers_bench.tracking.sender")
 
 
+def wait_until_empty(outbox):
+    deadline = time.monotonic() + 120
+    while boxes(outbox):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     ("action", "code"),
     [
@@ -63,10 +74,7 @@ def send(cache):
 def test_a_process_that_disappears_leaves_no_run_running(fresh_uri, tmp_path, action, code):
     cache = tmp_path / "cache"
     assert run_python(RUN.format(uri=fresh_uri, cache=str(cache), action=action)) == code
-    deadline = time.monotonic() + 120
-    while boxes(cache / FOLDER):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until_empty(cache / FOLDER)
     assert statuses(fresh_uri) == ["KILLED", "KILLED"]
 
 
@@ -137,19 +145,63 @@ def test_there_is_one_sender_for_a_store(fresh_uri, tmp_path):
     process.wait(timeout=60)
 
 
-def test_waiting_ends_when_nothing_makes_progress(tmp_path, monkeypatch):
+def test_a_sender_without_starter_leaves_what_the_sender_of_another_command_has(
+    outbox, monkeypatch
+):
+    """Else each command leaves a process while another one is at work and MLflow is down."""
+    from outliers_bench.tracking import sender
+    from outliers_bench.tracking.active_run import start_run
+
+    with start_run(make_config(outbox.uri, cache=outbox.cache), make_split(), identity="x") as run:
+        pass
+    lock = store_file(outbox.path, outbox.uri, "lock")
+    lock.parent.mkdir()
+    ended = []
+
+    def start_sender():
+        starter = sender.Starter([])
+        work = lambda: ended.append(sender.deliver_all(outbox.path, outbox.uri, starter))  # noqa: E731
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+    with monkeypatch.context() as patch, FileLock(lock):
+        patch.setattr(sender, "_LAST_ATTEMPT", 0.2)
+        start_sender().join(10)
+        assert ended == [False]
+    with FileLock(lock):  # of one that ends, and does not look again
+        thread = start_sender()
+        time.sleep(0.5)
+    thread.join(60)
+    assert ended == [False, True]
+    assert not run.box.path.exists()
+
+
+def test_a_sender_works_without_its_log(fresh_uri, tmp_path):
+    """It may belong to another user of the cache."""
+    cache = tmp_path / "cache"
+    (cache / FOLDER / "sender.log").mkdir(parents=True)
+    assert run_python(RUN.format(uri=fresh_uri, cache=str(cache), action="pass")) == 0
+    wait_until_empty(cache / FOLDER)
+    assert statuses(fresh_uri) == ["FINISHED", "KILLED"]
+
+
+def test_waiting_is_shown_and_ends_when_nothing_makes_progress(tmp_path, monkeypatch):
     """As with a server that hangs: the box stays, and says how to deliver it."""
     from outliers_bench.tracking.active_run import start_run
 
     monkeypatch.setattr(senders, "announce", lambda *_: None)
     monkeypatch.setattr(senders, "_replace_sender", lambda _: None)
     monkeypatch.setattr(senders, "PATIENCE", 0.3)
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr(progress, "_console", lambda: terminal)
     uri = "http://127.0.0.1:9"
     with start_run(make_config(uri, cache=tmp_path), make_split(), identity="x") as run:
         pass
     begin = time.monotonic()
     (message,) = senders.finish()
     assert time.monotonic() - begin < 5
+    assert "waiting until MLflow has what was recorded" in terminal.file.getvalue()
     assert message == (
         f"1 run is not in MLflow yet, but waits in {tmp_path / FOLDER} (tracking.uri={uri} does "
         "not answer); deliver it with: python -m outliers_bench.tracking.sender "
