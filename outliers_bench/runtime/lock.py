@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from outliers_bench.errors import BenchError
@@ -35,12 +36,17 @@ def hold_lock(path: Path, *, waiting: str = "", refused: str | None = None) -> I
         return
     # Not filelock: its audit hook runs Python code while TensorFlow's libraries are loaded, where a
     # SIGTERM then aborts the process.
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if refused is not None:
-                raise BenchError(refused) from None
-            with status(waiting):
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    is_locked = False
+    while not is_locked:
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if refused is not None:
+                    raise BenchError(refused) from None
+                with status(waiting):
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):  # the process that held the lock removed the file
+                is_locked = path.stat().st_ino == os.fstat(file.fileno()).st_ino
+            if is_locked:
+                yield

@@ -68,7 +68,6 @@ def locked(path: Path) -> Iterator[None]:
         with suppress(OSError, NotImplementedError):
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(hold_lock(lock, waiting=_WAITING))
-            # A process that waits with the removed file finds the result when it gets the lock.
             stack.callback(remove, lock)
         yield
 

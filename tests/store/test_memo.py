@@ -2,13 +2,17 @@
 
 import multiprocessing
 import os
+import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
+from outliers_bench.errors import BenchError
+from outliers_bench.runtime.lock import hold_lock
 from outliers_bench.store.files import read_arrays, write_arrays
-from outliers_bench.store.memo import load_or_make
+from outliers_bench.store.memo import load_or_make, locked
 
 
 class Results:
@@ -133,3 +137,25 @@ def test_of_several_processes_one_makes_the_result(tmp_path):
             worker.join(60)
         assert [worker.exitcode for worker in workers] == [0, 0, 0]
         assert len(made) == 1
+
+
+def test_who_waited_for_a_failed_one_is_waited_for(tmp_path):
+    is_held, end = threading.Event(), threading.Event()
+
+    def hold():
+        with locked(tmp_path / "one"):
+            is_held.set()
+            end.wait(60)
+
+    thread = threading.Thread(target=hold)
+    with suppress(InterruptedError), locked(tmp_path / "one"):
+        thread.start()
+        time.sleep(0.5)  # it waits now, as another process would
+        assert not is_held.is_set()
+        raise InterruptedError
+    assert is_held.wait(60)
+    with pytest.raises(BenchError, match="busy"), hold_lock(tmp_path / ".one.lock", refused="busy"):
+        pass
+    end.set()
+    thread.join(60)
+    assert not list(tmp_path.iterdir())
