@@ -75,7 +75,9 @@ def build_inference_network(option: TrainedModel, classes: int) -> InferenceNetw
     """Build the network for inference, without its trained weights; see `InferenceNetwork`."""
     import keras
 
+    policy = keras.config.dtype_policy()  # part of the session; the engine's precision
     keras.utils.clear_session()  # restarts the numbering of unnamed layers
+    keras.config.set_dtype_policy(policy)
     network = option.build_backbone(pretrained=False)
     side = option.image_size
     pixels = keras.Input((side, side, 3), dtype="float32", name="pixels")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.engines.options import Engine
+from outliers_bench.engines.protocols import EngineKind, Precision
 from outliers_bench.errors import BenchError
 from outliers_bench.models.pooling import Pooling
 from outliers_bench.models.tta import Crops, Tta
@@ -138,6 +139,16 @@ def test_a_trained_network_is_used_without_training(first_run, no_training):
     embeddings, observer, _, toy = fit(option, cache)
     assert not observer.networks
     assert np.array_equal(embeddings.load(toy.images).matrix, logits)
+
+
+def test_a_trained_network_in_bfloat16(first_run, tmp_path):
+    _, logits, network, _, toy = first_run
+    option = pixel_transfer(weights=str(network.folder / "model.keras"))
+    engine = Engine(kind=EngineKind.keras, precision=Precision.bf16)
+    embeddings = TrainedEmbeddings(option, engine, tmp_path, Meter())
+    embeddings.compute(toy.images)
+    error = np.abs(embeddings.load(toy.images).matrix - logits).max() / np.abs(logits).max()
+    assert 1e-4 < error < 0.1, "rounded to 8 bits"
 
 
 def test_a_file_that_is_not_a_trained_network(tmp_path):
