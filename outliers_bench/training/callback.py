@@ -67,15 +67,15 @@ class TrainingCallback:
         variables = [*self.network.variables, *self.network.optimizer.variables]
         initial = [np.array(variable) for variable in variables]
         try:
-            epochs = [dict(metrics) for metrics in json.loads(path.read_text())["epochs"]]
-            self.network.load_weights(self._checkpoint(len(epochs)))
+            self.epochs = [dict(metrics) for metrics in json.loads(path.read_text())["epochs"]]
+            for epoch in (self.best_epoch, len(self.epochs)):  # the best is loaded at the end
+                self.network.load_weights(self._checkpoint(epoch))
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("%s cannot be read (%s); training starts over", path, error)
             for variable, value in zip(variables, initial, strict=True):  # may be partly loaded
                 variable.assign(value)
-            return
-        self.epochs = epochs
-        for number, metrics in enumerate(epochs, 1):
+            self.epochs = []
+        for number, metrics in enumerate(self.epochs, 1):
             self.observer.on_epoch_end(number, metrics)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002

@@ -27,7 +27,7 @@ from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.callback import TrainingCallback
 from outliers_bench.training.dataset import Examples
 from outliers_bench.training.options import ClassWeights
-from outliers_bench.training.saved_network import NetworkMetadata, write_metadata
+from outliers_bench.training.saved_network import NetworkMetadata, read_metadata, write_metadata
 from outliers_bench.types import FloatArray, ImageSet, IntArray
 
 RECORD = "training.json"  # written last, so its presence marks a finished training
@@ -45,8 +45,9 @@ class TrainingTask:
 
 
 def load_finished(folder: Path, name: str) -> TrainedNetwork | None:
-    """Load the record of a finished training; None if there is none in the folder."""
+    """Load the record of a finished training; None if it or the network is absent or damaged."""
     try:
+        read_metadata(folder / NETWORK)
         record = json.loads((folder / RECORD).read_text())
         return TrainedNetwork(
             folder=folder,
@@ -57,7 +58,7 @@ def load_finished(folder: Path, name: str) -> TrainedNetwork | None:
             image_size=int(record["image_size"]),
             fresh=False,
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, BenchError):
         return None
 
 

@@ -1,7 +1,10 @@
 """Training of one network: its files, loss, patience and best epoch."""
 
 import math
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +22,10 @@ from tests.training_toys import (
     COUNTS,
     WIDTH,
     RecordingObserver,
+    deterministic_task,
     head_task,
     read_weights,
+    same_weights,
     small_transfer,
 )
 
@@ -214,6 +219,15 @@ def test_a_folder_without_a_finished_training(tmp_path):
         (tmp_path / "training.json").write_text(text)
         assert load_finished(tmp_path, "transfer") is None
     assert load_finished(tmp_path / "nowhere", "transfer") is None
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 500)])
+def test_without_its_network_a_training_is_not_finished(damage, uninterrupted, tmp_path):
+    folder = shutil.copytree(uninterrupted.folder, tmp_path / "training")
+    damage(folder / "model.keras")
+    assert load_finished(folder, "transfer") is None
+    train(deterministic_task(), folder, RecordingObserver())
+    assert same_weights(folder, uninterrupted.folder)
 
 
 @pytest.mark.parametrize("optimizer", Optimizer)

@@ -86,7 +86,14 @@ def damage_weights(folder):
     path.write_bytes(path.read_bytes()[:-500])
 
 
-@pytest.mark.parametrize("damage", [damage_state, damage_weights])
+def lose_best_weights(folder):
+    path = folder / "state.json"
+    state = json.loads(path.read_text())
+    state["epochs"][0]["val_loss"] = 0.0  # the first epoch was the best, and its weights are gone
+    path.write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize("damage", [damage_state, damage_weights, lose_best_weights])
 def test_a_damaged_checkpoint_is_reported_and_ignored(
     damage, uninterrupted, interrupted, tmp_path, caplog
 ):
