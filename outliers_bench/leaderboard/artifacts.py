@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,8 @@ def read_query_scores(
             return None
         rows.sort()
         values = np.array([value for _, (value,) in rows], dtype=np.float64)
-        return QueryScores(tuple(name for name, _ in rows), values)
+        # Runs on the same split share their names in memory.
+        return QueryScores(tuple(sys.intern(name) for name, _ in rows), values)
 
     return _read_all(client, runs, "per_query.csv", read)
 

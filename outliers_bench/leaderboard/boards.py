@@ -107,7 +107,7 @@ def row_label(row: Row) -> str:
 
 def published_title(row: Row) -> str:
     """Return the title of a published row; empty for other runs."""
-    return "" if row.published is None else row.published.title or ""
+    return "" if row.published is None else row.published.title or row.published.row or ""
 
 
 def short_labels(rows: Sequence[Row]) -> list[str]:

@@ -87,7 +87,7 @@ def plot_training_curves(
                 _draw_line(axes, values[line], style, best_epoch)
         _draw_gaps_and_legend(axes, values)
     panels[-1].set_xlabel("epoch", color=_INK, fontsize=10.5)
-    pad = max(0.02 * len(epochs), 0.1)
+    pad = min(max(0.02 * len(epochs), 0.1), 0.9)  # without an epoch 0
     panels[-1].set_xlim(1 - pad, max(len(epochs), 1) + pad)
     panels[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
     if best_epoch:
@@ -142,7 +142,7 @@ def _draw_line(
         np.where(np.isfinite(numbers), numbers, math.nan),
         dashes,
         color=color,
-        label=f"{label}  {_finite(values)[-1]:.3g}",
+        label=f"{label}  {_finite(values)[-1]:#.3g}",
         linewidth=1.8 if dashes == "-" else 1.3,
         # A point between two gaps has no line to show it.
         marker="o" if len(numbers) <= _MAX_MARKERS or not np.isfinite(numbers).all() else "",

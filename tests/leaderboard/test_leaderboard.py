@@ -6,11 +6,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from outliers_bench.config.published import Published
 from outliers_bench.leaderboard import (
     build_boards,
     read_boards,
     show_boards,
 )
+from outliers_bench.leaderboard.artifacts import read_query_scores
+from outliers_bench.leaderboard.boards import Row, row_label
 from outliers_bench.leaderboard.columns import select_columns
 from tests.boards import NAME, QUERIES, detailed
 
@@ -99,6 +102,14 @@ def test_runs_are_compared_query_by_query(uri, client, table_runs):
     assert "= tied with the best" in out.getvalue()
 
 
+def test_runs_on_the_same_split_share_the_names_of_queries_in_memory(client, table_runs):
+    runs = [client.get_run(table_runs[name]) for name in ("best", "near")]
+    first, second = (
+        scores.names for scores in read_query_scores(client, runs, "hit_at_1").values()
+    )
+    assert all(name is other for name, other in zip(first, second, strict=True))
+
+
 def test_a_board_ranked_by_a_cost_and_a_board_of_selected_runs(uri, client, table_runs):
     (board,), _ = read_boards(uri, data="detailed", metric="search_ms_per_query")
     assert all(row.p is None for row in board.rows)
@@ -107,3 +118,7 @@ def test_a_board_ranked_by_a_cost_and_a_board_of_selected_runs(uri, client, tabl
     selected = [client.get_run(table_runs[name]) for name in ("unpublished", "near")]
     (board,) = build_boards(client, selected, metric="hit_at_1")
     assert [row.run_id for row in board.rows] == [table_runs["near"], table_runs["unpublished"]]
+
+
+def test_a_published_row_without_a_title_has_the_name_of_its_file():
+    assert row_label(Row(published=Published(row="sift"))) == "sift"

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from outliers_bench.reports.curves import plot_training_curves
 
@@ -55,6 +56,22 @@ def test_a_falling_loss_falls_in_the_plot():
 )
 def test_any_training_can_be_plotted(epochs, best):
     assert plot_training_curves(epochs, best, "any $_{ of them").size == (1210, 990)
+
+
+def test_axes_begin_with_an_epoch_and_labels_have_three_digits(monkeypatch):
+    plots = []
+
+    class Recorded(Figure):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            plots.append(self)
+
+    monkeypatch.setattr("matplotlib.figure.Figure", Recorded)
+    plot_training_curves([figures(1 / n - 0.01, rate=3e-5) for n in range(1, 101)], 100, "long")
+    _, accuracy, rate = plots[0].axes
+    assert 0 < rate.get_xlim()[0] < 1
+    labels = [text.get_text() for axes in (accuracy, rate) for text in axes.get_legend().texts]
+    assert labels == ["training  1.00", "learning rate  3.00e-05"]
 
 
 def test_a_loss_that_is_not_finite_has_a_cross_and_no_line():
