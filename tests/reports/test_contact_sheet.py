@@ -98,6 +98,15 @@ def test_a_caption_fits_its_line():
     assert alone[3] <= len(strip) == tiles.LINE
 
 
+@pytest.mark.parametrize("text", ["1. 0.111", "10. -71.740", "7. 1234.567", "12. -0.000", "1" * 40])
+def test_numbers_from_cached_characters_look_like_text(text):
+    colors = (105, 113, 122), (243, 245, 248)
+    whole, strip = tiles._line(text, *colors), tiles.text_line(text, *colors)
+    padded = np.full_like(whole, colors[1])
+    padded[:, : strip.shape[1]] = strip
+    np.testing.assert_array_equal(padded, whole)
+
+
 def test_unreadable_images_are_gray_tiles():
     split = make_split()
     gallery = replace(split.gallery, names=tuple(f"broken{i}" for i in range(20)))
