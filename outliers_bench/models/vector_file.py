@@ -137,6 +137,8 @@ def read_vectors(path: Path, given: str) -> VectorTable:
         raise
     except Exception as error:  # of a damaged file: NumPy, zipfile, zlib and Arrow raise almost any
         first = (str(error).splitlines() or [type(error).__name__])[0]
+        if "pickle" in first:  # NumPy's guess about any file that it does not know
+            first = "not an array of numbers, or damaged"
         raise BenchError(f"{given} cannot be read as {path.suffix}: {first}") from None
 
 
