@@ -17,5 +17,9 @@ class UnreadableImageError(BenchError):
     """Image that cannot be decoded; the run counts it and continues without it."""
 
 
+class UnsupportedImageError(UnreadableImageError):
+    """Image of a known format that cannot be decoded here; it is not damaged."""
+
+
 class InaccessibleImageError(UnreadableImageError):
     """Image that cannot be opened now; its content is unknown, so the failure is not cached."""

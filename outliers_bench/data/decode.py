@@ -8,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.headers import Header, HeaderError, read_header, read_tags
+from outliers_bench.data.formats.headers import Header, HeaderError, read_header, read_tags
 from outliers_bench.data.opencv import MAX_PIXELS, opencv
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.types import RGB

@@ -6,7 +6,7 @@ import hashlib
 from typing import NamedTuple
 
 from outliers_bench.data.decode import decode
-from outliers_bench.data.headers import HeaderError, read_header
+from outliers_bench.data.formats.headers import HeaderError, read_header
 from outliers_bench.errors import UnreadableImageError
 
 

@@ -1,0 +1,1 @@
+"""Image formats: detection by content, headers, and decoders."""

@@ -1,0 +1,59 @@
+"""Kinds of image files, recognized by their first bytes."""
+
+from __future__ import annotations
+
+import re
+
+HEAD = 512  # bytes of a file that `kind_of` needs
+
+# fmt: off
+_SIGNATURES = (
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"\x89PNG\r\n\x1a\n", "PNG"),
+    (rb"RIFF....WEBP", "WebP"),
+    (rb"GIF8[79]a", "GIF"),
+    (rb"BM", "BMP"),
+    (rb"(II\*\0|MM\0\*)....(....)?CR\x02", "Canon raw"),
+    (rb"II\*\0|MM\0\*|II\+\0\x08\0|MM\0\+\0\x08", "TIFF"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (rb"....ftypcrx ", "Canon raw"),
+    (rb"....ftyp(avif|avis)|....ftyp(mif1|msf1|miaf)....(....)*?avi[fs]", "AVIF"),
+    (rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIF"),
+    (rb"FUJIFILMCCD-RAW", "Fujifilm raw"),
+    (rb"IIRO|IIRS|MMOR", "Olympus raw"),
+    (rb"IIU\0", "Panasonic raw"),
+    (rb"FOVb", "Sigma raw"),
+    (rb"\0MRM", "Minolta raw"),
+    (rb"8BPS", "Photoshop"),
+    (rb"gimp xcf", "GIMP"),
+    (rb"v/1\x01", "OpenEXR"),
+    (rb"\0\0[\x01\x02]\0[^\0]\0", "icon"),
+    (rb"icns", "icon"),
+    (rb"P[1-7]\s", "PNM"),
+    (rb"P[fF]\s", "PFM"),
+    (rb"#\?(RADIANCE|RGBE)", "Radiance HDR"),
+    (rb"\x0a[\x00-\x05][\x00\x01][\x01\x02\x04\x08]", "PCX"),
+    (rb"DDS ", "DDS"),
+    (rb"qoif", "QOI"),
+    (rb"\x01\xda[\0\x01][\x01\x02]", "SGI"),
+    (rb"SIMPLE  =", "FITS"),
+    (rb".{128}DICM", "DICOM"),
+    (rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "SVG"),
+)
+# fmt: on
+_KINDS = [(re.compile(pattern, re.DOTALL), kind) for pattern, kind in _SIGNATURES]
+
+DECODED = frozenset({"JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF"})
+"""Kinds that `decode.decode` reads. Images of other kinds are excluded as unsupported."""
+
+
+def kind_of(head: bytes) -> str | None:
+    """Return the kind of an image file from its first `HEAD` bytes; None if it is no image.
+
+    Examples
+    --------
+    >>> kind_of(b"GIF89a..."), kind_of(bytes(4) + b"ftypheic"), kind_of(b"path,label")
+    ('GIF', 'HEIF', None)
+    """
+    return next((kind for pattern, kind in _KINDS if pattern.match(head)), None)
