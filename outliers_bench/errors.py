@@ -14,7 +14,20 @@ class WeightsUnavailableError(BenchError):
 
 
 class UnreadableImageError(BenchError):
-    """Image that cannot be decoded; the run counts it and continues without it."""
+    """Image that cannot be decoded; the run counts it and continues without it.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong with it, such as "is empty". Without its name: the same content may be in
+        several files, and reasons are cached.
+    name : str
+        Name of the image, which the message begins with.
+    """
+
+    def __init__(self, reason: str, *, name: str = "") -> None:
+        super().__init__(f"{name}: {reason}" if name else reason)
+        self.reason = reason
 
 
 class UnsupportedImageError(UnreadableImageError):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Callable
 from importlib.metadata import version
 
-import numpy as np
-import numpy.typing as npt
-
-from outliers_bench.data.formats.headers import Header, HeaderError, read_header, read_tags
+from outliers_bench.data.formats import jpeg, opencv_formats
+from outliers_bench.data.formats.headers import Header, read_header
 from outliers_bench.data.opencv import MAX_PIXELS, opencv
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.types import RGB
@@ -27,6 +25,10 @@ DECODER = (
     f"jpeg reduced to no less than {OVERSAMPLING}x"
 )
 """Name of the decoder. Part of the feature key, since another decoder gives other pixels."""
+
+# Functions of the file's contents, its header, and the `side` of `decode`, by format. They raise
+# `UnreadableImageError` without a name. OpenCV decodes the other formats.
+_DECODERS: dict[str, Callable[[bytes, Header, int | None], RGB]] = {"JPEG": jpeg.decode}
 
 
 def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | None = None) -> RGB:
@@ -59,36 +61,18 @@ def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | 
         If the data are empty, not an image, truncated, damaged, or have too many pixels.
     """
     try:
-        header = read_header(data)
-    except HeaderError as error:
-        raise UnreadableImageError(f"{name}: {error}") from None
+        return _decode(data, max_pixels, side)
+    except UnreadableImageError as error:
+        raise type(error)(error.reason, name=name) from None
+
+
+def _decode(data: bytes, max_pixels: int, side: int | None) -> RGB:
+    """Decode; the errors have no name."""
+    header = read_header(data)
     if header.width * header.height > max_pixels:
-        raise UnreadableImageError(
-            f"{name}: has {header.width} x {header.height} pixels, more than {max_pixels:,}"
-        )
-    cv2 = opencv()
-    start, end = header.skip
-    buffer = np.frombuffer(data[:start] + data[end:] if end else data, dtype=np.uint8)
-    try:
-        image = _over_white(buffer, header) if header.alpha else _in_color(buffer, header, side)
-    except (cv2.error, MemoryError):
-        image = None
-    if image is None:
-        raise UnreadableImageError(f"{name}: is a damaged or cut-short {header.format}")
-    return image
-
-
-def _in_color(buffer: npt.NDArray[np.uint8], header: Header, side: int | None) -> RGB | None:
-    cv2 = opencv()
-    if side is not None and header.format == "JPEG":
-        for scale in (8, 4, 2):
-            # Sizes that do not divide evenly are rounded up, which would shift the content.
-            divides = header.width % scale == header.height % scale == 0
-            if divides and min(header.width, header.height) >= side * scale:
-                # IMREAD_REDUCED_COLOR implies BGR; the gray flag can be combined with RGB.
-                reduced = getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{scale}")
-                return cv2.imdecode(buffer, reduced | cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
-    return cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
+        size = f"{header.width} x {header.height} pixels"
+        raise UnreadableImageError(f"has {size}, more than {max_pixels:,}")
+    return _DECODERS.get(header.format, opencv_formats.decode)(data, header, side)
 
 
 def oversampled_side(size: int) -> int:
@@ -142,50 +126,3 @@ def shrink(image: RGB, longest: int) -> RGB:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small: RGB = opencv().resize(image, size, interpolation=opencv().INTER_AREA)
     return small
-
-
-def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
-    """Decode with alpha and composite over white; OpenCV ignores orientation in this mode."""
-    cv2 = opencv()
-    image, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
-    if image is None:
-        return None
-    if image.ndim == 2 and header.transparent_gray is not None:
-        scale = 255 // (2**header.bits - 1) if header.bits < 8 else 1
-        opaque = image != header.transparent_gray * scale
-        image = np.dstack([image] * 3 + [opaque * np.iinfo(image.dtype).max]).astype(image.dtype)
-    if image.ndim == 2 or image.shape[2] != 4:
-        return cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
-    # libtiff returns 8-bit colors premultiplied with alpha.
-    premultiplied = header.format == "TIFF" and image.dtype == np.uint8
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    rgb, alpha = image[..., 2::-1], image[..., 3:]
-    if alpha.min() < 255:
-        weight = alpha.astype(np.uint32)
-        foreground = rgb.astype(np.uint32) * (255 if premultiplied else weight)
-        rgb = ((foreground + 255 * (255 - weight) + 127) // 255).clip(max=255).astype(np.uint8)
-    exif = [
-        bytes(block)
-        for kind, block in zip(kinds, blocks, strict=True)
-        if kind == cv2.IMAGE_METADATA_EXIF
-    ]
-    return np.ascontiguousarray(_upright(rgb, _orientation(exif[0]) if exif else 1))
-
-
-def _orientation(exif: bytes) -> int:
-    try:
-        return read_tags(exif.removeprefix(b"Exif\0\0")).get(0x112, 1)
-    except struct.error:
-        return 1
-
-
-def _upright(image: RGB, orientation: int) -> RGB:
-    """Undo an EXIF orientation: 1 upright, 2-4 mirrored or half-turned, 5-8 on their side."""
-    if orientation in (5, 6, 7, 8):
-        image = image.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    return image

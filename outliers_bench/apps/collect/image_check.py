@@ -6,7 +6,7 @@ import hashlib
 from typing import NamedTuple
 
 from outliers_bench.data.decode import decode
-from outliers_bench.data.formats.headers import HeaderError, read_header
+from outliers_bench.data.formats.headers import read_header
 from outliers_bench.errors import UnreadableImageError
 
 
@@ -55,7 +55,7 @@ def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
     """
     try:
         header = read_header(data)
-    except HeaderError as error:
+    except UnreadableImageError as error:
         status = "damaged" if "cut short" in str(error) else "not_an_image"
         raise RejectedImageError(status, f"{error}{_describe_other(data)}") from None
     size = f"{header.width} x {header.height} pixels"
@@ -67,7 +67,7 @@ def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
     try:
         image = decode(data, name="it", max_pixels=max_pixels)
     except UnreadableImageError as error:
-        raise RejectedImageError("damaged", str(error).removeprefix("it: ")) from None
+        raise RejectedImageError("damaged", error.reason) from None
     height, width = image.shape[:2]
     extension = {"JPEG": ".jpg", "TIFF": ".tif"}.get(header.format, f".{header.format.lower()}")
     return CheckedImage(hashlib.sha256(data).hexdigest(), extension, width, height)

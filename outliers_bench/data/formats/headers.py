@@ -9,11 +9,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from outliers_bench.errors import UnreadableImageError
+
 SUPPORTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
-
-
-class HeaderError(ValueError):
-    """Bytes that are not an image or end too early; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,11 @@ def read_header(data: bytes) -> Header:
 
     Raises
     ------
-    HeaderError
+    UnreadableImageError
         If the bytes are not a supported image or end before the image does.
     """
     if not data:
-        raise HeaderError("is empty")
+        raise UnreadableImageError("is empty")
     readers = (
         (data.startswith(b"\xff\xd8\xff"), "JPEG", _jpeg),
         (data.startswith(b"\x89PNG\r\n\x1a\n"), "PNG", _png),
@@ -54,8 +52,8 @@ def read_header(data: bytes) -> Header:
             try:
                 return reader(data)
             except (struct.error, IndexError):
-                raise HeaderError(f"is a {name} cut short") from None
-    raise HeaderError(f"is not a {SUPPORTED} image")
+                raise UnreadableImageError(f"is a {name} cut short") from None
+    raise UnreadableImageError(f"is not a {SUPPORTED} image")
 
 
 def _jpeg(data: bytes) -> Header:
@@ -65,14 +63,14 @@ def _jpeg(data: bytes) -> Header:
     while True:
         at = data.find(b"\xff", at)
         if at < 0:
-            raise HeaderError("is a JPEG cut short")
+            raise UnreadableImageError("is a JPEG cut short")
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
         elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
             at += 2
         elif marker == 0xD9:
-            raise HeaderError("is a JPEG without a picture in it")
+            raise UnreadableImageError("is a JPEG without a picture in it")
         else:
             (length,) = struct.unpack_from(">H", data, at + 2)
             if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -81,7 +79,7 @@ def _jpeg(data: bytes) -> Header:
             if marker == 0xDA:
                 break
     if data.find(b"\xff\xd9", at) < 0:
-        raise HeaderError("is a JPEG cut short")
+        raise UnreadableImageError("is a JPEG cut short")
     return Header("JPEG", width, height)
 
 
@@ -93,7 +91,7 @@ def _png(data: bytes) -> Header:
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
         if end > len(data):
-            raise HeaderError("is a PNG cut short")
+            raise UnreadableImageError("is a PNG cut short")
         if kind == b"tRNS":
             alpha = True
             if color == 0:
@@ -108,7 +106,7 @@ def _png(data: bytes) -> Header:
 def _webp(data: bytes) -> Header:
     size, kind = struct.unpack_from("<I4x4s", data, 4)
     if size + 8 > len(data):
-        raise HeaderError("is a WebP cut short")
+        raise UnreadableImageError("is a WebP cut short")
     if kind == b"VP8X":
         alpha = bool(data[20] & 0x10)
         width = int.from_bytes(data[24:27], "little") + 1

@@ -1,0 +1,62 @@
+"""PNG, WebP, GIF, BMP and TIFF, decoded by OpenCV."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.data.formats.composite import orientation_of, over_white, upright
+from outliers_bench.data.formats.headers import Header
+from outliers_bench.data.opencv import opencv
+from outliers_bench.errors import UnreadableImageError
+from outliers_bench.types import RGB
+
+
+def decode(data: bytes, header: Header, side: int | None) -> RGB:  # noqa: ARG001 - JPEG only
+    """Decode an image at full size, over white and upright.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the image is damaged or cut short.
+    """
+    start, end = header.skip
+    buffer = np.frombuffer(data[:start] + data[end:] if end else data, dtype=np.uint8)
+    cv2 = opencv()
+    try:
+        image = _over_white(buffer, header) if header.alpha else _in_color(buffer)
+    except (cv2.error, MemoryError):
+        image = None
+    if image is None:
+        raise UnreadableImageError(f"is a damaged or cut-short {header.format}")
+    return image
+
+
+def _in_color(buffer: npt.NDArray[np.uint8]) -> RGB | None:
+    cv2 = opencv()
+    return cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)  # type: ignore[no-any-return]
+
+
+def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
+    """Decode with alpha and composite over white; OpenCV ignores orientation in this mode."""
+    cv2 = opencv()
+    image, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
+    if image is None:
+        return None
+    if image.ndim == 2 and header.transparent_gray is not None:
+        scale = 255 // (2**header.bits - 1) if header.bits < 8 else 1
+        opaque = image != header.transparent_gray * scale
+        image = np.dstack([image] * 3 + [opaque * np.iinfo(image.dtype).max]).astype(image.dtype)
+    if image.ndim == 2 or image.shape[2] != 4:
+        return _in_color(buffer)
+    # libtiff returns 8-bit colors premultiplied with alpha.
+    premultiplied = header.format == "TIFF" and image.dtype == np.uint8
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    rgb = over_white(image[..., 2::-1], image[..., 3:], premultiplied=premultiplied)
+    exif = [
+        bytes(block)
+        for kind, block in zip(kinds, blocks, strict=True)
+        if kind == cv2.IMAGE_METADATA_EXIF
+    ]
+    return upright(rgb, orientation_of(exif[0]) if exif else 1)
