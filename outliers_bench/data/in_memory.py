@@ -86,7 +86,10 @@ class InMemory(Manifest):
         """Compute the digests; see `Manifest.read_images`."""
         if self._contents is None:
             return super().read_images(rows, cache)
-        return Table(tuple(rows), self._contents.digests(), self._contents, ())
+        rows, unlabeled = self.exclude_unlabeled(rows)
+        digests = self._contents.digests()
+        chosen = tuple(digests[row.number] for row in rows)
+        return Table(tuple(rows), chosen, self._contents, tuple(unlabeled))
 
 
 class ImageArrays:

@@ -34,7 +34,7 @@ class Manifest(LabeledSource):
     path : str
         The table: `.csv`, `.tsv`, or `.parquet`. The `split` column contains train, query, or
         gallery; without it the benchmark splits the images. Images with the same `group` stay in
-        one part. With a `split` column, the labels of all query and gallery images may be empty:
+        one part. With a `split` column, the labels of all query and gallery images may be missing:
         the images are then ranked but not scored.
     root : str or None
         Base of relative image paths; None for the table's folder.
@@ -118,32 +118,26 @@ def _to_rows(frame: pd.DataFrame, given: str) -> list[Row]:
         else [""] * len(frame)
         for column in COLUMNS
     ]
-    cells = list(zip(*columns, strict=True))
-    ranked = [label for _, label, part, _ in cells if part in PARTS[1:]]
-    rank_only = bool(ranked) and not any(ranked)
+    rows = []
     first_of_group: dict[str, tuple[int, str]] = {}
-    for row, (path, label, part, group) in enumerate(cells, start=1):
+    for number, (path, label, part, group) in enumerate(zip(*columns, strict=True), start=1):
         if not path:
-            raise BenchError(f"{given}: row {row} has no path")
+            raise BenchError(f"{given}: row {number} has no path")
         if "split" in frame and part not in PARTS:
             raise BenchError(
-                f"{given}: split must be train, query, or gallery; in row {row} it is {part!r}"
+                f"{given}: split must be train, query, or gallery; in row {number} it is {part!r}"
             )
-        if not label and not (rank_only and part in PARTS[1:]):
+        row = Row(path, label, part, group, number - 1)
+        rows.append(row)
+        if row.group is None:
+            continue
+        first, part_of_group = first_of_group.setdefault(row.group, (number, part))
+        if part != part_of_group:
             raise BenchError(
-                f"{given}: row {row} ({path}) has no label; labels may be empty only where the "
-                "column split is query or gallery, and then for all of these rows"
+                f"{given}: group {row.group!r} is in {part_of_group} (row {first}) and in {part} "
+                f"(row {number}); a group belongs in one part"
             )
-        first, part_of_group = first_of_group.setdefault(group, (row, part))
-        if group and part != part_of_group:
-            raise BenchError(
-                f"{given}: group {group!r} is in {part_of_group} (row {first}) and in {part} "
-                f"(row {row}); a group belongs in one part"
-            )
-    return [
-        Row(path, label or None, part, group or None, number)
-        for number, (path, label, part, group) in enumerate(cells)
-    ]
+    return rows
 
 
 def other_columns(frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:

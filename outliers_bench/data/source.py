@@ -12,8 +12,9 @@ from omegaconf import MISSING
 
 from outliers_bench.data.digests import digest_files
 from outliers_bench.data.image_files import FileReader, absolute_path
+from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.split import Protocol, check_shares, make_split
-from outliers_bench.data.table import Row, Table
+from outliers_bench.data.table import Row, Table, exclude_unlabeled
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import ImageSet, LeftOut, Split
@@ -46,11 +47,14 @@ class DataSource:
         Maximum share of unreadable images, 0 to 1; the run stops if more are unreadable.
     leakage : Leakage
         Handling of photos that are in two parts, exactly or nearly.
+    missing_labels : MissingLabels
+        Handling of images whose label is missing: empty, NA, unknown and the like.
     """
 
     name: str | None = field(default=None, metadata=PLACE)
     max_unreadable: float = field(default=0.01, metadata=PLACE)
     leakage: Leakage = Leakage.report
+    missing_labels: MissingLabels = MissingLabels.error
 
     def title(self) -> str:
         """Return the data set's name in MLflow; works without loading the data and never fails."""
@@ -102,18 +106,23 @@ class DataSource:
         """Compute the digests of image files, with names relative to a root.
 
         `left_out` are excluded already; `of_table` means that the rows are in the order of a table
-        of the user. Raises `BenchError` if too many images are unreadable.
+        of the user. Raises `BenchError` if labels are missing or too many images are unreadable.
         """
         names = [row.name for row in rows]
-        digests, unreadable = digest_files(root, names, cache=cache)
+        rows, unlabeled = self.exclude_unlabeled(rows)
+        digests, unreadable = digest_files(root, [row.name for row in rows], cache=cache)
         check_unreadable(unreadable, total=len(rows), limit=self.max_unreadable)
         readable = tuple(row for row in rows if row.name in digests)
         return Table(
             rows=readable,
             digests=tuple(digests[row.name] for row in readable),
             reader=FileReader(root, tuple(names if of_table else sorted(names)), not of_table),
-            left_out=(*left_out, *unreadable),
+            left_out=(*left_out, *unlabeled, *unreadable),
         )
+
+    def exclude_unlabeled(self, rows: Sequence[Row]) -> tuple[list[Row], list[LeftOut]]:
+        """Exclude or refuse images without a label; see `table.exclude_unlabeled`."""
+        return exclude_unlabeled(rows, self.missing_labels, name=self.title())
 
 
 @dataclass
@@ -189,12 +198,12 @@ def folder_name(root: str) -> str:
 def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -> None:
     """Raise `BenchError` if too many images are unreadable; it says which share is needed.
 
-    Of the excluded images, only unreadable ones count. Those of unsupported formats are not part of
+    Of the excluded images, only unreadable ones count. Those that were not opened are not part of
     the total, the number of images in the source, either.
     """
     left_out = list(left_out)
     unreadable = [item for item in left_out if item.kind == "unreadable"]
-    total -= sum(item.kind == "unsupported" for item in left_out)
+    total -= sum(item.kind in ("unsupported", "unlabeled") for item in left_out)
     if not unreadable or len(unreadable) / total <= limit:
         return
     first = "; ".join(

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.deduplicate import deduplicate
+from outliers_bench.data.labels import MissingLabels, is_missing, normalize
 from outliers_bench.data.split import check_classes
 from outliers_bench.errors import BenchError
 from outliers_bench.types import GROUP, ImageReader, ImageSet, LeftOut, Split
 
 PARTS = ("train", "query", "gallery")
+_SHOWN = 3  # images and spellings in a message
 COLUMNS = ("path", "label", "split", "group")  # of a manifest; others describe the images
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image file of a source."""
+    """One image of a source; label and group are normalized, see `labels.normalize`."""
 
     name: str  # path relative to the source's root
-    label: str | None
+    label: str | None  # None if the source has no labels; see `exclude_unlabeled` for missing ones
     part: str = ""  # one of `PARTS`; empty if the benchmark splits the images
-    group: str | None = None  # images of one group stay in one part
+    group: str | None = None  # images of one group stay in one part; None for a missing one
     number: int = 0  # position in the columns of the table
+
+    def __post_init__(self) -> None:
+        if self.label is not None:
+            object.__setattr__(self, "label", normalize(self.label))
+        if self.group is not None:
+            group = normalize(self.group)
+            object.__setattr__(self, "group", None if is_missing(group) else group)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,67 @@ class Table:
             reader=self.reader,
             columns=columns,
         )
+
+
+def exclude_unlabeled(
+    rows: Sequence[Row], missing_labels: MissingLabels, *, name: str
+) -> tuple[list[Row], list[LeftOut]]:
+    """Exclude images whose label is missing, or refuse them, as an option says.
+
+    If the labels of all query and gallery images are missing, the images stay, to be ranked and not
+    scored.
+
+    Returns
+    -------
+    rows : list of Row
+        The other images; in query and gallery with None instead of missing labels.
+    left_out : list of LeftOut
+        The excluded images, `unlabeled`.
+
+    Raises
+    ------
+    BenchError
+        If labels are missing and `missing_labels` is `error`, or empty and it is `class`.
+    """
+    as_classes = missing_labels is MissingLabels["class"]
+    unlabeled = [
+        row
+        for row in rows
+        if row.label is not None and (not row.label if as_classes else is_missing(row.label))
+    ]
+    if not unlabeled:
+        return list(rows), []
+    without = {id(row) for row in unlabeled}
+    ranked = [row for row in rows if row.part in PARTS[1:]]
+    if ranked and all(row.label is None or id(row) in without for row in ranked):
+        rows = [replace(row, label=None) if row.part in PARTS[1:] else row for row in rows]
+        unlabeled = [row for row in unlabeled if row.part not in PARTS[1:]]
+        without = {id(row) for row in unlabeled}
+    if unlabeled and missing_labels is not MissingLabels.exclude:
+        raise BenchError(_describe_unlabeled(unlabeled, total=len(rows), name=name))
+    left_out = [
+        LeftOut(row.name, "unlabeled", f"label {row.label!r}" if row.label else "no label")
+        for row in unlabeled
+    ]
+    return [row for row in rows if id(row) not in without], left_out
+
+
+def _describe_unlabeled(unlabeled: Sequence[Row], *, total: int, name: str) -> str:
+    spellings = Counter(row.label for row in unlabeled)
+    listed = [
+        f"{n:,} {repr(label) if label else 'empty'}" for label, n in spellings.most_common(_SHOWN)
+    ]
+    first = ", ".join(row.name for row in unlabeled[:_SHOWN])
+    as_class = "to take each spelling as a class"
+    if "" in spellings:
+        as_class += ", except an empty one"
+    return (
+        f"{name}: {len(unlabeled):,} of {total:,} images have no label: {', '.join(listed)}"
+        f"{', ...' if len(spellings) > _SHOWN else ''} ({first}"
+        f"{', ...' if len(unlabeled) > _SHOWN else ''}). Label them, or use "
+        f"data.missing_labels=exclude to exclude them, or data.missing_labels=class {as_class}; "
+        "the default is data.missing_labels=error"
+    )
 
 
 def split_from_table(table: Table, *, name: str) -> Split:

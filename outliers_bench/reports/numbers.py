@@ -157,6 +157,7 @@ _EXCLUDED = {
     "unsupported": "of an unsupported format",
     "duplicate": "as duplicates",
     "conflicting_labels": "with conflicting labels",
+    "unlabeled": "without a label",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.artifacts import write_tables
 from outliers_bench.tracking.description import describe_result
 from outliers_bench.tracking.outbox import RUN_ID
-from outliers_bench.types import RGB
+from outliers_bench.types import RGB, LeftOutKind
 
 if TYPE_CHECKING:
     from outliers_bench.config.schema import Config
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 _RANKING_DEPTH = 300  # gallery images per query in ranking.parquet
 _ENCODERS = 4  # threads that encode contact sheets
 _QUALITY = 90  # JPEG quality of pictures
-_EXCLUDED = {
-    "unreadable": "images_unreadable",
-    "unsupported": "images_unsupported",
-    "duplicate": "images_duplicate",
-    "conflicting_labels": "images_conflicting_labels",
-}
 
 
 def collect_metrics(result: Result) -> dict[str, float]:
@@ -66,7 +60,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
         "queries": len(split.query),
         "gallery_images": len(split.gallery),
         "train_images": len(split.train),
-        **{name: left_out[kind] for kind, name in _EXCLUDED.items()},
+        **{f"images_{kind}": left_out[kind] for kind in get_args(LeftOutKind)},
         **costs.counts,
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }

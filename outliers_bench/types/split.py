@@ -21,7 +21,7 @@ class LeftOut:
     detail: str
 
 
-LeftOutKind = Literal["unreadable", "unsupported", "duplicate", "conflicting_labels"]
+LeftOutKind = Literal["unreadable", "unsupported", "duplicate", "conflicting_labels", "unlabeled"]
 
 
 @dataclass(frozen=True, eq=False)

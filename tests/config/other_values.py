@@ -37,6 +37,7 @@ BASES: dict[str, tuple[str, ...]] = {
 }
 # Options that need others: the overrides in addition.
 NEEDS: dict[str, tuple[str, ...]] = {
+    "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
     "data.url": ("data.root=null", "data.url={0}/mirror", "data.verify=false"),
     "model.trainable_layers": ("model.trainable=last_layers",),
     "model.fusion_depth": ("model.fusion=rrf",),

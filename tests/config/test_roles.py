@@ -69,6 +69,8 @@ def places(tmp_path_factory):
         shutil.copy(file, target)
     leak = next((folder / "parts" / "train").rglob("*.png"))
     shutil.copy(leak, folder / "parts" / "gallery" / leak.parent.name / "leak.png")
+    shutil.copytree(folder / "parts", folder / "unlabeled")
+    shutil.copytree(folder / "parts/query/class_000", folder / "unlabeled/gallery/unknown")
     batches = {f"data_batch_{i}.bin": cifar_records(8, i) for i in range(1, 6)}
     write_files(batches | {"test_batch.bin": cifar_records(8, 6)}, folder / "cifar")
     (folder / "weights").mkdir()

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from outliers_bench.data.folder import ClassFolders
+from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.split import Protocol
 from tests.data.sources import fails, load, manifest
@@ -24,11 +25,12 @@ def test_manifest_root_and_literal_text(table, photos, tmp_path):
     file = tmp_path / "elsewhere.csv"
     # As written by spreadsheets: with a byte order mark, and an unknown column.
     table.assign(note="é").to_csv(file, index=False, encoding="utf-8-sig")
-    split = load(Manifest(path=str(file), root=str(photos)), tmp_path)
+    literal = {"path": str(file), "missing_labels": MissingLabels["class"]}
+    split = load(Manifest(root=str(photos), **literal), tmp_path)
     assert split.train.classes == ("002", "1.0", "NA")
     table["path"] = [str(photos / path) for path in table["path"]]
     table.to_csv(file, index=False)
-    assert load(Manifest(path=str(file)), tmp_path).fingerprint == split.fingerprint
+    assert load(Manifest(**literal), tmp_path).fingerprint == split.fingerprint
 
 
 def test_manifest_numbers_in_parquet_become_text(table, photos, tmp_path):
@@ -105,10 +107,12 @@ def test_manifest_errors(table, photos, tmp_path):
     )
     holes = table.copy()
     holes.loc[[4, 7], "label"] = None
-    fails(manifest(holes, photos), tmp_path, r"row 5 \(class_000/individual_000/0004\.png\) has no")
+    fails(
+        manifest(holes, photos), tmp_path, r"table: 2 of 30 images have no label: 2 empty \(class_"
+    )
     holes = ready_made.copy()
     holes.loc[1, "label"] = None
-    fails(manifest(holes, photos), tmp_path, "row 2 .* has no label; labels may be empty only")
+    fails(manifest(holes, photos), tmp_path, "1 of 30 images have no label")
     holes = table.copy()
     holes.loc[2, "path"] = None
     fails(manifest(holes, photos), tmp_path, "row 3 has no path")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.data.image_files import EXTENSIONS, UNSUPPORTED, describe_os_error
+from outliers_bench.data.labels import normalize
 from outliers_bench.data.table import PARTS
 from outliers_bench.errors import BenchError
 
@@ -93,7 +94,7 @@ def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
     for name, path in components.items():
         folders = path[1:-1] if is_prepared else path[:-1]
         rank = _PART_RANKS.index(path[0]) if is_prepared and path[0] in _PART_RANKS else 0
-        result[name] = (folders[0] if folders else None, rank)
+        result[name] = (normalize(folders[0]) if folders else None, rank)
     return result
 
 

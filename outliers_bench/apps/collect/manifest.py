@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from outliers_bench.apps.collect.url_list import column_name
+from outliers_bench.data.labels import normalize
 from outliers_bench.errors import BenchError
 
 PART_SUFFIX = ".part"
@@ -123,6 +124,7 @@ def _read(path: Path) -> list[Row]:
         missing = set(Row._fields) - set(reader.fieldnames)
         table = [] if missing else list(reader)
         rows = [Row(*(cells[name] or "" for name in Row._fields)) for cells in table]
+        rows = [row._replace(label=normalize(row.label)) for row in rows]
     except (ValueError, csv.Error) as error:
         raise BenchError(f"{path} cannot be read as a table: {error}") from None
     # A kill can leave an incomplete header.

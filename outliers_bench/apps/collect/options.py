@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from outliers_bench.data.labels import normalize
 from outliers_bench.data.opencv import MAX_PIXELS
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.http import url_error
@@ -111,7 +112,7 @@ class Collect:
             if self.pages != 1 or self.next is not None:
                 raise BenchError("pages= and next= apply to page=, not to urls=")
             return
-        if not (self.label or "").strip():
+        if not normalize(self.label or ""):
             raise BenchError(f"page={self.page}: give the class of its images as label=")
         error = url_error(self.page)
         if error is not None:

@@ -15,7 +15,8 @@ from outliers_bench.apps.collect.failures import classify_error, classify_respon
 from outliers_bench.apps.collect.image_check import RejectedImageError, check_image
 from outliers_bench.apps.collect.options import Collect
 from outliers_bench.apps.collect.page_images import read_page
-from outliers_bench.apps.collect.url_list import ListedImage, deduplicate, normalize_label
+from outliers_bench.apps.collect.url_list import ListedImage, deduplicate
+from outliers_bench.data.labels import normalize
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.http import url_error
 from outliers_bench.runtime.machine import cores
@@ -73,7 +74,7 @@ class ImageSpider(Spider):
         if not isinstance(response, TextResponse):
             raise BenchError(f"page {url}: is not a web page; for a single image use urls=")
         page = read_page(response.text, url, next_selector=options.next)
-        label, license = normalize_label(options.label), page.license or options.license or ""
+        label, license = normalize(options.label or ""), page.license or options.license or ""
         self._found += [ListedImage(image, label, license, url) for image in page.images]
         if (
             page.next_page

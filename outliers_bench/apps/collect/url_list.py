@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections.abc import Iterable
 from io import StringIO
 from typing import NamedTuple
 
 from outliers_bench.data.image_files import absolute_path, describe_os_error
+from outliers_bench.data.labels import normalize
 from outliers_bench.errors import BenchError
 
 
@@ -74,7 +74,7 @@ def read_url_list(path: str, *, label: str | None, license: str | None) -> list[
     images = []
     for number, cells in enumerate(rows, 1):
         url = "".join(cells["url"].splitlines()).strip().partition("#")[0]
-        own_label = normalize_label(cells.get("label")) or normalize_label(label)
+        own_label = normalize(cells.get("label") or "") or normalize(label or "")
         if not url:
             raise BenchError(f"urls={path}: row {number} has no url")
         if not own_label:
@@ -118,11 +118,6 @@ def deduplicate(images: Iterable[ListedImage], *, source: str) -> list[ListedIma
                 "case, and would share a folder on some systems; use one spelling"
             )
     return list(by_url.values())
-
-
-def normalize_label(text: str | None) -> str:
-    """Normalize white space and Unicode accents of a label."""
-    return unicodedata.normalize("NFC", " ".join((text or "").split()))
 
 
 def column_name(text: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.apps.submit.names import Names, competition_names
 from outliers_bench.data.image_files import existing_folder
+from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import DataSource
@@ -32,7 +34,7 @@ class CompetitionData:
     queries, gallery : mapping of str to int
         Position in `split.query` and `split.gallery` by name.
     ignored_queries, ignored_gallery : collection of str
-        Names that may be sent and are not scored: duplicates and unreadable files.
+        Names that may be sent and are not scored: duplicates, unreadable files, missing labels.
     """
 
     split: Split
@@ -72,8 +74,8 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
     try:
         split = source.load(seed=0, cache=cache)
     except BenchError as error:  # its message has the options of a run
-        message = str(error).replace("data.root=", "root=").replace("data.path=", "manifest=")
-        raise BenchError(message) from None
+        message = str(error).replace("data.path=", "manifest=")
+        raise BenchError(re.sub(r"data\.(?=root=|missing_labels=)", "", message)) from None
     if split.is_one_set or not split.labeled:
         raise BenchError(
             f"{split.name}: a competition needs the labels of its query and gallery images; put "
@@ -90,7 +92,9 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
     return CompetitionData(split, queries, gallery, ignored_queries, ignored_gallery)
 
 
-def select_source(root: str | None, manifest: str | None) -> DataSource:
+def select_source(
+    root: str | None, manifest: str | None, missing_labels: MissingLabels = MissingLabels.error
+) -> DataSource:
     """Return the data source of the options `root` and `manifest`, of which one is given."""
     if (root is None) == (manifest is None):
         raise BenchError(
@@ -104,9 +108,9 @@ def select_source(root: str | None, manifest: str | None) -> DataSource:
                 f"root={root} has no subfolder {missing[0]}; a competition needs "
                 "query/<class>/ and gallery/<class>/"
             )
-        return PreparedFolders(root=root)
+        return PreparedFolders(root=root, missing_labels=missing_labels)
     assert manifest is not None  # noqa: S101 - one of them is given
-    return Manifest(path=manifest)
+    return Manifest(path=manifest, missing_labels=missing_labels)
 
 
 def _assign_names(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.apps.submit.options import get_token
+from outliers_bench.data.labels import MissingLabels
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import is_score
 
@@ -36,6 +37,9 @@ class Competition:
         Folder with query/ and gallery/, each with one folder per class.
     manifest : str or None
         Table with the columns path, label and split, as for data=manifest, instead of root.
+    missing_labels : MissingLabels
+        Images whose label is empty, NA, unknown or the like: error, exclude (from the scores), or
+        class.
     host : str
         Address to listen at.
     port : int
@@ -71,6 +75,7 @@ class Competition:
 
     root: str | None = None
     manifest: str | None = None
+    missing_labels: MissingLabels = MissingLabels.error
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = None
