@@ -5,11 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from outliers_bench.runtime.output import guarded_output
+
 _FLAGS_OF_RUNS = ("-m", "--multirun", "--config-dir", "-cd")
 
 
 def main() -> None:
     """Run the command line."""
+    with guarded_output():
+        _main()
+
+
+def _main() -> None:
     words = sys.argv[1:]
     if words and words[0].isalpha():
         from outliers_bench.cli.commands import run_command

@@ -25,7 +25,7 @@ from outliers_bench.config.hydra_errors import exit_with_error, explain
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import BROKEN_PIPE, INTERRUPTED
+from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
@@ -116,9 +116,6 @@ def main() -> None:
         _deliver()
         if unfinished:
             exit_with_error(BenchError(_INCOMPLETE), UNFINISHED)
-    except BrokenPipeError:  # `--help | head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
         with suppress(KeyboardInterrupt):  # again: the sender finishes by itself

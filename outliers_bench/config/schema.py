@@ -15,7 +15,7 @@ from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import Published, load_experiment
 from outliers_bench.config.renamed import refusal
 from outliers_bench.config.resolve import composer
-from outliers_bench.data.image_files import make_cache_dir
+from outliers_bench.data.image_files import absolute_path, make_cache_dir
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
@@ -53,7 +53,7 @@ class Cache:
     @property
     def path(self) -> Path:
         """Directory, with ~ resolved."""
-        return Path(self.dir).expanduser()
+        return absolute_path(self.dir, "cache.dir")
 
     def check(self) -> None:
         """Make the directory if necessary; raise `BenchError` if it cannot be written."""
@@ -250,7 +250,7 @@ def _check_ranges(config: Config) -> None:
         if value is not None and not value.strip():
             raise BenchError(f"{option}= is empty; leave it out to have the default")
     if config.weights_dir is not None:
-        check_folder(Path(config.weights_dir))
+        check_folder(absolute_path(config.weights_dir, "weights_dir"))
     if config.tracking.experiment is not None and not config.tracking.experiment.strip():
         raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
 

@@ -63,15 +63,29 @@ def describe_os_error(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def absolute_path(path: str | Path) -> Path:
-    """Return a user's path as an absolute path with ~ expanded."""
-    # Unlike Path.expanduser, this leaves ~ with an unknown user name.
-    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+def absolute_path(path: str | Path, option: str = "") -> Path:
+    """Return a user's path as an absolute path with ~ expanded.
+
+    Raises
+    ------
+    BenchError
+        If it begins with the ~ of a home that nobody has, and there is no such file.
+    """
+    home = Path(path).parts[:1]
+    if home and home[0].startswith("~") and not Path(home[0]).exists():
+        try:
+            return Path(path).expanduser().absolute()
+        except RuntimeError:
+            raise BenchError(
+                f"{option}{'=' * bool(option)}{path}: there is no home folder {home[0]}; give "
+                "the whole path, from /"
+            ) from None
+    return Path(path).absolute()
 
 
 def existing_folder(path: str | Path, option: str) -> Path:
     """Return the absolute path of the folder that an option names; `BenchError` if it is none."""
-    folder = absolute_path(path)
+    folder = absolute_path(path, option)
     if folder.is_dir():
         return folder
     if folder.exists():
@@ -160,8 +174,13 @@ def _walk(folder: Path, prefix: str, parents: frozenset[tuple[int, int]]) -> Ite
 
 def resolve_cache_dir(value: str | None) -> Path:
     """Return the cache directory: the option's value, OUTLIERS_BENCH_CACHE, or ~/.cache/..."""
-    default = os.environ.get("OUTLIERS_BENCH_CACHE") or "~/.cache/outliers_bench"
-    return absolute_path(value or default)
+    given = value or os.environ.get("OUTLIERS_BENCH_CACHE")
+    if given is None and os.path.expanduser("~") == "~":  # noqa: PTH111
+        raise BenchError(
+            "there is no home folder for the cache, ~/.cache/outliers_bench; set "
+            "OUTLIERS_BENCH_CACHE=<folder>"
+        )
+    return absolute_path(given or "~/.cache/outliers_bench")
 
 
 def make_cache_dir(value: str | None, option: str = "cache") -> Path:
@@ -177,7 +196,7 @@ def make_folder(path: str | Path, option: str) -> Path:
     BenchError
         If the folder cannot be created or is not writable.
     """
-    folder = absolute_path(path)
+    folder = absolute_path(path, option)
     problem = None
     try:
         folder.mkdir(parents=True, exist_ok=True)

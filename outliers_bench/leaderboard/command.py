@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from outliers_bench.errors import BenchError
@@ -69,7 +68,9 @@ def show(options: Leaderboard) -> None:
         value = getattr(options, entry.name)
         if isinstance(value, str) and not value.strip():
             raise BenchError(f"{entry.name}= is empty; omit it to use the default")
-    out = Path(options.out).expanduser()
+    from outliers_bench.data.image_files import absolute_path
+
+    out = absolute_path(options.out, "out")
     if not out.is_dir():
         raise BenchError(f"out={options.out}: no such folder; create it first")
     from rich.console import Console

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from outliers_bench.data.image_files import absolute_path
 from outliers_bench.engines.protocols import check_size
 from outliers_bench.errors import BenchError
 from outliers_bench.models.applications import (
@@ -91,7 +92,7 @@ class Backbone(Extractor):
         """Return this network's file of ImageNet weights in a folder, or `weights` without one."""
         if weights != "imagenet" or weights_dir is None:
             return weights
-        file = imagenet_file(Path(weights_dir), self.keras, image_size=self.image_size)
+        file = imagenet_file(absolute_path(weights_dir), self.keras, image_size=self.image_size)
         return weights if file is None else str(file)
 
     def check(self) -> None:

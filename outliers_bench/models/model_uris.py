@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from outliers_bench.data.image_files import absolute_path
+
 MODEL_SCHEMES = ("runs:", "models:")
 _downloads: dict[str, Path] = {}
 
@@ -20,4 +22,4 @@ def register_download(uri: str, path: Path) -> None:
 
 def resolve_uri(weights: str) -> Path:
     """Return the local path of weights, given as a path or a URI that is registered already."""
-    return _downloads.get(weights, Path(weights).expanduser())
+    return _downloads.get(weights, absolute_path(weights))

@@ -22,7 +22,7 @@ _NETWORKS = [name.lower() for names in MODULES.values() for name in names]
 def check_folder(folder: Path) -> None:
     """Raise `BenchError` if a folder of weights does not exist or cannot be read."""
     try:
-        next(folder.expanduser().iterdir(), None)
+        next(folder.iterdir(), None)
     except OSError as error:
         raise BenchError(
             f"weights_dir={folder}: cannot read this folder ({error.strerror}); give the folder of "
@@ -41,9 +41,7 @@ def imagenet_file(folder: Path, keras: str, *, image_size: int) -> Path | None:
     Files with other words in their names are ignored, because they may be other weights. MobileNet
     has different weights for some sizes. Subfolders are not searched.
     """
-    files = [
-        file for file in sorted(folder.expanduser().iterdir()) if _network_of(file) == keras.lower()
-    ]
+    files = [file for file in sorted(folder.iterdir()) if _network_of(file) == keras.lower()]
 
     def preference(file: Path) -> tuple[bool, int]:
         numbers = re.findall(r"\d+", file.name)

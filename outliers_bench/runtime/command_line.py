@@ -7,7 +7,6 @@ A command is a dataclass. Its fields are the options, its docstring describes th
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import sys
 import textwrap
@@ -20,11 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import with_current_python
+from outliers_bench.runtime.output import guarded_output
 
 T = TypeVar("T")
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-BROKEN_PIPE = 141  # 128 + SIGPIPE
 _OPTION = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -54,9 +53,20 @@ def main(
     Returns
     -------
     int
-        Exit code: that of the work, 2 for an error that the user can fix, 130 after Ctrl-C, 141
-        if standard output has been closed.
+        Exit code: that of the work, 2 for an error that the user can fix, 130 after Ctrl-C. If the
+        output cannot be written, it exits; see `guarded_output`.
     """
+    with guarded_output():
+        return _main(options, work, program, positional, arguments)
+
+
+def _main(
+    options: type[T],
+    work: Callable[[T], int | None],
+    program: str,
+    positional: str | None,
+    arguments: Sequence[str] | None,
+) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if any(word in ("-h", "--help") for word in words):
@@ -72,9 +82,6 @@ def main(
     except KeyboardInterrupt:
         print("interrupted; the same command continues from there", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # as with `| head`; without this, the exit would flush once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
 
 
 def parse(

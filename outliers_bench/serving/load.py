@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import chdir
@@ -133,5 +134,6 @@ def open_run(run: str, *, uri: str, cache: str | None) -> tuple[SavedRun, Path]:
 
 def find_run_cache(values: Mapping[str, Any], folder: str | Path, default: Path) -> Path:
     """Return the cache directory in a run's config, or the default if it does not exist."""
-    path = Path(folder, Path(str(values["cache"]["dir"])).expanduser())
+    # An unknown ~ is left: the folder does not exist on this machine.
+    path = Path(folder, os.path.expanduser(str(values["cache"]["dir"])))  # noqa: PTH111
     return path if path.is_dir() else default

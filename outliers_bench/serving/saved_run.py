@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outliers_bench.data.image_files import FileReader
+from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.serving.image_table import (
     UnavailableReader,
@@ -27,6 +28,7 @@ from outliers_bench.tracking.outbox import FOLDER as OUTBOX
 from outliers_bench.tracking.outbox import keys_of_run, run_of_key
 from outliers_bench.tracking.params import to_mapping
 from outliers_bench.tracking.records import without_password
+from outliers_bench.tracking.run_state import GONE, run_state
 from outliers_bench.types import ImageSet, Split
 
 if TYPE_CHECKING:
@@ -133,23 +135,41 @@ def find_saved_run(cache: Path, run: str, *, uri: str) -> SavedRun | None:
     Returns
     -------
     SavedRun or None
-        None if there is no such run, or the prefix is ambiguous; MLflow decides then.
+        None if there is no such run, the prefix is ambiguous, or the run was saved for another
+        store and is in this one, too, as in a copied project; MLflow decides then.
+
+    Raises
+    ------
+    BenchError
+        If the run was deleted in MLflow.
     """
     folder = cache / FOLDER
-    if run != LAST:
-        if len(run) < SHORTEST or not run.isalnum():
-            return None
-        names = {run, *keys_of_run(cache / OUTBOX, run)}
-        paths = [path for name in names for path in folder.glob(f"{name}*.json")]
-        return _read(paths[0]) if len(paths) == 1 else None
-    saved = ((path, _read_metadata(path)) for path in folder.glob("*.json"))
-    # A run that was restored from MLflow has no end time.
-    candidates = [
-        (metadata["finished"], path)
-        for path, metadata in saved
-        if metadata.get("uri") == without_password(uri) and metadata["finished"]
-    ]
-    return _read(max(candidates)[1]) if candidates else None
+    if run == LAST:
+        saved = ((path, _read_metadata(path)) for path in folder.glob("*.json"))
+        # A run that was restored from MLflow has no end time.
+        candidates = [
+            (metadata["finished"], path)
+            for path, metadata in saved
+            if metadata.get("uri") == without_password(uri) and metadata["finished"]
+        ]
+        newest = (_read(path) for _, path in sorted(candidates, reverse=True))
+        return next((each for each in newest if each and not _is_gone(each, uri)), None)
+    if len(run) < SHORTEST or not run.isalnum():
+        return None
+    names = {run, *keys_of_run(cache / OUTBOX, run)}
+    paths = [path for name in names for path in folder.glob(f"{name}*.json")]
+    found = _read(paths[0]) if len(paths) == 1 else None
+    if found is None:
+        return None
+    if found.uri != without_password(uri) and run_state(uri, found.run_id) in ("active", "deleted"):
+        return None
+    if _is_gone(found, uri if found.uri == without_password(uri) else found.uri):
+        raise BenchError(f"run={run}: {found.name} was deleted in MLflow")
+    return found
+
+
+def _is_gone(saved: SavedRun, uri: str) -> bool:
+    return run_state(uri, saved.run_id) in GONE
 
 
 def _read(path: Path) -> SavedRun | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.config import published
+from outliers_bench.data.image_files import absolute_path
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
@@ -105,7 +105,7 @@ def check_sweep(config: DictConfig, space: Space) -> None:
         check_uri(str(config.tracking.uri))
     _check_objective(config, space)
     if space.is_constant("weights_dir") and config.weights_dir is not None:
-        check_folder(Path(config.weights_dir))
+        check_folder(absolute_path(config.weights_dir, "weights_dir"))
     if space.is_constant("data"):
         _check_data(config, space)
     check_storage(config.hydra)

@@ -1,4 +1,4 @@
-"""SQLite databases of MLflow: made and migrated in a copy, so that a kill leaves none half made."""
+"""SQLite databases of MLflow: made and migrated in a copy, and moved with their artifacts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from contextlib import closing, contextmanager
 from glob import escape
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
+
+_ARTIFACT_FOLDERS = ("mlartifacts", "mlruns")  # next to a database: ours, and MLflow's
+_LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 def make_ready(path: Path) -> None:
@@ -34,6 +44,42 @@ def make_ready(path: Path) -> None:
             _copy(path, backup)
         _copy(path, aside)
         _with_engine(aside, utils._upgrade_db)
+
+
+def relocate_artifacts(path: Path) -> None:
+    """Let the artifacts of a database that was moved or copied be those next to it.
+
+    MLflow stores absolute locations. An experiment whose location is in `mlartifacts` or `mlruns`
+    of another folder, where its database was, gets the location next to the database if that
+    exists, or if the other folder no longer does. Locations elsewhere, such as on a server, stay.
+    """
+    with closing(sqlite3.connect(path, timeout=30)) as database, database:
+        rows = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+        moved = {old: new for (old,) in rows if old and (new := _location_here(old, path.parent))}
+        if not moved:
+            return
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        # Longest first: a location may be below another.
+        for old, new in sorted(moved.items(), reverse=True):
+            for table, column in _LOCATIONS:
+                if table in tables:
+                    database.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
+                        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                        (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+                    )
+
+
+def _location_here(location: str, folder: Path) -> str | None:
+    """Return the location next to a database that replaces one elsewhere; None if it stays."""
+    is_uri = location.startswith("file:///")
+    place = Path(url2pathname(location.removeprefix("file://")) if is_uri else location)
+    if not place.is_absolute() or place.parent.name not in _ARTIFACT_FOLDERS:
+        return None
+    before, here = place.parents[1], folder / place.parent.name / place.name
+    if before == folder or (before.is_dir() and (before.samefile(folder) or not here.is_dir())):
+        return None
+    return here.as_uri() if is_uri else str(here)
 
 
 def _inspect(path: Path) -> tuple[str | None, bool]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from outliers_bench.data.image_files import absolute_path
 from outliers_bench.types import ImageSet, Split
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def split_datasets(
         URL of the data set, used as the source if given.
     """
     path = data.get("root") or data.get("path")
-    source = {"uri": str(Path(path).expanduser().absolute()) if path else split.name}
+    source = {"uri": str(absolute_path(path)) if path else split.name}
     kind = "local"
     if address is not None:
         kind, source = "http", {"url": address}

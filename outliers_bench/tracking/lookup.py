@@ -49,10 +49,11 @@ def find_run(client: MlflowClient, run: str) -> Run:
         If no run or more than one matches, or it was deleted (the message lists candidates), or
         if it is a sweep or has not finished.
     """
+    query = f"attributes.run_id LIKE '{run}%'"
     if run == LAST:
         matches = _finished_runs(client, 1)
     elif _ID.fullmatch(run):
-        same_prefix = search_runs(client, f"attributes.run_id LIKE '{run}%'", page=_LISTED + 1)
+        same_prefix = search_runs(client, query, page=_LISTED + 1)
         matches = list(islice(same_prefix, _LISTED + 1))
     else:
         raise BenchError(
@@ -64,7 +65,9 @@ def find_run(client: MlflowClient, run: str) -> Run:
             f"run={run}: matches several runs ({_format_runs(matches)}); give more digits"
         )
     if not matches:
-        raise BenchError(f"run={run}: no such run; {_describe_newest(client)}")
+        deleted = run != LAST and next(search_runs(client, query, page=1, deleted=True), None)
+        problem = f"{deleted.info.run_name} was deleted in MLflow" if deleted else "no such run"
+        raise BenchError(f"run={run}: {problem}; {_describe_newest(client)}")
     (found,) = matches
     name = found.info.run_name
     if found.data.tags.get("kind") == "sweep":
@@ -128,8 +131,9 @@ def search_runs(
     experiments: Sequence[str] | None = None,
     order: str = "attributes.start_time ASC",
     page: int = _PAGE,
+    deleted: bool = False,
 ) -> Iterator[Run]:
-    """Iterate over the runs that match a query.
+    """Iterate over the runs that match a query, without those that were deleted.
 
     Parameters
     ----------
@@ -142,15 +146,21 @@ def search_runs(
         MLflow's order-by clause.
     page : int
         Number of runs per request; small if only a few are needed.
+    deleted : bool
+        Iterate over the deleted runs instead, those of deleted experiments included.
     """
+    from mlflow.entities import ViewType
+
     if experiments is None:
-        every = _pages(client.search_experiments, max_results=_PAGE)
+        view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+        every = _pages(client.search_experiments, max_results=_PAGE, view_type=view)
         experiments = [experiment.experiment_id for experiment in every]
     if experiments:
         yield from _pages(
             client.search_runs,
             experiment_ids=list(experiments),
             filter_string=query,
+            run_view_type=ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY,
             max_results=page,
             order_by=[order],
         )

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from outliers_bench.data.image_files import absolute_path
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.lock import hold_lock
-from outliers_bench.tracking.database import make_ready
+from outliers_bench.tracking.database import make_ready, relocate_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,7 +48,7 @@ def database_path(uri: str) -> Path | None:
     match = _SQLITE.match(uri)
     if match is None or match[2] in ("", ":memory:"):
         return None
-    return Path(match[2]).expanduser().absolute()
+    return absolute_path(match[2], "tracking.uri")
 
 
 def check_uri(uri: str) -> None:
@@ -125,6 +127,7 @@ def open_client(uri: str) -> MlflowClient:
         if (path := database_path(uri)) is not None:
             with hold_lock(Path(f"{path}.lock")):
                 make_ready(path)
+                relocate_artifacts(path)
         client = MlflowClient(uri)
     except Exception as error:
         raise BenchError(
@@ -163,6 +166,9 @@ def prepare_import() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Inherited from an outer `mlflow run`, this would give every job the same run.
     os.environ.pop("MLFLOW_RUN_ID", None)
+    # MLflow cannot be imported without a home, as in a container with another user's id.
+    if os.path.expanduser("~") == "~":  # noqa: PTH111
+        os.environ["HOME"] = tempfile.gettempdir()
 
 
 def one_line(error: Exception) -> str:

@@ -2,12 +2,19 @@
 
 import io
 import os
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from outliers_bench.data.content_hash import content_hash
-from outliers_bench.data.image_files import FileReader, existing_folder, list_images, make_cache_dir
+from outliers_bench.data.image_files import (
+    FileReader,
+    absolute_path,
+    existing_folder,
+    list_images,
+    make_cache_dir,
+)
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
 from outliers_bench.store.files import write_atomically
 from outliers_bench.types import LeftOut
@@ -76,7 +83,7 @@ def test_missing_folder(tmp_path):
         existing_folder(tmp_path / "file.jpg", "data.root")
     with pytest.raises(BenchError, match=r"data\.root=nowhere/x: there is no such folder \(looked"):
         existing_folder("nowhere/x", "data.root")
-    with pytest.raises(BenchError, match=r"data\.root=~no-one-of-this-name/x: there is no such"):
+    with pytest.raises(BenchError, match=r"data\.root=~no-one-of-this-name/x: there is no home"):
         existing_folder("~no-one-of-this-name/x", "data.root")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(BenchError, match=r"loop: there is no such folder"):
@@ -117,6 +124,24 @@ def test_cache_dir_is_the_option_or_the_default(tmp_path, monkeypatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BenchError, match=r"cache=.*file/below cannot be created .* cache=<folder>"):
         make_cache_dir(str(tmp_path / "file" / "below"))
+
+
+def test_a_home_that_nobody_has_is_refused_with_its_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path, option, message in (
+        (
+            "~nobody-has-this/x",
+            "data.root",
+            r"data\.root=~nobody.*: there is no home",
+        ),
+        ("~nobody-has-this", "", "^~nobody-has-this: there is no home folder"),
+    ):
+        with pytest.raises(BenchError, match=message):
+            absolute_path(path, option)
+    (tmp_path / "~nobody-has-this").mkdir()
+    assert absolute_path("~nobody-has-this/x") == tmp_path / "~nobody-has-this" / "x"
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert absolute_path("~/photos") == Path("/home/ada/photos")
 
 
 def test_only_own_leftovers_are_removed(tmp_path) -> None:

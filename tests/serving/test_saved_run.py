@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outliers_bench.errors import BenchError
 from outliers_bench.result import RunHandle
 from outliers_bench.serving import saved_run as saved_run_module
 from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_saved_run
@@ -17,6 +18,7 @@ from outliers_bench.tracking.outbox import FOLDER as OUTBOX
 from outliers_bench.tracking.outbox import Box, Start
 from outliers_bench.tracking.records import name_of
 from outliers_bench.tracking.runs import end_run
+from outliers_bench.tracking.store import experiment_id, open_client
 from tests.toys import image_set
 
 HERE = "sqlite:////somewhere/mlflow.db"
@@ -116,6 +118,30 @@ def test_last_is_the_run_that_finished_last_in_that_store(tmp_path):
     assert find_saved_run(tmp_path, "last", uri=HERE).run_id == "1" * 32
     assert find_saved_run(tmp_path, "last", uri="http://elsewhere").run_id == "3" * 32
     assert find_saved_run(tmp_path, "last", uri="http://old") is None
+
+
+def test_a_deleted_run_is_not_found(fresh_uri, tmp_path):
+    client = open_client(fresh_uri)
+    experiment = experiment_id(client, "toy")
+    ids = [client.create_run(experiment).info.run_id for _ in range(2)]
+    for finished, run_id in enumerate(ids, 1):
+        create_saved_run(run_id, finished=float(finished), uri=fresh_uri).save(tmp_path)
+    client.delete_run(ids[1])
+    assert find_saved_run(tmp_path, "last", uri=fresh_uri).run_id == ids[0]
+    with pytest.raises(BenchError, match=f"run={ids[1]}: pixels 32px was deleted in MLflow"):
+        find_saved_run(tmp_path, ids[1], uri=fresh_uri)
+    client.delete_run(ids[0])
+    assert find_saved_run(tmp_path, "last", uri=fresh_uri) is None
+    client.restore_run(ids[0])
+    assert find_saved_run(tmp_path, "last", uri=fresh_uri).run_id == ids[0]
+
+
+def test_a_run_of_a_copied_project_is_that_of_the_copy(fresh_uri, tmp_path):
+    client = open_client(fresh_uri)
+    run_id = client.create_run(experiment_id(client, "toy")).info.run_id
+    create_saved_run(run_id, uri="sqlite:////the/original/mlflow.db").save(tmp_path)
+    assert find_saved_run(tmp_path, run_id, uri=fresh_uri) is None  # MLflow decides
+    assert find_saved_run(tmp_path, run_id, uri=HERE).run_id == run_id
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b'{"finished": 1.0}', None])

@@ -3,12 +3,13 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from outliers_bench.tracking import database
 from outliers_bench.tracking.database import make_ready
-from outliers_bench.tracking.store import open_client
+from outliers_bench.tracking.store import experiment_id, open_client
 
 
 def query(path, statement):
@@ -107,3 +108,64 @@ def test_tables_without_a_version_are_what_a_killed_first_start_leaves(tmp_path)
     assert "runs" in tables(path)
     client = open_client(f"sqlite:///{path}")
     assert client.get_experiment("0").name == "Default"
+
+
+def record_run(folder, name="lions"):
+    """Record a run with an artifact in the store of a folder; return its id."""
+    client = open_client(f"sqlite:///{folder / 'mlflow.db'}")
+    run_id = client.create_run(experiment_id(client, name)).info.run_id
+    client.log_text(run_id, folder.name, "where.txt")
+    return run_id
+
+
+def artifact(folder, run_id):
+    client = open_client(f"sqlite:///{folder / 'mlflow.db'}")
+    return Path(client.download_artifacts(run_id, "where.txt")).read_text()
+
+
+@pytest.fixture
+def project(empty_database, tmp_path):
+    folder = tmp_path / "Anna's 100% photos"
+    folder.mkdir()
+    shutil.copy(empty_database, folder / "mlflow.db")
+    return folder
+
+
+def test_artifacts_follow_a_moved_database(project, tmp_path):
+    run_id = record_run(project)
+    moved = project.rename(tmp_path / "new place")
+    assert artifact(moved, run_id) == project.name
+    later = record_run(moved)
+    assert artifact(moved, later) == "new place"
+    assert not project.exists()
+    project.touch()  # the old place cannot be made any more
+    assert artifact(moved, record_run(moved, name="a new experiment")) == "new place"
+
+
+def test_a_copy_has_its_own_artifacts(project, tmp_path):
+    run_id = record_run(project)
+    copy = shutil.copytree(project, tmp_path / "copy")
+    assert artifact(copy, record_run(copy)) == "copy"
+    shutil.rmtree(project / "mlartifacts" / "lions" / run_id)
+    assert artifact(copy, run_id) == project.name
+    assert artifact(project, record_run(project)) == project.name
+
+
+def test_only_locations_next_to_a_database_follow_it(project, tmp_path):
+    client = open_client(f"sqlite:///{project / 'mlflow.db'}")
+    elsewhere = tmp_path / "disk" / "mlartifacts" / "shared"
+    elsewhere.mkdir(parents=True)
+    locations = ["s3://bucket/mlartifacts/x", elsewhere.as_uri(), (tmp_path / "own").as_uri()]
+    ids = [client.create_experiment(each, artifact_location=each) for each in locations]
+    (tmp_path / "link").symlink_to(project)
+    record_run(tmp_path / "link")
+    moved = shutil.copytree(project, tmp_path / "moved")
+    client = open_client(f"sqlite:///{moved / 'mlflow.db'}")
+    assert [client.get_experiment(each).artifact_location for each in ids] == locations
+
+
+def test_a_database_that_is_moved_alone_leaves_its_artifacts(project, tmp_path):
+    run_id = record_run(project)
+    (tmp_path / "new").mkdir()
+    (project / "mlflow.db").rename(tmp_path / "new" / "mlflow.db")
+    assert artifact(tmp_path / "new", run_id) == project.name

@@ -46,7 +46,7 @@ def test_last_is_the_run_that_finished_last_and_only_finished_runs_are_found(
     # Only one run is requested, because a page with all metrics takes seconds.
     assert [call.kwargs["max_results"] for call in mock.call_args_list] == [1]
     for other, message in (
-        (deleted, "no such run"),
+        (deleted, f"ended at {far + 3} was deleted in MLflow; the last runs"),
         (failed, f"is FAILED, and only a finished run .*: {last[:8]}"),
         (sweep, "is a sweep; give one of its runs"),
     ):
