@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from outliers_bench.data.image_files import FileReader, list_images
+from outliers_bench.data.image_files import FileReader
+from outliers_bench.data.listing import list_images
 from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.models.pixels import Pixels
 from tests.recorded_runs import recorded_run, run_cli, scores

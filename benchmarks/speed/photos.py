@@ -28,7 +28,7 @@ def list_jpegs(folder: Path) -> list[Path]:
 
 def list_all(folder: Path) -> list[Path]:
     """List all images that `data=folder` reads below a folder, of any format, sorted."""
-    from outliers_bench.data.image_files import list_images
+    from outliers_bench.data.listing import list_images
 
     return [folder / name for name in list_images(folder)[0]]
 

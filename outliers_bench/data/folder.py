@@ -8,12 +8,8 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.image_files import (
-    EXTENSIONS,
-    existing_folder,
-    list_images,
-    unsupported_hint,
-)
+from outliers_bench.data.image_files import existing_folder
+from outliers_bench.data.listing import excluded_hint, list_images
 from outliers_bench.data.source import LabeledSource, folder_name
 from outliers_bench.data.table import PARTS, Row
 from outliers_bench.errors import BenchError
@@ -44,8 +40,7 @@ class ClassFolders(LabeledSource):
         rows = [Row(name, name.partition("/")[0]) for name in names]
         if not rows:
             raise BenchError(
-                f"data.root={self.root}: no images in this folder ({', '.join(EXTENSIONS)})"
-                f"{unsupported_hint(left_out)}"
+                f"data.root={self.root}: no images in this folder{excluded_hint(left_out)}"
             )
         loose = [row.name for row in rows if "/" not in row.name]
         if loose:
@@ -65,7 +60,7 @@ class ClassFolders(LabeledSource):
             raise BenchError(
                 f"data.root={self.root} contains only one class folder, {only!r}, so every result "
                 f"would be relevant; if the classes are inside it, use data.root={self.root}/{only}"
-                f"{unsupported_hint(left_out)}"
+                f"{excluded_hint(left_out)}"
             )
         table = self.read_table(rows, root, cache, left_out)
         return table.images(), table.left_out

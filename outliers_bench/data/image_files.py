@@ -1,36 +1,15 @@
-"""Image files in a folder: listing, reading, and paths given as options."""
+"""Reading of image files, and paths given as options."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.decode import decode
 from outliers_bench.errors import BenchError, InaccessibleImageError
-from outliers_bench.types import RGB, LeftOut
-
-# fmt: off
-EXTENSIONS = (
-    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp",
-)
-UNSUPPORTED = (
-    # Phones and the web.
-    ".avif", ".heic", ".heics", ".heif", ".hif", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".svg",
-    # Raw sensor data of cameras.
-    ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".kdc", ".mrw", ".nef", ".nrw", ".orf",
-    ".pef", ".raf", ".rw2", ".sr2", ".srw", ".x3f",
-    # Graphics programs, scanners, science.
-    ".exr", ".ico", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psb", ".psd",
-    ".tga", ".xcf",
-)
-# fmt: on
-"""Extensions of images that cannot be decoded: reported as excluded, never skipped silently."""
-
-_LISTED = frozenset(EXTENSIONS + UNSUPPORTED)
+from outliers_bench.types import RGB
 
 
 @dataclass(frozen=True)
@@ -91,85 +70,6 @@ def existing_folder(path: str | Path, option: str) -> Path:
     if folder.exists():
         raise BenchError(f"{option}={path} is a file; give the folder that contains the images")
     raise BenchError(f"{option}={path}: there is no such folder (looked for {folder})")
-
-
-def list_images(root: Path, part: str = "") -> tuple[list[str], list[LeftOut]]:
-    """List the image files below a folder, by extension, at any depth.
-
-    Hidden files and folders, and those that macOS and Windows leave in archives, are skipped.
-    Symbolic links are followed, except back into a folder that is being listed. A broken link with
-    the extension of an image is listed, and later counted as unreadable.
-
-    Parameters
-    ----------
-    root : Path
-        Base of the names.
-    part : str
-        Subfolder to list; everything if empty.
-
-    Returns
-    -------
-    names : list of str
-        Paths relative to `root`, with forward slashes, sorted.
-    left_out : list of LeftOut
-        Images of unsupported formats, sorted by name.
-
-    Raises
-    ------
-    BenchError
-        If a folder cannot be listed or a name is not valid UTF-8.
-    """
-    names, left_out = [], []
-    for name in sorted(_walk(root / part, f"{part}/" if part else "", frozenset())):
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise BenchError(
-                f"{root}: the file name {os.fsencode(name)!r} is not valid UTF-8; rename it"
-            ) from None
-        extension = _extension(name)
-        if extension in UNSUPPORTED:
-            detail = f"{extension} is not supported; convert it to JPEG"
-            left_out.append(LeftOut(name, "unsupported", detail))
-        else:
-            names.append(name)
-    return names, left_out
-
-
-def unsupported_hint(left_out: Sequence[LeftOut]) -> str:
-    """Return a hint for error messages about missing images; empty without unsupported images."""
-    counts = Counter(_extension(item.name) for item in left_out if item.kind == "unsupported")
-    if not counts:
-        return ""
-    listed = ", ".join(f"{n} {extension}" for extension, n in sorted(counts.items()))
-    return f"; there are {listed} files, which are not supported: convert them to JPEG"
-
-
-def _extension(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - called per image
-
-
-def _walk(folder: Path, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[str]:
-    try:
-        status = folder.stat()
-        identity = (status.st_dev, status.st_ino)
-        if identity in parents:
-            return
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise BenchError(f"{folder} cannot be listed: {describe_os_error(error)}") from None
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        try:
-            is_folder, is_file = entry.is_dir(), entry.is_file()
-        except OSError:  # a cycle of links
-            is_folder, is_file = False, True
-        if is_folder:
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", parents | {identity})
-        # A broken link is listed, and a pipe is not: it would block.
-        elif _extension(entry.name) in _LISTED and (is_file or not Path(entry.path).exists()):
-            yield prefix + entry.name
 
 
 def resolve_cache_dir(value: str | None) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from outliers_bench.data.image_files import existing_folder, list_images, unsupported_hint
+from outliers_bench.data.image_files import existing_folder
+from outliers_bench.data.listing import excluded_hint, list_images
 from outliers_bench.data.source import DataSource, Grouping, folder_name
 from outliers_bench.data.table import PARTS, Row, split_from_table
 from outliers_bench.errors import BenchError
@@ -62,9 +63,7 @@ class PreparedFolders(DataSource):
             )
         names, left_out = list_images(root, part)
         if not names and part != "train":
-            raise BenchError(
-                f"data.root={self.root}: no images in {part}{unsupported_hint(left_out)}"
-            )
+            raise BenchError(f"data.root={self.root}: no images in {part}{excluded_hint(left_out)}")
         loose = [name for name in names if name.count("/") == 1]
         if loose and part == "train":
             raise BenchError(

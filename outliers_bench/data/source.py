@@ -203,7 +203,7 @@ def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -
     """
     left_out = list(left_out)
     unreadable = [item for item in left_out if item.kind == "unreadable"]
-    total -= sum(item.kind in ("unsupported", "unlabeled") for item in left_out)
+    total -= sum(not item.is_candidate for item in left_out)
     if not unreadable or len(unreadable) / total <= limit:
         return
     first = "; ".join(

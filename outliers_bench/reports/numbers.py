@@ -158,6 +158,9 @@ _EXCLUDED = {
     "duplicate": "as duplicates",
     "conflicting_labels": "with conflicting labels",
     "unlabeled": "without a label",
+    "unselected": "not selected",
+    "other": "other files",
+    "system": "hidden or system files",
 }
 
 

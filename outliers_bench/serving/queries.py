@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.data.digests import digest_files
-from outliers_bench.data.image_files import FileReader, absolute_path, list_images, unsupported_hint
+from outliers_bench.data.image_files import FileReader, absolute_path
+from outliers_bench.data.listing import excluded_hint, list_images
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet
 
@@ -57,11 +58,11 @@ def list_queries(names: Sequence[str], *, exclude: Path | None = None) -> tuple[
         if not path.is_dir():
             paths[path] = None
             continue
-        supported, unsupported = list_images(path)
-        photos = [path / name for name in supported if path / name != exclude]
-        photos += [path / item.name for item in unsupported]
-        if len(photos) == len(unsupported):
-            raise BenchError(f"{given}: no photos in this folder{unsupported_hint(unsupported)}")
+        images, left_out = list_images(path)
+        photos = [path / name for name in images if path / name != exclude]
+        if not photos:
+            raise BenchError(f"{given}: no photos in this folder{excluded_hint(left_out)}")
+        photos += [path / item.name for item in left_out if item.kind == "unsupported"]
         paths |= dict.fromkeys(photos)
     return tuple(paths)
 

@@ -60,7 +60,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
         "queries": len(split.query),
         "gallery_images": len(split.gallery),
         "train_images": len(split.train),
-        **{f"images_{kind}": left_out[kind] for kind in get_args(LeftOutKind)},
+        **{_count_name(kind): left_out[kind] for kind in get_args(LeftOutKind)},
         **costs.counts,
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }
@@ -69,6 +69,10 @@ def collect_metrics(result: Result) -> dict[str, float]:
     for name, (low, high) in intervals.items():
         numbers |= {f"ci95/{name}_low": low, f"ci95/{name}_high": high}
     return {name: float(value) for name, value in numbers.items() if value is not None}
+
+
+def _count_name(kind: LeftOutKind) -> str:
+    return f"{'files' if kind in ('other', 'system') else 'images'}_{kind}"
 
 
 def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:

@@ -14,14 +14,28 @@ from outliers_bench.types.images import ImageSet
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Image of the source that is excluded from the split, and why."""
+    """Image or other file of the source that is excluded from the split, and why."""
 
     name: str
     kind: LeftOutKind
     detail: str
 
+    @property
+    def is_candidate(self) -> bool:
+        """True for an image that would have been used if its content allowed it."""
+        return self.kind not in (*("unsupported", "unlabeled", "unselected", "other", "system"),)
 
-LeftOutKind = Literal["unreadable", "unsupported", "duplicate", "conflicting_labels", "unlabeled"]
+
+LeftOutKind = Literal[
+    "unreadable",
+    "unsupported",
+    "duplicate",
+    "conflicting_labels",
+    "unlabeled",
+    "unselected",  # by an option of the user, or by the folder it is in
+    "other",  # no image
+    "system",  # hidden, or a file or folder of an operating system
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from outliers_bench.data.image_files import FileReader, list_images
+from outliers_bench.data.image_files import FileReader
+from outliers_bench.data.listing import list_images
 from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.models.pixels import Pixels
 from tests.toys import write_images

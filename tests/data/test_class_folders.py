@@ -44,21 +44,21 @@ def test_excluded_images_are_counted(photos, tmp_path):
 def test_unsupported_images_are_listed(photos, tmp_path):
     before = load(ClassFolders(root=str(photos)), tmp_path)
     for i in range(6):
-        (photos / f"class_000/phone_{i}.heic").write_bytes(b"x")
+        (photos / f"class_000/raw_{i}.nef").write_bytes(b"x")
     # They are more than max_unreadable allows, but do not count.
     split = load(ClassFolders(root=str(photos)), tmp_path)
     assert split.fingerprint == before.fingerprint
     assert Counter(item.kind for item in split.left_out) == {"unsupported": 6}
-    assert split.left_out[0].name == "class_000/phone_0.heic"
+    assert split.left_out[0].name == "class_000/raw_0.nef"
 
     for file in photos.rglob("*.png"):
         if "class_001" not in file.parts:
             file.unlink()
-    hint = r"; there are 6 \.heic files, which are not supported: convert them to JPEG$"
+    hint = r"; it contains 6 files of an unsupported format, first .*raw_0\.nef \(camera raw is .*"
     fails(ClassFolders(root=str(photos)), tmp_path, "only one class folder, 'class_001', .*" + hint)
     for file in photos.rglob("*.png"):
         file.unlink()
-    fails(ClassFolders(root=str(photos)), tmp_path, r"no images in this folder \(\.bmp.*" + hint)
+    fails(ClassFolders(root=str(photos)), tmp_path, "no images in this folder" + hint)
 
 
 def test_file_overwritten_after_loading_is_refused(photos, tmp_path):
@@ -74,7 +74,7 @@ def test_file_overwritten_after_loading_is_refused(photos, tmp_path):
 def test_class_folder_errors(photos, tmp_path):
     fails(ClassFolders(root="no/such"), tmp_path, "data.root=no/such: there is no such folder")
     (tmp_path / "empty").mkdir()
-    fails(ClassFolders(root=str(tmp_path / "empty")), tmp_path, r"no images in this folder \(\.bmp")
+    fails(ClassFolders(root=str(tmp_path / "empty")), tmp_path, "no images in this folder$")
     image = next(photos.rglob("*.png"))
     fails(ClassFolders(root=str(image)), tmp_path, "is a file; give the folder")
     # The parent folder has a single "class", a common mistake with unpacked archives.

@@ -1,4 +1,4 @@
-"""Listing and reading of image files, and folders given as options."""
+"""Reading of image files, and folders given as options."""
 
 import io
 import os
@@ -12,69 +12,16 @@ from outliers_bench.data.image_files import (
     FileReader,
     absolute_path,
     existing_folder,
-    list_images,
     make_cache_dir,
 )
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
 from outliers_bench.store.files import write_atomically
-from outliers_bench.types import LeftOut
 
 
 def touch(root, *names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x")
-
-
-def test_images_are_listed_by_extension_without_hidden_files(tmp_path):
-    expected = ["a/b/c/deep.png", "a/one.JPG", "a/two.jpeg", "z.webp"]
-    touch(
-        tmp_path,
-        *expected,
-        "a/._one.jpg",
-        "a/.hidden.jpg",
-        ".git/picture.png",
-        "__MACOSX/a/one.jpg",
-        "a/Thumbs.db",
-        "a/notes.txt",
-        "a/noextension",
-    )
-    (tmp_path / "folder.jpg").mkdir()
-    assert list_images(tmp_path) == (expected, [])
-    assert list_images(tmp_path, "a") == (expected[:3], [])
-
-
-def test_unsupported_images_are_reported(tmp_path):
-    touch(tmp_path, "a/one.jpg", "a/two.HEIC", "b/three.nef", "b/labels.csv", "b/.x.heic")
-    (tmp_path / "b/gone.avif").symlink_to(tmp_path / "nowhere")
-    names, left_out = list_images(tmp_path)
-    assert names == ["a/one.jpg"]
-    assert left_out == [
-        LeftOut("a/two.HEIC", "unsupported", ".heic is not supported; convert it to JPEG"),
-        LeftOut("b/gone.avif", "unsupported", ".avif is not supported; convert it to JPEG"),
-        LeftOut("b/three.nef", "unsupported", ".nef is not supported; convert it to JPEG"),
-    ]
-
-
-def test_links_are_followed_without_cycles(tmp_path):
-    touch(tmp_path, "root/a/one.jpg", "elsewhere/two.jpg")
-    (tmp_path / "root/a/loop").symlink_to(tmp_path / "root")
-    (tmp_path / "root/b").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "root/a/broken.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    os.mkfifo(tmp_path / "root/pipe.jpg")
-    (tmp_path / "root/a/pipe.jpg").symlink_to(tmp_path / "root/pipe.jpg")
-    names, left_out = list_images(tmp_path / "root")
-    assert names == ["a/broken.jpg", "a/one.jpg", "b/two.jpg"]
-    assert left_out == []
-
-
-def test_links_to_themselves(tmp_path):
-    touch(tmp_path, "a/one.jpg")
-    (tmp_path / "a/loop").symlink_to("loop")
-    (tmp_path / "a/here").symlink_to("there")
-    (tmp_path / "a/there").symlink_to("here")
-    (tmp_path / "a/self.jpg").symlink_to("self.jpg")
-    assert list_images(tmp_path) == (["a/one.jpg", "a/self.jpg"], [])
 
 
 def test_missing_folder(tmp_path):
@@ -88,12 +35,6 @@ def test_missing_folder(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(BenchError, match=r"loop: there is no such folder"):
         existing_folder(tmp_path / "loop", "data.root")
-
-
-def test_file_name_that_is_not_utf8(tmp_path):
-    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
-    with pytest.raises(BenchError, match="not valid UTF-8; rename it"):
-        list_images(tmp_path)
 
 
 def test_missing_file_or_folder_is_unreadable(tmp_path):

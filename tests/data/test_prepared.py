@@ -49,19 +49,19 @@ def test_duplicates_stay_once_per_part(prepared, tmp_path):
 
 
 def test_unsupported_images_of_parts_are_listed(prepared, tmp_path):
-    (prepared / "query/class_000/phone.heic").write_bytes(b"x")
+    (prepared / "query/class_000/raw.nef").write_bytes(b"x")
     (prepared / "train/raw.nef").write_bytes(b"x")
     split = load(PreparedFolders(root=str(prepared)), tmp_path)
     assert [(item.name, item.kind) for item in split.left_out] == [
         ("train/raw.nef", "unsupported"),
-        ("query/class_000/phone.heic", "unsupported"),
+        ("query/class_000/raw.nef", "unsupported"),
     ]
     for file in (prepared / "query").rglob("*.png"):
         file.unlink()
     fails(
         PreparedFolders(root=str(prepared)),
         tmp_path,
-        r"no images in query; there are 1 \.heic file",
+        r"no images in query; it contains 1 file of an unsupported format, first query",
     )
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from outliers_bench.data.folder import ClassFolders
-from outliers_bench.data.image_files import list_images
 from outliers_bench.data.in_memory import InMemory
+from outliers_bench.data.listing import list_images
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import LabeledSource, Leakage
 from outliers_bench.data.split import Protocol

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from outliers_bench.apps.clean.image_stats import ImageStats
 from outliers_bench.apps.clean.listing import Listing, find_collisions
 from outliers_bench.apps.clean.options import Clean
-from outliers_bench.data.image_files import UNSUPPORTED
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ def find_defects(
     `unreadable` has the reason by path.
     """
     findings = [Finding(name, "unreadable", reason) for name, reason in unreadable.items()]
-    for name in listing.unsupported:
-        extension = next(end for end in UNSUPPORTED if name.lower().endswith(end))
-        detail = f"{extension} is not supported; convert to JPEG"
-        findings.append(Finding(name, "unsupported", detail))
+    for name, reason in listing.unsupported.items():
+        findings.append(Finding(name, "unsupported", reason))
     for photo in photos:
         stats = photo.stats
         size = f"{stats.width} x {stats.height}"

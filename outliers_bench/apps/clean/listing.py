@@ -2,75 +2,62 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from outliers_bench.data.image_files import EXTENSIONS, UNSUPPORTED, describe_os_error
 from outliers_bench.data.labels import normalize
+from outliers_bench.data.listing import LINK, walk
 from outliers_bench.data.table import PARTS
-from outliers_bench.errors import BenchError
 
 _PART_RANKS = ("query", "gallery", "train")  # order in which duplicates are retained
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Files below a folder, sorted into kinds by their extension.
+    """Files below a folder, sorted into kinds.
 
     Parameters
     ----------
     photos : list of str
-        Relative paths, with `/`, of files in a supported image format, sorted.
-    unsupported : list of str
-        Paths of images in an unsupported format, sorted.
+        Relative paths, with `/`, of images, sorted.
+    unsupported : dict of str to str
+        Reason by path of images in an unsupported format, sorted.
     links : int
         Number of symbolic links, which are neither followed nor moved.
     others : int
-        Number of files that have no image extension.
+        Number of files that are no images.
+    system : int
+        Number of hidden files and folders and of those of operating systems.
     """
 
     photos: list[str]
-    unsupported: list[str]
-    links: int
-    others: int
+    unsupported: dict[str, str]
+    links: int = 0
+    others: int = 0
+    system: int = 0
 
 
 def list_files(root: Path) -> Listing:
-    """List the files below a folder; hidden files and `__MACOSX` folders are skipped.
+    """List the files below a folder; see `walk`.
 
     Raises
     ------
     BenchError
         If a folder cannot be listed.
     """
-    photos, unsupported = [], []
-    links = others = 0
-    pending = [("", root)]
-    while pending:
-        prefix, folder = pending.pop()
-        try:
-            entries = list(os.scandir(folder))
-        except OSError as error:
-            raise BenchError(f"{folder} cannot be listed: {describe_os_error(error)}") from None
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - called per image
-            if entry.is_symlink():
-                links += 1
-            elif entry.is_dir(follow_symlinks=False):
-                pending.append((f"{prefix}{entry.name}/", Path(entry.path)))
-            elif extension in EXTENSIONS and entry.is_file(follow_symlinks=False):
-                photos.append(prefix + entry.name)
-            elif extension in UNSUPPORTED and entry.is_file(follow_symlinks=False):
-                unsupported.append(prefix + entry.name)
-            else:
-                others += 1
-    return Listing(sorted(photos), sorted(unsupported), links, others)
+    photos, left_out = walk(root, follow_links=False)
+    links = sum(item.detail == LINK for item in left_out)
+    kinds = Counter(item.kind for item in left_out)
+    return Listing(
+        photos,
+        {item.name: item.detail for item in left_out if item.kind == "unsupported"},
+        links=links,
+        others=kinds["other"] - links,
+        system=kinds["system"],
+    )
 
 
 def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:

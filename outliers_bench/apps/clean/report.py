@@ -26,9 +26,13 @@ def print_report(inspection: Inspection, kinds_to_move: AbstractSet[str]) -> Non
     listing = inspection.listing
     total = len(listing.photos) + len(listing.unsupported)
     labels = f" in {inspection.labels:,} class folders" if inspection.labels else ""
-    numbers = {"other file": listing.others, "link": listing.links}
+    numbers = {
+        "other file": listing.others,
+        "hidden or system file": listing.system,
+        "link": listing.links,
+    }
     skipped = [f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in numbers.items() if n]
-    print(f"{total:,} photos{labels}{'; skipped: ' if skipped else ''}{' and '.join(skipped)}")
+    print(f"{total:,} photos{labels}{'; skipped: ' if skipped else ''}{', '.join(skipped)}")
     if not inspection.findings:
         print("No problems found.")
         return

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from outliers_bench.data.image_files import EXTENSIONS
+from outliers_bench.data.listing import LISTED_ENDINGS
 from outliers_bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _is_image(address: str) -> bool:
     except ValueError:
         return False
     # File:Lion.jpg is a wiki page about a file
-    return name.endswith(EXTENSIONS) and ":" not in name
+    return name.endswith(LISTED_ENDINGS) and ":" not in name
 
 
 def _related(page: Selector, relation: str) -> SelectorList[Selector]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from outliers_bench.data.download.checksum import RemoteFile
-from outliers_bench.data.image_files import list_images, unsupported_hint
+from outliers_bench.data.listing import excluded_hint, list_images
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSet
 from outliers_bench.data.table import Row
@@ -48,7 +48,7 @@ class NamedFolders(NamedSet):
         rows = [Row(name, _label(name)) for name in names if self._is_included(name)]
         if len({row.label for row in rows}) < 2:
             raise self.unexpected_files(
-                root, f"there are no folders of its classes in it{unsupported_hint(left_out)}"
+                root, f"there are no folders of its classes in it{excluded_hint(left_out)}"
             )
         excluded = [item for item in left_out if self._is_included(item.name)]
         table = self.read_table(rows, root, cache, excluded)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from outliers_bench.data.image_files import list_images
+from outliers_bench.data.listing import list_images
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.named.source import NamedSetWithTest
 from outliers_bench.data.table import Row

@@ -43,7 +43,7 @@ def create_photos(root: Path) -> None:
     (root / "cat/empty.jpg").touch()
     (root / "cat/page.jpg").write_text("<html>not found</html>")
     (root / "dog/cut.jpg").write_bytes((root / "cat/good0.jpg").read_bytes()[:-500])
-    (root / "dog/phone.heic").write_bytes(b"not read")
+    (root / "dog/raw.nef").write_bytes(b"not read")
     (root / "dog/notes.txt").write_text("not a photo")
     save_image(root / "cat/tiny.png", 20, (200, 31))
     save_image(root / "cat/not-tiny.png", 23, (60, 32))
@@ -68,7 +68,7 @@ def read_findings(folder: Path) -> dict[str, dict[str, str]]:
 
 EXPECTED = {
     "unreadable": {"cat/empty.jpg": "", "cat/page.jpg": "", "dog/cut.jpg": ""},
-    "unsupported": {"dog/phone.heic": ""},
+    "unsupported": {"dog/raw.nef": ""},
     "tiny": {"cat/tiny.png": ""},
     "aspect": {"cat/tiny.png": "", "cat/long.png": ""},
     "blank": {"dog/blank.jpg": ""},

@@ -12,7 +12,7 @@ from outliers_bench.apps.clean.listing import Listing, find_collisions, labels_a
 
 
 def test_links_are_neither_followed_nor_listed(tmp_path) -> None:
-    for name in ("root/a/1.JPG", "root/a/deep/2.png", "root/b.heic", "root/notes.txt", "out/3.jpg"):
+    for name in ("root/a/1.JPG", "root/a/deep/2.png", "root/b.xcf", "root/notes.txt", "out/3.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     for name in (".hidden.jpg", "__MACOSX/1.jpg", "a/.git/1.jpg"):
@@ -23,7 +23,11 @@ def test_links_are_neither_followed_nor_listed(tmp_path) -> None:
     (tmp_path / "root/link.jpg").symlink_to(tmp_path / "out/3.jpg")
     os.mkfifo(tmp_path / "root/pipe.jpg")
     assert list_files(tmp_path / "root") == Listing(
-        ["a/1.JPG", "a/deep/2.png"], ["b.heic"], links=3, others=2
+        ["a/1.JPG", "a/deep/2.png"],
+        {"b.xcf": "GIMP is not supported; convert it to JPEG"},
+        links=3,
+        others=2,
+        system=3,
     )
 
 
