@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
-from outliers_bench.data.formats import jpeg, opencv_formats
+from outliers_bench.data.formats import jpeg, opencv_formats, tiff
 from outliers_bench.data.formats.headers import Header, read_header
 from outliers_bench.data.opencv import MAX_PIXELS, opencv
 from outliers_bench.errors import UnreadableImageError
@@ -22,20 +22,24 @@ to 1.2e-3. A ratio of 2 doubles the differences.
 
 DECODER = (
     f"opencv-{'.'.join(version('opencv-contrib-python-headless').split('.')[:2])} area/linear, "
-    f"jpeg reduced to no less than {OVERSAMPLING}x"
+    f"jpeg reduced to no less than {OVERSAMPLING}x, rules 2"
 )
 """Name of the decoder. Part of the feature key, since another decoder gives other pixels."""
 
 # Functions of the file's contents, its header, and the `side` of `decode`, by format. They raise
 # `UnreadableImageError` without a name. OpenCV decodes the other formats.
-_DECODERS: dict[str, Callable[[bytes, Header, int | None], RGB]] = {"JPEG": jpeg.decode}
+_DECODERS: dict[str, Callable[[bytes, Header, int | None], RGB]] = {
+    "JPEG": jpeg.decode,
+    "TIFF": tiff.decode,
+}
 
 
 def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | None = None) -> RGB:
     """Decode one image file; the format is detected from the content.
 
-    JPEG, PNG, WebP, BMP, TIFF and the first frame of GIF; grayscale, palette, CMYK and 16-bit
-    images become 8-bit RGB, transparency is composited over white, EXIF orientation is applied.
+    JPEG, PNG, WebP, BMP, TIFF and the first frame of GIF; grayscale, palette, CMYK, 16-bit and
+    float images become 8-bit RGB (`formats.depth` has the rules), transparency is composited over
+    white, EXIF orientation is applied.
     Thread-safe.
 
     Parameters

@@ -160,6 +160,6 @@ def test_decoding_is_thread_safe():
 
 def test_decoder_name_does_not_import_opencv():
     assert DECODER.startswith("opencv-5.")
-    assert DECODER.endswith(" area/linear, jpeg reduced to no less than 3x")
+    assert DECODER.endswith(" area/linear, jpeg reduced to no less than 3x, rules 2")
     script = "import outliers_bench.data.decode, sys; assert 'cv2' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from outliers_bench.data.formats.tiff_directory import read_page
 from outliers_bench.errors import UnreadableImageError
 
 SUPPORTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
@@ -45,7 +46,7 @@ def read_header(data: bytes) -> Header:
         (data[:4] == b"RIFF" and data[8:12] == b"WEBP", "WebP", _webp),
         (data[:6] in (b"GIF87a", b"GIF89a"), "GIF", _gif),
         (data.startswith(b"BM"), "BMP", _bmp),
-        (data[:4] in (b"II*\0", b"MM\0*"), "TIFF", _tiff),
+        (data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF", _tiff),
     )
     for matches, name, reader in readers:
         if matches:
@@ -133,8 +134,8 @@ def _bmp(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    tags = read_tags(data)
-    return Header("TIFF", tags.get(256, 0), tags.get(257, 0), alpha=338 in tags)
+    page = read_page(data)
+    return Header("TIFF", page.width, page.height)
 
 
 def read_tags(data: bytes) -> dict[int, int]:
