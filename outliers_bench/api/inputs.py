@@ -12,6 +12,7 @@ import numpy.typing as npt
 from outliers_bench.data.image_files import absolute_path
 from outliers_bench.data.in_memory import ImageArrays, InMemory, Vectors, labels_frame
 from outliers_bench.data.source import LabeledSource
+from outliers_bench.data.tables.files import TABLES
 from outliers_bench.errors import BenchError
 from outliers_bench.models.precomputed import Precomputed
 from outliers_bench.models.vector_file import VectorTable, table_of_frame, to_matrix
@@ -27,7 +28,6 @@ Labels: TypeAlias = Union["pd.DataFrame", Iterable[object], None]
 ModelLike: TypeAlias = Union[str, "pd.DataFrame", Array, None]
 
 _NO_DATA_SETS = ("folder", "prepared", "manifest")
-_TABLES = (".csv", ".tsv", ".parquet")
 _PLACEHOLDER = "memory"
 
 
@@ -88,10 +88,10 @@ def _options_of_path(data: str | Path) -> dict[str, object]:
     if path.is_dir():
         ready = all((path / part).is_dir() for part in ("query", "gallery"))
         return {"data": "prepared" if ready else "folder", "data.root": data}
-    if path.suffix.lower() in _TABLES:
+    if path.is_file() or path.name.lower().endswith(TABLES):
         return {"data": "manifest", "data.path": data}
     raise BenchError(
-        f"{data}: neither a folder (looked for {path}), nor a table ({', '.join(_TABLES)}), nor a "
+        f"{data}: neither a folder (looked for {path}), nor a table ({', '.join(TABLES)}), nor a "
         f"data set known by name ({', '.join(named)})"
     )
 

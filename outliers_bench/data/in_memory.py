@@ -79,8 +79,12 @@ class InMemory(Manifest):
 
     def read_frame(self) -> pd.DataFrame:
         """Return the table; see `Manifest.read_frame`."""
+        import pandas as pd
+
         assert self._frame is not None  # noqa: S101 - made by `of`
-        return self._frame
+        if not len(self._frame):
+            raise BenchError(f"{self.path} has no rows")
+        return self._frame.set_axis(pd.RangeIndex(1, len(self._frame) + 1))
 
     def read_images(self, rows: list[Row], cache: Path) -> Table:
         """Compute the digests; see `Manifest.read_images`."""

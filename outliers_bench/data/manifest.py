@@ -1,4 +1,4 @@
-"""`data=manifest`: a CSV or Parquet table of images."""
+"""`data=manifest`: a table of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from omegaconf import MISSING
 from outliers_bench.data.image_files import absolute_path, existing_folder
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
-from outliers_bench.data.table import COLUMNS, PARTS, Row, Table, split_from_table
+from outliers_bench.data.table import COLUMNS, Row, Table, split_from_table
+from outliers_bench.data.tables.columns import Columns, count_known
+from outliers_bench.data.tables.files import read_table
+from outliers_bench.data.tables.parts import BOTH, TEST
+from outliers_bench.data.tables.paths import find_files
+from outliers_bench.data.tables.split import one_set, split_test
+from outliers_bench.data.tables.standard import cells_of, standardize
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import Split
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Manifest(LabeledSource):
-    """A table with the columns path, label, and optionally split, group and others.
+    """A table of images: path, label, and optionally split, group and other columns.
 
     The other columns describe the images; see `ImageSet.columns`. The options of `LabeledSource`
     apply to a table without `split`.
@@ -32,16 +38,20 @@ class Manifest(LabeledSource):
     Parameters
     ----------
     path : str
-        The table: `.csv`, `.tsv`, or `.parquet`. The `split` column contains train, query, or
-        gallery; without it the benchmark splits the images. Images with the same `group` stay in
-        one part. With a `split` column, the labels of all query and gallery images may be missing:
-        the images are then ranked but not scored.
+        The table: text with any common separator and encoding, Parquet, Feather, or JSON lines;
+        see `tables.files.read_table`. The `split` column contains train, query, or gallery; without
+        it the benchmark splits the images. Next to train, test images are split into query and
+        gallery. Images with the same `group` stay in one part. With a `split` column, the labels
+        of all query and gallery images may be missing: the images are then ranked but not scored.
     root : str or None
         Base of relative image paths; None for the table's folder.
+    columns : Columns
+        Names of the columns, which are recognized by default.
     """
 
     path: str = field(default=MISSING, metadata=PLACE)
     root: str | None = field(default=None, metadata=PLACE)
+    columns: Columns = field(default_factory=Columns)
 
     def default_name(self) -> str:
         """Return the file's name without its extension; see `DataSource.default_name`."""
@@ -50,92 +60,67 @@ class Manifest(LabeledSource):
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Read the table and the images it names; see `DataSource.load`."""
         self.check()
-        frame = self.read_frame()
+        frame = standardize(self.read_frame(), self.columns, self.path)
         rows = _to_rows(frame, self.path)
-        is_split = "split" in frame
-        if is_split and self.protocol is Protocol.leave_one_out:
+        parts = {row.part for row in rows}
+        if "split" in frame and self.protocol is Protocol.leave_one_out:
             raise BenchError(
                 f"{self.path} has a column split, which data.protocol=leave_one_out would ignore; "
-                "remove the column, or use data.protocol=query_gallery"
+                "ignore it with data.columns.split=none, or use data.protocol=query_gallery"
             )
         table = replace(self.read_images(rows, cache), columns=other_columns(frame))
-        if is_split:
+        if BOTH in parts:
+            return one_set(table, name=self.title())
+        if TEST in parts:
+            test_only = replace(self, train=0.0)
+            return split_test(
+                table,
+                lambda images, left_out: test_only.make_split(
+                    images, left_out, seed=seed, group=group
+                ),
+            )
+        if "split" in frame:
             return split_from_table(table, name=self.title())
         return self.make_split(table.images(), table.left_out, seed=seed, group=group)
 
     def read_frame(self) -> pd.DataFrame:
-        """Read the table; cells of a text file stay text."""
-        import pandas as pd
-
-        file = absolute_path(self.path)
-        if not file.is_file():
-            raise BenchError(f"data.path={self.path}: there is no such file (looked for {file})")
-        suffix = file.suffix.lower()
-        try:
-            if suffix == ".parquet":
-                # Arrow types preserve integers in columns with empty cells.
-                return pd.read_parquet(file, dtype_backend="pyarrow")
-            if suffix in (".csv", ".tsv"):
-                # "NA" and "007" are ordinary labels.
-                return pd.read_csv(
-                    file,
-                    sep="\t" if suffix == ".tsv" else ",",
-                    dtype=str,
-                    keep_default_na=False,
-                    encoding="utf-8-sig",
-                )
-        except (ValueError, OSError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BenchError(f"data.path={self.path} cannot be read as a table: {first}") from None
-        raise BenchError(f"data.path={self.path}: give a table named .csv, .tsv or .parquet")
+        """Read the table; see `read_table`."""
+        return read_table(
+            absolute_path(self.path),
+            f"data.path={self.path}",
+            lambda names: count_known(names, self.columns),
+        )
 
     def read_images(self, rows: list[Row], cache: Path) -> Table:
         """Compute the digests of the images; see `DataSource.read_table`."""
         folder = absolute_path(self.path).parent
         root = folder if self.root is None else existing_folder(self.root, "data.root")
+        given = self.root is not None
+        names = find_files([row.name for row in rows], root, self.path, given=given)
+        rows = [replace(row, name=name) for row, name in zip(rows, names, strict=True)]
         return self.read_table(rows, root, cache, of_table=True)
 
 
 def _to_rows(frame: pd.DataFrame, given: str) -> list[Row]:
-    """Check and return the rows; messages count them from 1, without the header."""
-    import pandas as pd
-
-    missing = [column for column in ("path", "label") if column not in frame]
-    if missing:
-        raise BenchError(
-            f"{given} has no column {' and no column '.join(missing)}; it has "
-            f"{', '.join(map(str, frame.columns)) or 'none'}. Needed: path, label. Optional: "
-            "split, group"
-        )
-    if not len(frame):
-        raise BenchError(f"{given} has no rows")
-    repeated = frame.columns[frame.columns.duplicated()].tolist()
-    if repeated:
-        raise BenchError(f"{given} has two columns {repeated[0]}; rename one of them")
+    """Check and return the rows; messages have their numbers from the index."""
     columns = [
-        ["" if pd.isna(cell) else str(cell) for cell in frame[column].tolist()]
-        if column in frame
-        else [""] * len(frame)
-        for column in COLUMNS
+        cells_of(frame, column) if column in frame else [""] * len(frame) for column in COLUMNS
     ]
+    numbers: list[int] = frame.index.tolist()
     rows = []
     first_of_group: dict[str, tuple[int, str]] = {}
-    for number, (path, label, part, group) in enumerate(zip(*columns, strict=True), start=1):
-        if not path:
-            raise BenchError(f"{given}: row {number} has no path")
-        if "split" in frame and part not in PARTS:
-            raise BenchError(
-                f"{given}: split must be train, query, or gallery; in row {number} it is {part!r}"
-            )
-        row = Row(path, label, part, group, number - 1)
+    for at, (path, label, part, group) in enumerate(zip(*columns, strict=True)):
+        if not path.strip():
+            raise BenchError(f"{given}: row {numbers[at]} has no path")
+        row = Row(path, label, part, group, at)
         rows.append(row)
         if row.group is None:
             continue
-        first, part_of_group = first_of_group.setdefault(row.group, (number, part))
+        first, part_of_group = first_of_group.setdefault(row.group, (numbers[at], part))
         if part != part_of_group:
             raise BenchError(
                 f"{given}: group {row.group!r} is in {part_of_group} (row {first}) and in {part} "
-                f"(row {number}); a group belongs in one part"
+                f"(row {numbers[at]}); a group belongs in one part"
             )
     return rows
 

@@ -1,0 +1,144 @@
+"""Parts of a split by the words that tables have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from outliers_bench.data.tables.columns import NO_COLUMN
+from outliers_bench.errors import BenchError
+
+TEST = "test"  # images that are split into query and gallery, next to a train part
+BOTH = "both"  # images that are queries and gallery: each is compared with all others
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "query": ("query", "queries", "probe"),
+    "gallery": ("gallery", "reference", "references", "database", "db", "index"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words}
+_TRUE, _FALSE = (
+    ("true", "1", "1.0", "yes", "t"),
+    ("false", "0", "0.0", "no", "f", "", "nan", "none"),
+)
+
+
+def names_parts(values: Sequence[str]) -> bool:
+    """Check whether any value of a column is a word for a part."""
+    return any(value.strip().casefold() in PART_OF_WORD for value in values)
+
+
+def find_parts(
+    values: Sequence[str], numbers: Sequence[int], place: str, column: str = "split"
+) -> list[str]:
+    """Return the part of each image: train, query, gallery, or `TEST`.
+
+    A part that is called test or validation is split into query and gallery if there is train and
+    nothing else.
+
+    Parameters
+    ----------
+    values : sequence of str
+        Cells of the column, such as train, Gallery or probe.
+    numbers : sequence of int
+        Number of each row in messages.
+    place, column : str
+        Table and column in messages.
+
+    Raises
+    ------
+    BenchError
+        If a value is no word for a part, or the parts do not say which images are queries and which
+        gallery.
+    """
+    parts = []
+    for value, number in zip(values, numbers, strict=True):
+        part = PART_OF_WORD.get(value.strip().casefold())
+        if part is None:
+            raise BenchError(
+                f"{place}: {column} must be train, query, or gallery; in row {number} it is "
+                f"{value!r}. data.columns.split={NO_COLUMN} ignores the column"
+            )
+        parts.append(part)
+    present = set(parts)
+    if present <= {"train", "query", "gallery"}:
+        return parts
+    if "train" in present and len(present) == 2:
+        return ["train" if part == "train" else TEST for part in parts]
+    listed = ", ".join(word for word in _WORDS if word in present)
+    raise BenchError(
+        f"{place}: {column} has {listed}, which does not say which images are queries and which "
+        "are the gallery; give train, query and gallery, or let the benchmark split the images "
+        f"with data.columns.split={NO_COLUMN}"
+    )
+
+
+def parts_of_flags(
+    flags: tuple[Sequence[str], Sequence[str]],
+    given: Sequence[str] | None,
+    numbers: Sequence[int],
+    place: str,
+) -> list[str]:
+    """Return the part of each image by the columns is_query and is_gallery.
+
+    Parameters
+    ----------
+    flags : pair of sequences of str
+        Cells of is_query and of is_gallery.
+    given : sequence of str or None
+        Cells of the column split; the flags of its train images do not matter.
+    numbers, place
+        See `find_parts`.
+
+    Returns
+    -------
+    list of str
+        train, query, gallery; or `BOTH` for all images that are not train.
+
+    Raises
+    ------
+    BenchError
+        If a flag is neither true nor false, an image is of no part, or only some are both.
+    """
+    parts = []
+    trained = given or [""] * len(numbers)
+    for value, query, gallery, number in zip(trained, *flags, numbers, strict=True):
+        if PART_OF_WORD.get(value.strip().casefold()) == "train":
+            parts.append("train")
+            continue
+        is_query = _flag(query, number, place, "is_query")
+        is_gallery = _flag(gallery, number, place, "is_gallery")
+        if not is_query and not is_gallery:
+            raise BenchError(
+                f"{place}: row {number} is neither train, nor is_query, nor is_gallery; remove it, "
+                f"or let the benchmark split the images with data.columns.split={NO_COLUMN}"
+            )
+        parts.append(BOTH if is_query and is_gallery else "query" if is_query else "gallery")
+    if BOTH in parts and (n_one := sum(part in ("query", "gallery") for part in parts)):
+        raise BenchError(
+            f"{place}: {parts.count(BOTH)} images are both is_query and is_gallery, and {n_one} "
+            "are only one of them; a split has either two separate sets, or one set in which every "
+            "image is compared with all others"
+        )
+    return parts
+
+
+def parts_of_train_flag(
+    flags: Sequence[str], numbers: Sequence[int], place: str, column: str, *, is_train: bool
+) -> list[str]:
+    """Return the part of each image by a column is_train, or is_test: train or `TEST`."""
+    parts = []
+    for value, number in zip(flags, numbers, strict=True):
+        flag = _flag(value, number, place, column)
+        parts.append("train" if flag == is_train else TEST)
+    return parts
+
+
+def _flag(value: str, number: int, place: str, column: str) -> bool:
+    word = value.strip().casefold()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise BenchError(
+        f"{place}: {column} is true or false, and in row {number} it is {value!r}. "
+        f"data.columns.split={NO_COLUMN} ignores the column"
+    )
