@@ -60,8 +60,9 @@ def places(tmp_path_factory):
     photos = write_images(
         Synthetic(classes=3, individuals=2, images=4, size=24), folder / "classes"
     )
-    lines = [f"{file.relative_to(folder / 'classes')},{file.parts[-3]}" for file in photos]
-    (folder / "classes" / "table.csv").write_text("\n".join(["path,label", *lines]))
+    rows = [(str(file.relative_to(folder / "classes")), *file.parts[-3:-1]) for file in photos]
+    lines = map(",".join, [("path", "label", "individual"), *rows])
+    (folder / "classes" / "table.csv").write_text("\n".join(lines))
     for number, file in enumerate(photos):
         part = ("train", "query", "gallery")[number % 3]
         target = folder / "parts" / part / file.parts[-3] / f"{number}.png"
