@@ -6,6 +6,7 @@ import pytest
 
 from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.in_memory import ImageArrays, InMemory, Vectors, labels_frame
+from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.source import LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError, InaccessibleImageError
@@ -37,7 +38,8 @@ def test_a_frame_is_split_like_the_same_manifest(table, photos, tmp_path, monkey
 def test_mistakes_in_a_frame_are_those_of_a_manifest(table, photos, tmp_path):
     fails(InMemory.of(table.drop(columns="label"), OPTIONS), tmp_path, "the DataFrame has no col")
     table.loc[3, "label"] = np.nan
-    fails(InMemory.of(table, OPTIONS), tmp_path, "DataFrame: 1 of 30 images have no label: 1 empty")
+    source = InMemory.of(table, Manifest(root=str(photos)))
+    fails(source, tmp_path, "DataFrame: 1 of 30 images have no label: 1 empty")
     fails(InMemory.of(table.head(0), OPTIONS), tmp_path, "has no rows")
     twice = pd.concat([table, table[["label"]]], axis=1)
     fails(InMemory.of(twice, OPTIONS), tmp_path, "the DataFrame has two columns label")
