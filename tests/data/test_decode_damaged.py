@@ -98,6 +98,7 @@ def test_pixel_limit_is_configurable():
 def test_damage_and_color_profiles_print_nothing():
     kinds = ("GIF", "PNG", "BMP", "TIFF", "JPEG")
     damaged = [save(quarters(), kind)[:-40] for kind in kinds]
+    damaged.append(damaged[-1] + b"\xff\xd9")
     profile = save(quarters(), "PNG", icc_profile=bytes(200))
     script = f"""
 from outliers_bench.data.decode import decode

@@ -7,8 +7,9 @@ Reading a few bytes here solves all three cheaply.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from outliers_bench.data.formats.jpeg_markers import read_markers
 from outliers_bench.data.formats.tiff_directory import read_page
 from outliers_bench.errors import UnreadableImageError
 
@@ -24,7 +25,9 @@ class Header:
     height: int
     alpha: bool = False  # whether some pixels may be transparent
     transparent_gray: int | None = None  # at the file's bit depth (grayscale PNG only)
-    bits: int = 8  # per sample; set for PNG
+    bits: int = 8  # per sample; set for PNG and JPEG
+    exif: bytes = field(default=b"", repr=False)  # set for JPEG
+    profile: bytes = field(default=b"", repr=False)  # ICC; set for JPEG
     # Start and end of bytes to hide from the decoder: a color profile, which OpenCV does not apply
     # and about which libpng prints warnings.
     skip: tuple[int, int] = (0, 0)
@@ -58,30 +61,15 @@ def read_header(data: bytes) -> Header:
 
 
 def _jpeg(data: bytes) -> Header:
-    """Walk the segments to the first scan; a thumbnail in a segment has its own end marker."""
-    width = height = 0
-    at = 2
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0:
-            raise UnreadableImageError("is a JPEG cut short")
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            at += 2
-        elif marker == 0xD9:
-            raise UnreadableImageError("is a JPEG without a picture in it")
-        else:
-            (length,) = struct.unpack_from(">H", data, at + 2)
-            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-                height, width = struct.unpack_from(">HH", data, at + 5)
-            at += 2 + length
-            if marker == 0xDA:
-                break
-    if data.find(b"\xff\xd9", at) < 0:
-        raise UnreadableImageError("is a JPEG cut short")
-    return Header("JPEG", width, height)
+    markers = read_markers(data)
+    return Header(
+        "JPEG",
+        markers.width,
+        markers.height,
+        bits=markers.bits,
+        exif=markers.exif,
+        profile=markers.profile,
+    )
 
 
 def _png(data: bytes) -> Header:
@@ -100,7 +88,7 @@ def _png(data: bytes) -> Header:
         elif kind == b"iCCP":
             skip = (at, end)
         elif kind == b"IEND":
-            return Header("PNG", width, height, alpha, gray, bits, skip)
+            return Header("PNG", width, height, alpha, gray, bits, skip=skip)
         at = end
 
 

@@ -1,0 +1,116 @@
+"""Markers of JPEG files: what the segments say about the image, without decoding it."""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import NamedTuple
+
+from outliers_bench.errors import UnreadableImageError
+
+SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), 0xC2  # start-of-frame markers
+MAX_SCANS = 100
+"""Maximum number of scans. Photos have about 10; each pass over all pixels takes time."""
+
+_NOT_IN_A_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_COEFFICIENTS = 64
+_MISSING = 99  # more than any number of bits that a scan can leave for later
+
+
+class Markers(NamedTuple):
+    """Segments of a JPEG up to its first scan."""
+
+    width: int  # pixels as stored
+    height: int
+    bits: int  # per sample
+    frame: int  # marker of the frame header, which says how the samples are coded
+    components: tuple[int, ...]  # identifiers of the color components
+    scan: int  # offset of the first scan header
+    exif: bytes
+    profile: bytes  # ICC
+
+
+def read_markers(data: bytes) -> Markers:
+    """Walk the segments to the first scan; a thumbnail in a segment has its own end marker.
+
+    Raises
+    ------
+    UnreadableImageError
+        If there is no scan.
+    struct.error or IndexError
+        If a segment is cut short.
+    """
+    width = height = bits = frame = 0
+    components: tuple[int, ...] = ()
+    exif, profile = b"", {}
+    at = 2
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0:
+            raise UnreadableImageError("is a JPEG cut short")
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
+            at += 2
+            continue
+        if marker == 0xD9:
+            raise UnreadableImageError("is a JPEG without a picture in it")
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        end = at + 2 + length
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            frame = marker
+            bits, height, width, count = struct.unpack_from(">BHHB", data, at + 4)
+            components = tuple(data[at + 10 + 3 * each] for each in range(count))
+        elif marker == 0xE1 and not exif and data[at + 4 : at + 10] == b"Exif\0\0":
+            exif = data[at + 4 : end]
+        elif marker == 0xE2 and data[at + 4 : at + 16] == b"ICC_PROFILE\0":
+            profile[data[at + 16]] = data[at + 18 : end]  # by its number, from 1
+        elif marker == 0xDA:
+            icc = b"".join(part for _, part in sorted(profile.items()))
+            return Markers(width, height, bits, frame, components, at, exif, icc)
+        at = end
+
+
+def find_end(data: bytes, markers: Markers) -> int:
+    """Return the offset of the end marker, and check that no scan is missing.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file ends within a scan, has too many scans, or not all bits of all coefficients of
+        all components.
+    """
+    # The number of low bits that are not coded yet.
+    left = {each: [_MISSING] * _COEFFICIENTS for each in markers.components}
+    try:
+        end = _walk_scans(data, markers, left)
+    except (struct.error, IndexError):
+        raise UnreadableImageError("is a JPEG cut short") from None
+    if any(map(any, left.values())):
+        raise UnreadableImageError("is a damaged JPEG (scans are missing)")
+    return end
+
+
+def _walk_scans(data: bytes, markers: Markers, left: dict[int, list[int]]) -> int:
+    """Note in `left` what the scans bring, and return the offset of the end marker."""
+    at, scans = markers.scan, 0
+    while data[at + 1] != 0xD9:
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        end = at + 2 + length
+        if data[at + 1] == 0xDA:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise UnreadableImageError(f"is a JPEG with more than {MAX_SCANS} scans")
+            first, last, bits = struct.unpack_from("BBB", data, end - 3)
+            if markers.frame != PROGRESSIVE:
+                first, last, bits = 0, _COEFFICIENTS - 1, 0
+            for each in range(data[at + 4]):
+                component = left.get(data[at + 5 + 2 * each], [])
+                component[first : last + 1] = [bits & 15] * len(component[first : last + 1])
+        found = _NOT_IN_A_SCAN.search(data, end)
+        if found is None:
+            raise UnreadableImageError("is a JPEG cut short")
+        at = found.start()
+    return at
