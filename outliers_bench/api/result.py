@@ -86,13 +86,14 @@ class Result(result.Result):
             print(self)
 
     def __str__(self) -> str:
-        from outliers_bench.reports.terminal import format_metrics
+        from outliers_bench.reports.data_summary import data_rows
+        from outliers_bench.reports.terminal import format_metrics, format_rows
 
+        lines = ["No labels, so nothing was scored."]
+        if self.evaluation is not None:
+            lines = format_metrics(self.evaluation.metrics, self.evaluation.intervals)
         title = f"{self.name}  on  {self.split.name}"
-        if self.evaluation is None:
-            return f"{title}\nNo labels, so nothing was scored."
-        lines = format_metrics(self.evaluation.metrics, self.evaluation.intervals)
-        return "\n".join([title, *lines])
+        return "\n".join([title, *lines, "", *format_rows(data_rows(self))])
 
     def __repr__(self) -> str:
         return f"<Result {self.name} on {self.split.name}>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
 
@@ -91,7 +90,8 @@ def is_missing(label: str) -> bool:
     return label.casefold() in MISSING or _MARKS.fullmatch(label) is not None
 
 
-def look_alikes(labels: Iterable[str]) -> list[tuple[str, ...]]:
+@lru_cache(maxsize=8)  # a run describes the same classes several times
+def look_alikes(labels: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Return groups of different labels that may be one, misspelled.
 
     They differ only in letter case, punctuation and blanks between words, compatible characters
@@ -99,7 +99,7 @@ def look_alikes(labels: Iterable[str]) -> list[tuple[str, ...]]:
 
     Examples
     --------
-    >>> look_alikes(["Lion", "lion", "sea_horse", "sea horse", "7", "007", "7.0", "17"])
+    >>> look_alikes(("Lion", "lion", "sea_horse", "sea horse", "7", "007", "7.0", "17"))
     [('007', '7', '7.0'), ('Lion', 'lion'), ('sea horse', 'sea_horse')]
     """
     groups = defaultdict(set)
@@ -117,12 +117,12 @@ def _essence(label: str) -> str:
     return " ".join(parted.split()) or folded
 
 
-def describe_look_alikes(labels: Iterable[str], *, shown: int = 3) -> str:
+def describe_look_alikes(labels: tuple[str, ...], *, shown: int = 3) -> str:
     """Describe labels that may be one, misspelled; empty without any.
 
     Examples
     --------
-    >>> describe_look_alikes(["Lion", "lion", "tiger"])
+    >>> describe_look_alikes(("Lion", "lion", "tiger"))
     "'Lion' and 'lion' are different classes; rename them if they are one"
     """
     groups = look_alikes(labels)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from outliers_bench.data.labels import describe_look_alikes
 from outliers_bench.data.source import DataSource
 from outliers_bench.leakage.policy import AuditedSplit, audit, load_split
 from outliers_bench.types import Split
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class SharedSplits:
@@ -37,8 +40,18 @@ class SharedSplits:
         return self.load_audited(source, seed=seed, cache=cache).split
 
     def load_unaudited(self, source: DataSource, *, seed: int, cache: Path) -> Split:
-        """Return the split of a source before its audit; see `DataSource.load`."""
-        return self._share(Split, source, seed, lambda: load_split(source, seed=seed, cache=cache))
+        """Return the split of a source before its audit; see `DataSource.load`.
+
+        Labels that look alike are named in a warning.
+        """
+
+        def load() -> Split:
+            split = load_split(source, seed=seed, cache=cache)
+            if text := describe_look_alikes(split.gallery.classes):
+                _log.warning("%s: %s", split.name, text)
+            return split
+
+        return self._share(Split, source, seed, load)
 
     def load_audited(
         self, source: DataSource, *, seed: int, cache: Path, unaudited: Split | None = None

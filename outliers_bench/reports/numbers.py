@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from outliers_bench.evaluation.metrics import find_metric, is_score
@@ -150,36 +149,6 @@ def _method_rows(counts: Mapping[str, float]) -> list[tuple[str, str]]:
     for (heading, text), n in shown:
         by_heading.setdefault(heading, []).append(text.format(n))
     return [(heading, " · ".join(texts)) for heading, texts in by_heading.items()]
-
-
-_EXCLUDED = {
-    "unreadable": "unreadable",
-    "unsupported": "of an unsupported format",
-    "duplicate": "as duplicates",
-    "conflicting_labels": "with conflicting labels",
-    "unlabeled": "without a label",
-    "unselected": "not selected",
-    "other": "other files",
-    "system": "hidden or system files",
-}
-
-
-def count_rows(result: Result) -> list[tuple[str, str]]:
-    """Return heading and value of the number of images in each part and of those excluded."""
-    split = result.split
-    against = "each against all others" if split.is_one_set else ""
-    rows = [
-        ("queries", f"{len(split.query):,} {against}".strip()),
-        ("gallery", f"{len(split.gallery):,}"),
-        ("train", f"{len(split.train):,}"),
-    ]
-    excluded = Counter(item.kind for item in split.left_out)
-    reasons = [f"{n:,} {_EXCLUDED[kind]}" for kind, n in excluded.items()]
-    if result.evaluation is not None and result.evaluation.queries_without_relevant:
-        reasons.append(
-            f"{result.evaluation.queries_without_relevant:,} queries without relevant images"
-        )
-    return [*rows, ("excluded", ", ".join(reasons) or "nothing")]
 
 
 def describe_leakage(metrics: Mapping[str, float]) -> str:

@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 
 from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.reports import numbers
+from outliers_bench.reports.data_summary import data_rows
 from outliers_bench.result import Result
 from outliers_bench.runtime.invocation import ui_command, with_current_python
 
@@ -33,7 +34,7 @@ def show_result(result: Result, name: str, *, console: Console | None = None) ->
     intervals = {} if evaluation is None else evaluation.intervals
     _print_scores(console, name, result.split.name, metrics, intervals)
     for label, value in (
-        *numbers.count_rows(result),
+        *data_rows(result),
         *numbers.leakage_rows(result),
         *numbers.cost_rows(result),
     ):
@@ -152,6 +153,11 @@ def format_metrics(
         cells = [numbers.format_metric(name, metrics[name]), interval_text.get(name, "")]
         lines.append(_row(numbers.metric_title(name), cells, width).rstrip())
     return lines
+
+
+def format_rows(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Format headings and texts as lines."""
+    return [f"{heading.ljust(_NAME_WIDTH)}{text}" for heading, text in rows]
 
 
 def _row(name: str, cells: Sequence[str], width: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.data.class_counts import count_classes
 from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.result import Result
 from outliers_bench.types import ImageSet, IntArray, Split
@@ -29,6 +30,14 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
     if result.evaluation is not None:
         _write_csv(folder / "per_query.csv", *_per_query(result, result.evaluation))
         _write_csv(folder / "per_class.csv", *_per_class(result.evaluation))
+    if (counts := count_classes(result.split)).classes:
+        columns = (
+            counts.classes,
+            counts.images.tolist(),
+            *map(np.ndarray.tolist, counts.parts.values()),
+        )
+        header = ("class", "images", *counts.parts)
+        _write_csv(folder / "classes.csv", header, zip(*columns, strict=True))
     if result.split.left_out:
         rows = [(item.name, item.kind, item.detail) for item in result.split.left_out]
         _write_csv(folder / "excluded.csv", ("name", "kind", "detail"), rows)

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from outliers_bench.reports import numbers
+from outliers_bench.reports.data_summary import data_rows
 from outliers_bench.reports.markdown import table
 from outliers_bench.result import Result
 
@@ -28,7 +29,7 @@ def describe_result(
         *([image_link(_main_picture(pictures), run_id)] if pictures else []),
         f"{name} on {result.split.name}",
         *([table(("metric", "value"), scores)] if scores else []),
-        table(("images", ""), [*numbers.count_rows(result), *numbers.leakage_rows(result)]),
+        table(("images", ""), [*data_rows(result), *numbers.leakage_rows(result)]),
         table(("cost", ""), numbers.cost_rows(result)),
     ]
     if pictures:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.opencv import opencv
 from outliers_bench.reports.contact_sheet import draw_contact_sheets
 from outliers_bench.reports.leakage_sheet import draw_leakage_sheet
@@ -61,6 +62,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
         "gallery_images": len(split.gallery),
         "train_images": len(split.train),
         **{_count_name(kind): left_out[kind] for kind in get_args(LeftOutKind)},
+        **count_classes(split).metrics(),
         **costs.counts,
         **{f"seconds_{stage}": seconds for stage, seconds in costs.seconds.items()},
     }

@@ -94,6 +94,12 @@ class Split:
                     f"has no column {column}; it has {', '.join(images.columns) or 'none'}"
                 )
 
+    def __repr__(self) -> str:
+        parts = f"{len(self.query):,} queries, {len(self.gallery):,} gallery images"
+        learned = f", {len(self.train):,} train images" if len(self.train) else ""
+        excluded = f", {len(self.left_out):,} excluded" if self.left_out else ""
+        return f"<Split {self.name}: {parts}{learned}{excluded}>"
+
     @property
     def is_one_set(self) -> bool:
         """True if query i is gallery image i."""

@@ -1,0 +1,96 @@
+"""Summary of a run's images: parts, classes, exclusions, and labels that need a look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from outliers_bench.data.class_counts import count_classes
+from outliers_bench.data.labels import describe_look_alikes
+from outliers_bench.result import Result
+from outliers_bench.types import LeftOut, LeftOutKind, Split
+
+_CLASSES = 5  # names of classes that are listed
+_FILES = 2  # names of excluded images that are listed
+_EXCLUDED: dict[LeftOutKind, str] = {
+    "unreadable": "unreadable",
+    "unsupported": "of an unsupported format",
+    "duplicate": "as duplicates",
+    "conflicting_labels": "with conflicting labels",
+    "unlabeled": "without a label",
+    "unselected": "not selected",
+    "other": "other files",
+    "system": "hidden or system files",
+}
+
+
+def data_rows(result: Result) -> list[tuple[str, str]]:
+    """Return heading and text of what a run found in its images.
+
+    The numbers of images in each part, classes with their sizes, excluded images and the reasons;
+    and, if there are any, queries without relevant images, and labels that look alike.
+    """
+    split = result.split
+    against = " each against all others" if split.is_one_set else ""
+    rows = [
+        ("queries", f"{len(split.query):,}{against}"),
+        ("gallery", f"{len(split.gallery):,}"),
+        ("train", f"{len(split.train):,}"),
+        ("classes", _describe_classes(split)),
+        ("no match", _describe_unmatched(result)),
+        ("excluded", _describe_excluded(split.left_out)),
+        ("spelling", describe_look_alikes(split.gallery.classes)),
+    ]
+    return [(heading, text) for heading, text in rows if text]
+
+
+def _describe_classes(split: Split) -> str:
+    counts = count_classes(split)
+    if not counts.classes:
+        return ""
+    names, images = counts.classes, counts.images
+    smallest, largest = images.argmin(), images.argmax()
+    least, most = _count(images[smallest], "image"), f"{images[largest]:,}"
+    text = f"{len(names):,}{'' if split.labeled else ' in train'}, of {least}"
+    if images[smallest] == images[largest]:
+        return f"{text} each"
+    median = f"{np.median(images):,.1f}".removesuffix(".0")
+    text += f" ({names[smallest]}) to {most} ({names[largest]}), median {median}"
+    singletons = counts.singletons
+    return f"{text}; {len(singletons):,} of one: {_list(singletons)}" if singletons else text
+
+
+def _describe_unmatched(result: Result) -> str:
+    """Describe the queries that were not scored, by their labels."""
+    query = result.split.query
+    if result.evaluation is None or query.labels is None:
+        return ""
+    is_scored = np.zeros(len(query), np.bool_)
+    is_scored[result.evaluation.scored] = True
+    labels = query.labels[~is_scored]
+    if not len(labels):
+        return ""
+    names = [query.classes[label] for label in np.unique(labels)]
+    queries = _count(len(labels), "query", "queries")
+    classes = _count(len(names), "class", "classes")
+    return f"{queries} without relevant images, of {classes}: {_list(names)}"
+
+
+def _describe_excluded(left_out: Sequence[LeftOut]) -> str:
+    by_kind: dict[LeftOutKind, list[str]] = {}
+    for item in left_out:
+        by_kind.setdefault(item.kind, []).append(item.name)
+    reasons = [
+        f"{len(names):,} {_EXCLUDED[kind]} ({_list(names, _FILES)})"
+        for kind, names in by_kind.items()
+    ]
+    return ", ".join(reasons) or "nothing"
+
+
+def _count(n: int, noun: str, plural: str = "") -> str:
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
+
+
+def _list(names: Sequence[str], shown: int = _CLASSES) -> str:
+    return ", ".join([*names[:shown], *(["..."] if len(names) > shown else [])])
