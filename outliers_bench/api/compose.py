@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -12,9 +11,9 @@ from typing import Any
 
 from outliers_bench.config.schema import Config
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.text_values import quote
 
 Options = Mapping[str, object]
-_NO_TEXT = ("true", "false", "null", "nan", "inf")  # nor in capitals
 
 
 def compose(
@@ -42,10 +41,11 @@ def compose(
 
     from outliers_bench.config.hydra_errors import explain
     from outliers_bench.config.schema import register, to_unchecked
+    from outliers_bench.config.text_options import to_hydra
 
-    words = to_words(options, more)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow lists what it lacks
     register()
+    words = to_hydra(to_words(options, more))
     with _own_hydra():  # also for the check, which composes the members of an ensemble
         try:
             config = to_unchecked(compose_with_hydra("config", words))
@@ -99,16 +99,7 @@ def _text(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{_text(item)}' for key, item in value.items())}}}"
     if isinstance(value, str | Path):
-        return _quote(str(value))
+        return quote(str(value))
     if isinstance(value, Sequence):
         return f"[{','.join(map(_text, value))}]"
     raise BenchError(f"{value!r} cannot be an option: give text, a number, a list or None")
-
-
-def _quote(text: str) -> str:
-    """Quote text, unless it is a plain word or path."""
-    if re.fullmatch(r"[A-Za-z_./][\w./-]*", text, re.ASCII) and text.lower() not in _NO_TEXT:
-        return text
-    # Backslashes count only in front of a quote.
-    text = re.sub(r"\\+(?='|\Z)", lambda found: 2 * found[0], text)
-    return "'" + text.replace("'", "\\'") + "'"

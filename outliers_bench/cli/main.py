@@ -22,8 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.cli.help import is_requested, page
 from outliers_bench.config.hydra_errors import exit_with_error, explain
+from outliers_bench.config.option_files import read_files_by_name
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
+from outliers_bench.config.text_options import MULTIRUN, to_hydra
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
@@ -98,12 +100,14 @@ def main() -> None:
     # Before the first job of a sweep, Hydra shows what libraries log at INFO.
     logging.getLogger("faiss").setLevel(logging.WARNING)
     register()
+    read_files_by_name()
     signal.signal(signal.SIGTERM, _terminate)
     conf = str(resource_dir("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
     # Hydra takes no flag between two overrides.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+    words = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
+        sys.argv[1:] = to_hydra(words, multirun=any(word in MULTIRUN for word in words))
         if is_requested(sys.argv[1:]):
             print(
                 with_current_python(

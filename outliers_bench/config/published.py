@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -64,24 +65,23 @@ def read_table(name: str) -> tuple[Published, ...]:
         raise BenchError(f"{name}: no published table; available: {', '.join(tables())}")
     schema = OmegaConf.structured(Published)
     rows: list[Published] = [
-        OmegaConf.to_object(OmegaConf.merge(schema, load_experiment(file).published))  # type: ignore[misc]
+        OmegaConf.to_object(OmegaConf.merge(schema, _load_row(file)))  # type: ignore[misc]
         for file in files
     ]
     return tuple(sorted(rows, key=lambda row: (row.place or len(rows), str(row.row))))
 
 
-@cache
-def load_experiment(file: Path) -> DictConfig:
-    """Load a file below experiments/, whose location names the published table and row.
-
-    Cached, as every job of a sweep loads it.
-    """
-    node = OmegaConf.load(file)
-    if not isinstance(node, DictConfig):
-        raise BenchError(f"{file}: not a mapping of options to values")
+def name_row(node: DictConfig, file: Path) -> None:
+    """Name the published table and row in the options of a file below experiments/."""
     if "published" in node:
         node.published.update(table=file.parent.name, row=file.stem)
-    return node
+
+
+@cache  # as every job of a sweep loads it
+def _load_row(file: Path) -> DictConfig:
+    node = cast("DictConfig", OmegaConf.load(file))
+    name_row(node, file)
+    return cast("DictConfig", node.published)
 
 
 def _files() -> dict[str, list[Path]]:

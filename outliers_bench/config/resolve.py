@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from outliers_bench.config.text_options import to_hydra
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Compose, Model
 
@@ -50,7 +51,7 @@ def _member(member: str, shared: Mapping[str, Any], where: str) -> Model:
     if not isinstance(member, str) or not member.strip():
         raise BenchError(f"{where}: not a model; {_HOW}")
     try:
-        name, *options = shlex.split(member)
+        name, *options = _split(member)
     except ValueError as error:
         raise BenchError(f"{where}: {error}; {_HOW}") from error
     if not re.fullmatch(r"[A-Za-z_]\w*", name) or name.lower() in ("true", "false", "null"):
@@ -65,7 +66,8 @@ def _member(member: str, shared: Mapping[str, Any], where: str) -> Model:
             f"{shared_options[0].partition('=')[0]}= next to model="
         )
     try:
-        cfg = compose(None, [f"+model={name}", *(f"model.{option}" for option in options)])
+        words = to_hydra([f"model.{option}" for option in options])
+        cfg = compose(None, [f"+model={name}", *words])
         with open_dict(cfg):
             cfg.update({key: _node(value) for key, value in shared.items()})
         model = OmegaConf.to_object(cfg.model)
@@ -77,6 +79,13 @@ def _member(member: str, shared: Mapping[str, Any], where: str) -> Model:
     if not isinstance(model, Model):
         raise BenchError(f"{where}: not a model; {_HOW}")
     return model
+
+
+def _split(member: str) -> list[str]:
+    """Split a member at blanks outside of quotes, as a shell would; a backslash is itself."""
+    parts = shlex.shlex(member, posix=True)
+    parts.whitespace_split, parts.commenters, parts.escape = True, "", ""
+    return list(parts)
 
 
 def _node(value: object) -> Any:  # noqa: ANN401

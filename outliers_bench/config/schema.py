@@ -11,8 +11,9 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.config.choices import SCHEMAS
+from outliers_bench.config.option_files import load_options
 from outliers_bench.config.paths import config_groups, resource_dir
-from outliers_bench.config.published import Published, load_experiment
+from outliers_bench.config.published import Published, name_row
 from outliers_bench.config.renamed import refusal
 from outliers_bench.config.resolve import composer
 from outliers_bench.data.image_files import absolute_path, make_cache_dir
@@ -279,5 +280,6 @@ def register() -> None:
     experiments = resource_dir("experiments")
     for group, files in config_groups(experiments, "experiments"):
         for file in files:
-            node = load_experiment(file)
+            node = load_options(file)
+            name_row(node, file)
             store.store(group=group, name=file.stem, node=node, package="_global_")

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.runtime.output import guarded_output
+from outliers_bench.runtime.text_values import Text, escape, is_text, is_text_list, read_list
 
 T = TypeVar("T")
 USER_ERROR = 2
@@ -107,12 +108,12 @@ def parse(
     types = get_type_hints(options)
     for name, value in values.items():
         try:
-            OmegaConf.update(config, name, _parse_value(types[name], value))
+            OmegaConf.update(config, name, _parse_value(types[name], name, value))
         except OmegaConfBaseException as error:
             message = str(error).splitlines()[0]
             raise BenchError(f"{name}={value}: {message}") from None
     if positional is not None and positionals:
-        config[positional] = [*config[positional], *positionals]
+        config[positional].extend([escape(word) for word in positionals])
     for name in known:
         if OmegaConf.is_missing(config, name):
             raise BenchError(f"{name} is missing: give it as {name}=<value>; see {program} --help")
@@ -141,15 +142,17 @@ def help_page(options: type[Any], *, program: str, positional: str | None = None
     return "\n".join(lines)
 
 
-def _parse_value(type_hint: object, text: str) -> object:
-    """Parse a value as YAML, except for fields of type str, which take the text unchanged."""
+def _parse_value(type_hint: object, name: str, text: str) -> object:
+    """Parse a value as YAML, except for fields of text, which take what was typed."""
     import yaml
 
     if text == "null":
         return None
-    if type_hint in (str, str | None):  # 0012 and 1e5 may be names
-        return text
-    if get_origin(type_hint) is list and not text.startswith("["):  # a=b,c as well as a=[b,c]
+    if is_text(type_hint):
+        return escape(Text.read(text).value)
+    if is_text_list(type_hint):  # a=b,c as well as a=[b,c]
+        return [escape(item.value) for item in read_list(text, name)]
+    if get_origin(type_hint) is list and not text.startswith("["):
         return text.split(",") if text else []
     try:
         return yaml.safe_load(text)

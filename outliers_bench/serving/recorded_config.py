@@ -13,6 +13,7 @@ from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.config.renamed import update_options
 from outliers_bench.config.schema import Config, register, to_config
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.text_values import escape
 
 _IGNORED = ("resolved",)  # configs of an ensemble's members: composed again from conf/
 
@@ -61,4 +62,10 @@ def _fill(node: DictConfig, values: Mapping[str, Any]) -> None:
                 node[key] = OmegaConf.structured(infer_schema(key, value))
             _fill(node[key], value)
         else:
-            node[key] = value
+            node[key] = _escape(value)
+
+
+def _escape(value: object) -> object:
+    if isinstance(value, list):
+        return [_escape(item) for item in value]
+    return escape(value) if isinstance(value, str) else value

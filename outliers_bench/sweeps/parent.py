@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,12 +13,13 @@ from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.config import published_tags
 from outliers_bench.config.hydra_errors import exit_with_error
 from outliers_bench.config.shared_compositions import compose_once
+from outliers_bench.config.text_options import as_typed, to_hydra
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
@@ -51,6 +52,7 @@ class ParentRun(Callback):
 
     def _start(self, config: DictConfig) -> None:
         splits.begin()
+        _split_swept_text(config)
         space = Space.from_config(config)
         check_sweep(config, space)
         if in_parallel(config.hydra):
@@ -66,7 +68,7 @@ class ParentRun(Callback):
         box = ParentRun.box = start_parent(
             *store_of(Cache(dir=str(config.cache.dir)).path, str(config.tracking.uri)),
             config.tracking.experiment or _data_name(config),
-            overrides=list(config.hydra.overrides.task),
+            overrides=as_typed(_words(config.hydra.overrides.task)),
             n_jobs=space.n_jobs,
             swept=space.sweeper_params,
             objective=config.objective,
@@ -94,11 +96,28 @@ class _QuietReturn(JobReturn):
 def job_overrides() -> list[str]:
     """Return the overrides that repeat the current job alone."""
     hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
+    overrides = as_typed(_words(hydra.overrides.task))
     # If an experiment file sets the mode, the same overrides would start the sweep again.
     by_file = not any(word.startswith(_MODE) for word in hydra.overrides.hydra)
     sweeps = hydra.mode is RunMode.MULTIRUN and by_file
     return [*overrides, f"{_MODE}{RunMode.RUN.name}"] if sweeps else overrides
+
+
+def _words(node: object) -> list[str]:
+    """Return overrides as Hydra has them, without replacing `${...}` in them."""
+    return cast("list[str]", OmegaConf.to_container(cast("ListConfig", node), resolve=False))
+
+
+def _split_swept_text(config: DictConfig) -> None:
+    """Let commas separate several values of text options, also where a file starts the sweep."""
+    params = config.hydra.sweeper.get("params") or {}
+    words = [f"{key}={value}" for key, value in params.items()]
+    with read_write(config):
+        if not any(word.startswith(_MODE) for word in config.hydra.overrides.hydra):
+            typed = as_typed(_words(config.hydra.overrides.task))
+            config.hydra.overrides.task = to_hydra(typed, multirun=True)
+        for key, word in zip(list(params), to_hydra(words, multirun=True), strict=True):
+            params[key] = word.partition("=")[2]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.config import published
+from outliers_bench.config.text_options import as_typed
 from outliers_bench.data.image_files import absolute_path
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
@@ -50,7 +51,7 @@ class Space:
         return cls(
             keys=tuple(override.key_or_group for override in swept),
             given=tuple(o.key_or_group for o in typed if not o.is_sweep_override()),
-            sweeper_params=tuple(str(o.input_line) for o in own if o in swept),
+            sweeper_params=tuple(as_typed([str(o.input_line) for o in own if o in swept])),
             n_jobs=_n_jobs(sizes, sweeper),
         )
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from outliers_bench.config import published_tags
 from outliers_bench.models.precision import precision_label
@@ -105,7 +105,7 @@ def start_run(
         run.add(
             log_start,
             params=flatten(values),
-            config=OmegaConf.to_yaml(OmegaConf.create(values)),
+            config=yaml.safe_dump(values, allow_unicode=True, sort_keys=False),
             versions=provenance.versions(),
             time=now(),
             datasets=split_datasets(split, values["data"], address=config.data.source_url()),
