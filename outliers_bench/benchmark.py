@@ -13,16 +13,18 @@ from outliers_bench.data.source import Leakage, check_unreadable
 from outliers_bench.duplicates.find import is_cached
 from outliers_bench.duplicates.thumbnails import share_decodings
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import confidence_intervals, count_relevant, evaluate
-from outliers_bench.evaluation.evaluate import MIN_DEPTH, Evaluation
+from outliers_bench.evaluation import confidence_intervals, count_relevant
+from outliers_bench.evaluation.evaluate import MIN_DEPTH, Evaluation, Evaluator
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import exclude_leaks
 from outliers_bench.methods.method import Method, ReusedIndex
-from outliers_bench.result import LeakageScores, Result
+from outliers_bench.result import RECORDED_DEPTH, LeakageScores, Result
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import Ranking, Split
+from outliers_bench.types import RankedBlocks, Ranking, Split, join_blocks
+
+_RETAINED_HITS = 20_000_000  # of all queries, 240 MB: deeper rankings are truncated to it
 
 _log = logging.getLogger(__name__)
 
@@ -93,11 +95,7 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
     method.fit(split, observer)
     index = ReusedIndex(method)
-    ranking = _rank(index, split, config.k, config)
-    evaluation = None
-    if split.labeled:
-        with meter.stage("evaluate"):
-            evaluation = _evaluate(ranking, split, config.k, config)
+    ranking, evaluation = _rank_and_evaluate(index, split, config.k, config, meter)
     costs = meter.costs(len(split.query))  # those of the first score only
     leakage_scores = _score_leakage(index, audited, config, learned=method.learns_from_labels)
     sheets = method.match_sheets
@@ -111,14 +109,34 @@ def _audit(config: Config, split: Split, meter: Meter) -> AuditedSplit:
         )
 
 
-def _rank(index: ReusedIndex, split: Split, k: Sequence[int], config: Config) -> Ranking:
-    to_depth = depth(split, k, shown=config.contact_sheets.depth)
-    return index(split.gallery).query(split.query, to_depth, split.exclusion)
+def _rank_and_evaluate(
+    index: ReusedIndex, split: Split, k: Sequence[int], config: Config, meter: Meter
+) -> tuple[Ranking, Evaluation | None]:
+    """Rank and score one block of queries after another.
 
+    All hits that the metrics need would not fit into memory if one class has most of the photos;
+    the first ones are retained.
+    """
+    n, shown = len(split.query), config.contact_sheets.depth
+    to_depth = depth(split, k, shown=shown)
+    evaluator = Evaluator(split, k=k) if split.labeled else None
 
-def _evaluate(ranking: Ranking, split: Split, k: Sequence[int], config: Config) -> Evaluation:
-    found = evaluate(ranking, split, k=k)
-    return replace(found, intervals=confidence_intervals(found.per_query, seed=config.seed))
+    def score(blocks: RankedBlocks) -> RankedBlocks:
+        for rows, block in blocks:
+            if evaluator is not None:
+                with meter.stage("evaluate"):
+                    evaluator.add(rows, block)
+            yield rows, block
+
+    blocks = score(index(split.gallery).query_blocks(split.query, to_depth, split.exclusion))
+    retained = min(to_depth, max(shown, RECORDED_DEPTH, _RETAINED_HITS // n))
+    ranking = join_blocks(blocks, n, retained)
+    if evaluator is None:
+        return ranking, None
+    with meter.stage("evaluate"):
+        found = evaluator.result()
+        intervals = confidence_intervals(found.per_query, seed=config.seed)
+    return ranking, replace(found, intervals=intervals)
 
 
 def _score_leakage(
@@ -143,11 +161,11 @@ def _score_leakage(
     if not cutoffs:
         return None
     try:
-        ranking = _rank(index, other, cutoffs, config)
+        _, evaluation = _rank_and_evaluate(index, other, cutoffs, config, Meter())
     except BenchError as error:  # the headline is not lost for it
         _log.warning("no score %s: %s", name.replace("_", " "), error)
         return None
-    return LeakageScores(name, _evaluate(ranking, other, cutoffs, config))
+    return None if evaluation is None else LeakageScores(name, evaluation)
 
 
 def check(config: Config, split: Split, method: Method) -> None:

@@ -13,6 +13,8 @@ from outliers_bench.types import RGB, Ranking, Split
 if TYPE_CHECKING:
     from outliers_bench.leakage.find import Leaks
 
+RECORDED_DEPTH = 300  # hits per query in ranking.parquet, if the metrics need as many
+
 
 @dataclass(frozen=True, eq=False)
 class LeakageScores:
@@ -48,6 +50,7 @@ class Result:
     ----------
     split : Split
     ranking : Ranking
+        The first `RECORDED_DEPTH` hits; all hits that were scored if they take less than 240 MB.
     evaluation : Evaluation or None
         None if the query or gallery photos have no labels.
     costs : Costs

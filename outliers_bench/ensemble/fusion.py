@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.ensemble.options import Fusion
-from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
+from outliers_bench.runtime.progress import track
+from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
 
 Contributions = npt.NDArray[np.float64]
 _BLOCK_ITEMS = 4_000_000  # contributions of one member per block
@@ -95,7 +96,7 @@ def contributions(
     return of_items
 
 
-def fuse(
+def fuse_blocks(
     rankings: Sequence[Ranking],
     weights: Sequence[float],
     *,
@@ -105,8 +106,10 @@ def fuse(
     rrf_k: float,
     slopes: Sequence[float],
     exclusion: Exclusion,
-) -> Ranking:
+) -> RankedBlocks:
     """Rank by the weighted sum of all members' contributions; see `contributions`.
+
+    Queries are ranked in blocks, which limits the memory of the sums and of a deep ranking.
 
     Parameters
     ----------
@@ -130,9 +133,9 @@ def fuse(
     from sklearn.utils import gen_batches
 
     n, n_query = len(order), len(rankings[0].indices)
-    indices = np.empty((n_query, depth), dtype=np.int64)
-    scores = np.empty((n_query, depth), dtype=np.float32)
-    for rows in gen_batches(n_query, max(1, _BLOCK_ITEMS // n)):
+    size = max(1, _BLOCK_ITEMS // n)
+    batches, count = gen_batches(n_query, size), -(-n_query // size)
+    for rows in track(batches, stage="fuse", total=count, unit="blocks"):
         total = np.zeros((rows.stop - rows.start, n))
         for ranking, weight, slope in zip(rankings, weights, slopes, strict=True):
             total += weight * contributions(
@@ -145,8 +148,7 @@ def fuse(
             )
         if exclusion.largest:
             total[exclusion.mask(rows, np.arange(n)[None])] = -np.inf
-        indices[rows], scores[rows] = select_top(total, depth, order)
-    return Ranking(indices, scores)
+        yield rows, Ranking(*select_top(total, depth, order))
 
 
 def select_top(

@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metrics import Scored, compute_metrics
+from outliers_bench.evaluation.metrics import (
+    Scored,
+    compute_per_query,
+    compute_scores,
+    needs_whole_set,
+)
 from outliers_bench.types import IntArray, Ranking, Split
 
 if TYPE_CHECKING:
@@ -63,30 +68,75 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
         If the ranking is too shallow for MAP@R or has an excluded image, or the split has no
         labels.
     """
-    query, gallery = split.query, split.gallery
-    total, exclusion = count_relevant(split), split.exclusion
-    if exclusion.largest and exclusion.mask(slice(None), ranking.indices).any():
-        raise ValueError(f"{split.name}: the ranking has images that are excluded for the query")
-    scored = np.flatnonzero(total > 0).astype(np.int64)
-    if scored.size == 0:
-        raise BenchError(
-            f"{split.name}: no query has a gallery image of its class, so nothing can be scored; "
-            "query and gallery must share class names"
+    evaluator = Evaluator(split, k=k)
+    evaluator.add(slice(None), ranking)
+    return evaluator.result()
+
+
+class Evaluator:
+    """Score the rankings of blocks of queries, of which only the values are stored.
+
+    Parameters
+    ----------
+    split, k
+        See `evaluate`, which also lists what is raised.
+    """
+
+    def __init__(self, split: Split, *, k: Sequence[int]) -> None:
+        query, gallery = split.query.labels, split.gallery.labels
+        self._total = count_relevant(split)
+        self._scored = np.flatnonzero(self._total > 0).astype(np.int64)
+        if self._scored.size == 0:
+            raise BenchError(
+                f"{split.name}: no query has a gallery image of its class, so nothing can be "
+                "scored; query and gallery must share class names"
+            )
+        assert query is not None  # noqa: S101 - count_relevant raises otherwise
+        assert gallery is not None  # noqa: S101
+        self._split, self._k, self._query, self._gallery = split, k, query, gallery
+        self._depth = max(*k, int(self._total.max()), MIN_DEPTH)
+        self._per_query: dict[str, npt.NDArray[np.float64]] = {}
+        self._whole = self._allocate_whole() if needs_whole_set() else None
+
+    def add(self, rows: slice | IntArray, ranking: Ranking) -> None:
+        """Score the rankings of some queries, given their positions in `split.query`."""
+        exclusion = self._split.exclusion
+        if exclusion.largest and exclusion.mask(rows, ranking.indices).any():
+            raise ValueError(
+                f"{self._split.name}: the ranking has images that are excluded for the query"
+            )
+        total = self._total[rows]
+        inside = np.flatnonzero(total > 0)
+        if not inside.size:
+            return
+        labels, total = self._query[rows][inside], total[inside]
+        retrieved = self._gallery[ranking.indices[inside, : self._depth]]
+        scored = Scored(retrieved == labels[:, None], total, labels, retrieved)
+        at = np.searchsorted(self._scored, np.arange(len(self._query))[rows][inside])
+        for name, values in compute_per_query(scored, self._k).items():
+            if name not in self._per_query:
+                self._per_query[name] = np.full(len(self._scored), np.nan)
+            self._per_query[name][at] = values
+        if self._whole is not None:
+            width = min(self._whole.retrieved.shape[1], retrieved.shape[1])
+            self._whole.relevant[at, :width] = scored.relevant[:, :width]
+            self._whole.retrieved[at, :width] = retrieved[:, :width]
+
+    def result(self) -> Evaluation:
+        """Return the scores of all queries, after the last block."""
+        labels = self._query[self._scored]
+        return Evaluation(
+            metrics=compute_scores(self._per_query, self._whole, self._k),
+            per_query=self._per_query,
+            scored=self._scored,
+            per_class=_per_class(self._per_query, labels, self._split.query.classes),
+            queries_without_relevant=len(self._query) - int(self._scored.size),
         )
-    assert query.labels is not None  # noqa: S101 - count_relevant raises otherwise
-    assert gallery.labels is not None  # noqa: S101
-    labels, total = query.labels[scored], total[scored]
-    depth = max(*k, int(total.max()), MIN_DEPTH)
-    retrieved = gallery.labels[ranking.indices[scored, :depth]]
-    inputs = Scored(retrieved == labels[:, None], total, labels, retrieved)
-    scores, per_query = compute_metrics(inputs, k)
-    return Evaluation(
-        metrics=scores,
-        per_query=per_query,
-        scored=scored,
-        per_class=_per_class(per_query, labels, query.classes),
-        queries_without_relevant=len(query) - int(scored.size),
-    )
+
+    def _allocate_whole(self) -> Scored:
+        shape = len(self._scored), max(*self._k, MIN_DEPTH)
+        relevant, retrieved = np.zeros(shape, np.bool_), np.full(shape, -1, np.int64)
+        return Scored(relevant, self._total[self._scored], self._query[self._scored], retrieved)
 
 
 def _per_class(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +50,9 @@ class Metric:
     needs : tuple of str
         Fields of `Scored` that `compute` takes, in this order; a family takes k, too.
     compute : callable
-        Returns an array of float64, shape (n_query,); or a number, if the metric is one of the
-        whole set.
+        Returns an array of float64, shape (n_query,), of which no value depends on other queries;
+        or a number, if the metric is for the whole set. Such a metric sees the ranks to the
+        largest cutoff only, or to `MIN_DEPTH`.
     per_query : bool
         Whether it has a value for each query, from 0 to 1. The score is then their mean, with an
         interval and a paired test.
@@ -83,14 +84,17 @@ class Metric:
         """Format a value."""
         return f"{value:.{self.decimals}f}"
 
+    def names(self, k: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """Return the name of the metric, or those of the family, and the cutoff of each."""
+        if not self.is_family:
+            return {self.name: ()}
+        return {f"{self.name[:-1]}{cutoff}": (cutoff,) for cutoff in sorted(set(k))}
+
     def values(self, scored: Scored, k: Sequence[int]) -> Iterator[tuple[str, Any]]:
         """Yield name and result of the metric, or of the family for each cutoff."""
         inputs = [getattr(scored, field) for field in self.needs]
-        if not self.is_family:
-            yield self.name, self.compute(*inputs)
-            return
-        for cutoff in sorted(set(k)):
-            yield f"{self.name[:-1]}{cutoff}", self.compute(*inputs, cutoff)
+        for name, cutoff in self.names(k).items():
+            yield name, self.compute(*inputs, *cutoff)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -134,23 +138,48 @@ def lower_is_better(metric: str) -> bool:
     return _COST.fullmatch(metric) is not None if score is None else not score.higher_is_better
 
 
-def compute_metrics(
+def needs_whole_set() -> bool:
+    """Check whether a metric is for the whole set, not for each query."""
+    return not all(metric.per_query for metric in METRICS)
+
+
+def compute_per_query(
     scored: Scored, k: Sequence[int], *, metrics: Iterable[Metric] | None = None
-) -> tuple[dict[str, float], dict[str, npt.NDArray[np.float64]]]:
-    """Compute metrics, by default all, the families for each cutoff of k.
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Compute the metrics that have a value for each query, by default all.
 
     Returns
     -------
-    metrics : dict of str to float
-        Score of each metric; the mean over the queries if it has a value for each.
-    per_query : dict of str to array of float64, shape (n_query,)
-        Only of metrics that have a value for each query.
+    dict of str to array of float64, shape (n_query,)
+        By name; a family has a metric for each cutoff of k.
+    """
+    chosen = METRICS if metrics is None else metrics
+    return {
+        name: values
+        for metric in chosen
+        if metric.per_query
+        for name, values in metric.values(scored, k)
+    }
+
+
+def compute_scores(
+    per_query: Mapping[str, npt.NDArray[np.float64]], whole: Scored | None, k: Sequence[int]
+) -> dict[str, float]:
+    """Compute the score of every metric.
+
+    Parameters
+    ----------
+    per_query : mapping of str to array of float64, shape (n_query,)
+        Values of all metrics that have one for each query; the score is their mean.
+    whole : Scored or None
+        All queries, for the metrics that are computed for the whole set, if there are any.
+    k : sequence of int
+        Cutoffs.
     """
     scores: dict[str, float] = {}
-    per_query: dict[str, npt.NDArray[np.float64]] = {}
-    for metric in METRICS if metrics is None else metrics:
-        for name, result in metric.values(scored, k):
-            if metric.per_query:
-                per_query[name] = result
-            scores[name] = float(np.mean(result))
-    return scores, per_query
+    for metric in METRICS:
+        if metric.per_query:
+            scores |= {name: float(np.mean(per_query[name])) for name in metric.names(k)}
+        elif whole is not None:
+            scores |= {name: float(value) for name, value in metric.values(whole, k)}
+    return scores

@@ -126,3 +126,18 @@ class KeypointTable(Protocol):
     def take(self, rows: Sequence[int] | IntArray) -> list[Keypoints]:
         """Return the keypoints of the images at the given positions, in that order."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class TableRows:
+    """Keypoints of some images of a table, shape (m,)."""
+
+    table: KeypointTable
+    rows: IntArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Sequence[int] | IntArray) -> list[Keypoints]:
+        """Return the keypoints of the images at the given positions; see `KeypointTable.take`."""
+        return self.table.take(self.rows[list(rows)])

@@ -36,6 +36,7 @@ def rank_by_keypoints(
     depth: int,
     order: IntArray,
     exclusion: Exclusion,
+    max_depth: int,
     meter: Meter,
 ) -> Ranking:
     """Rank the gallery for every query by inliers, then matches, then similarity.
@@ -55,10 +56,11 @@ def rank_by_keypoints(
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
     exclusion : Exclusion
+    max_depth : int
+        Limit of the shortlist: `Exclusion.max_depth` of all queries, of which these may be a block.
     meter : Meter
         Records the time of matching, of verification, and of both as search.
     """
-    max_depth = exclusion.max_depth
     is_verified = options.verify is not Verify.none
     shortlist = min(max_depth, options.shortlist or max_depth) if is_verified else 0
     with meter.stage("search"):

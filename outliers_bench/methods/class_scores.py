@@ -7,13 +7,21 @@ import copy
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.methods.method import Method
+from outliers_bench.methods.method import GallerySearch, Method
 from outliers_bench.methods.parts import Workspace
-from outliers_bench.retrieval.search import tie_order
+from outliers_bench.retrieval.search import BLOCK_ITEMS, tie_order
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.embeddings import TrainedEmbeddings
-from outliers_bench.types import Exclusion, FloatArray, ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import (
+    Exclusion,
+    FloatArray,
+    ImageSet,
+    LeftOut,
+    RankedBlocks,
+    Ranking,
+    Split,
+)
 
 
 class ClassScores(Method):
@@ -63,7 +71,7 @@ class ClassScores(Method):
         return ClassScoreGallery(self, gallery)
 
 
-class ClassScoreGallery:
+class ClassScoreGallery(GallerySearch):
     """Gallery that is searched by class scores; see `GallerySearch`."""
 
     def __init__(self, method: ClassScores, gallery: ImageSet) -> None:
@@ -75,21 +83,25 @@ class ClassScoreGallery:
         self._meter.dimensions = self._scores.shape[1]
         self._meter.index_bytes = self._scores.nbytes
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
-        """Rank the gallery for every query; see `GallerySearch.query`."""
+    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+        """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`."""
         scores, order = self._scores, self._order
         is_gallery = images.digests == self._gallery.digests
         queries = scores if is_gallery else log_softmax(self._logits.load(images).matrix)
-        with self._meter.stage("search"):
-            predicted = queries.argmax(axis=1)
-            indices = np.empty((len(queries), depth), np.int64)
-            for class_index in np.unique(predicted):
-                rows = np.flatnonzero(predicted == class_index)
-                ranked = order[np.argsort(-scores[order, class_index], kind="stable")]
-                for row in rows:
-                    excluded = exclusion.mask(slice(row, row + 1), ranked[None])[0]
-                    indices[row] = ranked[~excluded][:depth]
-            return Ranking(indices, scores[indices, predicted[:, None]])
+        predicted = queries.argmax(axis=1)
+        size = max(1, BLOCK_ITEMS // depth)
+        for class_index in np.unique(predicted):
+            of_class = np.flatnonzero(predicted == class_index)
+            ranked = order[np.argsort(-scores[order, class_index], kind="stable")]
+            for start in range(0, len(of_class), size):
+                rows = of_class[start : start + size]
+                with self._meter.stage("search"):
+                    indices = np.empty((len(rows), depth), np.int64)
+                    for at, row in enumerate(rows):
+                        excluded = exclusion.mask(slice(row, row + 1), ranked[None])[0]
+                        indices[at] = ranked[~excluded][:depth]
+                    ranking = Ranking(indices, scores[indices, class_index])
+                yield rows, ranking
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from outliers_bench.errors import BenchError
 from outliers_bench.features.embedding_source import EmbeddingSource
 from outliers_bench.keypoints.models import Spatial
-from outliers_bench.methods.method import Method
+from outliers_bench.methods.method import GallerySearch, Method
 from outliers_bench.methods.parts import EmbeddingSearch, Workspace
 from outliers_bench.methods.spatial import SpatialRerank
 from outliers_bench.models.model import Model
@@ -23,7 +23,7 @@ from outliers_bench.types import (
     FloatArray,
     ImageSet,
     LeftOut,
-    Ranking,
+    RankedBlocks,
     Split,
 )
 
@@ -129,7 +129,7 @@ class EmbeddingMethod(Method):
         return l2_normalize(vectors) if self.search.l2.before_reduction else vectors
 
 
-class EmbeddingGallery:
+class EmbeddingGallery(GallerySearch):
     """Gallery that is searched by embeddings; see `GallerySearch`."""
 
     def __init__(self, method: EmbeddingMethod, gallery: ImageSet) -> None:
@@ -146,8 +146,8 @@ class EmbeddingGallery:
         method.workspace.meter.dimensions = self._matrix.shape[1]
         self._recall_measured = False
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
-        """Rank the gallery for every query; see `GallerySearch.query`."""
+    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+        """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`."""
         method, rerank, spatial = self._method, self._method.search.rerank, self._method.spatial
         rerank.check_search(method.search.index, exclusion)  # perhaps of another split
         is_gallery = images.digests == self._gallery.digests
@@ -157,20 +157,25 @@ class EmbeddingGallery:
         search_depth = exclusion.max_depth
         if shortlist is not None:
             search_depth = min(max(depth, shortlist) + int(self._blank.sum()), search_depth)
-        ranking = rerank.rank(self._vectors, queries, search_depth, exclusion=exclusion)
+        blocks = rerank.rank_blocks(self._vectors, queries, search_depth, exclusion=exclusion)
+        if blank_queries.any() or self._blank.any():
+            blocks = self._put_blanks_last(blocks, blank_queries, exclusion)
+        if spatial is not None:
+            blocks = spatial.rerank_blocks(blocks, images, self._gallery)
+        yield from blocks
         if not self._recall_measured:  # it searches exhaustively: too slow for every query
             self._recall_measured = True
             method.workspace.meter.recall_at_10 = recall_at_10(
                 self._vectors, queries, depth=search_depth, exclusion=exclusion
             )
-        if blank_queries.any() or self._blank.any():
-            ranking = put_blanks_last(
-                ranking, blank_queries, self._blank, self._vectors.order, exclusion=exclusion
-            )
-        if spatial is not None:
-            ranking = spatial.rerank(ranking, images, self._gallery)
-        # Copied, so that the memory of the deeper ranking is freed.
-        return Ranking(ranking.indices[:, :depth].copy(), ranking.scores[:, :depth].copy())
+
+    def _put_blanks_last(
+        self, blocks: RankedBlocks, blank_queries: BoolArray, exclusion: Exclusion
+    ) -> RankedBlocks:
+        for rows, ranking in blocks:
+            blank, order = blank_queries[rows], self._vectors.order
+            of_block = exclusion.take(rows)
+            yield rows, put_blanks_last(ranking, blank, self._blank, order, exclusion=of_block)
 
 
 def fitting_part(split: Split) -> ImageSet:

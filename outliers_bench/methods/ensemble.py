@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from outliers_bench.ensemble.fusion import contributions, fuse
+from outliers_bench.ensemble.fusion import contributions, fuse_blocks
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.ensemble.tuning import fit_slope, relevance, tune_weights
 from outliers_bench.errors import BenchError
@@ -16,7 +16,7 @@ from outliers_bench.methods.parts import Workspace
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import Exclusion, ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import Exclusion, ImageSet, LeftOut, RankedBlocks, Split
 
 
 class Member(NamedTuple):
@@ -96,7 +96,7 @@ class FusedRankings(Method):
             searches.append((member.method.index(gallery), member.meter))
             self._meter.absorb(member.meter)
         fuse_rankings = partial(
-            fuse,
+            fuse_blocks,
             weights=[weights[at] for at in used],
             fusion=self._model.fusion,
             order=tie_order(gallery.digests, self._seed),
@@ -134,7 +134,7 @@ class FusedRankings(Method):
 
 
 @dataclass(frozen=True)
-class FusedGallery:
+class FusedGallery(GallerySearch):
     """Gallery that is searched by every member of an ensemble; see `GallerySearch`.
 
     Parameters
@@ -142,7 +142,7 @@ class FusedGallery:
     searches : sequence of (GallerySearch, Meter)
         The gallery as each member searches it, and the meter of the member.
     fuse_rankings : callable
-        Fuses the members' rankings; see `fuse`.
+        Fuses the members' rankings; see `fuse_blocks`.
     fusion_depth : int
         Number of hits per member that are fused.
     meter : Meter
@@ -150,20 +150,25 @@ class FusedGallery:
     """
 
     searches: Sequence[tuple[GallerySearch, Meter]]
-    fuse_rankings: Callable[..., Ranking]
+    fuse_rankings: Callable[..., RankedBlocks]
     fusion_depth: int
     meter: Meter
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
-        """Rank the gallery for every query; see `GallerySearch.query`."""
+    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+        """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`."""
         # Independent of `depth`: the fused score of an item must not depend on that.
         member_depth = min(self.fusion_depth, exclusion.max_depth)
         rankings = []
         for search, meter in self.searches:
             rankings.append(search.query(images, member_depth, exclusion))
             self.meter.absorb(meter)
-        with self.meter.stage("search"), self.meter.stage("fuse"):
-            return self.fuse_rankings(rankings, depth=depth, exclusion=exclusion)
+        blocks = self.fuse_rankings(rankings, depth=depth, exclusion=exclusion)
+        while True:
+            with self.meter.stage("search"), self.meter.stage("fuse"):
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
 
 
 def _check(method: Method, split: Split, label: str) -> None:

@@ -10,13 +10,16 @@ from outliers_bench.keypoints.draw_matches import match_sheets
 from outliers_bench.keypoints.keypoint_store import StoredKeypoints
 from outliers_bench.keypoints.models import KeypointMatching
 from outliers_bench.keypoints.rank import rank_by_keypoints
-from outliers_bench.keypoints.ranking_cache import rank_or_load
-from outliers_bench.methods.method import Method
+from outliers_bench.keypoints.ranking_cache import MIN_DEPTH, rank_or_load
+from outliers_bench.methods.method import GallerySearch, Method
 from outliers_bench.methods.parts import Workspace
 from outliers_bench.result import Result
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import RGB, Exclusion, ImageSet, LeftOut, Ranking
+from outliers_bench.runtime.progress import track
+from outliers_bench.types import RGB, Exclusion, ImageSet, LeftOut, RankedBlocks, Ranking
+
+BLOCK_ITEMS = 20_000_000  # ranked gallery images per block, over all its queries: 320 MB
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class MatchKeypoints(Method):
         return match_sheets(result, self.keypoints, self.model, queries=queries, seed=seed)
 
 
-class KeypointGallery:
+class KeypointGallery(GallerySearch):
     """Gallery that is searched by matching keypoints; see `GallerySearch`."""
 
     def __init__(self, method: MatchKeypoints, gallery: ImageSet) -> None:
@@ -58,10 +61,22 @@ class KeypointGallery:
         self._meter.dimensions = method.model.descriptor.dimensions
         self._meter.index_bytes = method.keypoints.nbytes(gallery)
 
-    def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
-        """Rank the gallery for every query; see `GallerySearch.query`."""
-        is_gallery = images.digests == self._gallery.digests
+    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+        """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`.
+
+        The gallery is read once per block, and each block is cached.
+        """
         self._count_empty(images)
+        size = max(1, BLOCK_ITEMS // max(depth, MIN_DEPTH))
+        starts = range(0, len(images), size)
+        for start in track(starts, stage="rank", total=len(starts), unit="blocks"):
+            rows = slice(start, min(start + size, len(images)))
+            block = images if len(starts) == 1 else images.take(range(rows.start, rows.stop))
+            yield rows, self._rank(block, depth, exclusion, rows)
+
+    def _rank(self, images: ImageSet, depth: int, whole: Exclusion, rows: slice) -> Ranking:
+        is_gallery = images.digests == self._gallery.digests
+        exclusion = whole.take(rows)
 
         def rank(rank_depth: int, meter: Meter) -> Ranking:
             return rank_by_keypoints(
@@ -72,6 +87,7 @@ class KeypointGallery:
                 depth=rank_depth,
                 order=self._order,
                 exclusion=exclusion,
+                max_depth=whole.max_depth,
                 meter=meter,
             )
 

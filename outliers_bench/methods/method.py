@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from outliers_bench.result import Result
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import RGB, Exclusion, ImageSet, LeftOut, Ranking, Split
+from outliers_bench.types import (
+    RGB,
+    Exclusion,
+    ImageSet,
+    LeftOut,
+    RankedBlocks,
+    Ranking,
+    Split,
+    join_blocks,
+)
 
 
-class GallerySearch(Protocol):
-    """Gallery that is searched by a method, with any number of queries."""
+class GallerySearch:
+    """Base of the galleries that are searched by a method, with any number of queries."""
 
     def query(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
-        """Rank the gallery for every query.
+        """Rank the gallery for every query; see `query_blocks`."""
+        return join_blocks(self.query_blocks(images, depth, exclusion), len(images), depth)
+
+    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+        """Rank the gallery for one block of queries at a time, of a size that limits the memory.
 
         Parameters
         ----------
@@ -25,7 +36,7 @@ class GallerySearch(Protocol):
         exclusion : Exclusion
             Gallery images that are excluded for each query.
         """
-        ...
+        raise NotImplementedError
 
 
 class Method:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from outliers_bench.keypoints.draw_matches import match_sheets
 from outliers_bench.keypoints.keypoint_store import StoredKeypoints
+from outliers_bench.keypoints.keypoints import TableRows
 from outliers_bench.keypoints.models import Spatial
 from outliers_bench.keypoints.rank import rerank_by_keypoints
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import RGB, ImageSet, LeftOut, Ranking
+from outliers_bench.types import RGB, ImageSet, LeftOut, RankedBlocks
 
 
 class SpatialRerank:
@@ -33,23 +36,28 @@ class SpatialRerank:
         }
         return unreadable
 
-    def rerank(self, ranking: Ranking, images: ImageSet, gallery: ImageSet) -> Ranking:
-        """Re-rank the shortlist of every query."""
+    def rerank_blocks(
+        self, blocks: RankedBlocks, images: ImageSet, gallery: ImageSet
+    ) -> RankedBlocks:
+        """Re-rank the shortlist of every query, given the rankings of blocks of queries."""
         is_gallery = images.digests == gallery.digests
         empty = self._keypoints.empty(gallery)
         empty |= set() if is_gallery else self._keypoints.empty(images)
         self._meter.counts["rerank_images_without_keypoints"] = len(empty)
         table = self._keypoints.table(gallery)
         queries = table if is_gallery else self._keypoints.table(images)
-        # Counted as search: the results of a query are complete only after it.
-        with self._meter.stage("search"), self._meter.stage("rerank"):
-            return rerank_by_keypoints(
-                ranking,
-                queries,
-                table,
-                descriptor=self._options.descriptor,
-                options=self._options,
-            )
+        every = np.arange(len(images))
+        for rows, ranking in blocks:
+            # Counted as search: the results of a query are complete only after it.
+            with self._meter.stage("search"), self._meter.stage("rerank"):
+                reranked = rerank_by_keypoints(
+                    ranking,
+                    TableRows(queries, every[rows]),
+                    table,
+                    descriptor=self._options.descriptor,
+                    options=self._options,
+                )
+            yield rows, reranked
 
     def match_sheets(self, result: Result, *, queries: int, seed: int) -> dict[str, RGB]:
         """Draw queries next to their best match, with the verified keypoint matches."""

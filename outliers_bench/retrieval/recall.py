@@ -9,7 +9,7 @@ import numpy as np
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.search import VectorSearch
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import Exclusion, FloatArray, IntArray
+from outliers_bench.types import Exclusion, FloatArray, IntArray, join_blocks
 
 RECALL_DEPTH = 10
 MAX_QUERIES = 1000  # evenly spaced queries that are compared with exhaustive search
@@ -57,7 +57,8 @@ def recall_at_10(
     unmetered.meter = Meter()
     deep = min(max(depth, k), exclusion.max_depth)
     exclusion = exclusion.take(rows)
-    retrieved = unmetered.rank(sample, deep, exclusion=exclusion).indices[:, :k]
+    blocks = unmetered.rank_blocks(sample, deep, exclusion=exclusion)
+    retrieved = join_blocks(blocks, len(rows), k).indices
     nearest = search.exhaustive().rank(sample, k, exclusion=exclusion).indices
     # Both are compared again in the same way: an index may round its scores, and faiss rounds
     # distances relative to the lengths of the vectors, which may be far larger than the distances.

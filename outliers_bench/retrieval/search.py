@@ -18,7 +18,15 @@ from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.ties import drop_excluded, rescore_close_pairs, sort_with_ties
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import BoolArray, Exclusion, FloatArray, IntArray, Ranking
+from outliers_bench.types import (
+    BoolArray,
+    Exclusion,
+    FloatArray,
+    IntArray,
+    RankedBlocks,
+    Ranking,
+    join_blocks,
+)
 
 T = TypeVar("T")
 
@@ -134,12 +142,15 @@ class VectorSearch:
             Length of the ranking, at most `exclusion.max_depth`.
         exclusion : Exclusion
         """
+        blocks = self.rank_blocks(queries, depth, exclusion=exclusion)
+        return join_blocks(blocks, len(queries), depth)
+
+    def rank_blocks(self, queries: FloatArray, depth: int, *, exclusion: Exclusion) -> RankedBlocks:
+        """Rank the gallery for every query, one block of queries at a time; see `rank`."""
         queries = self.prepare(queries)
         searcher = self.searcher
         # One extra result shows whether the last rank is tied.
         fetch = min(depth + exclusion.largest + 1, len(self))
-        indices = np.empty((len(queries), depth), dtype=np.int64)
-        scores = np.empty((len(queries), depth), dtype=np.float32)
         searcher.search(queries[:1], 1)  # warm-up: threads and caches start outside of the timing
         for rows in _blocks(len(queries), fetch):
             block = queries[rows]
@@ -154,8 +165,7 @@ class VectorSearch:
             if exclusion.largest:
                 excluded = exclusion.mask(rows, items)
                 items, found_scores = drop_excluded(items, found_scores, excluded, depth)
-            indices[rows], scores[rows] = items[:, :depth], found_scores[:, :depth]
-        return Ranking(indices, scores)
+            yield rows, Ranking(items[:, :depth], found_scores[:, :depth])
 
     @cached_property
     def searcher(self) -> Searcher:

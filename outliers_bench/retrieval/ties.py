@@ -9,19 +9,28 @@ from outliers_bench.types import BoolArray, FloatArray, IntArray
 
 PAIR_VALUES = 500_000  # values gathered per block to compare pairs of vectors; more is no faster
 
+_GATHERED = 4  # times as long as reading it in order takes a vector that is gathered
 _ROUNDING = 2e-6  # difference of equal pairs in BLAS, relative to the query's squared length
 
 
 def sort_with_ties(positions: IntArray, scores: FloatArray) -> None:
     """Sort rows in place by descending score, equal scores by ascending position.
 
-    Rows that are already sorted and have no ties, as most rows of a short ranking, are skipped.
+    Rows that are already sorted, as an index returns them, and rows without ties are skipped.
     """
-    unsorted = ~(scores[:, :-1] > scores[:, 1:]).all(axis=1)
+    unsorted = (scores[:, :-1] < scores[:, 1:]).any(axis=1)
     if unsorted.any():
-        best = np.lexsort((positions[unsorted], -scores[unsorted]), axis=1)
+        best = np.argsort(-scores[unsorted], axis=1, kind="stable")  # fast if nearly sorted
         positions[unsorted] = np.take_along_axis(positions[unsorted], best, axis=1)
         scores[unsorted] = np.take_along_axis(scores[unsorted], best, axis=1)
+    tied = np.zeros(scores.shape, dtype=np.bool_)
+    np.equal(scores[:, :-1], scores[:, 1:], out=tied[:, 1:])
+    starts = ~tied  # of runs of equal scores, none of which continues in the next row
+    tied[:, :-1] |= tied[:, 1:]
+    if tied.any():
+        best = np.lexsort((positions[tied], np.cumsum(starts[tied])))
+        positions[tied] = positions[tied][best]
+        scores[tied] = scores[tied][best]  # 0 and -0 are equal
 
 
 def rescore_close_pairs(
@@ -51,6 +60,11 @@ def rescore_close_pairs(
     recompute = np.zeros(scores.shape, dtype=np.bool_)
     recompute[:, :-1] |= is_close
     recompute[:, 1:] |= is_close
+    # Comparing a query with all vectors in their order is faster than gathering many of them.
+    for many in np.flatnonzero(recompute.sum(axis=1) * _GATHERED > len(gallery)):
+        compared = _compare(queries[many], gallery, metric)[positions[many]]
+        np.copyto(scores[many], compared, where=recompute[many])
+        recompute[many] = False
     rows, columns = np.nonzero(recompute)
     size = max(1, PAIR_VALUES // max(1, queries.shape[1]))
     for start in range(0, len(rows), size):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from outliers_bench.leakage.find import Leaks
 
+_ROW_GROUP = 2**20  # rows per row group of the ranking
+
 
 def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> None:
     """Write every table of a result that has rows into an existing folder.
@@ -49,31 +51,38 @@ def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> No
     """Write a ranking in long form: query, rank (from 1), gallery, score, and relevant if known.
 
     Names are dictionary-encoded. `depth` is the number of gallery images per query; None writes
-    all.
+    all. Row groups have up to a million rows, and only one is in memory.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    indices = result.ranking.indices[:, :depth]
+    indices, scores = result.ranking.indices[:, :depth], result.ranking.scores[:, :depth]
+    queries, gallery = _texts(result.split.query.names), _texts(result.split.gallery.names)
     n_query, n_rank = indices.shape
-    rows = np.repeat(np.arange(n_query, dtype=np.int64), n_rank)
 
-    def names(positions: IntArray, part: ImageSet) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(
-            _column(positions.astype(np.int32)), _texts(part.names)
-        )
+    def named(positions: IntArray, names: pa.Array) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(_column(positions.astype(np.int32)), names)
 
-    columns = {
-        "query": names(rows, result.split.query),
-        "rank": _column(np.tile(np.arange(1, n_rank + 1, dtype=np.int32), n_query)),
-        "gallery": names(indices, result.split.gallery),
-        "score": _column(result.ranking.scores[:, :depth]),
-    }
-    relevant = _relevant(result.split, indices)
-    if relevant is not None:
-        bits = np.packbits(relevant, bitorder="little")
-        columns["relevant"] = _column(bits, pa.bool_(), relevant.size)
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    def table(rows: IntArray) -> pa.Table:
+        hits = indices[rows]
+        columns = {
+            "query": named(np.repeat(rows, n_rank), queries),
+            "rank": _column(np.tile(np.arange(1, n_rank + 1, dtype=np.int32), len(rows))),
+            "gallery": named(hits, gallery),
+            "score": _column(scores[rows]),
+        }
+        relevant = _relevant(result.split, rows, hits)
+        if relevant is not None:
+            bits = np.packbits(relevant, bitorder="little")
+            columns["relevant"] = _column(bits, pa.bool_(), relevant.size)
+        return pa.table(columns)
+
+    size = max(1, _ROW_GROUP // max(1, n_rank))
+    first = table(np.arange(min(size, n_query)))
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for start in range(size, n_query, size):
+            writer.write_table(table(np.arange(start, min(start + size, n_query))))
 
 
 def _column(
@@ -97,10 +106,10 @@ def _texts(values: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
 
 
-def _relevant(split: Split, indices: IntArray) -> np.ndarray | None:
+def _relevant(split: Split, rows: IntArray, indices: IntArray) -> np.ndarray | None:
     if split.query.labels is None or split.gallery.labels is None:
         return None
-    return np.asarray(split.gallery.labels[indices] == split.query.labels[:, None])
+    return np.asarray(split.gallery.labels[indices] == split.query.labels[rows, None])
 
 
 def _per_query(

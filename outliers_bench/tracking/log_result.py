@@ -13,7 +13,7 @@ from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.opencv import opencv
 from outliers_bench.reports.contact_sheet import draw_contact_sheets
 from outliers_bench.reports.leakage_sheet import draw_leakage_sheet
-from outliers_bench.result import Result
+from outliers_bench.result import RECORDED_DEPTH, Result
 from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.artifacts import write_tables
 from outliers_bench.tracking.description import describe_result
@@ -23,7 +23,6 @@ from outliers_bench.types import RGB, LeftOutKind
 if TYPE_CHECKING:
     from outliers_bench.config.schema import Config
 
-_RANKING_DEPTH = 300  # gallery images per query in ranking.parquet
 _ENCODERS = 4  # threads that encode contact sheets
 _QUALITY = 90  # JPEG quality of pictures
 
@@ -102,7 +101,7 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
             pool.submit(_save, sheet, folder / "pictures" / f"{name}.jpg")
             for name, sheet in sheets.items()
         ]
-        write_tables(result, folder, depth=_RANKING_DEPTH)
+        write_tables(result, folder, depth=RECORDED_DEPTH)
         note = describe_result(
             result,
             name=run.box.start.name,

@@ -4,7 +4,7 @@ from outliers_bench.types.arrays import RGB, BoolArray, FloatArray, IntArray
 from outliers_bench.types.embeddings import Embeddings
 from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, same
 from outliers_bench.types.images import GROUP, ImageReader, ImageSet
-from outliers_bench.types.ranking import Ranking
+from outliers_bench.types.ranking import RankedBlocks, Ranking, join_blocks
 from outliers_bench.types.split import LeftOut, LeftOutKind, Split
 
 __all__ = [
@@ -22,7 +22,9 @@ __all__ = [
     "IntArray",
     "LeftOut",
     "LeftOutKind",
+    "RankedBlocks",
     "Ranking",
     "Split",
+    "join_blocks",
     "same",
 ]

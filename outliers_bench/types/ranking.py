@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from outliers_bench.types.arrays import FloatArray, IntArray
+
+_SORTED = 8  # sort rows to compare them if the gallery is this many times as large
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +42,38 @@ class Ranking:
             raise ValueError("a ranking holds gallery positions only, never -1")
         if np.isnan(self.scores).any() or (np.diff(self.scores, axis=1) > 0).any():
             raise ValueError("scores must fall from left to right")
-        ordered = np.sort(self.indices, axis=1)
-        if (ordered[:, 1:] == ordered[:, :-1]).any():
+        if _is_any_twice(self.indices):
             raise ValueError("a gallery position is twice in one row")
 
     @property
     def depth(self) -> int:
         """Number of gallery images ranked for each query."""
         return int(self.indices.shape[1])
+
+
+def _is_any_twice(indices: IntArray) -> bool:
+    n = int(indices.max()) + 1
+    if n > _SORTED * indices.shape[1] or indices.dtype.kind not in "iu":
+        ordered = np.sort(indices, axis=1)
+        return bool((ordered[:, 1:] == ordered[:, :-1]).any())
+    found = np.zeros((len(indices), n), dtype=np.bool_)  # faster, if most are found
+    np.put_along_axis(found, indices, True, axis=1)
+    return int(np.count_nonzero(found)) < indices.size
+
+
+RankedBlocks: TypeAlias = Iterator[tuple[slice | IntArray, Ranking]]
+"""Rankings of blocks of queries, each with the positions of its queries.
+
+A ranking as deep as the largest class may not fit into memory, unlike that of a block.
+"""
+
+
+def join_blocks(
+    blocks: Iterable[tuple[slice | IntArray, Ranking]], n_query: int, depth: int
+) -> Ranking:
+    """Join the rankings of blocks that together have all queries, each truncated to `depth`."""
+    indices = np.full((n_query, depth), -1, dtype=np.int64)
+    scores = np.empty((n_query, depth), dtype=np.float32)
+    for rows, ranking in blocks:
+        indices[rows], scores[rows] = ranking.indices[:, :depth], ranking.scores[:, :depth]
+    return Ranking(indices, scores)

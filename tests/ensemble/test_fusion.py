@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from outliers_bench.ensemble import fusion as fusion_module
 from outliers_bench.ensemble.fusion import contributions, select_top
 from outliers_bench.ensemble.options import Fusion
-from outliers_bench.types import Exclusion, Ranking
+from outliers_bench.types import Exclusion, Ranking, join_blocks
 
 FUSIONS = [fusion for fusion in Fusion if fusion is not Fusion.concat]
 
@@ -20,7 +20,8 @@ def ranking(indices, scores):
 def fuse(members, weights, *, order, **options):
     exclusion = Exclusion.nothing(len(members[0].indices), len(order))
     defaults = {"rrf_k": 60.0, "slopes": [1.0] * len(members), "exclusion": exclusion}
-    return fusion_module.fuse(members, weights, order=order, **(defaults | options))
+    blocks = fusion_module.fuse_blocks(members, weights, order=order, **(defaults | options))
+    return join_blocks(blocks, len(members[0].indices), options["depth"])
 
 
 def random_ranking(n_query, n, depth, seed):

@@ -2,10 +2,12 @@
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from outliers_bench.evaluation import metrics as module
+from outliers_bench.evaluation.evaluate import Evaluator
 from outliers_bench.evaluation.intervals import confidence_intervals
 from outliers_bench.evaluation.metrics import (
     METRICS,
@@ -21,6 +23,7 @@ from outliers_bench.reports.terminal import show_result
 from outliers_bench.sweeps.objective import check_objective
 from outliers_bench.tracking.artifacts import write_tables
 from outliers_bench.tracking.log_result import collect_metrics
+from outliers_bench.types import Ranking
 from tests.results import make_result, make_split
 
 
@@ -68,6 +71,10 @@ def test_a_new_metric_is_one_object(tmp_path):
     found = {a for a, b in zip(split.query.labels, first, strict=True) if a == b}
     value = len(found) / 4
     assert 0 < value < 1
+    evaluator = Evaluator(split, k=[1, 5, 10])
+    for row in np.random.default_rng(0).permutation(12)[:, None]:
+        evaluator.add(row, Ranking(result.ranking.indices[row], result.ranking.scores[row]))
+    assert evaluator.result().metrics == evaluation.metrics, "also in blocks of queries"
     misses = sum(
         label not in split.gallery.labels[row[:5]]
         for row, label in zip(result.ranking.indices, split.query.labels, strict=True)

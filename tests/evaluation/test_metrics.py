@@ -20,6 +20,7 @@ from outliers_bench.evaluation import (
     r_precision,
     reciprocal_rank,
 )
+from outliers_bench.evaluation.evaluate import Evaluator
 from outliers_bench.types import ITSELF, Ranking, Split, same
 from tests.toys import image_set, toy_split
 
@@ -213,6 +214,26 @@ def test_evaluate_does_not_depend_on_the_order_of_the_gallery(data):
     before = evaluate(Ranking(indices, scores), split, k=[1, 3])
     after = evaluate(Ranking(moved[indices], scores), shuffled, k=[1, 3])
     assert before.metrics == after.metrics
+
+
+@given(st.integers(0, 10**6))
+def test_blocks_of_queries_have_the_same_scores_to_the_last_bit(seed):
+    rng = np.random.default_rng(seed)
+    n_query, n = int(rng.integers(1, 30)), int(rng.integers(12, 60))
+    labels = [0, *rng.choice(4, n_query - 1, p=(0.6, 0.2, 0.1, 0.1))]
+    split = toy_split(query=labels, gallery=[0, *rng.choice(3, n - 1, p=(0.8, 0.1, 0.1))])
+    indices = np.array([rng.permutation(n) for _ in range(n_query)])
+    scores = -np.sort(-rng.random((n_query, n)).astype(np.float32), axis=1)
+    whole = evaluate(Ranking(indices, scores), split, k=[1, 3])
+    evaluator = Evaluator(split, k=[1, 3])
+    for rows in np.array_split(rng.permutation(n_query), rng.integers(1, n_query + 2)):
+        evaluator.add(rows, Ranking(indices[rows], scores[rows]))
+    in_blocks = evaluator.result()
+    assert in_blocks.metrics == whole.metrics
+    assert in_blocks.per_class == whole.per_class
+    assert in_blocks.queries_without_relevant == whole.queries_without_relevant
+    for name, values in whole.per_query.items():
+        assert np.array_equal(in_blocks.per_query[name], values), name
 
 
 def test_importable_without_heavy_libraries():

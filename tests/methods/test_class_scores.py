@@ -1,5 +1,7 @@
 """Ranking by class scores: compared with brute force, with ties, and without the query."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.errors import BenchError
+from outliers_bench.methods import class_scores
 from outliers_bench.methods.class_scores import log_softmax
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
@@ -76,7 +79,8 @@ def test_equals_brute_force(config, data, queries, gallery, leave_one_out):
     logits = {name: [data.draw(levels) for _ in range(3)] for name in sorted(names)}
     depth = data.draw(st.integers(1, gallery - int(leave_one_out)))
     meter = Meter()
-    ranking = ranking_of(config, split, logits, depth, meter)
+    with patch.object(class_scores, "BLOCK_ITEMS", data.draw(st.sampled_from([1, 10**6]))):
+        ranking = ranking_of(config, split, logits, depth, meter)
     indices, scores = brute_force(split, logits, depth, config.seed)
     assert np.array_equal(ranking.indices, indices)
     assert ranking.scores == pytest.approx(scores, abs=1e-6)

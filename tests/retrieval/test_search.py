@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.retrieval import search as searches
+from outliers_bench.retrieval import ties
 from outliers_bench.retrieval.indexes import faiss_index
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.hnsw import FaissHnsw
@@ -107,6 +108,21 @@ def test_threads_are_limited_to_the_cores_of_this_process(monkeypatch):
         assert faiss.omp_get_max_threads() == 1, "a lower limit of the user is respected"
     finally:
         faiss.omp_set_num_threads(before)
+
+
+@pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.name)
+def test_close_scores_are_equal_in_both_ways_of_comparing(metric, monkeypatch):
+    """One vector after another, or those that are close gathered: to the last bit."""
+    gallery = GALLERY[:400].copy()
+    gallery[100:] = gallery[ORDER[:300] % 100] + RNG.normal(0, 1e-7, (300, 64)).astype(np.float32)
+    results = []
+    for gathered in (0, 10**6):
+        monkeypatch.setattr(ties, "_GATHERED", gathered)
+        search = VectorSearch(gallery, index=Exact(metric=metric), order=ORDER[ORDER < 400])
+        results.append(search.rank(QUERIES, 350, exclusion=exclude_nothing(QUERIES, gallery)))
+    assert np.array_equal(results[0].indices, results[1].indices)
+    assert np.array_equal(results[0].scores, results[1].scores)
+    assert (np.diff(results[0].scores) == 0).any()
 
 
 @pytest.mark.parametrize("values", [1, 3, 1000])

@@ -19,11 +19,15 @@ def ranking(indices, scores):
     [
         ([[0, -1]], [[2, 1]]),
         ([[0, 0]], [[2, 1]]),
+        ([[1, 0], [99, 99]], [[2, 1], [2, 1]]),
         ([[0, 1]], [[1, 2]]),
         ([[0, 1]], [[1, np.nan]]),
         ([[0, 1]], [[1]]),
     ],
-    ids=["negative index", "duplicate index", "ascending scores", "nan", "shapes"],
+    ids=[
+        *("negative index", "duplicate index", "duplicate in a large gallery"),
+        *("ascending scores", "nan", "shapes"),
+    ],
 )
 def test_invalid_rankings(indices, scores):
     with pytest.raises(ValueError, match=r"\w"):

@@ -10,7 +10,7 @@ import numpy as np
 from outliers_bench.apps.competition.check import Submission
 from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.evaluation import confidence_intervals, count_relevant
-from outliers_bench.evaluation.metrics import METRICS, Scored, compute_metrics
+from outliers_bench.evaluation.metrics import METRICS, Scored, compute_per_query
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,11 @@ def score_submission(
     cut_offs = [cut_off for cut_off in set(k) if cut_off <= relevant.shape[1]]
     is_deep = bool((lengths >= total[scored]).all())
     metrics = [
-        metric
-        for metric in METRICS
-        if metric.per_query and (metric.is_family or ("total" in metric.needs and is_deep))
+        metric for metric in METRICS if metric.is_family or ("total" in metric.needs and is_deep)
     ]
     inputs = Scored(relevant, total[scored], query.labels[scored], retrieved)
-    scores, per_query = compute_metrics(inputs, cut_offs, metrics=metrics)
+    per_query = compute_per_query(inputs, cut_offs, metrics=metrics)
     return SubmissionScore(
-        metrics=scores,
+        metrics={name: float(np.mean(values)) for name, values in per_query.items()},
         intervals=confidence_intervals(per_query, seed=0),
     )

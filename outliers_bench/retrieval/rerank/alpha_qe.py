@@ -14,7 +14,7 @@ from outliers_bench.retrieval.rerank.shortlist import (
     rescore_by_cosine,
 )
 from outliers_bench.retrieval.ties import PAIR_VALUES
-from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import VectorSearch
@@ -49,10 +49,10 @@ class AlphaQueryExpansion(CosineRerank):
         self.check_at_least(1, "n")
         self.check_at_least(0, "alpha")
 
-    def rank(
+    def rank_blocks(
         self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
-    ) -> Ranking:
-        """Rank the gallery for every expanded query; see `Rerank.rank`."""
+    ) -> RankedBlocks:
+        """Rank the gallery for every expanded query; see `Rerank.rank_blocks`."""
         hits = min(self.n, exclusion.max_depth)
 
         def rank_block(rows: IntArray) -> Ranking:
@@ -65,7 +65,7 @@ class AlphaQueryExpansion(CosineRerank):
                 block = block + weighted_sums(search.gallery, first.indices, weights)
             return search.rank(block, depth, exclusion=of_block)
 
-        return rank_in_blocks(rank_block, np.arange(len(queries)), depth, deep=max(depth, hits))
+        return rank_in_blocks(rank_block, np.arange(len(queries)), deep=max(depth, hits))
 
 
 def weighted_sums(gallery: FloatArray, positions: IntArray, weights: FloatArray) -> FloatArray:

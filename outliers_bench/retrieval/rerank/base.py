@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outliers_bench.runtime.option_labels import name_and_non_defaults
-from outliers_bench.types import Exclusion, FloatArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, RankedBlocks, Ranking, join_blocks
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
@@ -67,7 +67,14 @@ class Rerank:
             The ranking of a query depends only on that query and the gallery, never on other
             queries.
         """
-        return search.rank(queries, depth, exclusion=exclusion)
+        blocks = self.rank_blocks(search, queries, depth, exclusion=exclusion)
+        return join_blocks(blocks, len(queries), depth)
+
+    def rank_blocks(
+        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
+    ) -> RankedBlocks:
+        """Rank and re-rank one block of queries at a time, at least to `depth`; see `rank`."""
+        return search.rank_blocks(queries, depth, exclusion=exclusion)
 
 
 def reorder(ranking: Ranking, similarity: FloatArray) -> Ranking:

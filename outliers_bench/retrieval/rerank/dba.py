@@ -18,7 +18,7 @@ from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
 from outliers_bench.retrieval.rerank.shortlist import CosineRerank, rank_in_blocks
 from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
-from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
@@ -74,16 +74,16 @@ class DatabaseAugmentation(CosineRerank):
                 f"exhaustively, which would hide the errors of index={index.name}; use index=exact"
             )
 
-    def rank(
+    def rank_blocks(
         self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
-    ) -> Ranking:
-        """Rank the augmented gallery for every query; see `Rerank.rank`."""
+    ) -> RankedBlocks:
+        """Rank the augmented gallery for every query; see `Rerank.rank_blocks`."""
         excluded = exclusion.largest
         graph, augmented_search = search.once(
             f"{self} {excluded}", lambda: self._prepare(search, excluded)
         )
         if exclusion.items is None:
-            return augmented_search.rank(queries, depth, exclusion=exclusion)
+            return augmented_search.rank_blocks(queries, depth, exclusion=exclusion)
         return self._rank_leave_one_out(
             augmented_search, search, graph, queries, depth, items=exclusion.items
         )
@@ -117,7 +117,7 @@ class DatabaseAugmentation(CosineRerank):
         depth: int,
         *,
         items: IntArray,
-    ) -> Ranking:
+    ) -> RankedBlocks:
         """Rank for queries that are gallery items as if they had never been in the gallery.
 
         Items that a query has been added to are removed from its ranking and scored again without
@@ -143,7 +143,7 @@ class DatabaseAugmentation(CosineRerank):
 
         # Sorted by the number of lists: hubs, which are in thousands, need deeper rankings.
         by_count = np.argsort(counts[items], kind="stable")
-        return rank_in_blocks(rank_block, by_count, depth, deep=depth + int(counts.max()))
+        return rank_in_blocks(rank_block, by_count, deep=depth + int(counts.max()))
 
     def _rescore_without(
         self,

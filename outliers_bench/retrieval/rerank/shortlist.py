@@ -13,7 +13,7 @@ from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.rerank.base import Rerank, reorder
 from outliers_bench.retrieval.ties import pair_similarities, sorted_with_ties
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
@@ -82,13 +82,13 @@ class ShortlistRerank(CosineRerank):
         """Number of hits that a query needs, even if they are not reordered."""
         return 0
 
-    def rank(
+    def rank_blocks(
         self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
-    ) -> Ranking:
-        """Rank the gallery for every query, and reorder the first hits; see `Rerank.rank`."""
+    ) -> RankedBlocks:
+        """Rank the gallery, and reorder the first hits; see `Rerank.rank_blocks`."""
         max_depth, excluded = exclusion.max_depth, exclusion.largest
         if max_depth == 0:
-            return search.rank(queries, depth, exclusion=exclusion)
+            return search.rank_blocks(queries, depth, exclusion=exclusion)
         scorer = search.once(f"{self} {excluded}", lambda: self.scorer(search, excluded))
         limit = max_depth if self.shortlist is None else min(self.shortlist, max_depth)
         hits = min(max(limit, self.required_hits), max_depth)
@@ -112,7 +112,7 @@ class ShortlistRerank(CosineRerank):
                     )[:, :limit]
                 return reorder(ranking, similarities)
 
-        return rank_in_blocks(rank_block, np.arange(len(queries)), depth, deep=deep)
+        return rank_in_blocks(rank_block, np.arange(len(queries)), deep=deep)
 
 
 def rescore_by_cosine(
@@ -132,18 +132,14 @@ def rescore_by_cosine(
 
 
 def rank_in_blocks(
-    rank: Callable[[IntArray], Ranking], rows: IntArray, depth: int, *, deep: int
-) -> Ranking:
+    rank: Callable[[IntArray], Ranking], rows: IntArray, *, deep: int
+) -> RankedBlocks:
     """Rank queries in blocks that limit the memory of rankings of depth `deep`.
 
-    `rank` ranks the queries at some positions, at least to `depth`; they are given in the order
-    of `rows`, a permutation of all.
+    `rank` ranks the queries at some positions, which it is given in the order of `rows`.
     """
-    indices = np.empty((len(rows), depth), dtype=np.int64)
-    scores = np.empty((len(rows), depth), dtype=np.float32)
     size = max(64, BLOCK_ITEMS // max(1, deep))
-    for start in range(0, len(rows), size):
+    starts = range(0, len(rows), size)
+    for start in track(starts, stage="search", total=len(starts), unit="blocks"):
         block = rows[start : start + size]
-        ranking = rank(block)
-        indices[block], scores[block] = ranking.indices[:, :depth], ranking.scores[:, :depth]
-    return Ranking(indices, scores)
+        yield block, rank(block)
