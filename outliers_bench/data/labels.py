@@ -74,6 +74,8 @@ def normalize(text: str) -> str:
     >>> normalize(" lion\u00a0\t king\u200b"), normalize("Lo\u0308we") == "L\u00f6we"
     ('lion king', True)
     """
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     words = text.translate(_INVISIBLE).translate(_CONTROL).split()
     return unicodedata.normalize("NFC", " ".join(words)).strip(_AT_ENDS)
 
@@ -108,13 +110,26 @@ def look_alikes(labels: tuple[str, ...]) -> list[tuple[str, ...]]:
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
 
 
+class _Separators(dict[int, int]):
+    """Table of `str.translate` that makes punctuation and separators blanks, filled when used.
+
+    Symbols stay: they may distinguish labels, as the signs of the sexes do.
+    """
+
+    def __missing__(self, code: int) -> int:
+        is_separator = unicodedata.category(chr(code))[0] in "PZ"
+        self[code] = ord(" ") if is_separator else code
+        return self[code]
+
+
+_SEPARATORS = _Separators()
+
+
 def _essence(label: str) -> str:
     folded = unicodedata.normalize("NFKC", label).casefold()
     if number := _NUMBER.fullmatch(folded):
         return number[1]
-    # Punctuation and blanks; symbols may distinguish labels, as the signs of the sexes do.
-    parted = "".join(" " if unicodedata.category(c)[0] in "PZ" else c for c in folded)
-    return " ".join(parted.split()) or folded
+    return " ".join(folded.translate(_SEPARATORS).split()) or folded
 
 
 def describe_look_alikes(labels: tuple[str, ...], *, shown: int = 3) -> str:
