@@ -19,6 +19,7 @@ from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import exclude_leaks
 from outliers_bench.methods.method import Method, ReusedIndex
+from outliers_bench.reports.contact_sheet import check_captions
 from outliers_bench.result import RECORDED_DEPTH, LeakageScores, Result
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
@@ -176,6 +177,7 @@ def check(config: Config, split: Split, method: Method) -> None:
     BenchError
         If k is larger than the gallery, no query has a relevant image, or the method refuses.
     """
+    check_captions(split, config.contact_sheets.captions)
     reachable = split.exclusion.max_depth
     if max(config.k) > reachable:
         raise BenchError(

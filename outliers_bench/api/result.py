@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from outliers_bench import result
 from outliers_bench.config.schema import Config
@@ -45,8 +45,10 @@ class Result(result.Result):
 
         return collect_metrics(self)
 
-    def frame(self) -> pd.DataFrame:
-        """Return the scores with their intervals; see `Evaluation.frame`.
+    def frame(self, by: Literal["metric", "class", "query"] = "metric") -> pd.DataFrame:
+        """Return the scores as a table; see `Evaluation.frame`.
+
+        By query, it also has `name`, and the other columns of the images, such as camera and time.
 
         Raises
         ------
@@ -55,7 +57,15 @@ class Result(result.Result):
         """
         if self.evaluation is None:
             raise BenchError(f"{self.split.name} has no labels, so nothing was scored")
-        return self.evaluation.frame()
+        frame = self.evaluation.frame(by)
+        if by != "query":
+            return frame
+        from outliers_bench.tracking.artifacts import query_columns
+
+        query, rows = self.split.query, self.evaluation.scored
+        described = query_columns(query, rows, taken=("name", *frame.columns))
+        frame.insert(0, "name", [query.names[row] for row in rows])
+        return frame.assign(**{name: list(values) for name, values in described.items()})
 
     def sheets(self, *, queries: int = 6, depth: int = 10) -> dict[str, RGB]:
         """Draw contact sheets: queries, each next to the gallery images found for it.
@@ -74,8 +84,8 @@ class Result(result.Result):
 
         if isinstance(self.split.gallery.reader, Vectors):
             return {}
-        seed = self.config.seed
-        return draw_contact_sheets(self, queries=queries, depth=depth, seed=seed)
+        seed, captions = self.config.seed, self.config.contact_sheets.captions
+        return draw_contact_sheets(self, queries=queries, depth=depth, seed=seed, captions=captions)
 
     def show(self) -> None:
         """Display the result in a notebook; elsewhere, print its scores."""

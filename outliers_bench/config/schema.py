@@ -87,10 +87,13 @@ class ContactSheets:
         Queries on each sheet (best, typical, worst); 0 draws none.
     depth : int
         Gallery images next to each query.
+    captions : list of str
+        Columns of the images, such as camera and time, below each; `path` for its name.
     """
 
     queries: int = 6
     depth: int = 10
+    captions: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ from outliers_bench.types import Split
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -72,6 +75,9 @@ class Manifest(LabeledSource):
         if BOTH in parts:
             return one_set(table, name=self.title())
         if TEST in parts:
+            _log.warning(
+                "%s: the images that are not train are split into query and gallery", self.path
+            )
             test_only = replace(self, train=0.0)
             return split_test(
                 table,

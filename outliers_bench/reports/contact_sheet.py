@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from itertools import islice
 
+import numpy as np
+
+from outliers_bench.errors import BenchError
 from outliers_bench.reports.numbers import format_score, metric_title
 from outliers_bench.reports.select_queries import SelectedQuery, quality_metric, select_queries
 from outliers_bench.reports.sheet import (
@@ -14,6 +17,7 @@ from outliers_bench.reports.sheet import (
     FAINT,
     INK,
     IRRELEVANT,
+    LINE,
     MARGIN,
     NEUTRAL,
     QUERY,
@@ -22,9 +26,10 @@ from outliers_bench.reports.sheet import (
 )
 from outliers_bench.reports.tiles import TILE, read_photos
 from outliers_bench.result import Result
-from outliers_bench.types import RGB, ImageSet
+from outliers_bench.types import RGB, ImageSet, Split
 
 _GAP, _CAPTION, _HEADER, _QUERY_GAP = 10, 40, 64, 22
+NAME = "path"  # caption with the name of the image, unless there is such a column
 _HEADERS = 8  # of some 400 kB each, cached for the next sheets
 _HEADINGS = {
     "best": "Best queries: from the top tenth",
@@ -34,7 +39,9 @@ _HEADINGS = {
 }
 
 
-def draw_contact_sheets(result: Result, *, queries: int, depth: int, seed: int) -> dict[str, RGB]:
+def draw_contact_sheets(
+    result: Result, *, queries: int, depth: int, seed: int, captions: Sequence[str] = ()
+) -> dict[str, RGB]:
     """Draw queries, each followed by its best-ranked gallery images.
 
     Parameters
@@ -47,6 +54,8 @@ def draw_contact_sheets(result: Result, *, queries: int, depth: int, seed: int) 
         Gallery images in each row.
     seed : int
         Seed of the selection of queries.
+    captions : sequence of str
+        Columns of the images below each, `path` for its name; see `check_captions`.
 
     Returns
     -------
@@ -68,15 +77,26 @@ def draw_contact_sheets(result: Result, *, queries: int, depth: int, seed: int) 
     )
     with closing(read_photos(images)) as photos:
         return {
-            name: _draw_sheet(result, name, rows, depth=depth, photos=photos)
+            name: _draw_sheet(result, name, rows, depth=depth, photos=photos, captions=captions)
             for name, rows in selected.items()
             if rows
         }
 
 
-def row_top(row: int) -> int:
-    """Return the top edge, in pixels, of the tiles of a row."""
-    return MARGIN + _HEADER + row * (TILE + _CAPTION + _GAP)
+def check_captions(split: Split, captions: Sequence[str]) -> None:
+    """Raise `BenchError` if query or gallery has no such column; see `draw_contact_sheets`."""
+    for part in (split.query, split.gallery):
+        missing = [name for name in captions if name not in (NAME, *part.columns)]
+        if missing:
+            raise BenchError(
+                f"contact_sheets.captions=[{','.join(captions)}]: the images of {split.name} have "
+                f"no column {missing[0]}; they have {', '.join((NAME, *part.columns))}"
+            )
+
+
+def row_top(row: int, captions: int = 0) -> int:
+    """Return the top edge, in pixels, of the tiles of a row, with that many more captions."""
+    return MARGIN + _HEADER + row * (TILE + _CAPTION + captions * LINE + _GAP)
 
 
 def column_left(column: int) -> int:
@@ -91,15 +111,17 @@ def _draw_sheet(
     *,
     depth: int,
     photos: Iterator[RGB | None],
+    captions: Sequence[str],
 ) -> RGB:
     width = column_left(depth) + TILE + MARGIN
-    sheet = Sheet(width, row_top(len(selected)) - _GAP + MARGIN)
+    sheet = Sheet(width, row_top(len(selected), len(captions)) - _GAP + MARGIN)
     band = column_left(0) + TILE + (_GAP + _QUERY_GAP) // 2 + 1
     sheet.fill(BAND, left=0, top=0, width=band, height=len(sheet.pixels))
     heading = f"{result.split.name}   |   {_HEADINGS[name]}"
     sheet.paste(_header(heading, width, legend=result.split.labeled), left=0, top=0)
     for row, query in enumerate(selected):
-        _draw_row(sheet, result, query, row=row, photos=list(islice(photos, 1 + depth)))
+        shown = list(islice(photos, 1 + depth))
+        _draw_row(sheet, result, query, row=row, photos=shown, captions=captions)
     return sheet.pixels
 
 
@@ -117,16 +139,23 @@ def _header(heading: str, width: int, *, legend: bool) -> RGB:
 
 
 def _draw_row(
-    sheet: Sheet, result: Result, selected: SelectedQuery, *, row: int, photos: list[RGB | None]
+    sheet: Sheet,
+    result: Result,
+    selected: SelectedQuery,
+    *,
+    row: int,
+    photos: list[RGB | None],
+    captions: Sequence[str],
 ) -> None:
     query, gallery = result.split.query, result.split.gallery
     query_label = _label(query, selected.row)
-    top = row_top(row)
+    top = row_top(row, len(captions))
     detail = ""
     if selected.quality is not None:
         detail = f"{metric_title(quality_metric(result))} {format_score(selected.quality)}"
     sheet.photo(photos[0], left=column_left(0), top=top, frame=QUERY)
     lines = [(query_label or query.names[selected.row], INK), (detail, FAINT)]
+    lines += [(_value(query, selected.row, column), FAINT) for column in captions]
     sheet.caption(lines, left=column_left(0), top=top, paper=BAND)
     for rank, shown in enumerate(photos[1:]):
         match = int(result.ranking.indices[selected.row, rank])
@@ -139,7 +168,18 @@ def _draw_row(
             sheet.mark(relevant=relevant, right=left + TILE, top=top)
         similarity = f"{rank + 1}. {result.ranking.scores[selected.row, rank]:.3f}"
         lines = [(label or gallery.names[match], INK), (similarity, FAINT)]
+        lines += [(_value(gallery, match, column), FAINT) for column in captions]
         sheet.caption(lines, left=left, top=top)
+
+
+def _value(part: ImageSet, row: int, column: str) -> str:
+    """Return the value of an image in a column as text; empty if it is missing."""
+    if column not in part.columns:
+        return part.names[row]
+    value = part.columns[column][row]
+    if isinstance(value, np.datetime64):
+        return "" if np.isnat(value) else str(value.astype("M8[s]")).replace("T", " ")
+    return "" if isinstance(value, float) and np.isnan(value) else f"{value}"
 
 
 def _label(part: ImageSet, row: int) -> str | None:

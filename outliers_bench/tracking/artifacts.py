@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,15 +118,48 @@ def _per_query(
 ) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
     query, gallery = result.split.query, result.split.gallery
     first = result.ranking.indices[evaluation.scored, 0]
-    header = ("query", "class", "first", "first_class", *evaluation.per_query)
+    own = ("query", "class", "first", "first_class", *evaluation.per_query)
+    described = query_columns(query, evaluation.scored, taken=own)
+    header = (*own, *described)
     columns = [
         [query.names[row] for row in evaluation.scored],
         _class_names(query, evaluation.scored),
         [gallery.names[row] for row in first],
         _class_names(gallery, first),
         *(values.tolist() for values in evaluation.per_query.values()),
+        *map(_cells, described.values()),
     ]
     return header, zip(*columns, strict=True)
+
+
+def query_columns(
+    query: ImageSet, rows: IntArray, *, taken: Iterable[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns that describe queries, such as camera and time, by their names.
+
+    A name that is `taken` by a column of the scores begins with `query_`.
+    """
+    used = {*taken}
+    columns = {}
+    for column, values in query.columns.items():
+        name = column
+        while name in used:
+            name = f"query_{name}"
+        used.add(name)
+        columns[name] = values[rows]
+    return columns
+
+
+def _cells(values: npt.NDArray[Any]) -> list[object]:
+    """Return the values of a column as cells of a text table; missing ones are empty."""
+    if values.dtype.kind == "M":
+        times = values.astype("M8[us]").tolist()
+        return ["" if time is None else time.isoformat(sep=" ") for time in times]
+    if values.dtype.kind == "f":
+        return ["" if np.isnan(value).all() else value for value in values.tolist()]
+    return [
+        json.dumps(value) if isinstance(value, list | tuple) else value for value in values.tolist()
+    ]
 
 
 def _class_names(part: ImageSet, rows: IntArray) -> list[str]:

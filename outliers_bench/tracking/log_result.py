@@ -86,7 +86,13 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
     """
     shown = config.contact_sheets
     sheets: dict[str, RGB] = {
-        **draw_contact_sheets(result, queries=shown.queries, depth=shown.depth, seed=config.seed),
+        **draw_contact_sheets(
+            result,
+            queries=shown.queries,
+            depth=shown.depth,
+            seed=config.seed,
+            captions=shown.captions,
+        ),
         **(result.match_sheets(result, shown.queries) if shown.queries else {}),
     }
     if result.leaks and shown.queries:

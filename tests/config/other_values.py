@@ -55,6 +55,7 @@ OTHERS: dict[str, Any] = {
     "data.root": "{0}/copy",
     "data=prepared data.root": "{0}/copied_parts",
     "data=cifar10 data.root": "{0}/copied_cifar",
+    "contact_sheets.captions": ["path"],
     "data.columns": {"label": "individual"},
     "data.path": "{0}/copy/table.csv",
     "data.url": "{0}/other",

@@ -33,7 +33,7 @@ SPEED = {
 PLACE = {
     *("data.name", "data.max_unreadable", "data.root", "data.path", "data.url", "data.verify"),
     *("tracking.uri", "tracking.experiment", "cache.dir", "weights_dir", "published"),
-    *("contact_sheets.queries", "contact_sheets.depth", "model.file"),
+    *("contact_sheets.queries", "contact_sheets.depth", "contact_sheets.captions", "model.file"),
 }
 ONLY_VALUE = {("reduce=none", "reduce.n")}  # null; a reduction of nothing is refused
 OPTIONS = list(options())

@@ -6,10 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from outliers_bench.errors import BenchError
 from outliers_bench.reports import tiles
-from outliers_bench.reports.contact_sheet import column_left, draw_contact_sheets, row_top
+from outliers_bench.reports.contact_sheet import (
+    check_captions,
+    column_left,
+    draw_contact_sheets,
+    row_top,
+)
 from outliers_bench.reports.select_queries import select_queries
-from outliers_bench.reports.sheet import IRRELEVANT, NEUTRAL, QUERY, RELEVANT
+from outliers_bench.reports.sheet import FAINT, IRRELEVANT, NEUTRAL, PAPER, QUERY, RELEVANT
 from outliers_bench.reports.tiles import TILE
 from tests.results import PlainReader, make_result, make_split
 
@@ -153,3 +159,44 @@ def test_each_tile_shows_its_own_image_however_long_decoding_takes():
             for column, image in enumerate(shown):
                 middle = row_top(row) + TILE // 2, column_left(column) + TILE // 2
                 assert tuple(sheet[middle]) == (sum(image.encode()) % 200,) * 3
+
+
+def with_columns(**columns):
+    split = make_split()
+    parts = {
+        name: replace(part, columns={c: np.resize(v, len(part)) for c, v in columns.items()})
+        for name, part in (("query", split.query), ("gallery", split.gallery))
+    }
+    return replace(split, **parts)
+
+
+def test_captions_are_lines_below_the_photos():
+    times = np.array(["2024-05-01T12:00", "NaT"], dtype="M8[ns]")
+    split = with_columns(camera=np.array(["north"], dtype=object), time=times)
+    result = make_result(split)
+    plain = draw_contact_sheets(result, queries=2, depth=3, seed=0)["best"]
+    empty = draw_contact_sheets(make_result(make_split()), queries=2, depth=3, seed=0)["best"]
+    np.testing.assert_array_equal(plain, empty)  # columns are shown on request
+    captions = ["camera", "path", "time"]
+    sheet = draw_contact_sheets(result, queries=2, depth=3, seed=0, captions=captions)["best"]
+    assert len(sheet) - len(plain) == 2 * 3 * tiles.LINE
+    row = select_queries(result, queries=2, seed=0)["best"][0].row
+    rank_0 = int(result.ranking.indices[row, 0])
+    for column, text in (
+        (0, "north"),
+        (1, split.gallery.names[rank_0]),
+        (2, "2024-05-01 12:00:00" if rank_0 % 2 == 0 else ""),
+    ):
+        top = row_top(0) + TILE + 2 + (2 + column) * tiles.LINE
+        line = sheet[top : top + tiles.LINE, column_left(1) : column_left(1) + TILE]
+        expected = tiles.text_line(text, FAINT, PAPER)
+        np.testing.assert_array_equal(line[:, : expected.shape[1]], expected)
+    second = sheet[row_top(1, 3) + TILE - 2, column_left(0) + 1]
+    assert tuple(second) == QUERY
+
+
+def test_captions_of_no_column_are_refused():
+    split = with_columns(camera=np.array(["north"], dtype=object))
+    check_captions(split, ["camera", "path"])
+    with pytest.raises(BenchError, match=r"captions=\[time\]: .* no column time; .* path, camera"):
+        check_captions(split, ["time"])

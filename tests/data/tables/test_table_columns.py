@@ -109,12 +109,13 @@ def test_words_for_parts(words, column, table, photos, tmp_path):
 
 
 @pytest.mark.parametrize("test", ["test", "val", "Validation"])
-def test_test_images_next_to_train_are_split(test, table, photos, tmp_path):
+def test_test_images_next_to_train_are_split(test, table, photos, tmp_path, caplog):
     table["split"] = ["train", "train", test, test, test] * 6
     split = load(manifest(table, photos), tmp_path)
     assert set(split.train.names) == set(table["path"][table["split"] == "train"])
     # 6 test images of each class, half of them queries.
     assert (len(split.query), len(split.gallery)) == (9, 9)
+    assert "the images that are not train are split into query and gallery" in caplog.text
     alone = table[table["split"] == test].drop(columns="split")
     expected = load(manifest(alone, photos, train=0.0), tmp_path)
     assert set(split.query.digests) == set(expected.query.digests)
