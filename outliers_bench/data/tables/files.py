@@ -7,12 +7,12 @@ import gzip
 import json
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outliers_bench.data.image_files import describe_os_error
-from outliers_bench.data.tables.text import Score, decode_text, parse_text
+from outliers_bench.data.tables.text import UNNAMED, Score, decode_text, parse_text
 from outliers_bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -91,13 +91,19 @@ def _parse(data: bytes, given: str, score: Score) -> pd.DataFrame:
     if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"{", b"[")):
         return _parse_json_lines(decode_text(data, given), given)
     table = parse_text(decode_text(data, given), given, score)
-    columns = zip(*table.rows, strict=True) if table.rows else ()
-    cells = [pd.Series(column, index=table.numbers, dtype=object) for column in columns]
+    columns = dict(enumerate(zip(*table.rows, strict=True)))
+    if table.header[0] == UNNAMED and _is_count(columns.get(0, ())):
+        del columns[0]  # the index that pandas writes, or R
+    cells = [pd.Series(column, index=table.numbers, dtype=object) for column in columns.values()]
     if not cells:
         return pd.DataFrame(columns=table.header)
     frame = pd.concat(cells, axis=1)
-    frame.columns = pd.Index(table.header)
+    frame.columns = pd.Index([table.header[at] for at in columns])
     return frame
+
+
+def _is_count(cells: Sequence[str]) -> bool:
+    return list(cells) in ([f"{start + at}" for at in range(len(cells))] for start in (0, 1))
 
 
 def _read_columns(data: bytes, given: str) -> pd.DataFrame:

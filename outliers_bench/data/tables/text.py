@@ -24,6 +24,7 @@ _BOMS = (
 _HEAD = 200  # bytes that show the encoding of a text without a mark
 _EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
+UNNAMED = "Unnamed: 0"  # name of a first column without one, as in pandas
 _INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
 _log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def parse_text(text: str, place: str, score: Score) -> TextTable:
         header.pop()
     if not header:
         raise BenchError(f"{place} has no header; its first row must have the names of the columns")
-    header = [name or f"Unnamed: {at}" for at, name in enumerate(header)]
+    header = [name or UNNAMED.replace("0", str(at)) for at, name in enumerate(header)]
     rows, numbers = [], []
     records = _records(body, separator, quote, blanks=blanks)
     for at, cells in _numbered(records, number, place):

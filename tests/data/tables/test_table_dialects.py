@@ -184,6 +184,15 @@ def test_a_row_never_shifts(cells, separator):
             parse(text)
 
 
+def test_the_index_that_pandas_or_r_writes_is_no_column(table, photos, tmp_path):
+    table["site"] = "north"
+    for index in (table.index, table.index + 1):
+        source = write(photos, table.set_index(index).to_csv())
+        assert list(load(source, tmp_path).gallery.columns) == ["site"]
+    source = write(photos, table.set_index(table.index * 2).to_csv())
+    assert list(load(source, tmp_path).gallery.columns) == ["Unnamed: 0", "site"]
+
+
 def test_json_lines_keep_types(tmp_path, table, photos):
     records = [
         {"path": path, "label": 7 if row % 2 else 12, "age": None if row else 3, "box": [1, 2]}
