@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
-from io import StringIO
 from typing import NamedTuple
 
 from outliers_bench.data.image_files import absolute_path, describe_os_error
 from outliers_bench.data.labels import normalize
+from outliers_bench.data.tables.columns import URLS, plain
+from outliers_bench.data.tables.text import decode_text, parse_text
 from outliers_bench.errors import BenchError
+
+_COLUMNS = ("url", "label", "license")
 
 
 class ListedImage(NamedTuple):
@@ -40,8 +42,9 @@ def read_url_list(path: str, *, label: str | None, license: str | None) -> list[
     Parameters
     ----------
     path : str
-        A `.csv` or `.tsv` table with the column url and optionally label and license; or a `.txt`
-        file with one URL per line, in which lines that begin with # are comments.
+        A `.csv` or `.tsv` table with the column url and optionally label and license, in any
+        dialect that `parse_text` reads; or a `.txt` file with one URL per line, in which lines that
+        begin with # are comments.
     label, license : str or None
         Defaults for rows without a value.
 
@@ -59,20 +62,16 @@ def read_url_list(path: str, *, label: str | None, license: str | None) -> list[
     kind = file.suffix.lower()
     if kind not in (".csv", ".tsv", ".txt"):
         raise BenchError(f"urls={path}: give a .csv, .tsv or .txt file")
+    given = f"urls={path}"
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = decode_text(file.read_bytes(), given)
     except OSError as error:
-        raise BenchError(f"urls={path}: {describe_os_error(error)} (looked for {file})") from None
-    except UnicodeDecodeError:
-        raise BenchError(f"urls={path} is not UTF-8 text; save it as UTF-8") from None
-    try:
-        rows = _read_lines(text) if kind == ".txt" else _read_table(text, kind, path)
-    except csv.Error as error:
-        raise BenchError(f"urls={path} cannot be read as a table: {error}") from None
+        raise BenchError(f"{given}: {describe_os_error(error)} (looked for {file})") from None
+    rows = _read_lines(text) if kind == ".txt" else _read_table(text, given)
     if not rows:
-        raise BenchError(f"urls={path} is empty: it contains no URL")
+        raise BenchError(f"{given} is empty: it contains no URL")
     images = []
-    for number, cells in enumerate(rows, 1):
+    for number, cells in rows.items():
         url = "".join(cells["url"].splitlines()).strip().partition("#")[0]
         own_label = normalize(cells.get("label") or "") or normalize(label or "")
         if not url:
@@ -125,19 +124,26 @@ def column_name(text: str) -> str:
     return re.sub("licen[cs]e", "license", text.strip().lower())
 
 
-def _read_lines(text: str) -> list[dict[str, str]]:
+def _read_lines(text: str) -> dict[int, dict[str, str]]:
     lines = (line.strip() for line in text.splitlines())
-    return [{"url": line} for line in lines if line and not line.startswith("#")]
+    return {
+        number: {"url": line}
+        for number, line in enumerate(lines, start=1)
+        if line and not line.startswith("#")
+    }
 
 
-def _read_table(text: str, kind: str, path: str) -> list[dict[str, str]]:
-    separator = "\t" if kind == ".tsv" else ","
-    lines = StringIO(text.lstrip("\r\n"), newline="")
-    reader = csv.DictReader(lines, delimiter=separator, restval="")
-    names = reader.fieldnames = [column_name(name) for name in reader.fieldnames or ()]
-    if names and "url" not in names:
-        raise BenchError(
-            f"urls={path} has no column url; it has {', '.join(names)}. Required: url. "
-            "Optional: label, license"
-        )
-    return list(reader)
+def _read_table(text: str, given: str) -> dict[int, dict[str, str]]:
+    """Return the cells of each row, by the number of the row."""
+    table = parse_text(text, given, lambda names: sum(column_name(n) in _COLUMNS for n in names))
+    names = [column_name(name) for name in table.header]
+    if "url" not in names:
+        addresses = [name for name in names if plain(name) in URLS]
+        if len(addresses) != 1:
+            raise BenchError(
+                f"{given} has no column url; it has {', '.join(table.header)}. Required: url. "
+                "Optional: label, license"
+            )
+        names[names.index(addresses[0])] = "url"
+    rows = [dict(zip(names, row, strict=True)) for row in table.rows]
+    return dict(zip(table.numbers, rows, strict=True))

@@ -28,7 +28,8 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "group": (),  # another name would change splits: a burst column may be there for other ends
 }
 _LAST: Mapping[str, tuple[str, ...]] = {"label": ("id",)}  # often the number of the row
-_URLS = ("url", "urls", "imageurl", "photourl", "link", "mediaurl")
+URLS = ("url", "urls", "imageurl", "photourl", "link", "mediaurl")
+"""Columns with addresses on the web, as `plain` returns them."""
 # Columns that wildlife-datasets writes in every table: its label is the identity, next to species.
 _WILDLIFE = ("image_id", "identity", "path")
 
@@ -151,7 +152,7 @@ def _recognize(names: Sequence[str], role: str, place: str, given: Columns) -> s
 
 def _nothing(names: Sequence[str], missing: Sequence[str], place: str) -> str:
     listed = ", ".join(names) or "none"
-    if "path" in missing and (urls := [name for name in names if plain(name) in _URLS]):
+    if "path" in missing and (urls := [name for name in names if plain(name) in URLS]):
         return (
             f"{place} has no column path but {urls[0]}: download the images first, with "
             f"`python -m outliers_bench.collect urls={place} into=photos`"

@@ -26,6 +26,7 @@ _EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
 UNNAMED = "Unnamed: 0"  # name of a first column without one, as in pandas
 _INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
+csv.field_size_limit(2**27)  # cells of masks are long; an open quote is found anyway
 _log = logging.getLogger(__name__)
 
 Score = Callable[[Sequence[str]], int]

@@ -28,6 +28,20 @@ def test_a_table(tmp_path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "url;label\r\nhttp://a/1,2.jpg;Löwe\r\n".encode(),
+        "url\tlabel\nhttp://a/1,2.jpg\tLöwe\n".encode("utf-16"),
+        "Image URL;Label\nhttp://a/1,2.jpg;Löwe\n".encode("cp1252"),
+    ],
+)
+def test_tables_of_spreadsheets(tmp_path, content) -> None:
+    (tmp_path / "l.csv").write_bytes(content)
+    images = read_url_list(str(tmp_path / "l.csv"), label=None, license=None)
+    assert images == [ListedImage("http://a/1,2.jpg", "Löwe")]
+
+
 def test_a_text_file(tmp_path) -> None:
     text = "# lions\n\nhttp://a/1.jpg\n  http://a/2.jpg  \n"
     urls = [each.url for each in read_text(tmp_path, text, "l.txt", label="lion")]
@@ -37,17 +51,17 @@ def test_a_text_file(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("l.csv", "", "is empty: it contains no URL"),
+        ("l.csv", "", "is empty"),
         ("l.csv", "url,label\n", "is empty: it contains no URL"),
-        ("l.csv", "\n\nurl,label\n,lion\n", "row 1 has no url"),
-        ("l.csv", "link,label\nhttp://a,b\n", "has no column url; it has link, label"),
-        ("l.csv", "url,label\nhttp://a,b\n,c\n", "row 2 has no url"),
-        ("l.csv", "url,label\nhttp://a,\n", "row 1 (http://a) has no label"),
+        ("l.csv", "\n\nurl,label\n,lion\n", "row 4 has no url"),
+        ("l.csv", "site,label\nhttp://a,b\n", "has no column url; it has site, label"),
+        ("l.csv", "url,label\nhttp://a,b\n,c\n", "row 3 has no url"),
+        ("l.csv", "url,label\nhttp://a,\n", "row 2 (http://a) has no label"),
         ("l.csv", "url\nhttp://a\n", "give label= for all rows without one"),
         ("l.csv", "url,label\nhttp://a,b\nhttp://a,c\n", "http://a has two labels, 'b' and 'c'"),
         ("l.csv", "url,label\nhttp://a,Lion\nhttp://b,lion\n", "differ only in letter case"),
-        ("l.csv", b"url,label\nhttp://a,l\xf6we\n", "is not UTF-8 text"),
-        ("l.csv", "url,label\n" + "x" * 200_000 + ",b\n", "cannot be read as a table"),
+        ("l.csv", b"url,label\nhttp://a,\x81\n", "neither UTF-8 nor Windows-1252"),
+        ("l.csv", "url,label\nhttp://a\n", "row 2 has 1 cells, and the header has 2"),
         ("l.txt", "# nothing\n", "is empty"),
         ("l.txt", "http://a\n", "has no label"),
         ("l.json", "[]", "give a .csv, .tsv or .txt file"),
