@@ -71,9 +71,10 @@ def _spelling(cell: str, root: Path, place: str) -> str:
             f"{place}: {name} is on the web: download the images first, with "
             "`python -m outliers_bench.collect urls=<table> into=photos`"
         )
-    spellings = [name, name.replace("\\", "/")]
-    spellings += [unicodedata.normalize(form, spellings[-1]) for form in ("NFC", "NFD")]
-    return next((each for each in spellings if _exists(root, each)), spellings[1])
+    usual = name.replace("\\", "/")
+    others = (unicodedata.normalize(form, usual) for form in ("NFC", "NFD"))
+    spellings = [each for each in dict.fromkeys((usual, name, *others)) if each != cell]
+    return next((each for each in spellings if _exists(root, each)), usual)
 
 
 def _exists(root: Path, name: str) -> bool:
