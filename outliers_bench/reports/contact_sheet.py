@@ -17,14 +17,13 @@ from outliers_bench.reports.sheet import (
     FAINT,
     INK,
     IRRELEVANT,
-    LINE,
     MARGIN,
     NEUTRAL,
     QUERY,
     RELEVANT,
     Sheet,
 )
-from outliers_bench.reports.tiles import TILE, read_photos
+from outliers_bench.reports.tiles import LINE, TILE, read_photos
 from outliers_bench.result import Result
 from outliers_bench.types import RGB, ImageSet, Split
 
