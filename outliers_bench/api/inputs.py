@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from outliers_bench.data.image_files import absolute_path
 from outliers_bench.data.in_memory import ImageArrays, InMemory, Vectors, labels_frame
+from outliers_bench.data.parts import contains_ready_split
 from outliers_bench.data.source import LabeledSource
 from outliers_bench.data.tables.files import TABLES
 from outliers_bench.errors import BenchError
@@ -86,8 +87,8 @@ def _options_of_path(data: str | Path) -> dict[str, object]:
         return {"data": data}
     path = absolute_path(data)
     if path.is_dir():
-        ready = all((path / part).is_dir() for part in ("query", "gallery"))
-        return {"data": "prepared" if ready else "folder", "data.root": data}
+        kind = "prepared" if contains_ready_split(path) else "folder"
+        return {"data": kind, "data.root": data}
     if path.is_file() or path.name.lower().endswith(TABLES):
         return {"data": "manifest", "data.path": data}
     raise BenchError(

@@ -2,65 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omegaconf import MISSING
-
+from outliers_bench.data.deduplicate import deduplicate
+from outliers_bench.data.folder_source import FolderSource, check_groups
 from outliers_bench.data.image_files import existing_folder
-from outliers_bench.data.listing import excluded_hint, list_images
-from outliers_bench.data.source import LabeledSource, folder_name
-from outliers_bench.data.table import PARTS, Row
+from outliers_bench.data.listing import excluded_hint
+from outliers_bench.data.parts import RANKS, find_parts, is_ready_split
+from outliers_bench.data.path_labels import LABEL, PathLabels, to_columns
+from outliers_bench.data.source import Grouping, LabeledSource
+from outliers_bench.data.split import Protocol
+from outliers_bench.data.table import Row, Table
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.option_roles import PLACE
-from outliers_bench.types import ImageSet, LeftOut
+from outliers_bench.types import GROUP, ImageSet, LeftOut, Split
 
 
 @dataclass
-class ClassFolders(LabeledSource):
+class ClassFolders(FolderSource, LabeledSource):
     """Images in one folder per class, at any depth.
 
     Parameters
     ----------
-    root : str
-        Folder that contains the class folders.
+    train_folder : str or None
+        Folder in the root whose class folders are train; the images of the other folders are split
+        into query and gallery. The share `train` is not used then, and `label_depth` is 2 by
+        default.
     """
 
-    root: str = field(default=MISSING, metadata=PLACE)
+    train_folder: str | None = None
 
-    def default_name(self) -> str:
-        """Return the folder's name; see `DataSource.default_name`."""
-        return folder_name(self.root)
+    def check(self) -> None:
+        """See `DataSource.check`."""
+        super().check()
+        if self.train_folder is not None and self.protocol is Protocol.leave_one_out:
+            raise BenchError(
+                f"data.train_folder={self.train_folder} and data.protocol=leave_one_out, which "
+                "has no training images; give one of them"
+            )
+
+    def default_depth(self) -> int:
+        """See `FolderSource.default_depth`."""
+        return 1 if self.train_folder is None else 2
+
+    def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
+        """Find the images and split them; see `DataSource.load`."""
+        if self.train_folder is None:
+            return super().load(seed=seed, cache=cache, group=group)
+        self.check()
+        table = self._read_table(cache)
+        (held_out, train), duplicates = deduplicate([table.images(), table.images("train")])
+        all_held_out = replace(self, train=0.0)
+        left_out = (*table.left_out, *duplicates)
+        split = all_held_out.make_split(held_out, left_out, seed=seed, group=group)
+        return replace(split, train=train)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
         """Find the images; see `LabeledSource.collect`."""
+        table = self._read_table(cache)
+        return table.images(), table.left_out
+
+    def _read_table(self, cache: Path) -> Table:
         root = existing_folder(self.root, "data.root")
-        names, left_out = list_images(root)
-        rows = [Row(name, name.partition("/")[0]) for name in names]
-        if not rows:
+        names, left_out = self.list_images(root)
+        if not names:
             raise BenchError(
                 f"data.root={self.root}: no images in this folder{excluded_hint(left_out)}"
             )
-        loose = [row.name for row in rows if "/" not in row.name]
+        if self.label_depth is None and self.label_pattern is None and self.train_folder is None:
+            self._check_class_folders(names)
+        train = "" if self.train_folder is None else f"{self.train_folder.strip('/')}/"
+        if train and not any(name.startswith(train) for name in names):
+            raise BenchError(
+                f"data.train_folder={self.train_folder}: there are no images in this folder of "
+                f"data.root={self.root}"
+            )
+        fields = self.read_labels(names)
+        rows = [
+            Row(
+                name,
+                found[LABEL],
+                "train" if train and name.startswith(train) else "",
+                found.get(GROUP) or None,
+                number,
+            )
+            for number, (name, found) in enumerate(zip(names, fields, strict=True))
+        ]
+        check_groups(rows, f"data.root={self.root}")
+        labels = {row.label for row in rows}
+        if len(labels) == 1:
+            (only,) = labels
+            raise BenchError(self._only_one_class(str(only)) + excluded_hint(left_out))
+        table = self.read_table(rows, root, cache, left_out)
+        return replace(table, columns=to_columns(fields))
+
+    def _only_one_class(self, label: str) -> str:
+        if self.labels_rule() != PathLabels():
+            return f"data.root={self.root}: all images have the label {label!r}"
+        return (
+            f"data.root={self.root} contains only one class folder, {label!r}, so every result "
+            f"would be relevant; if the classes are inside it, use data.root={self.root}/{label}"
+        )
+
+    def _check_class_folders(self, names: Sequence[str]) -> None:
+        """Raise `BenchError` for images next to the class folders, and for parts of a split."""
+        loose = [name for name in names if "/" not in name]
         if loose:
             raise BenchError(
                 f"data.root={self.root}: {len(loose)} images, {loose[0]} first, are next to the "
-                "class folders; move each into the folder of its class, or use data=prepared for "
-                "images without classes"
+                "class folders; move each into the folder of its class, give data.label_pattern "
+                "if the names contain the labels, or use data=prepared for images without classes"
             )
-        classes = {row.label for row in rows}
-        if {"query", "gallery"} <= classes <= set(PARTS):
+        folders = {name.partition("/")[0]: None for name in names}
+        parts = find_parts(folders)
+        if not parts or len(folders) == 1:
+            return
+        listed = _list_first(parts)
+        if others := folders.keys() - parts:
             raise BenchError(
-                f"data.root={self.root} contains query and gallery, a ready-made split; use "
-                "data=prepared"
+                f"data.root={self.root}: is {listed} a class, or a part of a ready-made split? "
+                f"There are other folders ({_list_first(others)}). data.label_depth=1 takes every "
+                f"folder as a class, data.exclude=[{next(iter(parts))}/**] leaves one out"
             )
-        if len(classes) == 1:
-            (only,) = classes
+        if is_ready_split(folders):
             raise BenchError(
-                f"data.root={self.root} contains only one class folder, {only!r}, so every result "
-                f"would be relevant; if the classes are inside it, use data.root={self.root}/{only}"
-                f"{excluded_hint(left_out)}"
+                f"data.root={self.root} contains {listed}, a ready-made split; use data=prepared"
             )
-        table = self.read_table(rows, root, cache, left_out)
-        return table.images(), table.left_out
+        ordered = sorted(parts, key=lambda name: (parts[name] == "gallery", RANKS[parts[name]]))
+        train = next((name for name, part in parts.items() if part == "train"), "")
+        choices = [
+            "data.label_depth=2 for the class folders in them, with all images in one set",
+            *([f"data.train_folder={train} to train on it and split the others"] if train else []),
+            f"data=prepared data.query_folder={ordered[0]} data.gallery_folder={ordered[-1]}",
+            "data.label_depth=1 if they are the classes",
+        ]
+        raise BenchError(
+            f"data.root={self.root} contains {listed}, parts of a ready-made split. Give "
+            f"{'; '.join(choices)}"
+        )
+
+
+def _list_first(names: Iterable[str], most: int = 4) -> str:
+    ordered = sorted(names)
+    return ", ".join([*ordered[:most], *(["..."] if len(ordered) > most else [])])

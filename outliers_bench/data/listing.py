@@ -51,7 +51,9 @@ def list_images(root: Path, part: str = "") -> tuple[list[str], list[LeftOut]]:
             raise BenchError(
                 f"{root}: the file name {os.fsencode(name)!r} is not valid UTF-8; rename it"
             )
-    return names, [replace(item, name=to_text(item.name)) for item in left_out]
+    return names, [
+        item if item.name.isascii() else replace(item, name=to_text(item.name)) for item in left_out
+    ]
 
 
 def walk(
@@ -138,8 +140,11 @@ def _judge(entry: os.DirEntry[str]) -> tuple[LeftOutKind, str] | None:
     if ending in _LISTED:
         return None
     try:
-        with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - called per file
-            head = file.read(HEAD)
+        file = os.open(entry.path, os.O_RDONLY)  # a third faster than a file object
+        try:
+            head = os.read(file, HEAD)
+        finally:
+            os.close(file)
         kind, problem = kind_of(head), "not an image" if head else "empty"
     except OSError as error:
         kind, problem = None, describe_os_error(error)

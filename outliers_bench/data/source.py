@@ -191,8 +191,9 @@ def folder_name(root: str) -> str:
         return ""
     try:
         return absolute_path(root).resolve().name
-    except (OSError, RuntimeError, ValueError):  # a cycle of links, a null character
-        return ""
+    # A cycle of links, a null character, the home of nobody.
+    except (OSError, RuntimeError, ValueError, BenchError):
+        return Path(root).name
 
 
 def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -> None:

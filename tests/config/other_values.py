@@ -37,6 +37,7 @@ BASES: dict[str, tuple[str, ...]] = {
 }
 # Options that need others: the overrides in addition.
 NEEDS: dict[str, tuple[str, ...]] = {
+    "data.label_depth": ("data.root={0}/deep",),
     "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
     "data.url": ("data.root=null", "data.url={0}/mirror", "data.verify=false"),
     "model.trainable_layers": ("model.trainable=last_layers",),
@@ -59,6 +60,13 @@ OTHERS: dict[str, Any] = {
     "data.columns": {"label": "individual"},
     "data.path": "{0}/copy/table.csv",
     "data.url": "{0}/other",
+    "data.include": ["query/**", "gallery/**"],
+    "data.exclude": ["train/**"],
+    "data.label_depth": 2,
+    "data.label_pattern": r"(\d|leak)\.png$",
+    **dict.fromkeys(("data.query_folder", "data.gallery_folder"), "train"),
+    "data.train_folder": "query",
+    "data=folder data.train_folder": "class_000",
     "engine.kind": EngineKind.openvino,
     "engine.batch_size": 4,
     "model=transfer model.image_size": 192,

@@ -68,6 +68,9 @@ def places(tmp_path_factory):
         target = folder / "parts" / part / file.parts[-3] / f"{number}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
+        deep = folder / "deep" / part / f"site{number // 3 % 2}" / file.parts[-3] / target.name
+        deep.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, deep)
     leak = next((folder / "parts" / "train").rglob("*.png"))
     shutil.copy(leak, folder / "parts" / "gallery" / leak.parent.name / "leak.png")
     shutil.copytree(folder / "parts", folder / "unlabeled")

@@ -53,8 +53,8 @@ def test_unsupported_images_of_parts_are_listed(prepared, tmp_path):
     (prepared / "train/raw.nef").write_bytes(b"x")
     split = load(PreparedFolders(root=str(prepared)), tmp_path)
     assert [(item.name, item.kind) for item in split.left_out] == [
-        ("train/raw.nef", "unsupported"),
         ("query/class_000/raw.nef", "unsupported"),
+        ("train/raw.nef", "unsupported"),
     ]
     for file in (prepared / "query").rglob("*.png"):
         file.unlink()
@@ -74,7 +74,7 @@ def test_prepared_errors(prepared, tmp_path):
     (prepared / "train/loose.png").write_bytes(b"x")
     fails(source, tmp_path, r"train/loose\.png is not in a class folder")
     (prepared / "train/loose.png").unlink()
-    (prepared / "query").rename(prepared / "queries")
+    (prepared / "query").rename(prepared / "found")
     fails(source, tmp_path, "there is no folder query in it; data=prepared needs query and gallery")
     (prepared / "query").mkdir()
     fails(source, tmp_path, "no images in query")

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from outliers_bench.data.labels import normalize
 from outliers_bench.data.listing import LINK, walk
-from outliers_bench.data.table import PARTS
-
-_PART_RANKS = ("query", "gallery", "train")  # order in which duplicates are retained
+from outliers_bench.data.parts import RANKS, find_parts, is_ready_split
 
 
 @dataclass(frozen=True)
@@ -63,24 +61,27 @@ def list_files(root: Path) -> Listing:
 def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
     """Return the label of each photo, which is its class folder, and the rank of its part.
 
-    The class folders are in the root, as for `data=folder`, or in `query`, `gallery` and `train`,
-    as for `data=prepared`. A photo outside of the class folders has no label. Of duplicates in
-    several parts, the one in the part with the lowest rank is retained: query, gallery, train.
+    The class folders are in the root, as for `data=folder`, or in the parts of a ready-made split,
+    such as `query` and `gallery` or `train` and `test` (`parts.find_parts`). A photo outside of the
+    class folders has no label. Of duplicates in several parts, the one in the part with the lowest
+    rank is retained: query, gallery, test, validation, train.
 
     Examples
     --------
     >>> labels_and_parts(["cat/1.jpg", "2.jpg"])
     {'cat/1.jpg': ('cat', 0), '2.jpg': (None, 0)}
-    >>> labels_and_parts(["query/1.jpg", "gallery/cat/1.jpg"])
-    {'query/1.jpg': (None, 0), 'gallery/cat/1.jpg': ('cat', 1)}
+    >>> labels_and_parts(["query/1.jpg", "Gallery/cat/1.jpg"])
+    {'query/1.jpg': (None, 0), 'Gallery/cat/1.jpg': ('cat', 1)}
     """
     components = {name: name.split("/") for name in names}
     top_folders = {path[0] for path in components.values() if len(path) > 1}
-    is_prepared = {"query", "gallery"} <= top_folders <= set(PARTS)
+    parts = find_parts(top_folders)
+    is_split = is_ready_split(parts) or (len(parts) > 1 and parts.keys() == top_folders)
     result: dict[str, tuple[str | None, int]] = {}
     for name, path in components.items():
-        folders = path[1:-1] if is_prepared else path[:-1]
-        rank = _PART_RANKS.index(path[0]) if is_prepared and path[0] in _PART_RANKS else 0
+        folders = path[1:-1] if is_split else path[:-1]
+        part = parts.get(path[0]) if is_split else None
+        rank = 0 if part is None else RANKS[part]
         result[name] = (normalize(folders[0]) if folders else None, rank)
     return result
 

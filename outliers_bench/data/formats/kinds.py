@@ -14,13 +14,13 @@ _SIGNATURES = (
     (rb"GIF8[79]a", "GIF"),
     # The size of the second header; text that begins with BM is no image.
     (rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", "BMP"),
-    (rb"(II\*\0|MM\0\*)....(....)?CR\x02", "Canon raw"),
+    (rb"(?:II\*\0|MM\0\*)....(?:....)?CR\x02", "Canon raw"),
     (rb"II\*\0|MM\0\*|II\+\0\x08\0|MM\0\+\0\x08", "TIFF"),
     (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
     (rb"....ftypcrx ", "Canon raw"),
-    (rb"....ftyp(avif|avis)|....ftyp(mif1|msf1|miaf)....(....)*?avi[fs]", "AVIF"),
-    (rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIF"),
+    (rb"....ftyp(?:avif|avis)|....ftyp(?:mif1|msf1|miaf)....(?:....)*?avi[fs]", "AVIF"),
+    (rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", "HEIF"),
     (rb"FUJIFILMCCD-RAW", "Fujifilm raw"),
     (rb"IIRO|IIRS|MMOR", "Olympus raw"),
     (rb"IIU\0", "Panasonic raw"),
@@ -31,19 +31,21 @@ _SIGNATURES = (
     (rb"v/1\x01", "OpenEXR"),
     (rb"\0\0[\x01\x02]\0[^\0]\0", "icon"),
     (rb"icns", "icon"),
-    (rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s|P7\n", "PNM"),
+    (rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s|P7\n", "PNM"),
     (rb"P[fF]\s+\d+\s", "PFM"),
-    (rb"#\?(RADIANCE|RGBE)", "Radiance HDR"),
+    (rb"#\?(?:RADIANCE|RGBE)", "Radiance HDR"),
     (rb"\x0a[\x00-\x05][\x00\x01][\x01\x02\x04\x08]", "PCX"),
     (rb"DDS ", "DDS"),
     (rb"qoif", "QOI"),
     (rb"\x01\xda[\0\x01][\x01\x02]", "SGI"),
     (rb"SIMPLE  =", "FITS"),
     (rb".{128}DICM", "DICOM"),
-    (rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "SVG"),
+    (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE svg[^>]*>\s*)?"
+     rb"<svg", "SVG"),
 )
 # fmt: on
-_KINDS = [(re.compile(pattern, re.DOTALL), kind) for pattern, kind in _SIGNATURES]
+# One pattern, since all files of other endings are compared with it; its groups are the kinds.
+_PATTERN = re.compile(b"|".join(b"(" + pattern + b")" for pattern, _ in _SIGNATURES), re.DOTALL)
 
 DECODED = frozenset({"JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF"})
 """Kinds that `decode.decode` reads. Images of other kinds are excluded as unsupported."""
@@ -57,4 +59,5 @@ def kind_of(head: bytes) -> str | None:
     >>> kind_of(b"GIF89a..."), kind_of(bytes(4) + b"ftypheic"), kind_of(b"path,label")
     ('GIF', 'HEIF', None)
     """
-    return next((kind for pattern, kind in _KINDS if pattern.match(head)), None)
+    match = _PATTERN.match(head)
+    return None if match is None or match.lastindex is None else _SIGNATURES[match.lastindex - 1][1]

@@ -34,7 +34,11 @@ def test_links_are_neither_followed_nor_listed(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("name", "label", "part"),
     [
-        ("train/cat/1.jpg", "cat", 2),
+        ("train/cat/1.jpg", "cat", 4),
+        ("Train/cat/1.jpg", "cat", 4),
+        ("val/cat/1.jpg", "cat", 3),
+        ("test/cat/1.jpg", "cat", 2),
+        ("extra/cat/1.jpg", "cat", 0),
         ("gallery/dog/old/1.jpg", "dog", 1),
         ("query/cat/1.jpg", "cat", 0),
         ("query/1.jpg", None, 0),
@@ -43,6 +47,16 @@ def test_links_are_neither_followed_nor_listed(tmp_path) -> None:
 def test_labels_of_a_prepared_split(name, label, part) -> None:
     labels = labels_and_parts([name, "query/x/1.jpg", "gallery/y/1.jpg"])
     assert labels[name] == (label, part)
+
+
+def test_labels_of_parts_without_queries() -> None:
+    labels = labels_and_parts(["train/cat/1.jpg", "val/dog/2.jpg", "test/3.jpg"])
+    assert labels == {
+        "train/cat/1.jpg": ("cat", 4),
+        "val/dog/2.jpg": ("dog", 3),
+        "test/3.jpg": (None, 2),
+    }
+    assert labels_and_parts(["train/cat/1.jpg"]) == {"train/cat/1.jpg": ("train", 0)}
 
 
 def test_labels_of_class_folders_if_one_is_named_train() -> None:

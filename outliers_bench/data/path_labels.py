@@ -1,0 +1,90 @@
+"""Labels of images from their paths: a folder, or a regular expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from outliers_bench.errors import BenchError
+from outliers_bench.types import GROUP
+
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class PathLabels:
+    """Rule that reads the label, and perhaps other fields, from the path of an image.
+
+    Parameters
+    ----------
+    depth : int
+        Folder that is the label: 1 for the first one, 2 for the one in it, -1 for the one that
+        contains the image, -2 for the one above. Not used with a pattern.
+    pattern : str or None
+        Regular expression that is searched in the path, with forward slashes. The label is its
+        group `label`, or its first group if none has this name. Other named groups are fields.
+    """
+
+    depth: int = 1
+    pattern: str | None = None
+
+    def check(self) -> None:
+        """Raise `BenchError` if an option is out of range."""
+        if self.depth == 0:
+            raise BenchError(
+                "data.label_depth=0: give 1 for the first folder, 2 for the one in it, or -1 for "
+                "the folder that contains the photo"
+            )
+        if self.pattern is None:
+            return
+        try:
+            groups = re.compile(self.pattern).groups
+        except re.error as error:
+            raise BenchError(
+                f"data.label_pattern={self.pattern} is no regular expression: {error}"
+            ) from None
+        if not groups:
+            raise BenchError(
+                f"data.label_pattern={self.pattern} has no group in parentheses, which is the "
+                r"label; give one such as ([^/]+)_\d+\.jpg or (?P<label>[^/]+)/[^/]+$"
+            )
+
+    def read(self, names: Sequence[str], *, below: int = 0) -> list[dict[str, str]]:
+        """Return the fields of each path; empty for a path that has no label.
+
+        `below` is the number of first folders that depths do not count, such as `train`.
+        """
+        if self.pattern is None:
+            return [self._read_folder(name.split("/")[below:-1]) for name in names]
+        pattern = re.compile(self.pattern)
+        key = LABEL if LABEL in pattern.groupindex else 1
+        return [_read_match(pattern.search(name), key) for name in names]
+
+    def problem(self) -> str:
+        """Describe, with its option, why a path has no label."""
+        if self.pattern is not None:
+            return f"data.label_pattern={self.pattern} does not match"
+        return f"there is no folder number {self.depth} (data.label_depth)"
+
+    def _read_folder(self, folders: list[str]) -> dict[str, str]:
+        at = self.depth - 1 if self.depth > 0 else self.depth
+        return {LABEL: folders[at]} if -len(folders) <= at < len(folders) else {}
+
+
+def to_columns(fields: Sequence[Mapping[str, str]]) -> dict[str, npt.NDArray[np.object_]]:
+    """Return the fields other than label and group as columns of texts; a missing one is empty."""
+    names = dict.fromkeys(name for row in fields for name in row if name not in (LABEL, GROUP))
+    columns = {name: np.empty(len(fields), np.object_) for name in names}
+    for name, column in columns.items():
+        column[:] = [row.get(name, "") for row in fields]
+    return columns
+
+
+def _read_match(match: re.Match[str] | None, key: str | int) -> dict[str, str]:
+    if match is None or not match[key]:
+        return {}
+    return {**{name: text or "" for name, text in match.groupdict().items()}, LABEL: match[key]}

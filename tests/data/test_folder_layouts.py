@@ -1,0 +1,263 @@
+"""Layouts of folders: ready-made splits, deeper trees, labels in names, selected images."""
+
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from outliers_bench.data.folder import ClassFolders
+from outliers_bench.data.prepared import PreparedFolders
+from outliers_bench.data.source import Leakage
+from outliers_bench.data.split import Protocol
+from outliers_bench.errors import BenchError
+from tests.data.sources import fails, load
+
+CLASSES = ("cat", "dog")
+
+
+def write(root, *names):
+    """Images with contents of their own; the first bytes are all that a listing looks at."""
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"\xff\xd8\xff" + name.encode())
+    return root
+
+
+def parts(root, *folders, n=4):
+    return write(root, *(f"{f}/{c}/{i}.jpg" for f in folders for c in CLASSES for i in range(n)))
+
+
+def labels(images):
+    return {
+        name: images.classes[label] for name, label in zip(images.names, images.labels, strict=True)
+    }
+
+
+USUAL = ("train", "val", "valid", "validation", "test", "testing", "Training", "TEST")
+
+
+@pytest.mark.parametrize("folders", [*combinations(USUAL[:6], 2), USUAL[:1] + USUAL[4:], USUAL])
+def test_parts_are_never_classes(folders, tmp_path):
+    source = ClassFolders(root=str(parts(tmp_path / "r", *folders)))
+    fails(source, tmp_path, r"parts of a ready-made split\. Give data\.label_depth=2 for the class")
+    source.label_depth = 2
+    assert load(source, tmp_path).gallery.classes == CLASSES
+    source.label_depth = 1
+    assert len(load(source, tmp_path).gallery.classes) == len(folders)
+
+
+def test_message_about_parts_gives_options_that_run(tmp_path):
+    root = parts(tmp_path / "r", "train", "val", "test")
+    with pytest.raises(BenchError) as error:
+        load(ClassFolders(root=str(root)), tmp_path)
+    assert str(error.value) == (
+        f"data.root={root} contains test, train, val, parts of a ready-made split. Give "
+        "data.label_depth=2 for the class folders in them, with all images in one set; "
+        "data.train_folder=train to train on it and split the others; "
+        "data=prepared data.query_folder=test data.gallery_folder=train; "
+        "data.label_depth=1 if they are the classes"
+    )
+    pooled = load(ClassFolders(root=str(root), label_depth=2), tmp_path)
+    assert len(pooled.train) + len(pooled.query) + len(pooled.gallery) == 24
+    split = load(ClassFolders(root=str(root), train_folder="train"), tmp_path)
+    assert {name.partition("/")[0] for name in split.train.names} == {"train"}
+    assert len(split.train) == 8
+    held_out = {name.partition("/")[0] for name in (*split.query.names, *split.gallery.names)}
+    assert held_out == {"val", "test"}
+    assert (len(split.query), len(split.gallery)) == (8, 8)
+    assert set(labels(split.query).values()) == set(CLASSES)
+    only_test = ClassFolders(root=str(root), train_folder="train", exclude=["val/"])
+    split = load(only_test, tmp_path)
+    assert (len(split.train), len(split.query), len(split.gallery)) == (8, 4, 4)
+    assert Counter(item.kind for item in split.left_out) == {"unselected": 8}
+    source = PreparedFolders(root=str(root), query_folder="test", gallery_folder="train")
+    split = load(source, tmp_path)
+    assert (len(split.train), len(split.query), len(split.gallery)) == (0, 8, 8)
+    assert {name.partition("/")[0] for name in split.gallery.names} == {"train"}
+    assert {item.detail for item in split.left_out} == {"is in none of the folders test, train"}
+
+
+def test_query_and_gallery_belong_to_prepared(tmp_path):
+    root = parts(tmp_path / "r", "Query", "gallery", "train", "val")
+    fails(ClassFolders(root=str(root)), tmp_path, "a ready-made split; use data=prepared$")
+    split = load(PreparedFolders(root=str(root)), tmp_path)
+    assert (len(split.train), len(split.query), len(split.gallery)) == (8, 8, 8)
+    assert {item.kind for item in split.left_out} == {"unselected"}
+    assert len(split.left_out) == 8
+
+
+def test_a_part_next_to_classes_is_refused(tmp_path):
+    root = parts(tmp_path / "r", "lion", "tiger", "test")
+    with pytest.raises(BenchError) as error:
+        load(ClassFolders(root=str(root)), tmp_path)
+    assert str(error.value) == (
+        f"data.root={root}: is test a class, or a part of a ready-made split? There are other "
+        "folders (lion, tiger). data.label_depth=1 takes every folder as a class, "
+        "data.exclude=[test/**] leaves one out"
+    )
+    split = load(ClassFolders(root=str(root), label_depth=1), tmp_path)
+    assert split.gallery.classes == ("lion", "test", "tiger")
+    split = load(ClassFolders(root=str(root), exclude=["test/**"]), tmp_path)
+    assert split.gallery.classes == ("lion", "tiger")
+
+
+def test_usual_names_of_parts_in_prepared(tmp_path):
+    root = parts(tmp_path / "r", "bounding_box_train", "bounding_box_test", "Probe")
+    split = load(PreparedFolders(root=str(root)), tmp_path)
+    assert {name.partition("/")[0] for name in split.query.names} == {"Probe"}
+    assert {name.partition("/")[0] for name in split.gallery.names} == {"bounding_box_test"}
+    assert {name.partition("/")[0] for name in split.train.names} == {"bounding_box_train"}
+    parts(root, "query")
+    fails(
+        PreparedFolders(root=str(root)),
+        tmp_path,
+        r"contains Probe and query, .* usual names of the query images; choose .*query_folder=$",
+    )
+    split = load(PreparedFolders(root=str(root), query_folder="query/"), tmp_path)
+    assert split.query.names[0] == "query/cat/0.jpg"
+
+
+def test_prepared_without_clear_parts(tmp_path):
+    root = parts(tmp_path / "r", "train", "test")
+    fails(
+        PreparedFolders(root=str(root)),
+        tmp_path,
+        "no folder query in it; .* say which of test, train has the queries and which is searched",
+    )
+    same = PreparedFolders(root=str(root), query_folder="test", gallery_folder="test")
+    fails(same, tmp_path, r"data=folder data\.root=.*/r/test data\.protocol=leave_one_out$")
+    gone = PreparedFolders(root=str(root), query_folder="test", gallery_folder="no")
+    fails(gone, tmp_path, r"data\.gallery_folder=no: there is no such folder in .*/r$")
+    inner = parts(tmp_path / "inner", "images/a", "images/b")
+    source = PreparedFolders(
+        root=str(inner), query_folder="images/a", gallery_folder="images/b", label_depth=1
+    )
+    assert set(labels(load(source, tmp_path).query).values()) == set(CLASSES)
+
+
+def test_train_folder_errors(tmp_path):
+    root = str(parts(tmp_path / "r", "train", "test"))
+    fails(ClassFolders(root=root, train_folder="no"), tmp_path, "no images in this folder of data")
+    both = ClassFolders(root=root, train_folder="train", protocol=Protocol.leave_one_out)
+    fails(both, tmp_path, "which has no training images; give one of them")
+
+
+def test_train_folder_shares_near_duplicates_in_one_part(tmp_path):
+    root = parts(tmp_path / "r", "train", "test")
+    source = ClassFolders(root=str(root), train_folder="train", leakage=Leakage.group)
+    split = source.load(seed=0, cache=tmp_path, group=lambda images: images)
+    assert len(split.train) == 8
+
+
+def test_label_of_a_deeper_tree(tmp_path):
+    root = write(
+        tmp_path / "r",
+        *(
+            f"site{s}/cam{c}/{label}/{s}{c}{i}.jpg"
+            for s in "12"
+            for c in "ab"
+            for label in CLASSES
+            for i in range(2)
+        ),
+    )
+    assert load(ClassFolders(root=str(root)), tmp_path).gallery.classes == ("site1", "site2")
+    for depth in (3, -1):
+        split = load(ClassFolders(root=str(root), label_depth=depth, train=0), tmp_path)
+        images = labels(split.query) | labels(split.gallery)
+        assert len(images) == 16
+        assert all(name.split("/")[2] == label for name, label in images.items())
+    write(root, "site1/loose.jpg", "site1/cama/loose.jpg")
+    fails(
+        ClassFolders(root=str(root), label_depth=3),
+        tmp_path,
+        r"2 of 18 images have no label, first site1/cama/loose\.jpg: there is no folder number 3 "
+        r"\(data\.label_depth\); data\.exclude leaves images out",
+    )
+    split = load(ClassFolders(root=str(root), label_depth=3, exclude=["loose.jpg"]), tmp_path)
+    assert split.gallery.classes == CLASSES
+
+
+def test_label_in_the_name(tmp_path):
+    names = [f"{c}_{camera}_{i}.jpg" for c in CLASSES for camera in "xy" for i in range(3)]
+    root = write(tmp_path / "r", *names)
+    fails(ClassFolders(root=str(root)), tmp_path, "next to the class folders; .*data.label_pattern")
+    source = ClassFolders(
+        root=str(root), label_pattern=r"(?P<label>[a-z]+)_(?P<camera>[a-z])_(?P<group>\d)", train=0
+    )
+    split = load(source, tmp_path)
+    found = labels(split.query) | labels(split.gallery)
+    assert all(name.startswith(label) for name, label in found.items())
+    assert len(found) == 12
+    for images in (split.query, split.gallery):
+        assert images.columns["camera"].tolist() == [name.split("_")[1] for name in images.names]
+    assert not set(split.query.groups) & set(split.gallery.groups)
+    write(root, "readme-figure.jpg")
+    fails(source, tmp_path, r"1 of 13 images have no label, first readme-figure\.jpg: .* not match")
+    one = ClassFolders(root=str(root), label_pattern=r"\.(jpg)")
+    fails(one, tmp_path, "all images have the label 'jpg'")
+
+
+def test_label_pattern_of_a_prepared_split(tmp_path):
+    """The layout of Market-1501."""
+    names = [f"{n:04}_c{c}s1_{i:06}_00.jpg" for n in (2, 7) for c in (1, 2) for i in (1, 2)]
+    folders = ("bounding_box_train", "bounding_box_test", "query")
+    root = write(tmp_path / "r", *(f"{f}/{name}" for f in folders for name in names))
+    source = PreparedFolders(root=str(root), label_pattern=r"(?P<label>-?\d+)_c(?P<camera>\d)")
+    split = load(source, tmp_path)
+    assert split.labeled
+    assert split.query.classes == ("0002", "0007")
+    assert split.query.columns["camera"].tolist() == list("1122" * 2)
+    write(root, "query/odd.jpg")
+    fails(source, tmp_path, r"1 of 1 images have no label, first query/odd\.jpg")
+
+
+def test_group_in_two_parts(tmp_path):
+    root = parts(tmp_path / "r", "query", "gallery")
+    source = PreparedFolders(root=str(root), label_pattern=r"/(?P<label>\w+)/(?P<group>\d)")
+    fails(source, tmp_path, r"are of the group '0', and in two parts; a group belongs in one part$")
+
+
+def test_prepared_labels_at_another_depth(tmp_path):
+    root = write(
+        tmp_path / "r",
+        *(
+            f"{p}/cam{c}/{label}/{i}.jpg"
+            for p in ("query", "gallery")
+            for c in "ab"
+            for label in CLASSES
+            for i in range(2)
+        ),
+    )
+    split = load(PreparedFolders(root=str(root), label_depth=2), tmp_path)
+    assert all(name.split("/")[2] == label for name, label in labels(split.gallery).items())
+    assert len(split.gallery) == 8
+
+
+def test_contradictions(tmp_path):
+    root = str(parts(tmp_path / "r", "a", "b"))
+    for source in (ClassFolders, PreparedFolders):
+        both = source(root=root, label_depth=1, label_pattern="(a)")
+        fails(both, tmp_path, "the label is the name of a folder or found by a pattern; give one")
+        fails(source(root=root, label_depth=0), tmp_path, r"data\.label_depth=0: give 1")
+        fails(source(root=root, exclude=["/a"]), tmp_path, "'/a' is no pattern of a path")
+
+
+def test_everything_excluded(tmp_path):
+    root = str(parts(tmp_path / "r", "a", "b"))
+    source = ClassFolders(root=root, exclude=["*.jpg"])
+    fails(source, tmp_path, "no images in this folder; it contains 16 files that data.include and")
+
+
+def test_other_files_are_counted_and_change_nothing(tmp_path):
+    root = parts(tmp_path / "r", "a", "b")
+    before = load(ClassFolders(root=str(root)), tmp_path)
+    for name in ("a/@eaDir/0.jpg/THUMB.jpg", "a/._0.jpg", "b/#recycle/x.jpg", "b/.hidden/x.jpg"):
+        write(root, name)
+    (root / "a/notes.txt").write_bytes(b"a cat")
+    (root / "b/film.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    split = load(ClassFolders(root=str(root)), tmp_path)
+    assert split.fingerprint == before.fingerprint
+    assert Counter(item.kind for item in split.left_out) == {"other": 2, "system": 4}
+    np.testing.assert_array_equal(split.query.labels, before.query.labels)
