@@ -168,20 +168,26 @@ def to_text(name: str) -> str:
 
 def excluded_hint(left_out: Iterable[LeftOut]) -> str:
     """Return what a folder contains instead of images, for error messages; may be empty."""
+    description = describe_excluded(left_out)
+    return f"; it contains {description}" if description else ""
+
+
+def describe_excluded(left_out: Iterable[LeftOut]) -> str:
+    """Describe how many files are excluded, and why, with the first of each kind."""
     items = list(left_out)
     counts = Counter(item.kind for item in items)
-    parts = [
+    return " and ".join(
         f"{n:,} {'file' if n == 1 else 'files'} {what}, first {_first(items, kind)}"
         for kind, what in _HINTS.items()
         if (n := counts[kind])
-    ]
-    return f"; it contains {' and '.join(parts)}" if parts else ""
+    )
 
 
 _HINTS: dict[LeftOutKind, str] = {
     "unsupported": "of an unsupported format",
     "unselected": "that data.include and data.exclude leave out",
-    "other": "that are no images",
+    "other": "without an image",
+    "system": "hidden or of the system",
 }
 
 

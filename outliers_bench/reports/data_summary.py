@@ -20,8 +20,8 @@ _EXCLUDED: dict[LeftOutKind, str] = {
     "conflicting_labels": "with conflicting labels",
     "unlabeled": "without a label",
     "unselected": "not selected",
-    "other": "other files",
-    "system": "hidden or system files",
+    "other": "without an image",
+    "system": "hidden or of the system",
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.data.digests import digest_files
 from outliers_bench.data.image_files import FileReader, absolute_path
-from outliers_bench.data.listing import excluded_hint, list_images
+from outliers_bench.data.listing import describe_excluded, excluded_hint, list_images
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ImageSet
 
@@ -63,6 +64,8 @@ def list_queries(names: Sequence[str], *, exclude: Path | None = None) -> tuple[
         if not photos:
             raise BenchError(f"{given}: no photos in this folder{excluded_hint(left_out)}")
         photos += [path / item.name for item in left_out if item.kind == "unsupported"]
+        if others := [item for item in left_out if item.kind != "unsupported"]:
+            print(f"excluded from {given}: {describe_excluded(others)}", file=sys.stderr)
         paths |= dict.fromkeys(photos)
     return tuple(paths)
 

@@ -21,9 +21,14 @@ class LeftOut:
     detail: str
 
     @property
+    def is_image(self) -> bool:
+        """False for a file that is no photo of the source."""
+        return self.kind not in ("other", "system")
+
+    @property
     def is_candidate(self) -> bool:
         """True for an image that would have been used if its content allowed it."""
-        return self.kind not in (*("unsupported", "unlabeled", "unselected", "other", "system"),)
+        return self.is_image and self.kind not in ("unsupported", "unlabeled", "unselected")
 
 
 LeftOutKind = Literal[

@@ -66,6 +66,25 @@ def grouped_manifest(root):
     return source
 
 
+def deeper_folder(root):
+    """Class folders inside folders of sites."""
+    folder(root / "all")
+    for row, file in enumerate(sorted((root / "all").rglob("*.png"))):
+        target = root / f"site{row % 2}" / file.parts[-3] / f"{file.parts[-2]}_{file.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    shutil.rmtree(root / "all")
+    return ClassFolders(root=str(root), label_depth=2)
+
+
+def labels_in_names(root):
+    folder(root / "all")
+    for file in sorted((root / "all").rglob("*.png")):
+        file.rename(root / "-".join(file.parts[-3:]))
+    shutil.rmtree(root / "all")
+    return ClassFolders(root=str(root), label_pattern="([^-]+)-")
+
+
 def named(root):
     return Caltech101(root=folder(root).root)
 
@@ -79,6 +98,8 @@ def records(root):
 
 SOURCES = {
     "folder": folder,
+    "folder, deeper": deeper_folder,
+    "folder, labels in names": labels_in_names,
     "prepared": prepared,
     "manifest": manifest,
     "manifest with groups": grouped_manifest,
@@ -162,10 +183,11 @@ def test_split_does_not_depend_on_names_and_order_of_files(kind, source, load, t
     random = np.random.default_rng(0)
     new_names = {}
     for file in sorted(root.rglob("*.png")):
-        # The class folder, and the folder of the part above it, stay.
-        depth = 2 if kind == "prepared" else 1
-        folders = file.relative_to(root).parts[:depth]
-        target = root.joinpath(*folders, f"{random.integers(2**60)}.PNG")
+        # The class folder, and the folder of the part or site above it, stay.
+        depth = 2 if kind in ("prepared", "folder, deeper") else 1
+        folders = file.relative_to(root).parts[:-1][:depth]
+        label = "" if folders else f"{file.name.partition('-')[0]}-"
+        target = root.joinpath(*folders, f"{label}{random.integers(2**60)}.PNG")
         new_names[file.relative_to(root).as_posix()] = target.relative_to(root).as_posix()
         file.rename(target)
     if hasattr(source, "path"):

@@ -245,3 +245,14 @@ def test_without_labels(photos, cache):
     result = search_for(saved, cache, query, n=2)
     assert [hit.label for hit in result.hits[query]] == [None, None]
     assert to_table(result).splitlines()[1].split() == ["score", "photo"]
+
+
+def test_files_in_a_folder_of_queries(tmp_path, capsys):
+    for name in ("b", "a.jpg", "notes.txt", "@eaDir/a.jpg", ".DS_Store"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff" if name == "b" else b"x")
+    assert list_queries([str(tmp_path)]) == (tmp_path / "a.jpg", tmp_path / "b")
+    assert capsys.readouterr().err == (
+        f"excluded from {tmp_path}: 1 file without an image, first notes.txt (not an image) and "
+        "2 files hidden or of the system, first .DS_Store (hidden)\n"
+    )

@@ -120,7 +120,11 @@ def _assign_names(
     style = Names.path if style is Names.path else Names.base
     # With a manifest, an excluded image may be of either part.
     other_folder = "gallery/" if name == "query" else "query/"
-    excluded = [item.name for item in split.left_out if not item.name.startswith(other_folder)]
+    excluded = [
+        item.name
+        for item in split.left_out
+        if item.is_image and not item.name.startswith(other_folder)
+    ]
     of_part = [path for path in excluded if path.startswith(f"{name}/")]
     try:
         given, _ = competition_names([*part.names, *of_part], name, style)
