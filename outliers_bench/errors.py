@@ -1,5 +1,7 @@
 """Errors that the user can correct."""
 
+from typing import ClassVar, Literal
+
 
 class BenchError(Exception):
     """Error in the options or data that the user gave.
@@ -25,6 +27,8 @@ class UnreadableImageError(BenchError):
         Name of the image, which the message begins with.
     """
 
+    kind: ClassVar[Literal["unreadable", "unsupported"]] = "unreadable"
+
     def __init__(self, reason: str, *, name: str = "") -> None:
         super().__init__(f"{name}: {reason}" if name else reason)
         self.reason = reason
@@ -32,6 +36,8 @@ class UnreadableImageError(BenchError):
 
 class UnsupportedImageError(UnreadableImageError):
     """Image of a known format that cannot be decoded here; it is not damaged."""
+
+    kind = "unsupported"
 
 
 class InaccessibleImageError(UnreadableImageError):

@@ -26,7 +26,7 @@ class PlainReader:
     def read(self, name, digest=None, *, side=None):
         self.seen.append(name)
         if "broken" in name:
-            raise UnreadableImageError(f"{name}: broken")
+            raise UnreadableImageError("broken", name=name)
         return np.full((20, 40, 3), 77, dtype=np.uint8)
 
 

@@ -30,7 +30,7 @@ class ArrayReader:
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
         self.decoded.append(name)
         if name not in self.arrays:
-            raise UnreadableImageError(f"{name}: broken on purpose")
+            raise UnreadableImageError("broken on purpose", name=name)
         return self.arrays[name]
 
 

@@ -31,9 +31,9 @@ class FileReader:
         try:
             data = (self.root / name).read_bytes()
         except OSError as error:
-            raise InaccessibleImageError(f"{name}: {describe_os_error(error)}") from None
+            raise InaccessibleImageError(describe_os_error(error), name=name) from None
         if digest is not None and content_hash(data).digest() != digest:
-            raise InaccessibleImageError(f"{name}: changed during the run")
+            raise InaccessibleImageError("changed during the run", name=name)
         return data
 
 

@@ -125,7 +125,7 @@ class ImageArrays:
         image = self._images[int(name)]
         # The arrays are not copied, and their owner may write to them.
         if digest is not None and _digest(image) != digest:
-            raise InaccessibleImageError(f"image {name}: changed since it was given")
+            raise InaccessibleImageError("changed since it was given", name=f"image {name}")
         return image
 
 
@@ -157,7 +157,9 @@ class Vectors:
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         """Raise `InaccessibleImageError`; see `ImageReader.read`."""
-        raise InaccessibleImageError(f"row {name}: only its embedding is known, not the image")
+        raise InaccessibleImageError(
+            "only its embedding is known, not the image", name=f"row {name}"
+        )
 
 
 def labels_frame(labels: pd.DataFrame | Iterable[object] | None, place: str) -> pd.DataFrame:

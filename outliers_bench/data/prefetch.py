@@ -13,7 +13,7 @@ from typing import TypeAlias
 from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
 from outliers_bench.runtime.machine import cores
-from outliers_bench.types import RGB, ImageSet
+from outliers_bench.types import RGB, ImageSet, Reason
 
 AHEAD = 256  # maximum number of decoded images that wait for the network; more for large batches
 AHEAD_BYTES = 2**27  # maximum size of these images
@@ -41,8 +41,8 @@ class Decoder:
     ----------
     ahead : int
         Maximum number of decoded images that wait; can be changed during the iteration.
-    inaccessible : dict of bytes to str
-        Digest and reason of the images that could not be opened.
+    inaccessible : dict of bytes to Reason
+        Reason by digest of the images that could not be opened.
     seconds : float
         Decoding time, summed over the threads.
     """
@@ -53,11 +53,11 @@ class Decoder:
         self._images = images
         self._prepare = prepare
         self._side = side
-        self._damaged: list[tuple[bytes, str]] = []
+        self._undecodable: list[tuple[bytes, Reason]] = []
         self.ahead = AHEAD
         self._threads = cores()
         self._largest = 0  # bytes of the largest prepared image so far
-        self.inaccessible: dict[bytes, str] = {}
+        self.inaccessible: dict[bytes, Reason] = {}
         self.seconds = 0.0
 
     def __iter__(self) -> Generator[tuple[bytes, RGB]]:
@@ -76,19 +76,21 @@ class Decoder:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def pop_damaged(self) -> list[tuple[bytes, str]]:
-        """Return digest and reason of the images found to be damaged since the last call."""
-        damaged, self._damaged = self._damaged, []
-        return damaged
+    def pop_undecodable(self) -> list[tuple[bytes, Reason]]:
+        """Return digest and reason of the images that could not be decoded since the last call."""
+        undecodable, self._undecodable = self._undecodable, []
+        return undecodable
 
     def _readable(
         self, digest: bytes, image: RGB | UnreadableImageError, seconds: float
     ) -> Iterator[tuple[bytes, RGB]]:
         self.seconds += seconds
-        if isinstance(image, InaccessibleImageError):
-            self.inaccessible[digest] = str(image)
-        elif isinstance(image, UnreadableImageError):
-            self._damaged.append((digest, str(image)))
+        if isinstance(image, UnreadableImageError):
+            reason = Reason(image.kind, image.reason)
+            if isinstance(image, InaccessibleImageError):
+                self.inaccessible[digest] = reason
+            else:
+                self._undecodable.append((digest, reason))
         else:
             self._largest = max(self._largest, image.nbytes)
             yield digest, image

@@ -207,10 +207,7 @@ def check_unreadable(left_out: Iterable[LeftOut], *, total: int, limit: float) -
     total -= sum(not item.is_candidate for item in left_out)
     if not unreadable or len(unreadable) / total <= limit:
         return
-    first = "; ".join(
-        item.detail if item.detail.startswith(item.name) else f"{item.name}: {item.detail}"
-        for item in unreadable[:3]
-    )
+    first = "; ".join(f"{item.name}: {item.detail}" for item in unreadable[:3])
     needed = math.ceil(1000 * len(unreadable) / total) / 1000
     allow = "" if needed == 1 else f", or allow more with data.max_unreadable={needed}"
     raise BenchError(

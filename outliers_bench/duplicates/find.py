@@ -113,7 +113,11 @@ def _find_near(images: ImageSet, cache: Path) -> Duplicates:
 
     small = load_or_make_thumbnails(images, cache)
     pairs, complete = verify_candidates(images, small, find_candidates(small.gray), cache)
-    near = Duplicates(tuple(pairs), small.unreadable, small.not_compared)
+    near = Duplicates(
+        tuple(pairs),
+        {row: reason.detail for row, reason in small.unreadable.items()},
+        small.not_compared,
+    )
     if complete and not small.has_inaccessible:
         files.save_arrays(path, **_to_arrays(near))
     return near

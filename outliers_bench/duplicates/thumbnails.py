@@ -18,7 +18,7 @@ from outliers_bench.data.prefetch import Decoder
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.features import FeatureStore, Space
 from outliers_bench.store.writer import Writer
-from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet
+from outliers_bench.types import RGB, FloatArray, ImageReader, ImageSet, Reason
 
 Gray = npt.NDArray[np.uint8]
 
@@ -40,7 +40,7 @@ class Thumbnails:
 
     gray: Gray  # shape (n, SIDE, SIDE)
     rows: npt.NDArray[np.int64]  # in the set, shape (n,)
-    unreadable: dict[int, str]  # row and reason
+    unreadable: dict[int, Reason]  # by row
     not_compared: dict[int, str]  # row and reason: too small or too flat
     has_inaccessible: bool  # whether some could not be opened, but may be the next time
 
@@ -53,14 +53,14 @@ def load_or_make_thumbnails(images: ImageSet, cache: Path) -> Thumbnails:
     BenchError
         If the cache cannot be written.
     """
-    inaccessible: dict[bytes, str] = {}
+    inaccessible: dict[bytes, Reason] = {}
     with _open_store(cache) as store:
         missing = images.without(store.known(images.digests))
         if len(missing):
             decoder = Decoder(missing, _thumbnail, side=DECODED_SIDE)
             with (
                 closing(iter(decoder)) as decoded,
-                Writer(partial(_open_store, cache), decoder.pop_damaged, how="") as writer,
+                Writer(partial(_open_store, cache), decoder.pop_undecodable, how="") as writer,
             ):
                 for digest, image in track(decoded, stage="compare", total=len(missing)):
                     writer.add(digest, image.ravel())
@@ -135,7 +135,7 @@ def gray_square(image: RGB, side: int) -> Gray:
 def _select_comparable(
     digests: Sequence[bytes],
     known: Mapping[bytes, npt.NDArray[np.uint8]],
-    reasons: Mapping[bytes, str],
+    reasons: Mapping[bytes, Reason],
     *,
     has_inaccessible: bool,
 ) -> Thumbnails:

@@ -21,7 +21,7 @@ from outliers_bench.runtime.progress import status, track
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.store.features import FeatureStore, Space, Vector, file_stem
 from outliers_bench.store.writer import Writer
-from outliers_bench.types import RGB, Embeddings, ImageSet, LeftOut
+from outliers_bench.types import RGB, Embeddings, ImageSet, LeftOut, Reason
 
 _ADD_BLOCK = 256  # vectors in memory at once
 
@@ -46,7 +46,7 @@ class Features:
         dict of bytes to LeftOut
             Content digest of each image that cannot be decoded, with the reason.
         """
-        inaccessible: dict[bytes, str] = {}
+        inaccessible: dict[bytes, Reason] = {}
         network = precision.unquantized(self.extractor, self.engine, self.cache)
         if len(images) and network is not None:
             with self.meter.stage(self.stage), status(f"quantizing {network.name}"):
@@ -63,10 +63,7 @@ class Features:
         self.meter.features_reused = len(known - reasons.keys())
         self.meter.features_computed = usable - self.meter.features_reused
         names = dict(zip(images.digests, images.names, strict=True))
-        return {
-            digest: LeftOut(names[digest], "unreadable", reason)
-            for digest, reason in reasons.items()
-        }
+        return {digest: LeftOut(names[digest], *reason) for digest, reason in reasons.items()}
 
     def load(self, images: ImageSet) -> Embeddings:
         """Load the features of images that were passed to `compute`."""
@@ -134,7 +131,7 @@ class Features:
             side=self.extractor.side,
         )
 
-    def _embed(self, missing: ImageSet) -> dict[bytes, str]:
+    def _embed(self, missing: ImageSet) -> dict[bytes, Reason]:
         """Embed and store; return the images that could not be opened, with the reason."""
         model = self.extractor
         decoder = Decoder(missing, model.prepare, side=model.side)
@@ -154,7 +151,7 @@ class Features:
             facts: dict[str, float] = getattr(embedder, "facts", {})
             # Decode one batch while another is computed.
             decoder.ahead = max(AHEAD, 2 * int(facts.get("batch_size", 1)))
-            with Writer(self._store, decoder.pop_damaged, how=self._how) as writer:
+            with Writer(self._store, decoder.pop_undecodable, how=self._how) as writer:
                 for digest, vector in track(
                     stream, stage=self.bar or self.stage, total=len(missing)
                 ):

@@ -187,7 +187,7 @@ def _find_unavailable(run: SavedRun, cache: Path) -> dict[str, str]:
 def _decoding_errors(queries: ImageSet, damaged: dict[bytes, LeftOut]) -> dict[Path, str]:
     """Return the reasons why queries cannot be decoded, by path."""
     return {
-        Path(name): damaged[digest].detail.removeprefix(f"{name}: ")
+        Path(name): damaged[digest].detail
         for name, digest in zip(queries.names, queries.digests, strict=True)
         if digest in damaged
     }

@@ -21,7 +21,7 @@ class UnavailableReader:
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         """Raise InaccessibleImageError; see `ImageReader.read`."""
-        raise InaccessibleImageError(f"{name}: a saved run does not include photos")
+        raise InaccessibleImageError("a saved run does not include photos", name=name)
 
 
 def to_columns(part: str, images: ImageSet) -> dict[str, npt.NDArray[Any]]:

@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.types import FloatArray
+from outliers_bench.types import FloatArray, Reason
 
 Vector: TypeAlias = npt.NDArray[Any]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS space (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS unreadable (digest BLOB PRIMARY KEY, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS unreadable
+    (digest BLOB PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rates (how TEXT NOT NULL, images INTEGER NOT NULL, seconds REAL);
 """
 VERSION = 1
@@ -132,15 +133,15 @@ class FeatureStore:
         rows = self._look_up("SELECT length(vector) FROM features", digests)
         return sum(size for (size,) in rows)
 
-    def unreadable(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+    def unreadable(self, digests: Sequence[bytes]) -> dict[bytes, Reason]:
         """Return the digests whose image cannot be decoded, with the reason."""
-        rows = self._look_up("SELECT digest, reason FROM unreadable", digests)
-        return {digest: str(reason) for digest, reason in rows}
+        rows = self._look_up("SELECT digest, kind, reason FROM unreadable", digests)
+        return {digest: Reason(kind, reason) for digest, kind, reason in rows}
 
     def add(
         self,
         vectors: Iterable[tuple[bytes, Vector]],
-        unreadable: Iterable[tuple[bytes, str]] = (),
+        unreadable: Iterable[tuple[bytes, Reason]] = (),
         *,
         seconds: float = 0.0,
         how: str = "",
@@ -160,7 +161,10 @@ class FeatureStore:
         try:
             with self._db:
                 self._db.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
-                self._db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", unreadable)
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO unreadable VALUES (?, ?, ?)",
+                    ((digest, *reason) for digest, reason in unreadable),
+                )
                 self._db.execute("INSERT INTO rates VALUES (?, ?, ?)", (how, len(vectors), seconds))
         except sqlite3.DatabaseError as error:
             raise self._unusable(error, "earlier features are stored; start again") from error

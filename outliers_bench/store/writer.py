@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from outliers_bench.store.features import FeatureStore, Vector
+from outliers_bench.types import Reason
 
 COMMIT_SECONDS = 1.0  # work that a killed process can lose
 COMMIT_BYTES = 2**25  # earlier commits for large vectors, to limit memory
@@ -20,7 +21,7 @@ class Batch(NamedTuple):
     """Vectors and unreadable images of one transaction; see `FeatureStore.add`."""
 
     vectors: list[tuple[bytes, Vector]]
-    unreadable: list[tuple[bytes, str]]
+    unreadable: list[tuple[bytes, Reason]]
     seconds: float
 
 
@@ -33,8 +34,8 @@ class Writer:
     ----------
     store : callable
         Opens the store; called in the thread, since SQLite connections cannot be shared.
-    damaged : callable
-        Returns digest and reason of the images found to be unreadable since the last call.
+    undecodable : callable
+        Returns digest and reason of the images that could not be decoded since the last call.
     how : str
         Engine and machine; see `FeatureStore.add`.
     """
@@ -42,12 +43,12 @@ class Writer:
     def __init__(
         self,
         store: Callable[[], FeatureStore],
-        damaged: Callable[[], list[tuple[bytes, str]]],
+        undecodable: Callable[[], list[tuple[bytes, Reason]]],
         *,
         how: str,
     ) -> None:
         self._store = store
-        self._damaged = damaged
+        self._undecodable = undecodable
         self._how = how
         self._queue: Queue[Batch | None] = Queue(MAX_QUEUED_BATCHES)
         self._error: BaseException | None = None
@@ -90,7 +91,7 @@ class Writer:
 
     def _submit_batch(self) -> None:
         seconds = time.perf_counter() - self._since
-        self._queue.put(Batch(self._vectors, self._damaged(), seconds))
+        self._queue.put(Batch(self._vectors, self._undecodable(), seconds))
         self._vectors, self._nbytes = [], 0
         # After the wait for the queue, which is not time of the computation.
         self._since = time.perf_counter()

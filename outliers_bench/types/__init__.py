@@ -5,7 +5,7 @@ from outliers_bench.types.embeddings import Embeddings
 from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, same
 from outliers_bench.types.images import GROUP, ImageReader, ImageSet
 from outliers_bench.types.ranking import RankedBlocks, Ranking, join_blocks
-from outliers_bench.types.split import LeftOut, LeftOutKind, Split
+from outliers_bench.types.split import LeftOut, LeftOutKind, Reason, Split
 
 __all__ = [
     "GROUP",
@@ -24,6 +24,7 @@ __all__ = [
     "LeftOutKind",
     "RankedBlocks",
     "Ranking",
+    "Reason",
     "Split",
     "join_blocks",
     "same",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from outliers_bench.errors import BenchError
 from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion
@@ -29,6 +29,13 @@ class LeftOut:
     def is_candidate(self) -> bool:
         """True for an image that would have been used if its content allowed it."""
         return self.is_image and self.kind not in ("unsupported", "unlabeled", "unselected")
+
+
+class Reason(NamedTuple):
+    """Kind and detail of a `LeftOut`. Without a name: files of the same content have several."""
+
+    kind: LeftOutKind
+    detail: str
 
 
 LeftOutKind = Literal[

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from outliers_bench.data.decode import decode
-from outliers_bench.errors import UnreadableImageError
+from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
 from tests.data.encoded_images import grainy, png, quarters, save, textured
 
 COMPLETE = {
@@ -68,6 +68,12 @@ def test_invalid_images_are_reported_in_one_line(data, reason):
         decode(data, name="folder/odd.jpg")
     assert str(error.value).startswith("folder/odd.jpg: ")
     assert "\n" not in str(error.value)
+
+
+def test_images_of_other_kinds_are_unsupported_whatever_their_name():
+    raw = b"FUJIFILMCCD-RAW 0201" + bytes(600)
+    with pytest.raises(UnsupportedImageError, match=r"^a\.jpg: Fujifilm raw is not supported"):
+        decode(raw, name="a.jpg")
 
 
 @pytest.mark.parametrize(

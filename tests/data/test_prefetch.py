@@ -53,9 +53,9 @@ def test_readable_images_come_once_and_in_order():
     digests = [digest for digest, _ in decoder]
     assert digests == [everything.digests[i] for i in range(150) if i not in (0, 70, 149)]
     assert sorted(everything.reader.decoded) == sorted(everything.names)
-    damaged = decoder.pop_damaged()
+    damaged = decoder.pop_undecodable()
     assert [digest for digest, _ in damaged] == [everything.digests[i] for i in (0, 70, 149)]
-    assert decoder.pop_damaged() == []
+    assert decoder.pop_undecodable() == []
 
 
 def test_threads_end_with_the_iteration_and_opencv_threads_are_restored():

@@ -19,7 +19,7 @@ from tests.data.sources import fails, load, manifest
 
 
 def test_check_unreadable_counts_only_the_unreadable():
-    unreadable = [LeftOut(f"{i}.jpg", "unreadable", f"{i}.jpg: is empty") for i in range(5)]
+    unreadable = [LeftOut(f"{i}.jpg", "unreadable", "is empty") for i in range(5)]
     duplicates = [LeftOut(f"c{i}.jpg", "duplicate", "x") for i in range(50)]
     check_unreadable(unreadable + duplicates, total=500, limit=0.01)
     with pytest.raises(

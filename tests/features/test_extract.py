@@ -6,14 +6,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from outliers_bench.engines.options import Engine
-from outliers_bench.errors import BenchError, InaccessibleImageError
+from outliers_bench.errors import BenchError, InaccessibleImageError, UnsupportedImageError
 from outliers_bench.features.extract import Features
 from outliers_bench.features.view_average import ViewDescriber
 from outliers_bench.keypoints.detect import KeypointDetector
@@ -23,6 +23,7 @@ from outliers_bench.models.model import Extractor
 from outliers_bench.models.tta import Crop, View
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.training.dataset import CachingReader, ReadabilityProbe
+from outliers_bench.types import LeftOut
 from tests.toys import digest, image_set, noise_images
 
 
@@ -123,16 +124,39 @@ def test_unreadable_images_are_named_counted_and_remembered(tmp_path):
         left_out = features(model, tmp_path, meter).compute(all_images)
         assert {item.name for item in left_out.values()} == {"image-3", "image-17"}
         assert {item.kind for item in left_out.values()} == {"unreadable"}
-        assert "broken on purpose" in left_out[digest("image-3")].detail
+        assert left_out[digest("image-3")].detail == "broken on purpose"
         assert model.loads == 1
         assert meter.features_computed + meter.features_reused == 18
+
+
+def test_a_stored_reason_names_the_image_as_it_is_called_now(tmp_path):
+    first, second = images(4, broken=[1]), images(4, broken=[1])
+    features(Counting(), tmp_path).compute(first)
+    renamed = replace(second, names=("image-0", "renamed", "image-2", "image-3"))
+    left_out = features(Counting(), tmp_path).compute(renamed)
+    assert list(left_out.values()) == [LeftOut("renamed", "unreadable", "broken on purpose")]
+
+
+def test_unsupported_images_are_not_unreadable_also_when_stored(tmp_path):
+    all_images = images(4)
+
+    def read(name, digest, **_):
+        if name == "image-2":
+            raise UnsupportedImageError("HEIF is not supported", name=name)
+        return all_images.reader.arrays[name]
+
+    all_images.reader.read = read
+    for _ in range(2):
+        left_out = features(Counting(), tmp_path).compute(all_images)
+        expected = LeftOut("image-2", "unsupported", "HEIF is not supported")
+        assert list(left_out.values()) == [expected]
 
 
 def test_inaccessible_images_are_retried(tmp_path):
     all_images = images(6)
 
     def locked(name):
-        raise InaccessibleImageError(f"{name}: permission denied")
+        raise InaccessibleImageError("permission denied", name=name)
 
     read = all_images.reader.read
     all_images.reader.read = lambda name, digest, **_: (

@@ -13,6 +13,7 @@ import pytest
 
 from outliers_bench.errors import BenchError
 from outliers_bench.store.features import FeatureStore, file_stem
+from outliers_bench.types import Reason
 from tests.toys import digest
 
 SPACE = {"architecture": "Toy Net", "image_size": 8}
@@ -47,9 +48,10 @@ def test_more_vectors_than_one_lookup(tmp_path):
 
 def test_unreadable_images_are_stored_with_the_reason(tmp_path):
     with open_store(tmp_path) as store:
-        store.add([], [(digest("a"), "truncated")])
+        reason = Reason("unsupported", "is a JPEG of a rare kind")
+        store.add([], [(digest("a"), reason)])
         assert store.known([digest("a"), digest("b")]) == {digest("a")}
-        assert store.unreadable([digest("a"), digest("b")]) == {digest("a"): "truncated"}
+        assert store.unreadable([digest("a"), digest("b")]) == {digest("a"): reason}
         assert store.get([digest("a")]) == {}
 
 

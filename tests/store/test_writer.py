@@ -12,8 +12,10 @@ from outliers_bench.store import features as store_module
 from outliers_bench.store import writer as writer_module
 from outliers_bench.store.features import FeatureStore
 from outliers_bench.store.writer import MAX_QUEUED_BATCHES, Writer
+from outliers_bench.types import Reason
 from tests.toys import digest
 
+CUT_SHORT = Reason("unreadable", "cut short")
 SPACE = {"architecture": "Toy Net", "image_size": 8}
 
 
@@ -21,8 +23,8 @@ def vector(value):
     return np.full(4, value, dtype=np.float32)
 
 
-def make_writer(folder, damaged=lambda: []):
-    return Writer(lambda: FeatureStore(folder, SPACE, 4), damaged, how="here")
+def make_writer(folder, undecodable=lambda: []):
+    return Writer(lambda: FeatureStore(folder, SPACE, 4), undecodable, how="here")
 
 
 def load(folder, count):
@@ -49,11 +51,11 @@ def commit_every_vector(monkeypatch):
 
 
 def test_all_vectors_are_stored_on_exit(tmp_path):
-    write_all(make_writer(tmp_path, damaged=lambda: [(digest("x"), "cut short")]), range(1000))
+    write_all(make_writer(tmp_path, undecodable=lambda: [(digest("x"), CUT_SHORT)]), range(1000))
     vectors = load(tmp_path, 1000)
     assert [vectors[digest(str(i))][0] for i in range(1000)] == list(range(1000))
     with FeatureStore(tmp_path, SPACE, 4) as store:
-        assert store.unreadable([digest("x")]) == {digest("x"): "cut short"}
+        assert store.unreadable([digest("x")]) == {digest("x"): CUT_SHORT}
     assert store_threads() == []
 
 

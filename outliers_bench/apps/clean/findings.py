@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from outliers_bench.apps.clean.image_stats import ImageStats
 from outliers_bench.apps.clean.listing import Listing, find_collisions
 from outliers_bench.apps.clean.options import Clean
+from outliers_bench.types import Reason
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,13 @@ class Photo:
 
 
 def find_defects(
-    listing: Listing, unreadable: Mapping[str, str], photos: Iterable[Photo], limits: Clean
+    listing: Listing, undecodable: Mapping[str, Reason], photos: Iterable[Photo], limits: Clean
 ) -> list[Finding]:
     """Find problems that concern a single photo: format, size, aspect ratio and contrast.
 
-    `unreadable` has the reason by path.
+    `undecodable` has the reason by path.
     """
-    findings = [Finding(name, "unreadable", reason) for name, reason in unreadable.items()]
+    findings = [Finding(name, *reason) for name, reason in undecodable.items()]
     for name, reason in listing.unsupported.items():
         findings.append(Finding(name, "unsupported", reason))
     for photo in photos:

@@ -17,7 +17,7 @@ from outliers_bench.data.prefetch import Decoder
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.runtime.progress import track
 from outliers_bench.store.features import FeatureStore, Space
-from outliers_bench.types import RGB, FloatArray, ImageSet
+from outliers_bench.types import RGB, FloatArray, ImageSet, Reason
 
 _BATCH_SIZE = 500  # results written at once, and the most that a kill can lose
 THUMBNAIL = 64  # longer side in pixels of the version whose contrast is measured
@@ -58,13 +58,13 @@ class MeasuringReader(FileReader):
     ----------
     measured : dict of bytes to array of float32, shape (3,)
         Width, height and contrast of the contents that are not in the cache yet.
-    unreadable : dict of bytes to str
+    unreadable : dict of bytes to Reason
         Reason for each of the others, which cannot be decoded.
     """
 
     cache: Path = field(kw_only=True)
     measured: dict[bytes, FloatArray] = field(default_factory=dict)
-    unreadable: dict[bytes, str] = field(default_factory=dict)
+    unreadable: dict[bytes, Reason] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)  # images are decoded in several threads
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:
@@ -75,7 +75,7 @@ class MeasuringReader(FileReader):
         except UnreadableImageError as error:
             if digest is not None:
                 with self._lock:
-                    self.unreadable[digest] = str(error).removeprefix(f"{name}: ")
+                    self.unreadable[digest] = Reason(error.kind, error.reason)
             raise
         if digest is not None and digest not in self.measured:
             measurements = _measure(data, image)
@@ -97,7 +97,7 @@ class MeasuringReader(FileReader):
         self.unreadable.clear()
 
 
-def measure_images(images: ImageSet, reader: MeasuringReader) -> dict[bytes, ImageStats | str]:
+def measure_images(images: ImageSet, reader: MeasuringReader) -> dict[bytes, ImageStats | Reason]:
     """Measure all images; only those that are not in the cache are decoded.
 
     Parameters
@@ -108,7 +108,7 @@ def measure_images(images: ImageSet, reader: MeasuringReader) -> dict[bytes, Ima
 
     Returns
     -------
-    dict of bytes to ImageStats or str
+    dict of bytes to ImageStats or Reason
         The measurements of each content, or the reason why it cannot be decoded.
 
     Raises
@@ -127,9 +127,7 @@ def measure_images(images: ImageSet, reader: MeasuringReader) -> dict[bytes, Ima
         for _ in track(decoded, stage="measure", total=len(missing)):
             pass
     reader.store()
-    results: dict[bytes, ImageStats | str] = {
-        digest: message.partition(": ")[2] for digest, message in decoder.inaccessible.items()
-    }
+    results: dict[bytes, ImageStats | Reason] = {**decoder.inaccessible}
     with _store(reader.cache) as store:
         results |= store.unreadable(images.digests)
         for digest, (width, height, contrast) in store.get(images.digests).items():

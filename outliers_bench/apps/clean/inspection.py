@@ -20,7 +20,7 @@ from outliers_bench.apps.clean.options import KINDS, Clean
 from outliers_bench.data.digests import digest_files
 from outliers_bench.duplicates.find import Duplicates, find_pairs
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ImageSet
+from outliers_bench.types import ImageSet, Reason
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ def inspect(root: Path, options: Clean, *, cache: Path) -> Inspection:
         measured = measure_images(images, reader)
     finally:  # Ctrl-C loses no measurement
         reader.store()
-    unreadable = {item.name: item.detail for item in lost}
+    undecodable = {item.name: Reason(item.kind, item.detail) for item in lost}
     photos = []
     for name, digest in digests.items():
         stats = measured[digest]
-        if isinstance(stats, str):
-            unreadable[name] = stats
+        if isinstance(stats, Reason):
+            undecodable[name] = stats
         else:
             photos.append(Photo(name, *labels[name], digest, stats))
     near, kinds_to_move = near_duplicates(images, pairs), options.kinds_to_move()
@@ -101,7 +101,7 @@ def inspect(root: Path, options: Clean, *, cache: Path) -> Inspection:
         moved = to_move()
         return [photo for photo in photos if photo.name not in moved]
 
-    findings = find_defects(listing, unreadable, photos, options)
+    findings = find_defects(listing, undecodable, photos, options)
     findings += find_label_conflicts(remaining(), near)
     move_near = "near_duplicate" in kinds_to_move
     findings += find_duplicates(remaining(), near, move_near=move_near)

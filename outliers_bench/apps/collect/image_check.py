@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from outliers_bench.data.decode import decode
 from outliers_bench.data.formats.headers import read_header
-from outliers_bench.errors import UnreadableImageError
+from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
 
 
 class RejectedImageError(Exception):
@@ -55,6 +55,8 @@ def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
     """
     try:
         header = read_header(data)
+    except UnsupportedImageError as error:
+        raise RejectedImageError("not_an_image", error.reason) from None
     except UnreadableImageError as error:
         status = "damaged" if "cut short" in str(error) else "not_an_image"
         raise RejectedImageError(status, f"{error}{_describe_other(data)}") from None
@@ -67,7 +69,8 @@ def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
     try:
         image = decode(data, name="it", max_pixels=max_pixels)
     except UnreadableImageError as error:
-        raise RejectedImageError("damaged", error.reason) from None
+        status = "not_an_image" if isinstance(error, UnsupportedImageError) else "damaged"
+        raise RejectedImageError(status, error.reason) from None
     height, width = image.shape[:2]
     extension = {"JPEG": ".jpg", "TIFF": ".tif"}.get(header.format, f".{header.format.lower()}")
     return CheckedImage(hashlib.sha256(data).hexdigest(), extension, width, height)
@@ -78,8 +81,6 @@ def _describe_other(data: bytes) -> str:
     start = data[:512].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return " but a web page"
-    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
-        return " but an SVG drawing"
     if data[4:8] == b"ftyp":
-        return " but AVIF, HEIC or a video"
+        return " but a video"
     return ""

@@ -147,7 +147,7 @@ def _find_unreadable(split: Split, cache: Path) -> dict[bytes, LeftOut]:
 
     images = split.query_and_gallery
     return {
-        images.digests[row]: LeftOut(images.names[row], "unreadable", reason)
+        images.digests[row]: LeftOut(images.names[row], *reason)
         for row, reason in load_or_make_thumbnails(images, cache).unreadable.items()
     }
 

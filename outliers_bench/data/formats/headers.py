@@ -10,8 +10,9 @@ import struct
 from dataclasses import dataclass, field
 
 from outliers_bench.data.formats.jpeg_markers import read_markers
+from outliers_bench.data.formats.kinds import HEAD, kind_of
 from outliers_bench.data.formats.tiff_directory import read_page
-from outliers_bench.errors import UnreadableImageError
+from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
 
 SUPPORTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 
@@ -38,8 +39,10 @@ def read_header(data: bytes) -> Header:
 
     Raises
     ------
+    UnsupportedImageError
+        If the format is known but not decoded.
     UnreadableImageError
-        If the bytes are not a supported image or end before the image does.
+        If the bytes are not an image or end before the image does.
     """
     if not data:
         raise UnreadableImageError("is empty")
@@ -57,6 +60,9 @@ def read_header(data: bytes) -> Header:
                 return reader(data)
             except (struct.error, IndexError):
                 raise UnreadableImageError(f"is a {name} cut short") from None
+    kind = kind_of(data[:HEAD])
+    if kind is not None:
+        raise UnsupportedImageError(f"{kind} is not supported; convert it to JPEG")
     raise UnreadableImageError(f"is not a {SUPPORTED} image")
 
 

@@ -44,6 +44,7 @@ def create_photos(root: Path) -> None:
     (root / "cat/page.jpg").write_text("<html>not found</html>")
     (root / "dog/cut.jpg").write_bytes((root / "cat/good0.jpg").read_bytes()[:-500])
     (root / "dog/raw.nef").write_bytes(b"not read")
+    (root / "dog/raw.jpg").write_bytes(b"FUJIFILMCCD-RAW 0201" + bytes(600))
     (root / "dog/notes.txt").write_text("not a photo")
     save_image(root / "cat/tiny.png", 20, (200, 31))
     save_image(root / "cat/not-tiny.png", 23, (60, 32))
@@ -68,7 +69,7 @@ def read_findings(folder: Path) -> dict[str, dict[str, str]]:
 
 EXPECTED = {
     "unreadable": {"cat/empty.jpg": "", "cat/page.jpg": "", "dog/cut.jpg": ""},
-    "unsupported": {"dog/raw.nef": ""},
+    "unsupported": {"dog/raw.nef": "", "dog/raw.jpg": ""},
     "tiny": {"cat/tiny.png": ""},
     "aspect": {"cat/tiny.png": "", "cat/long.png": ""},
     "blank": {"dog/blank.jpg": ""},
@@ -87,9 +88,9 @@ def test_every_kind_is_found_and_moved_only_on_request(run, tmp_path) -> None:
     assert done.code == 1
     assert done.err == ""
     assert read_findings(tmp_path) == EXPECTED
-    assert "22 photos in 3 class folders; skipped: 1 other file\n" in done.out
+    assert "23 photos in 3 class folders; skipped: 1 other file\n" in done.out
     assert "cat/page.jpg: is not a JPEG, PNG, WebP, BMP, GIF or TIFF image" in done.out
-    assert "Nothing was moved; apply=true moves 9 photos to" in done.out
+    assert "Nothing was moved; apply=true moves 10 photos to" in done.out
     with Image.open(tmp_path / "cleaning.jpg") as sheet:
         assert sheet.width > 1000
         assert sheet.height > 10 * 150
@@ -97,7 +98,7 @@ def test_every_kind_is_found_and_moved_only_on_request(run, tmp_path) -> None:
 
     done = run("apply=true")
     assert done.code == 1  # conflicting labels, a lonely label and a name remain
-    assert "9 photos moved to" in done.out
+    assert "10 photos moved to" in done.out
     moved = {name for kind in list(EXPECTED)[:7] for name in EXPECTED[kind]}
     assert set(before) - set(file_states(tmp_path / "photos")) == moved
     assert set(file_states(tmp_path / "photos.quarantine")) == moved
