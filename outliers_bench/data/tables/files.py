@@ -33,6 +33,10 @@ _REFUSED = {
     b"%PDF": "a PDF file; give a table",
     b"\x80": "a pickle or another binary file; write the DataFrame with to_csv or to_parquet",
     b"<": "a web page or XML; give a table",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it",
+    b"\x89HDF": "an HDF5 file; write the DataFrame with to_csv or to_parquet",
+    b"\x89PNG": "an image; give a table of images",
+    b"\xff\xd8\xff": "an image; give a table of images",
 }
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from outliers_bench.errors import BenchError
 
+_LONGEST = 300  # characters of a path in a message
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 _log = logging.getLogger(__name__)
 
@@ -48,9 +49,10 @@ def find_files(cells: Sequence[str], root: Path, place: str, *, given: bool) -> 
         start = first.removesuffix(tail)
         _log.warning("%s: %s is replaced by data.root=%s in all paths", place, start, root)
         return [name.removeprefix(start) for name in names]
+    shown = first if len(first) <= _LONGEST else f"{first[:_LONGEST]}..."
     raise BenchError(
-        f"{place}: none of the images exists; the first is {first} (looked for "
-        f"{root / first}). {_advice(first, root, given=given)}"
+        f"{place}: none of the images exists; the first is {shown} (looked for "
+        f"{root / shown}). {_advice(first, root, given=given)}"
     )
 
 

@@ -57,11 +57,19 @@ def standardize(frame: pd.DataFrame, given: Columns, place: str) -> pd.DataFrame
         _log.warning("%s: %s", place, recognized)
     parts = _parts(frame, found.get("split"), given, place)
     renamed = {column: role for role, column in found.items()}
-    others = {role: f"other_{role}" for role in vars(given) if role not in renamed}
+    others = {role: _other(role, names) for role in vars(given) if role not in renamed}
     # One column may have two roles, such as label and group.
     doubled = {role: frame[column] for role, column in found.items() if renamed[column] != role}
     frame = frame.rename(columns={**others, **renamed}).assign(**doubled)
     return frame if parts is None else frame.assign(split=parts)
+
+
+def _other(role: str, names: Sequence[str]) -> str:
+    """Return a new name for a column that has the name of a role, and another meaning."""
+    name = f"other_{role}"
+    while name in names:
+        name = f"other_{name}"
+    return name
 
 
 def cells_of(frame: pd.DataFrame, column: str) -> list[str]:

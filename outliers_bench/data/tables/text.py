@@ -59,6 +59,8 @@ def decode_text(data: bytes, place: str) -> str:
     """
     marked = [encoding for bom, encoding in _BOMS if data.startswith(bom)]
     encoding = marked[0] if marked else _guess_utf16(data[:_HEAD]) or "utf-8"
+    if encoding == "utf-8" and b"\0" in data:
+        raise BenchError(f"{place} is not a text table: it contains null characters")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -99,7 +101,8 @@ def parse_text(text: str, place: str, score: Score) -> TextTable:
 
     The separator is the one with which `score` of the header, a number of known columns, is
     largest; `sep=;` in a line before the header decides it. Lines before the header that begin
-    with # are comments, and so are later ones that do not have as many cells as the header.
+    with # are comments, and so are later ones that do not have as many cells as the header. A row
+    that repeats the header is one.
 
     Raises
     ------
@@ -120,8 +123,8 @@ def parse_text(text: str, place: str, score: Score) -> TextTable:
     records = _records(body, separator, quote, blanks=blanks)
     for at, cells in _numbered(records, number, place):
         row = cells
-        if at == number or not any(map(str.strip, row)):
-            continue
+        if row == head or not any(map(str.strip, row)):
+            continue  # also the header of another table, appended
         if len(row) != len(header):
             row = _fit(row, len(header))
         if len(row) != len(header):

@@ -82,11 +82,13 @@ def test_recognized_columns_are_reported(table, photos, tmp_path, caplog):
 
 
 def test_the_columns_that_are_not_used_come_along(table, photos, tmp_path):
-    table = table.assign(individual=table["path"].str[10:24], encounter=table["path"].str[:24])
+    table = table.assign(
+        other_label="x", individual=table["path"].str[10:24], encounter=table["path"].str[:24]
+    )
     source = manifest(table, photos, columns=Columns(label="individual", group="encounter"))
     split = load(source, tmp_path)
     assert split.gallery.classes == ("individual_000", "individual_001")
-    assert set(split.gallery.columns) == {"other_label", "group"}
+    assert set(split.gallery.columns) == {"other_label", "other_other_label", "group"}
     both = load(manifest(table, photos, columns=Columns(group="path")), tmp_path)
     assert both.gallery.groups == both.gallery.names
 

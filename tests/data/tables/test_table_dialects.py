@@ -60,6 +60,7 @@ DIALECTS = {
     "empty rows": lambda t: "\n\n".join(lines_of(t)) + "\n,\n , \n;\n"[:7] + "\n\n",
     "comments": lambda t: "# from the field book, 2024\n#\n" + "\n".join(lines_of(t)) + "\n# end",
     "commented header": lambda t: "# " + "\n".join(lines_of(t)),
+    "two tables in one file": lambda t: t[:9].to_csv(index=False) + t[9:].to_csv(index=False),
     "old Mac line ends": lambda t: "\r".join(lines_of(t)),
     "backslashes": lambda t: "\n".join(lines_of(t)).replace("/", "\\"),
     "backslashes, dot": lambda t: (
@@ -105,6 +106,10 @@ def test_feather_and_parquet_by_content(table, photos, tmp_path):
         (b"<!DOCTYPE html>", "a web page"),
         (b"SQLite format 3\0", "an SQLite database"),
         (b"\x80\x04\x95", "a pickle or another binary file"),
+        (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; unpack it"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+        (b"\xff\xd8\xff\xe0", "an image"),
+        (b"ORC\x03\0\xff", "not a text table"),
         (b"\x1f\x8b\x08broken", "cannot be unpacked"),
         (b"PAR1broken", "cannot be read as a table"),
         (b"\xff\xfe\x00broken", "it begins as utf-16 text and is not"),
