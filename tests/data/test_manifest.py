@@ -94,7 +94,7 @@ def test_manifest_errors(table, photos, tmp_path):
     fails(
         manifest(invalid, photos),
         tmp_path,
-        "has train, query, gallery, val, test, which does not say",
+        "has query, gallery, test, validation, train, which does not say",
     )
     ready_made = table.assign(split=["train", "query", "gallery"] * 10)
     fails(

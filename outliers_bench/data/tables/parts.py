@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cache
 
+from outliers_bench.data.parts import RANKS, find_parts
 from outliers_bench.data.tables.columns import NO_COLUMN
 from outliers_bench.errors import BenchError
 
 TEST = "test"  # images that are split into query and gallery, next to a train part
 BOTH = "both"  # images that are queries and gallery: each is compared with all others
-_WORDS: Mapping[str, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "query": ("query", "queries", "probe"),
-    "gallery": ("gallery", "reference", "references", "database", "db", "index"),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
+# Words for parts in tables, in addition to those that folders have.
+_WORDS = {
+    **dict.fromkeys(("reference", "references", "database", "db", "index"), "gallery"),
+    "dev": "validation",
 }
-PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words}
 _TRUE, _FALSE = (
     ("true", "1", "1.0", "yes", "t"),
     ("false", "0", "0.0", "no", "f", "", "nan", "none"),
 )
 
 
+@cache
+def part_of(value: str) -> str | None:
+    """Return the part that a value names, also test and validation; None if it names none."""
+    word = value.strip().casefold()
+    return find_parts([word]).get(word) or _WORDS.get(word)
+
+
 def names_parts(values: Sequence[str]) -> bool:
     """Check whether any value of a column is a word for a part."""
-    return any(value.strip().casefold() in PART_OF_WORD for value in values)
+    return any(part_of(value) for value in set(values))
 
 
-def find_parts(
+def read_parts(
     values: Sequence[str], numbers: Sequence[int], place: str, column: str = "split"
 ) -> list[str]:
     """Return the part of each image: train, query, gallery, or `TEST`.
@@ -53,7 +59,7 @@ def find_parts(
     """
     parts = []
     for value, number in zip(values, numbers, strict=True):
-        part = PART_OF_WORD.get(value.strip().casefold())
+        part = part_of(value)
         if part is None:
             raise BenchError(
                 f"{place}: {column} must be train, query, or gallery; in row {number} it is "
@@ -65,7 +71,7 @@ def find_parts(
         return parts
     if "train" in present and len(present) == 2:
         return ["train" if part == "train" else TEST for part in parts]
-    listed = ", ".join(word for word in _WORDS if word in present)
+    listed = ", ".join(word for word in RANKS if word in present)
     raise BenchError(
         f"{place}: {column} has {listed}, which does not say which images are queries and which "
         "are the gallery; give train, query and gallery, or let the benchmark split the images "
@@ -88,7 +94,7 @@ def parts_of_flags(
     given : sequence of str or None
         Cells of the column split; the flags of its train images do not matter.
     numbers, place
-        See `find_parts`.
+        See `read_parts`.
 
     Returns
     -------
@@ -103,7 +109,7 @@ def parts_of_flags(
     parts = []
     trained = given or [""] * len(numbers)
     for value, query, gallery, number in zip(trained, *flags, numbers, strict=True):
-        if PART_OF_WORD.get(value.strip().casefold()) == "train":
+        if part_of(value) == "train":
             parts.append("train")
             continue
         is_query = _flag(query, number, place, "is_query")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.data.tables.columns import Columns, describe, find_columns, plain
 from outliers_bench.data.tables.parts import (
-    find_parts,
     names_parts,
     parts_of_flags,
     parts_of_train_flag,
+    read_parts,
 )
 from outliers_bench.errors import BenchError
 
@@ -36,7 +36,7 @@ def standardize(frame: pd.DataFrame, given: Columns, place: str) -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame
-        `split` has the values of `parts.find_parts`. The other columns stay, one that is called
+        `split` has the values of `parts.read_parts`. The other columns stay, one that is called
         `label` but is not the label as `other_label`.
 
     Raises
@@ -90,7 +90,7 @@ def _parts(
         pair = cells_of(frame, flags["isquery"]), cells_of(frame, flags["isgallery"])
         return parts_of_flags(pair, values, numbers, place)
     if values is not None and split is not None:
-        return find_parts(values, numbers, place, split)
+        return read_parts(values, numbers, place, split)
     for name, is_train in (("istrain", True), ("istest", False)):
         if name in flags:
             column = flags[name]

@@ -129,9 +129,9 @@ def test_unclear_parts_are_refused(table, photos, tmp_path):
     for parts, message in (
         (
             ["train", "val", "test", "test", "test"],
-            "split has train, val, test, which does not say",
+            "split has test, validation, train, which does not say",
         ),
-        (["test", "query", "gallery", "train", "train"], "has train, query, gallery, test, which"),
+        (["test", "query", "gallery", "train", "train"], "has query, gallery, test, train, which"),
         (["train", "query", "gallery", "old", "train"], "in row 5 it is 'old'"),
         (["train", "query", "gallery", "", "train"], "in row 5 it is ''"),
     ):
