@@ -13,7 +13,7 @@ from outliers_bench.data.source import Leakage, check_unreadable
 from outliers_bench.duplicates.find import is_cached
 from outliers_bench.duplicates.thumbnails import share_decodings
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import confidence_intervals, count_relevant
+from outliers_bench.evaluation import confidence_intervals, count_relevant, nothing_relevant
 from outliers_bench.evaluation.evaluate import MIN_DEPTH, Evaluation, Evaluator
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
@@ -186,10 +186,7 @@ def check(config: Config, split: Split, method: Method) -> None:
             f"k=[{','.join(map(str, sorted({1, reachable})))}]"
         )
     if split.labeled and not count_relevant(split).any():
-        raise BenchError(
-            f"{split.name}: no query has a gallery image of its class, so nothing could be "
-            "scored; query and gallery must share class names"
-        )
+        raise nothing_relevant(split)
     depth(split, config.k, shown=config.contact_sheets.depth)
     method.check(split)
 

@@ -103,7 +103,7 @@ class Result(result.Result):
         if self.evaluation is not None:
             lines = format_metrics(self.evaluation.metrics, self.evaluation.intervals)
         title = f"{self.name}  on  {self.split.name}"
-        return "\n".join([title, *lines, "", *format_rows(data_rows(self))])
+        return "\n".join([title, *lines, "", *format_rows(data_rows(self.split))])
 
     def __repr__(self) -> str:
         return f"<Result {self.name} on {self.split.name}>"

@@ -1,6 +1,6 @@
 """Evaluation of rankings, in NumPy only: importable without TensorFlow, Hydra or MLflow."""
 
-from outliers_bench.evaluation.evaluate import count_relevant, evaluate
+from outliers_bench.evaluation.evaluate import count_relevant, evaluate, nothing_relevant
 from outliers_bench.evaluation.intervals import confidence_intervals
 from outliers_bench.evaluation.paired import Comparison, compare_with_best
 from outliers_bench.evaluation.rank_metrics import (
@@ -19,6 +19,7 @@ __all__ = [
     "count_relevant",
     "evaluate",
     "hit_at_k",
+    "nothing_relevant",
     "precision_at_k",
     "r_precision",
     "reciprocal_rank",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_SHOWN = 3  # classes in a message
 MIN_DEPTH = 10  # hits that are scored even if no cutoff and no R is as large
 
 
@@ -38,6 +39,21 @@ def count_relevant(split: Split) -> IntArray:
     per_class = np.bincount(gallery, minlength=len(split.gallery.classes))
     excluded = split.exclusion.with_equal(query, gallery).counts
     return per_class[query].astype(np.int64) - excluded
+
+
+def nothing_relevant(split: Split) -> BenchError:
+    """Return the error about a labeled split in which no query has a relevant gallery image."""
+    classes = [
+        sorted({part.classes[label] for label in part.labels} if part.labels is not None else ())
+        for part in (split.query, split.gallery)
+    ]
+    query, gallery = (
+        ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "") for names in classes
+    )
+    return BenchError(
+        f"{split.name}: no query has a gallery image of its class, so nothing could be scored; "
+        f"query and gallery must share class names (query: {query}; gallery: {gallery})"
+    )
 
 
 def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
@@ -87,10 +103,7 @@ class Evaluator:
         self._total = count_relevant(split)
         self._scored = np.flatnonzero(self._total > 0).astype(np.int64)
         if self._scored.size == 0:
-            raise BenchError(
-                f"{split.name}: no query has a gallery image of its class, so nothing can be "
-                "scored; query and gallery must share class names"
-            )
+            raise nothing_relevant(split)
         assert query is not None  # noqa: S101 - count_relevant raises otherwise
         assert gallery is not None  # noqa: S101
         self._split, self._k, self._query, self._gallery = split, k, query, gallery

@@ -8,7 +8,7 @@ import numpy as np
 
 from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.labels import describe_look_alikes
-from outliers_bench.result import Result
+from outliers_bench.evaluation import count_relevant
 from outliers_bench.types import LeftOut, LeftOutKind, Split
 
 _CLASSES = 5  # names of classes that are listed
@@ -25,20 +25,26 @@ _EXCLUDED: dict[LeftOutKind, str] = {
 }
 
 
-def data_rows(result: Result) -> list[tuple[str, str]]:
-    """Return heading and text of what a run found in its images.
-
-    The numbers of images in each part, classes with their sizes, excluded images and the reasons;
-    and, if there are any, queries without relevant images, and labels that look alike.
-    """
-    split = result.split
+def data_rows(split: Split) -> list[tuple[str, str]]:
+    """Return heading and text of the numbers of images in each part, and of `finding_rows`."""
     against = " each against all others" if split.is_one_set else ""
-    rows = [
+    return [
         ("queries", f"{len(split.query):,}{against}"),
         ("gallery", f"{len(split.gallery):,}"),
         ("train", f"{len(split.train):,}"),
+        *finding_rows(split),
+    ]
+
+
+def finding_rows(split: Split) -> list[tuple[str, str]]:
+    """Return heading and text of what was found in the images of a split.
+
+    Classes with their sizes, excluded images and the reasons; and, if there are any, queries
+    without relevant images, and labels that look alike.
+    """
+    rows = [
         ("classes", _describe_classes(split)),
-        ("no match", _describe_unmatched(result)),
+        ("no match", _describe_unmatched(split)),
         ("excluded", _describe_excluded(split.left_out)),
         ("spelling", describe_look_alikes(split.gallery.classes)),
     ]
@@ -61,14 +67,12 @@ def _describe_classes(split: Split) -> str:
     return f"{text}; {len(singletons):,} of one: {_list(singletons)}" if singletons else text
 
 
-def _describe_unmatched(result: Result) -> str:
-    """Describe the queries that were not scored, by their labels."""
-    query = result.split.query
-    if result.evaluation is None or query.labels is None:
+def _describe_unmatched(split: Split) -> str:
+    """Describe the queries that are not scored, by their labels."""
+    query = split.query
+    if query.labels is None or not split.labeled:
         return ""
-    is_scored = np.zeros(len(query), np.bool_)
-    is_scored[result.evaluation.scored] = True
-    labels = query.labels[~is_scored]
+    labels = query.labels[count_relevant(split) == 0]
     if not len(labels):
         return ""
     names = [query.classes[label] for label in np.unique(labels)]
@@ -85,7 +89,7 @@ def _describe_excluded(left_out: Sequence[LeftOut]) -> str:
         f"{len(names):,} {_EXCLUDED[kind]} ({_list(names, _FILES)})"
         for kind, names in by_kind.items()
     ]
-    return ", ".join(reasons) or "nothing"
+    return "; ".join(reasons) or "nothing"
 
 
 def _count(n: int, noun: str, plural: str = "") -> str:

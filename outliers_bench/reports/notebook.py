@@ -27,7 +27,7 @@ def result_html(result: Result, name: str, sheets: Mapping[str, RGB]) -> str:
     sheets : mapping of str to array of uint8, shape (height, width, 3)
         Contact sheets by name.
     """
-    facts = [*data_rows(result), *leakage_rows(result), *cost_rows(result)]
+    facts = [*data_rows(result.split), *leakage_rows(result), *cost_rows(result)]
     parts = [
         f"<p><b>{escape(name)}</b> on <b>{escape(result.split.name)}</b></p>",
         _table(score_rows(result) or [("", "No labels, so nothing was scored.")]),

@@ -34,7 +34,7 @@ def show_result(result: Result, name: str, *, console: Console | None = None) ->
     intervals = {} if evaluation is None else evaluation.intervals
     _print_scores(console, name, result.split.name, metrics, intervals)
     for label, value in (
-        *data_rows(result),
+        *data_rows(result.split),
         *numbers.leakage_rows(result),
         *numbers.cost_rows(result),
     ):
@@ -155,9 +155,9 @@ def format_metrics(
     return lines
 
 
-def format_rows(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """Format headings and texts as lines."""
-    return [f"{heading.ljust(_NAME_WIDTH)}{text}" for heading, text in rows]
+def format_rows(rows: Sequence[tuple[str, str]], width: int = _NAME_WIDTH) -> list[str]:
+    """Format headings, padded to a width in characters, and texts as lines."""
+    return [f"{heading.ljust(width)}{text}" for heading, text in rows]
 
 
 def _row(name: str, cells: Sequence[str], width: int) -> str:

@@ -29,7 +29,7 @@ def describe_result(
         *([image_link(_main_picture(pictures), run_id)] if pictures else []),
         f"{name} on {result.split.name}",
         *([table(("metric", "value"), scores)] if scores else []),
-        table(("images", ""), [*data_rows(result), *numbers.leakage_rows(result)]),
+        table(("images", ""), [*data_rows(result.split), *numbers.leakage_rows(result)]),
         table(("cost", ""), numbers.cost_rows(result)),
     ]
     if pictures:

@@ -246,3 +246,15 @@ def test_importable_without_heavy_libraries():
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, process.stderr
+
+
+def test_a_split_without_relevant_images_is_refused_with_the_names_of_classes():
+    split = toy_split(query=[0, 4], gallery=[1, 1, 2, 3, 5])
+    ranking = Ranking(np.tile(np.arange(5), (2, 1)), np.float32([[5, 4, 3, 2, 1]] * 2))
+    with pytest.raises(BenchError) as error:
+        evaluate(ranking, split, k=[1])
+    assert str(error.value) == (
+        "toy: no query has a gallery image of its class, so nothing could be scored; query and "
+        "gallery must share class names (query: class-0, class-4; gallery: class-1, class-2, "
+        "class-3, ...)"
+    )

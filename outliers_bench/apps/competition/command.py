@@ -43,6 +43,8 @@ def serve(options: Competition) -> int:
     from outliers_bench.apps.competition.board import content_security_policy
     from outliers_bench.apps.competition.store import SubmissionStore
     from outliers_bench.data.image_files import make_cache_dir
+    from outliers_bench.reports.data_summary import finding_rows
+    from outliers_bench.reports.terminal import format_rows
 
     cache = make_cache_dir(options.cache)
     dataset = load_competition_data(source, cache=cache, names=options.names)
@@ -73,6 +75,7 @@ def serve(options: Competition) -> int:
         f"{dataset.split.name}: {len(dataset.queries):,} queries, {len(dataset.gallery):,} gallery "
         f"images, {len(store.entries()):,} submissions in {options.store}"
     )
+    print("\n".join(format_rows(finding_rows(dataset.split), width=15)))
     if others := store.count_other_splits():
         print(f"{others:,} more submissions are for other photos or labels and are ignored")
     print(f"submissions    POST {url}/retrieval/ (at most {max_bytes:,} bytes)")

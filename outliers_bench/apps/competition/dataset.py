@@ -15,7 +15,7 @@ from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import count_relevant
+from outliers_bench.evaluation import count_relevant, nothing_relevant
 from outliers_bench.types import ImageSet, LeftOut, Split
 
 _OVERHEAD = 2**16  # bytes of a submission other than file names
@@ -83,10 +83,7 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
         )
     split = split.without(_find_unreadable(split, cache))
     if not count_relevant(split).any():
-        raise BenchError(
-            f"{split.name}: no query has a gallery image of its class, so nothing could be "
-            "scored; query and gallery must share class names"
-        )
+        raise nothing_relevant(split)
     queries, ignored_queries = _assign_names(split, split.query, "query", names)
     gallery, ignored_gallery = _assign_names(split, split.gallery, "gallery", names)
     return CompetitionData(split, queries, gallery, ignored_queries, ignored_gallery)
