@@ -32,8 +32,8 @@ class FolderSource(DataSource):
     label_depth : int or None
         Folder that is the label; see `PathLabels`. None for the first folder.
     label_pattern : str or None
-        Regular expression that finds the label in the path; see `PathLabels`. Images with the same
-        text in its group `group` stay in one part; its other named groups become columns.
+        Regular expression that finds the label in the path; see `PathLabels`. Images of a label
+        with the same text in the group `group` stay in one part; others become columns.
     """
 
     root: str = field(default=MISSING, metadata=PLACE)

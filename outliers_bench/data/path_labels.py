@@ -87,4 +87,7 @@ def to_columns(fields: Sequence[Mapping[str, str]]) -> dict[str, npt.NDArray[np.
 def _read_match(match: re.Match[str] | None, key: str | int) -> dict[str, str]:
     if match is None or not match[key]:
         return {}
-    return {**{name: text or "" for name, text in match.groupdict().items()}, LABEL: match[key]}
+    fields = {**{name: text or "" for name, text in match.groupdict().items()}, LABEL: match[key]}
+    if fields.get(GROUP):  # visit1 of a lion is not visit1 of a tiger
+        fields[GROUP] = f"{fields[LABEL]}/{fields[GROUP]}"
+    return fields

@@ -193,6 +193,9 @@ def test_label_in_the_name(tmp_path):
     for images in (split.query, split.gallery):
         assert images.columns["camera"].tolist() == [name.split("_")[1] for name in images.names]
     assert not set(split.query.groups) & set(split.gallery.groups)
+    assert set(split.query.groups) | set(split.gallery.groups) == {
+        f"{label}/{number}" for label in CLASSES for number in "012"
+    }
     write(root, "readme-figure.jpg")
     fails(source, tmp_path, r"1 of 13 images have no label, first readme-figure\.jpg: .* not match")
     one = ClassFolders(root=str(root), label_pattern=r"\.(jpg)")
@@ -216,7 +219,11 @@ def test_label_pattern_of_a_prepared_split(tmp_path):
 def test_group_in_two_parts(tmp_path):
     root = parts(tmp_path / "r", "query", "gallery")
     source = PreparedFolders(root=str(root), label_pattern=r"/(?P<label>\w+)/(?P<group>\d)")
-    fails(source, tmp_path, r"are of the group '0', and in two parts; a group belongs in one part$")
+    fails(
+        source,
+        tmp_path,
+        r"are of the group 'cat/0', and in two parts; a group belongs in one part$",
+    )
 
 
 def test_prepared_labels_at_another_depth(tmp_path):
@@ -261,3 +268,18 @@ def test_other_files_are_counted_and_change_nothing(tmp_path):
     assert split.fingerprint == before.fingerprint
     assert Counter(item.kind for item in split.left_out) == {"other": 2, "system": 4}
     np.testing.assert_array_equal(split.query.labels, before.query.labels)
+
+
+def test_selected_images_of_a_prepared_split(tmp_path):
+    root = parts(tmp_path / "r", "query", "gallery", "train")
+    patterns = {"include": ["query/**", "gallery/**"], "exclude": ["gallery/*/3.jpg"]}
+    split = load(PreparedFolders(root=str(root), **patterns), tmp_path)
+    assert (len(split.train), len(split.query), len(split.gallery)) == (0, 8, 6)
+    assert Counter(item.detail for item in split.left_out) == {
+        "does not match data.include": 8,
+        "matches data.exclude=gallery/*/3.jpg": 2,
+    }
+    nothing = PreparedFolders(root=str(root), exclude=["query/**"])
+    fails(
+        nothing, tmp_path, "no images in query; it contains 8 files that data.include and data.ex"
+    )
