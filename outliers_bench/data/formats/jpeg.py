@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.data.formats.color import cmyk_to_srgb, to_srgb
 from outliers_bench.data.formats.composite import orientation_of, upright
 from outliers_bench.data.formats.headers import Header
 from outliers_bench.data.formats.jpeg_markers import (
@@ -50,7 +51,12 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:
         find_end(data, markers)  # with a single scan, all this shows in decoding
     is_cmyk = len(markers.components) == 4
     pixels = _decode(data, markers, "CMYK" if is_cmyk else "RGB", _scale(header, side))
-    return upright(_cmyk_to_rgb(pixels) if is_cmyk else pixels, orientation_of(header.exif))
+    if is_cmyk:
+        image = cmyk_to_srgb(255 - pixels, header.profile)
+        image = _cmyk_to_rgb(pixels) if image is None else image
+    else:
+        image = to_srgb(pixels, header.profile)
+    return upright(image, orientation_of(header.exif))
 
 
 def _check_supported(markers: Markers) -> None:
