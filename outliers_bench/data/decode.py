@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
-from outliers_bench.data.formats import jpeg, opencv_formats, tiff
-from outliers_bench.data.formats.headers import Header, read_header
+from outliers_bench.data.formats import (
+    headers,
+    jpeg,
+    jpeg_2000,
+    jpeg_xl,
+    opencv_formats,
+    plugins,
+    pnm,
+    tiff,
+)
+from outliers_bench.data.formats.headers import Header
+from outliers_bench.data.formats.kinds import HEAD, kind_of
 from outliers_bench.data.opencv import MAX_PIXELS, opencv
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.types import RGB
@@ -31,11 +41,17 @@ samples become 8 bits, what becomes of alpha and of color profiles. The versions
 are not part of it: with the accurate DCT and upsampling used here they give the same pixels.
 """
 
+_MORE = (jpeg_2000, jpeg_xl, plugins, pnm)
+
 # Functions of the file's contents, its header, and the `side` of `decode`, by format. They raise
 # `UnreadableImageError` without a name. OpenCV decodes the other formats.
 _DECODERS: dict[str, Callable[[bytes, Header, int | None], RGB]] = {
     "JPEG": jpeg.decode,
     "TIFF": tiff.decode,
+    **{kind: module.decode for module in _MORE for kind in module.KINDS},
+}
+_HEADERS: dict[str, Callable[[bytes, str], Header]] = {
+    kind: module.read_header for module in _MORE for kind in module.KINDS
 }
 
 
@@ -73,6 +89,22 @@ def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, side: int | 
         return _decode(data, max_pixels, side)
     except UnreadableImageError as error:
         raise type(error)(error.reason, name=name) from None
+
+
+def read_header(data: bytes) -> Header:
+    """Detect the format of a file from its content, and read the header.
+
+    Raises
+    ------
+    UnsupportedImageError
+        If the format is known but not decoded, or needs a package that is not installed.
+    UnreadableImageError
+        If the bytes are not an image or end before the image does.
+    """
+    kind = kind_of(data[:HEAD])
+    if kind in _HEADERS:
+        return _HEADERS[kind](data, kind)
+    return headers.read_header(data)
 
 
 def _decode(data: bytes, max_pixels: int, side: int | None) -> RGB:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from outliers_bench.data.formats.endings import CAMERA_RAW, ENDINGS
-from outliers_bench.data.formats.kinds import DECODED, HEAD, kind_of
+from outliers_bench.data.formats.kinds import DECODED, EXTRA, HEAD, kind_of
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.invocation import install_command
 from outliers_bench.types import LeftOut, LeftOutKind
 
 LINK = "a link, which is not followed"
@@ -158,6 +159,8 @@ def _judge(entry: os.DirEntry[str]) -> tuple[LeftOutKind, str] | None:
 
 def unsupported(kind: str) -> str:
     """Describe why images of a known kind are excluded."""
+    if kind in EXTRA:
+        return f"{kind} needs {install_command('formats')}, or convert it to JPEG"
     return f"{kind} is not supported; convert it to JPEG"
 
 

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from outliers_bench.data.decode import DECODER, decode, shrink
-from outliers_bench.data.formats.headers import read_header
+from outliers_bench.data.decode import DECODER, decode, read_header, shrink
 from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.prefetch import Decoder
 from outliers_bench.errors import UnreadableImageError

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from outliers_bench.data.decode import decode
-from outliers_bench.data.formats.headers import read_header
+from outliers_bench.data.decode import decode, read_header
 from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
 
 
@@ -45,6 +44,10 @@ class CheckedImage(NamedTuple):
     height: int
 
 
+_EXTENSIONS = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG 2000": ".jp2", "JPEG XL": ".jxl"}
+_EXTENSIONS |= {"HEIF": ".heic", "Photoshop": ".psd"}
+
+
 def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
     """Decode a downloaded file and check its size; see `Collect` for the limits.
 
@@ -72,7 +75,7 @@ def check_image(data: bytes, *, min_side: int, max_pixels: int) -> CheckedImage:
         status = "not_an_image" if isinstance(error, UnsupportedImageError) else "damaged"
         raise RejectedImageError(status, error.reason) from None
     height, width = image.shape[:2]
-    extension = {"JPEG": ".jpg", "TIFF": ".tif"}.get(header.format, f".{header.format.lower()}")
+    extension = _EXTENSIONS.get(header.format, f".{header.format.lower()}")
     return CheckedImage(hashlib.sha256(data).hexdigest(), extension, width, height)
 
 

@@ -54,15 +54,15 @@ def read_header(data: bytes) -> Header:
         (data.startswith(b"BM"), "BMP", _bmp),
         (data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF", _tiff),
     )
+    kind = kind_of(data[:HEAD])
+    if kind is not None and kind not in {name for _, name, _ in readers}:
+        raise UnsupportedImageError(f"{kind} is not supported; convert it to JPEG")
     for matches, name, reader in readers:
         if matches:
             try:
                 return reader(data)
             except (struct.error, IndexError):
                 raise UnreadableImageError(f"is a {name} cut short") from None
-    kind = kind_of(data[:HEAD])
-    if kind is not None:
-        raise UnsupportedImageError(f"{kind} is not supported; convert it to JPEG")
     raise UnreadableImageError(f"is not a {SUPPORTED} image")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 
 HEAD = 512  # bytes of a file that `kind_of` needs
 
@@ -47,8 +48,17 @@ _SIGNATURES = (
 # One pattern, since all files of other endings are compared with it; its groups are the kinds.
 _PATTERN = re.compile(b"|".join(b"(" + pattern + b")" for pattern, _ in _SIGNATURES), re.DOTALL)
 
-DECODED = frozenset({"JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF"})
-"""Kinds that `decode.decode` reads. Images of other kinds are excluded as unsupported."""
+EXTRA = {"HEIF": "pillow_heif", "JPEG XL": "imagecodecs"}
+"""Modules that decode a kind, which the extra `formats` installs."""
+
+_ALWAYS = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF", "JPEG 2000", "PNM", "PFM", "PCX")
+DECODED = frozenset(
+    (
+        *(*_ALWAYS, "Photoshop", "QOI", "SGI"),
+        *(kind for kind, module in EXTRA.items() if find_spec(module)),
+    )
+)
+"""Kinds that `decode.decode` reads here. Images of other kinds are excluded as unsupported."""
 
 
 def kind_of(head: bytes) -> str | None:

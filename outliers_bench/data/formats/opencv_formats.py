@@ -1,4 +1,4 @@
-"""PNG, WebP, GIF, BMP and TIFF, decoded by OpenCV."""
+"""PNG, WebP, GIF and BMP, decoded by OpenCV."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.formats.composite import orientation_of, over_white, upright
+from outliers_bench.data.formats.depth import to_bytes
 from outliers_bench.data.formats.headers import Header
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import UnreadableImageError
@@ -24,7 +25,8 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:  # noqa: ARG00
     buffer = np.frombuffer(data[:start] + data[end:] if end else data, dtype=np.uint8)
     cv2 = opencv()
     try:
-        image = _over_white(buffer, header) if header.alpha else _in_color(buffer)
+        whole = header.alpha or header.bits > 8
+        image = _over_white(buffer, header) if whole else _in_color(buffer)
     except (cv2.error, MemoryError):
         image = None
     if image is None:
@@ -38,7 +40,7 @@ def _in_color(buffer: npt.NDArray[np.uint8]) -> RGB | None:
 
 
 def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
-    """Decode with alpha and composite over white; OpenCV ignores orientation in this mode."""
+    """Decode all bits and alpha; composite over white. OpenCV ignores orientation in this mode."""
     cv2 = opencv()
     image, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
     if image is None:
@@ -47,13 +49,19 @@ def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
         scale = 255 // (2**header.bits - 1) if header.bits < 8 else 1
         opaque = image != header.transparent_gray * scale
         image = np.dstack([image] * 3 + [opaque * np.iinfo(image.dtype).max]).astype(image.dtype)
-    if image.ndim == 2 or image.shape[2] != 4:
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if image.dtype == np.uint8 and channels != 4:
         return _in_color(buffer)
-    # libtiff returns 8-bit colors premultiplied with alpha.
-    premultiplied = header.format == "TIFF" and image.dtype == np.uint8
+    color = image[..., 2::-1] if channels > 1 else image
+    alpha = image[..., 3:] if channels == 4 else None
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    rgb = over_white(image[..., 2::-1], image[..., 3:], premultiplied=premultiplied)
+        if alpha is not None:
+            alpha = (alpha >> 8).astype(np.uint8)
+        if channels == 4 and np.array_equal(color[..., :2], color[..., 1:]):  # gray with alpha
+            color = color[..., 0]
+        color = to_bytes(color, bits=16, valid=None if alpha is None else alpha[..., 0] > 0)
+    rgb = np.repeat(color[..., None], 3, axis=2) if color.ndim == 2 else color
+    rgb = rgb if alpha is None else over_white(rgb, alpha)
     exif = [
         bytes(block)
         for kind, block in zip(kinds, blocks, strict=True)

@@ -24,7 +24,8 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
 _LZMA, _LERC, _ZSTD = 34925, 34887, 50000
 _CCITT = (2, 3, 4)
-_LIBTIFF_BYTES = 2**27  # OpenCV decodes no image of more pixels
+_LONGEST_ROW = 2**20  # OpenCV decodes no wider image
+_LIBTIFF_BYTES = 2**27  # nor one of more pixels
 
 
 def read_samples(data: bytes, page: Page, channels: int) -> Samples:
@@ -138,10 +139,14 @@ def _float_differences(flat: Samples, size: int, shape: tuple[int, int, int]) ->
 
 
 def _inflate(stored: bytes, row: int, height: int) -> bytes:
+    stream = zlib.decompressobj()
     try:
-        return zlib.decompressobj().decompress(stored, row * height)
+        samples = stream.decompress(stored, row * height)
+        # The checksum at the end; a last strip may be as long as the others.
+        stream.decompress(stream.unconsumed_tail, row * height)
     except zlib.error:
         raise UnreadableImageError(_DAMAGED) from None
+    return samples
 
 
 def _unpack_lzma(stored: bytes, row: int, height: int) -> bytes:
@@ -174,8 +179,9 @@ def _libtiff(compression: int) -> _Unpack:
             raise UnsupportedImageError(f"is a TIFF with strips of {size}, not supported")
         if row % 2 == 0:
             return _wrapped(stored, compression, (row // 2, height), 16).tobytes()
-        # Of an odd number of bytes, the last row, or the last byte of one row, remains unchecked.
-        checked = (row, height // 2) if height > 1 else (row // 2, 1)
+        # Of an odd number of bytes, the last remains unchecked; of very many, the last row.
+        half = row * height // 2
+        checked = (half, 1) if half <= _LONGEST_ROW else (row, height // 2)
         even = _wrapped(stored, compression, checked, 16).tobytes() if min(checked) else b""
         if len(even) == row * height:
             return even

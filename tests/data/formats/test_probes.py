@@ -5,9 +5,7 @@ import pytest
 
 from outliers_bench.data.decode import decode
 from outliers_bench.errors import UnsupportedImageError
-from tests.data.formats import tiff_layout_probes, tiff_sample_probes
-
-PROBES = [*tiff_layout_probes.PROBES, *tiff_sample_probes.PROBES]
+from tests.data.formats.table import PROBES
 
 
 @pytest.mark.parametrize(

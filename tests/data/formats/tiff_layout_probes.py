@@ -207,6 +207,11 @@ def _raw(tags):
     return Sample(by_hand(noise(HEIGHT, WIDTH).tobytes(), plain() | tags), None)
 
 
+def _canon():
+    """CR2, whose first page is a preview as JPEG."""
+    return Sample(by_hand(b"CR\2\0" + noise(HEIGHT, WIDTH).tobytes(), plain()), None)
+
+
 def _several_pages():
     yield Probe("TIFF", "several pages", "a thumbnail first", partial(_pages, 1))
     yield Probe("TIFF", "several pages", "a mask first", partial(_pages, 4))
@@ -218,6 +223,7 @@ def _several_pages():
         "a color filter array": {262: (SHORT, [32803])},
     }.items():
         yield Probe("TIFF", "raw data", name, partial(_raw, tags))
+    yield Probe("TIFF", "raw data", "CR2", _canon)
 
 
 def _unsupported(compression, **options):
