@@ -11,7 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import MISSING
 
-from outliers_bench.data.image_files import absolute_path, existing_folder
+from outliers_bench.data.annotations.annotation_table import AnnotationTable
+from outliers_bench.data.annotations.read import read_annotations
+from outliers_bench.data.box_columns import find_boxes
+from outliers_bench.data.boxes import BoxUse, crop_table
+from outliers_bench.data.image_files import FileReader, absolute_path, existing_folder
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import COLUMNS, Row, Table, split_from_table
@@ -50,11 +54,23 @@ class Manifest(LabeledSource):
         Base of relative image paths; None for the table's folder.
     columns : Columns
         Names of the columns, which are recognized by default.
+    boxes : BoxUse
+        Use of boxes in the columns of the table, or in the annotations.
+    box_margin : float
+        Share of the longer side of a box that is added on each of its sides.
+    confidence : float
+        Smallest confidence of the detections of MegaDetector that are used, 0 to 1.
+    category : str or None
+        Category of the detections of MegaDetector that are used, by name or number; None for all.
     """
 
     path: str = field(default=MISSING, metadata=PLACE)
     root: str | None = field(default=None, metadata=PLACE)
     columns: Columns = field(default_factory=Columns)
+    boxes: BoxUse = BoxUse.crop
+    box_margin: float = 0.05
+    confidence: float = 0.2
+    category: str | None = "animal"
 
     def default_name(self) -> str:
         """Return the file's name without its extension; see `DataSource.default_name`."""
@@ -63,7 +79,12 @@ class Manifest(LabeledSource):
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Read the table and the images it names; see `DataSource.load`."""
         self.check()
-        frame = standardize(self.read_frame(), self.columns, self.path)
+        annotations = self._read_annotations()
+        if annotations is None:
+            frame = self.read_frame()
+        else:
+            frame = annotations.frame(whole_photos=self.boxes is BoxUse.ignore)
+        frame = standardize(frame, self.columns, self.path)
         rows = _to_rows(frame, self.path)
         parts = {row.part for row in rows}
         if "split" in frame and self.protocol is Protocol.leave_one_out:
@@ -72,6 +93,20 @@ class Manifest(LabeledSource):
                 "ignore it with data.columns.split=none, or use data.protocol=query_gallery"
             )
         table = replace(self.read_images(rows, cache), columns=other_columns(frame))
+        if annotations is not None:
+            table = replace(table, left_out=(*annotations.left_out, *table.left_out))
+        # Arrays and embeddings in memory are of crops already, if there are boxes.
+        if self.boxes is BoxUse.crop and isinstance(table.reader, FileReader):
+            boxes = find_boxes(frame, self.path) if annotations is None else annotations.boxes()
+            if boxes is not None:
+                table = crop_table(
+                    table,
+                    boxes,
+                    margin=self.box_margin,
+                    one_set=BOTH in parts or self.protocol is Protocol.leave_one_out,
+                    cache=cache,
+                    place=self.path,
+                )
         if BOTH in parts:
             return one_set(table, name=self.title())
         if TEST in parts:
@@ -89,6 +124,28 @@ class Manifest(LabeledSource):
             return split_from_table(table, name=self.title())
         return self.make_split(table.images(), table.left_out, seed=seed, group=group)
 
+    def check(self) -> None:
+        """See `DataSource.check`."""
+        super().check()
+        if not 0 <= self.box_margin < 10:
+            raise BenchError(f"data.box_margin={self.box_margin}: give a share of 0 or more")
+        if not 0 <= self.confidence <= 1:
+            raise BenchError(f"data.confidence={self.confidence}: give a confidence from 0 to 1")
+
+    def _read_annotations(self) -> AnnotationTable | None:
+        """Read the annotations that `path` names; None for a table."""
+        return read_annotations(
+            absolute_path(self.path),
+            self.path,
+            root=self._root(),
+            confidence=self.confidence,
+            category=self.category,
+        )
+
+    def _root(self) -> Path:
+        folder = absolute_path(self.path).parent
+        return folder if self.root is None else existing_folder(self.root, "data.root")
+
     def read_frame(self) -> pd.DataFrame:
         """Read the table; see `read_table`."""
         return read_table(
@@ -99,9 +156,7 @@ class Manifest(LabeledSource):
 
     def read_images(self, rows: list[Row], cache: Path) -> Table:
         """Compute the digests of the images; see `DataSource.read_table`."""
-        folder = absolute_path(self.path).parent
-        root = folder if self.root is None else existing_folder(self.root, "data.root")
-        given = self.root is not None
+        root, given = self._root(), self.root is not None
         names = find_files([row.name for row in rows], root, self.path, given=given)
         rows = [replace(row, name=name) for row, name in zip(rows, names, strict=True)]
         return self.read_table(rows, root, cache, of_table=True)

@@ -12,7 +12,16 @@ import numpy as np
 
 from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ITSELF, ImageSet, IntArray, LeftOut, Split
+from outliers_bench.types import (
+    CROPPED_FROM,
+    ITSELF,
+    Excluded,
+    ImageSet,
+    IntArray,
+    LeftOut,
+    Split,
+    same,
+)
 
 
 class Protocol(Enum):
@@ -76,7 +85,8 @@ def make_split(
                 f"{name}: with leave_one_out the images of a group would find each other; use "
                 "data.protocol=query_gallery, or remove the column group"
             )
-        return Split(name, images.take([]), images, images, excluded=ITSELF, left_out=left_out)
+        excluded = leave_one_out_rule(images)
+        return Split(name, images.take([]), images, images, excluded, left_out)
 
     rows: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
     for units in _units_by_class(images, seed).values():
@@ -89,6 +99,11 @@ def make_split(
         )
     parts = {part: images.take(sorted(chosen)) for part, chosen in rows.items()}
     return Split(name, parts["train"], parts["query"], parts["gallery"], left_out=left_out)
+
+
+def leave_one_out_rule(images: ImageSet) -> Excluded:
+    """Return the rule by which an image does not find itself, nor other crops of its photo."""
+    return same(CROPPED_FROM) if CROPPED_FROM in images.columns else ITSELF
 
 
 def hold_out(images: ImageSet, share: float, *, seed: int) -> tuple[IntArray, IntArray]:

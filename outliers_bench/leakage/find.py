@@ -89,12 +89,13 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
     for by_part in positions.values():
         for one, other in combinations(by_part.values(), 2):
             leaks += [(*two, "exact", 1.0) for two in product(one, other)]
-    for pair in duplicates.pairs:
+    pairs = _without_crops_of_one_photo(duplicates.pairs, split, images)
+    for pair in pairs:
         first, second = (positions[images.digests[row]] for row in (pair.first, pair.second))
         for part, other_part in product(first, second):
             if split.is_one_set or part != other_part:
-                pairs = product(first[part], second[other_part])
-                leaks += [(*two, pair.kind, pair.likeness) for two in pairs]
+                ends = product(first[part], second[other_part])
+                leaks += [(*two, pair.kind, pair.likeness) for two in ends]
     concerned = {position for leak in leaks for position in leak[:2]}
     ordered = sorted(concerned, key=lambda position: (PARTS.index(position[0]), position[1]))
     row_of = {position: row for row, position in enumerate(ordered)}
@@ -119,7 +120,22 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
         not_compared=len(duplicates.not_compared),
         representatives={
             images.digests[row]: images.digests[rows[0]]
-            for rows in group_rows(duplicates.pairs, len(images))
+            for rows in group_rows(pairs, len(images))
             for row in rows
         },
+    )
+
+
+def _without_crops_of_one_photo(
+    pairs: tuple[Pair, ...], split: Split, images: ImageSet
+) -> tuple[Pair, ...]:
+    """Return the pairs in one set that can find each other: no crops of one photo."""
+    if not split.is_one_set or split.excluded.rule != "same":
+        return pairs
+    keys = dict(zip(split.gallery.digests, split.exclusion.gallery_keys.tolist(), strict=True))
+    key_of = [keys.get(digest) for digest in images.digests]  # None for a photo of train
+    return tuple(
+        pair
+        for pair in pairs
+        if key_of[pair.first] is None or key_of[pair.first] != key_of[pair.second]
     )

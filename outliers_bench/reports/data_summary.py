@@ -22,6 +22,8 @@ _EXCLUDED: dict[LeftOutKind, str] = {
     "unselected": "not selected",
     "other": "without an image",
     "system": "hidden or of the system",
+    "no_detection": "without a detection",
+    "unusable_box": "with an unusable box",
 }
 
 

@@ -10,8 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from outliers_bench.config.schema import Config
-from outliers_bench.data.digests import digest_files
-from outliers_bench.data.image_files import FileReader
+from outliers_bench.data.crop_reader import CropReader, digest_images, split_name
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.policy import load_split
 from outliers_bench.methods.method import GallerySearch, Method
@@ -35,7 +34,7 @@ class Hit:
     row : int
         Index in the gallery.
     name : str
-        Name in the run.
+        Name in the run; that of a crop ends in its rectangle.
     path : Path or None
         Path of the file; None if the gallery does not consist of files.
     label : str or None
@@ -150,7 +149,7 @@ class Engine:
         config = restore_config({**run.config, "cache": {"dir": str(self.cache)}})
         for uri, path in run.fetched.items():
             register_download(uri, Path(path))
-        reader = FileReader(Path(run.root)) if run.root else _SourceReader(run, config, self.cache)
+        reader = CropReader(Path(run.root)) if run.root else _SourceReader(run, config, self.cache)
         train, gallery = (replace(part, reader=reader) for part in (run.train, run.gallery))
         unavailable = _find_unavailable(run, self.cache)
         if len(unavailable) == len(gallery):
@@ -176,7 +175,7 @@ def _find_unavailable(run: SavedRun, cache: Path) -> dict[str, str]:
     if run.root is None:
         return {}
     names = run.gallery.names
-    digests, unreadable = digest_files(Path(run.root), names, cache=cache)
+    digests, unreadable = digest_images(Path(run.root), names, cache=cache)
     reasons = {item.name: item.detail for item in unreadable}
     for name, digest in zip(names, run.gallery.digests, strict=True):
         if digests.get(name, digest) != digest:
@@ -202,7 +201,7 @@ def _hits(
             continue
         name = gallery.names[row]
         label = None if gallery.labels is None else gallery.classes[gallery.labels[row]]
-        path = None if root is None else Path(root, name)
+        path = None if root is None else Path(root, split_name(name)[0])
         hits.append(Hit(int(row), name, path, label, float(score)))
     return hits[:n]
 

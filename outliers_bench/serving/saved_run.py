@@ -8,9 +8,11 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.image_files import FileReader
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model_uris import resolve_uri
@@ -81,8 +83,9 @@ class SavedRun:
         """Check whether an absolute path is a train or gallery photo of the run."""
         if self.root is None or not path.is_relative_to(self.root):
             return False
-        name = path.relative_to(self.root).as_posix()
-        return name in self.gallery.names or name in self.train.names
+        photo = path.relative_to(self.root).as_posix()
+        names = chain(self.gallery.names, self.train.names)
+        return any(split_name(name)[0] == photo for name in names)
 
     def save(self, cache: Path) -> None:
         """Write the run to the cache and remove the oldest if there are too many.

@@ -3,11 +3,12 @@
 from outliers_bench.types.arrays import RGB, BoolArray, FloatArray, IntArray
 from outliers_bench.types.embeddings import Embeddings
 from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, same
-from outliers_bench.types.images import GROUP, ImageReader, ImageSet
+from outliers_bench.types.images import CROPPED_FROM, GROUP, ImageReader, ImageSet
 from outliers_bench.types.ranking import RankedBlocks, Ranking, join_blocks
 from outliers_bench.types.split import LeftOut, LeftOutKind, Reason, Split
 
 __all__ = [
+    "CROPPED_FROM",
     "GROUP",
     "ITSELF",
     "NOTHING",

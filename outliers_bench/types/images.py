@@ -13,6 +13,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.types.arrays import RGB, IntArray
 
 GROUP = "group"  # column of images that stay together
+CROPPED_FROM = "cropped_from"  # column of crops: their photo's digest, in hex digits
 
 
 class ImageReader(Protocol):

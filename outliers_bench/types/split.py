@@ -28,7 +28,8 @@ class LeftOut:
     @property
     def is_candidate(self) -> bool:
         """True for an image that would have been used if its content allowed it."""
-        return self.is_image and self.kind not in ("unsupported", "unlabeled", "unselected")
+        others = ("unsupported", "unlabeled", "unselected", "no_detection")
+        return self.is_image and self.kind not in others
 
 
 class Reason(NamedTuple):
@@ -47,6 +48,8 @@ LeftOutKind = Literal[
     "unselected",  # by an option of the user, or by the folder it is in
     "other",  # no image
     "system",  # hidden, or a file or folder of an operating system
+    "no_detection",  # a photo without a box, in the results of a detector
+    "unusable_box",  # empty or outside of the photo
 ]
 
 

@@ -39,6 +39,10 @@ BASES: dict[str, tuple[str, ...]] = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "data.label_depth": ("data.root={0}/deep",),
     "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
+    **dict.fromkeys(
+        ("data.boxes", "data.box_margin", "data.confidence", "data.category"),
+        ("data.path={0}/classes/detections.json",),
+    ),
     "data.url": ("data.root=null", "data.url={0}/mirror", "data.verify=false"),
     "model.trainable_layers": ("model.trainable=last_layers",),
     "model.fusion_depth": ("model.fusion=rrf",),
@@ -67,6 +71,7 @@ OTHERS: dict[str, Any] = {
     **dict.fromkeys(("data.query_folder", "data.gallery_folder"), "train"),
     "data.train_folder": "query",
     "data=folder data.train_folder": "class_000",
+    "data.category": "person",
     "engine.kind": EngineKind.openvino,
     "engine.batch_size": 4,
     "model=transfer model.image_size": 192,

@@ -1,5 +1,6 @@
 """Every option of a run: its role, and whether changing it makes another run."""
 
+import json
 import shutil
 from contextlib import ExitStack
 from functools import cache
@@ -63,6 +64,18 @@ def places(tmp_path_factory):
     rows = [(str(file.relative_to(folder / "classes")), *file.parts[-3:-1]) for file in photos]
     lines = map(",".join, [("path", "label", "individual"), *rows])
     (folder / "classes" / "table.csv").write_text("\n".join(lines))
+    detections = [
+        {"category": "12"[at % 2], "conf": 0.15 + 0.6 * (at < 4), "bbox": [0.1 * at, 0, 0.5, 0.5]}
+        for at in range(6)
+    ]
+    images = [
+        {"file": file.relative_to(folder / "classes").as_posix(), "detections": detections}
+        for file in photos
+    ]
+    categories = {"1": "animal", "2": "person"}
+    (folder / "classes" / "detections.json").write_text(
+        json.dumps({"images": images, "detection_categories": categories})
+    )
     for number, file in enumerate(photos):
         part = ("train", "query", "gallery")[number % 3]
         target = folder / "parts" / part / file.parts[-3] / f"{number}.png"

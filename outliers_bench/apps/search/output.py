@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from outliers_bench.data.crop_reader import split_name
+
 if TYPE_CHECKING:
     from outliers_bench.serving.engine import Hit, SearchResult
     from outliers_bench.serving.saved_run import SavedRun
@@ -74,7 +76,10 @@ def _table(query: Path, hits: list[Hit]) -> str:
 
 
 def _photo(hit: Hit) -> str:
-    return hit.name if hit.path is None else relative_path(hit.path)
+    if hit.path is None:
+        return hit.name
+    # That of a crop ends in its rectangle, which is not part of the path.
+    return relative_path(hit.path) + hit.name[len(split_name(hit.name)[0]) :]
 
 
 def _shorten(label: str) -> str:

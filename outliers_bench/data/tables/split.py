@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from outliers_bench.data.deduplicate import deduplicate
-from outliers_bench.data.split import check_classes
+from outliers_bench.data.split import check_classes, leave_one_out_rule
 from outliers_bench.data.table import Table
 from outliers_bench.data.tables.parts import BOTH, TEST
-from outliers_bench.types import ITSELF, ImageSet, LeftOut, Split
+from outliers_bench.types import ImageSet, LeftOut, Split
 
 
 def one_set(table: Table, *, name: str) -> Split:
@@ -18,7 +18,7 @@ def one_set(table: Table, *, name: str) -> Split:
     if images.labels is not None:
         check_classes(images, name=name)
     left_out = (*table.left_out, *duplicates)
-    return Split(name, train, images, images, excluded=ITSELF, left_out=left_out)
+    return Split(name, train, images, images, leave_one_out_rule(images), left_out)
 
 
 def split_test(table: Table, split: Callable[[ImageSet, Sequence[LeftOut]], Split]) -> Split:

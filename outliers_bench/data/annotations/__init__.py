@@ -1,0 +1,1 @@
+"""Annotations in JSON as tables of boxes: COCO, MegaDetector and Label Studio."""
