@@ -12,13 +12,16 @@ from outliers_bench.benchmark import depth
 from outliers_bench.errors import BenchError
 from outliers_bench.models.precomputed import Precomputed
 from outliers_bench.models.vector_file import VectorTable, to_matrix
+from outliers_bench.runtime.machine import total_memory
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import progress_shown
+from outliers_bench.runtime.units import format_bytes
 from outliers_bench.serving import engine as serving
 from outliers_bench.serving.engine import SearchResult
 from outliers_bench.types import Embeddings, ImageSet, IntArray, LeftOut, Ranking, Split
 
 _SHOWN = 3
+_HIT_BYTES = 12  # position and score
 
 
 def embed(
@@ -102,7 +105,8 @@ def search(
     index, metric, pca, rerank, seed, options, progress
         See `run`.
     n : int, optional
-        Depth of the ranking; by default deep enough for every metric of `evaluate`.
+        Depth of the ranking; by default deep enough for every metric of `evaluate`, which may be
+        most of the gallery: `run` needs less memory.
 
     Returns
     -------
@@ -112,7 +116,8 @@ def search(
     Raises
     ------
     BenchError
-        If an option does not fit, or an image has no vector.
+        If an option does not fit, an image has no vector, or the default depth takes more than
+        half of this machine's memory.
 
     Examples
     --------
@@ -133,12 +138,19 @@ def search(
     most = split.exclusion.max_depth
     if n is not None and not 1 <= n <= most:
         raise BenchError(f"n={n}: from 1 to {most}, the number of images to find")
+    to_depth = n or depth(split, [1], shown=max(config.k))
+    nbytes = _HIT_BYTES * to_depth * len(split.query)
+    if n is None and nbytes > total_memory() / 2:
+        raise BenchError(
+            f"MAP@R needs {to_depth:,} hits of each query, as many as the largest class has: "
+            f"{format_bytes(nbytes)} for all queries; give n=, such as n=100, or use run, which "
+            "scores one block of queries after another"
+        )
     method = config.method(Meter())
     method.check(split)
     with progress_shown(progress):
         _refuse_unreadable(method.extract(split.images), split)
         method.fit(split)
-        to_depth = n or depth(split, [1], shown=max(config.k))
         return method.index(split.gallery).query(split.query, to_depth, split.exclusion)
 
 

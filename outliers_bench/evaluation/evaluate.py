@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 3  # classes in a message
+_BLOCK_HITS = 2_000_000  # of a given ranking scored at once, over all its queries
 MIN_DEPTH = 10  # hits that are scored even if no cutoff and no R is as large
 
 
@@ -85,7 +86,10 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
         labels.
     """
     evaluator = Evaluator(split, k=k)
-    evaluator.add(slice(None), ranking)
+    n, size = len(ranking.indices), max(1, _BLOCK_HITS // max(1, ranking.depth))
+    for start in range(0, n, size):
+        rows = slice(start, min(start + size, n))
+        evaluator.add(rows, Ranking(ranking.indices[rows], ranking.scores[rows]))
     return evaluator.result()
 
 

@@ -1,4 +1,4 @@
-"""CPU cores that this process may use."""
+"""CPU cores that this process may use, and the memory of the machine."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def cores() -> int:
     """
     quota = cpu_quota()
     return max(1, _affinity() if quota is None else min(_affinity(), math.ceil(quota)))
+
+
+def total_memory() -> int:
+    """Return the physical memory of this machine in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
 def map_in_threads(work: Callable[[Item], Output], items: Iterable[Item]) -> Iterator[Output]:

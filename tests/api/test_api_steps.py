@@ -37,6 +37,16 @@ def test_steps_give_the_ranking_of_a_run(data, search, photos):
     pd.testing.assert_frame_equal(found.frame(), result.frame())
 
 
+def test_a_ranking_that_takes_most_of_the_memory_is_not_the_default(photos, monkeypatch):
+    split = ob.load_split(photos, protocol="leave_one_out")
+    embeddings = ob.embed(split, **PIXELS)
+    depth = ob.search(embeddings, split).depth
+    monkeypatch.setattr("outliers_bench.api.steps.total_memory", lambda: 2 * 96 * depth * 12 - 1)
+    with pytest.raises(ob.BenchError, match=rf"needs {depth} hits of each query.* KiB .*give n="):
+        ob.search(embeddings, split)
+    assert ob.search(embeddings, split, n=12).depth == 12
+
+
 @pytest.mark.parametrize("search", [{"metric": "euclidean"}, {"pca": 3}, {"rerank": "spatial"}])
 def test_photos_without_keypoints_rank_last_in_steps_too(search, images, table):
     images = images.copy()

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Metric
+from outliers_bench.retrieval.rerank import shortlist
 from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.rerank.collaborative_filtering import CollaborativeFiltering
@@ -69,3 +71,14 @@ def test_invalid_options_are_named(reranker, option):
     (name,) = option
     with pytest.raises(BenchError, match=rf"rerank\.{name}="):
         replace(reranker, **option).check()
+
+
+def test_a_graph_that_takes_most_of_the_memory_is_refused(monkeypatch):
+    """One camera has 40 of 50 photos: the graph needs 40 neighbors more of every photo."""
+    cameras = np.array(["north"] * 40 + [f"south {i}" for i in range(10)], dtype=object)
+    exclusion = Exclusion.same_value(cameras, cameras, one_set=True)
+    CollaborativeFiltering().check_search(Exact(), exclusion)
+    monkeypatch.setattr(shortlist, "total_memory", lambda: 2 * 50 * 40 * 12 - 1)
+    with pytest.raises(BenchError, match=r"up to 40: a graph of 23.4 KiB; use rerank=alpha_qe"):
+        CollaborativeFiltering().check_search(Exact(), exclusion)
+    CollaborativeFiltering().check_search(Exact(), Exclusion.itself(50))

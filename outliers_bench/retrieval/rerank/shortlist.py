@@ -12,7 +12,9 @@ from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.indexes.index import Metric
 from outliers_bench.retrieval.rerank.base import Rerank, reorder
 from outliers_bench.retrieval.ties import pair_similarities, sorted_with_ties
+from outliers_bench.runtime.machine import total_memory
 from outliers_bench.runtime.progress import track
+from outliers_bench.runtime.units import format_bytes
 from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 Scorer: TypeAlias = Callable[[FloatArray, IntArray, FloatArray, Exclusion], FloatArray]
 BLOCK_ITEMS = 2_000_000  # gallery items ranked per block, over all its queries
+NEIGHBOR_BYTES = 12  # position and similarity in the neighbor graph
 SCORED_ITEMS = 50_000  # gallery items re-ranked per block, over all its queries
 
 
@@ -62,6 +65,17 @@ class ShortlistRerank(CosineRerank):
     """
 
     shortlist: int | None = 200
+
+    def check_search(self, index: Index, exclusion: Exclusion) -> None:
+        """Raise `BenchError` also if so many images are excluded that the graph is too large."""
+        super().check_search(index, exclusion)
+        nbytes = NEIGHBOR_BYTES * len(exclusion.gallery_keys) * exclusion.largest
+        if nbytes > total_memory() / 2:
+            raise BenchError(
+                f"rerank={self.name} needs the neighbors of every image that remain without those "
+                f"of a query, of which there are up to {exclusion.largest:,}: a graph of "
+                f"{format_bytes(nbytes)}; use rerank=alpha_qe or none"
+            )
 
     def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
         """Precompute what depends only on the gallery, and return a scorer of hits.
