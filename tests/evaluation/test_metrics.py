@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -155,6 +155,7 @@ def test_leave_one_out_does_not_count_the_query_itself():
     assert result.queries_without_relevant == 1, "r is the only image of its class"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_excluded_images_are_not_counted_as_relevant(seed):
     """The score equals that of each query alone, in a gallery without the excluded images."""
@@ -216,6 +217,7 @@ def test_evaluate_does_not_depend_on_the_order_of_the_gallery(data):
     assert before.metrics == after.metrics
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_blocks_of_queries_have_the_same_scores_to_the_last_bit(seed):
     rng = np.random.default_rng(seed)
