@@ -188,6 +188,11 @@ def crop_table(
         "%s: %s images from %s photos, one for each box in %s (data.boxes=ignore: whole photos)",
         *(place, f"{len(rows):,}", f"{len(set(sources)):,}", boxes.source),
     )
+    parts: dict[bytes, set[str]] = {}
+    for row, source in zip(rows, sources, strict=True):
+        parts.setdefault(source, set()).add(row.part)
+    if n_split := sum(len(each) > 1 for each in parts.values()):
+        _log.warning("%s: the crops of %s photos are in more than one part", place, f"{n_split:,}")
     return Table(
         rows=tuple(rows),
         digests=tuple(digests),

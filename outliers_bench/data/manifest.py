@@ -12,10 +12,12 @@ import numpy.typing as npt
 from omegaconf import MISSING
 
 from outliers_bench.data.annotations.annotation_table import AnnotationTable
+from outliers_bench.data.annotations.megadetector import MEGADETECTOR, DetectionOptions
 from outliers_bench.data.annotations.read import read_annotations
 from outliers_bench.data.box_columns import find_boxes
 from outliers_bench.data.boxes import BoxUse, crop_table
 from outliers_bench.data.image_files import FileReader, absolute_path, existing_folder
+from outliers_bench.data.path_labels import PathLabels
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import COLUMNS, Row, Table, split_from_table
@@ -62,6 +64,10 @@ class Manifest(LabeledSource):
         Smallest confidence of the detections of MegaDetector that are used, 0 to 1.
     category : str or None
         Category of the detections of MegaDetector that are used, by name or number; None for all.
+    label_depth : int or None
+        Folder that is the label in MegaDetector's results; see `PathLabels`. None for the first.
+    label_pattern : str or None
+        Regular expression that finds the label in the path instead; see `PathLabels`.
     """
 
     path: str = field(default=MISSING, metadata=PLACE)
@@ -71,6 +77,8 @@ class Manifest(LabeledSource):
     box_margin: float = 0.05
     confidence: float = 0.2
     category: str | None = "animal"
+    label_depth: int | None = None
+    label_pattern: str | None = None
 
     def default_name(self) -> str:
         """Return the file's name without its extension; see `DataSource.default_name`."""
@@ -132,15 +140,31 @@ class Manifest(LabeledSource):
         if not 0 <= self.confidence <= 1:
             raise BenchError(f"data.confidence={self.confidence}: give a confidence from 0 to 1")
 
+        if self.label_depth is not None and self.label_pattern is not None:
+            raise BenchError(
+                f"data.label_depth={self.label_depth} and data.label_pattern={self.label_pattern}: "
+                "the label is the name of a folder or found by a pattern; give one of them"
+            )
+        self._labels_rule().check()
+
+    def _labels_rule(self) -> PathLabels:
+        return PathLabels(1 if self.label_depth is None else self.label_depth, self.label_pattern)
+
     def _read_annotations(self) -> AnnotationTable | None:
         """Read the annotations that `path` names; None for a table."""
-        return read_annotations(
+        found = read_annotations(
             absolute_path(self.path),
             self.path,
             root=self._root(),
-            confidence=self.confidence,
-            category=self.category,
+            detections=DetectionOptions(self.confidence, self.category, self._labels_rule()),
         )
+        is_by_path = self.label_depth is not None or self.label_pattern is not None
+        if is_by_path and (found is None or found.format != MEGADETECTOR):
+            raise BenchError(
+                f"data.label_depth and data.label_pattern are for results of {MEGADETECTOR}, which "
+                f"have no labels; {self.path} has them: see data.columns.label"
+            )
+        return found
 
     def _root(self) -> Path:
         folder = absolute_path(self.path).parent

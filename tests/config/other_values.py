@@ -40,7 +40,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "data.label_depth": ("data.root={0}/deep",),
     "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
     **dict.fromkeys(
-        ("data.boxes", "data.box_margin", "data.confidence", "data.category"),
+        (
+            *("data.boxes", "data.box_margin", "data.confidence", "data.category"),
+            *("data=manifest data.label_depth", "data=manifest data.label_pattern"),
+        ),
         ("data.path={0}/classes/detections.json",),
     ),
     "data.url": ("data.root=null", "data.url={0}/mirror", "data.verify=false"),

@@ -148,6 +148,27 @@ def test_detections_are_selected_by_confidence_and_category(photos, tmp_path):
     fails(source(content, photos, confidence=1.5), tmp_path, r"data\.confidence=1\.5")
 
 
+def test_labels_of_megadetector_are_read_from_paths(photos, tmp_path):
+    content = megadetector()
+    for name, image in zip(NAMES, content["images"], strict=True):
+        moved = f"{'train' if '0' in name else 'test'}/{name}"
+        (photos / moved).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).rename(photos / moved)
+        image["file"] = moved
+    fails(source(content, photos), tmp_path, "are test, train, which are parts .*label_depth=2")
+    kinds = {"gnu", "lion"}
+    assert set(labels_of(load(source(content, photos, label_depth=2), tmp_path)).values()) == kinds
+    pattern = r"(?P<label>\w+)/(?P<group>\d)\.png"
+    split = load(source(content, photos, label_pattern=pattern), tmp_path)
+    assert set(labels_of(split).values()) == kinds
+    expected = [name.partition("/")[2].partition(".")[0] for name in split.query.names]
+    assert expected == list(split.query.groups)
+    fails(
+        source(content, photos, label_pattern=pattern, label_depth=2), tmp_path, "give one of them"
+    )
+    fails(source(coco(), photos, label_depth=2), tmp_path, "are for results of MegaDetector")
+
+
 def test_paths_of_megadetector_below_the_root(photos, tmp_path):
     content = megadetector()
     for image in content["images"]:

@@ -78,6 +78,10 @@ class AnnotationTable:
             what = f"has no {error}" if isinstance(error, KeyError) else f"is not valid ({error})"
             raise BenchError(f"{self.place}: {name} of this {self.format} JSON {what}") from None
 
+    def labels(self) -> set[str]:
+        """Return the labels of the rows."""
+        return {row["label"] for row in self._rows}
+
     def frame(self, *, whole_photos: bool = False) -> pd.DataFrame:
         """Return the rows as a table of text, where a missing value is empty.
 

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from outliers_bench.data.annotations.annotation_table import AnnotationTable, scalars, to_box
+from outliers_bench.data.parts import find_parts
+from outliers_bench.data.path_labels import LABEL, PathLabels
 from outliers_bench.errors import BenchError
 
+MEGADETECTOR = "MegaDetector"
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """Detections that are used, and their labels.
+
+    Parameters
+    ----------
+    confidence : float
+        Smallest confidence of a detection, 0 to 1.
+    category : str or None
+        Name or number of the category; None for all.
+    labels : PathLabels
+        Rule that reads the label from the path of a photo.
+    """
+
+    confidence: float
+    category: str | None
+    labels: PathLabels
 
 
 def is_megadetector(content: Any) -> bool:  # noqa: ANN401 - JSON
@@ -26,9 +49,9 @@ def is_megadetector(content: Any) -> bool:  # noqa: ANN401 - JSON
 
 
 def read_megadetector(
-    content: dict[str, Any], place: str, *, root: Path, confidence: float, category: str | None
+    content: dict[str, Any], place: str, options: DetectionOptions, *, root: Path
 ) -> AnnotationTable:
-    """Return a row for each detection; the label is the first folder of the photo's path.
+    """Return a row for each detection; the label is read from the photo's path.
 
     Photos without a detection are excluded.
 
@@ -38,19 +61,18 @@ def read_megadetector(
         The JSON.
     place : str
         The option that names the file, for messages.
+    options : DetectionOptions
+        Detections that are used, and their labels.
     root : Path
         Folder that the photos' paths are relative to.
-    confidence : float
-        Smallest confidence of a detection, 0 to 1.
-    category : str or None
-        Name or number of the category; None for all.
 
     Raises
     ------
     BenchError
         If a value is missing or has another type, or there is no such category.
     """
-    table = AnnotationTable(place, "MegaDetector", relative=True)
+    table = AnnotationTable(place, MEGADETECTOR, relative=True)
+    confidence, category = options.confidence, options.category
     names = {str(key): str(name) for key, name in content.get("detection_categories", {}).items()}
     names = names or {"1": "animal", "2": "person", "3": "vehicle"}
     species = content.get("classification_categories", {})
@@ -64,8 +86,9 @@ def read_megadetector(
                 continue
             found = image.get("detections") or []
             n_detections += len(found)
-            others = scalars(image, "file", "detections", "max_detection_conf")
-            folder = path.partition("/")[0] if "/" in path else ""
+            (fields,) = options.labels.read([path])
+            label = fields.pop(LABEL, "")
+            others = fields | scalars(image, "file", "detections", "max_detection_conf")
             used = [
                 each
                 for each in found
@@ -74,16 +97,27 @@ def read_megadetector(
             for each in used:
                 columns = {**others, "detection": names.get(str(each["category"]), "")}
                 columns |= {"confidence": each["conf"], **_classification(each, species)}
-                table.add(path, folder, to_box(each["bbox"]), others=columns)
+                table.add(path, label, to_box(each["bbox"]), others=columns)
             if not used:
                 what = "detection" if category is None else f"detection of {category}"
                 table.exclude(path, "no_detection", f"has no {what} from {confidence:g} confidence")
+    _check_labels(table, options.labels)
     _log.warning(
         "%s: %s of %s detections are used, those of %s from %g confidence (data.category=, "
         "data.confidence=)",
         *(place, f"{len(table):,}", f"{n_detections:,}", category or "all categories", confidence),
     )
     return table
+
+
+def _check_labels(table: AnnotationTable, rule: PathLabels) -> None:
+    """Refuse parts of a split as labels."""
+    labels = table.labels()
+    if rule == PathLabels() and labels and labels == set(find_parts(sorted(labels))):
+        raise BenchError(
+            f"{table.place}: the first folders of the photos are {', '.join(sorted(labels))}, "
+            "which are parts of a split and no labels; give data.label_depth=2 for those in them"
+        )
 
 
 def _find_category(names: dict[str, str], category: str | None, place: str) -> set[str]:

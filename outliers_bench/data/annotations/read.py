@@ -8,7 +8,11 @@ from pathlib import Path
 from outliers_bench.data.annotations.annotation_table import AnnotationTable
 from outliers_bench.data.annotations.coco import is_coco, read_coco
 from outliers_bench.data.annotations.label_studio import is_label_studio, read_label_studio
-from outliers_bench.data.annotations.megadetector import is_megadetector, read_megadetector
+from outliers_bench.data.annotations.megadetector import (
+    DetectionOptions,
+    is_megadetector,
+    read_megadetector,
+)
 from outliers_bench.errors import BenchError
 
 _LINES = (".jsonl", ".ndjson")  # tables, a row per line
@@ -17,7 +21,7 @@ _BEFORE = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # marks of the encoding, and blanks
 
 
 def read_annotations(
-    file: Path, place: str, *, root: Path, confidence: float, category: str | None
+    file: Path, place: str, *, root: Path, detections: DetectionOptions
 ) -> AnnotationTable | None:
     """Read a file of annotations.
 
@@ -29,8 +33,8 @@ def read_annotations(
         The option that names the file, for messages.
     root : Path
         Folder that paths in it are relative to.
-    confidence, category
-        Of the detections of MegaDetector; see `read_megadetector`.
+    detections : DetectionOptions
+        Detections of MegaDetector that are used, and their labels.
 
     Returns
     -------
@@ -62,9 +66,7 @@ def read_annotations(
     if is_coco(content):
         return read_coco(content, place)
     if is_megadetector(content):
-        return read_megadetector(
-            content, place, root=root, confidence=confidence, category=category
-        )
+        return read_megadetector(content, place, detections, root=root)
     if is_label_studio(content):
         return read_label_studio(content, place, root=root)
     raise BenchError(
