@@ -57,14 +57,20 @@ def find_files(cells: Sequence[str], root: Path, place: str, *, given: bool) -> 
 
 
 def _is_odd(cell: str) -> bool:
-    return "\\" in cell or ":/" in cell or not cell.isascii() or cell != cell.strip()
+    return (
+        cell.startswith("~")
+        or "\\" in cell
+        or ":/" in cell
+        or not cell.isascii()
+        or cell != cell.strip()
+    )
 
 
 def _spelling(cell: str, root: Path, place: str) -> str:
     """Return the spelling of a path that exists, or the most likely one."""
     if _exists(root, cell):
         return cell
-    name = cell.strip()
+    name = os.path.expanduser(cell.strip())  # noqa: PTH111 - leaves other cells as they are
     if name.startswith("file://"):
         name = unquote(name.removeprefix("file://").removeprefix("localhost"))
         name = re.sub(r"^/(?=[A-Za-z]:)", "", name)
@@ -90,11 +96,28 @@ def _known_tail(name: str, root: Path) -> str:
     return next((end for end in ends if end and _exists(root, end)), "")
 
 
+def _other_case(name: str, root: Path) -> str | None:
+    """Return the path below `root` that differs only in letter case; None if there is none."""
+    found: list[str] = []
+    for part in name.split("/"):
+        try:
+            below = sorted(each.name for each in root.joinpath(*found).iterdir())
+        except OSError:
+            return None
+        equal = [each for each in below if each.casefold() == part.casefold()]
+        if not equal:
+            return None
+        found.append(part if part in equal else equal[0])
+    return "/".join(found)
+
+
 def _advice(name: str, root: Path, *, given: bool) -> str:
     if _ABSOLUTE.match(name):
         if not given and (tail := _known_tail(name, root)):
             return f"If it is {root / tail} here, give data.root={root}"
         return "Give the folder that contains the images here as data.root=<folder>"
+    if (other := _other_case(name, root)) is not None:
+        return f"There is {other}: correct the letter case in the table or of the files"
     known = next((folder for folder in (*root.parents, Path.cwd()) if _exists(folder, name)), None)
     if known is not None:
         return f"It is in {known}: give data.root={known}"

@@ -40,7 +40,10 @@ def test_spellings(cell, name, root):
     assert find(["a/0.jpg", cell], root) == ["a/0.jpg", name]
 
 
-def test_absolute_paths(root):
+def test_absolute_paths(root, monkeypatch):
+    monkeypatch.setenv("HOME", str(root))
+    assert find(["~/a/0.jpg"], root) == [str(root / "a/0.jpg")]
+    assert find(["a/0.jpg", "~tilde.jpg"], root) == ["a/0.jpg", "~tilde.jpg"]
     absolute = str(root / "a/0.jpg")
     assert find([absolute], root) == [absolute]
     assert find([f"file://{absolute}"], root) == [absolute]
@@ -71,6 +74,8 @@ def test_messages_name_the_folder(root):
         find(["a/0.jpg"], root / "a", given=True)
     with pytest.raises(BenchError, match=r"/nowhere/x\.jpg.* Give the folder that contains"):
         find(["/nowhere/x.jpg"], root)
+    with pytest.raises(BenchError, match=r"There is a/0\.jpg: correct the letter case"):
+        find(["A/0.JPG"], root)
     with pytest.raises(BenchError, match=r"is on the web: download.*outliers_bench\.collect"):
         find(["a/0.jpg", "https://example.org/1.jpg"], root)
 
