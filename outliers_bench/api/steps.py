@@ -156,7 +156,7 @@ def search(
 
 def _refuse_unreadable(unreadable: Mapping[bytes, LeftOut], split: Split) -> None:
     if unreadable:
-        details = [item.detail for item in unreadable.values()]
+        details = [f"{item.name}: {item.detail}" for item in unreadable.values()]
         more = "; ..." if len(details) > _SHOWN else ""
         raise BenchError(
             f"{len(details)} of {len(split.images)} images cannot be read "
