@@ -200,11 +200,11 @@ def test_the_index_that_pandas_or_r_writes_is_no_column(table, photos, tmp_path)
 
 def test_json_lines_keep_types(tmp_path, table, photos):
     records = [
-        {"path": path, "label": 7 if row % 2 else 12, "age": None if row else 3, "box": [1, 2]}
+        {"path": path, "label": 7 if row % 2 else 12, "age": None if row else 3, "marks": [1, 2]}
         for row, path in enumerate(table["path"])
     ]
     source = write(photos, "\n".join(map(json.dumps, records)), "t.jsonl")
     split = load(source, tmp_path)
     assert split.gallery.classes == ("12", "7")
-    assert split.gallery.columns["box"].tolist() == [(1, 2)] * len(split.gallery)
+    assert split.gallery.columns["marks"].tolist() == [(1, 2)] * len(split.gallery)
     assert pd.isna(split.gallery.columns["age"]).sum() >= len(split.gallery) - 1
