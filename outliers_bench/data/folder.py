@@ -131,9 +131,13 @@ class ClassFolders(FolderSource, LabeledSource):
             )
         ordered = sorted(parts, key=lambda name: (parts[name] == "gallery", RANKS[parts[name]]))
         train = next((name for name, part in parts.items() if part == "train"), "")
-        choices = [
-            "data.label_depth=2 for the class folders in them, with all images in one set",
-            *([f"data.train_folder={train} to train on it and split the others"] if train else []),
+        if all(name.count("/") > 1 for name in names):
+            choices = ["data.label_depth=2 for the class folders in them, all images in one set"]
+            if train:
+                choices.append(f"data.train_folder={train} to train on it and split the others")
+        else:
+            choices = ["data.label_pattern if the names of the images contain the labels"]
+        choices += [
             f"data=prepared data.query_folder={ordered[0]} data.gallery_folder={ordered[-1]}",
             "data.label_depth=1 if they are the classes",
         ]

@@ -29,6 +29,8 @@ _SYSTEM = frozenset(
 LISTED_ENDINGS = tuple(ending for ending, kind in ENDINGS.items() if kind in DECODED)
 """Endings of files that are listed as images without being opened."""
 _LISTED = frozenset(LISTED_ENDINGS)
+# Copies that programs make of a photo, and beginnings of one: they would be found as its matches.
+_COPIES = frozenset((".bak", ".orig", ".part", ".partial", ".crdownload", ".download", ".tmp"))
 
 
 def list_images(root: Path, part: str = "") -> tuple[list[str], list[LeftOut]]:
@@ -63,9 +65,9 @@ def walk(
     """List the files below a folder, at any depth.
 
     A file is an image if its name ends like that of a format that can be decoded. Others are judged
-    by their first bytes. Hidden files and folders, and those of operating systems, are no photos.
-    Pipes and devices are not opened. A broken link with the ending of an image is listed, and later
-    counted as unreadable.
+    by their first bytes, except backups and unfinished downloads. Hidden files and folders, and
+    those of operating systems, are no photos. Pipes and devices are not opened. A broken link with
+    the ending of an image is listed, and later counted as unreadable.
 
     Parameters
     ----------
@@ -140,6 +142,8 @@ def _judge(entry: os.DirEntry[str]) -> tuple[LeftOutKind, str] | None:
         pass
     if ending in _LISTED:
         return None
+    if ending in _COPIES or ending.endswith(("_original", "~")):
+        return "other", "a backup or an unfinished download"
     try:
         file = os.open(entry.path, os.O_RDONLY)  # a third faster than a file object
         try:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-_NAMES = {
-    "query": ("query", "queries", "probe", "probes"),
-    "gallery": ("gallery", "bounding_box_test"),
-    "test": ("test", "testing"),
-    "validation": ("val", "valid", "validation"),
-    "train": ("train", "training", "bounding_box_train"),
+_WORDS = {
+    "query": "query|queries|probes?",
+    "gallery": "gallery",
+    "test": "test|testing",
+    "validation": "val|valid|validation",
+    "train": "train|training|trainval",
 }
-"""Usual names of each part, in lower case. Of duplicates, that in the first part is retained."""
-_PART = {name: part for part, names in _NAMES.items() for name in names}
-RANKS = {part: rank for rank, part in enumerate(_NAMES)}
+"""Usual words for each part. Of duplicates, that in the first part is retained."""
+_BEFORE = "(?:images?|imgs?|photos?|data|dataset|public|private|ilsvrc[0-9]*)[ _-]"
+_AFTER = "[ _-]?(?:images?|imgs?|photos?|pictures?|data|set|split|mini|small|full|all|[0-9]+)"
+_PATTERN = re.compile(
+    f"(?:{_BEFORE})*(?:{'|'.join(f'({words})' for words in _WORDS.values())})"
+    f"(?:{_AFTER}|(?-i:[AB]))*",
+    re.IGNORECASE,
+)
+_MARKET_1501 = {"bounding_box_test": "gallery", "bounding_box_train": "train"}
+RANKS = {part: rank for rank, part in enumerate(_WORDS)}
 
 
 def find_parts(folders: Iterable[str]) -> dict[str, str]:
@@ -22,11 +30,18 @@ def find_parts(folders: Iterable[str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> find_parts(["Train", "valid", "probe", "cat"])
-    {'Train': 'train', 'valid': 'validation', 'probe': 'query'}
+    >>> find_parts(["Train", "val2017", "probe", "trains", "cat"])
+    {'Train': 'train', 'val2017': 'validation', 'probe': 'query'}
     """
-    names = {folder: folder.strip().lower() for folder in folders}
-    return {folder: _PART[name] for folder, name in names.items() if name in _PART}
+    parts = {folder: _find_part(folder.strip()) for folder in folders}
+    return {folder: part for folder, part in parts.items() if part is not None}
+
+
+def _find_part(folder: str) -> str | None:
+    match = _PATTERN.fullmatch(folder)
+    if match is None or match.lastindex is None:
+        return _MARKET_1501.get(folder.lower())
+    return list(_WORDS)[match.lastindex - 1]
 
 
 def is_ready_split(folders: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Layouts of folders: ready-made splits, deeper trees, labels in names, selected images."""
+"""Layouts of folders: ready-made splits, other files, selected images."""
 
 from collections import Counter
 from itertools import combinations
@@ -7,33 +7,13 @@ import numpy as np
 import pytest
 
 from outliers_bench.data.folder import ClassFolders
+from outliers_bench.data.parts import find_parts
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import Leakage
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
+from tests.data.layouts import CLASSES, labels, parts, write
 from tests.data.sources import fails, load
-
-CLASSES = ("cat", "dog")
-
-
-def write(root, *names):
-    """Images with contents of their own; the first bytes are all that a listing looks at."""
-    for name in names:
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"\xff\xd8\xff" + name.encode())
-    return root
-
-
-def parts(root, *folders, n=4):
-    return write(root, *(f"{f}/{c}/{i}.jpg" for f in folders for c in CLASSES for i in range(n)))
-
-
-def labels(images):
-    return {
-        name: images.classes[label] for name, label in zip(images.names, images.labels, strict=True)
-    }
-
 
 USUAL = ("train", "val", "valid", "validation", "test", "testing", "Training", "TEST")
 
@@ -54,7 +34,7 @@ def test_message_about_parts_gives_options_that_run(tmp_path):
         load(ClassFolders(root=str(root)), tmp_path)
     assert str(error.value) == (
         f"data.root={root} contains test, train, val, parts of a ready-made split. Give "
-        "data.label_depth=2 for the class folders in them, with all images in one set; "
+        "data.label_depth=2 for the class folders in them, all images in one set; "
         "data.train_folder=train to train on it and split the others; "
         "data=prepared data.query_folder=test data.gallery_folder=train; "
         "data.label_depth=1 if they are the classes"
@@ -77,6 +57,40 @@ def test_message_about_parts_gives_options_that_run(tmp_path):
     assert (len(split.train), len(split.query), len(split.gallery)) == (0, 8, 8)
     assert {name.partition("/")[0] for name in split.gallery.names} == {"train"}
     assert {item.detail for item in split.left_out} == {"is in none of the folders test, train"}
+
+
+def test_parts_without_class_folders(tmp_path):
+    """As exported by programs for annotation."""
+    names = [f"{part}/img{i}.jpg" for part in ("train", "valid", "test") for i in range(2)]
+    root = write(tmp_path / "r", *names)
+    with pytest.raises(BenchError) as error:
+        load(ClassFolders(root=str(root)), tmp_path)
+    assert str(error.value) == (
+        f"data.root={root} contains test, train, valid, parts of a ready-made split. Give "
+        "data.label_pattern if the names of the images contain the labels; "
+        "data=prepared data.query_folder=test data.gallery_folder=train; "
+        "data.label_depth=1 if they are the classes"
+    )
+    source = PreparedFolders(root=str(root), query_folder="test", gallery_folder="train")
+    split = load(source, tmp_path)
+    assert (split.labeled, len(split.query), len(split.gallery)) == (False, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("folder", "part"),
+    [
+        *[(name, "train") for name in ("train2017", "train_images", "trainB", "train_mini")],
+        *[(name, "train") for name in ("Training Set", "trainval", "ILSVRC2012_img_train")],
+        *[(name, "validation") for name in ("val", "validation-set", "val2017", "VALID")],
+        *[(name, "test") for name in ("public_test", "testA", "test1", "data_test", "test ")],
+        *[(name, "query") for name in ("query", "Queries", "probe", "query_images")],
+        *[(name, "gallery") for name in ("gallery", "gallery images", "bounding_box_test")],
+        *[(name, None) for name in ("trains", "testa", "valley", "bullet train", "art_gallery")],
+        *[(name, None) for name in ("", "images", "tests", "retriever", "training_shoe", "A")],
+    ],
+)
+def test_names_of_parts(folder, part):
+    assert find_parts([folder]) == ({} if part is None else {folder: part})
 
 
 def test_query_and_gallery_belong_to_prepared(tmp_path):
@@ -149,97 +163,6 @@ def test_train_folder_shares_near_duplicates_in_one_part(tmp_path):
     source = ClassFolders(root=str(root), train_folder="train", leakage=Leakage.group)
     split = source.load(seed=0, cache=tmp_path, group=lambda images: images)
     assert len(split.train) == 8
-
-
-def test_label_of_a_deeper_tree(tmp_path):
-    root = write(
-        tmp_path / "r",
-        *(
-            f"site{s}/cam{c}/{label}/{s}{c}{i}.jpg"
-            for s in "12"
-            for c in "ab"
-            for label in CLASSES
-            for i in range(2)
-        ),
-    )
-    assert load(ClassFolders(root=str(root)), tmp_path).gallery.classes == ("site1", "site2")
-    for depth in (3, -1):
-        split = load(ClassFolders(root=str(root), label_depth=depth, train=0), tmp_path)
-        images = labels(split.query) | labels(split.gallery)
-        assert len(images) == 16
-        assert all(name.split("/")[2] == label for name, label in images.items())
-    write(root, "site1/loose.jpg", "site1/cama/loose.jpg")
-    fails(
-        ClassFolders(root=str(root), label_depth=3),
-        tmp_path,
-        r"2 of 18 images have no label, first site1/cama/loose\.jpg: there is no folder number 3 "
-        r"\(data\.label_depth\); data\.exclude leaves images out",
-    )
-    split = load(ClassFolders(root=str(root), label_depth=3, exclude=["loose.jpg"]), tmp_path)
-    assert split.gallery.classes == CLASSES
-
-
-def test_label_in_the_name(tmp_path):
-    names = [f"{c}_{camera}_{i}.jpg" for c in CLASSES for camera in "xy" for i in range(3)]
-    root = write(tmp_path / "r", *names)
-    fails(ClassFolders(root=str(root)), tmp_path, "next to the class folders; .*data.label_pattern")
-    source = ClassFolders(
-        root=str(root), label_pattern=r"(?P<label>[a-z]+)_(?P<camera>[a-z])_(?P<group>\d)", train=0
-    )
-    split = load(source, tmp_path)
-    found = labels(split.query) | labels(split.gallery)
-    assert all(name.startswith(label) for name, label in found.items())
-    assert len(found) == 12
-    for images in (split.query, split.gallery):
-        assert images.columns["camera"].tolist() == [name.split("_")[1] for name in images.names]
-    assert not set(split.query.groups) & set(split.gallery.groups)
-    assert set(split.query.groups) | set(split.gallery.groups) == {
-        f"{label}/{number}" for label in CLASSES for number in "012"
-    }
-    write(root, "readme-figure.jpg")
-    fails(source, tmp_path, r"1 of 13 images have no label, first readme-figure\.jpg: .* not match")
-    one = ClassFolders(root=str(root), label_pattern=r"\.(jpg)")
-    fails(one, tmp_path, "all images have the label 'jpg'")
-
-
-def test_label_pattern_of_a_prepared_split(tmp_path):
-    """The layout of Market-1501."""
-    names = [f"{n:04}_c{c}s1_{i:06}_00.jpg" for n in (2, 7) for c in (1, 2) for i in (1, 2)]
-    folders = ("bounding_box_train", "bounding_box_test", "query")
-    root = write(tmp_path / "r", *(f"{f}/{name}" for f in folders for name in names))
-    source = PreparedFolders(root=str(root), label_pattern=r"(?P<label>-?\d+)_c(?P<camera>\d)")
-    split = load(source, tmp_path)
-    assert split.labeled
-    assert split.query.classes == ("0002", "0007")
-    assert split.query.columns["camera"].tolist() == list("1122" * 2)
-    write(root, "query/odd.jpg")
-    fails(source, tmp_path, r"1 of 1 images have no label, first query/odd\.jpg")
-
-
-def test_group_in_two_parts(tmp_path):
-    root = parts(tmp_path / "r", "query", "gallery")
-    source = PreparedFolders(root=str(root), label_pattern=r"/(?P<label>\w+)/(?P<group>\d)")
-    fails(
-        source,
-        tmp_path,
-        r"are of the group 'cat/0', and in two parts; a group belongs in one part$",
-    )
-
-
-def test_prepared_labels_at_another_depth(tmp_path):
-    root = write(
-        tmp_path / "r",
-        *(
-            f"{p}/cam{c}/{label}/{i}.jpg"
-            for p in ("query", "gallery")
-            for c in "ab"
-            for label in CLASSES
-            for i in range(2)
-        ),
-    )
-    split = load(PreparedFolders(root=str(root), label_depth=2), tmp_path)
-    assert all(name.split("/")[2] == label for name, label in labels(split.gallery).items())
-    assert len(split.gallery) == 8
 
 
 def test_contradictions(tmp_path):

@@ -49,7 +49,7 @@ def test_other_endings_are_judged_by_the_first_bytes(tmp_path):
         "web.pjpeg": picture(),
         "page.jpg_large": picture(),
         "IMG_1": picture(),
-        "IMG_2.JPG.bak": picture("GIF"),
+        "IMG_2.JPG.1": picture("GIF"),
         "trailing.jpg.": picture(),
         "line\nbreak": picture("PNG"),
         "anim.apng": picture("PNG"),
@@ -72,6 +72,17 @@ def test_other_endings_are_judged_by_the_first_bytes(tmp_path):
         "a/nothing": ("other", "empty"),
         "a/table.csv": ("other", "not an image"),
     }
+
+
+def test_copies_of_photos_are_no_photos(tmp_path):
+    """As exiftool, editors and browsers leave; each would be the match of its photo."""
+    copies = ("1.jpg_original", "1.jpg~", "1.jpg.bak", "1.JPG.ORIG", "2.jpg.part", "2.crdownload")
+    touch(tmp_path, "1.jpg", *copies, data=picture())
+    names, left_out = list_images(tmp_path)
+    assert names == ["1.jpg"]
+    assert kinds(left_out) == dict.fromkeys(
+        sorted(copies), ("other", "a backup or an unfinished download")
+    )
 
 
 def test_known_kinds_that_are_not_decoded_are_unsupported(tmp_path):
