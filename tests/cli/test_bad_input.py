@@ -36,6 +36,8 @@ def photos(tmp_path, monkeypatch):
     (tmp_path / "noquery" / "query").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "nolabel.csv").write_text("path,kind\na.png,ant\n")
+    (tmp_path / "broken.json").write_text('{"images": [\n  {"id": 1,,\n]}')
+    (tmp_path / "other.json").write_text('{"photos": []}')
     (tmp_path / "weights.txt").write_text("")
     (tmp_path / "notes.db").write_text("not a database, only text in its place" * 50)
     return tmp_path
@@ -88,6 +90,11 @@ CASES = {
         ["data=manifest", "data.path=nolabel.csv"],
         r"nolabel\.csv.*label.*path, kind",
     ),
+    "damaged annotations": (
+        ["data=manifest", "data.path=broken.json"],
+        r"broken\.json: line 2, column 12 is not valid JSON",
+    ),
+    "unknown annotations": (["data=manifest", "data.path=other.json"], r"COCO.*Label Studio"),
     "missing manifest": (["data=manifest", "data.path=nope.csv"], r"nope\.csv"),
     "pca too large": ([*FOLDER, "pca.n=500"], r"pca\.n=500.* 12 train .* 3072 dimensions"),
     "pca of nothing": ([*FOLDER, "pca.n=0"], r"pca\.n=0"),

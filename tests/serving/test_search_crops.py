@@ -1,5 +1,8 @@
 """A search of a run on crops: the crops are read back from their photos."""
 
+import json
+import re
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -12,6 +15,7 @@ from outliers_bench.apps.search.output import to_table
 from outliers_bench.serving.engine import Engine
 from outliers_bench.serving.queries import open_queries
 from outliers_bench.serving.saved_run import SavedRun, find_saved_run
+from tests.command_line import bench
 
 HERE = "sqlite:////somewhere/mlflow.db"
 RUN_ID = "c0ffee" + "0" * 26
@@ -70,3 +74,31 @@ def test_a_photo_that_changed_takes_its_crops_with_it(run, tmp_path):
         "3.png#40,0,40,40": "changed since the run",
         "4.png#40,0,40,40": "no such file or directory",
     }
+
+
+def test_the_command_line_runs_on_boxes(tmp_path):
+    for number in range(8):
+        pixels = np.random.default_rng(number % 2).integers(0, 256, (40, 80, 3), dtype=np.uint8)
+        pixels[:, 60:] = number  # each photo has contents of its own, outside of the boxes
+        folder = tmp_path / "photos" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    images = [
+        {
+            "file": f"{'ab'[number % 2]}/{number}.png",
+            "detections": [{"category": "1", "conf": 0.9, "bbox": [0, 0, 0.5 + number / 100, 1]}],
+        }
+        for number in range(8)
+    ]
+    (tmp_path / "detections.json").write_text(json.dumps({"images": images}))
+    options = ("data.root=photos", "data.protocol=leave_one_out", "model=pixels", "k=[1]")
+    done = bench(
+        *("data=manifest", "data.path=detections.json", *options),
+        cwd=tmp_path,
+        OUTLIERS_BENCH_CACHE=str(tmp_path / "cache"),
+    )
+    assert done.code == 0, done.err
+    assert (
+        "8 images from 8 photos, one for each box in the MegaDetector JSON" in done.err + done.out
+    )
+    assert re.search(r"^hit +1\.000", done.out, re.MULTILINE)
