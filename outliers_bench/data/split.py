@@ -76,7 +76,13 @@ def make_split(
     """
     if images.labels is None:
         raise BenchError(f"{name}: images without labels cannot be split into query and gallery")
+    total = len(images)
     (images,), duplicates = deduplicate([images])
+    if duplicates and not len(images):
+        first = duplicates[0]
+        raise BenchError(
+            f"{name}: all {total:,} images are excluded, {first.name} first: it {first.detail}"
+        )
     left_out = (*left_out, *duplicates)
     check_classes(images, name=name)
     if protocol is Protocol.leave_one_out:

@@ -78,13 +78,13 @@ def test_blank_photo_deepens_the_search_by_one(tmp_path, monkeypatch):
     arrays = dict(PHOTOS)
     arrays["0/4"] = np.full((60, 60, 3), 200, np.uint8)
     depths = []
-    search = VectorSearch.rank
+    search = VectorSearch.rank_blocks
 
     def recorded(self, queries, depth, **options):
         depths.append(depth)
         return search(self, queries, depth, **options)
 
-    monkeypatch.setattr(VectorSearch, "rank", recorded)
+    monkeypatch.setattr(VectorSearch, "rank_blocks", recorded)
     rank(CASES["vlad"], tmp_path, split_of(arrays), 3)
     assert depths == [4]
 

@@ -94,3 +94,12 @@ def test_ready_made_split_is_detected(photos, tmp_path):
     (photos / "class_001").rename(photos / "gallery")
     (photos / "class_002").rename(photos / "train")
     fails(ClassFolders(root=str(photos)), tmp_path, "a ready-made split; use data=prepared")
+
+
+def test_every_image_has_two_labels(photos, tmp_path):
+    for number, file in enumerate(sorted(photos.rglob("*.png"))):
+        copy = photos / "masks" / f"{number}.png"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    match = "all 60 images are excluded, class_000/.* first: it is 'class_000' here and 'masks' as"
+    fails(ClassFolders(root=str(photos)), tmp_path, match)
