@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from outliers_bench.data.formats.color import to_srgb
 from outliers_bench.data.formats.composite import over_white
 from outliers_bench.data.formats.depth import Samples, to_bytes
 from outliers_bench.data.formats.headers import Header
@@ -69,6 +70,8 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:  # noqa: ARG00
     alpha = image[..., 3:]
     color = to_bytes(color, bits=header.bits)
     rgb = np.repeat(color[..., None], 3, axis=2) if color.ndim == 2 else np.ascontiguousarray(color)
+    if header.bits <= 8 or image.shape[2] > 1:  # what is stretched to its own range has no color
+        rgb = to_srgb(rgb, _profile(data))
     if not alpha.size or not _has_alpha(data):
         return rgb
     high = max(0, header.bits - 8)
@@ -82,6 +85,12 @@ def _is_rgb(data: bytes) -> bool:
     models = [struct.unpack_from(">B2xI", body) for body in colors]
     known = not models or any(method != 1 or model in (16, 17) for method, model in models)
     return known and all(name != b"pclr" for name, _ in boxes)
+
+
+def _profile(data: bytes) -> bytes:
+    """Return the ICC profile; empty without one."""
+    boxes = () if data.startswith(_CODESTREAM) else _boxes(data)
+    return next((body[3:] for name, body in boxes if name == b"colr" and body[:1] == b"\2"), b"")
 
 
 def _has_alpha(data: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from outliers_bench.data.formats.color import cmyk_to_srgb, to_srgb
 from outliers_bench.data.formats.composite import orientation_of, over_white, upright
 from outliers_bench.data.formats.extra import from_extra
 from outliers_bench.data.formats.headers import Header
@@ -90,12 +91,16 @@ def _rgb(image: Any, kind: str) -> RGB:  # noqa: ANN401 - an image of Pillow
     if image.mode.startswith("I;16"):  # gray of 10 or 12 bits, which Pillow would cut off at 255
         high = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(high[..., None], 3, axis=2)
+    profile = image.info.get("icc_profile") or b""
+    if image.mode == "CMYK":
+        converted = cmyk_to_srgb(np.asarray(image), profile)
+        return np.asarray(image.convert("RGB")) if converted is None else converted
     if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB"))
+        return to_srgb(np.asarray(image.convert("RGB")), profile)
     rgba = np.asarray(image.convert("RGBA"))
-    if kind == "Photoshop":  # the picture of all layers is over white already
-        return np.ascontiguousarray(rgba[..., :3])
-    return over_white(rgba[..., :3], rgba[..., 3:])
+    rgb = to_srgb(np.ascontiguousarray(rgba[..., :3]), profile)
+    # Photoshop's picture of all layers is over white already.
+    return rgb if kind == "Photoshop" else over_white(rgb, rgba[..., 3:])
 
 
 def _check_photoshop(data: bytes) -> None:

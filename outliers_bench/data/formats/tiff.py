@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.data.formats.color import cmyk_to_srgb, to_srgb
 from outliers_bench.data.formats.composite import over_white, upright
 from outliers_bench.data.formats.depth import Bytes, to_bytes
 from outliers_bench.data.formats.headers import Header
@@ -89,9 +90,12 @@ def _rgb(page: Page, samples: npt.NDArray[Any], colors: int, alpha: int | None) 
         if page.photometric == _WHITE_IS_ZERO:
             rgb = 255 - rgb
         elif page.photometric == _CMYK:
-            rgb = _from_cmyk(rgb)
+            converted = cmyk_to_srgb(rgb, page.profile)
+            rgb = _from_cmyk(rgb) if converted is None else converted
     if rgb.ndim == 2:
         rgb = np.repeat(rgb[..., None], 3, axis=2)
+    if not is_stretched:  # what is stretched to its own range has no color
+        rgb = to_srgb(rgb, page.profile)
     if opacity is None:
         return rgb
     premultiplied = (

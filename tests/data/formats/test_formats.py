@@ -9,6 +9,7 @@ import pytest
 from outliers_bench.apps.collect.image_check import check_image
 from outliers_bench.data import decode as decoding
 from outliers_bench.data.decode import decode, read_header
+from outliers_bench.data.formats.color import to_srgb
 from outliers_bench.data.formats.kinds import DECODED, EXTRA, kind_of
 from outliers_bench.data.formats.tiff_directory import read_page
 from outliers_bench.data.listing import unsupported, walk
@@ -19,6 +20,7 @@ from outliers_bench.errors import (
 )
 from tests.conftest import has
 from tests.data.encoded_images import save, textured
+from tests.data.formats import profiles
 from tests.data.formats.table import PAGE, PROBES, page
 from tests.data.formats.tiff_files import SHORT, by_hand, plain
 
@@ -57,6 +59,39 @@ def test_files_cut_short_are_damaged_in_one_line(kind, part, capfd):
         decode(data[: int(len(data) * part)], name="photo")
     assert not isinstance(error.value, UnsupportedImageError)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["TIFF", "AVIF", "JPEG 2000", pytest.param("HEIF", marks=pytest.mark.extra("formats"))],
+)
+def test_color_profiles_become_srgb(kind):
+    icc = profiles.rgb_profile(profiles.DISPLAY_P3, profiles.srgb_curve())
+    image = np.ascontiguousarray(textured())
+    if kind == "TIFF":
+        plain, tagged = (save(image, "TIFF", **each) for each in ({}, {"icc_profile": icc}))
+    elif kind == "JPEG 2000":
+        plain = save(image, "JPEG2000")
+        # The method of the color box: 1 is a number, 2 a profile.
+        at = plain.index(b"colr") - 4
+        box = (11 + len(icc)).to_bytes(4, "big") + b"colr\2\0\0" + icc
+        size = int.from_bytes(plain[at:][:4], "big")
+        tagged = plain[:at] + box + plain[at + size :]
+        head = tagged.index(b"jp2h") - 4
+        length = int.from_bytes(plain[head:][:4], "big") + len(box) - size
+        tagged = tagged[:head] + length.to_bytes(4, "big") + tagged[head + 4 :]
+    else:
+        if kind == "HEIF":
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        options = {"quality": 90}
+        plain = save(image, kind, **options)
+        tagged = save(image, kind, icc_profile=icc, **options)
+    before = decode(plain, name="photo")
+    after = decode(tagged, name="photo")
+    np.testing.assert_array_equal(after, to_srgb(before, icc))
+    assert np.abs(after.astype(int) - before).mean() > 3
 
 
 @pytest.mark.parametrize("size", [(160, 120), (159, 119), (159, 1), (160, 1)])
