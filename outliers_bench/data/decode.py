@@ -12,6 +12,7 @@ from outliers_bench.data.formats import (
     jpeg_xl,
     opencv_formats,
     plugins,
+    png,
     pnm,
     tiff,
 )
@@ -47,6 +48,7 @@ _MORE = (jpeg_2000, jpeg_xl, plugins, pnm)
 # `UnreadableImageError` without a name. OpenCV decodes the other formats.
 _DECODERS: dict[str, Callable[[bytes, Header, int | None], RGB]] = {
     "JPEG": jpeg.decode,
+    "PNG": png.decode,
     "TIFF": tiff.decode,
     **{kind: module.decode for module in _MORE for kind in module.KINDS},
 }

@@ -101,6 +101,50 @@ def test_pixel_limit_is_configurable():
         decode(data, name="small", max_pixels=32 * 48 - 1)
 
 
+def mutated(data, count):
+    """Copies with changed, lost and inserted bytes."""
+    random = np.random.default_rng(len(data))
+    for number in range(count):
+        at, length = int(random.integers(len(data))), int(random.integers(1, 200))
+        new = (b"", bytes(length), random.bytes(length), data[at : at + 1] * 2)[number % 4]
+        rest = data[at + (0 if number % 8 > 3 else length) :]
+        yield data[:at] + new + rest
+
+
+def test_hundreds_of_damaged_files_are_one_error_each_and_print_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    photo = Image.fromarray(textured())
+    alpha = Image.fromarray(np.dstack([textured(), textured(1)[..., :1]]))
+    files = [
+        save(image, kind, exif=exif)
+        for image in (photo, alpha, photo.quantize(16))
+        for kind in ("PNG", "WEBP", "TIFF")
+    ]
+    files += [save(photo, kind) for kind in ("GIF", "BMP", "JPEG")]
+    files.append(save(photo, "PNG", icc_profile=bytes(200)))
+    for number, data in enumerate(part for file in files for part in mutated(file, 40)):
+        (tmp_path / f"{number}.jpg").write_bytes(data)
+    script = """
+import sys
+from pathlib import Path
+from outliers_bench.data.decode import decode
+from outliers_bench.errors import UnreadableImageError
+damaged = 0
+for file in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        decode(file.read_bytes(), name=file.name)
+    except UnreadableImageError as error:
+        assert str(error).startswith(f"{file.name}: ") and len(str(error).splitlines()) == 1
+        damaged += 1
+print(damaged)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert int(done.stdout) > 20 * len(files)
+
+
 def test_damage_and_color_profiles_print_nothing():
     kinds = ("GIF", "PNG", "BMP", "TIFF", "JPEG")
     damaged = [save(quarters(), kind)[:-40] for kind in kinds]

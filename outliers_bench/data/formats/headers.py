@@ -7,6 +7,7 @@ Reading a few bytes here solves all three cheaply.
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 
 from outliers_bench.data.formats.jpeg_markers import read_markers
@@ -14,6 +15,7 @@ from outliers_bench.data.formats.kinds import HEAD, kind_of
 from outliers_bench.data.formats.tiff_directory import read_page
 from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
 
+MAX_PROFILE = 2**22  # bytes of a color profile in a PNG
 SUPPORTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 
 
@@ -28,10 +30,7 @@ class Header:
     transparent_gray: int | None = None  # at the file's bit depth (grayscale PNG only)
     bits: int = 8  # per sample; set for PNG and JPEG
     exif: bytes = field(default=b"", repr=False)  # set for JPEG
-    profile: bytes = field(default=b"", repr=False)  # ICC; set for JPEG
-    # Start and end of bytes to hide from the decoder: a color profile, which OpenCV does not apply
-    # and about which libpng prints warnings.
-    skip: tuple[int, int] = (0, 0)
+    profile: bytes = field(default=b"", repr=False)  # ICC; set for JPEG, PNG and WebP
 
 
 def read_header(data: bytes) -> Header:
@@ -80,7 +79,7 @@ def _jpeg(data: bytes) -> Header:
 
 def _png(data: bytes) -> Header:
     width, height, bits, color = struct.unpack_from(">IIBB", data, 16)
-    alpha, gray, skip = color in (4, 6), None, (0, 0)
+    alpha, gray, profile = color in (4, 6), None, b""
     at = 8
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -92,10 +91,18 @@ def _png(data: bytes) -> Header:
             if color == 0:
                 (gray,) = struct.unpack_from(">H", data, at + 8)
         elif kind == b"iCCP":
-            skip = (at, end)
+            profile = _inflated(data[at + 8 : end - 4])
         elif kind == b"IEND":
-            return Header("PNG", width, height, alpha, gray, bits, skip=skip)
+            return Header("PNG", width, height, alpha, gray, bits, profile=profile)
         at = end
+
+
+def _inflated(chunk: bytes) -> bytes:
+    """Return the profile in a chunk `iCCP`: name, zero, zero, deflated; empty if damaged."""
+    try:
+        return zlib.decompressobj().decompress(chunk.partition(b"\0")[2][1:], MAX_PROFILE)
+    except zlib.error:
+        return b""
 
 
 def _webp(data: bytes) -> Header:
@@ -106,7 +113,11 @@ def _webp(data: bytes) -> Header:
         alpha = bool(data[20] & 0x10)
         width = int.from_bytes(data[24:27], "little") + 1
         height = int.from_bytes(data[27:30], "little") + 1
-        return Header("WebP", width, height, alpha)
+        profile, at = b"", 30
+        if data[20] & 0x20 and data[at : at + 4] == b"ICCP":  # always the first
+            (length,) = struct.unpack_from("<I", data, at + 4)
+            profile = data[at + 8 : at + 8 + length]
+        return Header("WebP", width, height, alpha, profile=profile)
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.data.formats.color import to_srgb
 from outliers_bench.data.formats.composite import orientation_of, over_white, upright
 from outliers_bench.data.formats.depth import to_bytes
 from outliers_bench.data.formats.headers import Header
@@ -21,8 +22,7 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:  # noqa: ARG00
     UnreadableImageError
         If the image is damaged or cut short.
     """
-    start, end = header.skip
-    buffer = np.frombuffer(data[:start] + data[end:] if end else data, dtype=np.uint8)
+    buffer = np.frombuffer(data, dtype=np.uint8)
     cv2 = opencv()
     try:
         whole = header.alpha or header.bits > 8
@@ -31,7 +31,7 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:  # noqa: ARG00
         image = None
     if image is None:
         raise UnreadableImageError(f"is a damaged or cut-short {header.format}")
-    return image
+    return to_srgb(image, header.profile)
 
 
 def _in_color(buffer: npt.NDArray[np.uint8]) -> RGB | None:
