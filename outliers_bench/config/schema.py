@@ -11,7 +11,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.config.choices import SCHEMAS
-from outliers_bench.config.option_files import load_options
 from outliers_bench.config.paths import config_groups, resource_dir
 from outliers_bench.config.published import Published, name_row
 from outliers_bench.config.renamed import refusal
@@ -263,6 +262,10 @@ def _check_ranges(config: Config) -> None:
 def register() -> None:
     """Register the schema and the experiments with Hydra."""
     from hydra.core.config_store import ConfigStore
+
+    from outliers_bench.config.option_files import (
+        load_options,  # imports Hydra, as a search does not
+    )
 
     # Hydra copies its search path before each composition, and with it this store, which it only
     # reads: a tenth of the second command of a sweep.

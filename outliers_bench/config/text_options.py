@@ -12,7 +12,6 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import cast, get_type_hints
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from outliers_bench.config.choices import SCHEMAS
@@ -49,6 +48,8 @@ def text_options() -> dict[str, bool]:
 
 def options() -> Iterator[tuple[str, object]]:
     """Yield the name and the type of each option, once for each choice that has it."""
+    from hydra.core.config_store import ConfigStore
+
     node = ConfigStore.instance().load("config_schema.yaml").node
     return _options(cast("type", OmegaConf.get_type(node)), "")
 
