@@ -90,7 +90,7 @@ def _png(data: bytes) -> Header:
             alpha = True
             if color == 0:
                 (gray,) = struct.unpack_from(">H", data, at + 8)
-        elif kind == b"iCCP":
+        elif kind == b"iCCP" and (bits <= 8 or color not in (0, 4)):  # not of stretched gray
             profile = _inflated(data[at + 8 : end - 4])
         elif kind == b"IEND":
             return Header("PNG", width, height, alpha, gray, bits, profile=profile)

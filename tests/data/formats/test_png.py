@@ -39,6 +39,15 @@ def test_damaged_texts_and_profiles_change_nothing(kind, checksum, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_stretched_gray_has_no_profile():
+    ramp = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
+    plain = decode(save(Image.fromarray(ramp), "PNG"), name="a")
+    icc = profiles.gray_profile(profiles.gamma(1.0))
+    data = save(Image.fromarray(ramp), "PNG", icc_profile=icc)
+    assert b"iCCP" in data
+    np.testing.assert_array_equal(decode(data, name="a"), plain)
+
+
 def test_an_unknown_chunk_that_the_pixels_depend_on_is_unsupported():
     """Apple's PNGs for iOS begin with it, and have their colors in another order."""
     data = with_chunk(save(textured(), "PNG"), chunk(b"CgBI", b"P\0 \2"))
