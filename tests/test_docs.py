@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from outliers_bench.cli.commands import COMMANDS
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register
+from outliers_bench.config.text_options import to_hydra
 from tests.fresh import blocks, commands
 
 REPOSITORY = Path(__file__).parent.parent
@@ -69,7 +70,9 @@ def test_options_of_runs_compose(page):
         if words[:3] != ["python", "-m", "outliers_bench"] or {*words[3:4]} & {*COMMANDS}:
             continue
         # The files that a pattern matches are tested in config/test_experiments.py.
+        multirun = "-m" in words
         words = [word for word in words[3:] if not word.startswith("-") and "glob(" not in word]
+        words = to_hydra(words, multirun=multirun)
         first = [
             f"{each.key_or_group}={next(each.sweep_string_iterator())}"
             if each.is_sweep_override()

@@ -21,11 +21,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.cli.help import is_requested, page
+from outliers_bench.config import option_files
 from outliers_bench.config.hydra_errors import exit_with_error, explain
-from outliers_bench.config.option_files import read_files_by_name
 from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
-from outliers_bench.config.text_options import MULTIRUN, to_hydra
+from outliers_bench.config.text_options import MULTIRUN, is_text_option, to_hydra
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
@@ -70,8 +70,14 @@ def job(cfg: DictConfig) -> float | None:
             _print_error(_correctable(error), overrides)
             raise  # the launcher continues with the other jobs and raises this at the end
         if isinstance(error, BenchError):
-            exit_with_error(error)
+            exit_with_error(BenchError(f"{error}{_hint(str(error), overrides)}"))
         raise
+
+
+def _hint(message: str, overrides: Sequence[str]) -> str:
+    """Return a hint for text with commas, which separate several values with -m only."""
+    texts = [word for word in overrides if "," in word and is_text_option(word)]
+    return "; add -m for several values" if any(word in message for word in texts) else ""
 
 
 def _correctable(error: Exception) -> Exception:
@@ -100,7 +106,7 @@ def main() -> None:
     # Before the first job of a sweep, Hydra shows what libraries log at INFO.
     logging.getLogger("faiss").setLevel(logging.WARNING)
     register()
-    read_files_by_name()
+    option_files.use_for_hydra()
     signal.signal(signal.SIGTERM, _terminate)
     conf = str(resource_dir("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)

@@ -12,7 +12,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from outliers_bench.config.renamed import new_option, refusal
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import USER_ERROR, instead
+from outliers_bench.runtime.command_line import USER_ERROR, instead, needs_value
 from outliers_bench.runtime.invocation import install_command, with_current_python
 
 # Details of OmegaConf's nodes mean nothing to the user.
@@ -40,10 +40,14 @@ def explain(error: HydraException | OmegaConfBaseException) -> str:
             return renamed
         return f"{key}: no such option{instead(key.rpartition('.')[2], siblings)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not of the form key=value; quote values with spaces or commas"
+        is_named = re.match(r"[+~]{0,2}[\w./@]+=", error.override, re.ASCII)
+        form = "not of the form key=value; in the shell, put a value with spaces in quotes"
+        wrong = "neither a number, nor a word, nor a list as in k=[1,5]" if is_named else form
+        return f"{error.override}: {wrong}"
     message = _override_message(str(error)) or _in_one_line(error) or _in_one_line(cause)
     if message.startswith(MERGING) and cause is not None:
         message = f"{message.removeprefix(MERGING)}: {_in_one_line(cause)}"
+    message = needs_value(message)
     return re.sub(
         r"\w+ is not a ListConfig, list or tuple|Cannot merge DictConfig with ListConfig",
         "give a list, as in k=[1,5]",

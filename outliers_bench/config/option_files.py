@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,8 +20,9 @@ _NULL = "tag:yaml.org,2002:null"
 _SWEPT = "hydra.sweeper.params."
 
 
-class OptionFiles(FileConfigSource):
-    """Hydra's source of config files, which reads them with `load_options`."""
+# Hydra takes two sources of files with different names for a mistake.
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's source of config files, which reads them as `load_options` does."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Load a file; `ConfigLoadError` if there is none, `BenchError` if it cannot be used."""
@@ -43,13 +44,13 @@ class OptionFiles(FileConfigSource):
         )
 
 
-def read_files_by_name() -> None:
-    """Let Hydra read config files with `OptionFiles`."""
+def use_for_hydra() -> None:
+    """Let Hydra read config files with this source."""
     from hydra._internal.sources_registry import SourcesRegistry
     from hydra.core.plugins import Plugins
 
     Plugins.instance()  # registers Hydra's own source
-    SourcesRegistry.instance().types[OptionFiles.scheme()] = OptionFiles
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
 
 
 def load_options(file: Path, package: str = "") -> DictConfig:

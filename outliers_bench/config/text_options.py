@@ -95,6 +95,11 @@ def as_typed(words: Sequence[str]) -> list[str]:
     return [_as_typed(word) for word in words]
 
 
+def is_text_option(word: str) -> bool:
+    """Check whether an override is of an option that takes text, other than a list of it."""
+    return text_options().get(word.lstrip("+").partition("=")[0]) is False
+
+
 def _to_hydra(word: str, *, multirun: bool) -> str:
     match = _OVERRIDE.fullmatch(word)
     if match is None or match[3] == "null":

@@ -48,8 +48,12 @@ def absolute_path(path: str | Path, option: str = "") -> Path:
     Raises
     ------
     BenchError
-        If it begins with the ~ of a home that nobody has, and there is no such file.
+        If it begins with the ~ of a home that nobody has, and there is no such file; or is empty,
+        as where a variable of the shell is not set.
     """
+    if not str(path).strip():
+        name = f"{option}=" if option else "a path"
+        raise BenchError(f"{name} is empty; give a path, or . for the working directory")
     home = Path(path).parts[:1]
     if home and home[0].startswith("~") and not Path(home[0]).exists():
         try:

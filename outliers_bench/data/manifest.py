@@ -173,7 +173,7 @@ class Manifest(LabeledSource):
     def read_frame(self) -> pd.DataFrame:
         """Read the table; see `read_table`."""
         return read_table(
-            absolute_path(self.path),
+            absolute_path(self.path, "data.path"),
             f"data.path={self.path}",
             lambda names: count_known(names, self.columns),
         )

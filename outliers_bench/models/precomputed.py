@@ -39,7 +39,7 @@ class Precomputed(Model):
         """Names and vectors."""
         if self._table is not None:
             return self._table
-        return read_vectors(absolute_path(self.file), f"model.file={self.file}")
+        return read_vectors(absolute_path(self.file, "model.file"), f"model.file={self.file}")
 
     @property
     def variant(self) -> str:
@@ -55,7 +55,7 @@ class Precomputed(Model):
         """Raise `BenchError` if there is no such file."""
         if self._table is not None:
             return
-        path = absolute_path(self.file)
+        path = absolute_path(self.file, "model.file")
         if path.suffix.lower() not in SUFFIXES:
             gone = "; embeddings given in Python are not recorded" if not path.suffix else ""
             raise BenchError(

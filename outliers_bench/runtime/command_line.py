@@ -110,7 +110,7 @@ def parse(
         try:
             OmegaConf.update(config, name, _parse_value(types[name], name, value))
         except OmegaConfBaseException as error:
-            message = str(error).splitlines()[0]
+            message = needs_value(str(error).splitlines()[0])
             raise BenchError(f"{name}={value}: {message}") from None
     if positional is not None and positionals:
         config[positional].extend([escape(word) for word in positionals])
@@ -158,6 +158,15 @@ def _parse_value(type_hint: object, name: str, text: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+
+
+def needs_value(message: str) -> str:
+    """Return OmegaConf's message that an option is not optional, in words."""
+    return re.sub(
+        r"field '[\w.]+' is not Optional",
+        "null is no value here; the text is 'null', in quotes",
+        message,
+    )
 
 
 def instead(name: str, options: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def read_list(typed: str, option: str) -> list[Text]:
         assert match is not None  # noqa: S101 - every text matches
         quoted, bare, comma = match.groups()
         if quoted is None and not bare.strip():
-            raise BenchError(f"{option}={typed}: a value between the commas is empty")
+            raise BenchError(f"{option}: a value between two commas is empty")
         found.append(Text.read(quoted if quoted is not None else bare.strip()))
         position, more = match.end(), comma is not None
     return found

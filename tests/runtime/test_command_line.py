@@ -56,6 +56,29 @@ def test_options_positional_arguments_and_defaults() -> None:
     assert parse_feed("keeper=a", "note=null").note is None
 
 
+TYPED = (
+    *("2023.10", "1e5", "true", "[x]", "{a: 1}", "a, b", "${oc.env:HOME}", r"\${x}", "${", "a: b"),
+    *("Anna's", " a ", "'", "~/x", "C:\\", "a=b", "*x", "&x", "#x", "Löwen", "🦁", ""),
+)
+
+
+@pytest.mark.parametrize("text", TYPED)
+def test_text_is_what_was_typed(text) -> None:
+    assert parse_feed(f"keeper={text}").keeper == text
+    assert parse_feed("keeper=x", f"note={text}").note == text
+    assert parse_feed(f"keeper='{text}'").keeper == text or "'" in text or text.endswith("\\")
+    assert parse_feed("keeper=x", f"./{text}").animals == [f"./{text}"]
+
+
+def test_lists_of_text() -> None:
+    for typed in ("[1.0,2e3, 'a, b',${x}]", "1.0,2e3,'a, b',${x}"):
+        animals = parse_feed("keeper=x", f"animals={typed}", "./${y}").animals
+        assert animals == ["1.0", "2e3", "a, b", "${x}", "./${y}"]
+    assert parse_feed("keeper='null'", "animals=").keeper == "null"
+    with pytest.raises(BenchError, match=r"^animals: a value between two commas is empty$"):
+        parse_feed("keeper=x", "animals=a,,b")
+
+
 def test_urls_and_files_may_contain_an_equals_sign(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b.jpg").touch()
@@ -74,7 +97,7 @@ def test_urls_and_files_may_contain_an_equals_sign(tmp_path, monkeypatch) -> Non
             r"--times: options are given without dashes, as times=",
         ),
         (["keeper=x", "times=often"], r"times=often: .*Integer"),
-        (["keeper=x", "times=null"], r"times=null: .*Optional"),
+        (["keeper=x", "times=null"], r"times=null: null is no value here"),
         (["keeper=x", "food=stone"], r"food=stone: .*\[hay, fish\]"),
         (["keeper=x", "keeper=y"], "keeper is given twice: keeper=x and keeper=y"),
         ([], r"keeper is missing: give it as keeper=<value>; see python -m feed --help"),
