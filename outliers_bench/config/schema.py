@@ -253,7 +253,7 @@ def _check_ranges(config: Config) -> None:
         if value is not None and not value.strip():
             raise BenchError(f"{option}= is empty; leave it out to have the default")
     if config.weights_dir is not None:
-        check_folder(absolute_path(config.weights_dir, "weights_dir"))
+        check_folder(config.weights_dir)
     if config.tracking.experiment is not None and not config.tracking.experiment.strip():
         raise BenchError("tracking.experiment= is empty; leave it out to have the data set's name")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from outliers_bench.data.image_files import absolute_path
 from outliers_bench.errors import BenchError
 from outliers_bench.models.applications import MODULES
 from outliers_bench.models.weight_files import SUFFIXES
@@ -19,10 +20,10 @@ _KNOWN_WORDS = re.compile(
 _NETWORKS = [name.lower() for names in MODULES.values() for name in names]
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: str) -> None:
     """Raise `BenchError` if a folder of weights does not exist or cannot be read."""
     try:
-        next(folder.iterdir(), None)
+        next(absolute_path(folder, "weights_dir").iterdir(), None)
     except OSError as error:
         raise BenchError(
             f"weights_dir={folder}: cannot read this folder ({error.strerror}); give the folder of "

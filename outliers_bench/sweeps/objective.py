@@ -19,7 +19,7 @@ _COMMON = (
 )
 # Metrics of some runs: training, ensembles, keypoints, and seconds per stage.
 _OTHERS = re.compile(
-    r"queries|(gallery|train)_images|images_un\w+|images_not_compared|images_(duplicate|conflicting_labels)"
+    r"queries|(gallery|train)_images|(images|files)_\w+|classes(_of_one_image)?"
     r"|queries_(without_relevant|of_unseen_classes)|(features|keypoints)_(computed|reused)"
     r"|(rerank_)?images_without_keypoints|training_seconds|training_reused|best_val_accuracy"
     r"|(\w+_)?((val_)?(loss|accuracy|top_5_accuracy)|learning_rate|epoch_seconds|epochs|best_epoch)"

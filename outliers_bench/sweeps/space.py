@@ -15,7 +15,6 @@ from omegaconf.errors import MissingMandatoryValue
 
 from outliers_bench.config import published
 from outliers_bench.config.text_options import as_typed
-from outliers_bench.data.image_files import absolute_path
 from outliers_bench.data.source import DataSource
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import splits
@@ -106,7 +105,7 @@ def check_sweep(config: DictConfig, space: Space) -> None:
         check_uri(str(config.tracking.uri))
     _check_objective(config, space)
     if space.is_constant("weights_dir") and config.weights_dir is not None:
-        check_folder(absolute_path(config.weights_dir, "weights_dir"))
+        check_folder(config.weights_dir)
     if space.is_constant("data"):
         _check_data(config, space)
     check_storage(config.hydra)
