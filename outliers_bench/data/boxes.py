@@ -118,7 +118,8 @@ def crop_table(
     """Return a table of the crops of a table of photos.
 
     Crops of one photo are of one group, in addition to the groups of the table; if query and
-    gallery are one set, they are marked to be excluded from each other's ranking instead.
+    gallery are one set without groups, they are marked to be excluded from each other's ranking
+    instead.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ def crop_table(
     listed = tuple(names.get(number, name) for number, name in enumerate(reader.listed))
     columns = dict(table.columns)
     if len(set(sources)) < len(sources):
-        if one_set:
+        if one_set and all(row.group is None for row in rows):
             values = np.full(len(boxes.values), "", dtype=np.object_)
             values[[row.number for row in rows]] = [source.hex() for source in sources]
             columns[CROPPED_FROM] = values

@@ -78,13 +78,16 @@ class InMemory(Manifest):
         return self.path.removeprefix("the ")
 
     def read_frame(self) -> pd.DataFrame:
-        """Return the table; see `Manifest.read_frame`."""
+        """Return the table, with a named index as a column; see `Manifest.read_frame`."""
         import pandas as pd
 
-        assert self._frame is not None  # noqa: S101 - made by `of`
-        if not len(self._frame):
+        frame = self._frame
+        assert frame is not None  # noqa: S101 - made by `of`
+        if not len(frame):
             raise BenchError(f"{self.path} has no rows")
-        return self._frame.set_axis(pd.RangeIndex(1, len(self._frame) + 1))
+        if None not in frame.index.names and not set(frame.index.names) & set(frame.columns):
+            frame = frame.reset_index()
+        return frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
 
     def read_images(self, rows: list[Row], cache: Path) -> Table:
         """Compute the digests; see `Manifest.read_images`."""

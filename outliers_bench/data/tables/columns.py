@@ -47,7 +47,8 @@ class Columns:
     split : str or None
         Part of the image; `none` ignores such a column, and the benchmark splits the images.
     group : str or None
-        Images with the same value stay in one part, such as those of one encounter.
+        Images with the same value stay in one part, such as those of one encounter; `none` ignores
+        such a column.
     """
 
     path: str | None = None
@@ -99,7 +100,7 @@ def find_columns(names: Sequence[str], given: Columns, place: str) -> dict[str, 
     found: dict[str, str] = {}
     for role in (entry.name for entry in fields(given)):
         name = getattr(given, role)
-        if role == "split" and name == NO_COLUMN and name not in names:
+        if role in ("split", "group") and name == NO_COLUMN and name not in names:
             continue
         column = _given(names, name, role, place) if name else _recognize(names, role, place, given)
         if column is not None:

@@ -10,16 +10,14 @@ from outliers_bench.data.tables.columns import NO_COLUMN
 from outliers_bench.errors import BenchError
 
 TEST = "test"  # images that are split into query and gallery, next to a train part
-BOTH = "both"  # images that are queries and gallery: each is compared with all others
+BOTH = "query and gallery"  # images that are queries and gallery: each is compared with all others
 # Words for parts in tables, in addition to those that folders have.
 _WORDS = {
     **dict.fromkeys(("reference", "references", "database", "db", "index"), "gallery"),
     "dev": "validation",
 }
-_TRUE, _FALSE = (
-    ("true", "1", "1.0", "yes", "t"),
-    ("false", "0", "0.0", "no", "f", "", "nan", "none"),
-)
+_TRUE, _FALSE = ("true", "1", "1.0", "yes", "t"), ("false", "0", "0.0", "no", "f")
+_EMPTY = ("", "nan", "none")
 
 
 @cache
@@ -30,8 +28,9 @@ def part_of(value: str) -> str | None:
 
 
 def names_parts(values: Sequence[str]) -> bool:
-    """Check whether any value of a column is a word for a part."""
-    return any(part_of(value) for value in set(values))
+    """Check whether a column has more than one value, and one that is a word for a part."""
+    different = set(values)
+    return len(different) > 1 and any(map(part_of, different))
 
 
 def read_parts(
@@ -67,6 +66,11 @@ def read_parts(
             )
         parts.append(part)
     present = set(parts)
+    if present == {"train"}:
+        raise BenchError(
+            f"{place}: {column} has only train; let the benchmark split the images with "
+            f"data.columns.split={NO_COLUMN}"
+        )
     if present <= {"train", "query", "gallery"}:
         return parts
     if "train" in present and len(present) == 2:
@@ -104,7 +108,7 @@ def parts_of_flags(
     Raises
     ------
     BenchError
-        If a flag is neither true nor false, an image is of no part, or only some are both.
+        If a flag is neither true, false nor empty, an image is of no part, or only some are both.
     """
     parts = []
     trained = given or [""] * len(numbers)
@@ -112,8 +116,8 @@ def parts_of_flags(
         if part_of(value) == "train":
             parts.append("train")
             continue
-        is_query = _flag(query, number, place, "is_query")
-        is_gallery = _flag(gallery, number, place, "is_gallery")
+        is_query = _flag(query, number, place, "is_query", empty=False)
+        is_gallery = _flag(gallery, number, place, "is_gallery", empty=False)
         if not is_query and not is_gallery:
             raise BenchError(
                 f"{place}: row {number} is neither train, nor is_query, nor is_gallery; remove it, "
@@ -140,10 +144,12 @@ def parts_of_train_flag(
     return parts
 
 
-def _flag(value: str, number: int, place: str, column: str) -> bool:
+def _flag(value: str, number: int, place: str, column: str, *, empty: bool | None = None) -> bool:
     word = value.strip().casefold()
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
+    if word in _EMPTY and empty is not None:
+        return empty
     raise BenchError(
         f"{place}: {column} is true or false, and in row {number} it is {value!r}. "
         f"data.columns.split={NO_COLUMN} ignores the column"

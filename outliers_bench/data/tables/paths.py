@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import re
@@ -118,6 +119,8 @@ def _advice(name: str, root: Path, *, given: bool) -> str:
         return "Give the folder that contains the images here as data.root=<folder>"
     if (other := _other_case(name, root)) is not None:
         return f"There is {other}: correct the letter case in the table or of the files"
+    if (longer := next(iter(sorted(root.glob(f"{glob.escape(name)}.*"))), None)) is not None:
+        return f"There is {longer.relative_to(root)}: give the paths with their endings"
     known = next((folder for folder in (*root.parents, Path.cwd()) if _exists(folder, name)), None)
     if known is not None:
         return f"It is in {known}: give data.root={known}"

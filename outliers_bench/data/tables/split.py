@@ -9,16 +9,21 @@ from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.data.split import check_classes, leave_one_out_rule
 from outliers_bench.data.table import Table
 from outliers_bench.data.tables.parts import BOTH, TEST
-from outliers_bench.types import ImageSet, LeftOut, Split
+from outliers_bench.types import GROUP, ImageSet, LeftOut, Split, same
 
 
 def one_set(table: Table, *, name: str) -> Split:
-    """Return the split in which every image of `BOTH` is a query against all others of them."""
+    """Return the split in which every image of `BOTH` is a query against all others of them.
+
+    Images of the query's group are excluded from its ranking, as open-metric-learning does with a
+    sequence.
+    """
     (images, train), duplicates = deduplicate([table.images(BOTH), table.images("train")])
     if images.labels is not None:
         check_classes(images, name=name)
     left_out = (*table.left_out, *duplicates)
-    return Split(name, train, images, images, leave_one_out_rule(images), left_out)
+    excluded = leave_one_out_rule(images) if images.groups is None else same(GROUP)
+    return Split(name, train, images, images, excluded, left_out)
 
 
 def split_test(table: Table, split: Callable[[ImageSet, Sequence[LeftOut]], Split]) -> Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _BOMS = (
 )
 _HEAD = 200  # bytes that show the encoding of a text without a mark
 _EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_UTF8_IN_LATIN = re.compile(rb"\xc3[\x80-\xbf]")  # the letters from À to ÿ
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
 UNNAMED = "Unnamed: 0"  # name of a first column without one, as in pandas
 _INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
@@ -90,6 +92,13 @@ def _decode_windows(data: bytes, error: UnicodeDecodeError, place: str) -> str:
         ) from None
     line = text[: error.start].count("\n")
     shown = text.splitlines()[line].strip()
+    if other := _UTF8_IN_LATIN.search(data):
+        # One label would be two, as in a table to which another program appended rows.
+        utf8 = text[: other.start()].count("\n") + 1
+        raise BenchError(
+            f"{place} mixes encodings: line {utf8} is UTF-8, and line {line + 1} ({shown!r}) is "
+            "not; save it as CSV UTF-8"
+        )
     _log.warning(
         "%s is not UTF-8; it is read as Windows-1252, so line %d is %r", place, line + 1, shown
     )
@@ -114,9 +123,10 @@ def parse_text(text: str, place: str, score: Score) -> TextTable:
     separator = separator or _choose_separator(body, score)
     head, quote, blanks = _dialect(body, separator)
     header = [name.strip().strip(_INVISIBLE).strip() for name in head]
-    while header and not header[-1]:
-        header.pop()
-    if not header:
+    least = len(header)
+    while least and not header[least - 1]:
+        least -= 1
+    if not least:
         raise BenchError(f"{place} has no header; its first row must have the names of the columns")
     header = [name or UNNAMED.replace("0", str(at)) for at, name in enumerate(header)]
     rows, numbers = [], []
@@ -126,17 +136,24 @@ def parse_text(text: str, place: str, score: Score) -> TextTable:
         if row == head or not any(map(str.strip, row)):
             continue  # also the header of another table, appended
         if len(row) != len(header):
-            row = _fit(row, len(header))
+            row = _fit(row, least, len(header))
         if len(row) != len(header):
             if row[0].startswith("#"):
                 continue
             raise BenchError(
-                f"{place}: row {at} has {len(row)} cells, and the header has {len(header)} "
+                f"{place}: row {at} has {len(row)} cells, and the header has {least} "
                 f"(separator: {_NAMES.get(separator, separator)}); give every row as many, and "
                 "quote cells that contain the separator"
             )
+        if _contains_row(row, separator):
+            raise BenchError(
+                f"{place}: a quotation mark in row {at} is not closed there, and the rows below "
+                "are in its cell; close it, or write a quotation mark in a cell twice"
+            )
         rows.append(row)
         numbers.append(at)
+    if least < len(header) and not any(any(row[least:]) for row in rows):
+        return TextTable(header[:least], [row[:least] for row in rows], numbers)
     return TextTable(header, rows, numbers)
 
 
@@ -146,7 +163,8 @@ def _find_header(text: str, place: str, score: Score) -> tuple[int, int, str]:
     separator = ""
     for line in StringIO(text, newline=""):
         bare = line.strip().strip(_INVISIBLE)
-        if not number and not separator and (named := _EXCEL.fullmatch(bare or " ")):
+        first = line.strip(f"\r\n{_INVISIBLE}")  # the separator may be a tab
+        if not number and not separator and (named := _EXCEL.fullmatch(first)):
             separator = named[1]  # a spreadsheet does not show this line
         else:
             number += 1
@@ -207,8 +225,27 @@ def _numbered(
         ) from None
 
 
-def _fit(row: list[str], width: int) -> list[str]:
-    """Drop empty cells at the end that the header does not have."""
+def _fit(row: list[str], least: int, width: int) -> list[str]:
+    """Drop empty cells at the end that the header does not have; add those of unnamed columns."""
     while len(row) > width and not row[-1].strip():
         row = row[:-1]
-    return row
+    return row + [""] * (width - len(row)) if len(row) >= least else row
+
+
+def _contains_row(row: Sequence[str], separator: str) -> bool:
+    """Check whether a line in a cell is the next row: it has a file where this row has one.
+
+    Quotation marks of two rows may close each other, and all between them is one cell.
+    """
+    several = [(at, cell) for at, cell in enumerate(row) if "\n" in cell or "\r" in cell]
+    for last, cell in several:
+        for line in cell.splitlines()[1:]:
+            cells = line.split(separator)
+            if len(cells) > last and any(map(_is_like_file, cells, row)):
+                return True
+    return False
+
+
+def _is_like_file(cell: str, file: str) -> bool:
+    ending = os.path.splitext(file)[1]  # noqa: PTH122 - no path
+    return ending[1:2].isalpha() and cell.strip('" ').endswith(ending)

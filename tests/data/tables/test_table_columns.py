@@ -7,7 +7,7 @@ from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.tables.columns import Columns, find_columns
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ITSELF
+from outliers_bench.types import ITSELF, same
 from tests.data.sources import fails, load, manifest
 
 
@@ -91,6 +91,26 @@ def test_the_columns_that_are_not_used_come_along(table, photos, tmp_path):
     assert set(split.gallery.columns) == {"other_label", "other_other_label", "group"}
     both = load(manifest(table, photos, columns=Columns(group="path")), tmp_path)
     assert both.gallery.groups == both.gallery.names
+    alone = manifest(
+        table.assign(group="g"),
+        photos,
+        columns=Columns(group="none"),
+        protocol=Protocol.leave_one_out,
+    )
+    assert load(alone, tmp_path).gallery.groups is None
+
+
+def test_names_of_other_columns_change_nothing(table, photos, tmp_path):
+    plain = load(manifest(table, photos, protocol=Protocol.leave_one_out), tmp_path)
+    # The column of crops, which decides what is excluded.
+    table = table.assign(cropped_from="north", is_train=True, is_test=0, subset="train", note="a")
+    table = pd.concat([table, table[["note"]].replace("a", "b")], axis=1)
+    split = load(manifest(table, photos, protocol=Protocol.leave_one_out), tmp_path)
+    assert split.fingerprint == plain.fingerprint
+    assert split.excluded == ITSELF
+    columns = {name: values[0] for name, values in split.gallery.columns.items()}
+    assert columns["other_cropped_from"] == "north"
+    assert (columns["note"], columns["note.1"]) == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +143,9 @@ def test_test_images_next_to_train_are_split(test, table, photos, tmp_path, capl
     assert set(split.query.digests) == set(expected.query.digests)
     flag = table.drop(columns="split").assign(is_train=table["split"] == "train")
     assert load(manifest(flag, photos), tmp_path).fingerprint == split.fingerprint
+    given = manifest(flag, photos, columns=Columns(split="is_train"))
+    assert load(given, tmp_path).fingerprint == split.fingerprint
+    fails(manifest(flag.replace({"is_train": {True: None}}), photos), tmp_path, "in row 2 it is ''")
 
 
 def test_unclear_parts_are_refused(table, photos, tmp_path):
@@ -134,6 +157,7 @@ def test_unclear_parts_are_refused(table, photos, tmp_path):
         (["test", "query", "gallery", "train", "train"], "has query, gallery, test, train, which"),
         (["train", "query", "gallery", "old", "train"], "in row 5 it is 'old'"),
         (["train", "query", "gallery", "", "train"], "in row 5 it is ''"),
+        (["train"] * 5, "split has only train; let .* with data.columns.split=none"),
     ):
         fails(manifest(table.assign(split=parts * 6), photos), tmp_path, message)
     # A column of another meaning is not one of parts, and can be ignored if it is.
@@ -167,6 +191,22 @@ def test_flags_of_open_metric_learning(suffix, table, photos, tmp_path):
     assert split.excluded == ITSELF
     assert (len(split.train), len(split.gallery)) == (12, 18)
 
+    # The images of a sequence are excluded from the rankings of each other.
+    sequences = [f"{row // 5} {min(row % 5, 3)}" for row in range(30)]
+    pairs = oml(table, [True] * 30, [True] * 30).assign(group=sequences)
+    split = load(manifest(pairs, photos, suffix), tmp_path)
+    assert split.excluded == same("group")
+    assert sorted(split.exclusion.counts.tolist()) == [1] * 6 + [2] * 12
+
+    # The parts are used if they are clear.
+    contradiction = words.assign(is_query=gallery, is_gallery=query)
+    expected = load(manifest(words, photos), tmp_path)
+    assert (
+        load(manifest(contradiction, photos, suffix), tmp_path).fingerprint == expected.fingerprint
+    )
+    one = manifest(table.assign(is_query=query), photos, suffix)
+    fails(one, tmp_path, "the column is_query, and not both is_query and is_gallery; add the other")
+
     partly = manifest(oml(table, query, [True] * 30), photos, suffix)
     fails(partly, tmp_path, "6 images are both is_query and is_gallery, and 12 are only one")
     neither = manifest(oml(table, query, [False] * 30), photos, suffix)
@@ -190,4 +230,6 @@ def test_data_frames_are_recognized_too(table, photos, tmp_path):
     assert load(source, tmp_path).fingerprint == load(manifest(table, photos), tmp_path).fingerprint
     frame.loc[2, "file"] = None
     fails(InMemory.of(frame, Manifest(root=str(photos))), tmp_path, "row 3 has no path")
-    assert isinstance(frame, pd.DataFrame)
+    indexed = table.set_index("path")
+    source = InMemory.of(indexed, Manifest(root=str(photos)))
+    assert load(source, tmp_path).fingerprint == load(manifest(table, photos), tmp_path).fingerprint

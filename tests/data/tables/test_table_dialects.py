@@ -39,6 +39,7 @@ DIALECTS = {
     "semicolon, BOM, CRLF": lambda t: ("\ufeff" + "\r\n".join(lines_of(t, ";"))).encode(),
     "tab in a .csv": lambda t: "\n".join(lines_of(t, "\t")),
     "pipe": lambda t: "\n".join(lines_of(t, "|")),
+    "sep= of Excel, tab": lambda t: "sep=\t\r\n" + "\r\n".join(lines_of(t, "\t")),
     "sep= of Excel": lambda t: "sep=;\r\n" + "\r\n".join(lines_of(t, ";")),
     "UTF-16 with a mark": lambda t: "\n".join(lines_of(t, "\t")).encode("utf-16"),
     "UTF-16 BE with a mark": lambda t: ("\ufeff" + "\n".join(lines_of(t))).encode("utf-16-be"),
@@ -123,7 +124,10 @@ def test_feather_and_parquet_by_content(table, photos, tmp_path):
         (b'path,label\na.png,"c\nb.png,c\n', "row 2 cannot be read .unexpected end of data"),
         (b'path,label\na.png,c\n"b"x.png,c\n', "row 3 cannot be read"),
         (b"a.png,c\nb.png,c\n", "has no column path and no column label; it has a.png, c"),
-        (b"path,label,note,note\na,b,c,d\n", "has two columns note"),
+        (b"path,label,label\na,b,c\n", "has two columns label"),
+        ('path,label\na.png,"c\nb.png,d\ne.png,f"\n', "mark in row 2 is not closed there"),
+        ('path,note,label\na.png,"c\nb.png,n,d\ne.png,n",d\n', "mark in row 2 is not closed"),
+        ("path,label\na,ö\n".encode() + b"b,\xf6\n", "line 2 is UTF-8, and line 3 .'b,ö'. is not"),
         (b'{"path": "a"}\n{"path"\n', "JSON lines, one object per line: line 2"),
         (b'{"path": "a"}\n3\n', "line 2 is not a JSON object"),
     ],
@@ -145,6 +149,18 @@ def test_rows_have_the_numbers_of_a_spreadsheet():
     assert table.rows == [["a", "1", "two\nlines"], ["b", "2", "x"]]
     assert table.numbers == [4, 6]
     assert parse("sep=;\npath;label\na;1\n").numbers == [2]
+
+
+def test_cells_of_several_lines_are_no_rows():
+    text = 'path,label,note\na.png,1,"seen twice:\nb, c, and d\n2.png, 3"\n'
+    assert parse(text).rows == [["a.png", "1", "seen twice:\nb, c, and d\n2.png, 3"]]
+
+
+def test_columns_without_a_name_at_the_end():
+    table = parse("path,label,,\na,1,x\nb,2\nc,3,,y\n")
+    assert table.header == ["path", "label", "Unnamed: 2", "Unnamed: 3"]
+    assert table.rows == [["a", "1", "x", ""], ["b", "2", "", ""], ["c", "3", "", "y"]]
+    assert parse("path,label,,\na,1,,\n").header == ["path", "label"]
 
 
 def test_header_decides_the_separator():

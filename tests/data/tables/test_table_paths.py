@@ -76,6 +76,8 @@ def test_messages_name_the_folder(root):
         find(["/nowhere/x.jpg"], root)
     with pytest.raises(BenchError, match=r"There is a/0\.jpg: correct the letter case"):
         find(["A/0.JPG"], root)
+    with pytest.raises(BenchError, match=r"There is a/0\.jpg: give the paths with their endings"):
+        find(["a/0"], root)
     with pytest.raises(BenchError, match=r"is on the web: download.*outliers_bench\.collect"):
         find(["a/0.jpg", "https://example.org/1.jpg"], root)
 
