@@ -32,6 +32,7 @@ _OVERRIDE = re.compile(r"(\+{0,2}([\w.]+)=)(.*)", re.DOTALL)
 _CHOICE = re.compile(r"choice\((.*)\)", re.DOTALL)
 _FUNCTION = re.compile(r"(?:glob|interval|range|shuffle|sort|tag)\(.*\)", re.DOTALL)
 _NEXT_LIST = re.compile(rf"(?:^|[\[,])\s*(?:{QUOTED.pattern})\s*(?=[,\]])|\]\s*,\s*(?=\[)", re.S)
+_MIXED = re.compile(r"\]\s*,|,\s*\[")  # a value in brackets next to another
 
 
 @cache
@@ -80,7 +81,7 @@ def to_hydra(words: Sequence[str], *, multirun: bool = False) -> list[str]:
     """Write the words of a command line so that Hydra reads text options as they were typed.
 
     With `multirun`, commas separate several values, and `choice(a,b)` lists them; without, they are
-    part of the text. The value `null` is none.
+    part of the text, except in a list, whose brackets may be omitted. The value `null` is none.
 
     Raises
     ------
@@ -117,10 +118,10 @@ def _to_hydra(word: str, *, multirun: bool) -> str:
     choice = _CHOICE.fullmatch(value) if multirun else None
     values = choice[1] if choice else value
     if lists:
-        parts = _split_lists(values) if multirun else [values]
-        if not all(map(is_list, parts)):
+        if not values or (multirun and _MIXED.search(values) and not is_list(values)):
             return head + quote(value)  # Hydra explains how to give a list
-        written = [f"[{','.join(map(_write, read_list(part, name)))}]" for part in parts]
+        parts = _split_lists(values, name) if multirun else [read_list(values, name)]
+        written = [f"[{','.join(map(_write, part))}]" for part in parts]
     elif multirun and "," in values:
         none = Text("null", quoted=False)
         texts = read_list(f"[{values}]", name)
@@ -141,14 +142,16 @@ def _write(text: Text) -> str:
     return Text(escape(text.value), text.quoted).write()
 
 
-def _split_lists(values: str) -> list[str]:
-    """Split `[a,b],[c]` into its lists."""
+def _split_lists(values: str, name: str) -> list[list[Text]]:
+    """Split `[a,b],[c]` into its lists; `a,b` are two lists of one."""
+    if not is_list(values):
+        return [[text] for text in read_list(values, name)]
     parts, begin = [], 0
     for found in _NEXT_LIST.finditer(values):
         if found[0].startswith("]"):
             parts.append(values[begin : found.start() + 1])
             begin = found.end()
-    return [*parts, values[begin:].rstrip()]
+    return [read_list(part, name) for part in (*parts, values[begin:].rstrip())]
 
 
 def _as_typed(word: str) -> str:

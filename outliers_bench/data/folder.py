@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from outliers_bench.data.deduplicate import deduplicate
-from outliers_bench.data.folder_source import FolderSource, check_groups
+from outliers_bench.data.folder_source import FolderSource, check_groups, subfolder
 from outliers_bench.data.image_files import existing_folder
 from outliers_bench.data.listing import excluded_hint
-from outliers_bench.data.parts import RANKS, find_parts, is_ready_split
-from outliers_bench.data.path_labels import LABEL, PathLabels, to_columns
+from outliers_bench.data.parts import RANKS, find_class, find_parts, is_ready_split
+from outliers_bench.data.path_labels import LABEL, PathLabels, describe_depths, to_columns
 from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import Row, Table
@@ -49,7 +49,8 @@ class ClassFolders(FolderSource, LabeledSource):
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Find the images and split them; see `DataSource.load`."""
         if self.train_folder is None:
-            return super().load(seed=seed, cache=cache, group=group)
+            split = super().load(seed=seed, cache=cache, group=group)
+            return replace(split, labels_from=self._describe_labels(split))
         self.check()
         table = self._read_table(cache)
         (held_out, train), duplicates = deduplicate([table.images(), table.images("train")])
@@ -72,12 +73,14 @@ class ClassFolders(FolderSource, LabeledSource):
             )
         if self.label_depth is None and self.label_pattern is None and self.train_folder is None:
             self._check_class_folders(names)
-        train = "" if self.train_folder is None else f"{self.train_folder.strip('/')}/"
-        if train and not any(name.startswith(train) for name in names):
-            raise BenchError(
-                f"data.train_folder={self.train_folder}: there are no images in this folder of "
-                f"data.root={self.root}"
-            )
+        train = ""
+        if self.train_folder is not None:
+            train = subfolder(root, self.train_folder, "data.train_folder") + "/"
+            if not any(name.startswith(train) for name in names):
+                raise BenchError(
+                    f"data.train_folder={self.train_folder}: there are no images in this folder of "
+                    f"data.root={self.root}"
+                )
         fields = self.read_labels(names)
         rows = [
             Row(
@@ -96,6 +99,16 @@ class ClassFolders(FolderSource, LabeledSource):
             raise BenchError(self._only_one_class(str(only)) + excluded_hint(left_out))
         table = self.read_table(rows, root, cache, left_out)
         return replace(table, columns=to_columns(fields))
+
+    def _describe_labels(self, split: Split) -> str:
+        """Describe where the labels are from, if another folder has more of them."""
+        if self.label_depth is not None or self.label_pattern is not None:
+            return ""
+        names = [*split.train.names, *split.query.names, *split.gallery.names]
+        folders = [name.split("/")[:-1] for name in names]
+        found = find_class(names, {path[0] for path in folders})
+        notes = [f"{found} is a class here, not a part of a split"] if found else []
+        return "; ".join([*notes, *describe_depths(folders)])
 
     def _only_one_class(self, label: str) -> str:
         if self.labels_rule() != PathLabels():
@@ -116,7 +129,7 @@ class ClassFolders(FolderSource, LabeledSource):
             )
         folders = {name.partition("/")[0]: None for name in names}
         parts = find_parts(folders)
-        if not parts or len(folders) == 1:
+        if not parts or len(folders) == 1 or find_class(names, folders):
             return
         listed = _list_first(parts)
         if others := folders.keys() - parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,21 @@ class FolderSource(DataSource):
                 f"first {missing[0]}: {rule.problem()}; data.exclude leaves images out"
             )
         return fields
+
+
+def subfolder(root: Path, given: str, option: str) -> str:
+    """Return the path, relative to the root, of the folder in it that an option names.
+
+    Raises
+    ------
+    BenchError
+        If it is no folder, or not below the root.
+    """
+    folder = os.path.normpath(root / given)
+    base = os.path.join(os.path.normpath(root), "")  # noqa: PTH118 - with a slash at the end
+    if not given or not folder.startswith(base) or not Path(folder).is_dir():
+        raise BenchError(f"{option}={given}: there is no such folder in {root}")
+    return folder.removeprefix(base)
 
 
 def check_groups(rows: Iterable[Row], place: str) -> None:

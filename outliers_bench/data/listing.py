@@ -24,13 +24,19 @@ _SYSTEM = frozenset(
         *("__macosx", "icon\r", "lost+found", "~snapshot", "zbthumbnail.info"),
         *("@eadir", "@sharebin", "@synoresource", "@tmp", "#recycle", "#snapshot"),  # Synology
         *("@recently-snapshot", "@recycle"),  # QNAP
+        *("found.000", "network trash folder"),
     )
 )
 LISTED_ENDINGS = tuple(ending for ending, kind in ENDINGS.items() if kind in DECODED)
 """Endings of files that are listed as images without being opened."""
 _LISTED = frozenset(LISTED_ENDINGS)
 # Copies that programs make of a photo, and beginnings of one: they would be found as its matches.
-_COPIES = frozenset((".bak", ".orig", ".part", ".partial", ".crdownload", ".download", ".tmp"))
+_COPIES = frozenset(
+    (
+        *(".bak", ".backup", ".old", ".orig", ".tmp"),
+        *(".part", ".partial", ".crdownload", ".download"),
+    )
+)
 
 
 def list_images(root: Path, part: str = "") -> tuple[list[str], list[LeftOut]]:
@@ -142,7 +148,7 @@ def _judge(entry: os.DirEntry[str]) -> tuple[LeftOutKind, str] | None:
         pass
     if ending in _LISTED:
         return None
-    if ending in _COPIES or ending.endswith(("_original", "~")):
+    if ending in _COPIES or ending.endswith(("_original", "_backup", "~")):
         return "other", "a backup or an unfinished download"
     try:
         file = os.open(entry.path, os.O_RDONLY)  # a third faster than a file object

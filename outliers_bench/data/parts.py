@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 _WORDS = {
@@ -22,6 +22,7 @@ _PATTERN = re.compile(
     re.IGNORECASE,
 )
 _MARKET_1501 = {"bounding_box_test": "gallery", "bounding_box_train": "train"}
+_ALSO_CLASSES = ("train", "val")  # a vehicle, and short for Valerie and Valentin
 RANKS = {part: rank for rank, part in enumerate(_WORDS)}
 
 
@@ -42,6 +43,34 @@ def _find_part(folder: str) -> str | None:
     if match is None or match.lastindex is None:
         return _MARKET_1501.get(folder.lower())
     return list(_WORDS)[match.lastindex - 1]
+
+
+def find_class(names: Sequence[str], folders: Collection[str]) -> str:
+    """Return the folder that is a class in spite of its name, such as pictures of trains.
+
+    Its images are directly in it, where training images of several classes cannot be, next to at
+    least two folders with other names. Empty if there is none.
+
+    Examples
+    --------
+    >>> find_class(["car/1.jpg", "dog/1.jpg", "train/1.jpg"], ["car", "dog", "train"])
+    'train'
+    """
+    parts = list(find_parts(folders))
+    if len(parts) != 1 or len(folders) < 3 or parts[0].lower() not in _ALSO_CLASSES:
+        return ""
+    prefix = f"{parts[0]}/"
+    direct = any(name.startswith(prefix) and name.count("/") == 1 for name in names)
+    return parts[0] if direct else ""
+
+
+def is_split(folders: Iterable[str]) -> bool:
+    """Check whether all folders have usual names of parts, and at least two parts are among them.
+
+    Folders of one part only, such as `train 1` and `train 2`, may be classes.
+    """
+    parts = [_find_part(folder.strip()) for folder in folders]
+    return None not in parts and len(set(parts)) > 1
 
 
 def is_ready_split(folders: Iterable[str]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.data.labels import normalize
 from outliers_bench.errors import BenchError
 from outliers_bench.types import GROUP
 
@@ -73,6 +74,24 @@ class PathLabels:
     def _read_folder(self, folders: list[str]) -> dict[str, str]:
         at = self.depth - 1 if self.depth > 0 else self.depth
         return {LABEL: folders[at]} if -len(folders) <= at < len(folders) else {}
+
+
+def describe_depths(folders: Sequence[Sequence[str]]) -> list[str]:
+    """Describe the deeper folders that would be more classes than the first; empty if none.
+
+    Examples
+    --------
+    >>> describe_depths([("site", "lion"), ("site", "tiger", "2023")])
+    ['the first of 2 or more folders; data.label_depth=2 would be 2 classes']
+    """
+    depth, deepest = min(map(len, folders)), max(map(len, folders))
+    counts = [len({normalize(path[at]) for path in folders}) for at in range(depth)]
+    deeper = [at for at in range(1, depth) if counts[at] > counts[0]]
+    if not deeper:
+        return []
+    choices = [f"data.label_depth={at + 1} would be {counts[at]:,} classes" for at in deeper]
+    or_more = " or more" if deepest > depth else ""
+    return [f"the first of {depth}{or_more} folders; {', '.join(choices)}"]
 
 
 def to_columns(fields: Sequence[Mapping[str, str]]) -> dict[str, npt.NDArray[np.object_]]:

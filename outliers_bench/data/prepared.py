@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 
-from outliers_bench.data.folder_source import FolderSource, check_groups
+from outliers_bench.data.folder_source import FolderSource, check_groups, subfolder
 from outliers_bench.data.image_files import describe_os_error, existing_folder
 from outliers_bench.data.listing import excluded_hint
 from outliers_bench.data.parts import find_parts
-from outliers_bench.data.path_labels import LABEL, to_columns
+from outliers_bench.data.path_labels import LABEL, describe_depths, to_columns
 from outliers_bench.data.source import Grouping
 from outliers_bench.data.table import PARTS, Row, split_from_table
 from outliers_bench.errors import BenchError
@@ -75,7 +76,15 @@ class PreparedFolders(FolderSource):
         check_groups(rows, f"data.root={self.root}")
         table = self.read_table(rows, root, cache, [*left_out, *outside])
         table = replace(table, columns=to_columns(fields))
-        return split_from_table(table, name=self.title())
+        split = split_from_table(table, name=self.title())
+        if not split.labeled or self.label_depth is not None or self.label_pattern is not None:
+            return split
+        below = [
+            name.removeprefix(f"{folders[part]}/").split("/")[:-1]
+            for part in PARTS
+            for name in getattr(split, part).names
+        ]
+        return replace(split, labels_from="".join(describe_depths(below)))
 
     def _find_folders(self, root: Path) -> dict[str, str]:
         """Return the folder of each part, of train only if there is one."""
@@ -90,9 +99,7 @@ class PreparedFolders(FolderSource):
             option = f"data.{part}_folder"
             given: str | None = getattr(self, f"{part}_folder")
             if given is not None:
-                if not given.strip("/") or not (root / given).is_dir():
-                    raise BenchError(f"{option}={given}: there is no such folder in {root}")
-                folders[part] = given.strip("/")
+                folders[part] = subfolder(root, given, option)
                 continue
             candidates = [name for name in below if usual.get(name) == part and name not in taken]
             if len(candidates) > 1:
@@ -104,6 +111,12 @@ class PreparedFolders(FolderSource):
                 folders[part] = candidates[0]
             elif part != "train":
                 raise BenchError(self._missing(part, usual))
+        for (part, folder), (other, outer) in permutations(folders.items(), 2):
+            if f"{folder}/".startswith(f"{outer}/"):
+                raise BenchError(
+                    f"data.{part}_folder={folder} is in data.{other}_folder={outer}, so its images "
+                    "would be in both parts; choose folders that are next to each other"
+                )
         return folders
 
     def _missing(self, part: str, usual: dict[str, str]) -> str:

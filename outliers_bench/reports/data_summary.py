@@ -41,11 +41,13 @@ def data_rows(split: Split) -> list[tuple[str, str]]:
 def finding_rows(split: Split) -> list[tuple[str, str]]:
     """Return heading and text of what was found in the images of a split.
 
-    Classes with their sizes, excluded images and the reasons; and, if there are any, queries
-    without relevant images, and labels that look alike.
+    Classes with their sizes, and where the labels are from if another folder may be meant; excluded
+    images and the reasons; and, if there are any, queries without relevant images, and labels that
+    look alike.
     """
     rows = [
         ("classes", _describe_classes(split)),
+        ("labels", split.labels_from),
         ("no match", _describe_unmatched(split)),
         ("excluded", _describe_excluded(split.left_out)),
         ("spelling", describe_look_alikes(split.gallery.classes)),

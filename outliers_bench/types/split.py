@@ -71,6 +71,8 @@ class Split:
         Images of the source that are excluded, with the reason.
     also : ImageSet or None
         Excluded images that are embedded nevertheless: dropped duplicates, for the second score.
+    labels_from : str
+        Where the source has found the labels, if the user may have meant another place.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class Split:
     excluded: Excluded = NOTHING
     left_out: tuple[LeftOut, ...] = field(default=())
     also: ImageSet | None = None
+    labels_from: str = ""
 
     def __post_init__(self) -> None:
         for part in ("query", "gallery"):

@@ -117,6 +117,36 @@ def test_lists_in_a_sweep(jobs):
     assert typed[0][1] == "model.members=[Anna's,2023.10,'a, b']"
 
 
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [
+        ("*.jpg", ["*.jpg"]),
+        ("[ab]*.jpg", ["[ab]*.jpg"]),
+        ("*[ab]", ["*[ab]"]),
+        ("2023.10", ["2023.10"]),
+        ("*_mask.png,old/**", ["*_mask.png", "old/**"]),
+        ("'a,b'", ["a,b"]),
+        ("${x}", ["${x}"]),
+    ],
+)
+def test_lists_without_brackets(typed, values):
+    cfg = compose("config", to_hydra(["data=folder", f"data.include={typed}"]))
+    assert list(cfg.data.include) == values
+
+
+def test_lists_without_brackets_in_a_sweep(jobs):
+    words = ("data=folder", "data.root=a", "data.exclude=*.jpg, 'a,b'")
+    assert jobs("data.exclude", *words)[0] == [["*.jpg"], ["a,b"]]
+    assert to_hydra(["data.exclude=[a],b"], multirun=True) == ["data.exclude='[a],b'"]
+    assert to_hydra(["data.exclude=a,[b,c]"], multirun=True) == ["data.exclude='a,[b,c]'"]
+
+
+def test_patterns_of_a_python_call():
+    words = api.to_words({"data": "folder", "data.include": "a,b*", "data.exclude": ["c,d"]})
+    cfg = compose("config", to_hydra(words))
+    assert (list(cfg.data.include), list(cfg.data.exclude)) == (["a,b*"], ["c,d"])
+
+
 def test_null_is_none_and_in_quotes_text(jobs):
     values, _ = jobs("data.name", "data=folder", "data.root=a", "data.name=null,'null',x")
     assert values == [None, "null", "x"]

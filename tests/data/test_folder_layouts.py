@@ -12,6 +12,7 @@ from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import Leakage
 from outliers_bench.data.split import Protocol
 from outliers_bench.errors import BenchError
+from outliers_bench.reports.data_summary import data_rows
 from tests.data.layouts import CLASSES, labels, parts, write
 from tests.data.sources import fails, load
 
@@ -48,7 +49,7 @@ def test_message_about_parts_gives_options_that_run(tmp_path):
     assert held_out == {"val", "test"}
     assert (len(split.query), len(split.gallery)) == (8, 8)
     assert set(labels(split.query).values()) == set(CLASSES)
-    only_test = ClassFolders(root=str(root), train_folder="train", exclude=["val/"])
+    only_test = ClassFolders(root=str(root), train_folder="./train", exclude=["val/"])
     split = load(only_test, tmp_path)
     assert (len(split.train), len(split.query), len(split.gallery)) == (8, 4, 4)
     assert Counter(item.kind for item in split.left_out) == {"unselected": 8}
@@ -117,6 +118,40 @@ def test_a_part_next_to_classes_is_refused(tmp_path):
     assert split.gallery.classes == ("lion", "tiger")
 
 
+@pytest.mark.parametrize("name", ["train", "Val"])
+def test_a_class_may_have_the_name_of_a_part(name, tmp_path):
+    """Pictures of trains, as in Pascal VOC, COCO and CIFAR-100; an animal called Val."""
+    classes = ["boat", "car", name]
+    root = write(tmp_path / "r", *(f"{c}/{i}.jpg" for c in classes for i in range(4)))
+    split = load(ClassFolders(root=str(root)), tmp_path)
+    assert split.gallery.classes == tuple(sorted(classes))
+    assert ("labels", f"{name} is a class here, not a part of a split") in data_rows(split)
+    for others in (["boat"], ["boat", "test"]):  # rather images to train on
+        two = ClassFolders(root=str(root), include=[f"{c}/" for c in (*others, name)])
+        write(root, "test/1.jpg")
+        fails(two, tmp_path, "is .* a class, or a part|parts of a ready-made split")
+
+
+def test_deeper_folders_that_would_be_more_classes_are_named(tmp_path):
+    names = [f"s{s}/c{s}{c}/{a}/{s}{c}{a}.jpg" for s in "12" for c in "12" for a in "xyz"]
+    root = write(tmp_path / "r", *names)
+
+    def row(source):
+        return dict(data_rows(load(source, tmp_path))).get("labels")
+
+    text = "the first of 3 folders; data.label_depth=2 would be 4 classes, data.label_depth=3 would"
+    assert row(ClassFolders(root=str(root))) == f"{text} be 3 classes"
+    assert row(ClassFolders(root=str(root), label_depth=1)) is None
+    for part in ("query", "gallery"):
+        write(tmp_path / "p", *(f"{part}/{name}" for name in names))
+    write(tmp_path / "p", *(f"query/{name}/1/{name}.jpg" for name in "ab"))
+    fewer = "the first of 2 or more folders; data.label_depth=2 would be 5 classes"
+    assert row(PreparedFolders(root=str(tmp_path / "p"))) == fewer
+    for s in "12":  # some photos are directly in the class folder
+        write(root, f"s{s}/loose.jpg")
+    assert row(ClassFolders(root=str(root))) is None
+
+
 def test_usual_names_of_parts_in_prepared(tmp_path):
     root = parts(tmp_path / "r", "bounding_box_train", "bounding_box_test", "Probe")
     split = load(PreparedFolders(root=str(root)), tmp_path)
@@ -142,6 +177,14 @@ def test_prepared_without_clear_parts(tmp_path):
     )
     same = PreparedFolders(root=str(root), query_folder="test", gallery_folder="test")
     fails(same, tmp_path, r"data=folder data\.root=.*/r/test data\.protocol=leave_one_out$")
+    for given in (".", "", "../r", "/"):
+        other = PreparedFolders(root=str(root), query_folder=given, gallery_folder="train")
+        fails(other, tmp_path, "data.query_folder=.*: there is no such folder in")
+    for given in ("./test", "train/../test//", str(root / "test")):
+        same_folder = PreparedFolders(root=str(root), query_folder=given, gallery_folder="train")
+        assert load(same_folder, tmp_path).query.names[0] == "test/cat/0.jpg"
+    inside = PreparedFolders(root=str(root), query_folder="test/cat", gallery_folder="./test")
+    fails(inside, tmp_path, r"data\.query_folder=test/cat is in data\.gallery_folder=test, so its")
     gone = PreparedFolders(root=str(root), query_folder="test", gallery_folder="no")
     fails(gone, tmp_path, r"data\.gallery_folder=no: there is no such folder in .*/r$")
     inner = parts(tmp_path / "inner", "images/a", "images/b")
@@ -153,7 +196,9 @@ def test_prepared_without_clear_parts(tmp_path):
 
 def test_train_folder_errors(tmp_path):
     root = str(parts(tmp_path / "r", "train", "test"))
-    fails(ClassFolders(root=root, train_folder="no"), tmp_path, "no images in this folder of data")
+    fails(ClassFolders(root=root, train_folder="no"), tmp_path, "train_folder=no: there is no such")
+    nothing = ClassFolders(root=root, train_folder="train", exclude=["train/"])
+    fails(nothing, tmp_path, "no images in this folder of data")
     both = ClassFolders(root=root, train_folder="train", protocol=Protocol.leave_one_out)
     fails(both, tmp_path, "which has no training images; give one of them")
 

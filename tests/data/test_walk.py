@@ -63,11 +63,13 @@ def test_other_endings_are_judged_by_the_first_bytes(tmp_path):
     touch(tmp_path, "a/nothing", data=b"")
     touch(tmp_path, "a/BMW.txt", data=b"BMW 3 in front of the house, and so on, and so on")
     touch(tmp_path, "a/P1.txt", data=b"P1 has the left camera")
+    touch(tmp_path, "a/P2.txt", data=b"P2 12 photos of a lion")
     names, left_out = list_images(tmp_path)
     assert names == sorted(f"a/{name}" for name in images)
     assert kinds(left_out) == {
         "a/BMW.txt": ("other", "not an image"),
         "a/P1.txt": ("other", "not an image"),
+        "a/P2.txt": ("other", "not an image"),
         "a/film.mp4": ("other", "not an image"),
         "a/nothing": ("other", "empty"),
         "a/table.csv": ("other", "not an image"),
@@ -77,6 +79,7 @@ def test_other_endings_are_judged_by_the_first_bytes(tmp_path):
 def test_copies_of_photos_are_no_photos(tmp_path):
     """As exiftool, editors and browsers leave; each would be the match of its photo."""
     copies = ("1.jpg_original", "1.jpg~", "1.jpg.bak", "1.JPG.ORIG", "2.jpg.part", "2.crdownload")
+    copies += ("1.jpg.old", "1.jpg_backup", "1.jpg.~1~")
     touch(tmp_path, "1.jpg", *copies, data=picture())
     names, left_out = list_images(tmp_path)
     assert names == ["1.jpg"]
@@ -87,7 +90,7 @@ def test_copies_of_photos_are_no_photos(tmp_path):
 
 def test_known_kinds_that_are_not_decoded_are_unsupported(tmp_path):
     raw = picture("TIFF")  # as begin the raw files of most cameras
-    touch(tmp_path, "a.nef", "b.DNG", data=raw)
+    touch(tmp_path, "a.nef", "b.DNG", "e.gpr", data=raw)
     touch(tmp_path, "c.xcf", "d.x3f")
     touch(tmp_path, "noending", data=b"gimp xcf file")
     (tmp_path / "gone.nef").symlink_to(tmp_path / "nowhere")
@@ -98,6 +101,7 @@ def test_known_kinds_that_are_not_decoded_are_unsupported(tmp_path):
         "b.DNG": ("unsupported", "camera raw is not supported; convert it to JPEG"),
         "c.xcf": ("unsupported", "GIMP is not supported; convert it to JPEG"),
         "d.x3f": ("unsupported", "camera raw is not supported; convert it to JPEG"),
+        "e.gpr": ("unsupported", "camera raw is not supported; convert it to JPEG"),
         "gone.nef": ("unsupported", "camera raw is not supported; convert it to JPEG"),
         "noending": ("unsupported", "GIMP is not supported; convert it to JPEG"),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from outliers_bench.data.labels import normalize
 from outliers_bench.data.listing import LINK, walk
-from outliers_bench.data.parts import RANKS, find_parts, is_ready_split
+from outliers_bench.data.parts import RANKS, find_parts, is_ready_split, is_split
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
     components = {name: name.split("/") for name in names}
     top_folders = {path[0] for path in components.values() if len(path) > 1}
     parts = find_parts(top_folders)
-    is_split = is_ready_split(parts) or (len(parts) > 1 and parts.keys() == top_folders)
+    in_parts = is_ready_split(top_folders) or is_split(top_folders)
     result: dict[str, tuple[str | None, int]] = {}
     for name, path in components.items():
-        folders = path[1:-1] if is_split else path[:-1]
-        part = parts.get(path[0]) if is_split else None
+        folders = path[1:-1] if in_parts else path[:-1]
+        part = parts.get(path[0]) if in_parts else None
         rank = 0 if part is None else RANKS[part]
         result[name] = (normalize(folders[0]) if folders else None, rank)
     return result

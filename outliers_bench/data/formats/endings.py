@@ -17,8 +17,8 @@ _ENDINGS = {
     "JPEG XL": ".jxl",
     "JPEG 2000": ".j2k .jp2 .jpf .jpx",
     "SVG": ".svg",
-    CAMERA_RAW: ".3fr .arw .cr2 .cr3 .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos .mrw .nef .nrw "
-    ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    CAMERA_RAW: ".3fr .arw .cap .cr2 .cr3 .crw .dcr .dcs .dng .drf .erf .fff .gpr .iiq .k25 .kdc "
+    ".mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw .rw2 .rwl .rwz .sr2 .srf .srw .x3f",
     "OpenEXR": ".exr",
     "icon": ".ico",
     "PNM": ".pbm .pgm .pnm .ppm",

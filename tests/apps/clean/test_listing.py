@@ -59,6 +59,14 @@ def test_labels_of_parts_without_queries() -> None:
     assert labels_and_parts(["train/cat/1.jpg"]) == {"train/cat/1.jpg": ("train", 0)}
 
 
+def test_folders_of_one_part_are_classes() -> None:
+    """Copies under two labels are reported; in two folders of one part they would be moved."""
+    labels = labels_and_parts(["train 1/a.jpg", "train 2/a.jpg", "train 3/a.jpg"])
+    assert [label for label, _ in labels.values()] == ["train 1", "train 2", "train 3"]
+    parts = labels_and_parts(["trainA/cat/1.jpg", "trainB/cat/2.jpg", "testA/cat/3.jpg"])
+    assert {label for label, _ in parts.values()} == {"cat"}
+
+
 def test_labels_of_class_folders_if_one_is_named_train() -> None:
     assert labels_and_parts(["train/1.jpg", "query/2.jpg", "cat/deep/3.jpg", "4.jpg"]) == {
         "train/1.jpg": ("train", 0),
