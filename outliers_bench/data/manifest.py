@@ -217,7 +217,8 @@ def other_columns(frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
     -------
     dict of str to array, shape (n,)
         int64 and bool without missing values; float64; datetime64[ns], in UTC if there is a time
-        zone; `object` for texts, where a missing one is empty, and for lists, which become tuples.
+        zone, or [us] with times before 1678 or after 2261; `object` for texts, where a missing one
+        is empty, for integers beyond int64, and for lists, which become tuples.
     """
     return {str(name): _to_array(frame[name]) for name in frame.columns if name not in COLUMNS}
 
@@ -227,16 +228,30 @@ def _to_array(column: pd.Series[Any]) -> npt.NDArray[Any]:
     from pandas.api import types
 
     if types.is_datetime64_any_dtype(column.dtype):
-        return pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("M8[ns]")
+        times = pd.to_datetime(column, utc=True).dt.tz_localize(None)
+        try:
+            return times.dt.as_unit("ns").to_numpy("M8[ns]")
+        except pd.errors.OutOfBoundsDatetime:  # such as 9999-12-31
+            return times.dt.as_unit("us").to_numpy("M8[us]")
     missing = column.isna().to_numpy(dtype=np.bool_)
     if types.is_bool_dtype(column.dtype) and not missing.any():
         return column.to_numpy(dtype=np.bool_)
-    if types.is_integer_dtype(column.dtype) and not missing.any():
+    is_huge = types.is_unsigned_integer_dtype(column.dtype) and column.max() >= 2**63
+    if types.is_integer_dtype(column.dtype) and not missing.any() and not is_huge:
         return column.to_numpy(dtype=np.int64)
-    if types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype):
+    is_number = types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
+    if is_number and not is_huge:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     values = np.empty(len(column), dtype=np.object_)
     for row, cell in enumerate(column):
-        is_list = isinstance(cell, list | np.ndarray)
-        values[row] = tuple(cell) if is_list else "" if missing[row] else cell
+        if isinstance(cell, list | np.ndarray):
+            values[row] = tuple(_to_list(cell))
+        else:
+            values[row] = "" if missing[row] else cell
     return values
+
+
+def _to_list(cell: list[Any] | npt.NDArray[Any]) -> list[Any]:
+    """Return a list of Python's types; Parquet has arrays of arrays."""
+    values = cell.tolist() if isinstance(cell, np.ndarray) else cell
+    return [_to_list(value) if isinstance(value, np.ndarray) else value for value in values]

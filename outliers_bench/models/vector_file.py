@@ -89,13 +89,14 @@ class VectorTable:
 
         Names are paths relative to the folder of the data, or absolute.
         """
-        known = self._row_of
         reader: object = images.reader
         while hasattr(reader, "reader"):  # one that also makes thumbnails, for example
             reader = reader.reader
         if self.names is None:
             listed = getattr(reader, "listed", ())
-            known = {name: row for row, name in reversed(list(enumerate(listed)))}
+            first = {name: row for row, name in reversed(list(enumerate(listed)))}
+            return np.array([first.get(name, -1) for name in images.names], dtype=np.int64)
+        known = self._row_of
         root = getattr(reader, "root", None)
         rows = [known.get(_normal(name), -1) for name in images.names]
         if root is not None and -1 in rows:

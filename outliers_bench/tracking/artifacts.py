@@ -158,7 +158,8 @@ def _cells(values: npt.NDArray[Any]) -> list[object]:
     if values.dtype.kind == "f":
         return ["" if np.isnan(value).all() else value for value in values.tolist()]
     return [
-        json.dumps(value) if isinstance(value, list | tuple) else value for value in values.tolist()
+        json.dumps(value, default=str) if isinstance(value, list | tuple) else value
+        for value in values.tolist()
     ]
 
 

@@ -113,6 +113,19 @@ def test_all_kinds_of_data_give_the_same_figures(photos, table, images, matrix, 
     assert [path.name for path in desk.iterdir()] == ["table.csv"]
 
 
+def test_rows_of_a_matrix_are_those_of_the_table(photos, table, matrix):
+    names = "./" + table["path"].str.removeprefix(f"{photos}/")
+    results = [
+        ob.run(frame, model=matrix, k=[1], options={"data.root": photos})
+        for frame in (
+            table,
+            table.assign(path=names),
+            table.assign(path=names.str.replace("/", "\\")),
+        )
+    ]
+    assert scores(results[0]) == scores(results[1]) == scores(results[2])
+
+
 def test_a_folder_of_parts_is_a_ready_split(photos, tmp_path):
     (tmp_path / "ready").mkdir()
     for part in ("query", "gallery"):

@@ -22,6 +22,9 @@ def test_types_of_parquet_and_pandas_become_those_of_numpy(tmp_path):
             "time": pd.to_datetime(["2024-05-01T12:00", None]),
             "utc": pd.to_datetime(["2024-05-01T12:00+02:00"] * 2),
             "box": [[0, 0, 5, 5], [1, 2, 3, 4]],
+            "outline": [[np.array([1.5, 2]), np.array([3.0])], []],
+            "hash": np.array([2**64 - 1, 1], np.uint64),
+            "end": pd.to_datetime(["9999-12-31", None]).as_unit("us"),
         }
     )
     file = tmp_path / "table.parquet"
@@ -37,6 +40,9 @@ def test_types_of_parquet_and_pandas_become_those_of_numpy(tmp_path):
         "time": np.array([noon, np.datetime64("NaT", "ns")]),
         "utc": np.array([noon - np.timedelta64(2, "h")] * 2),
         "box": [(0, 0, 5, 5), (1, 2, 3, 4)],
+        "outline": [([1.5, 2.0], [3.0]), ()],
+        "hash": [2**64 - 1, 1],
+        "end": np.array(["9999-12-31", "NaT"], "M8[us]"),
     }
     for table in (frame, pd.read_parquet(file, dtype_backend="pyarrow")):
         columns = other_columns(table)

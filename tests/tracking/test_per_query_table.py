@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ def test_columns_of_the_queries_are_in_their_table(tmp_path):
         "time": np.array([noon] * 11 + [np.datetime64("NaT")], dtype="M8[ns]"),
         "age": np.array([1.5] * 11 + [np.nan]),
         "box": np.array([(0, i) for i in range(12)] + [None], dtype=object)[:12],
+        "days": np.array([(date(2024, 5, 1),)] * 12 + [None], dtype=object)[:12],
         "class": np.array(["adult"] * 12, dtype=object),
         "query_class": np.array(["x"] * 12, dtype=object),
     }
@@ -27,11 +29,13 @@ def test_columns_of_the_queries_are_in_their_table(tmp_path):
     write_tables(result, tmp_path)
     with (tmp_path / "per_query.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[-6:] == [
+    assert rows[0]["days"] == '["2024-05-01"]'
+    assert list(rows[0])[-7:] == [
         "camera",
         "time",
         "age",
         "box",
+        "days",
         "query_class",
         "query_query_class",
     ]
