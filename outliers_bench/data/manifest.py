@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from omegaconf import MISSING
 
 from outliers_bench.data.annotations.annotation_table import AnnotationTable
@@ -23,6 +22,7 @@ from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import COLUMNS, Row, Table, split_from_table
 from outliers_bench.data.tables.columns import Columns, count_known
 from outliers_bench.data.tables.files import read_table
+from outliers_bench.data.tables.other_columns import other_columns
 from outliers_bench.data.tables.parts import BOTH, TEST
 from outliers_bench.data.tables.paths import find_files
 from outliers_bench.data.tables.split import one_set, split_test
@@ -34,6 +34,7 @@ from outliers_bench.types import Split
 if TYPE_CHECKING:
     import pandas as pd
 
+_NO_TEXT = (list, tuple, dict, set, bytes, np.ndarray)  # would be a class by its notation
 _log = logging.getLogger(__name__)
 
 
@@ -192,6 +193,13 @@ def _to_rows(frame: pd.DataFrame, given: str) -> list[Row]:
         cells_of(frame, column) if column in frame else [""] * len(frame) for column in COLUMNS
     ]
     numbers: list[int] = frame.index.tolist()
+    for column in frame.columns.intersection(list(COLUMNS)):
+        for number, cell in zip(numbers, frame[column].tolist(), strict=True):
+            if isinstance(cell, _NO_TEXT):
+                raise BenchError(
+                    f"{given}: row {number}: {column} is a {type(cell).__name__}, {cell!r}; give "
+                    "one text or number for each image"
+                )
     rows = []
     first_of_group: dict[str, tuple[int, str]] = {}
     for at, (path, label, part, group) in enumerate(zip(*columns, strict=True)):
@@ -208,50 +216,3 @@ def _to_rows(frame: pd.DataFrame, given: str) -> list[Row]:
                 f"(row {numbers[at]}); a group belongs in one part"
             )
     return rows
-
-
-def other_columns(frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-    """Return all columns except path, label, split and group.
-
-    Returns
-    -------
-    dict of str to array, shape (n,)
-        int64 and bool without missing values; float64; datetime64[ns], in UTC if there is a time
-        zone, or [us] with times before 1678 or after 2261; `object` for texts, where a missing one
-        is empty, for integers beyond int64, and for lists, which become tuples.
-    """
-    return {str(name): _to_array(frame[name]) for name in frame.columns if name not in COLUMNS}
-
-
-def _to_array(column: pd.Series[Any]) -> npt.NDArray[Any]:
-    import pandas as pd
-    from pandas.api import types
-
-    if types.is_datetime64_any_dtype(column.dtype):
-        times = pd.to_datetime(column, utc=True).dt.tz_localize(None)
-        try:
-            return times.dt.as_unit("ns").to_numpy("M8[ns]")
-        except pd.errors.OutOfBoundsDatetime:  # such as 9999-12-31
-            return times.dt.as_unit("us").to_numpy("M8[us]")
-    missing = column.isna().to_numpy(dtype=np.bool_)
-    if types.is_bool_dtype(column.dtype) and not missing.any():
-        return column.to_numpy(dtype=np.bool_)
-    is_huge = types.is_unsigned_integer_dtype(column.dtype) and column.max() >= 2**63
-    if types.is_integer_dtype(column.dtype) and not missing.any() and not is_huge:
-        return column.to_numpy(dtype=np.int64)
-    is_number = types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
-    if is_number and not is_huge:
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    values = np.empty(len(column), dtype=np.object_)
-    for row, cell in enumerate(column):
-        if isinstance(cell, list | np.ndarray):
-            values[row] = tuple(_to_list(cell))
-        else:
-            values[row] = "" if missing[row] else cell
-    return values
-
-
-def _to_list(cell: list[Any] | npt.NDArray[Any]) -> list[Any]:
-    """Return a list of Python's types; Parquet has arrays of arrays."""
-    values = cell.tolist() if isinstance(cell, np.ndarray) else cell
-    return [_to_list(value) if isinstance(value, np.ndarray) else value for value in values]

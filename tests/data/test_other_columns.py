@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from outliers_bench.data.manifest import other_columns
+from outliers_bench.data.tables.other_columns import other_columns
 from tests.data.sources import load, manifest
 
 

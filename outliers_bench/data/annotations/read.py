@@ -71,5 +71,6 @@ def read_annotations(
         return read_label_studio(content, place, root=root)
     raise BenchError(
         f"{place}: this JSON is none of the three that are known: COCO (images, annotations, "
-        "categories), MegaDetector (images with detections) and Label Studio (a list of tasks)"
+        "categories), MegaDetector (images with detections) and Label Studio (a list of tasks); "
+        "write a table as CSV or as JSON lines, one object per line"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -167,4 +168,4 @@ def _nothing(names: Sequence[str], missing: Sequence[str], place: str) -> str:
 
 def plain(name: str) -> str:
     """Return a name as it is compared: without case, blanks, underscores, hyphens and dots."""
-    return re.sub(r"[\s_\-.]", "", name).casefold()
+    return re.sub(r"[\s_\-.]", "", unicodedata.normalize("NFC", name)).casefold()

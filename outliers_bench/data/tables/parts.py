@@ -16,7 +16,7 @@ _WORDS = {
     **dict.fromkeys(("reference", "references", "database", "db", "index"), "gallery"),
     "dev": "validation",
 }
-_TRUE, _FALSE = ("true", "1", "1.0", "yes", "t"), ("false", "0", "0.0", "no", "f")
+_TRUE, _FALSE = ("true", "1", "1.0", "yes", "t", "y"), ("false", "0", "0.0", "no", "f", "n")
 _EMPTY = ("", "nan", "none")
 
 

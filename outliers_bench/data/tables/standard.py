@@ -119,6 +119,7 @@ def _parts(
                 f"{place} has the column {pair[0]}, and not both is_query and is_gallery; add the "
                 f"other, or ignore it with data.columns.split={NO_COLUMN}"
             )
+        _log.warning("%s: split is the columns %s and %s", place, *pair)
         query, gallery = (cells_of(frame, name) for name in pair)
         return parts_of_flags((query, gallery), values, numbers, place)
     for name, is_train in (("istrain", True), ("istest", False)):
@@ -126,5 +127,8 @@ def _parts(
             parts = parts_of_train_flag(
                 cells_of(frame, column), numbers, place, column, is_train=is_train
             )
-            return parts if split or len(set(parts)) > 1 else None
+            if split is None and len(set(parts)) == 1:
+                return None
+            _log.warning("%s: split is the column %s", place, column)
+            return parts
     return None if values is None or split is None else read_parts(values, numbers, place, split)

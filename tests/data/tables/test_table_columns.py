@@ -70,6 +70,8 @@ def test_given_columns_win():
         "t.csv",
     )
     assert found == {"path": "path", "label": "species", "group": "encounter"}
+    decomposed = find_columns(["path", "espe\u0300ce"], Columns(label="esp\u00e8ce"), "t.csv")
+    assert decomposed["label"] == "espe\u0300ce"
 
 
 def test_recognized_columns_are_reported(table, photos, tmp_path, caplog):
@@ -179,7 +181,7 @@ def oml(table, query, gallery):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_flags_of_open_metric_learning(suffix, table, photos, tmp_path):
+def test_flags_of_open_metric_learning(suffix, table, photos, tmp_path, caplog):
     query = [row % 5 == 2 for row in range(30)]
     gallery = [row % 5 > 2 for row in range(30)]
     split = load(manifest(oml(table, query, gallery), photos, suffix), tmp_path)
@@ -190,6 +192,7 @@ def test_flags_of_open_metric_learning(suffix, table, photos, tmp_path):
     assert split.query is split.gallery
     assert split.excluded == ITSELF
     assert (len(split.train), len(split.gallery)) == (12, 18)
+    assert "split is the columns is_query and is_gallery" in caplog.text
 
     # The images of a sequence are excluded from the rankings of each other.
     sequences = [f"{row // 5} {min(row % 5, 3)}" for row in range(30)]
@@ -228,6 +231,10 @@ def test_data_frames_are_recognized_too(table, photos, tmp_path):
     frame = table.rename(columns={"path": "file", "label": 0}).rename(columns={0: "Identity"})
     source = InMemory.of(frame, Manifest(root=str(photos)))
     assert load(source, tmp_path).fingerprint == load(manifest(table, photos), tmp_path).fingerprint
+    lists = frame.assign(Identity=[["lion", "adult"]] * 30)
+    fails(
+        InMemory.of(lists, Manifest(root=str(photos))), tmp_path, "row 1: label is a list, .'lion'"
+    )
     frame.loc[2, "file"] = None
     fails(InMemory.of(frame, Manifest(root=str(photos))), tmp_path, "row 3 has no path")
     indexed = table.set_index("path")
