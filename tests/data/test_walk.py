@@ -63,6 +63,7 @@ def test_other_endings_are_judged_by_the_first_bytes(tmp_path):
     touch(tmp_path, "a/nothing", data=b"")
     touch(tmp_path, "a/BMW.txt", data=b"BMW 3 in front of the house, and so on, and so on")
     touch(tmp_path, "a/P1.txt", data=b"P1 has the left camera")
+    touch(tmp_path, "a/model.pb", data=b"\x0a\x03\x01\x01" + bytes(range(1, 100)))
     touch(tmp_path, "a/P2.txt", data=b"P2 12 photos of a lion")
     names, left_out = list_images(tmp_path)
     assert names == sorted(f"a/{name}" for name in images)
@@ -71,6 +72,7 @@ def test_other_endings_are_judged_by_the_first_bytes(tmp_path):
         "a/P1.txt": ("other", "not an image"),
         "a/P2.txt": ("other", "not an image"),
         "a/film.mp4": ("other", "not an image"),
+        "a/model.pb": ("other", "not an image"),
         "a/nothing": ("other", "empty"),
         "a/table.csv": ("other", "not an image"),
     }

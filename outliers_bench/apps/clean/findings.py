@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from outliers_bench.apps.clean.image_stats import ImageStats
 from outliers_bench.apps.clean.listing import Listing, find_collisions
 from outliers_bench.apps.clean.options import Clean
+from outliers_bench.data.listing import LISTED_ENDINGS
 from outliers_bench.types import Reason
 
 
@@ -63,9 +64,14 @@ class Photo:
     stats: ImageStats
 
     @property
-    def sort_key(self) -> tuple[int, int, str]:
-        """Key that sorts duplicates from best to worst: by part, size (largest first) and name."""
-        return self.part, -self.stats.width * self.stats.height, self.name
+    def sort_key(self) -> tuple[int, int, bool, str]:
+        """Key that sorts duplicates from best to worst.
+
+        By part, size (largest first), the ending of an image, without which other programs do not
+        find a photo, and name.
+        """
+        other_ending = not self.name.lower().endswith(LISTED_ENDINGS)
+        return self.part, -self.stats.width * self.stats.height, other_ending, self.name
 
 
 def find_defects(

@@ -32,10 +32,11 @@ _SIGNATURES = (
     (rb"v/1\x01", "OpenEXR"),
     (rb"\0\0[\x01\x02]\0[^\0]\0", "icon"),
     (rb"icns", "icon"),
-    (rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+[\d#]|P7\n", "PNM"),
+    (rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+(?:\s+\d|\s*#)|P7\n", "PNM"),
     (rb"P[fF]\s+\d+\s", "PFM"),
     (rb"#\?(?:RADIANCE|RGBE)", "Radiance HDR"),
-    (rb"\x0a[\x00-\x05][\x00\x01][\x01\x02\x04\x08]", "PCX"),
+    # With the number of planes, since serialized messages begin alike.
+    (rb"\x0a[\0\2-\5][\0\1][\1\2\4\x08].{61}[\1-\4]", "PCX"),
     (rb"DDS ", "DDS"),
     (rb"qoif", "QOI"),
     (rb"\x01\xda[\0\x01][\x01\x02]", "SGI"),

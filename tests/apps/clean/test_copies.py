@@ -36,6 +36,14 @@ def test_first_of_exact_duplicates_is_retained() -> None:
     ]
 
 
+def test_duplicate_with_the_ending_of_an_image_is_retained() -> None:
+    photos = [photo("a/0", "x"), photo("a/0.jpg.1", "x"), photo("a/1.JPG", "x")]
+    assert summarize(find_duplicates(photos, {}, move_near=True)) == [
+        ("a/0", "duplicate", "a/1.JPG", 1.0),
+        ("a/0.jpg.1", "duplicate", "a/1.JPG", 1.0),
+    ]
+
+
 def test_largest_near_duplicate_is_retained() -> None:
     photos = [photo("a/1", "x"), photo("a/2", "x"), photo("a/3", "y", side=200)]
     assert summarize(find_duplicates(photos, near(xy=0.9), move_near=True)) == [
