@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from outliers_bench.data.boxes import Boxes
 from outliers_bench.errors import BenchError
@@ -36,7 +37,7 @@ _CORNERS: _Keys = (
     ("bboxxmin", "bboxymin", "bboxxmax", "bboxymax"),
 )
 _ONE: _Keys = (("bbox",), ("box",), ("boundingbox",))
-_WITH_PHOTO_SIZE = ("x", "y", "width", "height")
+_PHOTO_SIZE = ("width", "height")  # next to w and h, or to corners
 _WAY_OUT = "or use data.boxes=ignore"
 
 
@@ -56,8 +57,9 @@ def find_boxes(frame: pd.DataFrame, place: str) -> Boxes | None:
     for name in frame.columns:
         by_key.setdefault(re.sub(r"[\W_]", "", str(name)).casefold(), name)
     found = [keys for keys in (*_SIZED, *_CORNERS, *_ONE) if all(key in by_key for key in keys)]
-    if len(found) > 1 and found[1] == _WITH_PHOTO_SIZE and found[0] == _SIZED[0]:
-        del found[1]  # width and height are those of the photo
+    has_size = len(found) == 2 and found[0][:2] == found[1][:2]
+    if has_size:
+        found = [keys for keys in found if keys[2:] != _PHOTO_SIZE]
     if not found:
         return None
     if len(found) > 1:
@@ -73,6 +75,8 @@ def find_boxes(frame: pd.DataFrame, place: str) -> Boxes | None:
         cells = [list(row) for row in frame[names].itertuples(index=False)]
     else:
         cells = [_to_list(cell) for cell in frame[names[0]].tolist()]
+        if keys == ("box",) and not any(len(cell) == 4 and _to_box(cell) for cell in cells):
+            return None  # a box of another kind
     boxes = []
     for row, cell in zip(frame.index.tolist(), cells, strict=True):
         if (box := _to_box(cell)) is None:
@@ -92,7 +96,18 @@ def find_boxes(frame: pd.DataFrame, place: str) -> Boxes | None:
             f"{place}: all boxes in {listed} are between 0 and 1; multiply them by the width and "
             f"height of the photo in pixels, {_WAY_OUT}"
         )
-    return Boxes(values, False, None, listed)
+    sizes = _to_sizes(frame[[by_key[key] for key in _PHOTO_SIZE]]) if has_size else None
+    if sizes is not None and (sizes == values[:, 2:]).all():
+        sizes = None  # of the box once more
+    return Boxes(values, False, sizes, listed)
+
+
+def _to_sizes(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return width and height, 0 where they are no numbers."""
+    import pandas as pd
+
+    numbers = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    return np.nan_to_num(numbers, posinf=0, neginf=0).astype(np.int64)
 
 
 def _to_list(cell: Any) -> list[Any]:  # noqa: ANN401 - a cell

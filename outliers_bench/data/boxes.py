@@ -22,6 +22,7 @@ from outliers_bench.types import CROPPED_FROM, BoolArray, LeftOut, Reason
 
 _log = logging.getLogger(__name__)
 _MAX_UNUSABLE = 0.5  # share of boxes that are empty or outside, above which they are misunderstood
+_MIN_INSIDE = 0.5  # share of a box in the photo, below which it counts as outside for this
 
 
 class BoxUse(Enum):
@@ -156,6 +157,7 @@ def crop_table(
     digests: list[bytes] = []
     sources: list[bytes] = []
     left_out: list[LeftOut] = []
+    outside: list[LeftOut] = []
     for row, digest in zip(table.rows, table.digests, strict=True):
         if not has_box[row.number]:
             rows.append(row)
@@ -170,10 +172,12 @@ def crop_table(
             rows.append(replace(row, name=crop_name(row.name, rectangle)))
             digests.append(crop_digest(digest, rectangle))
             sources.append(digest)
+            if _share_inside(box, size, relative=boxes.relative) < _MIN_INSIDE:
+                outside.append(LeftOut(row.name, "unusable_box", _describe(box, size)))
         else:
             left_out.append(LeftOut(row.name, "unusable_box", _describe(box, size)))
     _check_unusable(
-        [item for item in left_out if item.kind == "unusable_box"], photos, boxes, place
+        [*(item for item in left_out if item.kind == "unusable_box"), *outside], boxes, place
     )
     names = {row.number: row.name for row in rows}
     listed = tuple(names.get(number, name) for number, name in enumerate(reader.listed))
@@ -203,11 +207,19 @@ def crop_table(
     )
 
 
+def _share_inside(box: Sequence[float], size: Size, *, relative: bool) -> float:
+    """Return the share of a box that is in the photo."""
+    width, height = (1, 1) if relative else size
+    inside_x = min(box[0] + box[2], width) - max(box[0], 0)
+    inside_y = min(box[1] + box[3], height) - max(box[1], 0)
+    return inside_x * inside_y / (box[2] * box[3])
+
+
 def _describe(box: Sequence[float], size: Size) -> str:
     numbers = ", ".join(f"{value:g}" for value in box)
     if min(box[2:]) <= 0:
         return f"its box ({numbers}) is empty"
-    return f"its box ({numbers}) has no pixel of the photo ({size[0]} x {size[1]})"
+    return f"its box ({numbers}) is outside of the photo ({size[0]} x {size[1]})"
 
 
 def _check_sizes(
@@ -238,17 +250,15 @@ def _check_sizes(
     )
 
 
-def _check_unusable(
-    unusable: Sequence[LeftOut], photos: dict[str, bytes], boxes: Boxes, place: str
-) -> None:
+def _check_unusable(unusable: Sequence[LeftOut], boxes: Boxes, place: str) -> None:
     n_boxes = int(boxes.exist.sum())
-    if not photos or len(unusable) <= _MAX_UNUSABLE * n_boxes:
+    if len(unusable) <= _MAX_UNUSABLE * n_boxes:
         return
     first = unusable[0]
     raise BenchError(
-        f"{place}: {len(unusable):,} of {n_boxes:,} boxes are empty or outside of their photos, "
-        f"that of {first.name} first ({first.detail}); {boxes.source} must be pixels of the "
-        "upright photo, or use data.boxes=ignore"
+        f"{place}: {len(unusable):,} of {n_boxes:,} boxes are empty or mostly outside of their "
+        f"photos, that of {first.name} first ({first.detail}); {boxes.source} must be of the "
+        "upright photo in this size, or use data.boxes=ignore"
     )
 
 

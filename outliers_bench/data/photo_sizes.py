@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from outliers_bench.data.decode import decode, read_header
+from outliers_bench.data.formats.composite import orientation_of
 from outliers_bench.data.image_files import FileReader
 from outliers_bench.errors import UnreadableImageError
 from outliers_bench.runtime.machine import cores
@@ -16,9 +17,8 @@ from outliers_bench.runtime.progress import track
 from outliers_bench.store import files, memo
 from outliers_bench.types import Reason
 
-_VERSION = 1
+_VERSION = 2
 _SETS = 100  # sets of photos whose sizes are cached
-_ORIENTATION = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 
 Size = tuple[int, int]
@@ -50,8 +50,7 @@ def read_sizes(
     if stored is not None and stored["sizes"].shape == (len(contents), 2):
         known = dict(zip(contents, map(tuple, stored["sizes"].tolist()), strict=True))
         return {name: known[digest] for name, digest in photos.items()}
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, 2 * cores())) as pool:
-        warnings.simplefilter("ignore")  # Pillow's about EXIF and large photos
+    with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
         read = pool.map(lambda name: _read_size(reader, name), photos)
         sizes = dict(zip(photos, track(read, stage="size", total=len(photos)), strict=True))
     by_content = {digest: sizes[name] for name, digest in photos.items()}
@@ -63,18 +62,16 @@ def read_sizes(
 
 
 def _read_size(reader: FileReader, name: str) -> Size | Reason:
-    from PIL import Image
-
     try:
+        data = reader.load(name, None)
         # A JPEG names its size and orientation before its pixels. Other formats are decoded.
-        with Image.open(reader.root / name, formats=["JPEG"]) as image:
-            width, height = image.size
-            if image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE:
-                width, height = height, width
-            return width, height
-    except Exception:  # Pillow raises almost any exception for a damaged file
-        try:
-            height, width = reader.read(name).shape[:2]
-        except UnreadableImageError as error:
-            return Reason(error.kind, error.reason)
-        return width, height
+        header = read_header(data)
+        if header.format != "JPEG":
+            height, width = decode(data, name=name).shape[:2]
+        elif orientation_of(header.exif) in _ON_THEIR_SIDE:
+            width, height = header.height, header.width
+        else:
+            width, height = header.width, header.height
+    except UnreadableImageError as error:
+        return Reason(error.kind, error.reason)
+    return width, height

@@ -10,12 +10,13 @@ from PIL import Image, ImageOps
 import outliers_bench as ob
 from outliers_bench.data.boxes import BoxUse, Rectangle, to_rectangle
 from outliers_bench.data.crop_reader import split_name
+from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.split import Protocol
 from outliers_bench.duplicates.find import find_pairs
 from outliers_bench.leakage.find import find_leaks
 from outliers_bench.types import ITSELF, same
 from tests.data.boxed_photos import SIZE, manifest, photo, write_boxed
-from tests.data.sources import load
+from tests.data.sources import fails, load
 from tests.duplicates.synthetic_photos import make_photo
 
 PARTS = ("train", "query", "gallery")
@@ -95,6 +96,19 @@ def test_boxes_are_those_of_the_upright_photo(orientation, suffix, tmp_path):
     assert np.abs(pixels - expected).max() <= (0 if suffix in ("png", "tif") else 6)
 
 
+def test_an_orientation_that_is_not_in_exif_turns_neither_photo_nor_box(tmp_path):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    rows = []
+    for number in range(4):
+        photo(number).save(tmp_path / f"{number}.jpg", xmp=xmp)
+        rows.append((f"{number}.jpg", "ab"[number % 2], 45, 4, 15, 30))
+    table = pd.DataFrame(rows, columns=["path", "label", "x", "y", "w", "h"])
+    source = manifest(table, tmp_path, box_margin=0.0, protocol=Protocol.leave_one_out)
+    pixels = by_name(load(source, tmp_path))
+    whole = FileReader(tmp_path).read("0.jpg")
+    assert np.array_equal(pixels["0.jpg#45,4,15,30"], whole[4:34, 45:60])
+
+
 def test_a_run_on_boxes_is_that_on_photos_cropped_by_hand(boxed, tmp_path, monkeypatch):
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
     boxed["split"] = ["train", "query", "gallery", "gallery"] * 3
@@ -139,9 +153,33 @@ def test_columns_of_boxes_have_the_names_of_the_field(columns, convert, boxed, t
     other = pd.DataFrame(rows, columns=columns)
     found = load(manifest(boxed[["path", "label"]].join(other), tmp_path), tmp_path)
     assert found.fingerprint == plain.fingerprint
-    # The width and height of the photo are no box.
-    with_size = boxed.assign(width=60, height=40)
-    assert load(manifest(with_size, tmp_path), tmp_path).fingerprint == plain.fingerprint
+
+
+def test_the_size_of_the_photo_is_no_box(boxed, tmp_path):
+    plain = load(manifest(boxed, tmp_path), tmp_path).fingerprint
+    x, y, w, h = (boxed.pop(name) for name in "xywh")
+    sized = boxed.assign(x=x, y=y, w=w, h=h)
+    # As in the tables of Pascal VOC and TensorFlow.
+    corners = boxed.assign(xmin=x, ymin=y, xmax=x + w, ymax=y + h)
+    edges = boxed.assign(left=x, top=y, right=x + w, bottom=y + h)
+    for table in (sized, corners, edges):
+        with_size = table.assign(width=60, height=40)
+        assert load(manifest(with_size, tmp_path), tmp_path).fingerprint == plain
+        of_box = table.assign(width=w, height=h)
+        assert load(manifest(of_box, tmp_path), tmp_path).fingerprint == plain
+        unknown = table.assign(width="", height="?")
+        assert load(manifest(unknown, tmp_path), tmp_path).fingerprint == plain
+        resized = table.assign(width=120, height=80)
+        fails(manifest(resized, tmp_path), tmp_path, "annotated 120 x 80.*photos that were resized")
+
+
+@pytest.mark.parametrize("values", [list("ABCDEF") * 2, range(12), ["site 1 box 2"] * 12])
+def test_a_box_of_another_kind_is_a_column(values, boxed, tmp_path):
+    table = boxed.drop(columns=list("xywh"))[::2].assign(label=["leo", "lea"] * 3)
+    plain = load(manifest(table, tmp_path), tmp_path)
+    split = load(manifest(table.assign(box=values[: len(table)]), tmp_path), tmp_path)
+    assert split.fingerprint == plain.fingerprint
+    assert "box" in split.gallery.columns
 
 
 def test_the_content_of_a_crop_is_its_photo_and_rectangle(boxed, tmp_path):

@@ -31,12 +31,21 @@ def test_boxes_that_cannot_be_used_are_counted(boxed, tmp_path):
         ("1.png", "unusable_box"),
     ]
     assert split.left_out[0].detail == "its box (2, 5, 0, 30) is empty"
-    assert split.left_out[1].detail == "its box (60, 5, 20, 30) has no pixel of the photo (60 x 40)"
+    assert split.left_out[1].detail == "its box (60, 5, 20, 30) is outside of the photo (60 x 40)"
     assert sum(len(getattr(split, part)) for part in PARTS) == 10
 
 
 def test_wrong_boxes_are_one_line(boxed, tmp_path):
-    fails(manifest(boxed.assign(x=500), tmp_path), tmp_path, "12 of 12 boxes are empty or outside")
+    fails(
+        manifest(boxed.assign(x=500), tmp_path),
+        tmp_path,
+        "12 of 12 boxes are empty or mostly outside",
+    )
+    # Those of photos that are half as large now.
+    double = boxed.assign(x=70, y=10, w=40, h=60)
+    half = boxed.assign(x=50, y=10, w=40, h=60)
+    fails(manifest(double, tmp_path), tmp_path, "12 of 12 boxes are empty or mostly outside")
+    fails(manifest(half, tmp_path), tmp_path, r"its box \(50, 10, 40, 60\) is outside of the photo")
     relative = boxed.assign(x=0.1, y=0.2, w=0.3, h=0.4)
     fails(
         manifest(relative, tmp_path), tmp_path, "all boxes in the columns x, y, w, h are between 0"

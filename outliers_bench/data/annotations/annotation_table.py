@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,6 +133,6 @@ def to_box(values: Any) -> tuple[float, ...]:  # noqa: ANN401 - a value of JSON
     if not values:
         return WHOLE
     box = tuple(float(value) for value in values)
-    if len(box) != 4 or not np.isfinite(box).all():
+    if len(box) != 4 or not all(map(math.isfinite, box)):
         raise ValueError(f"the box {values} is not four numbers")
     return box
