@@ -38,6 +38,7 @@ _CORNERS: _Keys = (
 )
 _ONE: _Keys = (("bbox",), ("box",), ("boundingbox",))
 _PHOTO_SIZE = ("width", "height")  # next to w and h, or to corners
+_WHOLE = (math.nan,) * 4
 _WAY_OUT = "or use data.boxes=ignore"
 
 
@@ -57,11 +58,10 @@ def find_boxes(frame: pd.DataFrame, place: str) -> Boxes | None:
     for name in frame.columns:
         by_key.setdefault(re.sub(r"[\W_]", "", str(name)).casefold(), name)
     found = [keys for keys in (*_SIZED, *_CORNERS, *_ONE) if all(key in by_key for key in keys)]
-    has_size = len(found) == 2 and found[0][:2] == found[1][:2]
-    if has_size:
-        found = [keys for keys in found if keys[2:] != _PHOTO_SIZE]
     if not found:
         return None
+    has_size = len(found) == 2 and found[0][:2] == found[1][:2]
+    found = [keys for keys in found if not has_size or keys[2:] != _PHOTO_SIZE]
     if len(found) > 1:
         sets = ["+".join(by_key[key] for key in keys) for keys in found]
         raise BenchError(
@@ -75,8 +75,8 @@ def find_boxes(frame: pd.DataFrame, place: str) -> Boxes | None:
         cells = [list(row) for row in frame[names].itertuples(index=False)]
     else:
         cells = [_to_list(cell) for cell in frame[names[0]].tolist()]
-        if keys == ("box",) and not any(len(cell) == 4 and _to_box(cell) for cell in cells):
-            return None  # a box of another kind
+    if keys == ("box",) and all(math.isnan((_to_box(cell) or _WHOLE)[0]) for cell in cells):
+        return None  # a box of another kind
     boxes = []
     for row, cell in zip(frame.index.tolist(), cells, strict=True):
         if (box := _to_box(cell)) is None:
@@ -96,18 +96,19 @@ def find_boxes(frame: pd.DataFrame, place: str) -> Boxes | None:
             f"{place}: all boxes in {listed} are between 0 and 1; multiply them by the width and "
             f"height of the photo in pixels, {_WAY_OUT}"
         )
-    sizes = _to_sizes(frame[[by_key[key] for key in _PHOTO_SIZE]]) if has_size else None
-    if sizes is not None and (sizes == values[:, 2:]).all():
-        sizes = None  # of the box once more
-    return Boxes(values, False, sizes, listed)
+    return Boxes(values, False, _to_sizes(frame, by_key, values) if has_size else None, listed)
 
 
-def _to_sizes(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return width and height, 0 where they are no numbers."""
+def _to_sizes(
+    frame: pd.DataFrame, by_key: dict[str, str], boxes: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64] | None:
+    """Return width and height of the photos, 0 where they are no numbers; None if of the boxes."""
     import pandas as pd
 
-    numbers = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    return np.nan_to_num(numbers, posinf=0, neginf=0).astype(np.int64)
+    columns = [pd.to_numeric(frame[by_key[key]], errors="coerce") for key in _PHOTO_SIZE]
+    numbers = np.column_stack([column.to_numpy(np.float64, na_value=0) for column in columns])
+    is_of_box = np.array_equal(numbers, boxes[:, 2:])
+    return None if is_of_box else np.nan_to_num(numbers, posinf=0, neginf=0).astype(np.int64)
 
 
 def _to_list(cell: Any) -> list[Any]:  # noqa: ANN401 - a cell

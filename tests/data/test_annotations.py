@@ -8,6 +8,7 @@ from PIL import Image
 
 from outliers_bench.data.boxes import BoxUse
 from outliers_bench.data.crop_reader import split_name
+from outliers_bench.data.tables.columns import Columns
 from tests.data.annotated_photos import (
     HEIGHT,
     NAMES,
@@ -87,8 +88,9 @@ def test_coco_without_boxes_is_of_whole_photos(photos, tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda c: c["annotations"][4].pop("category_id"), "annotation 4 .* has no 'category_id'"),
+        (lambda c: c["annotations"][4].pop("category_id"), "1 of 12 images have no label: 1 empty"),
         (lambda c: c["annotations"][4].update(bbox=[1, 2, 3]), "annotation 4 .* is not four numb"),
+        (lambda c: c.pop("categories"), "12 of 12 images have no label: 12 empty"),
         (lambda c: c["annotations"][4].update(category_id=5), "no category with the id 5"),
         (lambda c: c["images"][1].pop("file_name"), r"images\[1\] of this COCO JSON has no 'file_"),
         (lambda c: c["images"][1].update(id=0), "image id 0 belongs to gnu/0.png and to gnu/1"),
@@ -104,6 +106,17 @@ def test_broken_coco_is_one_line(change, match, photos, tmp_path):
     content = coco()
     change(content)
     fails(source(content, photos), tmp_path, match)
+
+
+def test_coco_without_categories_may_have_labels_elsewhere(photos, tmp_path):
+    content = coco()
+    label = {"columns": Columns(label="attributes.animal")}
+    expected = load(source(content, photos, **label), tmp_path).fingerprint
+    del content["categories"]
+    assert load(source(content, photos, **label), tmp_path).fingerprint == expected
+    for annotation in content["annotations"]:
+        del annotation["category_id"]
+    assert load(source(content, photos, **label), tmp_path).fingerprint == expected
 
 
 def test_sizes_of_photos_that_exif_turns(photos, tmp_path):

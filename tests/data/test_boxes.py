@@ -173,11 +173,11 @@ def test_the_size_of_the_photo_is_no_box(boxed, tmp_path):
         fails(manifest(resized, tmp_path), tmp_path, "annotated 120 x 80.*photos that were resized")
 
 
-@pytest.mark.parametrize("values", [list("ABCDEF") * 2, range(12), ["site 1 box 2"] * 12])
+@pytest.mark.parametrize("values", [[*"ABCDE", None], range(6), ["site 1 box 2"] * 6])
 def test_a_box_of_another_kind_is_a_column(values, boxed, tmp_path):
     table = boxed.drop(columns=list("xywh"))[::2].assign(label=["leo", "lea"] * 3)
     plain = load(manifest(table, tmp_path), tmp_path)
-    split = load(manifest(table.assign(box=values[: len(table)]), tmp_path), tmp_path)
+    split = load(manifest(table.assign(box=values), tmp_path), tmp_path)
     assert split.fingerprint == plain.fingerprint
     assert "box" in split.gallery.columns
 

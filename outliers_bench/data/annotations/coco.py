@@ -58,8 +58,8 @@ def read_coco(content: dict[str, Any], place: str) -> AnnotationTable:
             table.exclude(name, "unlabeled", "has no annotation")
         for number, annotation in by_image[image["id"]]:
             with table.entry(f"annotation {number} (from 0)"):
-                category = annotation["category_id"]
-                if category not in names:
+                category = annotation.get("category_id")
+                if names and category is not None and category not in names:
                     raise ValueError(f"there is no category with the id {category!r}")
                 if annotation.get("iscrowd"):
                     table.exclude(name, "unusable_box", f"annotation {number} is a crowd")
@@ -67,7 +67,7 @@ def read_coco(content: dict[str, Any], place: str) -> AnnotationTable:
                 others = scalars(image, *_OF_IMAGE) | scalars(annotation, *_OWN)
                 size = int(image.get("width") or 0), int(image.get("height") or 0)
                 box = to_box(annotation.get("bbox"))
-                table.add(name, names[category], box, size=size, others=others)
+                table.add(name, names.get(category, ""), box, size=size, others=others)
     return table
 
 
