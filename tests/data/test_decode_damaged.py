@@ -53,7 +53,7 @@ def test_truncated_jpeg_with_thumbnail_or_padding_is_unreadable():
     ("data", "reason"),
     [
         (b"", "is empty"),
-        (b"<html>404</html>", "is not a JPEG, PNG"),
+        (b"<html>404</html>", "is not an image of a known format"),
         (b"\xff\xd8\xff", "cut short"),
         (b"\xff\xd8\xff\xd9", "without a picture"),
         (b"GIF89a", "cut short"),

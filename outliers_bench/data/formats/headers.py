@@ -16,7 +16,6 @@ from outliers_bench.data.formats.tiff_directory import read_page
 from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
 
 MAX_PROFILE = 2**22  # bytes of a color profile in a PNG
-SUPPORTED = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def read_header(data: bytes) -> Header:
                 return reader(data)
             except (struct.error, IndexError):
                 raise UnreadableImageError(f"is a {name} cut short") from None
-    raise UnreadableImageError(f"is not a {SUPPORTED} image")
+    raise UnreadableImageError("is not an image of a known format")
 
 
 def _jpeg(data: bytes) -> Header:

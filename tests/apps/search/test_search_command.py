@@ -104,7 +104,7 @@ def test_standard_output_is_json_only_and_no_slow_library_is_imported(saved_run,
     assert heavy == "HEAVY"
     assert messages == [
         "excluded: missing.jpg: no such file or directory",
-        "excluded: not a photo.jpg: is not a JPEG, PNG, WebP, BMP, GIF or TIFF image",
+        "excluded: not a photo.jpg: is not an image of a known format",
     ]
 
 
