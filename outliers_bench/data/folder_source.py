@@ -99,11 +99,13 @@ def subfolder(root: Path, given: str, option: str) -> str:
     BenchError
         If it is no folder, or not below the root.
     """
-    folder = os.path.normpath(root / given)
-    base = os.path.join(os.path.normpath(root), "")  # noqa: PTH118 - with a slash at the end
-    if not given or not folder.startswith(base) or not Path(folder).is_dir():
+    folder = os.path.normpath(given)
+    if Path(folder).is_absolute():
+        folder = os.path.relpath(folder, root)
+    outside = not given or folder == "." or folder.split("/")[0] == ".."
+    if outside or not (root / folder).is_dir():
         raise BenchError(f"{option}={given}: there is no such folder in {root}")
-    return folder.removeprefix(base)
+    return folder
 
 
 def check_groups(rows: Iterable[Row], place: str) -> None:

@@ -69,7 +69,7 @@ def inspect(root: Path, options: Clean, *, cache: Path) -> Inspection:
             f"{listing.links:,} links were skipped"
         )
     digests, lost = digest_files(root, listing.photos, cache=cache)
-    labels = labels_and_parts(names)
+    labels = labels_and_parts(names, depth=options.label_depth)
     reader = MeasuringReader(root, cache=cache)
     images = ImageSet(
         names=tuple(digests),

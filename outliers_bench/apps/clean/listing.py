@@ -11,6 +11,7 @@ from pathlib import Path
 from outliers_bench.data.labels import normalize
 from outliers_bench.data.listing import LINK, walk
 from outliers_bench.data.parts import RANKS, find_parts, is_ready_split, is_split
+from outliers_bench.data.path_labels import LABEL, PathLabels
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ def list_files(root: Path) -> Listing:
     )
 
 
-def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
+def labels_and_parts(names: Iterable[str], *, depth: int = 1) -> dict[str, tuple[str | None, int]]:
     """Return the label of each photo, which is its class folder, and the rank of its part.
 
     The class folders are in the root, as for `data=folder`, or in the parts of a ready-made split,
     such as `query` and `gallery` or `train` and `test` (`parts.find_parts`). A photo outside of the
     class folders has no label. Of duplicates in several parts, the one in the part with the lowest
-    rank is retained: query, gallery, test, validation, train.
+    rank is retained: query, gallery, test, validation, train. `depth` is that of `PathLabels`.
 
     Examples
     --------
@@ -77,12 +78,12 @@ def labels_and_parts(names: Iterable[str]) -> dict[str, tuple[str | None, int]]:
     top_folders = {path[0] for path in components.values() if len(path) > 1}
     parts = find_parts(top_folders)
     in_parts = is_ready_split(top_folders) or is_split(top_folders)
+    fields = PathLabels(depth).read(list(components), below=int(in_parts))
     result: dict[str, tuple[str | None, int]] = {}
-    for name, path in components.items():
-        folders = path[1:-1] if in_parts else path[:-1]
+    for (name, path), found in zip(components.items(), fields, strict=True):
         part = parts.get(path[0]) if in_parts else None
         rank = 0 if part is None else RANKS[part]
-        result[name] = (normalize(folders[0]) if folders else None, rank)
+        result[name] = (normalize(found[LABEL]) if found else None, rank)
     return result
 
 

@@ -58,6 +58,9 @@ class Clean:
         Kinds of problems whose photos are moved; lonely_label may be added.
     conflicts : report or drop
         Only report an image that appears under two labels, or move all of its photos.
+    label_depth : int
+        Folder that is the label: 1 for the first, 2 for the one in it, -1 for the one that contains
+        the photo.
     near : bool
         Search for near duplicates, too.
     min_side : int
@@ -81,6 +84,7 @@ class Clean:
     quarantine: str | None = None
     kinds: list[str] = field(default_factory=_DEFAULT.copy)
     conflicts: Conflicts = Conflicts.report
+    label_depth: int = 1
     near: bool = True
     min_side: int = 32
     max_aspect: float = 5.0
@@ -99,6 +103,8 @@ class Clean:
                     f"kinds={kind}: no kind that can be moved{instead(kind, _MOVABLE)}; "
                     "conflicts=drop moves conflicting labels"
                 )
+        if self.label_depth == 0:
+            raise BenchError("label_depth=0: give 1 for the first folder, or -1 for the last")
         if self.min_side < 0:
             raise BenchError(f"min_side={self.min_side}: give 0 or more pixels")
         if not self.max_aspect >= 1:

@@ -209,6 +209,7 @@ def test_unprintable_names_are_escaped(run, tmp_path) -> None:
         (["kinds=[tinny]"], "kinds=tinny: no kind that can be moved; did you mean tiny?"),
         (["kinds=[conflicting_labels]"], "; conflicts=drop moves conflicting labels"),
         (["min_side=-1"], "min_side=-1: give 0 or more pixels"),
+        (["label_depth=0"], "label_depth=0: give 1 for the first folder, or -1 for the last"),
         (["max_aspect=0.5"], "max_aspect=0.5: give 1 (square) or more"),
         (["max_aspect=.nan"], "give 1 (square) or more"),
         (["min_contrast=300"], "give a number from 0 to 255"),

@@ -67,6 +67,15 @@ def test_folders_of_one_part_are_classes() -> None:
     assert {label for label, _ in parts.values()} == {"cat"}
 
 
+def test_labels_of_deeper_trees() -> None:
+    names = ["site/a/lion/1.jpg", "site/a/tiger/1.jpg", "site/loose.jpg"]
+    for depth in (3, -1):
+        labels = [label for label, _ in labels_and_parts(names, depth=depth).values()]
+        assert labels == ["lion", "tiger", None if depth == 3 else "site"]
+    parts = labels_and_parts(["query/s/lion/1.jpg", "gallery/s/tiger/1.jpg"], depth=2)
+    assert list(parts.values()) == [("lion", 0), ("tiger", 1)]
+
+
 def test_labels_of_class_folders_if_one_is_named_train() -> None:
     assert labels_and_parts(["train/1.jpg", "query/2.jpg", "cat/deep/3.jpg", "4.jpg"]) == {
         "train/1.jpg": ("train", 0),
