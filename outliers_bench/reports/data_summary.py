@@ -9,10 +9,11 @@ import numpy as np
 from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.labels import describe_look_alikes
 from outliers_bench.evaluation import count_relevant
-from outliers_bench.types import LeftOut, LeftOutKind, Split
+from outliers_bench.types import CROPPED_FROM, GROUP, LeftOut, LeftOutKind, Split
 
 _CLASSES = 5  # names of classes that are listed
 _FILES = 2  # names of excluded images that are listed
+_OTHERS = {GROUP: " of other groups", CROPPED_FROM: " of other photos"}
 _EXCLUDED: dict[LeftOutKind, str] = {
     "unreadable": "unreadable",
     "unsupported": "of an unsupported format",
@@ -29,7 +30,8 @@ _EXCLUDED: dict[LeftOutKind, str] = {
 
 def data_rows(split: Split) -> list[tuple[str, str]]:
     """Return heading and text of the numbers of images in each part, and of `finding_rows`."""
-    against = " each against all others" if split.is_one_set else ""
+    others = f" each against all others{_OTHERS.get(split.excluded.column, '')}"
+    against = others if split.is_one_set else ""
     return [
         ("queries", f"{len(split.query):,}{against}"),
         ("gallery", f"{len(split.gallery):,}"),

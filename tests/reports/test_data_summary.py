@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from outliers_bench.reports.data_summary import data_rows
-from outliers_bench.types import ITSELF, LeftOut, Split
+from outliers_bench.types import ITSELF, LeftOut, Split, same
 from tests.results import make_split
 from tests.toys import ArrayReader, image_set
 
@@ -73,6 +73,11 @@ def test_leave_one_out():
     assert rows["queries"] == "3 each against all others"
     assert rows["classes"] == "2, of 1 image (bee) to 2 (ant), median 1.5; 1 of one: bee"
     assert rows["no match"] == "1 query without relevant images, of 1 class: bee"
+    sequences = replace(
+        split.gallery, columns={"group": np.array(["north", "south", "south"], dtype=object)}
+    )
+    split = replace(split, query=sequences, gallery=sequences, excluded=same("group"))
+    assert dict(data_rows(split))["queries"] == "3 each against all others of other groups"
 
 
 def test_without_labels_only_train_has_classes():
