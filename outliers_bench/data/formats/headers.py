@@ -77,6 +77,8 @@ def _jpeg(data: bytes) -> Header:
 
 
 def _png(data: bytes) -> Header:
+    if data[12:16] == b"CgBI":
+        raise UnsupportedImageError("is a PNG for iPhone apps, not supported; convert it")
     width, height, bits, color = struct.unpack_from(">IIBB", data, 16)
     alpha, gray, profile = color in (4, 6), None, b""
     at = 8

@@ -23,8 +23,9 @@ from outliers_bench.types import RGB
 
 _MAX_PADDING = 16
 """Bytes that may be left over before the end marker: some cameras pad the data."""
+_MAX_REPAIRS = 4
 
-_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker (0x..)")
 _DAMAGE = {
     "Premature end of JPEG file": "is a JPEG cut short",
     "premature end of data": "is a damaged JPEG (premature end of data)",
@@ -86,7 +87,7 @@ def _scale(header: Header, side: int | None) -> int:
 
 
 def _decode(
-    data: bytes, markers: Markers, space: str, scale: int, *, repaired: bool = False
+    data: bytes, markers: Markers, space: str, scale: int, *, repairs: int = 0
 ) -> npt.NDArray[np.uint8]:
     """Decode to RGB or CMYK as stored, shape (height, width, 3 or 4)."""
     import simplejpeg
@@ -101,9 +102,10 @@ def _decode(
         return pixels
     if "Could not determine subsampling" in message:
         return _decode_rare_subsampling(data, markers, space)
-    harmless = None if repaired else _without_harmless(data, markers, message)
-    if harmless is not None:
-        return _decode(harmless, markers, space, scale, repaired=True)
+    if repairs < _MAX_REPAIRS:
+        harmless = _without_harmless(data, markers, message)
+        if harmless not in (None, data):
+            return _decode(harmless, read_markers(harmless), space, scale, repairs=repairs + 1)
     for words, damage in _DAMAGE.items():
         if words in message:
             raise UnreadableImageError(damage)
@@ -116,6 +118,9 @@ def _without_harmless(data: bytes, markers: Markers, message: str) -> bytes | No
     Only the last warning of libjpeg-turbo is known, so this may have hidden another.
     """
     extraneous = _EXTRANEOUS.search(message)
+    if extraneous and extraneous[2] != "0xd9":  # if before the first scan
+        segments = b"".join(data[start:end] for start, end in markers.segments)
+        return data[:2] + segments + data[markers.scan :]
     if extraneous and int(extraneous[1]) <= _MAX_PADDING:
         end = find_end(data, markers)
         return data[: end - int(extraneous[1])] + data[end:]

@@ -20,6 +20,7 @@ KINDS = ("JPEG 2000",)
 _DAMAGED = "is a damaged or cut-short JPEG 2000"
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
+_TILE = 0xFF90  # marker of a part of a tile
 
 
 class _Size(NamedTuple):
@@ -54,7 +55,9 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:  # noqa: ARG00
     UnreadableImageError
         If the image is damaged or cut short.
     """
-    size = _size(_codestream(data))
+    stream = _codestream(data)
+    size = _size(stream)
+    _check_tiles(stream)
     plain = size.is_even and not size.is_signed and len(set(size.bits)) == 1
     if not (plain and len(size.bits) in (1, 3, 4) and header.bits <= 16 and _is_rgb(data)):
         raise UnsupportedImageError("is a JPEG 2000 of a variant that is not supported")
@@ -101,7 +104,7 @@ def _has_alpha(data: bytes) -> bool:
     return any(kind in (1, 2) for _, kind, _ in struct.iter_unpack(">HHH", whole))
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _boxes(data: bytes, *, nested: bool = False) -> Iterator[tuple[bytes, bytes]]:
     """Yield the name and the content of the boxes of a file, and of those in its header box."""
     at, end = 0, len(data)
     while at + 8 <= end:
@@ -113,8 +116,8 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         size = size or end - at  # to the end of the file
         if at + size > len(data) or size < start - at:
             raise UnreadableImageError(_DAMAGED)
-        if name == b"jp2h":
-            yield from _boxes(data[start : at + size])
+        if name == b"jp2h" and not nested:
+            yield from _boxes(data[start : at + size], nested=True)
         else:
             yield name, data[start : at + size]
         at += size
@@ -127,6 +130,28 @@ def _codestream(data: bytes) -> bytes:
     if not stream.startswith(_CODESTREAM) or _END not in stream[-64:]:
         raise UnreadableImageError(_DAMAGED)
     return stream
+
+
+def _check_tiles(stream: bytes) -> None:
+    """Check that all tiles are there; OpenCV makes those that are missing black."""
+    right, bottom = struct.unpack_from(">II", stream, 8)
+    width, height, left, top = struct.unpack_from(">IIII", stream, 24)
+    at, tiles = 2, set()
+    try:
+        while stream[at : at + 2] != _END:
+            marker, length = struct.unpack_from(">HH", stream, at)
+            length += 2
+            if marker == _TILE:
+                tile, length = struct.unpack_from(">HI", stream, at + 4)
+                tiles.add(tile)
+                if length == 0:  # the last, up to the end
+                    break
+            at += max(length, 2)
+        count = -(-(right - left) // width) * -(-(bottom - top) // height)
+    except (struct.error, ZeroDivisionError):
+        raise UnreadableImageError(_DAMAGED) from None
+    if len(tiles) < count:
+        raise UnreadableImageError(_DAMAGED)
 
 
 def _size(stream: bytes) -> _Size:

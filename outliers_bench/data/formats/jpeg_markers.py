@@ -25,6 +25,7 @@ class Markers(NamedTuple):
     bits: int  # per sample
     frame: int  # marker of the frame header, which says how the samples are coded
     components: tuple[int, ...]  # identifiers of the color components
+    segments: tuple[tuple[int, int], ...]  # start and end of each before the first scan
     scan: int  # offset of the first scan header
     exif: bytes
     profile: bytes  # ICC
@@ -42,6 +43,7 @@ def read_markers(data: bytes) -> Markers:
     """
     width = height = bits = frame = 0
     components: tuple[int, ...] = ()
+    segments: list[tuple[int, int]] = []
     exif, profile = b"", {}
     at = 2
     while True:
@@ -69,7 +71,9 @@ def read_markers(data: bytes) -> Markers:
             profile[data[at + 16]] = data[at + 18 : end]  # by its number, from 1
         elif marker == 0xDA:
             icc = b"".join(part for _, part in sorted(profile.items()))
-            return Markers(width, height, bits, frame, components, at, exif, icc)
+            struct.unpack_from(">BBB", data, end - 3)
+            return Markers(width, height, bits, frame, components, tuple(segments), at, exif, icc)
+        segments.append((at, end))
         at = end
 
 

@@ -57,12 +57,9 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:  # noqa: ARG00
     codecs = from_extra("imagecodecs", "is a JPEG XL image")
     try:
         # Threads of its own would compete with those that decode other images.
-        image = codecs.jpegxl_decode(data, numthreads=1)
+        image = codecs.jpegxl_decode(data, index=0, numthreads=1)
     except (RuntimeError, ValueError, MemoryError):
         raise UnreadableImageError(_DAMAGED) from None
-    sizes = {(header.height, header.width), (header.width, header.height)}
-    if image.ndim == 4 or (image.ndim == 3 and image.shape[:2] not in sizes):
-        image = image[0]  # of an animation
     if image.ndim == 2:
         image = image[..., None]
     channels = image.shape[2]

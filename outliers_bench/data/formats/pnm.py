@@ -86,7 +86,7 @@ def _parse(data: bytes, kind: str) -> tuple[int, int, int, float, int, bytes]:
             channels = 3 if magic in (b"P3", b"P6", b"PF") else 1
     except (ValueError, KeyError):
         raise UnreadableImageError(_DAMAGED.format(kind)) from None
-    bad = kind == "PNM" and not 0 < scale < 2**16
+    bad = kind == "PNM" and not 1 <= scale < 2**16
     if min(width, height, channels) < 1 or bad:
         raise UnreadableImageError(_DAMAGED.format(kind))
     return channels, width, height, scale, end, magic

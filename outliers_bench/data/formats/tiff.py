@@ -123,7 +123,8 @@ def _is_missing(color: npt.NDArray[Any], nodata: float | None) -> BoolArray:
     if color.dtype.kind == "f":
         missing = np.isnan(color)
     if nodata is not None and (color.dtype.kind == "f" or nodata.is_integer()):
-        number = np.float32(nodata) if color.dtype == np.float32 else nodata
+        with np.errstate(over="ignore"):  # a number of 64 bits is infinite
+            number = np.float32(nodata) if color.dtype == np.float32 else nodata
         missing |= color == number
     return np.all(missing, axis=2) if missing.ndim == 3 else missing
 

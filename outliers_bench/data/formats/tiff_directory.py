@@ -9,10 +9,11 @@ import numpy as np
 
 from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
 
-Tags = dict[int, tuple[float, ...] | bytes]
+Tags = dict[int, tuple[int, ...] | bytes]
 
-# Types of the values in a directory, by number: bytes and text, unsigned, signed, floats, offsets.
-_TYPES = {1: "B", 2: "S", 3: "H", 4: "I", 6: "b", 7: "S", 8: "h", 9: "i", 11: "f", 12: "d"}
+# Types of the values in a directory, by number: bytes and text, unsigned, signed, offsets. No tag
+# that is needed has fractions or floats.
+_TYPES = {1: "B", 2: "S", 3: "H", 4: "I", 6: "b", 7: "S", 8: "h", 9: "i"}
 _TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = (
@@ -24,10 +25,20 @@ _FILL_ORDER, _MAKE, _OFFSETS, _ORIENTATION, _SAMPLES, _ROWS, _COUNTS = (
 _PLANAR, _T4_OPTIONS, _PREDICTOR, _COLOR_MAP, _TILE_WIDTH, _TILE_HEIGHT = (
     *(284, 292, 317, 320, 322, 323),
 )
-_TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES, _INK_SET, _EXTRA, _SAMPLE_FORMAT = (
-    *(324, 325, 330, 332, 338, 339),
+_TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES, _EXTRA, _SAMPLE_FORMAT = (
+    *(324, 325, 330, 338, 339),
 )
 _JPEG_TABLES, _PROFILE, _NODATA, _DNG = 347, 34675, 42113, 50706
+_NEEDED = frozenset(
+    (
+        *(_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC),
+        *(_FILL_ORDER, _MAKE, _OFFSETS, _ORIENTATION, _SAMPLES, _ROWS, _COUNTS),
+        *(_PLANAR, _T4_OPTIONS, _PREDICTOR, _COLOR_MAP, _TILE_WIDTH, _TILE_HEIGHT),
+        *(_TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES, _EXTRA, _SAMPLE_FORMAT),
+        *(_JPEG_TABLES, _PROFILE, _NODATA, _DNG),
+    )
+)
+_MAX_PAGES = 100  # that are looked at for the first full one
 _SENSOR_COLORS = (32803, 34892)  # color filter array, linear raw
 
 
@@ -78,8 +89,8 @@ def read_page(data: bytes) -> Page:
     (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
     first: Tags | None = None
     chosen: Tags | None = None
-    seen = set()
-    while start and start not in seen:
+    seen: set[int] = set()
+    while start and start not in seen and len(seen) < _MAX_PAGES:
         seen.add(start)
         try:
             tags, start = _directory(data, start, order, big=big)
@@ -98,7 +109,7 @@ def read_page(data: bytes) -> Page:
 
 
 def _is_reduced(tags: Tags) -> bool:
-    return bool(int(_one(tags, _SUBFILE, 0)) & 5) or _one(tags, _OLD_SUBFILE, 1) == 2
+    return bool(_one(tags, _SUBFILE, 0) & 5) or _one(tags, _OLD_SUBFILE, 1) == 2
 
 
 def _check_raw(data: bytes, first: Tags, order: str, *, big: bool) -> None:
@@ -107,7 +118,7 @@ def _check_raw(data: bytes, first: Tags, order: str, *, big: bool) -> None:
     if _MAKE in first:
         for start in first.get(_SUB_DIRECTORIES, ()):
             try:
-                tags, _ = _directory(data, int(start), order, big=big)
+                tags, _ = _directory(data, start, order, big=big)
             except (struct.error, IndexError):
                 continue
             colors.append(_one(tags, _PHOTOMETRIC, 0))
@@ -117,14 +128,14 @@ def _check_raw(data: bytes, first: Tags, order: str, *, big: bool) -> None:
 
 
 def _page(tags: Tags, order: str) -> Page:
-    width, height = int(_one(tags, _WIDTH, 0)), int(_one(tags, _HEIGHT, 0))
-    samples = int(_one(tags, _SAMPLES, 1))
+    width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
+    samples = _one(tags, _SAMPLES, 1)
     bits = _all(tags, _BITS) or (1,)
     formats = _all(tags, _SAMPLE_FORMAT) or (1,)
     if len(set(bits[:samples])) > 1 or len(set(formats[:samples])) > 1:
         raise UnsupportedImageError("is a TIFF with samples of several sizes, not supported")
     tiled = _TILE_WIDTH in tags
-    rows = min(int(_one(tags, _ROWS, height)), height)
+    rows = min(_one(tags, _ROWS, height), height)
     offsets = _all(tags, _TILE_OFFSETS) if tiled and _TILE_OFFSETS in tags else _all(tags, _OFFSETS)
     counts = _all(tags, _TILE_COUNTS) if tiled and _TILE_COUNTS in tags else _all(tags, _COUNTS)
     nodata = tags.get(_NODATA)
@@ -137,20 +148,20 @@ def _page(tags: Tags, order: str) -> Page:
         sample_format=1 if formats[0] == 4 else formats[0],
         samples=samples,
         extra=_all(tags, _EXTRA),
-        photometric=int(_one(tags, _PHOTOMETRIC, 1)),
-        compression=int(_one(tags, _COMPRESSION, 1)),
-        predictor=int(_one(tags, _PREDICTOR, 1)),
+        photometric=_one(tags, _PHOTOMETRIC, 1),
+        compression=_one(tags, _COMPRESSION, 1),
+        predictor=_one(tags, _PREDICTOR, 1),
         is_planar=_one(tags, _PLANAR, 1) == 2 and samples > 1,
         reversed_bits=_one(tags, _FILL_ORDER, 1) == 2,
-        orientation=int(_one(tags, _ORIENTATION, 1)),
-        segment_width=int(_one(tags, _TILE_WIDTH, 0)) if tiled else width,
-        segment_height=int(_one(tags, _TILE_HEIGHT, 0)) if tiled else rows,
+        orientation=_one(tags, _ORIENTATION, 1),
+        segment_width=_one(tags, _TILE_WIDTH, 0) if tiled else width,
+        segment_height=_one(tags, _TILE_HEIGHT, 0) if tiled else rows,
         offsets=offsets,
         counts=counts,
         is_tiled=tiled,
         color_map=_all(tags, _COLOR_MAP),
         jpeg_tables=_bytes(tags, _JPEG_TABLES),
-        t4_options=int(_one(tags, _T4_OPTIONS, 0)),
+        t4_options=_one(tags, _T4_OPTIONS, 0),
         profile=_bytes(tags, _PROFILE),
         nodata=_number(nodata) if isinstance(nodata, bytes) else None,
     )
@@ -158,6 +169,8 @@ def _page(tags: Tags, order: str) -> Page:
 
 def _directory(data: bytes, start: int, order: str, *, big: bool) -> tuple[Tags, int]:
     """Return the tags of a directory, and where the next one starts; 0 after the last."""
+    if start > len(data):
+        raise IndexError
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
     size, inline = (20, 8) if big else (12, 4)
     at = start + (8 if big else 2)
@@ -167,8 +180,8 @@ def _directory(data: bytes, start: int, order: str, *, big: bool) -> tuple[Tags,
     for entry in range(at, at + count * size, size):
         tag, kind, n = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, entry)
         code = _TYPES.get(kind)
-        if code is None:
-            continue  # fractions, of which none is needed
+        if code is None or tag not in _NEEDED or tag in tags:
+            continue
         width = 1 if code == "S" else struct.calcsize(code)
         where = entry + size - inline
         if n * width > inline:
@@ -188,21 +201,20 @@ def _directory(data: bytes, start: int, order: str, *, big: bool) -> tuple[Tags,
 
 
 _NUMPY = {"B": "u1", "H": "u2", "I": "u4", "Q": "u8", "b": "i1", "h": "i2", "i": "i4", "q": "i8"}
-_NUMPY |= {"f": "f4", "d": "f8"}
 
 
 def _all(tags: Tags, tag: int) -> tuple[int, ...]:
-    return tuple(int(value) for value in tags.get(tag, ()))
+    return tuple(tags.get(tag, ()))
 
 
-def _one(tags: Tags, tag: int, default: int) -> float:
+def _one(tags: Tags, tag: int, default: int) -> int:
     values = tags.get(tag)
     return values[0] if values else default
 
 
 def _bytes(tags: Tags, tag: int) -> bytes:
     values = tags.get(tag, b"")
-    return values if isinstance(values, bytes) else bytes(int(value) & 255 for value in values)
+    return values if isinstance(values, bytes) else bytes(value & 255 for value in values)
 
 
 def _number(text: bytes) -> float | None:

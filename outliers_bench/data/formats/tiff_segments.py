@@ -26,6 +26,7 @@ _LZMA, _LERC, _ZSTD = 34925, 34887, 50000
 _CCITT = (2, 3, 4)
 _LONGEST_ROW = 2**20  # OpenCV decodes no wider image
 _LIBTIFF_BYTES = 2**27  # nor one of more pixels
+_MAX_BYTES = 2**31  # of a strip or tile, and of all channels that are needed
 
 
 def read_samples(data: bytes, page: Page, channels: int) -> Samples:
@@ -44,6 +45,14 @@ def read_samples(data: bytes, page: Page, channels: int) -> Samples:
         If strips or tiles are damaged or missing.
     """
     _check(page)
+    each = page.bits * (1 if page.is_planar else page.samples)
+    largest = max(
+        page.segment_width * page.segment_height * each,
+        page.width * page.height * channels * page.bits,
+    )
+    if largest > 8 * _MAX_BYTES:
+        size = f"{largest // 8:,} bytes"
+        raise UnsupportedImageError(f"is a TIFF that needs {size} at once, not supported")
     across, down = (
         -(-page.width // page.segment_width),
         -(-page.height // page.segment_height),
@@ -229,11 +238,11 @@ def _jpeg(stored: bytes, page: Page, height: int) -> Samples:
         raise UnsupportedImageError(f"is a TIFF of JPEGs with {samples} samples, not supported")
     file = b"\xff\xd8" + marker + page.jpeg_tables[2:-2] + stored[2:]
     try:
+        if simplejpeg.decode_jpeg_header(file)[:2] != (height, page.segment_width):
+            raise UnreadableImageError(_DAMAGED)
         image: Samples = simplejpeg.decode_jpeg(file, colorspace=space, strict=True)
     except ValueError:
         raise UnreadableImageError(_DAMAGED) from None
-    if image.shape != (height, page.segment_width, samples):
-        raise UnreadableImageError(_DAMAGED)
     return image
 
 

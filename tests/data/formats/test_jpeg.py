@@ -126,6 +126,12 @@ HARMLESS = {
         + save(textured(1), "JPEG")
     ),
     "padding before the end marker": lambda d: d[:-2] + bytes(16) + END,
+    "bytes between the segments": lambda d: (
+        d[:20] + b"\0\0" + d[20 : d.index(b"\xff\xda")] + b"junk" + d[d.index(b"\xff\xda") :]
+    ),
+    "three oddities at once": lambda d: (
+        with_bytes(d, d.index(b"JFIF\0") + 5, b"\0")[:20] + b"\0\0" + d[20:-2] + bytes(9) + END
+    ),
     "fill bytes before the end marker": lambda d: d[:-2] + b"\xff" * 500 + END,
     "unknown revision of JFIF": lambda d: with_bytes(d, d.index(b"JFIF\0") + 5, b"\0"),
     "unknown Adobe transform": lambda d: d[:2] + adobe(7) + d[20:],
@@ -157,6 +163,23 @@ def test_a_harmless_oddity_does_not_hide_damage():
     data = save(PHOTO, "JPEG")
     with pytest.raises(UnreadableImageError, match=r"damaged JPEG \(data left over\)"):
         decode(data[:-2] + bytes(range(100)) + END, name="a")
+
+
+@pytest.mark.parametrize("padding", [14, 16])
+def test_padding_is_harmless_wherever_the_data_end(padding):
+    """libjpeg-turbo reports fewer bytes than there are, by those that it had read ahead."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    smooth = cv2.resize(cv2.resize(cv2.GaussianBlur(noise, (0, 0), 3), (61, 47)), (640, 480))
+    data = save(smooth, "JPEG", quality=90)
+    padded = data[:-2] + bytes(padding) + END
+    np.testing.assert_array_equal(decode(padded, name="a"), decode(data, name="a"))
+
+
+def test_every_end_within_the_header_is_a_file_cut_short():
+    data = save(textured(), "JPEG")
+    for end in range(4, data.index(b"\xff\xda") + 14):
+        with pytest.raises(UnreadableImageError, match="is a JPEG cut short"):
+            decode(data[:end], name="a")
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,9 @@ def test_color_profiles(kind, options):
     image = decode(transparent, name="a")
     assert (image[:8, :8] == 255).all()
     np.testing.assert_array_equal(image[8:], to_srgb(quarters(), DISPLAY_P3)[8:])
+
+
+def test_pictures_of_iphone_apps_are_unsupported():
+    data = save(textured(), "PNG")
+    with pytest.raises(UnsupportedImageError, match="is a PNG for iPhone apps"):
+        decode(data[:8] + chunk(b"CgBI", b"\x50\0\x20\x02") + data[8:], name="a")
