@@ -2,6 +2,7 @@
 
 import pytest
 
+from outliers_bench.data.tables.columns import Columns
 from tests.data.annotated_photos import (
     HEIGHT,
     NAMES,
@@ -11,7 +12,7 @@ from tests.data.annotated_photos import (
     source,
     write_photos,
 )
-from tests.data.sources import load
+from tests.data.sources import fails, load
 
 
 @pytest.fixture
@@ -61,3 +62,24 @@ def test_label_studio_min_and_rotated_rectangles(photos, tmp_path):
     # A quarter turn around the left upper corner: 60 x 40 pixels become 40 x 60, left of it.
     expected[NAMES[0]] = "20,20,40,60"
     assert found == {f"{name}#{box}": name.split("/")[0] for name, box in expected.items()}
+
+
+def test_a_single_choice_in_label_studio_min_is_plain_text(photos, tmp_path):
+    content = [
+        {
+            **{"image": f"/data/local-files/?d={name}", "id": number, "annotation_id": number},
+            **{"annotator": 1, "created_at": "2026-11-30T10:00:00Z", "lead_time": 3.5},
+            "kind": name.split("/")[0],
+        }
+        for number, name in enumerate(NAMES)
+    ]
+    expected = {name: name.split("/")[0] for name in NAMES}
+    assert labels_of(load(source(content, photos), tmp_path)) == expected
+    # Next to values of the imported task, it has to be named.
+    several = [{**task, "camera": "c4"} for task in content]
+    fails(source(several, photos), tmp_path, "6 of 6 images have no label")
+    named = source(several, photos, columns=Columns(label="kind"))
+    assert labels_of(load(named, tmp_path)) == expected
+    del content[0]["annotation_id"]
+    left_out = load(source(content, photos), tmp_path).left_out
+    assert [(item.name, item.kind) for item in left_out] == [(NAMES[0], "unlabeled")]

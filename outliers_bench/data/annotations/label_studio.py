@@ -12,6 +12,8 @@ from outliers_bench.data.annotations.annotation_table import WHOLE, AnnotationTa
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # the name of a file that was uploaded
 
+_OF_TASK = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
+
 
 def is_label_studio(content: Any) -> bool:  # noqa: ANN401 - JSON
     """Check whether JSON has the form of a Label Studio export."""
@@ -53,11 +55,22 @@ def read_label_studio(content: list[dict[str, Any]], place: str, *, root: Path) 
                 raise ValueError("it has no image")
             path = _find_file(data[key], root)
             results = _results(task)
+            others = scalars(data, key, *_OF_TASK)
+            if not results and (texts := _texts_of_min(task, others)):
+                table.add(path, texts[0] if len(texts) == 1 else "", WHOLE, others=others)
+                continue
             if not results:
                 table.exclude(path, "unlabeled", "has no annotation")
                 continue
-            _add_regions(table, path, results, scalars(data, key, "id", "annotator", "lead_time"))
+            _add_regions(table, path, results, others)
     return table
+
+
+def _texts_of_min(task: dict[str, Any], others: dict[str, Any]) -> list[str]:
+    """Return the texts of an annotated task in JSON-MIN, where a single choice is plain text."""
+    if "data" in task or "annotation_id" not in task:
+        return []
+    return [value for value in others.values() if isinstance(value, str) and value]
 
 
 def _add_regions(
