@@ -29,6 +29,7 @@ from outliers_bench.config.text_options import MULTIRUN, is_text_option, to_hydr
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
+from outliers_bench.runtime.output import guard_worker
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
 from outliers_bench.sweeps.plugins import is_search
@@ -47,6 +48,7 @@ _MISTAKES = (BenchError, HydraException, OmegaConfBaseException)
 
 def job(cfg: DictConfig) -> float | None:
     """Run one composed config; return the objective if the sweeper needs it."""
+    guard_worker()  # a job may have a process of its own, as with joblib
     hydra_config = HydraConfig.get()
     overrides = sweep.job_overrides()
     needs_objective = is_search(hydra_config)

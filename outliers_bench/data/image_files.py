@@ -84,7 +84,7 @@ def resolve_cache_dir(value: str | None) -> Path:
             "there is no home folder for the cache, ~/.cache/outliers_bench; set "
             "OUTLIERS_BENCH_CACHE=<folder>"
         )
-    return absolute_path(given or "~/.cache/outliers_bench")
+    return absolute_path(given or "~/.cache/outliers_bench", "cache")
 
 
 def make_cache_dir(value: str | None, option: str = "cache") -> Path:

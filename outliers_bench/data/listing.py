@@ -25,6 +25,7 @@ _SYSTEM = frozenset(
         *("@eadir", "@sharebin", "@synoresource", "@tmp", "#recycle", "#snapshot"),  # Synology
         *("@recently-snapshot", "@recycle"),  # QNAP
         *("found.000", "network trash folder"),
+        *("mlartifacts", "mlruns"),  # pictures of earlier runs that were started in the folder
     )
 )
 LISTED_ENDINGS = tuple(ending for ending, kind in ENDINGS.items() if kind in DECODED)

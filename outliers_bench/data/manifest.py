@@ -154,7 +154,7 @@ class Manifest(LabeledSource):
     def _read_annotations(self) -> AnnotationTable | None:
         """Read the annotations that `path` names; None for a table."""
         found = read_annotations(
-            absolute_path(self.path),
+            absolute_path(self.path, "data.path"),
             self.path,
             root=self._root(),
             detections=DetectionOptions(self.confidence, self.category, self._labels_rule()),
@@ -168,7 +168,7 @@ class Manifest(LabeledSource):
         return found
 
     def _root(self) -> Path:
-        folder = absolute_path(self.path).parent
+        folder = absolute_path(self.path, "data.path").parent
         return folder if self.root is None else existing_folder(self.root, "data.root")
 
     def read_frame(self) -> pd.DataFrame:

@@ -92,7 +92,9 @@ class Backbone(Extractor):
         """Return this network's file of ImageNet weights in a folder, or `weights` without one."""
         if weights != "imagenet" or weights_dir is None:
             return weights
-        file = imagenet_file(absolute_path(weights_dir), self.keras, image_size=self.image_size)
+        file = imagenet_file(
+            absolute_path(weights_dir, "weights_dir"), self.keras, image_size=self.image_size
+        )
         return weights if file is None else str(file)
 
     def check(self) -> None:

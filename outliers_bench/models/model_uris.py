@@ -22,4 +22,4 @@ def register_download(uri: str, path: Path) -> None:
 
 def resolve_uri(weights: str) -> Path:
     """Return the local path of weights, given as a path or a URI that is registered already."""
-    return _downloads.get(weights, absolute_path(weights))
+    return _downloads.get(weights, absolute_path(weights, "model.weights"))

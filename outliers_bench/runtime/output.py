@@ -44,8 +44,8 @@ def guarded_output() -> Iterator[None]:
     """
     _reopen_closed()
     before = sys.stdout, sys.stderr
-    guarded = _guard(sys.stdout, "replace")
-    sys.stdout, sys.stderr = guarded, _guard(sys.stderr, "backslashreplace")
+    guard_worker()
+    guarded = sys.stdout
     try:
         yield
     except SystemExit as error:
@@ -61,6 +61,11 @@ def guarded_output() -> Iterator[None]:
         reason = (problem.strerror or str(problem)).lower()
         print(f"error: standard output: {reason}; what it had to show is lost", file=sys.stderr)
         sys.exit(NOT_WRITTEN)
+
+
+def guard_worker() -> None:
+    """Guard the streams of a process that works for a command, which reports the problems."""
+    sys.stdout, sys.stderr = _guard(sys.stdout, "replace"), _guard(sys.stderr, "backslashreplace")
 
 
 def _reopen_closed() -> None:

@@ -31,6 +31,7 @@ from outliers_bench.tracking.outbox import keys_of_run, run_of_key
 from outliers_bench.tracking.params import to_mapping
 from outliers_bench.tracking.records import without_password
 from outliers_bench.tracking.run_state import GONE, run_state
+from outliers_bench.tracking.store import database_path
 from outliers_bench.types import ImageSet, Split
 
 if TYPE_CHECKING:
@@ -138,37 +139,73 @@ def find_saved_run(cache: Path, run: str, *, uri: str) -> SavedRun | None:
     Returns
     -------
     SavedRun or None
-        None if there is no such run, the prefix is ambiguous, or the run was saved for another
-        store and is in this one, too, as in a copied project; MLflow decides then.
+        None if there is no such run or the prefix is ambiguous; MLflow decides then. A run of a
+        project that was moved or copied is that of the new place.
 
     Raises
     ------
     BenchError
         If the run was deleted in MLflow.
     """
-    folder = cache / FOLDER
+    here, folder = without_password(uri), cache / FOLDER
     if run == LAST:
-        saved = ((path, _read_metadata(path)) for path in folder.glob("*.json"))
-        # A run that was restored from MLflow has no end time.
-        candidates = [
-            (metadata["finished"], path)
-            for path, metadata in saved
-            if metadata.get("uri") == without_password(uri) and metadata["finished"]
-        ]
-        newest = (_read(path) for _, path in sorted(candidates, reverse=True))
-        return next((each for each in newest if each and not _is_gone(each, uri)), None)
+        return _find_last(folder, uri)
     if len(run) < SHORTEST or not run.isalnum():
         return None
     names = {run, *keys_of_run(cache / OUTBOX, run)}
     paths = [path for name in names for path in folder.glob(f"{name}*.json")]
-    found = _read(paths[0]) if len(paths) == 1 else None
-    if found is None:
+    # The one of this store: a run of a copied project may have been saved in both places.
+    paths = [path for path in paths if _read_metadata(path).get("uri") == here] or paths
+    known = [_read(path) for path in paths]
+    found = known[0] if known else None
+    if found is None or any(each is None or each.run_id != found.run_id for each in known):
         return None
-    if found.uri != without_password(uri) and run_state(uri, found.run_id) in ("active", "deleted"):
-        return None
-    if _is_gone(found, uri if found.uri == without_password(uri) else found.uri):
+    if found.uri != here:
+        state = run_state(uri, found.run_id)
+        if state == "active":
+            return _in_new_place(found, uri)
+        if state == "deleted":
+            return None
+    if _is_gone(found, uri if found.uri == here else found.uri):
         raise BenchError(f"run={run}: {found.name} was deleted in MLflow")
     return found
+
+
+def _find_last(folder: Path, uri: str) -> SavedRun | None:
+    here, database = without_password(uri), database_path(uri)
+    every = [
+        (metadata, path) for path in folder.glob("*.json") if (metadata := _read_metadata(path))
+    ]
+    # A run that was restored from MLflow has no end time.
+    newest = sorted((item for item in every if item[0]["finished"]), key=_finished, reverse=True)
+    for metadata, path in newest:
+        if metadata.get("uri") == here and (found := _read(path)) and not _is_gone(found, uri):
+            return found
+    if database is None or any(metadata.get("uri") == here for metadata, _ in newest):
+        return None
+    for metadata, path in newest:  # of a project that was moved or copied
+        run = run_of_key(folder.parent / OUTBOX, str(metadata.get("run_id")))
+        run_id = run.run_id if run else str(metadata.get("run_id"))
+        if run_state(uri, run_id) == "active" and (found := _read(path)):
+            return _in_new_place(found, uri)
+    return None
+
+
+def _finished(item: tuple[dict[str, Any], Path]) -> float:
+    return float(item[0]["finished"])
+
+
+def _in_new_place(saved: SavedRun, uri: str) -> SavedRun:
+    """Return a run of a project that was moved or copied, with the folders of the new place."""
+    old, new = database_path(saved.uri), database_path(uri)
+    folder, root = saved.folder, saved.root
+    if old and new:
+        if Path(folder) == old.parent:
+            folder = str(new.parent)
+        if root and Path(root).is_relative_to(old.parent):
+            moved = new.parent / Path(root).relative_to(old.parent)
+            root = str(moved) if moved.is_dir() else root
+    return replace(saved, uri=without_password(uri), folder=folder, root=root)
 
 
 def _is_gone(saved: SavedRun, uri: str) -> bool:

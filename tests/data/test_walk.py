@@ -120,6 +120,7 @@ def test_system_and_hidden_files_are_counted_once_each(tmp_path):
     folders = ("@eaDir/one.jpg", "#recycle", "$RECYCLE.BIN", "@Recently-Snapshot", "#snapshot")
     folders += ("System Volume Information", "lost+found", "__MACOSX", ".ipynb_checkpoints")
     folders += (".thumbnails", ".Trash-1000", ".git", "~snapshot", "@Recycle")
+    folders += ("mlartifacts", "mlruns")  # pictures of earlier runs
     for folder in folders:
         touch(tmp_path, f"c0/{folder}/deep/thumb.jpg", f"c0/{folder}/two.jpg")
     files = ("Thumbs.db", "THUMBS.DB", "desktop.ini", "._one.jpg", ".DS_Store", ".hidden.jpg")

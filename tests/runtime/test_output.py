@@ -74,6 +74,16 @@ def test_a_file_never_gets_the_place_of_a_closed_stream(tmp_path):
     assert (tmp_path / "data").read_text() == ""
 
 
+def test_a_full_disk_ends_no_worker():
+    work = (
+        "from outliers_bench.runtime.output import guard_worker\n"
+        "guard_worker(); guard_worker()\n"
+        "print('\\u0141' * 99_999, flush=True); print('worked', file=sys.stderr)"
+    )
+    done = python(work, environment=["PYTHONIOENCODING=ascii"], redirect="> /dev/full")
+    assert (done.returncode, done.stderr) == (0, b"worked\n")
+
+
 def test_streams_that_are_no_files_stay(capsys):
     from outliers_bench.runtime.output import guarded_output
 

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -16,7 +17,7 @@ from outliers_bench.serving import saved_run as saved_run_module
 from outliers_bench.serving.saved_run import FOLDER, SavedRun, find_saved_run
 from outliers_bench.tracking.outbox import FOLDER as OUTBOX
 from outliers_bench.tracking.outbox import Box, Start
-from outliers_bench.tracking.records import name_of
+from outliers_bench.tracking.records import leave_receipt, name_of
 from outliers_bench.tracking.runs import end_run
 from outliers_bench.tracking.store import experiment_id, open_client
 from tests.toys import image_set
@@ -136,12 +137,36 @@ def test_a_deleted_run_is_not_found(fresh_uri, tmp_path):
     assert find_saved_run(tmp_path, "last", uri=fresh_uri).run_id == ids[0]
 
 
-def test_a_run_of_a_copied_project_is_that_of_the_copy(fresh_uri, tmp_path):
+def test_a_run_of_a_moved_or_copied_project_is_that_of_the_new_place(fresh_uri, tmp_path):
     client = open_client(fresh_uri)
-    run_id = client.create_run(experiment_id(client, "toy")).info.run_id
-    create_saved_run(run_id, uri="sqlite:////the/original/mlflow.db").save(tmp_path)
-    assert find_saved_run(tmp_path, run_id, uri=fresh_uri) is None  # MLflow decides
-    assert find_saved_run(tmp_path, run_id, uri=HERE).run_id == run_id
+    run_id, later = (client.create_run(experiment_id(client, "toy")).info.run_id for _ in range(2))
+    place = Path(fresh_uri.removeprefix("sqlite:///")).parent
+    (place / "photos").mkdir()
+    old = "sqlite:////the/original/mlflow.db"
+    original = replace(
+        create_saved_run(run_id, uri=old), folder="/the/original", root="/the/original/photos"
+    )
+    original.save(tmp_path)
+    expected = str(place), str(place / "photos"), fresh_uri
+    for run in (run_id, run_id[:8], "last"):
+        found = find_saved_run(tmp_path, run, uri=fresh_uri)
+        assert (found.folder, found.root, found.uri) == expected
+    # Saved in both places, each has its own; photos elsewhere stay there.
+    newer = replace(original, run_id=later, finished=2.0)
+    replace(newer, root="/disk/photos").save(tmp_path)
+    assert find_saved_run(tmp_path, "last", uri=fresh_uri).root == "/disk/photos"
+    receipt(tmp_path, "t" + "0" * 22, run_id)
+    replace(original, run_id="t" + "0" * 22, uri=fresh_uri).save(tmp_path)
+    assert find_saved_run(tmp_path, run_id, uri=fresh_uri).root == original.root
+    assert find_saved_run(tmp_path, run_id, uri=old).uri == old
+    client.delete_run(run_id)
+    assert find_saved_run(tmp_path, run_id, uri=old).uri == old
+
+
+def receipt(cache, key, run_id):
+    (cache / OUTBOX).mkdir()
+    handle = RunHandle(uri=HERE, run_id=run_id, experiment_id="1", name="", artifact_uri="")
+    leave_receipt(cache / OUTBOX, key, handle, status="FINISHED", parent=None, before=key)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b'{"finished": 1.0}', None])

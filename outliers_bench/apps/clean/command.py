@@ -27,7 +27,7 @@ def clean(options: Clean) -> int:
     root = existing_folder(options.root, "root")
     if ".." in root.parts:  # `.quarantine` cannot be appended to a path that ends in ..
         root = root.resolve()
-    folder = absolute_path(options.quarantine or f"{root}.quarantine")
+    folder = absolute_path(options.quarantine or f"{root}.quarantine", "quarantine")
     quarantine = Quarantine(root, folder)
     quarantine.check(writing=options.apply)
     if options.undo:

@@ -28,7 +28,7 @@ def collect(options: Collect) -> int:
     if options.urls is not None:
         listed = read_url_list(options.urls, label=options.label, license=options.license)
     check_installed()
-    with open_collection(absolute_path(options.into)) as collection:
+    with open_collection(absolute_path(options.into, "into")) as collection:
         pending = collection.select_pending(listed, again=options.again)
         if pending or options.page is not None:
             # How many images a page has is not known yet.

@@ -58,7 +58,7 @@ def read_url_list(path: str, *, label: str | None, license: str | None) -> list[
     BenchError
         If the file cannot be read, has no column url or no rows, or a row has no URL or label.
     """
-    file = absolute_path(path)
+    file = absolute_path(path, "urls")
     kind = file.suffix.lower()
     if kind not in (".csv", ".tsv", ".txt"):
         raise BenchError(f"urls={path}: give a .csv, .tsv or .txt file")

@@ -117,7 +117,7 @@ def _sheet_path(options: Options) -> Path | None:
     from outliers_bench.apps.search.contact_sheet import check_sheet
     from outliers_bench.data.image_files import absolute_path
 
-    sheet = Path(os.path.normpath(absolute_path(options.sheet)))
+    sheet = Path(os.path.normpath(absolute_path(options.sheet, "sheet")))
     check_sheet(sheet)
     return sheet
 
