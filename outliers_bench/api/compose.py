@@ -100,6 +100,6 @@ def _text(value: Any) -> str:  # noqa: ANN401
         return f"{{{','.join(f'{key}:{_text(item)}' for key, item in value.items())}}}"
     if isinstance(value, str | Path):
         return quote(str(value))
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return f"[{','.join(map(_text, value))}]"
     raise BenchError(f"{value!r} cannot be an option: give text, a number, a list or None")

@@ -31,11 +31,15 @@ class FileConfigSource(file_config_source.FileConfigSource):
         if not file.exists():
             raise ConfigLoadError(f"Config not found : {file}")
         text = _read(file)
-        header = self._get_header_dict(text[:512])
+        try:
+            header = self._get_header_dict(text[:512])
+        except ValueError as error:
+            raise BenchError(f"{file}: {error}; write it as # @package _global_") from None
         package = header.get("package") or "_group_"
         if package == "_group_":
             package = ".".join(Path(name).parent.parts)
         config = _parse(text, file, "" if package == "_global_" else package)
+        _check_defaults(config, file)
         return ConfigResult(
             config=config,
             path=f"{self.scheme()}://{self.path}",
@@ -116,6 +120,21 @@ def _keep_text(node: yaml.MappingNode, prefix: str) -> None:
             for item in items:
                 if isinstance(item, yaml.ScalarNode) and item.tag != _NULL:
                     item.tag = _TEXT
+
+
+def _check_defaults(config: DictConfig, file: Path) -> None:
+    """Raise `BenchError` for a defaults list that Hydra would refuse with a traceback."""
+    if "defaults" not in config:
+        return
+    defaults = cast("dict[str, Any]", OmegaConf.to_container(config))["defaults"]
+    for entry in defaults if isinstance(defaults, list) else [{}]:
+        value = next(iter(entry.values())) if isinstance(entry, dict) and len(entry) == 1 else entry
+        names = value if isinstance(value, list) else [value]
+        if not all(isinstance(name, str) or (name is None and name is not entry) for name in names):
+            raise BenchError(
+                f"{file}: defaults must be a list of choices such as - override /model: mobilenet, "
+                "with numbers in quotes"
+            )
 
 
 def _reason(error: yaml.YAMLError, text: str) -> str:

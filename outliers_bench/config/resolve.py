@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import is_dataclass
@@ -16,6 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from outliers_bench.config.text_options import to_hydra
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Compose, Model
+from outliers_bench.runtime.text_values import split_words
 
 _HOW = "write each as a model's name and its options, as in ['mobilenet image_size=160',sift]"
 
@@ -51,7 +51,7 @@ def _member(member: str, shared: Mapping[str, Any], where: str) -> Model:
     if not isinstance(member, str) or not member.strip():
         raise BenchError(f"{where}: not a model; {_HOW}")
     try:
-        name, *options = _split(member)
+        name, *options = split_words(member)
     except ValueError as error:
         raise BenchError(f"{where}: {error}; {_HOW}") from error
     if not re.fullmatch(r"[A-Za-z_]\w*", name) or name.lower() in ("true", "false", "null"):
@@ -79,13 +79,6 @@ def _member(member: str, shared: Mapping[str, Any], where: str) -> Model:
     if not isinstance(model, Model):
         raise BenchError(f"{where}: not a model; {_HOW}")
     return model
-
-
-def _split(member: str) -> list[str]:
-    """Split a member at blanks outside of quotes, as a shell would; a backslash is itself."""
-    parts = shlex.shlex(member, posix=True)
-    parts.whitespace_split, parts.commenters, parts.escape = True, "", ""
-    return list(parts)
 
 
 def _node(value: object) -> Any:  # noqa: ANN401

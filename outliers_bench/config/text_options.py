@@ -108,6 +108,8 @@ def _to_hydra(word: str, *, multirun: bool) -> str:
     head, name, value = match.groups()
     lists = text_options().get(name)
     if lists is None:
+        if value.startswith("{"):
+            _check_mapping(word)
         # So that Hydra says what is wrong with the name, not with the value.
         return head + quote(value) if _is_misspelled(name) else word
     if multirun and _FUNCTION.fullmatch(value):
@@ -136,6 +138,38 @@ def _is_misspelled(name: str) -> bool:
     group, point, option = name.partition(".")
     known = _groups().get(group, set()) if point else set()
     return bool(known) and option.partition(".")[0] not in known
+
+
+def _check_mapping(word: str) -> None:
+    """Raise `BenchError` if text within braces is a number to Hydra, as its spelling is lost."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep
+    from hydra.errors import HydraException
+
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:  # explained where the config is composed
+        return
+    value = override.value()
+    for mapping in value.list if isinstance(value, ChoiceSweep) else [value]:
+        for name, item in _items(override.key_or_group, mapping):
+            if isinstance(item, int | float) and name in text_options():
+                raise BenchError(
+                    f"{word}: within braces, {name} is read as {item}; give it by itself, as "
+                    f"{name}=<value>"
+                )
+
+
+def _items(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield the name and the value of each option in nested mappings, and each item of lists."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _items(f"{name}.{key}", item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _items(name, item)
+    else:
+        yield name, value
 
 
 def _write(text: Text) -> str:

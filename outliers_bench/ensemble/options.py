@@ -15,6 +15,7 @@ from outliers_bench.data.split import Protocol, make_split
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Compose, Model
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
+from outliers_bench.runtime.text_values import split_words
 from outliers_bench.store.features import Space
 from outliers_bench.types import ImageSet, Split
 
@@ -284,7 +285,7 @@ class Ensemble(Model):
 
 def _short_name(member: str) -> str:
     """Shorten a member for tables: a weights file is shown by its name only."""
-    name, *options = shlex.split(member)
+    name, *options = split_words(member)
     short = (
         f"weights={weights_label(option.removeprefix('weights='))}"
         if option.startswith("weights=")

@@ -8,6 +8,7 @@ can have what would otherwise be read: commas between several values, `null`, or
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import get_args, get_origin
 
@@ -84,6 +85,21 @@ def read_list(typed: str, option: str) -> list[Text]:
         found.append(Text.read(quoted if quoted is not None else bare.strip()))
         position, more = match.end(), comma is not None
     return found
+
+
+def split_words(text: str) -> list[str]:
+    r"""Split text at blanks outside of quotes, as a shell would; a backslash is itself.
+
+    Raises `ValueError` if a quote is not closed.
+
+    Examples
+    --------
+    >>> split_words(r"mobilenet weights='C:\my nets\x.h5'")
+    ['mobilenet', 'weights=C:\\my nets\\x.h5']
+    """
+    words = shlex.shlex(text, posix=True)
+    words.whitespace_split, words.commenters, words.escape = True, "", ""
+    return list(words)
 
 
 def is_text(type_hint: object) -> bool:

@@ -1,8 +1,9 @@
 """Files with options: text as it is written, and one line for what cannot be read."""
 
 import pytest
+import yaml
 
-from outliers_bench.config.option_files import load_options
+from outliers_bench.config.option_files import FileConfigSource, load_options
 from outliers_bench.config.schema import register
 from outliers_bench.errors import BenchError
 from tests.command_line import in_process
@@ -69,6 +70,33 @@ def test_a_wrong_file_is_one_line_with_its_name(tmp_path, content, reason):
         load_options(file)
     assert str(raised.value).startswith(str(file))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("# @package a b\nseed: 1\n", "Too many components.*# @package _global_"),
+        ("# @package\nseed: 1\n", "Expected header format.*# @package _global_"),
+        ("defaults: 3\n", "defaults must be a list"),
+        ("defaults:\n  - data: 2023\n", "defaults must be a list.*numbers in quotes"),
+        ("defaults:\n  -\n", "defaults must be a list"),
+        ("defaults:\n  - {data: folder, model: sift}\n", "defaults must be a list"),
+    ],
+)
+def test_a_file_that_hydra_ends_with_a_traceback_is_one_line(tmp_path, content, reason):
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    with pytest.raises(BenchError, match=reason) as raised:
+        FileConfigSource("own", f"file://{tmp_path}").load_config("mine")
+    assert str(raised.value).startswith(str(file))
+    assert "\n" not in str(raised.value)
+
+
+def test_defaults_of_all_kinds_are_taken(tmp_path):
+    defaults = ["_self_", {"override /data": "folder"}, {"optional model": None}, {"x": ["a", "b"]}]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"defaults": defaults}))
+    found = FileConfigSource("own", f"file://{tmp_path}").load_config("mine")
+    assert found.config.defaults == defaults
 
 
 @pytest.fixture

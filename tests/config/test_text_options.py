@@ -22,6 +22,7 @@ from outliers_bench.config.resolve import composer
 from outliers_bench.config.schema import register
 from outliers_bench.config.shared_compositions import Compositions
 from outliers_bench.config.text_options import as_typed, options, text_options, to_hydra
+from outliers_bench.ensemble.options import Ensemble
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.text_values import quote
 from outliers_bench.serving.recorded_config import restore_config
@@ -183,6 +184,8 @@ def test_members():
         assert {name: getattr(model, name) for name in given} == given
     (model,) = compose_models([r"mobilenet weights=C:\weights\2023.10"], "model.members")
     assert model.weights == r"C:\weights\2023.10"
+    ensemble = Ensemble(members=["mobilenet name=a\\b", "mobilenet name=a\\"])
+    assert "mobilenet name=a\\b + mobilenet name=a\\" in ensemble.variant
 
 
 def test_recorded_config():
@@ -235,6 +238,31 @@ def test_what_a_sweep_refuses(word, message):
     with pytest.raises(BenchError, match=message) as raised:
         to_hydra([word], multirun=True)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("data={root:2023.10}", "data.root"),
+        ("+data={name:x,root:2024_05_17}", "data.root"),
+        ("data.columns={label:true}", "data.columns.label"),
+        ("data={include:[a,1e5]}", "data.include"),
+        ("data={root:a},{root:1e5}", "data.root"),
+    ],
+)
+def test_numbers_in_braces_are_refused_for_text(word, name):
+    with pytest.raises(BenchError, match=rf"within braces, {name} is read as .*; give it by it"):
+        to_hydra([word], multirun=True)
+
+
+def test_text_in_braces_is_taken():
+    words = ["data={root:'2023.10',name:null,train:0.5}", "data.columns={label:identity}", "k={"]
+    assert to_hydra(words) == words
+
+
+def test_bytes_are_no_option():
+    with pytest.raises(BenchError, match="cannot be an option"):
+        api.to_words({"data.root": b"photos"})
 
 
 def test_other_words_are_as_they_were():
