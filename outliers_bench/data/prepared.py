@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 from pathlib import Path
 
 from outliers_bench.data.folder_source import FolderSource, check_groups, subfolder
@@ -111,7 +110,8 @@ class PreparedFolders(FolderSource):
                 folders[part] = candidates[0]
             elif part != "train":
                 raise BenchError(self._missing(part, usual))
-        for (part, folder), (other, outer) in permutations(folders.items(), 2):
+        for part, other in (("query", "gallery"), ("gallery", "query")):  # train may be either
+            folder, outer = folders[part], folders[other]
             if f"{folder}/".startswith(f"{outer}/"):
                 raise BenchError(
                     f"data.{part}_folder={folder} is in data.{other}_folder={outer}, so its images "

@@ -185,6 +185,11 @@ def test_prepared_without_clear_parts(tmp_path):
         assert load(same_folder, tmp_path).query.names[0] == "test/cat/0.jpg"
     inside = PreparedFolders(root=str(root), query_folder="test/cat", gallery_folder="./test")
     fails(inside, tmp_path, r"data\.query_folder=test/cat is in data\.gallery_folder=test, so its")
+    learned = PreparedFolders(
+        root=str(root), query_folder="test", gallery_folder="train", train_folder="train"
+    )
+    split = load(learned, tmp_path)
+    assert (len(split.train), len(split.gallery)) == (8, 8)
     gone = PreparedFolders(root=str(root), query_folder="test", gallery_folder="no")
     fails(gone, tmp_path, r"data\.gallery_folder=no: there is no such folder in .*/r$")
     inner = parts(tmp_path / "inner", "images/a", "images/b")
