@@ -10,6 +10,7 @@ from contextlib import closing
 from itertools import islice
 from typing import TypeAlias
 
+from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
 from outliers_bench.runtime.machine import cores
@@ -31,7 +32,7 @@ class Decoder:
     Parameters
     ----------
     images : ImageSet
-        Images to decode, in this order.
+        Images to decode, in this order, except that crops of one photo follow each other.
     prepare : callable
         Transformation of each decoded image; called in several threads.
     side : int or None
@@ -64,7 +65,7 @@ class Decoder:
         """Yield the digest and the prepared image of each readable image, in order."""
         # OpenCV's threads within one image would compete with these, one per image.
         with one_opencv_thread(), ThreadPoolExecutor(self._threads, "decode") as pool:
-            rows = iter(range(len(self._images)))
+            rows = iter(self._order())
             ahead: deque[Future[_Decoded]] = deque()
             try:
                 while True:
@@ -75,6 +76,13 @@ class Decoder:
                     yield from self._readable(*ahead.popleft().result())
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _order(self) -> list[int]:
+        """Return the rows, with those of one photo next to each other: it is decoded once."""
+        first: dict[str, int] = {}
+        photos = (split_name(name)[0] for name in self._images.names)
+        places = [first.setdefault(photo, row) for row, photo in enumerate(photos)]
+        return sorted(range(len(places)), key=places.__getitem__)
 
     def pop_undecodable(self) -> list[tuple[bytes, Reason]]:
         """Return digest and reason of the images that could not be decoded since the last call."""

@@ -10,6 +10,8 @@ import outliers_bench as ob
 from outliers_bench.data import crop_reader as crop_reader_module
 from outliers_bench.data.boxes import Rectangle
 from outliers_bench.data.crop_reader import CropReader, crop_name, split_name
+from outliers_bench.data.prefetch import Decoder
+from outliers_bench.data.split import Protocol
 from tests.data.boxed_photos import manifest, photo, write_boxed
 from tests.data.sources import fails, load
 
@@ -95,6 +97,19 @@ def test_a_photo_is_decoded_once_by_several_threads(tmp_path, monkeypatch):
     for name in names[:2]:
         limited.read(name)
     assert decoded[2:] == ["a.png", "a.png"], "photos are held up to a number of bytes"
+
+
+def test_crops_in_any_order_are_decoded_photo_by_photo(boxed, tmp_path, monkeypatch):
+    table = boxed.sort_values("label")
+    images = load(manifest(table, tmp_path, protocol=Protocol.leave_one_out), tmp_path).gallery
+    monkeypatch.setattr(crop_reader_module, "RECENT_BYTES", 0)  # no photo waits for its next crop
+    decoded = list(Decoder(images, lambda image: image))
+    assert dict(decoded).keys() == set(images.digests)
+    names = dict(zip(images.digests, images.names, strict=True))
+    photos = [split_name(names[digest])[0] for digest, _ in decoded]
+    assert photos == [name for n in range(6) for name in [f"{n}.png"] * 2]
+    for digest, pixels in decoded:
+        assert np.array_equal(pixels, images.read(images.digests.index(digest)))
 
 
 def test_a_photo_that_changed_gives_no_crop(boxed, tmp_path):
