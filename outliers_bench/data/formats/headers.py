@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from outliers_bench.data.formats.jpeg_markers import read_markers
@@ -44,24 +45,15 @@ def read_header(data: bytes) -> Header:
     """
     if not data:
         raise UnreadableImageError("is empty")
-    readers = (
-        (data.startswith(b"\xff\xd8\xff"), "JPEG", _jpeg),
-        (data.startswith(b"\x89PNG\r\n\x1a\n"), "PNG", _png),
-        (data[:4] == b"RIFF" and data[8:12] == b"WEBP", "WebP", _webp),
-        (data[:6] in (b"GIF87a", b"GIF89a"), "GIF", _gif),
-        (data.startswith(b"BM"), "BMP", _bmp),
-        (data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF", _tiff),
-    )
     kind = kind_of(data[:HEAD])
-    if kind is not None and kind not in {name for _, name, _ in readers}:
+    if kind is None:
+        raise UnreadableImageError("is not an image of a known format")
+    if kind not in _READERS:
         raise UnsupportedImageError(f"{kind} is not supported; convert it to JPEG")
-    for matches, name, reader in readers:
-        if matches:
-            try:
-                return reader(data)
-            except (struct.error, IndexError):
-                raise UnreadableImageError(f"is a {name} cut short") from None
-    raise UnreadableImageError("is not an image of a known format")
+    try:
+        return _READERS[kind](data)
+    except (struct.error, IndexError):
+        raise UnreadableImageError(f"is a {kind} cut short") from None
 
 
 def _jpeg(data: bytes) -> Header:
@@ -142,6 +134,16 @@ def _bmp(data: bytes) -> Header:
 def _tiff(data: bytes) -> Header:
     page = read_page(data)
     return Header("TIFF", page.width, page.height)
+
+
+_READERS: dict[str, Callable[[bytes], Header]] = {
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "WebP": _webp,
+    "GIF": _gif,
+    "BMP": _bmp,
+    "TIFF": _tiff,
+}
 
 
 def read_tags(data: bytes) -> dict[int, int]:

@@ -110,3 +110,8 @@ def test_boxes_within_boxes():
 def test_a_largest_value_below_one():
     with pytest.raises(UnreadableImageError, match="damaged or cut-short PNM"):
         decode(b"P5 1 1 0.5 \0", name="a")
+
+
+def test_text_that_begins_as_a_bitmap_is_no_image():
+    with pytest.raises(UnreadableImageError, match="is not an image"):
+        decode(b"BM is short for bench mark, a point of known height", name="a")
