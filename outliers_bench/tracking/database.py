@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from glob import escape
 from pathlib import Path
 from typing import Any
-from urllib.request import url2pathname
 
 _ARTIFACT_FOLDERS = ("mlartifacts", "mlruns")  # next to a database: ours, and MLflow's
 _LOCATIONS = (
@@ -72,6 +71,8 @@ def relocate_artifacts(path: Path) -> None:
 
 def _location_here(location: str, folder: Path) -> str | None:
     """Return the location next to a database that replaces one elsewhere; None if it stays."""
+    from urllib.request import url2pathname  # imports SSL, which --help does without
+
     is_uri = location.startswith("file:///")
     place = Path(url2pathname(location.removeprefix("file://")) if is_uri else location)
     if not place.is_absolute() or place.parent.name not in _ARTIFACT_FOLDERS:
