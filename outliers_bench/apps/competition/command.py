@@ -31,7 +31,7 @@ def serve(options: Competition) -> int:
     options.check()
     from outliers_bench.apps.competition.dataset import load_competition_data, select_source
 
-    source = select_source(options.root, options.manifest, options.missing_labels)
+    source = select_source(options.root, options.manifest, options.missing_labels, options.boxes)
     try:
         import uvicorn
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outliers_bench.apps.submit.names import Names, competition_names
+from outliers_bench.data.boxes import BoxUse
 from outliers_bench.data.image_files import existing_folder
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.manifest import Manifest
@@ -75,7 +76,7 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
         split = source.load(seed=0, cache=cache)
     except BenchError as error:  # its message has the options of a run
         message = str(error).replace("data.path=", "manifest=")
-        raise BenchError(re.sub(r"data\.(?=root=|missing_labels=)", "", message)) from None
+        raise BenchError(re.sub(r"data\.(?=root=|missing_labels=|boxes=)", "", message)) from None
     if split.is_one_set or not split.labeled:
         raise BenchError(
             f"{split.name}: a competition needs the labels of its query and gallery images; put "
@@ -90,7 +91,10 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
 
 
 def select_source(
-    root: str | None, manifest: str | None, missing_labels: MissingLabels = MissingLabels.error
+    root: str | None,
+    manifest: str | None,
+    missing_labels: MissingLabels = MissingLabels.error,
+    boxes: BoxUse = BoxUse.crop,
 ) -> DataSource:
     """Return the data source of the options `root` and `manifest`, of which one is given."""
     if (root is None) == (manifest is None):
@@ -107,7 +111,7 @@ def select_source(
             )
         return PreparedFolders(root=root, missing_labels=missing_labels)
     assert manifest is not None  # noqa: S101 - one of them is given
-    return Manifest(path=manifest, missing_labels=missing_labels)
+    return Manifest(path=manifest, missing_labels=missing_labels, boxes=boxes)
 
 
 def _assign_names(

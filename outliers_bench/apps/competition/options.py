@@ -7,6 +7,7 @@ from datetime import datetime
 
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.apps.submit.options import get_token
+from outliers_bench.data.boxes import BoxUse
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import is_score
@@ -40,6 +41,8 @@ class Competition:
     missing_labels : MissingLabels
         Images whose label is empty, NA, unknown or the like: error, exclude (from the scores), or
         class.
+    boxes : BoxUse
+        Boxes in the table: crop (each is an image, named photo#left,top,width,height) or ignore.
     host : str
         Address to listen at.
     port : int
@@ -76,6 +79,7 @@ class Competition:
     root: str | None = None
     manifest: str | None = None
     missing_labels: MissingLabels = MissingLabels.error
+    boxes: BoxUse = BoxUse.crop
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = None

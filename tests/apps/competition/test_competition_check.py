@@ -16,6 +16,7 @@ from outliers_bench.apps.competition.dataset import (
 )
 from outliers_bench.apps.competition.score import score_submission
 from outliers_bench.apps.submit.names import Names
+from outliers_bench.data.boxes import BoxUse
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import confidence_intervals, evaluate
 from outliers_bench.types import Ranking
@@ -267,3 +268,23 @@ def test_the_largest_submission_fits_the_limit(dataset) -> None:
         indent=1,
     )
     assert len(largest) < dataset.max_submission_bytes(4)
+
+
+@pytest.mark.slow  # imports pandas
+def test_boxes_in_a_manifest_are_used_or_ignored(tmp_path) -> None:
+    root = write_photos(tmp_path)
+    lines = [
+        f"{part}/{path.parent.name}/{path.name},{path.parent.name},{part},0,0,4,4"
+        for part in ("query", "gallery")
+        for path in sorted((root / part).rglob("*.jpg"))
+    ]
+    table = tmp_path / "labeled" / "zoo.csv"
+    table.write_text("\n".join(["path,label,split,x,y,w,h", *lines]))
+    load = {"cache": tmp_path / "cache", "names": Names.auto}
+    crops = load_competition_data(select_source(None, str(table)), **load)
+    assert "g1.jpg#0,0,4,4" in crops.gallery
+    photos = select_source(None, str(table), boxes=BoxUse.ignore)
+    assert "g1.jpg" in load_competition_data(photos, **load).gallery
+    table.write_text(table.read_text().replace(",0,0,4,4", ",900,0,4,4"))
+    with pytest.raises(BenchError, match=r"or use boxes=ignore"):
+        load_competition_data(select_source(None, str(table)), **load)
