@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 T = TypeVar("T")
 _visible = ContextVar("visible", default=True)
+_shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
 
 
 @contextmanager
@@ -60,7 +62,8 @@ def status(text: str) -> Iterator[None]:
 def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable[[int, str], None]]:
     """Show a bar with the rate and the remaining time; yield the function that updates it.
 
-    The function takes the number of finished steps and a description of the current one.
+    The function takes the number of finished steps and a description of the current one. The bar of
+    a step, such as a block of queries, is below that of all steps until the step is finished.
 
     Parameters
     ----------
@@ -71,6 +74,13 @@ def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable
     """
     if (console := _console()) is None:  # the thread of a bar takes milliseconds to start
         yield lambda *_: None
+        return
+    if (around := _shown.get()) is not None:
+        step = around.add_task("", total=total, unit=unit)
+        try:
+            yield lambda done, text: around.update(step, completed=done, description=text)
+        finally:
+            around.remove_task(step)
         return
     from rich.progress import (
         BarColumn,
@@ -86,7 +96,8 @@ def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(unit if speed is None else f"{unit}, {speed:,.0f}/s")
+            shown = task.fields["unit"]
+            return Text(shown if speed is None else f"{shown}, {speed:,.0f}/s")
 
     columns = (
         TextColumn("{task.description:>8}"),
@@ -96,5 +107,9 @@ def progress_bar(total: int | None, *, unit: str = "steps") -> Iterator[Callable
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda done, text: progress.update(task, completed=done, description=text)
+        task = progress.add_task("", total=total, unit=unit)
+        _shown.set(progress)
+        try:
+            yield lambda done, text: progress.update(task, completed=done, description=text)
+        finally:
+            _shown.set(None)
