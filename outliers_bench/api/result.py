@@ -161,7 +161,7 @@ def evaluate(
             f"the ranking has {len(ranking.indices)} rows, and {split.name} has "
             f"{len(split.query)} queries"
         )
-    gallery, last = len(split.gallery), ranking.indices.max(initial=-1)
+    gallery, last = len(split.gallery), ranking.indices.max(initial=0)  # unsigned, too
     if ranking.indices.dtype.kind not in "iu" or last >= gallery:
         raise BenchError(
             f"the ranking has the position {last}, and {split.name} has {gallery} gallery images: "
@@ -173,7 +173,8 @@ def evaluate(
     if (needed := int(count_relevant(split).max())) > ranking.depth:
         raise BenchError(
             f"the ranking is not deep enough: it has {ranking.depth} gallery images per query, and "
-            f"MAP@R needs {needed}, as many as a query has relevant ones"
+            f"MAP@R needs {needed}, as many as a query has relevant ones; a result of run has the "
+            "first hits only if one class is large, and the scores of all in its `evaluation`"
         )
     try:
         found = evaluate_ranking(ranking, split, k=cutoffs)

@@ -171,10 +171,12 @@ def test_evaluate_scores_any_ranking(photos):
     found = ob.evaluate(result.ranking, result.split, k=[1, 5])
     pd.testing.assert_frame_equal(found.frame(), result.frame())
     top = ob.run(photos, **PIXELS).ranking
+    unsigned = type(top)(top.indices.astype(np.uint64), top.scores)
+    assert ob.evaluate(unsigned, result.split, k=[1, 5]).metrics == found.metrics
     short = type(top)(top.indices[:, :2], top.scores[:, :2])
     with pytest.raises(ob.BenchError, match="from 1 to 2"):
         ob.evaluate(short, result.split, k=[5])
-    with pytest.raises(ob.BenchError, match=r"not deep enough: it has 2 .* needs 3"):
+    with pytest.raises(ob.BenchError, match=r"not deep enough: it has 2 .* needs 3.*`evaluation`"):
         ob.evaluate(short, result.split, k=[1])
     with pytest.raises(ob.BenchError, match="rows, and photos has"):
         ob.evaluate(type(top)(top.indices[1:], top.scores[1:]), result.split)
