@@ -58,7 +58,7 @@ def test_truncated_jpeg_with_thumbnail_or_padding_is_unreadable():
         (b"\xff\xd8\xff\xd9", "without a picture"),
         (b"GIF89a", "cut short"),
         (b"\x89PNG\r\n\x1a\n", "cut short"),
-        (b"BM" + bytes(60), "damaged"),
+        (b"BM" + bytes(12) + b"\x28\0\0\0" + bytes(44), "damaged"),
         (b"RIFF\x10\0\0\0WEBPVP8 " + bytes(30), "damaged"),
         (b"II*\0\xff\xff\xff\x7f", "cut short"),
     ],
