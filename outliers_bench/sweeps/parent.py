@@ -148,11 +148,11 @@ def finish(status: str | None = None) -> int | None:
         Number of jobs that did not finish; None without a sweep, or if it was refused before its
         first job, which leaves no run.
     """
+    splits.end()  # also of a sweep that was refused after it began
     if (box := ParentRun.box) is None:
         return None
     from outliers_bench.sweeps.mlflow_parent import count_unfinished, discard_parent, finish_parent
 
-    splits.end()
     ParentRun.box = None
     os.environ.pop(SWEEP_VARIABLE, None)
     unfinished, n_jobs = count_unfinished(box)

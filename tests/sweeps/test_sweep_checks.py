@@ -5,6 +5,7 @@ from omegaconf import OmegaConf
 
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import is_score, lower_is_better
+from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.result import FinishedRun
 from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
 from outliers_bench.sweeps.plugins import decide_direction
@@ -119,6 +120,7 @@ def test_a_refused_sweep_leaves_nothing(case, tmp_path, monkeypatch, capsys):
     assert lines[0].startswith("error: ")
     assert expected in lines[0]
     assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
+    assert not splits._sharing  # else a later run of this process could get photos of this one
 
 
 def test_a_missing_extra_is_reported_with_how_to_install_it():

@@ -153,7 +153,7 @@ def _jpeg_xl_lossy():
     import imagecodecs
 
     array = smooth().astype(np.uint8)
-    return Sample(imagecodecs.jpegxl_encode(array, distance=0.5), array)
+    return Sample(imagecodecs.jpegxl_encode(array, distance=0.1), array)
 
 
 def _jpeg_xl_frames():
