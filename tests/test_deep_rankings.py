@@ -103,7 +103,13 @@ IMAGES = {
 }
 
 
-@pytest.mark.parametrize("options", IMAGES.values(), ids=IMAGES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=[pytest.mark.slow] if name == "keypoints" else [])
+        for name, options in IMAGES.items()
+    ],
+)
 def test_blocks_do_not_change_a_score_of_photos(options, monkeypatch, tmp_path):
     """Blocks of keypoint rankings are cached under other keys than all queries together."""
     rng = np.random.default_rng(0)

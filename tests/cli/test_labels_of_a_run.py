@@ -3,6 +3,7 @@
 import unicodedata
 
 import pandas as pd
+import pytest
 
 from outliers_bench.data.synthetic import Synthetic
 from tests.command_line import bench
@@ -18,6 +19,7 @@ RUN = (
 )
 
 
+@pytest.mark.slow
 def test_a_table_with_two_spellings_and_missing_labels(tmp_path):
     images = write_images(
         Synthetic(classes=3, individuals=1, images=7, size=16, noise=0), tmp_path / "photos"

@@ -50,6 +50,7 @@ def root_of(run):
     return root.removeprefix("data.root=")
 
 
+@pytest.mark.slow
 def test_a_sweep_reads_each_folder_and_its_commands_repeat_the_jobs(workdir, monkeypatch, capsys):
     listed = ",".join(f"'{name}'" if "," in name else name for name in FOLDERS)
     done = bench("-m", *OPTIONS, f"data.root={listed}", cwd=workdir)
