@@ -186,7 +186,8 @@ def _writers():
             tolerance = 3 if compression == "jpeg" else 1
             yield Probe("TIFF", "written by Pillow", f"{mode}, {compression}", make, tolerance)
     for dtype in ("u1", "u2"):
-        yield Probe("TIFF", "written by OpenCV", f"RGB, {np.dtype(dtype)}", partial(_opencv, dtype))
+        make = partial(_opencv, dtype)  # in LZW, which tifffile reads by imagecodecs
+        yield Probe("TIFF", "written by OpenCV", f"RGB, {np.dtype(dtype)}", make, 0, "formats")
 
 
 def _pages(first):
