@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from outliers_bench.data.source import Grouping, LabeledSource
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.table import Row, Table
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.units import list_first
 from outliers_bench.types import GROUP, ImageSet, LeftOut, Split
 
 
@@ -131,12 +132,13 @@ class ClassFolders(FolderSource, LabeledSource):
         parts = find_parts(folders)
         if not parts or len(folders) == 1 or find_class(names, folders):
             return
-        listed = _list_first(parts)
+        listed = list_first(sorted(parts), 4)
         if others := folders.keys() - parts:
             raise BenchError(
                 f"data.root={self.root}: is {listed} a class, or a part of a ready-made split? "
-                f"There are other folders ({_list_first(others)}). data.label_depth=1 takes every "
-                f"folder as a class, data.exclude=[{next(iter(parts))}/**] leaves one out"
+                f"There are other folders ({list_first(sorted(others), 4)}). data.label_depth=1 "
+                f"takes every folder as a class, data.exclude=[{next(iter(parts))}/**] leaves one "
+                "out"
             )
         if is_ready_split(folders):
             raise BenchError(
@@ -158,8 +160,3 @@ class ClassFolders(FolderSource, LabeledSource):
             f"data.root={self.root} contains {listed}, parts of a ready-made split. Give "
             f"{'; '.join(choices)}"
         )
-
-
-def _list_first(names: Iterable[str], most: int = 4) -> str:
-    ordered = sorted(names)
-    return ", ".join([*ordered[:most], *(["..."] if len(ordered) > most else [])])

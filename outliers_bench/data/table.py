@@ -14,10 +14,10 @@ from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.data.labels import MissingLabels, is_missing, normalize
 from outliers_bench.data.split import check_classes
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.units import list_first
 from outliers_bench.types import GROUP, ImageReader, ImageSet, LeftOut, Split
 
 PARTS = ("train", "query", "gallery")
-_SHOWN = 3  # images and spellings in a message
 COLUMNS = ("path", "label", "split", "group")  # of a manifest; others describe the images
 
 
@@ -118,17 +118,14 @@ def exclude_unlabeled(
 
 def _describe_unlabeled(unlabeled: Sequence[Row], *, total: int, name: str) -> str:
     spellings = Counter(row.label for row in unlabeled)
-    listed = [
-        f"{n:,} {repr(label) if label else 'empty'}" for label, n in spellings.most_common(_SHOWN)
-    ]
-    first = ", ".join(row.name for row in unlabeled[:_SHOWN])
+    listed = [f"{n:,} {repr(label) if label else 'empty'}" for label, n in spellings.most_common()]
+    first = list_first([row.name for row in unlabeled])
     as_class = "to take each spelling as a class"
     if "" in spellings:
         as_class += ", except an empty one"
     return (
-        f"{name}: {len(unlabeled):,} of {total:,} images have no label: {', '.join(listed)}"
-        f"{', ...' if len(spellings) > _SHOWN else ''} ({first}"
-        f"{', ...' if len(unlabeled) > _SHOWN else ''}). Label them, or use "
+        f"{name}: {len(unlabeled):,} of {total:,} images have no label: {list_first(listed)} "
+        f"({first}). Label them, or use "
         f"data.missing_labels=exclude to exclude them, or data.missing_labels=class {as_class}; "
         "the default is data.missing_labels=error"
     )

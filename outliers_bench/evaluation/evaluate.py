@@ -16,13 +16,13 @@ from outliers_bench.evaluation.metrics import (
     compute_scores,
     needs_whole_set,
 )
+from outliers_bench.runtime.units import list_first
 from outliers_bench.types import IntArray, Ranking, Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_SHOWN = 3  # classes in a message
 _BLOCK_HITS = 2_000_000  # of a given ranking scored at once, over all its queries
 MIN_DEPTH = 10  # hits that are scored even if no cutoff and no R is as large
 
@@ -48,9 +48,7 @@ def nothing_relevant(split: Split) -> BenchError:
         sorted({part.classes[label] for label in part.labels} if part.labels is not None else ())
         for part in (split.query, split.gallery)
     ]
-    query, gallery = (
-        ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "") for names in classes
-    )
+    query, gallery = map(list_first, classes)
     return BenchError(
         f"{split.name}: no query has a gallery image of its class, so nothing could be scored; "
         f"query and gallery must share class names (query: {query}; gallery: {gallery})"

@@ -12,6 +12,7 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.models.weight_files import StoredLayer, open_weights
+from outliers_bench.runtime.units import list_first
 
 # Layers with weights in a classification top: as many as VGG's, plus a normalization or two.
 LONGEST_TOP = 6
@@ -33,10 +34,10 @@ def load_weights(network: Any, path: Path, *, model: str) -> None:  # noqa: ANN4
         matched, remaining = match(network, file.layers)
         problem = next((p for p in map(_find_mismatch, matched) if p), None)
         if problem is None and not _is_top(remaining, width=int(network.output_shape[-1])):
-            names = ", ".join(layer.name for layer in remaining[:3])
+            names = list_first([layer.name for layer in remaining])
             problem = (
                 f"layers of the file that are neither in {model} nor a classification top "
-                f"({len(remaining)}): {names}{', ...' if len(remaining) > 3 else ''}"
+                f"({len(remaining)}): {names}"
             )
         if problem is not None:
             raise BenchError(

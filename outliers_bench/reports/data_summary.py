@@ -9,6 +9,7 @@ import numpy as np
 from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.labels import describe_look_alikes
 from outliers_bench.evaluation import count_relevant
+from outliers_bench.runtime.units import list_first
 from outliers_bench.types import CROPPED_FROM, GROUP, LeftOut, LeftOutKind, Split
 
 _CLASSES = 5  # names of classes that are listed
@@ -70,7 +71,11 @@ def _describe_classes(split: Split) -> str:
     median = f"{np.median(images):,.1f}".removesuffix(".0")
     text += f" ({names[smallest]}) to {most} ({names[largest]}), median {median}"
     singletons = counts.singletons
-    return f"{text}; {len(singletons):,} of one: {_list(singletons)}" if singletons else text
+    return (
+        f"{text}; {len(singletons):,} of one: {list_first(singletons, _CLASSES)}"
+        if singletons
+        else text
+    )
 
 
 def _describe_unmatched(split: Split) -> str:
@@ -84,7 +89,7 @@ def _describe_unmatched(split: Split) -> str:
     names = [query.classes[label] for label in np.unique(labels)]
     queries = _count(len(labels), "query", "queries")
     classes = _count(len(names), "class", "classes")
-    return f"{queries} without relevant images, of {classes}: {_list(names)}"
+    return f"{queries} without relevant images, of {classes}: {list_first(names, _CLASSES)}"
 
 
 def _describe_excluded(left_out: Sequence[LeftOut]) -> str:
@@ -92,7 +97,7 @@ def _describe_excluded(left_out: Sequence[LeftOut]) -> str:
     for item in left_out:
         by_kind.setdefault(item.kind, []).append(item.name)
     reasons = [
-        f"{len(names):,} {_EXCLUDED[kind]} ({_list(names, _FILES)})"
+        f"{len(names):,} {_EXCLUDED[kind]} ({list_first(names, _FILES)})"
         for kind, names in by_kind.items()
     ]
     return "; ".join(reasons) or "nothing"
@@ -100,7 +105,3 @@ def _describe_excluded(left_out: Sequence[LeftOut]) -> str:
 
 def _count(n: int, noun: str, plural: str = "") -> str:
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
-
-
-def _list(names: Sequence[str], shown: int = _CLASSES) -> str:
-    return ", ".join([*names[:shown], *(["..."] if len(names) > shown else [])])

@@ -1,6 +1,20 @@
-"""Numbers of bytes, formatted with binary units."""
+"""Numbers of bytes and lists of names, as messages show them."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice
+
+
+def list_first(names: Collection[str], n: int = 3) -> str:
+    """Join the first names, with an ellipsis if there are more than `n`.
+
+    Examples
+    --------
+    >>> list_first(["ant", "bass", "crab"], 2), list_first(["ant"])
+    ('ant, bass, ...', 'ant')
+    """
+    return ", ".join([*islice(names, n), *(["..."] if len(names) > n else [])])
 
 
 def format_bytes(n_bytes: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.units import list_first
 from outliers_bench.tracking.store import check_uri, database_path, one_line, resolve_uri
 
 if TYPE_CHECKING:
@@ -119,9 +120,9 @@ def _format_runs(runs: Sequence[Run]) -> str:
     digits = next(n for n in range(8, 33) if n == 32 or len({i[:n] for i in ids}) == len(ids))
     items = [
         f"{run.info.run_id[:digits]} {run.info.run_name} on {run.data.tags.get('data', '?')}"
-        for run in runs[:_LISTED]
+        for run in runs
     ]
-    return ", ".join(items) + (", ..." if len(runs) > _LISTED else "")
+    return list_first(items, _LISTED)
 
 
 def search_runs(

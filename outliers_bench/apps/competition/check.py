@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from outliers_bench.apps.competition.dataset import CompetitionData
+from outliers_bench.runtime.units import list_first
 
 FIELDS = ("groupname", "images")
 _MAX_GROUP_LENGTH = 64  # characters
@@ -153,7 +154,7 @@ def _count(names: Sequence[str], noun: str) -> str:
 
 
 def _join(names: Sequence[str]) -> str:
-    return ", ".join(map(_shorten, names[:3])) + (", ..." if len(names) > 3 else "")
+    return list_first(list(map(_shorten, names)))
 
 
 def _shorten(name: str) -> str:

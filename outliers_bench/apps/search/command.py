@@ -16,6 +16,7 @@ from omegaconf import MISSING
 
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main
+from outliers_bench.runtime.units import list_first
 
 if TYPE_CHECKING:
     from outliers_bench.serving.engine import SearchResult
@@ -131,11 +132,10 @@ def _report(result: SearchResult) -> None:
     if not result.hits:
         raise BenchError("none of the photos to search for can be read")
     if unavailable := result.unavailable:
-        listed = [f"{name} ({reason})" for name, reason in list(unavailable.items())[:_LISTED]]
-        more = ", ..." if len(unavailable) > _LISTED else ""
+        listed = [f"{name} ({reason})" for name, reason in unavailable.items()]
         print(
             f"excluded: {len(unavailable):,} of the {len(result.images):,} photos in the run's "
-            f"gallery are missing or have changed: {', '.join(listed)}{more}",
+            f"gallery are missing or have changed: {list_first(listed, _LISTED)}",
             file=sys.stderr,
         )
 

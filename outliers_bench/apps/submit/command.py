@@ -34,6 +34,7 @@ from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.command_line import main as command
 from outliers_bench.runtime.http import redact_url
 from outliers_bench.runtime.progress import status
+from outliers_bench.runtime.units import list_first
 from outliers_bench.tracking.lookup import download_artifact, find_run
 from outliers_bench.tracking.store import connection
 
@@ -63,9 +64,8 @@ def submit(options: Submit) -> int:
     print(f"{run.info.run_name}, run {run.info.run_id[:8]}")
     print(f"{len(images):,} queries, the best {options.n} of each, {len(body):,} bytes")
     if excluded:
-        listed = ", ".join(excluded[:_LISTED]) + (", ..." if len(excluded) > _LISTED else "")
         count = "1 query" if len(excluded) == 1 else f"{len(excluded):,} queries"
-        print(f"not sent, because the run excluded {count}: {listed}")
+        print(f"not sent, because the run excluded {count}: {list_first(excluded, _LISTED)}")
     if options.names is Names.auto:
         for part, style in zip(("query", "gallery"), styles, strict=True):
             if style is Names.path:

@@ -58,15 +58,10 @@ class Columns:
     group: str | None = None
 
 
-def known_columns(given: Columns) -> Mapping[str, int]:
-    """Return the names, as compared, that show where a header has its separators."""
-    names = [name for role, others in _SYNONYMS.items() for name in (role, *others)]
-    return dict.fromkeys(map(plain, [*names, *filter(None, vars(given).values())]), 1)
-
-
 def count_known(names: Sequence[str], given: Columns) -> int:
     """Count the columns of a header that are known or given; see `parse_text`."""
-    known = known_columns(given)
+    listed = [name for role, others in _SYNONYMS.items() for name in (role, *others)]
+    known = set(map(plain, [*listed, *filter(None, vars(given).values())]))
     return sum(plain(name) in known for name in names)
 
 
