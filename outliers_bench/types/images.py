@@ -13,6 +13,10 @@ from outliers_bench.errors import BenchError
 from outliers_bench.types.arrays import RGB, IntArray
 
 GROUP = "group"  # column of images that stay together
+TIME = "time"  # column of the times at which photos were taken, datetime64; NaT if unknown
+CAMERA = "camera"  # column of the positions of cameras, text
+SITE = "site"  # column of places, text
+ENCOUNTER = "encounter"  # column of visits of an individual, text
 CROPPED_FROM = "cropped_from"  # column of crops: their photo's digest, in hex digits
 
 
