@@ -10,7 +10,7 @@ from outliers_bench.config.renamed import original_names
 from outliers_bench.config.schema import Config, needing
 from outliers_bench.data.decode import DECODER
 from outliers_bench.engines.options import resolve_engine
-from outliers_bench.models.precision import precision_label
+from outliers_bench.models.precision import given_batch_size, precision_label
 from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.types import Split
 from outliers_bench.version import __version__
@@ -32,6 +32,8 @@ def identity(config: Config, split: Split) -> str:
     cache = config.cache.path
     if precision := precision_label(config.model, config.engine, cache):
         values["precision"] = f"{precision} by {resolve_engine(config.engine, cache).kind.value}"
+    if batch_size := given_batch_size(config.model, config.engine):
+        values["batch_size"] = batch_size
     everything = [__version__, DECODER, split.fingerprint, original_names(values)]
     text = json.dumps(everything, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -11,8 +11,8 @@ from outliers_bench.config.published import Published
 from outliers_bench.config.roles import role
 from outliers_bench.models.model_uris import is_model_uri
 
-# Options that repeat a row on other photos, by chance, or with other cutoffs.
-_REPEATING = ("data", "hydra", "experiments", "seed", "k", "deterministic")
+# Options that repeat a row on other photos, by chance, or with other cutoffs or last bits.
+_REPEATING = {"data", "hydra", "experiments", "seed", "k", "deterministic", "engine.batch_size"}
 
 
 def tags(
@@ -64,4 +64,4 @@ def _is_allowed(override: str) -> bool:
     if key == "engine.precision":
         return value.strip("'\"") in ("auto", "f32")
     group = re.split(r"[./@]", key)[0]
-    return group in _REPEATING or (role(key) != "result" and group != "published")
+    return bool(_REPEATING & {group, key}) or (role(key) != "result" and group != "published")

@@ -25,7 +25,7 @@ def role(name: str) -> str:
 
     Examples
     --------
-    >>> role("cache.dir"), role("engine.batch_size"), role("engine.precision"), role("model.epochs")
+    >>> role("cache.dir"), role("engine.kind"), role("engine.precision"), role("model.epochs")
     ('place', 'speed', 'result', 'result')
     """
     group, _, option = name.partition(".")

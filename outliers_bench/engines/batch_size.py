@@ -11,7 +11,7 @@ from typing import Generic, Literal
 
 from outliers_bench.engines.batch_size_cache import BatchSizeCache, Measurements
 from outliers_bench.engines.protocols import Key
-from outliers_bench.engines.timing import ROUNDS, R, TimedRunner, is_independent
+from outliers_bench.engines.timing import ROUNDS, R, TimedRunner, vector_digest
 from outliers_bench.errors import BenchError
 from outliers_bench.types import RGB, FloatArray
 
@@ -37,7 +37,9 @@ class TunedEmbedder(Generic[R]):
     candidates : sequence of int
         Batch sizes that `auto` may use, in ascending order.
     first : int
-        The candidate to start from; if it is not sound, the next smaller one that is.
+        The candidate to start from; if it is not sound, the next smaller one that is. Others are
+        used only if they give the same vectors to the last bit, as the features of all are stored
+        under one key.
     batch_size : int or "auto"
         The configured batch size.
     spare : float
@@ -56,6 +58,7 @@ class TunedEmbedder(Generic[R]):
     facts: dict[str, float] = field(default_factory=dict)
     _runner: R | None = field(default=None, init=False)
     _measured: Measurements = field(default_factory=Measurements, init=False)
+    _digest: str = field(default="", init=False)  # of the base, or empty while it is not known
 
     def __call__(self, images: Iterable[tuple[Key, RGB]]) -> Iterator[tuple[Key, FloatArray]]:
         """Embed images; see `Embedder`."""
@@ -72,10 +75,10 @@ class TunedEmbedder(Generic[R]):
         """Return the runner for a given batch size; warn if vectors depend on their neighbors."""
         runner = self.make(batch)
         measured = self.record.read()
-        if batch > 1 and batch not in measured.sound:
-            measured.sound[batch] = is_independent(runner, self.size)
+        if batch > 1 and batch not in measured.digests:
+            measured.digests[batch] = vector_digest(runner, self.size)
             self.record.write(measured)
-        if not measured.sound.get(batch, True):
+        if not measured.digests.get(batch, "unknown"):
             _warn_dependent(batch)
         return runner
 
@@ -93,13 +96,15 @@ class TunedEmbedder(Generic[R]):
             return self.make(self.first)
         # The same in every run, because batch sizes that are not sound are cached.
         descending = [batch for batch in reversed(self.candidates) if batch <= self.first]
-        base = next((b for b in descending if measured.sound.get(b, True)), descending[-1])
+        base = next((b for b in descending if measured.digests.get(b, "unknown")), descending[-1])
         known = measured.batch and base in measured.images_per_second
+        self._digest = ""
         best = self._timed(measured.batch) if known else self._first_sound(descending)
         start = perf_counter()
         if not known:
             base, measured.batch = best.batch, 0
             measured.images_per_second[base] = best.rate()
+        self._digest = measured.digests.get(base, "")
         allowed = max(self.spare, TIME_SHARE * images / measured.images_per_second[base])
         if known and (measured.complete or allowed <= measured.seconds_allowed):
             return best.runner
@@ -123,20 +128,24 @@ class TunedEmbedder(Generic[R]):
 
     def _warm_if_sound(self, batch: int) -> TimedRunner[R] | None:
         """Return a warm runner, or None if it is not sound, which is tested if not known yet."""
-        sound = self._measured.sound
-        if not sound.get(batch, True):
+        if not self._may_be_sound(batch):
             return None
-        start = perf_counter()
+        digests, start = self._measured.digests, perf_counter()
         try:
             timed = self._timed(batch)
-            if batch == 1 or batch in sound:
+            if batch in digests:
                 timed.warm()
             else:
-                sound[batch] = is_independent(timed.runner, self.size)
+                digests[batch] = vector_digest(timed.runner, self.size)
                 timed.mark_warm(since=start)
         except BenchError:  # does not fit into memory
-            sound[batch] = False
-        return timed if sound.get(batch, True) else None
+            digests[batch] = ""
+        return timed if self._may_be_sound(batch) else None
+
+    def _may_be_sound(self, batch: int) -> bool:
+        """Check whether a batch size gives the vectors of the base, or has not been tested."""
+        digest = self._measured.digests.get(batch)
+        return digest is None or (digest != "" and self._digest in ("", digest))
 
     def _climb(self, best: TimedRunner[R], *, until: float) -> TimedRunner[R]:
         """Climb from the best batch size so far until no neighbor is faster."""
@@ -168,7 +177,7 @@ class TunedEmbedder(Generic[R]):
         much slower.
         """
         measured = self._measured
-        sound = [b for b in self.candidates if b == best or measured.sound.get(b, True)]
+        sound = [b for b in self.candidates if b == best or self._may_be_sound(b)]
         at = sound.index(best)
         positions = [at + 2, at + 1] if at == 0 else [at + 1, at - 1]
         neighbors = [sound[position] for position in positions if position < len(sound)]

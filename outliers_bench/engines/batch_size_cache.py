@@ -21,9 +21,8 @@ class Measurements:
 
     batch: int = 0  # the fastest; 0 if none has been measured
     images_per_second: dict[int, float] = field(default_factory=dict)  # by batch size
-    # By batch size: whether each vector depends on its own image alone and the batch fits into
-    # memory.
-    sound: dict[int, bool] = field(default_factory=dict)
+    # By batch size: `timing.vector_digest`, empty also if the batch does not fit into memory.
+    digests: dict[int, str] = field(default_factory=dict)
     complete: bool = False  # whether nothing is left to measure
     seconds_allowed: float = 0.0  # of the last measurements
 
@@ -41,7 +40,7 @@ class BatchSizeCache:
             stored = self._read_file()[self.here]
             by_batch = {
                 name: {int(batch): value for batch, value in stored[name].items()}
-                for name in ("images_per_second", "sound")
+                for name in ("images_per_second", "digests")
             }
             return Measurements(**{**stored, **by_batch})
         return Measurements()

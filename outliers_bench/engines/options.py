@@ -24,13 +24,14 @@ class Engine:
     kind : EngineKind
         `auto` uses TensorFlow if it sees a GPU and OpenVINO otherwise.
     batch_size : int or "auto"
-        Number of images per batch; `auto` measures which is fastest.
+        Number of images per batch; `auto` measures which is fastest of those that give the same
+        vectors. Features are cached separately by a given size.
     precision : Precision
         Features are cached separately by precision.
     """
 
     kind: EngineKind = EngineKind.auto
-    batch_size: Any = "auto"
+    batch_size: Any = field(default="auto", metadata=RESULT)
     precision: Precision = field(default=Precision.auto, metadata=RESULT)
 
     def check(self, cache: Path | None = None) -> None:

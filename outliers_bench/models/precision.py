@@ -37,23 +37,24 @@ def unquantized(describer: Describer, engine: Engine, cache: Path) -> Network | 
 
 
 def precision_space(describer: Describer, engine: Engine, cache: Path) -> Space:
-    """Return the part of a feature space that depends on the precision.
+    """Return the part of a feature space that depends on the precision and the batch size.
 
-    float32 features are the same with every engine. Engines round bfloat16 at different points,
-    and int8 features depend on the photos used for calibration. Without a network, there is only
-    one precision.
+    float32 features are shared by all engines. Engines round bfloat16 at different points, and
+    int8 features depend on the photos used for calibration. The batch sizes of `auto` give the
+    same vectors; one that the user gives may not. Without a network, there is only one precision.
     """
     network = get_network(describer)
     if network is None:
         return _F32
     engine = resolve_engine(engine, cache)
+    batch: Space = {} if engine.batch_size == "auto" else {"batch_size": engine.batch_size}
     if engine.precision is Precision.int8:
         from outliers_bench.engines.quantize import quantized_digest
 
-        return {"precision": "int8", "quantized": quantized_digest(network, cache)}
+        return {"precision": "int8", "quantized": quantized_digest(network, cache), **batch}
     if engine.precision is Precision.bf16:
-        return {"precision": "bf16", "engine": engine.kind.value}
-    return _F32
+        return {"precision": "bf16", "engine": engine.kind.value, **batch}
+    return {**_F32, **batch}
 
 
 def get_network(describer: object) -> Network | None:
@@ -68,6 +69,16 @@ def precision_label(model: Model, engine: Engine, cache: Path) -> str:
         return ""
     precision = resolve_engine(engine, cache).precision
     return "" if precision is Precision.f32 else precision.value
+
+
+def given_batch_size(model: Model, engine: Engine) -> int | None:
+    """Return the batch size that the user gives for a network, which may affect its last bits."""
+    if engine.batch_size == "auto":
+        return None
+    has_network = any(
+        _has_network(part) or not getattr(part, "ready", True) for part in model.models
+    )
+    return int(engine.batch_size) if has_network else None
 
 
 def check_model(model: Model, engine: Engine) -> None:
