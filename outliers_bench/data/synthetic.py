@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.source import LabeledSource
+from outliers_bench.data.synthetic_encounters import Encounter
 from outliers_bench.errors import BenchError
-from outliers_bench.types import RGB, ImageSet, LeftOut
+from outliers_bench.types import CAMERA, ENCOUNTER, RGB, TIME, ImageSet, LeftOut
 
 GENERATOR = 1
 """Version of the generator; part of each image's digest. Increase it when the pixels change."""
@@ -31,7 +33,14 @@ class Synthetic(LabeledSource):
     Parameters
     ----------
     classes, individuals, images : int
-        Number of classes, of individuals per class, and of images per individual.
+        Number of classes, of individuals per class, and of images per individual, or per encounter.
+    encounters : int or None
+        Number of encounters per individual. Images of one encounter share scene, light, and pose,
+        and are seconds apart; they have the columns `individual`, `encounter`, `camera`, and
+        `time`. None for images that have nothing but the individual in common.
+    cameras : int
+        Number of cameras. Each encounter is at one of them; each has its own scene, angle, and
+        colors.
     size : int
         Side of an image in pixels.
     label : {"class", "individual"}
@@ -45,6 +54,8 @@ class Synthetic(LabeledSource):
     classes: int = 10
     individuals: int = 4
     images: int = 5
+    encounters: int | None = None
+    cameras: int = 1
     size: int = 64
     label: Label = Label["class"]
     noise: float = 0.05
@@ -57,9 +68,15 @@ class Synthetic(LabeledSource):
     def check(self) -> None:
         """See `DataSource.check`."""
         super().check()
-        for option in ("classes", "individuals", "images", "size"):
-            if getattr(self, option) < 1:
-                raise BenchError(f"data.{option}={getattr(self, option)}: give 1 or more")
+        for option in ("classes", "individuals", "images", "encounters", "cameras", "size"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                raise BenchError(f"data.{option}={value}: give 1 or more")
+        if self.cameras > 1 and self.encounters is None:
+            raise BenchError(
+                f"data.cameras={self.cameras}: images are taken by cameras in encounters; give "
+                "their number per individual too, such as data.encounters=6"
+            )
         if self.generator_seed < 0:
             raise BenchError(f"data.generator_seed={self.generator_seed}: give 0 or more")
         if not 0 <= self.noise <= 1:
@@ -74,14 +91,22 @@ class Synthetic(LabeledSource):
 
     def all_images(self) -> ImageSet:
         """Return all labeled images, before the split."""
-        renderer = Renderer(self.generator_seed, self.size, self.noise)
-        names = [
-            f"class_{c:03d}/individual_{i:03d}/{image:04d}"
+        renderer = Renderer(self.generator_seed, self.size, self.noise, self.cameras)
+        individuals = [
+            f"class_{c:03d}/individual_{i:03d}"
             for c in range(self.classes)
             for i in range(self.individuals)
-            for image in range(self.images)
         ]
-        labels = [name.rpartition("/")[0] for name in names]
+        folders = [(name, name) for name in individuals]
+        if self.encounters is not None:
+            folders = [
+                (name, f"{name}/encounter_{e:03d}")
+                for name in individuals
+                for e in range(self.encounters)
+            ]
+        names = [f"{folder}/{n:04d}" for _, folder in folders for n in range(self.images)]
+        labels = [individual for individual, _ in folders for _ in range(self.images)]
+        columns = {} if self.encounters is None else _columns(renderer, names, labels)
         if self.label is Label["class"]:
             labels = [individual.partition("/")[0] for individual in labels]
         classes = tuple(dict.fromkeys(labels))
@@ -92,27 +117,53 @@ class Synthetic(LabeledSource):
             labels=np.array([number[label] for label in labels], dtype=np.int64),
             classes=classes,
             reader=renderer,
+            columns=columns,
         )
+
+
+def _columns(
+    renderer: Renderer, names: Sequence[str], individuals: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of images in encounters."""
+    photos = [renderer.photo(name) for name in names]
+    texts = {
+        "individual": individuals,
+        ENCOUNTER: [name.rpartition("/")[0] for name in names],
+        CAMERA: [f"camera_{encounter.camera:02d}" for encounter, _ in photos],
+    }
+    times = np.array([encounter.time(n) for encounter, n in photos], dtype="datetime64[s]")
+    columns = {name: np.array(values, dtype=np.object_) for name, values in texts.items()}
+    return columns | {TIME: times}
 
 
 @dataclass(frozen=True)
 class Renderer:
-    """Reader that generates images from names, `class_<c>/individual_<i>/<image>`."""
+    """Reader that generates images from names.
+
+    The names are `class_<c>/individual_<i>/<image>`, with `encounter_<e>/` before the image if it
+    is of an encounter.
+    """
 
     seed: int
     size: int
     noise: float
+    cameras: int = 1
 
     def digest(self, name: str) -> bytes:
         """Return the digest of everything that determines an image."""
         recipe = f"synthetic {GENERATOR} {self.seed} {self.size} {self.noise!r} {name}"
+        if "encounter_" in name:
+            recipe += f" cameras {self.cameras}"
         return content_hash(recipe.encode()).digest()
 
     def read(self, name: str, digest: bytes | None = None, *, side: int | None = None) -> RGB:  # noqa: ARG002
         """Generate one image; see `ImageReader.read`."""
+        if "encounter_" in name:
+            encounter, number = self.photo(name)
+            return encounter.render(number, size=self.size, noise=self.noise)
         import cv2
 
-        kind, individual, image = (int(part.rpartition("_")[2]) for part in name.split("/"))
+        kind, individual, image = map(_number, name.split("/"))
         body = _body(self.seed, kind, individual, self.size)
         random = np.random.default_rng([self.seed, kind, individual, image])
         angle, shift_x, shift_y = random.uniform(-1, 1, 3)
@@ -132,6 +183,15 @@ class Renderer:
             pixels += np.float32(255 * self.noise) * grain
         rgb: RGB = np.clip(pixels, 0, 255).astype(np.uint8)
         return rgb
+
+    def photo(self, name: str) -> tuple[Encounter, int]:
+        """Return the encounter of an image, and the number of the image in it."""
+        kind, individual, encounter, image = map(_number, name.split("/"))
+        return Encounter(self.seed, kind, individual, encounter, self.cameras), image
+
+
+def _number(part: str) -> int:
+    return int(part.rpartition("_")[2])
 
 
 @lru_cache(maxsize=256)
