@@ -37,6 +37,7 @@ BASES: dict[str, tuple[str, ...]] = {
 }
 # Options that need others: the overrides in addition.
 NEEDS: dict[str, tuple[str, ...]] = {
+    "data.cameras": ("data.encounters=2",),
     "data.label_depth": ("data.root={0}/deep",),
     "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
     **dict.fromkeys(
