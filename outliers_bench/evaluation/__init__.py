@@ -1,5 +1,11 @@
 """Evaluation of rankings, in NumPy only: importable without TensorFlow, Hydra or MLflow."""
 
+from outliers_bench.evaluation.clusters import (
+    Clusters,
+    design_effect,
+    effective_queries,
+    smallest_difference,
+)
 from outliers_bench.evaluation.evaluate import count_relevant, evaluate, nothing_relevant
 from outliers_bench.evaluation.intervals import confidence_intervals
 from outliers_bench.evaluation.paired import Comparison, compare_with_best
@@ -12,15 +18,19 @@ from outliers_bench.evaluation.rank_metrics import (
 )
 
 __all__ = [
+    "Clusters",
     "Comparison",
     "average_precision_at_r",
     "compare_with_best",
     "confidence_intervals",
     "count_relevant",
+    "design_effect",
+    "effective_queries",
     "evaluate",
     "hit_at_k",
     "nothing_relevant",
     "precision_at_k",
     "r_precision",
     "reciprocal_rank",
+    "smallest_difference",
 ]

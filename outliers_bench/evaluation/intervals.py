@@ -7,13 +7,20 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.evaluation.clusters import check_weights, sum_clusters
+from outliers_bench.types import IntArray
+
 RESAMPLES = 5_000
 _BLOCK = 2**21  # weights per block, 16 MiB
 _PSEUDO_WEIGHT = 0.5  # weight of the pseudo-query at each end of the scale
 
 
 def confidence_intervals(
-    per_query: Mapping[str, npt.NDArray[np.float64]], *, seed: int
+    per_query: Mapping[str, npt.NDArray[np.float64]],
+    *,
+    seed: int,
+    clusters: IntArray | None = None,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Compute the 95% bootstrap interval of each metric's mean.
 
@@ -24,6 +31,10 @@ def confidence_intervals(
     seed : int
         Seed of the resamples. For the same seed and the same values, in any order, the interval
         is the same.
+    clusters : array of int64, shape (n_query,), optional
+        Cluster of each query; by default every query is one.
+    weights : array of float64, shape (n_query,), optional
+        Weights of the queries in the means; by default equal.
 
     Returns
     -------
@@ -35,7 +46,8 @@ def confidence_intervals(
     ValueError
         See `bootstrap`.
     """
-    low, high = bootstrap(np.column_stack(list(per_query.values())), seed=seed)
+    values = np.column_stack(list(per_query.values()))
+    low, high = bootstrap(values, seed=seed, clusters=clusters, weights=weights)
     return {name: (float(a), float(b)) for name, a, b in zip(per_query, low, high, strict=True)}
 
 
@@ -43,6 +55,8 @@ def bootstrap(
     values: npt.NDArray[np.float64],
     *,
     seed: int,
+    clusters: IntArray | None = None,
+    weights: npt.NDArray[np.float64] | None = None,
     level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> npt.NDArray[np.float64]:
@@ -77,6 +91,10 @@ def bootstrap(
         Each between 0 and 1.
     seed : int
         Seed of the weights.
+    clusters : array of int64, shape (n_query,), optional
+        Cluster of each query; by default every query is one.
+    weights : array of float64, shape (n_query,), optional
+        Weights of the queries in the means; by default equal.
     level : float, default=0.95
         Confidence level.
     resamples : int, default=5000
@@ -106,26 +124,69 @@ def bootstrap(
     n = len(values)
     if n == 0 or not ((values >= 0) & (values <= 1)).all():
         raise ValueError("an interval needs at least one query, and values between 0 and 1")
-    if n == 1:
+    query_weights = check_weights(weights, n)
+    sizes = sum_clusters(query_weights, clusters)
+    sums = sum_clusters(values.T * query_weights, clusters).T
+    independent = weights is None and len(sizes) == n
+    if len(sizes) < (2 if independent else 3):
         return np.repeat([[0.0], [1.0]], values.shape[1], axis=1)
+    # Number of clusters of equal size that would be worth as much (Kish).
+    n_effective = sizes.sum() ** 2 / (sizes**2).sum()
+    pseudo = _effective_query(values, query_weights, sums, sizes)
     # Sorted, so that an interval depends only on the values and not on the order of the queries:
     # two runs with the same number of hits have the same interval.
-    ordered = np.sort(values, axis=0)
+    order = np.lexsort((sums, np.broadcast_to(sizes[:, None], sums.shape)), axis=0)
+    ordered, sizes = np.ascontiguousarray(np.take_along_axis(sums, order, axis=0)), np.sort(sizes)
     rng = np.random.default_rng(seed)
-    zeros, ones = rng.standard_gamma(_PSEUDO_WEIGHT, (2, resamples))
+    zeros, ones = rng.standard_gamma(_PSEUDO_WEIGHT, (2, resamples, 1))
     means = np.empty((resamples, values.shape[1]))
-    rows = max(1, _BLOCK // n)
+    rows = max(1, _BLOCK // len(sums))
     for start in range(0, resamples, rows):
         block = slice(start, min(start + rows, resamples))
-        weights = rng.standard_exponential((block.stop - start, n))
-        total = weights.sum(axis=1) + zeros[block] + ones[block]
-        means[block] = (weights @ ordered + ones[block, None]) / total[:, None]
+        drawn = rng.standard_exponential((block.stop - start, len(sums)))
+        total = (drawn * sizes).sum(axis=1, keepdims=True)
+        total = total + zeros[block] * pseudo + ones[block] * pseudo
+        means[block] = (drawn @ ordered + ones[block] * pseudo) / total
     tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    outer = tail if independent else _expand(tail, n_effective)
+    low, high = np.quantile(means, [outer, 1 - outer], axis=0)
     # The pseudo-queries pull toward the middle: if all queries are 1, the mean may be outside.
-    mean = values.mean(axis=0)
+    mean = values.mean(axis=0) if weights is None else np.average(values, axis=0, weights=weights)
     low, high = np.minimum(low, mean), np.maximum(high, mean)
-    exact = tail ** (1 / n)  # the hit rate at which n hits of n have this probability
-    low = np.where(ordered[0] == 1, exact, low)
-    high = np.where(ordered[-1] == 0, 1 - exact, high)
+    exact = tail ** (1 / n_effective)  # the hit rate at which n hits of n have this probability
+    low = np.where(values.min(axis=0) == 1, exact, low)
+    high = np.where(values.max(axis=0) == 0, 1 - exact, high)
     return np.stack([low, high]).clip(0.0, 1.0)
+
+
+def _effective_query(
+    values: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    sums: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Estimate the weight of an independent query: the design effect, in weights of queries.
+
+    It is at least a query and at most a cluster. Half a cluster of value 0 and half of value 1
+    are added first: if nearly all queries have the same value, they do not show how much those
+    of a cluster agree, and a cluster counts as a single query.
+    """
+    cluster = (sizes**2).sum() / sizes.sum()
+    total = sizes.sum() + cluster
+    mean = (sums.sum(axis=0) + _PSEUDO_WEIGHT * cluster) / total
+    ends = _PSEUDO_WEIGHT * cluster * (mean**2 + (1 - mean) ** 2)
+    between = ((sums - sizes[:, None] * mean) ** 2).sum(axis=0) + cluster * ends
+    spread = weights @ (values - mean) ** 2 + ends
+    query = (weights**2).sum() / weights.sum()
+    effective: npt.NDArray[np.float64] = np.clip(between / spread, query, cluster)
+    return effective
+
+
+def _expand(tail: float, n: float) -> float:
+    """Return the normal tail that begins where this tail of Student's t does (Hesterberg 2015).
+
+    With few clusters, their spread is itself uncertain.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(stdtrit(n - 1, tail)))

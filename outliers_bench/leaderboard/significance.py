@@ -42,7 +42,7 @@ def add_significance(board: Board, values: Mapping[str, QueryScores]) -> Board:
     # A run in two rows of a table is a single run in the test.
     with_scores = list(dict.fromkeys(row.run_id for row in board.rows if row.run_id in values))
     same_queries = [run_id for run_id in with_scores if values[run_id].names == best.names]
-    result = compare_with_best(np.stack([values[run_id].values for run_id in same_queries]), 0)
+    result = compare_with_best(np.stack([values[run_id].values for run_id in same_queries]))
     compared: dict[str, dict[str, Any]] = {
         run_id: {
             "difference": float(result.difference[i]),
