@@ -34,6 +34,8 @@ class Prepared(NamedTuple):
     """A run whose options and photos have been checked."""
 
     config: Config
+    whole: Split
+    """Split with all queries, before its audit."""
     split: Split
     """Split to rank and score."""
     audited: AuditedSplit | None
@@ -58,17 +60,18 @@ def prepare(config: Config) -> Prepared:
     config.cache.check()
     meter = Meter.start()
     with meter.stage("load"):
-        given = splits.load_unaudited(config.data, seed=config.seed, cache=config.cache.path)
+        source, cache = config.data, config.cache.path
+        whole = splits.load_whole(source, seed=config.seed, cache=cache)
+        given = splits.load_unaudited(source, seed=config.seed, cache=cache, whole=whole)
     method = config.method(meter)
     check(config, given, method)  # before the audit, which decodes new photos
     warn_unused(config)
-    cache = config.cache.path
-    if config.data.leakage is Leakage.report and not is_cached(given.images, cache=cache):
-        return Prepared(config, given, None, method, meter)
-    audited = _audit(config, given, meter)
+    if config.data.leakage is Leakage.report and not is_cached(whole.images, cache=cache):
+        return Prepared(config, whole, given, None, method, meter)
+    audited = _audit(config, whole, meter)
     if audited.is_filtered:
         check(config, audited.split, method)
-    return Prepared(config, audited.split, audited, method, meter)
+    return Prepared(config, whole, audited.split, audited, method, meter)
 
 
 def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Result:
@@ -87,7 +90,7 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     if prepared.audited is None:
         with share_decodings(given.images, config.cache.path) as images:
             unreadable = method.extract(images)
-        audited = _audit(config, given, meter)
+        audited = _audit(config, prepared.whole, meter)
     else:
         unreadable = method.extract(given.images)
         audited = prepared.audited
@@ -103,10 +106,10 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     return Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores, sheets)
 
 
-def _audit(config: Config, split: Split, meter: Meter) -> AuditedSplit:
+def _audit(config: Config, whole: Split, meter: Meter) -> AuditedSplit:
     with meter.stage("audit"):
         return splits.load_audited(
-            config.data, seed=config.seed, cache=config.cache.path, unaudited=split
+            config.data, seed=config.seed, cache=config.cache.path, whole=whole
         )
 
 

@@ -55,8 +55,9 @@ def count_classes(split: Split) -> ClassCounts:
         if images.labels is not None and len(images):
             parts[part] = np.bincount(images.labels, minlength=len(names)).astype(np.int64)
     total = np.zeros(len(names), np.int64)
+    in_gallery = split.is_one_set or set(split.query.digests) <= set(split.gallery.digests)
     for part, counts in parts.items():
-        if not (split.is_one_set and part == "query"):  # the gallery is the same images
+        if not (in_gallery and part == "query"):
             total += counts
     present = np.flatnonzero(total)
     return ClassCounts(

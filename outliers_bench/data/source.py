@@ -15,6 +15,7 @@ from outliers_bench.data.image_files import FileReader, absolute_path
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.split import Protocol, check_shares, make_split
 from outliers_bench.data.table import Row, Table, exclude_unlabeled
+from outliers_bench.data.validation import Evaluated
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import ImageSet, LeftOut, Split
@@ -49,12 +50,23 @@ class DataSource:
         Handling of photos that are in two parts, exactly or nearly.
     missing_labels : MissingLabels
         Handling of images whose label is missing: empty, NA, unknown and the like.
+    validation : float or None
+        Share of the queries that are validation queries; see `validation.choose_validation`. None
+        is 0, and 0.2 in a search.
+    evaluate : Evaluated or None
+        Queries that are ranked. None: the validation queries in the jobs of a sweep with a
+        validation part, and else the others.
+    split_seed : int or None
+        Seed of the split alone; None for the seed of the run.
     """
 
     name: str | None = field(default=None, metadata=PLACE)
     max_unreadable: float = field(default=0.01, metadata=PLACE)
     leakage: Leakage = Leakage.report
     missing_labels: MissingLabels = MissingLabels.error
+    validation: float | None = None
+    evaluate: Evaluated | None = None
+    split_seed: int | None = None
 
     def title(self) -> str:
         """Return the data set's name in MLflow; works without loading the data and never fails."""
@@ -72,6 +84,22 @@ class DataSource:
         """Raise `BenchError` if an option is out of range; accesses no file."""
         if not 0 <= self.max_unreadable <= 1:
             raise BenchError(f"data.max_unreadable={self.max_unreadable}: give a share from 0 to 1")
+        if not 0 <= (self.validation or 0) < 1:
+            raise BenchError(
+                f"data.validation={self.validation:g}: the share of the queries that are "
+                "validation queries is from 0 to below 1"
+            )
+        if self.evaluate is Evaluated.validation and not self.validation:
+            raise BenchError(
+                "data.evaluate=validation: there are no validation queries; give their share, such "
+                "as data.validation=0.2"
+            )
+        if self.split_seed is not None and not 0 <= self.split_seed < 2**32:
+            raise BenchError(f"data.split_seed={self.split_seed}: a seed is from 0 to {2**32 - 1}")
+
+    def seed_of_split(self, seed: int) -> int:
+        """Return the seed that decides on the split, given that of the run."""
+        return seed if self.split_seed is None else self.split_seed
 
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Find the images and split them into train, query, and gallery. Decodes nothing.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from outliers_bench.data.labels import describe_look_alikes
 from outliers_bench.data.source import DataSource
+from outliers_bench.data.validation import Evaluated, choose_validation, select_queries
 from outliers_bench.leakage.policy import AuditedSplit, audit, load_split
 from outliers_bench.types import Split
 
@@ -20,7 +22,8 @@ class SharedSplits:
     """Loader of splits that returns the last split again for the same request during a sweep.
 
     A job that starts an hour after the first one then does not see photos that were added in the
-    meantime, which would make its metrics incomparable.
+    meantime, which would make its metrics incomparable. Validation queries are taken out of the
+    split that is shared, so that it is the same for them and for the other queries.
     """
 
     def __init__(self) -> None:
@@ -39,8 +42,8 @@ class SharedSplits:
         """Return the split of a source to rank; see `load_audited`."""
         return self.load_audited(source, seed=seed, cache=cache).split
 
-    def load_unaudited(self, source: DataSource, *, seed: int, cache: Path) -> Split:
-        """Return the split of a source before its audit; see `DataSource.load`.
+    def load_whole(self, source: DataSource, *, seed: int, cache: Path) -> Split:
+        """Return the split of a source with all queries, before its audit; see `DataSource.load`.
 
         Labels that look alike are named in a warning.
         """
@@ -53,28 +56,48 @@ class SharedSplits:
 
         return self._share(Split, source, seed, load)
 
-    def load_audited(
-        self, source: DataSource, *, seed: int, cache: Path, unaudited: Split | None = None
-    ) -> AuditedSplit:
-        """Return the split of a source with the leakage in it; see `audit`.
+    def load_unaudited(
+        self, source: DataSource, *, seed: int, cache: Path, whole: Split | None = None
+    ) -> Split:
+        """Return the split of a source with the queries to rank, before its audit.
 
-        `unaudited` is the result of `load_unaudited`, which is loaded otherwise.
+        `whole` is the result of `load_whole`, which is loaded otherwise.
         """
+        whole = whole or self.load_whole(source, seed=seed, cache=cache)
+        return select_queries(whole, *_choice(whole, source, seed))
 
-        def load() -> AuditedSplit:
-            split = unaudited or self.load_unaudited(source, seed=seed, cache=cache)
-            return audit(split, source.leakage, cache=cache)
+    def load_audited(
+        self, source: DataSource, *, seed: int, cache: Path, whole: Split | None = None
+    ) -> AuditedSplit:
+        """Return the split of a source to rank, with the leakage in it; see `audit`.
 
-        return self._share(AuditedSplit, source, seed, load)
+        `whole` is the result of `load_whole`, which is loaded otherwise.
+        """
+        every = whole or self.load_whole(source, seed=seed, cache=cache)
+        audited = self._share(
+            AuditedSplit, source, seed, lambda: audit(every, source.leakage, cache=cache)
+        )
+        return audited.select_queries(*_choice(every, source, seed))
 
     def _share(self, kind: type[T], source: DataSource, seed: int, load: Callable[[], T]) -> T:
         # Equal options are equal sources.
+        if source.validation is not None or source.evaluate is not None:
+            source = replace(source, validation=None, evaluate=None)
         if kind in self._last and self._last[kind][:2] == (source, seed):
             return cast("T", self._last[kind][2])
         split = load()
         if self._sharing:
             self._last[kind] = source, seed, split
         return split
+
+
+def _choice(whole: Split, source: DataSource, seed: int) -> tuple[frozenset[bytes], Evaluated]:
+    """Return the validation queries, and those that are ranked."""
+    chosen: frozenset[bytes] = frozenset()
+    if source.validation:
+        seed = source.seed_of_split(seed)
+        chosen = choose_validation(whole, share=source.validation, seed=seed)
+    return chosen, source.evaluate or Evaluated.queries
 
 
 splits = SharedSplits()

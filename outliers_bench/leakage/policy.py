@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from outliers_bench.data.source import DataSource, Leakage
+from outliers_bench.data.validation import Evaluated, select_queries
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.find import Leaks, find_leaks
 from outliers_bench.leakage.remove import drop_leaks
@@ -36,10 +37,19 @@ class AuditedSplit:
         original = self.original.without(unreadable) if self.is_filtered else split
         return replace(self, split=split, original=original)
 
+    def select_queries(self, validation: frozenset[bytes], evaluated: Evaluated) -> AuditedSplit:
+        """Return the audited split with the queries to rank; see `validation.select_queries`."""
+        if not validation:
+            return self
+        split = select_queries(self.split, validation, evaluated)
+        original = select_queries(self.original, validation, evaluated)
+        return replace(self, split=split, original=original if self.is_filtered else split)
+
 
 def load_split(source: DataSource, *, seed: int, cache: Path) -> Split:
     """Load a split; with `data.leakage=group`, near duplicates are in the same part."""
-    return source.load(seed=seed, cache=cache, group=partial(group_near_duplicates, cache=cache))
+    group = partial(group_near_duplicates, cache=cache)
+    return source.load(seed=source.seed_of_split(seed), cache=cache, group=group)
 
 
 def audit(split: Split, leakage: Leakage, *, cache: Path) -> AuditedSplit:

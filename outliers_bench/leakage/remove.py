@@ -64,9 +64,13 @@ def exclude_leaks(split: Split, leaks: Leaks, *, learned: bool) -> Split | None:
     are excluded if the method has `learned` from the labels of train. The result is None if there
     are no queries or no gallery left.
     """
-    if split.is_one_set:
+    if split.is_one_set or leaks.is_within_set:
         unique = _without_duplicates(split.gallery, leaks, [])
-        return replace(split, query=unique, gallery=unique)
+        query = unique
+        if not split.is_one_set:  # validation queries, or those without them
+            remaining = set(unique.digests)
+            query = split.query.without(set(split.query.digests) - remaining)
+        return replace(split, query=query, gallery=unique) if len(query) else None
     queries = {leaks.representative(digest) for digest in split.query.digests}
     learned_from = {leaks.representative(digest) for digest in split.train.digests}
     gallery = _exclude(split.gallery, queries, leaks)

@@ -34,11 +34,19 @@ def data_rows(split: Split) -> list[tuple[str, str]]:
     others = f" each against all others{_OTHERS.get(split.excluded.column, '')}"
     against = others if split.is_one_set else ""
     return [
-        ("queries", f"{len(split.query):,}{against}"),
+        ("queries", f"{len(split.query):,}{against}{_describe_validation(split)}"),
         ("gallery", f"{len(split.gallery):,}"),
         ("train", f"{len(split.train):,}"),
         *finding_rows(split),
     ]
+
+
+def _describe_validation(split: Split) -> str:
+    if split.is_validation:
+        return " of the validation part"
+    if split.validation is None:
+        return ""
+    return f"; {len(split.validation):,} others are validation queries, which are not ranked"
 
 
 def finding_rows(split: Split) -> list[tuple[str, str]]:

@@ -166,6 +166,7 @@ def _tags(config: Config, split: Split, identity: str, overrides: Sequence[str])
         "similarity": method.similarity,
         "rerank": method.rerank,
         "split_fingerprint": split.fingerprint,
+        **({"evaluate": "validation"} if split.is_validation else {}),
         "identity": identity,
         "overrides": shlex.join(overrides),
         **{f"version.{name}": value for name, value in provenance.main_versions().items()},

@@ -71,6 +71,10 @@ class Split:
         Images of the source that are excluded, with the reason.
     also : ImageSet or None
         Excluded images that are embedded nevertheless: dropped duplicates, for the second score.
+    validation : ImageSet or None
+        Validation queries that were taken out of `query`; see `data.validation`.
+    is_validation : bool
+        Whether `query` are validation queries, on which methods are chosen.
     labels_from : str
         Where the source has found the labels, if the user may have meant another place.
 
@@ -91,6 +95,8 @@ class Split:
     excluded: Excluded = NOTHING
     left_out: tuple[LeftOut, ...] = field(default=())
     also: ImageSet | None = None
+    validation: ImageSet | None = None
+    is_validation: bool = False
     labels_from: str = ""
 
     def __post_init__(self) -> None:
@@ -175,6 +181,8 @@ class Split:
             digest.update(f"\n{name} {len(rows)}\n".encode())
             for content, label in rows:
                 digest.update(content + label.encode() + b"\0")
+        if self.is_validation:
+            digest.update(b"\nvalidation queries\n")
         if column := self.excluded.column:
             digest.update(f"\nsame {column}, one set: {self.is_one_set}\n".encode())
             for part in (self.query, self.gallery):
@@ -196,4 +204,5 @@ class Split:
             gallery=gallery,
             left_out=(*self.left_out, *unreadable.values()),
             also=None if self.also is None else self.also.without(dropped),
+            validation=None if self.validation is None else self.validation.without(dropped),
         )

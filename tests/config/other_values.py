@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from outliers_bench.config.choices import SCHEMAS
 from outliers_bench.config.schema import Config
+from outliers_bench.data.validation import Evaluated
 from outliers_bench.engines.protocols import EngineKind
 
 # Sources of data inherit most options. Each is changed in the first of these sources that has it.
@@ -47,6 +48,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
         ),
         ("data.path={0}/classes/detections.json",),
     ),
+    "data.evaluate": ("data.validation=0.5",),
+    "data.split_seed": ("data.validation=0.5",),  # in a ready-made split it decides on nothing else
     "data.url": ("data.root=null", "data.url={0}/mirror", "data.verify=false"),
     "model.trainable_layers": ("model.trainable=last_layers",),
     "model.fusion_depth": ("model.fusion=rrf",),
@@ -76,6 +79,9 @@ OTHERS: dict[str, Any] = {
     "data.train_folder": "query",
     "data=folder data.train_folder": "class_000",
     "data.category": "person",
+    "data.validation": 0.5,
+    "data.split_seed": 2,
+    "data.evaluate": Evaluated.validation,
     "engine.kind": EngineKind.openvino,
     "engine.batch_size": 4,
     "model=transfer model.image_size": 192,
