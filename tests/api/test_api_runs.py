@@ -214,3 +214,18 @@ def test_importing_the_package_imports_no_library():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'rum'"):
         ob.rum  # noqa: B018
+
+
+def test_validation_queries_and_the_others_have_their_scores_of_a_run_on_all(photos):
+    def scores_by_name(**options):
+        options = {f"data.{name}": value for name, value in options.items()}
+        result = ob.run(photos, **PIXELS, options={**options, "data.query": 0.6})
+        names = np.array(result.split.query.names)[result.evaluation.scored]
+        return dict(zip(names, result.evaluation.per_query["map_at_r"], strict=True))
+
+    every = scores_by_name()
+    others = scores_by_name(validation=0.3)
+    validation = scores_by_name(validation=0.3, evaluate="validation")
+    assert len(validation) == round(0.3 * len(every))
+    assert not set(validation) & set(others)
+    assert validation | others == every
