@@ -31,7 +31,7 @@ def test_of_kinds_the_share_is_taken_from_each():
 
 
 def test_what_is_rounded_in_one_class_is_made_up_for_in_the_next():
-    """Of 5 classes of 3 queries, 0.2 takes 3 queries, though 0.6 of each."""
+    """A share of 0.2 takes 3 queries from 5 classes of 3, though 0.6 of each."""
     split = toy_split([label for label in range(5) for _ in range(3)], list(range(5)) * 30)
     assert len(chosen_rows(split)) == 3
 
@@ -68,9 +68,9 @@ def test_groups_and_encounters_stay_together_and_missing_ones_are_none():
 
 def test_the_choice_depends_on_content_and_seed_only():
     split = toy_split([0] * 30 + [1] * 30, [0, 1] * 30)
-    backwards = replace(split, query=split.query.take(range(59, -1, -1)))
+    turned = replace(split, query=split.query.take(range(59, -1, -1)))
     first = choose_validation(split, share=0.5, seed=0)
-    assert choose_validation(backwards, share=0.5, seed=0) == first
+    assert choose_validation(turned, share=0.5, seed=0) == first
     assert choose_validation(split, share=0.5, seed=1) != first
 
 
