@@ -13,7 +13,7 @@ from outliers_bench.data.listing import excluded_hint
 from outliers_bench.data.parts import RANKS, find_class, find_parts, is_ready_split
 from outliers_bench.data.path_labels import LABEL, PathLabels, describe_depths, to_columns
 from outliers_bench.data.source import Grouping, LabeledSource
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.data.table import Row, Table
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.units import list_first
@@ -42,6 +42,9 @@ class ClassFolders(FolderSource, LabeledSource):
                 f"data.train_folder={self.train_folder} and data.protocol=leave_one_out, which "
                 "has no training images; give one of them"
             )
+        if self.train_folder is not None:
+            given = f"data.train_folder={self.train_folder} is the train part"
+            self.refuse_options(given, all_of_them=False)
 
     def default_depth(self) -> int:
         """See `FolderSource.default_depth`."""

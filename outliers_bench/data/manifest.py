@@ -18,7 +18,7 @@ from outliers_bench.data.boxes import BoxUse, crop_table
 from outliers_bench.data.image_files import FileReader, absolute_path, existing_folder
 from outliers_bench.data.path_labels import PathLabels
 from outliers_bench.data.source import Grouping, LabeledSource
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.data.table import COLUMNS, Row, Table, split_from_table
 from outliers_bench.data.tables.columns import Columns, count_known
 from outliers_bench.data.tables.files import read_table
@@ -101,6 +101,9 @@ class Manifest(LabeledSource):
                 f"{self.path} has a column split, which data.protocol=leave_one_out would ignore; "
                 "ignore it with data.columns.split=none, or use data.protocol=query_gallery"
             )
+        if "split" in frame:
+            given = f"{self.path} has a column split (data.columns.split=none ignores it)"
+            self.refuse_options(given, all_of_them=TEST not in parts)
         table = replace(self.read_images(rows, cache), columns=other_columns(frame))
         if annotations is not None:
             table = replace(table, left_out=(*annotations.left_out, *table.left_out))

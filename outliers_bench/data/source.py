@@ -13,7 +13,8 @@ from omegaconf import MISSING
 from outliers_bench.data.digests import digest_files
 from outliers_bench.data.image_files import FileReader, absolute_path
 from outliers_bench.data.labels import MissingLabels
-from outliers_bench.data.split import Protocol, check_shares, make_split
+from outliers_bench.data.split import make_split
+from outliers_bench.data.splits.options import Protocol, SplitOptions
 from outliers_bench.data.table import Row, Table, exclude_unlabeled
 from outliers_bench.data.validation import Evaluated
 from outliers_bench.errors import BenchError
@@ -154,25 +155,13 @@ class DataSource:
 
 
 @dataclass
-class LabeledSource(DataSource):
-    """A source of labeled images that the benchmark splits.
-
-    Parameters
-    ----------
-    train, query : float
-        Shares; see `split.make_split`.
-    protocol : Protocol
-        See `split.make_split`.
-    """
-
-    train: float = 0.7
-    query: float = 0.5
-    protocol: Protocol = Protocol.query_gallery
+class LabeledSource(DataSource, SplitOptions):
+    """A source of labeled images that the benchmark splits; see `SplitOptions`."""
 
     def check(self) -> None:
         """See `DataSource.check`."""
         super().check()
-        check_shares(train=self.train, query=self.query)
+        self.check_split()
         if self.leakage is Leakage.group and self.protocol is Protocol.leave_one_out:
             raise BenchError(
                 "data.leakage=group puts near duplicates into one part, and "
@@ -202,15 +191,7 @@ class LabeledSource(DataSource):
             if group is None:
                 raise ValueError("leakage=group needs a grouping; see leakage.policy.load_split")
             images = group(images)
-        return make_split(
-            images,
-            name=self.title(),
-            train=self.train,
-            query=self.query,
-            protocol=self.protocol,
-            seed=seed,
-            left_out=left_out,
-        )
+        return make_split(images, self, name=self.title(), seed=seed, left_out=left_out)
 
 
 def folder_name(root: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from outliers_bench.data.split import Protocol, make_split
+from outliers_bench.data.split import make_split
+from outliers_bench.data.splits.options import SplitOptions
 from outliers_bench.errors import BenchError
 from outliers_bench.models.model import Compose, Model
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
@@ -267,10 +268,8 @@ class Ensemble(Model):
         classes = shuffled[: max(2, int(np.searchsorted(total, limit, "right")))]
         split = make_split(
             train.take(np.flatnonzero(np.isin(labels, classes))),
+            SplitOptions(train=1 - share, query=0.5),
             name=f"the train part of {name}",
-            train=1 - share,
-            query=0.5,
-            protocol=Protocol.query_gallery,
             seed=self.random_seed,
         )
         rest = train.without(set(split.query.digests) | set(split.gallery.digests))

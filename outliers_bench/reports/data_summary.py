@@ -21,6 +21,7 @@ _EXCLUDED: dict[LeftOutKind, str] = {
     "duplicate": "as duplicates",
     "conflicting_labels": "with conflicting labels",
     "unlabeled": "without a label",
+    "missing_value": "without a value to split by",
     "unselected": "not selected",
     "other": "without an image",
     "system": "hidden or of the system",
@@ -52,13 +53,14 @@ def _describe_validation(split: Split) -> str:
 def finding_rows(split: Split) -> list[tuple[str, str]]:
     """Return heading and text of what was found in the images of a split.
 
-    Classes with their sizes, and where the labels are from if another folder may be meant; excluded
-    images and the reasons; and, if there are any, queries without relevant images, and labels that
-    look alike.
+    Classes with their sizes, where the labels are from if another folder may be meant, and what
+    decided the parts if not chance; excluded images and the reasons; and, if there are any, queries
+    without relevant images, and labels that look alike.
     """
     rows = [
         ("classes", _describe_classes(split)),
         ("labels", split.labels_from),
+        ("split", split.parts_from),
         ("no match", _describe_unmatched(split)),
         ("excluded", _describe_excluded(split.left_out)),
         ("spelling", describe_look_alikes(split.gallery.classes)),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.split import hold_out
+from outliers_bench.data.splits.by_class import hold_out
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import progress_bar, status

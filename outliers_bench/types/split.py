@@ -28,7 +28,7 @@ class LeftOut:
     @property
     def is_candidate(self) -> bool:
         """True for an image that would have been used if its content allowed it."""
-        others = ("unsupported", "unlabeled", "unselected", "no_detection")
+        others = ("unsupported", "unlabeled", "missing_value", "unselected", "no_detection")
         return self.is_image and self.kind not in others
 
 
@@ -45,6 +45,7 @@ LeftOutKind = Literal[
     "duplicate",
     "conflicting_labels",
     "unlabeled",
+    "missing_value",  # of the column that decides the part
     "unselected",  # by an option of the user, or by the folder it is in
     "other",  # no image
     "system",  # hidden, or a file or folder of an operating system
@@ -77,6 +78,8 @@ class Split:
         Whether `query` are validation queries, on which methods are chosen.
     labels_from : str
         Where the source has found the labels, if the user may have meant another place.
+    parts_from : str
+        Classes, times or other values that decided the part of each image, if not chance alone.
 
     Raises
     ------
@@ -98,6 +101,7 @@ class Split:
     validation: ImageSet | None = None
     is_validation: bool = False
     labels_from: str = ""
+    parts_from: str = ""
 
     def __post_init__(self) -> None:
         for part in ("query", "gallery"):

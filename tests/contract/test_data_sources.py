@@ -16,7 +16,7 @@ from outliers_bench.data.named.folders import Caltech101
 from outliers_bench.data.named.source import Parts
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.silhouettes import Silhouettes
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ITSELF

@@ -11,7 +11,7 @@ import outliers_bench as ob
 from outliers_bench.data.boxes import BoxUse, Rectangle, to_rectangle
 from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.image_files import FileReader
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.duplicates.find import find_pairs
 from outliers_bench.leakage.find import find_leaks
 from outliers_bench.types import ITSELF, same

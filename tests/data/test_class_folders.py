@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from outliers_bench.data.folder import ClassFolders
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.errors import InaccessibleImageError
 from tests.data.sources import fails, load
 

@@ -11,7 +11,7 @@ from outliers_bench.data import crop_reader as crop_reader_module
 from outliers_bench.data.boxes import Rectangle
 from outliers_bench.data.crop_reader import CropReader, crop_name, split_name
 from outliers_bench.data.prefetch import Decoder
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from tests.data.boxed_photos import manifest, photo, write_boxed
 from tests.data.sources import fails, load
 

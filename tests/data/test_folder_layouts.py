@@ -10,7 +10,7 @@ from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.parts import find_parts
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import Leakage
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.errors import BenchError
 from outliers_bench.reports.data_summary import data_rows
 from tests.data.layouts import CLASSES, labels, parts, write

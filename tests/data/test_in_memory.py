@@ -8,7 +8,7 @@ from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.in_memory import ImageArrays, InMemory, Vectors, labels_frame
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.source import LabeledSource
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.errors import BenchError, InaccessibleImageError
 from outliers_bench.leakage.audited_splits import SharedSplits
 from tests.data.sources import fails, load, manifest

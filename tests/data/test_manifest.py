@@ -6,7 +6,7 @@ import pytest
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.manifest import Manifest
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from tests.data.sources import fails, load, manifest
 
 

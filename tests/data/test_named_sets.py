@@ -10,7 +10,7 @@ from outliers_bench.data.named.catalog import NAMED
 from outliers_bench.data.named.folders import ANIMALS
 from outliers_bench.data.named.source import Parts
 from outliers_bench.data.source import Leakage
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.policy import audit
 from outliers_bench.tracking.datasets import split_datasets as mlflow_datasets

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.data.split import Protocol, check_shares, hold_out, make_split
+from outliers_bench.data.split import make_split
+from outliers_bench.data.splits.by_class import hold_out
+from outliers_bench.data.splits.options import Protocol, SplitOptions, check_shares
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ITSELF, ImageSet, LeftOut
 from tests.toys import ArrayReader, digest
@@ -28,8 +30,8 @@ def make_images(labels, groups=None, names=None):
     )
 
 
-def split_images(images, *, train=0.7, query=0.5, protocol=Protocol.query_gallery, seed=0):
-    return make_split(images, name="toy", train=train, query=query, protocol=protocol, seed=seed)
+def split_images(images, *, seed=0, **options):
+    return make_split(images, SplitOptions(**options), name="toy", seed=seed)
 
 
 def counts(split):
@@ -183,15 +185,7 @@ def test_duplicates_are_removed_and_added_to_left_out():
         images.reader,
     )
     earlier = LeftOut("gone.jpg", "unreadable", "is empty")
-    split = make_split(
-        with_duplicate,
-        name="toy",
-        train=0.7,
-        query=0.5,
-        protocol=Protocol.query_gallery,
-        seed=0,
-        left_out=[earlier],
-    )
+    split = make_split(with_duplicate, SplitOptions(), name="toy", seed=0, left_out=[earlier])
     assert [item.kind for item in split.left_out] == ["unreadable", "duplicate"]
     assert split.fingerprint == split_images(images).fingerprint
 

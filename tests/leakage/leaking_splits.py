@@ -12,7 +12,8 @@ import numpy as np
 
 from outliers_bench.config.schema import Cache, Config
 from outliers_bench.data.prepared import PreparedFolders
-from outliers_bench.data.split import Protocol, make_split
+from outliers_bench.data.split import make_split
+from outliers_bench.data.splits.options import SplitOptions
 from outliers_bench.leakage.find import find_leaks
 from outliers_bench.models.pixels import Pixels
 from outliers_bench.retrieval.indexes.exact import Exact
@@ -81,8 +82,7 @@ def images_with_near_duplicates(seed=0):
 
 
 def split_randomly(images, seed):
-    options = {"train": 0.5, "query": 0.5, "protocol": Protocol.query_gallery}
-    return make_split(images, name="toy", seed=seed, **options)
+    return make_split(images, SplitOptions(train=0.5), name="toy", seed=seed)
 
 
 def write(root: Path, images: ImageSet, names=None) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.source import Leakage
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import SharedSplits
 from outliers_bench.leakage.find import find_leaks

@@ -9,7 +9,7 @@ from outliers_bench.data.in_memory import InMemory
 from outliers_bench.data.listing import list_images
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.source import LabeledSource, Leakage
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.errors import BenchError
 from outliers_bench.features.precomputed import PrecomputedEmbeddings

@@ -13,7 +13,7 @@ from outliers_bench.data.image_files import existing_folder
 from outliers_bench.data.named.local_copy import ensure_downloaded
 from outliers_bench.data.named.metadata import DatasetInfo
 from outliers_bench.data.source import Grouping, LabeledSource
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import BoolArray, ImageSet, LeftOut, Split
@@ -111,6 +111,8 @@ class NamedSetWithTest(NamedSet):
                 "data.parts=official with data.protocol=leave_one_out: every image is a query "
                 "against all others, so there are no parts; use data.parts=ours"
             )
+        if self.parts is Parts.official:
+            self.refuse_options("data.parts=official has a train part", all_of_them=False)
 
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Collect the images and split them, or only the test images; see `DataSource.load`."""

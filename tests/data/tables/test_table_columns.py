@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from outliers_bench.data.manifest import Manifest
-from outliers_bench.data.split import Protocol
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.data.tables.columns import Columns, find_columns
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ITSELF, same

@@ -1,0 +1,1 @@
+"""Assignment of labeled images to train, query, and gallery."""
