@@ -13,7 +13,7 @@ from outliers_bench.data.validation import Evaluated
 from outliers_bench.engines.protocols import EngineKind
 
 # Sources of data inherit most options. Each is changed in the first of these sources that has it.
-SOURCES = ("prepared", "folder", "manifest", "synthetic", "cifar10", *SCHEMAS["data"])
+SOURCES = ("prepared", "synthetic", "folder", "manifest", "cifar10", *SCHEMAS["data"])
 
 KERAS = ("engine=keras", "engine.precision=f32")
 NETWORK = ("model=mobilenet", "model.weights=random", *KERAS)
@@ -38,7 +38,14 @@ BASES: dict[str, tuple[str, ...]] = {
 }
 # Options that need others: the overrides in addition.
 NEEDS: dict[str, tuple[str, ...]] = {
-    "data.cameras": ("data.encounters=2",),
+    **dict.fromkeys(("data.cameras", "data.split_by"), ("data.encounters=2",)),
+    "data.unknown": ("data.setting=open_set",),
+    **dict.fromkeys(
+        ("data.train_until", "data.gallery_until"), ("data.encounters=6", "data.split_by=time")
+    ),
+    "data.missing_values": (
+        *("data.encounters=4", "data.cameras=3", "data.split_by=camera", "data.train=0"),
+    ),
     "data.label_depth": ("data.root={0}/deep",),
     "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
     **dict.fromkeys(
@@ -73,6 +80,9 @@ OTHERS: dict[str, Any] = {
     "data.url": "{0}/other",
     "data.include": ["query/**", "gallery/**"],
     "data.exclude": ["train/**"],
+    "data.unknown": 0.5,
+    "data.split_by": "encounter",
+    **dict.fromkeys(("data.train_until", "data.gallery_until"), "2022-06"),
     "data.label_depth": 2,
     "data.label_pattern": r"(\d|leak)\.png$",
     **dict.fromkeys(("data.query_folder", "data.gallery_folder"), "train"),
