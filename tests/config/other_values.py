@@ -13,7 +13,7 @@ from outliers_bench.data.validation import Evaluated
 from outliers_bench.engines.protocols import EngineKind
 
 # Sources of data inherit most options. Each is changed in the first of these sources that has it.
-SOURCES = ("prepared", "synthetic", "folder", "manifest", "cifar10", *SCHEMAS["data"])
+SOURCES = ("prepared", "manifest", "folder", "synthetic", "cifar10", *SCHEMAS["data"])
 
 KERAS = ("engine=keras", "engine.precision=f32")
 NETWORK = ("model=mobilenet", "model.weights=random", *KERAS)
@@ -21,7 +21,7 @@ NETWORK = ("model=mobilenet", "model.weights=random", *KERAS)
 BASES: dict[str, tuple[str, ...]] = {
     "data=prepared": ("data=prepared", "data.root={0}/parts"),
     "data=folder": ("data=folder", "data.root={0}/classes", "data.train=0.4"),
-    "data=manifest": ("data=manifest", "data.path={0}/classes/table.csv"),
+    "data=manifest": ("data=manifest", "data.path={0}/classes/table.csv", "data.train=0.4"),
     "data=synthetic": ("data=synthetic", "data.size=24", "data.classes=4"),
     "data=cifar10": ("data=cifar10", "data.root={0}/cifar"),
     "model=backbone": NETWORK,
@@ -38,14 +38,13 @@ BASES: dict[str, tuple[str, ...]] = {
 }
 # Options that need others: the overrides in addition.
 NEEDS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("data.cameras", "data.split_by"), ("data.encounters=2",)),
-    "data.unknown": ("data.setting=open_set",),
+    "data.cameras": ("data.encounters=2",),
+    "data.unknown": ("data.setting=open_set", "data.columns.label=number"),
     **dict.fromkeys(
-        ("data.train_until", "data.gallery_until"), ("data.encounters=6", "data.split_by=time")
+        ("data.train_until", "data.gallery_until"),
+        ("data.path={0}/classes/times.parquet", "data.split_by=time"),
     ),
-    "data.missing_values": (
-        *("data.encounters=4", "data.cameras=3", "data.split_by=camera", "data.train=0"),
-    ),
+    "data.missing_values": ("data.split_by=site", "data.missing_values=exclude"),
     "data.label_depth": ("data.root={0}/deep",),
     "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
     **dict.fromkeys(
@@ -81,8 +80,8 @@ OTHERS: dict[str, Any] = {
     "data.include": ["query/**", "gallery/**"],
     "data.exclude": ["train/**"],
     "data.unknown": 0.5,
-    "data.split_by": "encounter",
-    **dict.fromkeys(("data.train_until", "data.gallery_until"), "2022-06"),
+    "data.split_by": "number",
+    **dict.fromkeys(("data.train_until", "data.gallery_until"), "2023"),
     "data.label_depth": 2,
     "data.label_pattern": r"(\d|leak)\.png$",
     **dict.fromkeys(("data.query_folder", "data.gallery_folder"), "train"),

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -61,9 +62,18 @@ def places(tmp_path_factory):
     photos = write_images(
         Synthetic(classes=3, individuals=2, images=4, size=24), folder / "classes"
     )
-    rows = [(str(file.relative_to(folder / "classes")), *file.parts[-3:-1]) for file in photos]
-    lines = map(",".join, [("path", "label", "individual"), *rows])
-    (folder / "classes" / "table.csv").write_text("\n".join(lines))
+    table = pd.DataFrame(
+        {
+            "path": [str(file.relative_to(folder / "classes")) for file in photos],
+            "label": [file.parts[-3] for file in photos],
+            "individual": [file.parts[-2] for file in photos],
+            "number": [file.stem for file in photos],
+            "site": ["", "a", "b", "c"] * 6,
+        }
+    )
+    table.to_csv(folder / "classes" / "table.csv", index=False)
+    times = pd.date_range("2022-01-01", periods=4, freq="200D").repeat(6)
+    table.assign(time=times).to_parquet(folder / "classes" / "times.parquet")
     detections = [
         {"category": "12"[at % 2], "conf": 0.15 + 0.6 * (at < 4), "bbox": [0.1 * at, 0, 0.5, 0.5]}
         for at in range(6)
