@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from outliers_bench.config.roles import warn_unused
@@ -13,8 +12,10 @@ from outliers_bench.data.source import Leakage, check_unreadable
 from outliers_bench.duplicates.find import is_cached
 from outliers_bench.duplicates.thumbnails import share_decodings
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import confidence_intervals, count_relevant, nothing_relevant
+from outliers_bench.evaluation import count_relevant, nothing_relevant
+from outliers_bench.evaluation.choose_clusters import choose_unit
 from outliers_bench.evaluation.evaluate import MIN_DEPTH, Evaluation, Evaluator
+from outliers_bench.evaluation.statistics import add_statistics
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import exclude_leaks
@@ -138,9 +139,8 @@ def _rank_and_evaluate(
     if evaluator is None:
         return ranking, None
     with meter.stage("evaluate"):
-        found = evaluator.result()
-        intervals = confidence_intervals(found.per_query, seed=config.seed)
-    return ranking, replace(found, intervals=intervals)
+        cluster, seed = config.statistics.cluster, config.seed
+        return ranking, add_statistics(evaluator.result(), split, cluster=cluster, seed=seed)
 
 
 def _score_leakage(
@@ -181,6 +181,7 @@ def check(config: Config, split: Split, method: Method) -> None:
         If k is larger than the gallery, no query has a relevant image, or the method refuses.
     """
     check_captions(split, config.contact_sheets.captions)
+    choose_unit(split, config.statistics.cluster)
     reachable = split.exclusion.max_depth
     if max(config.k) > reachable:
         raise BenchError(

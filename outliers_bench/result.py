@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from outliers_bench.evaluation.evaluate import Evaluation
+from outliers_bench.evaluation.statistics import name_scores
 from outliers_bench.runtime.meter import Costs
 from outliers_bench.types import RGB, Ranking, Split
 
@@ -34,7 +35,7 @@ class LeakageScores:
     @property
     def metrics(self) -> dict[str, float]:
         """Scores by name in MLflow, such as `without_leaks/hit_at_1`."""
-        return {f"{self.name}/{name}": v for name, v in self.evaluation.metrics.items()}
+        return {f"{self.name}/{name}": v for name, v in name_scores(self.evaluation).items()}
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -84,10 +85,14 @@ class RunHandle:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """Run that finished earlier; `begun` is in seconds since 1970."""
+    """Run that finished earlier.
+
+    `begun` is in seconds since 1970, `cluster` is the unit of `Evaluation.clusters`.
+    """
 
     run_id: str
     name: str
     data: str
     begun: float
     metrics: Mapping[str, float]
+    cluster: str = ""

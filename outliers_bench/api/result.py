@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from outliers_bench import result
 from outliers_bench.config.schema import Config
 from outliers_bench.data.in_memory import Vectors
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import confidence_intervals, count_relevant
+from outliers_bench.evaluation import count_relevant
 from outliers_bench.evaluation import evaluate as evaluate_ranking
+from outliers_bench.evaluation.choose_clusters import AUTO, cluster_texts
 from outliers_bench.evaluation.evaluate import Evaluation
+from outliers_bench.evaluation.statistics import add_statistics, cluster_unit
 from outliers_bench.tracking.params import describe_method
 from outliers_bench.types import RGB, Ranking, Split
 
@@ -48,7 +50,8 @@ class Result(result.Result):
     def frame(self, by: Literal["metric", "class", "query"] = "metric") -> pd.DataFrame:
         """Return the scores as a table; see `Evaluation.frame`.
 
-        By query, it also has `name`, and the other columns of the images, such as camera and time.
+        By query, it also has `name`, the `cluster` that intervals resample (empty if the query is
+        one), and the other columns of the images, such as camera and time.
 
         Raises
         ------
@@ -63,8 +66,10 @@ class Result(result.Result):
         from outliers_bench.tracking.artifacts import query_columns
 
         query, rows = self.split.query, self.evaluation.scored
-        described = query_columns(query, rows, taken=("name", *frame.columns))
+        described = query_columns(query, rows, taken=("name", "cluster", *frame.columns))
         frame.insert(0, "name", [query.names[row] for row in rows])
+        texts = cluster_texts(self.split, cluster_unit(self.evaluation), rows)
+        frame.insert(1, "cluster", texts)
         return frame.assign(**{name: list(values) for name, values in described.items()})
 
     def sheets(self, *, queries: int = 6, depth: int = 10) -> dict[str, RGB]:
@@ -97,13 +102,15 @@ class Result(result.Result):
 
     def __str__(self) -> str:
         from outliers_bench.reports.data_summary import data_rows
+        from outliers_bench.reports.numbers import statistics_rows
         from outliers_bench.reports.terminal import format_metrics, format_rows
 
+        rows = [*statistics_rows(self.evaluation), *data_rows(self.split)]
         lines = ["No labels, so nothing was scored."]
         if self.evaluation is not None:
             lines = format_metrics(self.evaluation.metrics, self.evaluation.intervals)
         title = f"{self.name}  on  {self.split.name}"
-        return "\n".join([title, *lines, "", *format_rows(data_rows(self.split))])
+        return "\n".join([title, *lines, "", *format_rows(rows)])
 
     def __repr__(self) -> str:
         return f"<Result {self.name} on {self.split.name}>"
@@ -118,7 +125,12 @@ class Result(result.Result):
 
 
 def evaluate(
-    ranking: Ranking, split: Split, *, k: Sequence[int] | None = None, seed: int = 0
+    ranking: Ranking,
+    split: Split,
+    *,
+    k: Sequence[int] | None = None,
+    seed: int = 0,
+    cluster: str = AUTO,
 ) -> Evaluation:
     """Score a ranking, with 95% intervals.
 
@@ -132,17 +144,20 @@ def evaluate(
         Cutoffs; by default those of the command line that the ranking is deep enough for.
     seed : int
         Seed of the intervals.
+    cluster : str
+        Clusters of queries that the intervals resample: `query`, `label`, or a column of the
+        queries; by default chosen as in a run.
 
     Returns
     -------
     Evaluation
-        `metrics`, `per_query`, `per_class`, `intervals`, and `frame()`.
+        `metrics`, `per_query`, `per_class`, `intervals`, `clusters`, and `frame()`.
 
     Raises
     ------
     BenchError
-        If the split has no labels, or the ranking is not of its queries and gallery, not deep
-        enough, or has images that are excluded.
+        If the split has no labels or no column `cluster`, or the ranking is not of its queries and
+        gallery, not deep enough, or has images that are excluded.
 
     Examples
     --------
@@ -180,4 +195,4 @@ def evaluate(
         found = evaluate_ranking(ranking, split, k=cutoffs)
     except ValueError as error:
         raise BenchError(f"the ranking cannot be scored: {error}") from error
-    return replace(found, intervals=confidence_intervals(found.per_query, seed=seed))
+    return add_statistics(found, split, cluster=cluster, seed=seed)

@@ -10,6 +10,8 @@ from outliers_bench.config.renamed import original_names
 from outliers_bench.config.schema import Config, needing
 from outliers_bench.data.decode import DECODER
 from outliers_bench.engines.options import resolve_engine
+from outliers_bench.evaluation.choose_clusters import choose_unit, column_digest
+from outliers_bench.evaluation.metrics import DEFINITIONS
 from outliers_bench.models.precision import given_batch_size, precision_label
 from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.types import Split
@@ -20,7 +22,7 @@ def identity(config: Config, split: Split) -> str:
     """Return the digest (32 hex digits) of everything that can change the figures of a run."""
     values = result_options(config)
     # The photos are in the fingerprint of the split, and the training is in the trained models.
-    elsewhere = ["data", *needing("trains")]
+    elsewhere = ["data", "statistics", *needing("trains")]
     idle = [] if config.model.embeds else needing("embeds")
     for name in (*elsewhere, *idle):
         del values[name]
@@ -34,7 +36,12 @@ def identity(config: Config, split: Split) -> str:
         values["precision"] = f"{precision} by {resolve_engine(config.engine, cache).kind.value}"
     if batch_size := given_batch_size(config.model, config.engine):
         values["batch_size"] = batch_size
-    everything = [__version__, DECODER, split.fingerprint, original_names(values)]
+    unit = choose_unit(split, config.statistics.cluster)
+    values["statistics"] = {"cluster": unit, "digest": column_digest(split, unit)}
+    everything = [
+        *(__version__, DECODER, DEFINITIONS, split.fingerprint),
+        original_names(values),
+    ]
     text = json.dumps(everything, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

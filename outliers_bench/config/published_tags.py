@@ -11,8 +11,11 @@ from outliers_bench.config.published import Published
 from outliers_bench.config.roles import role
 from outliers_bench.models.model_uris import is_model_uri
 
-# Options that repeat a row on other photos, by chance, or with other cutoffs or last bits.
-_REPEATING = {"data", "hydra", "experiments", "seed", "k", "deterministic", "engine.batch_size"}
+# Options that repeat a row on other photos, by chance, with other cutoffs, clusters or last bits.
+_REPEATING = {
+    *("data", "hydra", "experiments", "seed", "k", "deterministic", "statistics"),
+    "engine.batch_size",
+}
 
 
 def tags(

@@ -19,6 +19,7 @@ from outliers_bench.data.image_files import absolute_path, make_cache_dir
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.choose_clusters import Statistics
 from outliers_bench.models.model import Model
 from outliers_bench.models.precision import check_model
 from outliers_bench.models.weights_folder import check_folder
@@ -131,6 +132,7 @@ class Config:
     tracking: Tracking = field(default_factory=Tracking, metadata=PLACE)
     cache: Cache = field(default_factory=Cache, metadata=PLACE)
     contact_sheets: ContactSheets = field(default_factory=ContactSheets, metadata=PLACE)
+    statistics: Statistics = field(default_factory=Statistics)
     k: list[int] = field(default_factory=lambda: [1, 3, 5, 10])
     seed: int = 0
     deterministic: bool = field(default=False, metadata=OF_TRAINING)
@@ -167,6 +169,7 @@ class Config:
         """
         _refuse_unknown(self, "")
         _check_ranges(self)
+        self.statistics.check()
         self.published.check()
         self.model.resolve(composer(self.shared, resource_dir("conf")), self.weights_dir)
         self.model.check()

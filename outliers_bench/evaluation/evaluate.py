@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.clusters import Clusters
 from outliers_bench.evaluation.metrics import (
     Scored,
     compute_per_query,
@@ -140,12 +141,17 @@ class Evaluator:
     def result(self) -> Evaluation:
         """Return the scores of all queries, after the last block."""
         labels = self._query[self._scored]
+        per_class = _per_class(self._per_query, labels, self._split.query.classes)
         return Evaluation(
             metrics=compute_scores(self._per_query, self._whole, self._k),
             per_query=self._per_query,
             scored=self._scored,
-            per_class=_per_class(self._per_query, labels, self._split.query.classes),
+            per_class=per_class,
             queries_without_relevant=len(self._query) - int(self._scored.size),
+            balanced={
+                name: float(np.mean([means[name] for means in per_class.values()]))
+                for name in self._per_query
+            },
         )
 
     def _allocate_whole(self) -> Scored:
@@ -185,7 +191,20 @@ class Evaluation:
     queries_without_relevant : int
         Number of queries excluded because they have no relevant gallery image.
     intervals : dict of str to tuple of float
-        Lower and upper bound of the 95% interval of each metric, if computed.
+        Lower and upper bound of the 95% interval of each metric, and of each class-balanced mean
+        as `balanced/<metric>`, if computed.
+    balanced : dict of str to float
+        Class-balanced means of the metrics: over the queries of each class, then over the classes.
+    chance : dict of str to float
+        Expected scores of a random order.
+    clusters : Clusters or None
+        Clusters of the scored queries that the intervals resample, if computed.
+    design_effects : dict of str to float
+        Variance of each mean over clusters, as a multiple of that over independent queries; empty
+        if every query is a cluster.
+    smallest_differences : dict of str to float
+        Difference to another run that these queries can show, an upper bound; see
+        `clusters.smallest_difference`.
     """
 
     metrics: dict[str, float]
@@ -194,6 +213,11 @@ class Evaluation:
     per_class: dict[str, dict[str, float]]
     queries_without_relevant: int
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    balanced: dict[str, float] = field(default_factory=dict)
+    chance: dict[str, float] = field(default_factory=dict)
+    clusters: Clusters | None = None
+    design_effects: dict[str, float] = field(default_factory=dict)
+    smallest_differences: dict[str, float] = field(default_factory=dict)
 
     def frame(self, by: Literal["metric", "class", "query"] = "metric") -> pd.DataFrame:
         """Return the scores as a table.
@@ -202,8 +226,10 @@ class Evaluation:
         ----------
         by : {"metric", "class", "query"}
             `metric`: a row per metric, with the columns `value`, `low` and `high`, the bounds of
-            the 95% interval, NaN if not computed. `class`: a row per class of the scored queries,
-            with their number as `queries`. `query`: a row per scored query, by its position.
+            the 95% interval, NaN if not computed; and those of `balanced`, `chance`,
+            `design_effect` and `smallest_difference` that were computed. `class`: a row per class
+            of the scored queries, with their number as `queries`. `query`: a row per scored query,
+            by its position.
 
         Returns
         -------
@@ -218,4 +244,13 @@ class Evaluation:
         unknown = (float("nan"), float("nan"))
         rows = [(v, *self.intervals.get(name, unknown)) for name, v in self.metrics.items()]
         index = pd.Index(self.metrics, name="metric")
-        return pd.DataFrame(rows, columns=["value", "low", "high"], index=index)
+        frame = pd.DataFrame(rows, columns=["value", "low", "high"], index=index)
+        more = {
+            "balanced": self.balanced,
+            "chance": self.chance,
+            "design_effect": self.design_effects,
+            "smallest_difference": self.smallest_differences,
+        }
+        return frame.assign(
+            **{name: [of.get(m, np.nan) for m in self.metrics] for name, of in more.items() if of}
+        )

@@ -19,6 +19,15 @@ from outliers_bench.evaluation.rank_metrics import (
 )
 from outliers_bench.types import BoolArray, IntArray
 
+DEFINITIONS = "2"
+"""Version of the definitions; in the identity of a run, and its tag `evaluation`.
+
+With 2, MRR is of the full ranking; runs without the tag have counted hits beyond a depth as none.
+"""
+
+BALANCED = "balanced/"
+"""Prefix of class-balanced means: of the queries of each class, then of the classes."""
+
 _CUT_OFF = re.compile(r"(\w+_at_)(\d+)")
 _COST = re.compile(
     r"dimensions|search_ms_per_query|\w+_bytes|(index_build|training|epoch)_seconds|seconds_\w+"
@@ -110,11 +119,14 @@ METRICS: tuple[Metric, ...] = (
 def find_metric(name: str) -> Metric | None:
     """Return the metric of this name in MLflow, or its family; None if there is none.
 
+    The class-balanced mean of a metric, `balanced/<metric>`, is the same metric.
+
     Examples
     --------
     >>> find_metric("hit_at_5").title_of("hit_at_5"), find_metric("recall_at_10")
     ('hit@5', None)
     """
+    name = name.removeprefix(BALANCED)
     family = _CUT_OFF.sub(r"\1k", name) if _CUT_OFF.fullmatch(name) else name
     has_cutoff = family != name
     found = (each for each in METRICS if each.name == family and each.is_family == has_cutoff)
@@ -123,7 +135,7 @@ def find_metric(name: str) -> Metric | None:
 
 def cutoff_of(name: str) -> int | None:
     """Return the cutoff of a metric of a family; None for other metrics."""
-    metric, match = find_metric(name), _CUT_OFF.fullmatch(name)
+    metric, match = find_metric(name), _CUT_OFF.fullmatch(name.removeprefix(BALANCED))
     return int(match[2]) if metric is not None and metric.is_family and match else None
 
 

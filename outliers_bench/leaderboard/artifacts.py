@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,15 @@ _MAX_DOWNLOADS = 8  # at once
 
 @dataclass(frozen=True, eq=False)
 class QueryScores:
-    """Scores of the queries of a run: sorted names and a score for each."""
+    """Scores of the queries of a run: sorted names, and for each a score, a class and a cluster.
+
+    Classes and clusters are None if they were not recorded.
+    """
 
     names: tuple[str, ...]
     values: npt.NDArray[np.float64]
+    classes: tuple[str, ...] | None = None
+    clusters: tuple[str, ...] | None = None
 
 
 def read_query_scores(
@@ -42,13 +47,17 @@ def read_query_scores(
     """
 
     def read(path: Path) -> QueryScores | None:
-        rows = _read_rows(path, "query", [metric])
-        if rows is None or len({name for name, _ in rows}) < len(rows):
+        table = _read_columns(path, ["query"], [metric], optional=["class", "cluster"])
+        if table is None or len(set(table["query"])) < len(table["query"]):
             return None
-        rows.sort()
-        values = np.array([value for _, (value,) in rows], dtype=np.float64)
+        order = sorted(range(len(table["query"])), key=table["query"].__getitem__)
         # Runs on the same split share their names in memory.
-        return QueryScores(tuple(sys.intern(name) for name, _ in rows), values)
+        names, classes, clusters = (
+            tuple(sys.intern(table[name][at]) for at in order) if name in table else None
+            for name in ("query", "class", "cluster")
+        )
+        values = np.array(table[metric], dtype=np.float64)[order]
+        return QueryScores(names or (), values, classes, clusters)
 
     return _read_all(client, runs, "per_query.csv", read)
 
@@ -59,22 +68,31 @@ def read_class_scores(
     """Read the finite mean and the number of queries of each class, of each run that has them."""
 
     def read(path: Path) -> dict[str, tuple[float, int]] | None:
-        rows = _read_rows(path, "class", [metric, "queries"]) or []
-        return {name: (mean, int(n)) for name, (mean, n) in rows if math.isfinite(mean)} or None
+        table = _read_columns(path, ["class"], [metric, "queries"]) or {"class": []}
+        rows = zip(*table.values(), strict=True)
+        return {name: (mean, int(n)) for name, mean, n in rows if math.isfinite(mean)} or None
 
     return _read_all(client, runs, "per_class.csv", read)
 
 
-def _read_rows(
-    path: Path, key: str, columns: Sequence[str]
-) -> list[tuple[str, tuple[float, ...]]] | None:
-    """Read names and numbers from a CSV file; not with pandas, which takes 0.5 s to import."""
+def _read_columns(
+    path: Path, texts: Sequence[str], numbers: Sequence[str], *, optional: Sequence[str] = ()
+) -> dict[str, list[Any]] | None:
+    """Read columns of a CSV file by name, in this order; not with pandas, which takes 0.5 s.
+
+    Optional columns are texts. None if the file cannot be read or another column is not there.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            header = next(rows)
-            name, positions = header.index(key), [header.index(column) for column in columns]
-            return [(row[name], tuple(float(row[at]) for at in positions)) for row in rows if row]
+            lines = csv.reader(file)
+            header = next(lines)
+            rows = [row for row in lines if row]
+        wanted = [*texts, *numbers, *(name for name in optional if name in header)]
+        positions = {name: header.index(name) for name in wanted}
+        return {
+            name: [float(row[at]) if name in numbers else row[at] for row in rows]
+            for name, at in positions.items()
+        }
     # Missing, empty, without the column, or truncated.
     except (OSError, StopIteration, ValueError, IndexError, csv.Error):
         return None

@@ -34,8 +34,8 @@ class Row:
     status: str = FINISHED  # or a short reason why there are no figures
     reason: str = ""  # full error message of a failed run
     published: Published | None = None
-    # Mean difference to the best run on the same queries, and its p-value, adjusted by Holm's
-    # method; None if the two were not compared.
+    # Mean difference to the best run on the same queries, and its p-value, adjusted for the number
+    # of runs and the choice of the best; None if the two were not compared.
     difference: float | None = None
     p: float | None = None
     p_at_most: bool = False  # whether p is only an upper bound
@@ -64,6 +64,11 @@ class Board:
     table: str = ""  # published table; empty for a board of all runs
     leave_one_out: bool = False  # whether each query is searched among the other queries
     not_compared: str = ""  # reason why runs were not compared with the best
+    cluster: str = ""  # unit of the clusters in the comparison; empty if nothing was compared
+    clusters: int = 0  # and their number
+    # Difference that the queries can show, between the best run and the next that differs from it.
+    smallest_difference: float | None = None
+    older_mrr: int = 0  # runs whose MRR is of an earlier definition, and left out
     class_metric: str = ""  # metric of `per_class`
     # Mean over the queries of each class, and their number, by run id and class; of the best runs.
     per_class: Mapping[str, Mapping[str, tuple[float, int]]] = field(default_factory=dict)

@@ -32,6 +32,8 @@ class Leaderboard:
         Only the rows of this published table, including those without a finished run.
     metric : str
         Metric to rank by.
+    balanced : bool
+        Rank by the mean of the metric over classes instead of queries, `balanced/<metric>`.
     format : list of str
         Any of terminal, md, csv, html, separated by commas; all for all four.
     out : str
@@ -46,6 +48,7 @@ class Leaderboard:
     data: str | None = None
     table: str | None = None
     metric: str = "hit_at_1"
+    balanced: bool = False
     format: list[str] = field(default_factory=lambda: ["all"])
     out: str = "."
     ui: str | None = None
@@ -88,9 +91,10 @@ def show(options: Leaderboard) -> None:
     ui = options.ui or (options.uri if _is_web_address(options.uri) else UI)
     if not _is_web_address(ui):
         raise BenchError(f"ui={ui}: no web address; give one such as {UI}")
+    metric = balanced_metric(options.metric) if options.balanced else options.metric
     boards, excluded = read_boards(
         options.uri,
-        metric=options.metric,
+        metric=metric,
         experiment=options.experiment,
         data=options.data,
         table=options.table,
@@ -98,12 +102,31 @@ def show(options: Leaderboard) -> None:
     # A file or a pipe has no width.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     if "terminal" in formats:
-        show_boards(boards, metric=options.metric, console=console)
+        show_boards(boards, metric=metric, console=console)
     for missing, n in excluded.items():
         runs = "run" if n == 1 else "runs"
         console.print(f"Excluded: {n:,} finished {runs} without {missing}.")
-    for path in write_boards(boards, out, metric=options.metric, formats=formats, ui=ui):
+    for path in write_boards(boards, out, metric=metric, formats=formats, ui=ui):
         console.print(f"Written: {path}", soft_wrap=True)
+
+
+def balanced_metric(metric: str) -> str:
+    """Return the name of the class-balanced mean of a metric.
+
+    Raises
+    ------
+    BenchError
+        If the metric has no values per query.
+    """
+    from outliers_bench.evaluation.metrics import BALANCED, find_metric
+
+    found = find_metric(metric)
+    if found is None or not found.per_query:
+        raise BenchError(
+            f"balanced=true: {metric} has no value per query, and no mean over classes; give a "
+            "score such as metric=hit_at_1"
+        )
+    return f"{BALANCED}{metric.removeprefix(BALANCED)}"
 
 
 def _is_web_address(text: str) -> bool:

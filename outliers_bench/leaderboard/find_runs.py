@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _LABELS = ("variant", "index", "rerank")  # tags that show options
+_MRR = re.compile(r"(.*/)?mrr(_low|_high)?")
 _NEWEST_FIRST = "attributes.start_time DESC"
 
 
@@ -78,9 +79,18 @@ def split_fingerprint(run: Run) -> str:
 
 
 def finite_metrics(run: Run) -> dict[str, float]:
-    """Return the finite metrics of a run; MLflow stores infinity as the largest float."""
+    """Return the finite metrics of a run, without a MRR of an earlier definition.
+
+    MLflow stores infinity as the largest float.
+    """
     return {
         name: value
         for name, value in run.data.metrics.items()
-        if math.isfinite(value) and abs(value) < sys.float_info.max
+        if math.isfinite(value) and abs(value) < sys.float_info.max and not is_older_mrr(run, name)
     }
+
+
+def is_older_mrr(run: Run, metric: str) -> bool:
+    """Check whether a metric of a run is a MRR cut at a depth of the ranking; see `DEFINITIONS`."""
+    is_mrr = _MRR.fullmatch(metric) is not None and metric in run.data.metrics
+    return is_mrr and "evaluation" not in run.data.tags

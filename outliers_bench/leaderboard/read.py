@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from outliers_bench.config.renamed import METRICS
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metrics import is_score, lower_is_better
+from outliers_bench.evaluation.metrics import BALANCED, is_score, lower_is_better
 from outliers_bench.leaderboard.artifacts import read_class_scores, read_query_scores
 from outliers_bench.leaderboard.boards import Board, row_of
 from outliers_bench.leaderboard.columns import heading
@@ -17,6 +17,7 @@ from outliers_bench.leaderboard.differing_options import differing_options
 from outliers_bench.leaderboard.find_runs import (
     find_runs,
     finite_metrics,
+    is_older_mrr,
     run_identity,
     split_fingerprint,
 )
@@ -130,8 +131,10 @@ def _build(
         for board in boards
     ]
     boards.sort(key=lambda board: (board.data, -len(board.measured_rows), board.fingerprint))
+    is_older = any(is_older_mrr(run, metric) for run in finished)
+    needed = f"{metric} of the full ranking: run them again" if is_older else metric
     excluded = {
-        metric: len(finished) - len(with_metric),
+        needed: len(finished) - len(with_metric),
         "the fingerprint of their split": len(with_metric) - sum(map(len, by_split.values())),
     }
     return boards, {missing: n for missing, n in excluded.items() if n}
@@ -149,7 +152,10 @@ def _describe_missing(metric: str, finished: Sequence[Run], where: str) -> str:
             "cost such as metric=search_ms_per_query"
         )
     # No intervals, timings or counts of images.
-    other = ("ci95/", "seconds_", "images_u", "images_c", "images_d", "images_n", "system/")
+    other = (
+        *("ci95/", "seconds_", "images_u", "images_c", "images_d", "images_n", "system/"),
+        *("chance/", "design_effect/", "smallest_difference/", "clusters"),
+    )
     rankable = ", ".join(name for name in known if not name.startswith(other))
     return (
         f"none of the {len(finished)} finished runs in {where} has the metric {metric}; choose "
@@ -185,6 +191,7 @@ def rank_runs(runs: Sequence[Run], figures: PublishedFigures, metric: str) -> Bo
         leave_one_out=leave_one_out and queries == gallery,
         rows=tuple(rows),
         table=figures.table or "",
+        older_mrr=sum(is_older_mrr(run, "mrr") for run in runs),
     )
 
 
@@ -203,10 +210,12 @@ def _add_artifacts(client: MlflowClient, board: Board, runs: Sequence[Run], metr
         reason = f"Not compared with the best: {heading(metric)} has no figures per query."
         board = replace(board, not_compared=reason)
     elif len(runs) > 1:
-        board = add_significance(board, read_query_scores(client, runs, metric))
+        plain = metric.removeprefix(BALANCED)
+        scores = read_query_scores(client, runs, plain)
+        board = add_significance(board, scores, balanced=plain != metric)
     by_id = {run.info.run_id: run for run in runs}
     best = list(dict.fromkeys(row.run_id for row in board.rows))[:MAX_BY_CLASS]
-    for name in dict.fromkeys((metric, "hit_at_1")):
+    for name in dict.fromkeys((metric.removeprefix(BALANCED), "hit_at_1")):
         if tables := read_class_scores(client, [by_id[run_id] for run_id in best], name):
             return replace(board, class_metric=name, per_class=tables)
     return board

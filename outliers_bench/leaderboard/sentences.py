@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection
 
+from outliers_bench.evaluation.choose_clusters import QUERY, describe_clusters, name_unit
 from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.leaderboard.boards import Board, Row, row_label, short_labels
 from outliers_bench.leaderboard.columns import (
@@ -51,8 +52,39 @@ def best(board: Board, metric: str) -> list[str]:
     elif any(row.p is not None for row in others):
         subject = "They are better" if equals else "It is better"
         sentences.append(f"{subject} than every other run that was compared.")
-    sentences += describe_leakage(board, metric)
+    sentences += [*describe_comparison(board, metric), *describe_leakage(board, metric)]
+    if board.older_mrr:
+        sentences.append(
+            f"The MRR of {_earlier(board.older_mrr)} is left out: it was cut at a depth of the "
+            "ranking."
+        )
     return [*sentences, board.not_compared] if board.not_compared else sentences
+
+
+def describe_comparison(board: Board, metric: str) -> list[str]:
+    """Return sentences about the clusters of the comparison, and what they can show."""
+    if not board.cluster:
+        return []
+    sentences = [f"Compared over {describe_clusters(board.cluster, board.clusters)}."]
+    if board.smallest_difference is not None:
+        sentences.append(
+            "They can show a difference of "
+            f"{format_metric(metric, board.smallest_difference)} or more between the best and the "
+            "next (in 4 of 5 samples)."
+        )
+    if n := sum(_is_over_others(board, row) for row in board.measured_rows):
+        intervals = "interval of 1 run is" if n == 1 else f"intervals of {n:,} runs are"
+        sentences.append(f"The {intervals} over other clusters; the fewest are used to compare.")
+    return sentences
+
+
+def _earlier(n: int) -> str:
+    return "1 run of an earlier version" if n == 1 else f"{n:,} runs of earlier versions"
+
+
+def _is_over_others(board: Board, row: Row) -> bool:
+    """Check whether the intervals of a run are over other clusters than the comparison."""
+    return row.tags.get("cluster", QUERY) != board.cluster
 
 
 def describe_leakage(board: Board, metric: str) -> list[str]:
@@ -85,10 +117,10 @@ def _join_labels(board: Board, rows: Collection[Row]) -> str:
 
 
 _LEGEND = {
-    "interval": "95%: bootstrap interval over the queries.",
+    "interval": "95%: bootstrap interval over {}.",
     "p": (
-        f"{TIED_MARK} tied with the best: no significant difference in a paired permutation test "
-        f"on the same queries (p ≥ {ALPHA} after Holm)."
+        f"{TIED_MARK} tied with the best: no significant difference in a paired permutation test, "
+        f"at once for all runs and whichever is best (p ≥ {ALPHA})."
     ),
     "without_leaks": (
         "without leakage: the same run, rescored without exact and near duplicates across parts."
@@ -107,7 +139,9 @@ _LEGEND = {
 def legend(board: Board, shown: Collection[str]) -> dict[str, str]:
     """Return the meanings of marks and columns, by column, for the columns shown."""
     keys = set(shown) if board.tied_rows else set(shown) - {"p"}
-    return {key: text for key, text in _LEGEND.items() if key in keys}
+    units = dict.fromkeys(row.tags.get("cluster", QUERY) for row in board.measured_rows)
+    over = " or ".join(name_unit(unit) for unit in units)
+    return {key: text.format(over) for key, text in _LEGEND.items() if key in keys}
 
 
 def repeat_command(row: Row) -> str:

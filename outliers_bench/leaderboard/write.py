@@ -23,7 +23,9 @@ _NUMBERS = (
     "precision_at_5",
     "precision_at_10",
     "r_precision",
+    "map",
     "mrr",
+    "minp",
     "dimensions",
     "images_per_second",
     "search_ms_per_query",
@@ -32,6 +34,7 @@ _NUMBERS = (
     "index_build_seconds",
     "peak_memory_bytes",
 )
+_WORTH = ("balanced", "chance", "design_effect", "smallest_difference")
 _PUBLISHED = ("table", "row", "title", "top_1", "top_3", "top_5", "top_10", "note")
 
 
@@ -143,15 +146,21 @@ def _csv(boards: Sequence[Board], metric: str) -> str:
         if any(row.interval(name) for board in boards for row in board.rows)
     ]
     metrics += [f"ci95/{name}_{end}" for name in intervals for end in ("low", "high")]
+    metrics += [
+        name
+        for name in (f"{prefix}/{score}" for score in scores for prefix in _WORTH)
+        if any(name in row.metrics for board in boards for row in board.rows)
+    ]
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(
         ["data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason"]
-        + [*metrics, "difference", "p", "tied"]
+        + [*metrics, "difference", "p", "tied", "cluster", "clusters", "compared_over"]
         + [f"published_{name}" for name in _PUBLISHED]
         + ["run_id"]
     )
     for board in boards:
+        compared_over = f"{board.clusters} by {board.cluster}" if board.cluster else None
         for row in board.rows:
             writer.writerow(
                 [board.data, board.fingerprint, row.rank, row.name]
@@ -159,6 +168,7 @@ def _csv(boards: Sequence[Board], metric: str) -> str:
                 + [row.status, row.reason]
                 + [row.metrics.get(name) for name in metrics]
                 + [row.difference, row.p, row.tied]
+                + [row.tags.get("cluster"), row.metrics.get("clusters"), compared_over]
                 + [getattr(row.published, name, None) for name in _PUBLISHED]
                 + [row.run_id]
             )

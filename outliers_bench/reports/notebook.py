@@ -8,7 +8,7 @@ from html import escape
 
 from outliers_bench.data.opencv import opencv
 from outliers_bench.reports.data_summary import data_rows
-from outliers_bench.reports.numbers import cost_rows, leakage_rows, score_rows
+from outliers_bench.reports.numbers import cost_rows, leakage_rows, score_rows, statistics_rows
 from outliers_bench.result import Result
 from outliers_bench.types import RGB
 
@@ -27,7 +27,12 @@ def result_html(result: Result, name: str, sheets: Mapping[str, RGB]) -> str:
     sheets : mapping of str to array of uint8, shape (height, width, 3)
         Contact sheets by name.
     """
-    facts = [*data_rows(result.split), *leakage_rows(result), *cost_rows(result)]
+    facts = [
+        *statistics_rows(result.evaluation),
+        *data_rows(result.split),
+        *leakage_rows(result),
+        *cost_rows(result),
+    ]
     parts = [
         f"<p><b>{escape(name)}</b> on <b>{escape(result.split.name)}</b></p>",
         _table(score_rows(result) or [("", "No labels, so nothing was scored.")]),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 
-from outliers_bench.evaluation.metrics import find_metric, is_score
+from outliers_bench.evaluation.choose_clusters import describe_clusters
+from outliers_bench.evaluation.evaluate import Evaluation
+from outliers_bench.evaluation.metrics import BALANCED, find_metric, is_score
+from outliers_bench.evaluation.statistics import cluster_unit, name_scores, name_statistics
 from outliers_bench.leakage.policy import describe_pair_counts
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Costs
@@ -15,6 +19,7 @@ _WHOLE_FROM = 1000.0  # rates from here on have no decimals
 _MILLISECOND = 1e-3
 _WEIGHT = "weight_"  # prefix of an ensemble's weights among the counts
 _ENGINE = "engine_"  # prefix of what only MLflow records about the engine
+_WORTH = ("hit_at_1", "map_at_r", "map")  # metrics whose balanced mean and chance are shown
 _COUNTS = {
     "images_without_keypoints": ("no keypoints", "in {:,} images"),
     "rerank_images_without_keypoints": ("no keypoints", "in {:,} images, so not re-ranked"),
@@ -65,9 +70,11 @@ def metric_title(metric: str) -> str:
 
     Examples
     --------
-    >>> metric_title("hit_at_5"), metric_title("map_at_r")
-    ('hit@5', 'MAP@R')
+    >>> metric_title("hit_at_5"), metric_title("map_at_r"), metric_title("balanced/map_at_r")
+    ('hit@5', 'MAP@R', 'balanced MAP@R')
     """
+    if metric.startswith(BALANCED):
+        return f"balanced {metric_title(metric.removeprefix(BALANCED))}"
     score = find_metric(metric)
     return score.title_of(metric) if score else metric.replace("_at_", "@").replace("_", " ")
 
@@ -102,6 +109,74 @@ def score_rows(result: Result) -> list[tuple[str, str]]:
         (metric_title(name), format_metric(name, value) + intervals.get(name, ""))
         for name, value in evaluation.metrics.items()
     ]
+
+
+def statistics_rows(evaluation: Evaluation | None) -> list[tuple[str, str]]:
+    """Return heading and text of what the scores of a result are worth; empty without labels."""
+    if evaluation is None:
+        return []
+    ends = [(f"ci95/{name}", *ends) for name, ends in evaluation.intervals.items()]
+    intervals = {f"{name}_low": low for name, low, _ in ends}
+    intervals |= {f"{name}_high": high for name, _, high in ends}
+    metrics = {**name_scores(evaluation), **name_statistics(evaluation), **intervals}
+    return describe_statistics(metrics, cluster_unit(evaluation))
+
+
+def describe_statistics(metrics: Mapping[str, float], unit: str) -> list[tuple[str, str]]:
+    """Return heading and text of what the scores of a run are worth.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        Metrics of the run, by their names in MLflow.
+    unit : str
+        Unit of the clusters; empty if the run has none.
+
+    Examples
+    --------
+    >>> metrics = {"hit_at_1": 0.5, "balanced/hit_at_1": 0.4, "chance/hit_at_1": 0.01}
+    >>> metrics |= {"clusters": 36, "design_effect/hit_at_1": 2.149}
+    >>> metrics |= {"smallest_difference/hit_at_1": 0.0512}
+    >>> for heading, text in describe_statistics(metrics, "label"):
+    ...     print(f"{heading}: {text}")
+    intervals: over 36 individuals (labels); design effect 2.1 for hit@1
+    detectable: differences from 0.051 in hit@1, or less if runs fail on the same queries
+    balanced: hit@1 0.400: mean over classes, not queries
+    chance: hit@1 0.010
+    """
+    if "clusters" not in metrics or not unit:
+        return []
+    shown = [name for name in _WORTH if name in metrics]
+    over = f"over {describe_clusters(unit, int(metrics['clusters']))}"
+    first = shown[0] if shown else ""
+    effect = metrics.get(f"design_effect/{first}")
+    effect_text = f"; design effect {effect:.1f} for {metric_title(first)}" if effect else ""
+    rows = [("intervals", f"{over}{effect_text}")]
+    if smallest := metrics.get(f"smallest_difference/{first}"):
+        rows.append(
+            (
+                "detectable",
+                f"differences from {format_score(smallest)} in {metric_title(first)}, or less if "
+                "runs fail on the same queries",
+            )
+        )
+    balanced = [name for name in shown if f"{BALANCED}{name}" in metrics]
+    if any(not math.isclose(metrics[n], metrics[f"{BALANCED}{n}"]) for n in balanced):
+        text = ", ".join(_balanced_text(metrics, name) for name in balanced)
+        rows.append(("balanced", f"{text}: mean over classes, not queries"))
+    if chance := [name for name in shown if f"chance/{name}" in metrics]:
+        values = ((name, format_score(metrics[f"chance/{name}"])) for name in chance)
+        rows.append(
+            ("chance", ", ".join(f"{metric_title(name)} {value}" for name, value in values))
+        )
+    return rows
+
+
+def _balanced_text(metrics: Mapping[str, float], metric: str) -> str:
+    name = f"{BALANCED}{metric}"
+    text = f"{metric_title(metric)} {format_metric(metric, metrics[name])}"
+    low, high = (metrics.get(f"ci95/{name}_{end}") for end in ("low", "high"))
+    return text if low is None or high is None else f"{text} [{format_interval((low, high))}]"
 
 
 def cost_rows(result: Result) -> list[tuple[str, str]]:

@@ -34,6 +34,7 @@ def show_result(result: Result, name: str, *, console: Console | None = None) ->
     intervals = {} if evaluation is None else evaluation.intervals
     _print_scores(console, name, result.split.name, metrics, intervals)
     for label, value in (
+        *numbers.statistics_rows(evaluation),
         *data_rows(result.split),
         *numbers.leakage_rows(result),
         *numbers.cost_rows(result),
@@ -66,13 +67,15 @@ def show_record(
 def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
     """Print the report of a run that finished earlier and was not computed again."""
     console = console or _standard_output()
-    metrics = {name: value for name, value in run.metrics.items() if is_score(name)}
+    metrics = {n: value for n, value in run.metrics.items() if is_score(n) and "/" not in n}
     intervals = {
         name: (run.metrics[low], run.metrics[high])
         for name in metrics
         if {low := f"ci95/{name}_low", high := f"ci95/{name}_high"} <= run.metrics.keys()
     }
     _print_scores(console, run.name, run.data, metrics, intervals)
+    for label, value in numbers.describe_statistics(run.metrics, run.cluster):
+        _print_wrapped(console, label, value)
     if text := numbers.describe_leakage(run.metrics):
         _print_wrapped(console, "leakage", text)
     started = datetime.fromtimestamp(run.begun).astimezone()

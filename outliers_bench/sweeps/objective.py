@@ -11,7 +11,7 @@ from outliers_bench.evaluation.metrics import METRICS, cutoff_of, is_score
 from outliers_bench.result import FinishedRun, Result
 from outliers_bench.runtime.command_line import instead
 
-_INTERVAL = re.compile(r"ci95/(\w+)_(low|high)")
+_INTERVAL = re.compile(r"ci95/([\w/]+)_(low|high)")
 _COMMON = (
     *(metric.name for metric in METRICS if not metric.is_family),
     *("images_per_second", "search_ms_per_query"),

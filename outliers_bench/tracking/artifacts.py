@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.class_counts import count_classes
+from outliers_bench.evaluation.choose_clusters import cluster_texts
 from outliers_bench.evaluation.evaluate import Evaluation
+from outliers_bench.evaluation.statistics import cluster_unit
 from outliers_bench.result import Result
 from outliers_bench.types import ImageSet, IntArray, Split
 
@@ -118,12 +120,13 @@ def _per_query(
 ) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
     query, gallery = result.split.query, result.split.gallery
     first = result.ranking.indices[evaluation.scored, 0]
-    own = ("query", "class", "first", "first_class", *evaluation.per_query)
+    own = ("query", "class", "cluster", "first", "first_class", *evaluation.per_query)
     described = query_columns(query, evaluation.scored, taken=own)
     header = (*own, *described)
     columns = [
         [query.names[row] for row in evaluation.scored],
         _class_names(query, evaluation.scored),
+        cluster_texts(result.split, cluster_unit(evaluation), evaluation.scored),
         [gallery.names[row] for row in first],
         _class_names(gallery, first),
         *(values.tolist() for values in evaluation.per_query.values()),

@@ -22,6 +22,7 @@ def describe_result(
     `pictures` are the names of the files under `pictures` in the run's artifacts.
     """
     scores = numbers.score_rows(result)
+    statistics = numbers.statistics_rows(result.evaluation)
     # MLflow's page shows only the first lines until it is expanded.
     first = " · ".join(f"{metric} **{value}**" for metric, value in scores if metric in _FIRST)
     parts = [
@@ -29,6 +30,7 @@ def describe_result(
         *([image_link(_main_picture(pictures), run_id)] if pictures else []),
         f"{name} on {result.split.name}",
         *([table(("metric", "value"), scores)] if scores else []),
+        *([table(("statistics", ""), statistics)] if statistics else []),
         table(("images", ""), [*data_rows(result.split), *numbers.leakage_rows(result)]),
         table(("cost", ""), numbers.cost_rows(result)),
     ]

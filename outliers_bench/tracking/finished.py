@@ -66,6 +66,7 @@ def find_finished(
         data=run.data.tags.get("data", ""),
         begun=run.info.start_time / 1000,
         metrics=dict(run.data.metrics),
+        cluster=run.data.tags.get("cluster", ""),
     )
 
 
@@ -74,13 +75,16 @@ def _finished(box: Box) -> FinishedRun | None:
     if box.last_arguments().get("status") != "FINISHED":
         return None
     metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
     for record in box.records():
         if record.call == name_of(runs.log_run):
             metrics |= record.arguments["metrics"]
+            tags |= record.arguments["tags"]
     return FinishedRun(
         run_id=box.key,
         name=box.start.name,
         data=box.start.tags.get("data", ""),
         begun=box.start.time / 1000,
         metrics=metrics,
+        cluster=tags.get("cluster", ""),
     )

@@ -11,6 +11,8 @@ import numpy as np
 
 from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.opencv import opencv
+from outliers_bench.evaluation.metrics import DEFINITIONS
+from outliers_bench.evaluation.statistics import name_scores, name_statistics
 from outliers_bench.reports.contact_sheet import draw_contact_sheets
 from outliers_bench.reports.leakage_sheet import draw_leakage_sheet
 from outliers_bench.result import RECORDED_DEPTH, Result
@@ -35,12 +37,12 @@ def collect_metrics(result: Result) -> dict[str, float]:
     earlier one. Unknown values (scores without labels, a rate that was not measured) are absent.
     Photos that are in two parts are counted as `leaks_...`. If there are any, the scores without
     them are `without_leaks/<metric>`, or, if they were removed, the scores with them are
-    `with_leaks/<metric>`. The bounds of the 95% intervals, `ci95/<metric>_low` and `_high`, are
-    last.
+    `with_leaks/<metric>`. See `name_statistics` for clusters and chance. The bounds of the 95%
+    intervals, `ci95/<metric>_low` and `_high`, are last.
     """
     costs, split = result.costs, result.split
     left_out = Counter[str](item.kind for item in split.left_out)
-    scores = {} if result.evaluation is None else result.evaluation.metrics
+    scores = {} if result.evaluation is None else name_scores(result.evaluation)
     intervals = {} if result.evaluation is None else dict(result.evaluation.intervals)
     if result.leakage_scores is not None:
         scores = {**scores, **result.leakage_scores.metrics}
@@ -67,6 +69,7 @@ def collect_metrics(result: Result) -> dict[str, float]:
     }
     if result.evaluation is not None:
         numbers["queries_without_relevant"] = result.evaluation.queries_without_relevant
+        numbers |= name_statistics(result.evaluation)
     for name, (low, high) in intervals.items():
         numbers |= {f"ci95/{name}_low": low, f"ci95/{name}_high": high}
     return {name: float(value) for name, value in numbers.items() if value is not None}
@@ -117,6 +120,8 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
         )
         # Logged again, because photos found unreadable during the run are no longer in the split.
         tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}
+        if result.evaluation is not None and result.evaluation.clusters is not None:
+            tags |= {"evaluation": DEFINITIONS, "cluster": result.evaluation.clusters.unit}
         metrics = collect_metrics(result)
         for future in encoded:
             future.result()

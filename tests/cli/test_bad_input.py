@@ -65,6 +65,11 @@ CASES = {
         r"write it as \+experiments/models_we_built=sift$",
     ),
     "misspelled objective": (["objective=hit_at_l"], r"objective=hit_at_l: .*did you mean hit_at_"),
+    "unknown clusters": (
+        ["statistics.cluster=animal", *FOLDER],
+        r"statistics\.cluster=animal: .*no such column; give auto, query, label$",
+    ),
+    "no clusters": (["statistics.cluster="], r"statistics\.cluster= is empty"),
     "zero cutoff": (["k=[0,1]"], r"k=\[0, 1\].*at least 1"),
     "negative seed": (["seed=-1"], r"seed=-1"),
     "huge seed": (["seed=99999999999999999999"], r"seed=9999"),

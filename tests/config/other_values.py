@@ -103,6 +103,7 @@ OTHERS: dict[str, Any] = {
     "model.member_weights": [1, 2],
     "model.trainable_layers": ["conv_pw_13"],
     "objective": "mrr",
+    "statistics.cluster": "label",
     "tracking.uri": "sqlite:///other.db",
     "weights_dir": "{0}/copied_weights",
 }

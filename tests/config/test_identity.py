@@ -21,6 +21,7 @@ from outliers_bench.config.schema import (
 from outliers_bench.data.source import DataSource
 from outliers_bench.engines.options import Engine
 from outliers_bench.engines.protocols import EngineKind
+from outliers_bench.evaluation.choose_clusters import Statistics
 from outliers_bench.keypoints.models import KeypointMatching, Spatial
 from outliers_bench.models.pixels import Pixels
 from outliers_bench.models.precomputed import Precomputed
@@ -79,20 +80,38 @@ def test_options_that_affect_scores_matter():
     assert len(identities_of) == 7
 
 
-def test_decoder_matters(monkeypatch):
+def test_the_clusters_of_intervals_matter_however_they_are_chosen():
+    def with_cameras(*cameras):
+        columns = {"camera": np.array(cameras, dtype=object)}
+        return replace(SPLIT, query=replace(SPLIT.query, columns=columns))
+
+    def identity_by(cluster, split=SPLIT):
+        return identity(replace(CONFIG, statistics=Statistics(cluster)), split)
+
+    assert identity_by("query") == identity_by("auto")  # which chooses them here
+    assert identity_by("label") != identity_by("auto")
+    cameras = with_cameras("a", "b")
+    assert identity_by("auto", cameras) == identity_by("auto")
+    other = identity_by("camera", with_cameras("a", "a"))
+    assert len({identity_by("camera", cameras), other, identity_by("auto")}) == 3
+
+
+def test_decoder_and_definitions_of_metrics_matter(monkeypatch):
     before = identity(CONFIG, SPLIT)
-    monkeypatch.setattr(identities, "DECODER", "another")
-    assert identity(CONFIG, SPLIT) != before
+    for name in ("DECODER", "DEFINITIONS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(identities, name, "another")
+            assert identity(CONFIG, SPLIT) != before
 
 
-EARLIER = {  # first twelve digits, from before options had roles
-    "model=pixels pca.n=5 l2.after_reduction=true": "5c461b0a27d1",
-    "model=pixels index=faiss_hnsw index.metric=euclidean rerank=spatial": "21ba220e86f2",
-    "model=sift pca.n=5 seed=1": "b10900bb4b24",
-    "model=cnn_scratch lr_schedule=cosine augment=original": "4b3ee1abca44",
-    "model=cnn_scratch deterministic=true model.rank_by=class_scores": "9a07a3569a3d",
-    "model=ensemble model.members=[pixels,sift] model.fusion=rrf": "17abbefc9470",
-    "model=ensemble model.members=[pixels,sift_vlad] model.member_weights=tuned": "a2e57d7f164e",
+EARLIER = {  # first twelve digits, since MRR is of the full ranking
+    "model=pixels pca.n=5 l2.after_reduction=true": "ac43deaed3db",
+    "model=pixels index=faiss_hnsw index.metric=euclidean rerank=spatial": "2fd1bdf80963",
+    "model=sift pca.n=5 seed=1": "ccc4774ad2a3",
+    "model=cnn_scratch lr_schedule=cosine augment=original": "bff619f9bd86",
+    "model=cnn_scratch deterministic=true model.rank_by=class_scores": "d45f83fca65b",
+    "model=ensemble model.members=[pixels,sift] model.fusion=rrf": "fb0259076134",
+    "model=ensemble model.members=[pixels,sift_vlad] model.member_weights=tuned": "29d50d9e3353",
 }
 
 
@@ -101,6 +120,7 @@ def test_identities_stay_those_of_earlier_versions(overrides, digest, monkeypatc
     """Otherwise `skip_finished` would compute every run again."""
     monkeypatch.setattr(identities, "__version__", "0")
     monkeypatch.setattr(identities, "DECODER", "decoder")
+    monkeypatch.setattr(identities, "DEFINITIONS", "definitions")
     register()
     with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
         cfg = compose("config", ["data=synthetic", "cache.dir=x", *overrides.split()])

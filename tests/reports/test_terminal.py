@@ -3,15 +3,14 @@
 import re
 from dataclasses import replace
 from io import StringIO
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from outliers_bench.evaluation import confidence_intervals
+from outliers_bench.evaluation.statistics import add_statistics
 from outliers_bench.reports.numbers import score_rows
 from outliers_bench.reports.terminal import format_metrics, show_finished, show_record, show_result
-from outliers_bench.result import RunHandle
+from outliers_bench.result import FinishedRun, RunHandle
 from outliers_bench.tracking.log_result import collect_metrics
 from outliers_bench.types import LeftOut
 from tests.results import make_result, make_split
@@ -39,8 +38,8 @@ def render_record(run, pictures):
 
 
 def with_intervals(result):
-    intervals = confidence_intervals(result.evaluation.per_query, seed=0)
-    return replace(result, evaluation=replace(result.evaluation, intervals=intervals))
+    scored = add_statistics(result.evaluation, result.split, cluster="label")
+    return replace(result, evaluation=replace(scored, chance={"hit_at_1": 0.25}))
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -120,22 +119,28 @@ def test_intervals_are_below_metrics_with_cut_offs_and_next_to_the_others():
 def test_a_finished_run_shows_its_recorded_intervals():
     result = with_intervals(make_result(make_split()))
     recorded = collect_metrics(result)
-    names = [f"ci95/{name}_{end}" for name in result.evaluation.metrics for end in ("low", "high")]
+    scores = list(result.evaluation.metrics)
+    scores += [f"balanced/{name}" for name in scores]
+    names = [f"ci95/{name}_{end}" for name in scores for end in ("low", "high")]
     assert list(recorded)[-len(names) :] == names
     assert recorded["ci95/mrr_low"] == result.evaluation.intervals["mrr"][0]
     assert recorded["ci95/mrr_high"] == result.evaluation.intervals["mrr"][1]
 
     out = StringIO()
-    run = SimpleNamespace(name=NAME, data="toy", metrics=recorded, begun=0.0, run_id="1")
+    run = FinishedRun("1", NAME, "toy", 0.0, recorded, cluster="label")
     show_finished(run, console=Console(file=out, width=80))
     reported, expected = out.getvalue(), render(result, 80)
     assert "  95%  " in reported
     assert reported.split("\n\n")[0] == expected.split("\n\n")[0]
+    facts = reported.split("\n\n")[1].split("\nfinished")[0]
+    assert facts in expected, "the same clusters, class-balanced means and chance"
+    assert "over 4 individuals (labels); with fewer than 10 they are rough" in facts
+    assert "hit@1 0.250" in facts
 
 
 def test_a_run_recorded_without_intervals_is_shown_without_them():
     out = StringIO()
-    run = SimpleNamespace(name="x", data="toy", metrics={"mrr": 0.5}, begun=0.0, run_id="1")
+    run = FinishedRun("1", "x", "toy", 0.0, {"mrr": 0.5})
     show_finished(run, console=Console(file=out, width=80))
     assert re.search(r"^MRR +0\.500$", out.getvalue(), re.MULTILINE)
     assert "95%" not in out.getvalue()

@@ -20,6 +20,8 @@ def test_objectives_are_checked_before_the_first_job():
     check_objective("search_ms_per_query", [1], labeled=False)
     with pytest.raises(BenchError, match=r"objective=hit_at_2: 2 .*k=\[1, 5\]"):
         check_objective("hit_at_2", [1, 5])
+    with pytest.raises(BenchError, match=r"objective=balanced/hit_at_2: 2 .*k=\[1, 5\]"):
+        check_objective("balanced/hit_at_2", [1, 5])
     with pytest.raises(BenchError, match=r"no labels.*search_ms_per_query"):
         check_objective("map_at_r", [1], labeled=False)
     finished = FinishedRun("ab", "a run", "toy", 0.0, {"mrr": 0.25})
@@ -32,7 +34,9 @@ def test_objectives_are_checked_before_the_first_job():
 def test_a_misspelled_objective_is_refused_with_a_suggestion():
     for known in ("mrr", "ci95/hit_at_1_low", "seconds_search", "val_loss", "weight_vgg16"):
         check_metric_name(known, [1])
-    for unknown in ("", "hit_at_l", "map", "ci95/mrr"):
+    for known in ("balanced/hit_at_1", "balanced/mrr", "ci95/balanced/hit_at_1_high"):
+        check_metric_name(known, [1])
+    for unknown in ("", "hit_at_l", "balanced/", "balanced/search_ms_per_query", "ci95/mrr"):
         with pytest.raises(
             BenchError, match=f"objective={unknown}: no metric .*available: hit_at_1,"
         ):

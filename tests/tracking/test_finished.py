@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from outliers_bench.config.schema import Tracking
+from outliers_bench.evaluation.statistics import add_statistics
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.finished import find_finished
 from outliers_bench.tracking.log_result import collect_metrics, log_result
@@ -13,6 +14,8 @@ def record_run(outbox, identity):
     config = make_config(outbox.uri, name="sought", cache=outbox.cache)
     config.contact_sheets.queries = 0
     result = make_result(make_split("sought"))
+    scored = add_statistics(result.evaluation, result.split, cluster="label")
+    result = replace(result, evaluation=scored)
     with start_run(config, result.split, identity=identity) as run:
         log_result(run, result, config)
     return config, result, run.box
@@ -23,6 +26,7 @@ def test_a_run_that_waits_is_found_with_its_metrics_as_a_delivered_one(outbox):
     waiting = find_finished(config, result.split, "waits", [])
     assert waiting.run_id == box.key
     assert waiting.metrics == collect_metrics(result)
+    assert waiting.cluster == "label"
     assert find_finished(config, result.split, "another", []) is None
     outbox.deliver()
     delivered = find_finished(config, result.split, "waits", [])

@@ -53,6 +53,6 @@ def test_params_have_no_places_and_each_option_once():
     assert params["model.lr_schedule.name"] == "constant"
     assert params["engine.kind"] == "auto"
     assert {name.partition(".")[0] for name in params} == {
-        *("data", "model", "l2", "pca", "reduce", "index", "rerank", "engine"),
+        *("data", "model", "l2", "pca", "reduce", "index", "rerank", "engine", "statistics"),
         *("k", "seed", "skip_finished", "objective"),
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from outliers_bench.api.result import Result
+from outliers_bench.evaluation.statistics import add_statistics
 from outliers_bench.tracking.artifacts import write_tables
 from tests.results import make_config, make_result, make_split
 
@@ -26,6 +27,8 @@ def test_columns_of_the_queries_are_in_their_table(tmp_path):
     }
     split = replace(split, query=replace(split.query, columns=columns))
     result = make_result(split)
+    scored = add_statistics(result.evaluation, split, cluster="age")
+    result = replace(result, evaluation=scored)
     write_tables(result, tmp_path)
     with (tmp_path / "per_query.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -48,6 +51,8 @@ def test_columns_of_the_queries_are_in_their_table(tmp_path):
     assert (last["time"], last["age"]) == ("", "")
     assert (first["query_class"], first["query_query_class"]) == ("adult", "x")
     frame = Result(**vars(result), config=make_config("sqlite://")).frame("query")
+    assert [row["cluster"] for row in rows] == ["1.5"] * 11 + [""]
+    assert frame["cluster"].tolist() == ["1.5"] * 11 + [""]
     assert frame["name"].tolist() == [row["query"] for row in rows]
     assert frame["camera"].tolist() == [row["camera"] for row in rows]
     assert frame["time"][0] == pd.Timestamp(noon)
