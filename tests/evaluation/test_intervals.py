@@ -134,6 +134,112 @@ def test_every_metric_has_an_interval():
         assert result[name] == pytest.approx(bootstrap(values[:, None], seed=2)[:, 0])
 
 
+def agreeing_hits(rng, n_clusters, size, correlation, *, rate=0.7, sets=500):
+    """Draw hits of which those of one cluster have the given correlation (beta-binomial)."""
+    clusters = np.repeat(np.arange(n_clusters), size)
+    chance = np.full((n_clusters, sets), rate)
+    if correlation:
+        scale = 1 / correlation - 1
+        chance = rng.beta(rate * scale, (1 - rate) * scale, (n_clusters, sets))
+    return (rng.random((len(clusters), sets)) < chance[clusters]).astype(float), clusters
+
+
+def coverage(values, true, **options):
+    low, high = bootstrap(values, seed=1, resamples=1000, **options)
+    return ((low <= true) & (true <= high)).mean()
+
+
+@pytest.mark.parametrize(("correlation", "by_query"), [(0, 0.95), (0.3, 0.68), (0.9, 0.48)])
+def test_coverage_if_photos_of_one_individual_agree(correlation, by_query):
+    values, individuals = agreeing_hits(np.random.default_rng(3), 20, 10, correlation)
+    assert coverage(values, 0.7) == pytest.approx(by_query, abs=0.06)
+    assert 0.925 <= coverage(values, 0.7, clusters=individuals) <= 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", [(20, 10), (50, 4), (200, 2)])
+@pytest.mark.parametrize("rate", [0.3, 0.5, 0.7, 0.9])
+def test_coverage_by_clusters_is_93_to_97_percent(design, rate):
+    """Up to 98% for 20 individuals with a hit rate of 0.9: two of them have misses."""
+    rng = np.random.default_rng(design[0])
+    highest = 0.985 if (design[0], rate) == (20, 0.9) else 0.975
+    for correlation in (0, 0.1, 0.3, 0.5, 0.7, 0.9):
+        values, clusters = agreeing_hits(rng, *design, correlation, rate=rate, sets=2000)
+        assert 0.92 <= coverage(values, rate, clusters=clusters) <= highest, correlation
+
+
+def test_coverage_if_clusters_differ_in_size():
+    rng = np.random.default_rng(4)
+    values, clusters = agreeing_hits(rng, 40, rng.geometric(1 / 5, 40), 0.4)
+    assert 0.925 <= coverage(values, 0.7, clusters=clusters) <= 0.98
+
+
+def test_clusters_of_one_query_are_queries():
+    values = np.random.default_rng(0).random((40, 3))
+    assert (
+        bootstrap(values, seed=5, clusters=np.arange(40)[::-1]) == bootstrap(values, seed=5)
+    ).all()
+
+
+def test_identical_photos_count_once():
+    """Except for Student's t, which 30 clusters need and 30 queries of hits and misses do not."""
+    once = np.random.default_rng(0).beta(2, 2, (30, 1))
+    repeated = bootstrap(np.repeat(once, 7, axis=0), seed=0, clusters=np.repeat(np.arange(30), 7))
+    assert repeated == pytest.approx(bootstrap(once, seed=0), abs=0.01)
+
+
+def test_numbers_of_clusters_and_their_order_do_not_matter():
+    rng = np.random.default_rng(0)
+    values, clusters, weights = rng.random((60, 2)), rng.integers(0, 9, 60), rng.uniform(1, 2, 60)
+    order, renamed = rng.permutation(60), rng.permutation(90)[clusters]
+    assert bootstrap(
+        values[order], seed=1, clusters=renamed[order], weights=5 * weights[order]
+    ) == pytest.approx(bootstrap(values, seed=1, clusters=clusters, weights=weights))
+
+
+def test_weights_of_1_are_no_weights():
+    rng = np.random.default_rng(0)
+    values, clusters = rng.random((60, 2)), rng.integers(0, 9, 60)
+    weighted = bootstrap(values, seed=1, clusters=clusters, weights=np.ones(60))
+    assert weighted == pytest.approx(bootstrap(values, seed=1, clusters=clusters))
+
+
+def test_class_balanced_means_have_intervals_around_them():
+    """One class has 90 of 100 photos, and they are easy: the balanced mean is 0.55, not 0.91."""
+    rng = np.random.default_rng(0)
+    labels = np.r_[np.zeros(90, int), np.arange(1, 11)]
+    values = (rng.random((100, 500)) < np.where(labels == 0, 1, 0.5)[:, None]).astype(float)
+    weights = 1 / np.bincount(labels)[labels]
+    true = (1 + 10 * 0.5) / 11
+    assert 0.9 <= coverage(values, true, clusters=labels, weights=weights) <= 0.99
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2])
+def test_two_clusters_show_nothing(n_clusters):
+    result = bootstrap(np.full((10, 1), 0.5), seed=0, clusters=np.arange(10) % n_clusters)
+    assert result.tolist() == [[0], [1]]
+
+
+def test_all_hits_of_clusters_have_the_exact_bound_of_as_many_queries():
+    low, high = bootstrap(np.ones((200, 1)), seed=0, clusters=np.arange(200) // 10)[:, 0]
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 20)), 1)
+    # Clusters of 1, 2, 3 and 4 queries are worth 100 / 30 of equal size (Kish).
+    sizes = np.repeat(np.arange(4), [1, 2, 3, 4])
+    low, high = bootstrap(np.zeros((10, 1)), seed=0, clusters=sizes)[:, 0]
+    assert (low, high) == (0, pytest.approx(1 - 0.025 ** (30 / 100)))
+
+
+@settings(deadline=None, max_examples=50)
+@given(matrices, st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_an_interval_by_clusters_contains_the_weighted_mean(values, n_clusters, seed):
+    rng = np.random.default_rng(seed)
+    weights = rng.uniform(0.01, 1, len(values)) ** 4
+    clusters = rng.integers(0, n_clusters, len(values))
+    low, high = bootstrap(values, seed=seed, clusters=clusters, weights=weights, resamples=100)
+    mean = np.average(values, axis=0, weights=weights)
+    assert ((low >= 0) & (low <= mean) & (mean <= high) & (high <= 1) & (low < high)).all()
+
+
 @pytest.mark.parametrize("values", [np.empty((0, 1)), np.array([[0.5], [1.5]]), [[np.nan], [0.0]]])
 def test_invalid_values_are_rejected(values):
     with pytest.raises(ValueError, match="between 0 and 1"):
