@@ -108,8 +108,14 @@ def make_split(
     train, query, gallery = (
         images.take(np.flatnonzero(parts == part).tolist()) for part in (TRAIN, QUERY, GALLERY)
     )
-    by = "" if options.split_by == RANDOM else options.split_by
-    described = describe_split(train, query, gallery, setting=options.setting.name, by=by)
+    described = describe_split(
+        train,
+        query,
+        gallery,
+        setting=options.setting.name,
+        by="" if options.split_by == RANDOM else options.split_by,
+        in_each_class=options.is_by_class,
+    )
     return Split(name, train, query, gallery, left_out=left_out, parts_from=described)
 
 
@@ -125,12 +131,7 @@ def _assign_parts(images: ImageSet, options: SplitOptions, *, name: str, seed: i
         chosen = draw_classes(images, train, seed=seed, of_images=True, option=option, name=name)
         part_of_chosen, train_of_others = TRAIN, 0.0
 
-    train_until, gallery_until = options.dates()
-    if train_until is not None or gallery_until is not None:
-        parts = split_by_dates(
-            images, train_until=train_until, gallery_until=gallery_until, train=train, query=query
-        )
-    elif options.split_by in (RANDOM, TIME, GROUP, ENCOUNTER):
+    if options.is_by_class:
         parts = np.full(len(images), part_of_chosen, np.int64)
         others = np.flatnonzero(~chosen)
         of_others = images.take(others)
@@ -141,6 +142,8 @@ def _assign_parts(images: ImageSet, options: SplitOptions, *, name: str, seed: i
                 of_others, train=train_of_others, query=query, seed=seed
             )
         return parts
+    if options.split_by == TIME:
+        parts = split_by_dates(images, options.dates(), train=train, query=query)
     else:
         parts = split_values(
             images, options.split_by, train=train, query=query, seed=seed, name=name

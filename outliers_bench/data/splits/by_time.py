@@ -11,6 +11,7 @@ from outliers_bench.data.splits.units import GALLERY, NO_PART, QUERY, TRAIN, fin
 from outliers_bench.errors import BenchError
 from outliers_bench.types import TIME, ImageSet, IntArray
 
+Dates = tuple[np.datetime64 | None, np.datetime64 | None]
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
 
 
@@ -32,14 +33,7 @@ def parse_date(text: str, option: str) -> np.datetime64:
     )
 
 
-def split_by_dates(
-    images: ImageSet,
-    *,
-    train_until: np.datetime64 | None,
-    gallery_until: np.datetime64 | None,
-    train: float,
-    query: float,
-) -> IntArray:
+def split_by_dates(images: ImageSet, dates: Dates, *, train: float, query: float) -> IntArray:
     """Split images at dates, and at shares where there is no date.
 
     Photos taken before `train_until` are train, the others before `gallery_until` are gallery, and
@@ -50,8 +44,8 @@ def split_by_dates(
     ----------
     images : ImageSet
         Labeled images with the column `time`.
-    train_until, gallery_until : datetime64 or None
-        Not both None.
+    dates : tuple of datetime64 or None
+        `train_until` and `gallery_until`, of which one may be None.
     train, query : float
         Shares of the days of each class that are train, or queries of the rest.
 
@@ -64,6 +58,7 @@ def split_by_dates(
     ----------
     `TimeCutoffSplit` of wildlife-datasets: V. Čermák et al., "WildlifeDatasets", WACV 2024.
     """
+    train_until, gallery_until = dates
     times = images.columns[TIME].copy()
     for _, unit in find_units(images):
         times[unit] = times[unit].min()

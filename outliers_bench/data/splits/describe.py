@@ -11,7 +11,13 @@ _LISTED = 3  # values of a part
 
 
 def describe_split(
-    train: ImageSet, query: ImageSet, gallery: ImageSet, *, setting: str, by: str
+    train: ImageSet,
+    query: ImageSet,
+    gallery: ImageSet,
+    *,
+    setting: str,
+    by: str,
+    in_each_class: bool,
 ) -> str:
     """Describe the classes of the parts, and the times or other values that decided them.
 
@@ -23,6 +29,8 @@ def describe_split(
         Name of a `Setting`.
     by : str
         Column that decided the parts; empty for none.
+    in_each_class : bool
+        Whether each class was split by itself.
 
     Returns
     -------
@@ -48,7 +56,8 @@ def describe_split(
     if by:
         parts = {"train": train, "gallery": gallery, "query": query}
         values = [f"{title} {_values(part, by)}" for title, part in parts.items() if len(part)]
-        texts.append(f"by {by}: {', '.join(values)}")
+        each = ", in each class" if in_each_class else ""
+        texts.append(f"by {by}{each}: {', '.join(values)}")
     return "; ".join(texts)
 
 

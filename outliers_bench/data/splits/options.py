@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-
-from outliers_bench.data.splits.by_time import parse_date
+from outliers_bench.data.splits.by_time import Dates, parse_date
 from outliers_bench.data.splits.by_value import MissingValues
 from outliers_bench.errors import BenchError
-from outliers_bench.types import GROUP, TIME
+from outliers_bench.types import ENCOUNTER, GROUP, TIME
 
 RANDOM = "random"
 DEFAULT_UNKNOWN = 0.2  # of the individuals, with `open_set`
@@ -126,7 +124,7 @@ class SplitOptions:
                 f"{self.train_until}, so that the gallery is empty; give a later date"
             )
 
-    def dates(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
+    def dates(self) -> Dates:
         """Return `train_until` and `gallery_until` as moments."""
         one, other = (
             None if text is None else parse_date(text, f"data.{option}")
@@ -136,6 +134,12 @@ class SplitOptions:
             )
         )
         return one, other
+
+    @property
+    def is_by_class(self) -> bool:
+        """True if each class is split by itself: not at dates, and not by whole values."""
+        is_by_date = self.train_until is not None or self.gallery_until is not None
+        return not is_by_date and self.split_by in (RANDOM, TIME, GROUP, ENCOUNTER)
 
     def refuse_options(self, reason: str, *, all_of_them: bool) -> None:
         """Raise `BenchError` if options are given that a ready-made part contradicts.

@@ -27,7 +27,7 @@ def test_encounters_stay_together_in_each_individual():
     assert [len(values) for values in in_parts] == [40, 10, 10]
     assert len(set().union(*in_parts)) == 60
     assert labels_of(split) == [set(range(10))] * 3
-    assert split.parts_from == "by encounter: train 40, gallery 10, query 10"
+    assert split.parts_from == "by encounter, in each class: train 40, gallery 10, query 10"
     # As with the same column as group, which training keeps together, too.
     grouped = split_images(images_of(LABELS, group=ENCOUNTERS))
     assert rows_of(split) == rows_of(grouped)
