@@ -12,7 +12,9 @@ import numpy as np
 
 from outliers_bench.api.result import Result
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metrics import is_score
+from outliers_bench.evaluation.choose_clusters import cluster_texts
+from outliers_bench.evaluation.metrics import BALANCED, DEFINITIONS, is_score
+from outliers_bench.evaluation.statistics import cluster_unit
 from outliers_bench.leaderboard.artifacts import QueryScores, read_query_scores
 from outliers_bench.leaderboard.boards import Board
 from outliers_bench.leaderboard.columns import select_columns
@@ -47,7 +49,7 @@ def compare(
     runs : Result, str, or sequence of them
         Results, and ids of runs that are recorded in MLflow (a prefix, or `"last"`).
     metric : str
-        Metric to rank by.
+        Metric to rank by; `balanced/<metric>` is its mean over classes instead of queries.
     uri : str
         MLflow tracking URI of the recorded runs.
 
@@ -55,8 +57,11 @@ def compare(
     -------
     pandas.DataFrame
         Best first: method, scores with the 95% interval of `metric` (`low`, `high`), the mean
-        `difference` to the best run on the same queries, its p-value by a paired permutation test,
-        corrected for the number of comparisons (`p`), and `tied` if it is not significant; costs.
+        `difference` to the best run on the same queries, its p-value by a paired permutation test
+        at once for all runs and whichever is best (`p`), and `tied` if it is not significant;
+        costs. `attrs` has the clusters of queries that are compared, as `cluster` and `clusters`,
+        and the difference between the best run and the next that the queries can show, as
+        `smallest_difference`; see `Board`.
 
     Raises
     ------
@@ -72,7 +77,8 @@ def compare(
             "recorded runs"
         )
     results = [run for run in runs if isinstance(run, Result)]
-    recorded, values = _recorded([run for run in runs if isinstance(run, str)], metric, uri)
+    plain = metric.removeprefix(BALANCED)
+    recorded, values = _recorded([run for run in runs if isinstance(run, str)], plain, uri)
     rows = [*(_of_result(result, n) for n, result in enumerate(results)), *recorded]
     if not rows:
         raise BenchError("nothing to compare: give results or ids of recorded runs")
@@ -88,11 +94,11 @@ def compare(
             "data, seed and protocol"
         )
     for n, result in enumerate(results):
-        if result.evaluation is not None and metric in result.evaluation.per_query:
-            values[_key(n)] = _query_scores(result, metric, results[0].split.query)
+        if result.evaluation is not None and plain in result.evaluation.per_query:
+            values[_key(n)] = _query_scores(result, plain, results[0].split.query)
     board = rank_runs(rows, PublishedFigures(), metric)
     if is_score(metric) and len(rows) > 1:
-        board = add_significance(board, values)
+        board = add_significance(board, values, balanced=plain != metric)
         if board.not_compared:
             _log.warning("%s", board.not_compared)
     return _frame(board, metric)
@@ -115,7 +121,11 @@ def _frame(board: Board, metric: str) -> pd.DataFrame:
             columns["run"] = [row.run_id for row in rows]
         else:
             columns[column.key] = [column.value(row) for row in rows]
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(columns)
+    if board.cluster:
+        for name in ("cluster", "clusters", "smallest_difference"):
+            frame.attrs[name] = getattr(board, name)
+    return frame
 
 
 def _of_result(result: Result, number: int) -> Run:
@@ -125,6 +135,8 @@ def _of_result(result: Result, number: int) -> Run:
     )
     tags = asdict(describe_method(result.config))
     tags |= {"data": result.split.name, "split_fingerprint": result.split.fingerprint}
+    if result.evaluation is not None:
+        tags |= {"evaluation": DEFINITIONS, "cluster": cluster_unit(result.evaluation)}
     params = flatten(to_mapping(result.config))
     data = SimpleNamespace(tags=tags, params=params, metrics=result.metrics)
     return cast("Run", SimpleNamespace(info=info, data=data))
@@ -137,11 +149,19 @@ def _key(number: int) -> str:
 def _query_scores(result: Result, metric: str, named: ImageSet) -> QueryScores:
     """Return the scores of the queries, with the names that the same contents have in `named`."""
     evaluation: Any = result.evaluation
+    query, unit = result.split.query, cluster_unit(evaluation)
+    clusters = cluster_texts(result.split, unit, evaluation.scored)
+    labels: Any = query.labels
     name_of = dict(zip(named.digests, named.names, strict=True))
-    names = [name_of[result.split.query.digests[row]] for row in evaluation.scored]
+    names = [name_of[query.digests[row]] for row in evaluation.scored]
     order = sorted(range(len(names)), key=names.__getitem__)
     scores = np.asarray(evaluation.per_query[metric], np.float64)[order]
-    return QueryScores(tuple(names[row] for row in order), scores)
+    return QueryScores(
+        tuple(names[row] for row in order),
+        scores,
+        tuple(query.classes[labels[evaluation.scored[row]]] for row in order),
+        tuple(clusters[row] for row in order),
+    )
 
 
 def _recorded(

@@ -47,10 +47,12 @@ def add_statistics(
     intervals = confidence_intervals(evaluation.per_query, seed=seed, clusters=ids)
     if evaluation.balanced and split.query.labels is not None:
         weights = class_weights(split.query.labels[evaluation.scored])
-        balanced = confidence_intervals(
-            evaluation.per_query, seed=seed, clusters=ids, weights=weights
-        )
-        intervals |= {f"{BALANCED}{name}": ends for name, ends in balanced.items()}
+        balanced = intervals  # the same if all classes have as many queries
+        if np.ptp(weights):
+            balanced = confidence_intervals(
+                evaluation.per_query, seed=seed, clusters=ids, weights=weights
+            )
+        intervals = intervals | {f"{BALANCED}{name}": ends for name, ends in balanced.items()}
     effects, smallest = {}, {}
     for name, values in evaluation.per_query.items():
         if ids is not None:

@@ -140,13 +140,14 @@ def describe_statistics(metrics: Mapping[str, float], unit: str) -> list[tuple[s
     >>> for heading, text in describe_statistics(metrics, "label"):
     ...     print(f"{heading}: {text}")
     intervals: over 36 individuals (labels); design effect 2.1 for hit@1
-    detectable: differences from 0.051 in hit@1, or less if runs fail on the same queries
-    balanced: hit@1 0.400: mean over classes, not queries
+    detectable: differences of 0.051 in hit@1, less if runs fail on the same queries
+    balanced: hit@1 0.400 over classes, not queries
     chance: hit@1 0.010
     """
     if "clusters" not in metrics or not unit:
         return []
-    shown = [name for name in _WORTH if name in metrics]
+    scores = [name for name in metrics if is_score(name) and "/" not in name]
+    shown = [name for name in scores if name in _WORTH] or scores[:1]
     over = f"over {describe_clusters(unit, int(metrics['clusters']))}"
     first = shown[0] if shown else ""
     effect = metrics.get(f"design_effect/{first}")
@@ -156,14 +157,14 @@ def describe_statistics(metrics: Mapping[str, float], unit: str) -> list[tuple[s
         rows.append(
             (
                 "detectable",
-                f"differences from {format_score(smallest)} in {metric_title(first)}, or less if "
-                "runs fail on the same queries",
+                f"differences of {format_score(smallest)} in {metric_title(first)}, less if runs "
+                "fail on the same queries",
             )
         )
     balanced = [name for name in shown if f"{BALANCED}{name}" in metrics]
     if any(not math.isclose(metrics[n], metrics[f"{BALANCED}{n}"]) for n in balanced):
         text = ", ".join(_balanced_text(metrics, name) for name in balanced)
-        rows.append(("balanced", f"{text}: mean over classes, not queries"))
+        rows.append(("balanced", f"{text} over classes, not queries"))
     if chance := [name for name in shown if f"chance/{name}" in metrics]:
         values = ((name, format_score(metrics[f"chance/{name}"])) for name in chance)
         rows.append(

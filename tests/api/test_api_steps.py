@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 import outliers_bench as ob
+from outliers_bench.evaluation.clusters import smallest_difference
+from outliers_bench.evaluation.paired import compare_with_best
 from tests.recorded_runs import run_cli, runs
 
 PIXELS = {"model": "pixels", "image_size": 8}
@@ -119,6 +121,37 @@ def test_results_are_compared_like_runs_on_the_leaderboard(pair, table):
     other = ob.run(table, model="pixels", image_size=1, k=[1], protocol="leave_one_out")
     frame = ob.compare([other, pair[1]])
     assert frame.loc[1, "p"] < 0.05
+
+
+def test_results_are_compared_over_their_clusters_and_by_class_balanced_means(pair, photos):
+    assert ob.compare(pair).attrs["cluster"] == "query"
+    by_label = {"statistics.cluster": "label"}
+    options = {"k": [1], "protocol": "leave_one_out", "options": by_label}
+    labeled = [ob.run(photos, model="pixels", image_size=1, **options)]
+    frame = ob.compare([*labeled, pair[1]])
+    evaluation = pair[1].evaluation
+    assert (frame.attrs["cluster"], frame.attrs["clusters"]) == ("label", 4)
+    values = [each.evaluation.per_query["hit_at_1"] for each in (pair[1], *labeled)]
+    ids = pair[1].split.query.labels[evaluation.scored]
+    expected = compare_with_best(np.stack(values), clusters=ids)
+    assert frame.loc[1, "p"] == expected.adjusted[1]
+    assert frame.attrs["smallest_difference"] == smallest_difference(*values, clusters=ids)
+    balanced = ob.compare(pair, metric="balanced/hit_at_1")
+    assert balanced.loc[0, "balanced/hit_at_1"] == evaluation.balanced["hit_at_1"]
+    assert tuple(balanced.loc[0, ["low", "high"]]) == evaluation.intervals["balanced/hit_at_1"]
+    assert evaluation.frame().loc["hit_at_1", "balanced"] == evaluation.balanced["hit_at_1"]
+
+
+def test_an_evaluation_resamples_the_clusters_that_are_given(photos):
+    split = ob.load_split(photos, protocol="leave_one_out")
+    ranking = ob.search(ob.embed(split, **PIXELS), split)
+    by_query, by_label = (ob.evaluate(ranking, split, cluster=c) for c in ("auto", "label"))
+    assert (by_query.clusters.unit, by_label.clusters.n) == ("query", 4)
+    assert by_query.metrics == by_label.metrics
+    widths = [np.ptp(each.intervals["hit_at_1"]) for each in (by_query, by_label)]
+    assert widths[0] < widths[1]
+    with pytest.raises(ob.BenchError, match=r"statistics\.cluster=animal: .*no such column"):
+        ob.evaluate(ranking, split, cluster="animal")
 
 
 def test_runs_that_cannot_be_compared_are_refused(pair, photos):
