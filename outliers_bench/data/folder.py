@@ -8,6 +8,7 @@ from pathlib import Path
 
 from outliers_bench.data.deduplicate import deduplicate
 from outliers_bench.data.folder_source import FolderSource, check_groups, subfolder
+from outliers_bench.data.groups import folders_of
 from outliers_bench.data.image_files import existing_folder
 from outliers_bench.data.listing import excluded_hint
 from outliers_bench.data.parts import RANKS, find_class, find_parts, is_ready_split
@@ -57,7 +58,13 @@ class ClassFolders(FolderSource, LabeledSource):
             return replace(split, labels_from=self._describe_labels(split))
         self.check()
         table = self._read_table(cache)
-        (held_out, train), duplicates = deduplicate([table.images(), table.images("train")])
+        parts = self.add_groups(
+            [table.images(), table.images("train")],
+            cache,
+            # A group is the same in the folder to train on and in the others.
+            lambda name: ["", *folders_of(name)[1:]],
+        )
+        (held_out, train), duplicates = deduplicate(parts)
         all_held_out = replace(self, train=0.0)
         left_out = (*table.left_out, *duplicates)
         split = all_held_out.make_split(held_out, left_out, seed=seed, group=group)
@@ -102,7 +109,7 @@ class ClassFolders(FolderSource, LabeledSource):
             (only,) = labels
             raise BenchError(self._only_one_class(str(only)) + excluded_hint(left_out))
         table = self.read_table(rows, root, cache, left_out)
-        return replace(table, columns=to_columns(fields))
+        return replace(table, columns=to_columns(fields, names))
 
     def _describe_labels(self, split: Split) -> str:
         """Describe where the labels are from, if another folder has more of them."""

@@ -92,6 +92,12 @@ def is_missing(label: str) -> bool:
     return label.casefold() in MISSING or _MARKS.fullmatch(label) is not None
 
 
+def present(text: str) -> str:
+    """Return a text normalized, or empty if it names nothing; see `is_missing`."""
+    cleaned = normalize(text)
+    return "" if is_missing(cleaned) else cleaned
+
+
 @lru_cache(maxsize=8)  # a run describes the same classes several times
 def look_alikes(labels: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Return groups of different labels that may be one, misspelled.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from outliers_bench.data.tables.split import one_set, split_test
 from outliers_bench.data.tables.standard import cells_of, standardize
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
-from outliers_bench.types import Split
+from outliers_bench.types import ImageSet, Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +94,7 @@ class Manifest(LabeledSource):
             frame = self.read_frame()
         else:
             frame = annotations.frame(whole_photos=self.boxes is BoxUse.ignore)
-        frame = standardize(frame, self.columns, self.path)
+        frame = standardize(frame, self.columns, self.path, needs_time=self.needs_time)
         rows = _to_rows(frame, self.path)
         parts = {row.part for row in rows}
         if "split" in frame and self.protocol is Protocol.leave_one_out:
@@ -119,8 +120,12 @@ class Manifest(LabeledSource):
                     cache=cache,
                     place=self.path,
                 )
+
+        def add_groups(parts: Sequence[ImageSet]) -> list[ImageSet]:
+            return self.add_groups(parts, cache)
+
         if BOTH in parts:
-            return one_set(table, name=self.title())
+            return one_set(table, add_groups, name=self.title())
         if TEST in parts:
             _log.warning(
                 "%s: the images that are not train are split into query and gallery", self.path
@@ -128,13 +133,15 @@ class Manifest(LabeledSource):
             test_only = replace(self, train=0.0)
             return split_test(
                 table,
+                add_groups,
                 lambda images, left_out: test_only.make_split(
                     images, left_out, seed=seed, group=group
                 ),
             )
         if "split" in frame:
-            return split_from_table(table, name=self.title())
-        return self.make_split(table.images(), table.left_out, seed=seed, group=group)
+            return split_from_table(table, add_groups, name=self.title())
+        (images,) = add_groups([table.images()])
+        return self.make_split(images, table.left_out, seed=seed, group=group)
 
     def check(self) -> None:
         """See `DataSource.check`."""

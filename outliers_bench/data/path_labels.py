@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.data.labels import normalize
+from outliers_bench.data.labels import normalize, present
+from outliers_bench.data.times import NoTimeError, Times, parse_times
 from outliers_bench.errors import BenchError
-from outliers_bench.types import GROUP
+from outliers_bench.types import CAMERA, ENCOUNTER, GROUP, SITE, TIME
 
 LABEL = "label"
 
@@ -94,19 +96,45 @@ def describe_depths(folders: Sequence[Sequence[str]]) -> list[str]:
     return [f"the first of {depth}{or_more} folders; {', '.join(choices)}"]
 
 
-def to_columns(fields: Sequence[Mapping[str, str]]) -> dict[str, npt.NDArray[np.object_]]:
-    """Return the fields other than label and group as columns of texts; a missing one is empty."""
-    names = dict.fromkeys(name for row in fields for name in row if name not in (LABEL, GROUP))
-    columns = {name: np.empty(len(fields), np.object_) for name in names}
-    for name, column in columns.items():
-        column[:] = [row.get(name, "") for row in fields]
+def to_columns(
+    fields: Sequence[Mapping[str, str]], names: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the fields other than label and group as columns.
+
+    The field `time` becomes datetime64; others are texts, empty where missing. Raises `BenchError`,
+    with the name of the image, if a text is no time.
+    """
+    keys = dict.fromkeys(key for row in fields for key in row if key not in (LABEL, GROUP))
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for key in keys:
+        texts = [row.get(key, "") for row in fields]
+        columns[key] = _to_times(texts, names) if key == TIME else _to_texts(key, texts)
     return columns
+
+
+def _to_times(texts: Sequence[str], names: Sequence[str]) -> Times:
+    try:
+        return parse_times(texts).values
+    except NoTimeError as error:
+        raise BenchError(
+            f"data.label_pattern: the group time of {names[error.row]}: {error}; give the group "
+            "another name if it is none"
+        ) from None
+
+
+def _to_texts(key: str, texts: Sequence[str]) -> npt.NDArray[np.object_]:
+    column = np.empty(len(texts), np.object_)
+    if key in (CAMERA, SITE, ENCOUNTER):
+        texts = [present(text) for text in texts]
+    column[:] = texts
+    return column
 
 
 def _read_match(match: re.Match[str] | None, key: str | int) -> dict[str, str]:
     if match is None or not match[key]:
         return {}
     fields = {**{name: text or "" for name, text in match.groupdict().items()}, LABEL: match[key]}
-    if fields.get(GROUP):  # visit1 of a lion is not visit1 of a tiger
-        fields[GROUP] = f"{fields[LABEL]}/{fields[GROUP]}"
+    for name in (GROUP, ENCOUNTER):
+        if fields.get(name):  # visit1 of a lion is not visit1 of a tiger
+            fields[name] = f"{fields[LABEL]}/{fields[name]}"
     return fields

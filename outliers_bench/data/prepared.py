@@ -74,15 +74,20 @@ class PreparedFolders(FolderSource):
         outside = [LeftOut(name, "unselected", unused) for name in names if name not in used]
         check_groups(rows, f"data.root={self.root}")
         table = self.read_table(rows, root, cache, [*left_out, *outside])
-        table = replace(table, columns=to_columns(fields))
-        split = split_from_table(table, name=self.title())
+        table = replace(table, columns=to_columns(fields, [row.name for row in rows]))
+
+        def below_part(name: str) -> list[str]:
+            """Return the folders of an image, counted from that of its part."""
+            prefixes = [f"{folder}/" for folder in folders.values()]
+            own = max((each for each in prefixes if name.startswith(each)), key=len)
+            return name.removeprefix(own).split("/")[:-1]
+
+        split = split_from_table(
+            table, lambda parts: self.add_groups(parts, cache, below_part), name=self.title()
+        )
         if not split.labeled or self.label_depth is not None or self.label_pattern is not None:
             return split
-        below = [
-            name.removeprefix(f"{folders[part]}/").split("/")[:-1]
-            for part in PARTS
-            for name in getattr(split, part).names
-        ]
+        below = [below_part(name) for part in PARTS for name in getattr(split, part).names]
         return replace(split, labels_from="".join(describe_depths(below)))
 
     def _find_folders(self, root: Path) -> dict[str, str]:

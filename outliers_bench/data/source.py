@@ -11,15 +11,17 @@ from pathlib import Path
 from omegaconf import MISSING
 
 from outliers_bench.data.digests import digest_files
+from outliers_bench.data.groups import Folders, GroupRule, folders_of
 from outliers_bench.data.image_files import FileReader, absolute_path
 from outliers_bench.data.labels import MissingLabels
+from outliers_bench.data.photo_times import with_times
 from outliers_bench.data.split import make_split
 from outliers_bench.data.splits.options import Protocol, SplitOptions
 from outliers_bench.data.table import Row, Table, exclude_unlabeled
 from outliers_bench.data.validation import Evaluated
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
-from outliers_bench.types import ImageSet, LeftOut, Split
+from outliers_bench.types import TIME, ImageSet, LeftOut, Split
 
 Grouping = Callable[[ImageSet], ImageSet]
 
@@ -51,6 +53,13 @@ class DataSource:
         Handling of photos that are in two parts, exactly or nearly.
     missing_labels : MissingLabels
         Handling of images whose label is missing: empty, NA, unknown and the like.
+    group : str or None
+        Images that stay in one part: those with the same value of a column, in one folder, with
+        the same text in their path, or of one day; see `GroupRule`.
+    encounter_gap : str or None
+        Time such as 10min, 30s or 1d: makes the column `encounter` of photos of one label and one
+        camera that follow each other within it. They stay in one part unless `group` says
+        otherwise.
     validation : float or None
         Share of the queries that are validation queries; see `validation.choose_validation`. None
         is 0, and 0.2 in a search.
@@ -65,6 +74,8 @@ class DataSource:
     max_unreadable: float = field(default=0.01, metadata=PLACE)
     leakage: Leakage = Leakage.report
     missing_labels: MissingLabels = MissingLabels.error
+    group: str | None = None
+    encounter_gap: str | None = None
     validation: float | None = None
     evaluate: Evaluated | None = None
     split_seed: int | None = None
@@ -85,6 +96,7 @@ class DataSource:
         """Raise `BenchError` if an option is out of range; accesses no file."""
         if not 0 <= self.max_unreadable <= 1:
             raise BenchError(f"data.max_unreadable={self.max_unreadable}: give a share from 0 to 1")
+        self.group_rule().check()
         if not 0 <= (self.validation or 0) < 1:
             raise BenchError(
                 f"data.validation={self.validation:g}: the share of the queries that are "
@@ -97,6 +109,21 @@ class DataSource:
             )
         if self.split_seed is not None and not 0 <= self.split_seed < 2**32:
             raise BenchError(f"data.split_seed={self.split_seed}: a seed is from 0 to {2**32 - 1}")
+
+    def group_rule(self) -> GroupRule:
+        """Return the rule by which images are one group."""
+        return GroupRule(self.group, self.encounter_gap)
+
+    def add_groups(
+        self, parts: Sequence[ImageSet], cache: Path, folders: Folders | None = None
+    ) -> list[ImageSet]:
+        """Return the parts with the columns that the options ask for; see `GroupRule.apply`.
+
+        `folders` are those of a path that `data.group` counts; all by default.
+        """
+        return self.group_rule().apply(
+            parts, folders=folders or folders_of, cache=cache, place=self.title()
+        )
 
     def seed_of_split(self, seed: int) -> int:
         """Return the seed that decides on the split, given that of the run."""
@@ -172,11 +199,31 @@ class LabeledSource(DataSource, SplitOptions):
         """Collect the images and split them; see `DataSource.load`."""
         self.check()
         images, left_out = self.collect(cache)
+        (images,) = self.add_groups([images], cache)
         return self.make_split(images, left_out, seed=seed, group=group)
 
     def collect(self, cache: Path) -> tuple[ImageSet, Sequence[LeftOut]]:
         """Return all readable images with their labels, and the excluded ones."""
         raise NotImplementedError
+
+    def add_groups(
+        self, parts: Sequence[ImageSet], cache: Path, folders: Folders | None = None
+    ) -> list[ImageSet]:
+        """Return the parts with the columns that the options ask for; see `DataSource.add_groups`.
+
+        That is the column time for a split by time, too.
+        """
+        parts = super().add_groups(parts, cache, folders)
+        if self.split_by == TIME:
+            parts = with_times(
+                parts, cache=cache, place=self.title(), needed_by="data.split_by=time"
+            )
+        return parts
+
+    @property
+    def needs_time(self) -> bool:
+        """True if an option needs times of all or some images."""
+        return self.group_rule().needs_time or self.split_by == TIME
 
     def make_split(
         self,

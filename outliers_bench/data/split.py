@@ -69,7 +69,7 @@ def make_split(
     ------
     BenchError
         If there are fewer than two classes, no class can be split, the column that splits is
-        missing, a date leaves a part empty, or `leave_one_out` is requested for images in groups.
+        missing, or a date leaves a part empty.
     """
     if images.labels is None:
         raise BenchError(f"{name}: images without labels cannot be split into query and gallery")
@@ -83,11 +83,6 @@ def make_split(
     left_out = (*left_out, *duplicates)
     check_classes(images, name=name)
     if options.protocol is Protocol.leave_one_out:
-        if images.groups is not None:
-            raise BenchError(
-                f"{name}: with leave_one_out the images of a group would find each other; use "
-                "data.protocol=query_gallery, or remove the column group"
-            )
         excluded = leave_one_out_rule(images)
         return Split(name, images.take([]), images, images, excluded, left_out)
 
@@ -186,7 +181,9 @@ def _check_parts(images: ImageSet, parts: IntArray, options: SplitOptions, *, na
 
 
 def leave_one_out_rule(images: ImageSet) -> Excluded:
-    """Return the rule by which an image does not find itself, nor other crops of its photo."""
+    """Return the rule by which an image does not find itself, its group, or its photo's crops."""
+    if GROUP in images.columns:
+        return same(GROUP)
     return same(CROPPED_FROM) if CROPPED_FROM in images.columns else ITSELF
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.units import list_first
 from outliers_bench.types import GROUP, ImageReader, ImageSet, LeftOut, Split
 
+AddGroups = Callable[[Sequence[ImageSet]], Sequence[ImageSet]]
 PARTS = ("train", "query", "gallery")
 COLUMNS = ("path", "label", "split", "group")  # of a manifest; others describe the images
 
@@ -131,17 +132,18 @@ def _describe_unlabeled(unlabeled: Sequence[Row], *, total: int, name: str) -> s
     )
 
 
-def split_from_table(table: Table, *, name: str) -> Split:
+def split_from_table(table: Table, add_groups: AddGroups, *, name: str) -> Split:
     """Return the split that the parts of the rows define.
 
-    The same content may be in several parts, but only once in a labeled part; see `Leakage`.
+    `add_groups` adds columns to the parts; see `DataSource.add_groups`. The same content may be in
+    several parts, but only once in a labeled part; see `Leakage`.
 
     Raises
     ------
     BenchError
         If query or gallery is empty, only one of them has labels, or all images are of one class.
     """
-    train, query, gallery = (table.images(part) for part in PARTS)
+    train, query, gallery = add_groups([table.images(part) for part in PARTS])
     for part, images in (("query", query), ("gallery", gallery)):
         if len(images) == 0:
             raise BenchError(f"{name}: there are no images in {part}")

@@ -14,6 +14,8 @@ from outliers_bench.engines.protocols import EngineKind
 
 # Sources of data inherit most options. Each is changed in the first of these sources that has it.
 SOURCES = ("prepared", "manifest", "folder", "synthetic", "cifar10", *SCHEMAS["data"])
+# A ready-made split is only checked by these; they are changed in another source.
+ELSEWHERE = {"data.group": "data=folder", "data.encounter_gap": "data=manifest"}
 
 KERAS = ("engine=keras", "engine.precision=f32")
 NETWORK = ("model=mobilenet", "model.weights=random", *KERAS)
@@ -44,6 +46,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
         ("data.train_until", "data.gallery_until"),
         ("data.path={0}/classes/times.parquet", "data.split_by=time"),
     ),
+    "data.encounter_gap": ("data.path={0}/classes/times.parquet",),
     "data.missing_values": ("data.split_by=site", "data.missing_values=exclude"),
     "data.label_depth": ("data.root={0}/deep",),
     "data.missing_labels": ("data.root={0}/unlabeled", "data.missing_labels=exclude"),
@@ -74,6 +77,8 @@ OTHERS: dict[str, Any] = {
     "data=prepared data.root": "{0}/copied_parts",
     "data=cifar10 data.root": "{0}/copied_cifar",
     "contact_sheets.captions": ["path"],
+    "data.group": "-1",
+    "data.encounter_gap": "1h",
     "data.columns": {"label": "individual"},
     "data.path": "{0}/copy/table.csv",
     "data.url": "{0}/other",
@@ -117,7 +122,8 @@ def options() -> Iterator[tuple[str, str]]:
             for choice in SOURCES:
                 entries = fields(SCHEMAS[name][choice])
                 own = [entry for entry in entries if not any(entry is one for one in inherited)]
-                yield from ((f"data={choice}", f"data.{entry.name}") for entry in own)
+                for option in (f"data.{entry.name}" for entry in own):
+                    yield ELSEWHERE.get(option, f"data={choice}"), option
                 inherited += own
         elif name in SCHEMAS:
             for choice, schema in SCHEMAS[name].items():

@@ -107,3 +107,10 @@ def table(photos):
             "label": [f"00{file.parts[-3][-1]}" for file in files],
         }
     )
+
+
+@pytest.fixture
+def visits(tmp_path):
+    """Photos of two animals in three folders each, `class_000/individual_000/0000.png`."""
+    write_images(Synthetic(classes=2, individuals=3, images=4, size=16), tmp_path / "visits")
+    return tmp_path / "visits"

@@ -7,6 +7,7 @@ from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.splits.options import Protocol
+from outliers_bench.types import same
 from tests.data.sources import fails, load, manifest
 
 
@@ -58,7 +59,9 @@ def test_manifest_groups_stay_together(table, photos, tmp_path):
     split = load(manifest(table, photos), tmp_path)
     groups = [set(getattr(split, part).groups) for part in ("train", "query", "gallery")]
     assert sum(map(len, groups)) == 6
-    fails(manifest(table, photos, protocol=Protocol.leave_one_out), tmp_path, "find each other")
+    one_set = load(manifest(table, photos, protocol=Protocol.leave_one_out), tmp_path)
+    assert one_set.excluded == same("group")
+    assert set(one_set.exclusion.counts.tolist()) == {5}  # the five photos of each folder
     table["split"] = ["query", "gallery", "gallery", "gallery", "gallery"] * 6
     fails(
         manifest(table, photos),

@@ -1,5 +1,7 @@
 """Labels from paths: `data.label_depth` and `data.label_pattern`."""
 
+from datetime import datetime
+
 import pytest
 
 from outliers_bench.data.path_labels import PathLabels, to_columns
@@ -46,11 +48,21 @@ def test_pattern(pattern, fields):
 
 
 def test_columns():
-    rows = PathLabels(pattern=r"(?P<label>\w+)/(?P<group>\w)(?P<time>\d*)").read(["a/x1", "a/y"])
-    assert {name: column.tolist() for name, column in to_columns(rows).items()} == {
-        "time": ["1", ""]
+    pattern = PathLabels(
+        pattern=r"(?P<label>\w+)/(?P<group>\w)(?P<sex>[mf]?)_(?P<camera>\w+)_(?P<time>\d*)"
+    )
+    names = ["a/xm_c1_20230601120000", "b/x_none_"]
+    rows = pattern.read(names)
+    assert [row["group"] for row in rows] == ["a/x", "b/x"]
+    columns = to_columns(rows, names)
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "sex": ["m", ""],
+        "camera": ["c1", ""],
+        "time": [datetime(2023, 6, 1, 12), None],
     }
-    assert to_columns([]) == to_columns([{"label": "a", "group": "b"}]) == {}
+    assert to_columns([], []) == to_columns([{"label": "a", "group": "b"}], ["a/b"]) == {}
+    with pytest.raises(BenchError, match=r"the group time of a/xm_c1_000451: '000451' is no time"):
+        to_columns(pattern.read(["a/xm_c1_000451"]), ["a/xm_c1_000451"])
 
 
 def test_errors():

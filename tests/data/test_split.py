@@ -12,7 +12,7 @@ from outliers_bench.data.split import make_split
 from outliers_bench.data.splits.by_class import hold_out
 from outliers_bench.data.splits.options import Protocol, SplitOptions, check_shares
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ITSELF, ImageSet, LeftOut
+from outliers_bench.types import ITSELF, ImageSet, LeftOut, same
 from tests.toys import ArrayReader, digest
 
 PARTS = ("train", "query", "gallery")
@@ -169,10 +169,9 @@ def test_leave_one_out_uses_every_image_as_query():
     assert split.query is split.gallery
     assert len(split.query) == 5
     assert len(split.train) == 0
-    with pytest.raises(
-        BenchError, match=r"would find each other; use data\.protocol=query_gallery"
-    ):
-        split_images(make_images([0, 0, 1], "aab"), protocol=Protocol.leave_one_out)
+    grouped = split_images(make_images([0, 0, 1, 0, 1], "aabcb"), protocol=Protocol.leave_one_out)
+    assert grouped.excluded == same("group")
+    assert grouped.exclusion.counts.tolist() == [2, 2, 2, 1, 2]
 
 
 def test_duplicates_are_removed_and_added_to_left_out():

@@ -123,7 +123,7 @@ class NamedSetWithTest(NamedSet):
         rows = range(len(images))
         tests = images.take([row for row in rows if test[row]])
         train = images.take([row for row in rows if not test[row]])
-        (tests, train), duplicates = deduplicate([tests, train])
+        (tests, train), duplicates = deduplicate(self.add_groups([tests, train], cache))
         only_test = replace(self, train=0.0)
         split = only_test.make_split(tests, (*left_out, *duplicates), seed=seed, group=group)
         return replace(split, train=train)

@@ -20,7 +20,7 @@ class Protocol(Enum):
     query_gallery = "query_gallery"
     """Each image is in one of train, query, and gallery."""
     leave_one_out = "leave_one_out"
-    """Each image is a query against all others; there are no training images."""
+    """Each image is a query against all others, or those of other groups; there is no train."""
 
 
 class Setting(Enum):

@@ -6,9 +6,10 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from outliers_bench.errors import BenchError
+from outliers_bench.types import CAMERA, ENCOUNTER, SITE, TIME
 
 NO_COLUMN = "none"
 # Without case, blanks, underscores and hyphens; see `plain`.
@@ -27,6 +28,26 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     ),
     "split": ("set", "subset", "partition"),
     "group": (),  # another name would change splits: a burst column may be there for other ends
+}
+# The first that a table has is used. They change no split by themselves.
+_CIRCUMSTANCES: Mapping[str, tuple[str, ...]] = {
+    TIME: (
+        *("time", "datetime", "timestamp", "dateandtime", "datetimeoriginal", "datecaptured"),
+        *("capturetime", "capturedate", "capturedatetime", "datetaken", "date"),
+    ),
+    CAMERA: (
+        *("camera", "cameraid", "cam", "camid", "cameraname", "cameranumber", "cameratrap"),
+        *("cameratrapid",),
+    ),
+    SITE: (
+        *("site", "siteid", "sitename", "location", "locationid", "locationname", "station"),
+        *("stationid", "stationname", "deployment", "deploymentid", "locality"),
+    ),
+    # Not sequence, event or burst, which are also the number of a photo in it, or a flag.
+    ENCOUNTER: (
+        *("encounter", "encounterid", "encountername", "sequenceid", "seqid", "eventid"),
+        *("burstid", "sightingid"),
+    ),
 }
 _LAST: Mapping[str, tuple[str, ...]] = {"label": ("id",)}  # often the number of the row
 URLS = ("url", "urls", "imageurl", "photourl", "link", "mediaurl")
@@ -50,17 +71,28 @@ class Columns:
     group : str or None
         Images with the same value stay in one part, such as those of one encounter; `none` ignores
         such a column.
+    time : str or None
+        When the photo was taken; `none` ignores such a column.
+    camera, site : str or None
+        Camera and place, as positions: not the model of the camera. `none` ignores such a column.
+    encounter : str or None
+        Visit of an individual or sequence of photos; `none` ignores such a column.
     """
 
     path: str | None = None
     label: str | None = None
     split: str | None = None
     group: str | None = None
+    time: str | None = None
+    camera: str | None = None
+    site: str | None = None
+    encounter: str | None = None
 
 
 def count_known(names: Sequence[str], given: Columns) -> int:
     """Count the columns of a header that are known or given; see `parse_text`."""
     listed = [name for role, others in _SYNONYMS.items() for name in (role, *others)]
+    listed += [name for others in _CIRCUMSTANCES.values() for name in others]
     known = set(map(plain, [*listed, *filter(None, vars(given).values())]))
     return sum(plain(name) in known for name in names)
 
@@ -94,7 +126,7 @@ def find_columns(names: Sequence[str], given: Columns, place: str) -> dict[str, 
     {'path': 'Image Path', 'label': 'Identity'}
     """
     found: dict[str, str] = {}
-    for role in (entry.name for entry in fields(given)):
+    for role in _SYNONYMS:
         name = getattr(given, role)
         if role in ("split", "group") and name == NO_COLUMN and name not in names:
             continue
@@ -103,6 +135,28 @@ def find_columns(names: Sequence[str], given: Columns, place: str) -> dict[str, 
             found[role] = column
     if missing := [role for role in ("path", "label") if role not in found]:
         raise BenchError(_nothing(names, missing, place))
+    return found
+
+
+def find_circumstances(names: Sequence[str], given: Columns, place: str) -> dict[str, str]:
+    """Find the columns time, camera, site and encounter of a table; see `find_columns`.
+
+    Examples
+    --------
+    >>> find_circumstances(["path", "Identity", "date", "seq_id"], Columns(), "photos.csv")
+    {'time': 'date', 'encounter': 'seq_id'}
+    """
+    found: dict[str, str] = {}
+    for role, known in _CIRCUMSTANCES.items():
+        name = getattr(given, role)
+        if name == NO_COLUMN and name not in names:
+            continue
+        if name:
+            found[role] = _given(names, name, role, place)
+            continue
+        fitting = {plain(each): each for each in reversed(names)}
+        if column := next((fitting[each] for each in known if each in fitting), None):
+            found[role] = column
     return found
 
 

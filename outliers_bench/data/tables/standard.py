@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from outliers_bench.data.table import PARTS
+from outliers_bench.data.tables.circumstances import read_circumstances
 from outliers_bench.data.tables.columns import (
     NO_COLUMN,
     Columns,
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def standardize(frame: pd.DataFrame, given: Columns, place: str) -> pd.DataFrame:
+def standardize(
+    frame: pd.DataFrame, given: Columns, place: str, *, needs_time: bool = False
+) -> pd.DataFrame:
     """Rename the columns of a table to path, label, split and group.
+
+    The columns time, camera, site and encounter are added where they have other names.
 
     Parameters
     ----------
@@ -42,6 +47,8 @@ def standardize(frame: pd.DataFrame, given: Columns, place: str) -> pd.DataFrame
         Names that the user gives.
     place : str
         Name of the table in messages.
+    needs_time : bool
+        See `read_circumstances`.
 
     Returns
     -------
@@ -67,13 +74,15 @@ def standardize(frame: pd.DataFrame, given: Columns, place: str) -> pd.DataFrame
         del found["split"]  # a set or a subset of something else
     if recognized := describe(found, given):
         _log.warning("%s: %s", place, recognized)
+    circumstances = read_circumstances(frame, given, place, needs_time=needs_time)
     parts = _parts(frame, found.get("split"), given, place)
     renamed = {column: role for role, column in found.items()}
     reserved = (*vars(given), CROPPED_FROM)
-    others = {role: _other(role, names) for role in reserved if role not in renamed}
+    own = {role for role, column in circumstances.items() if column.name == role}
+    others = {role: _other(role, names) for role in reserved if role not in {*renamed, *own}}
     # One column may have two roles, such as label and group.
     doubled = {role: frame[column] for role, column in found.items() if renamed[column] != role}
-    frame = frame.rename(columns={**others, **renamed}).assign(**doubled)
+    frame = frame.rename(columns={**others, **renamed}).assign(**doubled, **circumstances)
     return frame if parts is None else frame.assign(split=parts)
 
 

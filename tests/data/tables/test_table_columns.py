@@ -90,7 +90,9 @@ def test_the_columns_that_are_not_used_come_along(table, photos, tmp_path):
     source = manifest(table, photos, columns=Columns(label="individual", group="encounter"))
     split = load(source, tmp_path)
     assert split.gallery.classes == ("individual_000", "individual_001")
-    assert set(split.gallery.columns) == {"other_label", "other_other_label", "group"}
+    columns = split.gallery.columns
+    assert set(columns) == {"other_label", "other_other_label", "group", "encounter"}
+    assert columns["encounter"].tolist() == columns["group"].tolist()
     both = load(manifest(table, photos, columns=Columns(group="path")), tmp_path)
     assert both.gallery.groups == both.gallery.names
     alone = manifest(

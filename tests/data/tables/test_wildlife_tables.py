@@ -69,12 +69,13 @@ def test_zebras(kind, write, tmp_path, caplog):
     assert [(item.name, item.kind) for item in split.left_out] == [
         ("data/images/img-0000030.JPG", "unlabeled")
     ]
-    columns = ["image_id", "date", "orientation", "photo_quality"]
+    columns = ["image_id", "date", "orientation", "photo_quality", "time"]
     assert list(split.query.columns) == list(split.gallery.columns) == columns
     dates = [*split.query.columns["date"], *split.gallery.columns["date"]]
     assert sorted(dates) == ["2010-06-02", "2010-06-05", "2010-06-11", "2010-06-22"]
     assert "metadata" in caplog.text
     assert "label is the column identity" in caplog.text
+    assert "time is the column date" in caplog.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
