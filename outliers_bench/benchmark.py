@@ -124,6 +124,8 @@ def _rank_and_evaluate(
     """
     n, shown = len(split.query), config.contact_sheets.depth
     to_depth = depth(split, k, shown=shown)
+    # A score depends neither on the other cutoffs nor on what is shown, whatever the index.
+    searched = depth(split, [], shown=0) if split.labeled else to_depth
     evaluator = Evaluator(split, k=k) if split.labeled else None
 
     def score(blocks: RankedBlocks) -> RankedBlocks:
@@ -133,7 +135,8 @@ def _rank_and_evaluate(
                     evaluator.add(rows, block)
             yield rows, block
 
-    blocks = score(index(split.gallery).query_blocks(split.query, to_depth, split.exclusion))
+    gallery = index(split.gallery)
+    blocks = score(gallery.query_blocks(split.query, searched, split.exclusion, full=split.labeled))
     retained = min(to_depth, max(shown, RECORDED_DEPTH, _RETAINED_HITS // n))
     ranking = join_blocks(blocks, n, retained)
     if evaluator is None:
@@ -191,21 +194,12 @@ def check(config: Config, split: Split, method: Method) -> None:
         )
     if split.labeled and not count_relevant(split).any():
         raise nothing_relevant(split)
-    depth(split, config.k, shown=config.contact_sheets.depth)
     method.check(split)
 
 
 def depth(split: Split, k: Sequence[int], *, shown: int) -> int:
-    """Return the depth to rank to: enough for all metrics, and for the hits that are shown."""
-    reachable = split.exclusion.max_depth
+    """Return the depth to rank to: enough for MAP@R, the cutoffs, and the hits that are shown."""
     required = max(*k, shown, MIN_DEPTH)
     if split.labeled:
-        relevant = int(count_relevant(split).max())
-        if relevant > reachable:
-            raise BenchError(
-                f"{split.name}: a query has {relevant} relevant gallery images, but another query "
-                f"has only {reachable} images left without those of the same "
-                f"{split.excluded.column}, so MAP@R cannot be computed; leave out such queries"
-            )
-        required = max(required, relevant)
-    return min(required, reachable)
+        required = max(required, int(count_relevant(split).max()))
+    return min(required, split.exclusion.max_depth)

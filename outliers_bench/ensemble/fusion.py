@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.ensemble.options import Fusion
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, Ranking
 
 Contributions = npt.NDArray[np.float64]
 _BLOCK_ITEMS = 4_000_000  # contributions of one member per block
@@ -101,15 +101,14 @@ def fuse_blocks(
     weights: Sequence[float],
     *,
     fusion: Fusion,
-    depth: int,
-    order: IntArray,
+    n: int,
     rrf_k: float,
     slopes: Sequence[float],
     exclusion: Exclusion,
-) -> RankedBlocks:
-    """Rank by the weighted sum of all members' contributions; see `contributions`.
+) -> Iterator[tuple[IntArray, Contributions]]:
+    """Yield weighted sums of all members' contributions to each gallery item; see `contributions`.
 
-    Queries are ranked in blocks, which limits the memory of the sums and of a deep ranking.
+    Queries are fused in blocks, which limits the memory. Those in a block have equally many hits.
 
     Parameters
     ----------
@@ -119,36 +118,49 @@ def fuse_blocks(
         One per member.
     fusion : Fusion
         Any except `concat`.
-    depth : int
-        Length of the ranking, at most `exclusion.max_depth`.
-    order : array of int64, shape (n,)
-        Permutation of the gallery: of equal sums, the item that is first in it ranks first.
+    n : int
+        Size of the gallery.
     rrf_k : float
         Constant of reciprocal rank fusion.
     slopes : sequence of float
         Slopes of the calibration, one per member.
     exclusion : Exclusion
         Gallery items to exclude for each query.
-    """
-    from sklearn.utils import gen_batches
 
-    n, n_query = len(order), len(rankings[0].indices)
+    Yields
+    ------
+    rows : array of int64, shape (b,)
+        Queries.
+    sums : array of float64, shape (b, n)
+        -inf for excluded items.
+    """
     size = max(1, _BLOCK_ITEMS // n)
-    batches, count = gen_batches(n_query, size), -(-n_query // size)
-    for rows in track(batches, stage="fuse", total=count, unit="blocks"):
-        total = np.zeros((rows.stop - rows.start, n))
-        for ranking, weight, slope in zip(rankings, weights, slopes, strict=True):
-            total += weight * contributions(
-                Ranking(ranking.indices[rows], ranking.scores[rows]),
-                fusion,
-                n,
-                max_depth=n - exclusion.counts[rows, None],
-                rrf_k=rrf_k,
-                slope=slope,
-            )
+    available = exclusion.available
+    deepest = max(ranking.depth for ranking in rankings)
+    hits = np.minimum(available, deepest)
+    batches = [
+        rows[start : start + size]
+        for number in np.unique(hits)
+        for rows in [np.flatnonzero(hits == number)]
+        for start in range(0, len(rows), size)
+    ]
+    for rows in track(batches, stage="fuse", total=len(batches), unit="blocks"):
+        total = np.zeros((len(rows), n))
+        of_rows = available[rows]
+        if of_rows[0]:
+            for ranking, weight, slope in zip(rankings, weights, slopes, strict=True):
+                first = min(ranking.depth, int(of_rows[0]))
+                total += weight * contributions(
+                    Ranking(ranking.indices[rows, :first], ranking.scores[rows, :first]),
+                    fusion,
+                    n,
+                    max_depth=of_rows[:, None],
+                    rrf_k=rrf_k,
+                    slope=slope,
+                )
         if exclusion.largest:
             total[exclusion.mask(rows, np.arange(n)[None])] = -np.inf
-        yield rows, Ranking(*select_top(total, depth, order))
+        yield rows, total
 
 
 def select_top(
@@ -167,6 +179,7 @@ def select_top(
     Returns
     -------
     indices : array of int64, shape (n_query, depth)
+        -1 for a value of -inf.
     scores : array of float32, shape (n_query, depth)
     """
     shuffled = similarity[:, order]
@@ -176,4 +189,5 @@ def select_top(
     for row, values in enumerate(shuffled):
         candidates = np.flatnonzero(values >= lowest[row])
         positions[row] = candidates[np.argsort(-values[candidates], kind="stable")][:depth]
-    return order[positions], np.take_along_axis(shuffled, positions, axis=1).astype(np.float32)
+    values = np.take_along_axis(shuffled, positions, axis=1)
+    return np.where(np.isneginf(values), -1, order[positions]), values.astype(np.float32)

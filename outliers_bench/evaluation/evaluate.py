@@ -126,7 +126,8 @@ class Evaluator:
         if not inside.size:
             return
         labels, total = self._query[rows][inside], total[inside]
-        retrieved = self._gallery[ranking.indices[inside, : self._depth]]
+        positions = ranking.indices[inside, : self._depth]
+        retrieved = np.where(positions < 0, -1, self._gallery[positions])
         scored = Scored(retrieved == labels[:, None], total, labels, retrieved)
         at = np.searchsorted(self._scored, np.arange(len(self._query))[rows][inside])
         for name, values in compute_per_query(scored, self._k).items():

@@ -71,10 +71,11 @@ def match_tables(
     Returns
     -------
     indices : array of int64, shape (n_query, depth)
-        Positions in the gallery, best first.
+        Positions in the gallery, best first; -1 at the end of a row that has fewer.
     scores : array of float64, shape (n_query, depth)
         Number of matches plus a tie-breaker between 0 and 1: the mean, over the query's keypoints,
-        of the highest similarity. Exactly 0 if one of the two images has no keypoints.
+        of the highest similarity. Exactly 0 if one of the two images has no keypoints, -inf where
+        there is no image.
     pairs : list of dict, one per query
         Pairs as returned by `match_pair`, as int16, by gallery position.
     """
@@ -85,7 +86,7 @@ def match_tables(
     def pairs() -> Iterator[None]:
         for i, start, scores, matches in map_in_threads(count, tasks):
             images = order[start : start + len(scores)]
-            scores[exclusion.gallery_keys[images] == exclusion.query_keys[i]] = -np.inf
+            scores[exclusion.mask(slice(i, i + 1), images[None])[0]] = -np.inf
             best.merge(i, images, scores, matches)
             yield from repeat(None, len(scores))
 
@@ -105,6 +106,7 @@ def match_tables(
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in track(pairs(), stage="match", total=total, unit="pairs"):
             pass
+    best.indices[np.isneginf(best.scores)] = -1  # excluded
     return best.indices, best.scores, best.pairs
 
 

@@ -36,7 +36,6 @@ def rank_by_keypoints(
     depth: int,
     order: IntArray,
     exclusion: Exclusion,
-    max_depth: int,
     meter: Meter,
 ) -> Ranking:
     """Rank the gallery for every query by inliers, then matches, then similarity.
@@ -52,17 +51,16 @@ def rank_by_keypoints(
     descriptor : Descriptor
     options : MatchOptions
     depth : int
-        Length of the ranking, at most `exclusion.max_depth`.
+        Length of the ranking.
     order : array of int64, shape (n_gallery,)
         Permutation of the gallery: of equal scores, the item that is first in it ranks first.
     exclusion : Exclusion
-    max_depth : int
-        Limit of the shortlist: `Exclusion.max_depth` of all queries, of which these may be a block.
     meter : Meter
         Records the time of matching, of verification, and of both as search.
     """
     is_verified = options.verify is not Verify.none
-    shortlist = min(max_depth, options.shortlist or max_depth) if is_verified else 0
+    n = len(order)
+    shortlist = min(n, options.shortlist or n) if is_verified else 0
     with meter.stage("search"):
         with meter.stage("match"):
             indices, scores, matches = match_tables(
@@ -115,14 +113,18 @@ def rerank_by_keypoints(
         `shortlist` is the number of images that are re-ranked; `verify` must not be none.
     """
     shortlist = min(ranking.depth, options.shortlist or ranking.depth)
-    similarities = ranking.scores.astype(np.float64)
-    scores = np.clip(np.arctan(similarities) / np.pi + 0.5, 0, 1 - 2.0**-20)
-    scores = np.minimum.accumulate(scores, axis=1)  # rounding may have made a score rise
-    first = ranking.indices[:, :shortlist]
-    scores[:, :shortlist] += _count_inliers(
-        queries, gallery, first, descriptor=descriptor, options=options
+    inliers = _count_inliers(
+        queries, gallery, ranking.indices[:, :shortlist], descriptor=descriptor, options=options
     )
-    return _sort(ranking.indices, scores, ranking.depth)
+    scores = np.clip(np.arctan(ranking.scores.astype(np.float64)) / np.pi + 0.5, 0, 1 - 2.0**-20)
+    scores = np.minimum.accumulate(scores, axis=1)  # rounding may have made a score rise
+    scores[ranking.indices < 0] = -np.inf
+    first = _sort(ranking.indices[:, :shortlist], scores[:, :shortlist] + inliers, shortlist)
+    others = ranking.indices[:, shortlist:], scores[:, shortlist:].astype(np.float32)
+    return Ranking(
+        np.concatenate([first.indices, others[0]], axis=1),
+        np.concatenate([first.scores, others[1]], axis=1),
+    )
 
 
 def _count_inliers(
@@ -141,12 +143,16 @@ def _count_inliers(
     from threadpoolctl import threadpool_limits
 
     inliers = np.zeros(shortlist.shape)
-    total = shortlist.size if matches is None else sum(map(len, matches))
+    total = int((shortlist >= 0).sum()) if matches is None else sum(map(len, matches))
 
     def tasks() -> Iterator[tuple[int, list[int], Keypoints, list[Keypoints]]]:
         for row, query in enumerate(read_images(queries)):
             images = shortlist[row].tolist()
-            verified = [c for c, i in enumerate(images) if matches is None or i in matches[row]]
+            verified = [
+                column
+                for column, image in enumerate(images)
+                if (image >= 0 if matches is None else image in matches[row])
+            ]
             for start in range(0, len(verified), IMAGES_PER_TASK):
                 columns = verified[start : start + IMAGES_PER_TASK]
                 yield row, columns, query, gallery.take(shortlist[row, columns])

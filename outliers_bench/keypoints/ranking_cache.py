@@ -19,6 +19,7 @@ from outliers_bench.version import __version__
 
 MIN_DEPTH = 1000  # minimum number of cached hits per query
 MAX_RANKINGS = 1000  # cached rankings; each search by a photo adds one
+MAX_BYTES = 2**30  # of all cached rankings
 
 
 def rank_or_load(
@@ -64,7 +65,7 @@ def rank_or_load(
     def make() -> tuple[Ranking, dict[str, float]]:
         own = Meter()
         # A deeper ranking takes no longer: all pairs are matched for any depth.
-        return rank(min(max(depth, MIN_DEPTH), exclusion.max_depth), own), own.seconds
+        return rank(min(max(depth, MIN_DEPTH), len(order)), own), own.seconds
 
     ranking, elapsed = load_or_make(
         path,
@@ -72,6 +73,7 @@ def rank_or_load(
         make=make,
         write=_write,
         limit=MAX_RANKINGS,
+        limit_bytes=MAX_BYTES,
     )
     for stage, seconds in elapsed.items():
         meter.add(stage, seconds)
@@ -88,9 +90,10 @@ def _read(path: Path, depth: int, n_query: int) -> tuple[Ranking, dict[str, floa
 
 def _write(measured: tuple[Ranking, dict[str, float]], path: Path) -> None:
     ranking, elapsed = measured
+    smallest = np.min_scalar_type(-1 - int(ranking.indices.max(initial=0)))  # -1 ends a row
     write_arrays(
         path,
-        indices=ranking.indices.astype(np.int32),
+        indices=ranking.indices.astype(smallest),
         scores=ranking.scores,
         stages=np.array(list(elapsed), dtype=np.str_),
         seconds=np.array(list(elapsed.values())),

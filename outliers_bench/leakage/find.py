@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 from pathlib import Path
 
+import numpy as np
+
 from outliers_bench.duplicates.pairs import Kind, Pair, group_rows
 from outliers_bench.types import ImageSet, Split
 
@@ -88,14 +90,21 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
     leaks: list[tuple[Position, Position, Kind, float]] = []
     for by_part in positions.values():
         for one, other in combinations(by_part.values(), 2):
-            leaks += [(*two, "exact", 1.0) for two in product(one, other)]
-    pairs = _without_crops_of_one_photo(duplicates.pairs, split, images)
-    for pair in pairs:
+            met = [two for two in product(one, other) if not _is_excluded(split, *two)]
+            leaks += [(*two, "exact", 1.0) for two in met]
+    pairs = []
+    for pair in duplicates.pairs:
         first, second = (positions[images.digests[row]] for row in (pair.first, pair.second))
-        for part, other_part in product(first, second):
-            if split.is_one_set or part != other_part:
-                ends = product(first[part], second[other_part])
-                leaks += [(*two, pair.kind, pair.likeness) for two in ends]
+        ends = [
+            two
+            for part, other_part in product(first, second)
+            if split.is_one_set or part != other_part
+            for two in product(first[part], second[other_part])
+        ]
+        met = [two for two in ends if not _is_excluded(split, *two)]
+        leaks += [(*two, pair.kind, pair.likeness) for two in met]
+        if met or not ends:
+            pairs.append(pair)
     concerned = {position for leak in leaks for position in leak[:2]}
     ordered = sorted(concerned, key=lambda position: (PARTS.index(position[0]), position[1]))
     row_of = {position: row for row, position in enumerate(ordered)}
@@ -126,16 +135,10 @@ def find_leaks(split: Split, *, cache: Path) -> Leaks:
     )
 
 
-def _without_crops_of_one_photo(
-    pairs: tuple[Pair, ...], split: Split, images: ImageSet
-) -> tuple[Pair, ...]:
-    """Return the pairs in one set that can find each other: no crops of one photo."""
-    if not split.is_one_set or split.excluded.rule != "same":
-        return pairs
-    keys = dict(zip(split.gallery.digests, split.exclusion.gallery_keys.tolist(), strict=True))
-    key_of = [keys.get(digest) for digest in images.digests]  # None for a photo of train
-    return tuple(
-        pair
-        for pair in pairs
-        if key_of[pair.first] is None or key_of[pair.first] != key_of[pair.second]
-    )
+def _is_excluded(split: Split, one: Position, other: Position) -> bool:
+    """Check whether two photos cannot find each other, such as crops of one photo."""
+    rows = {one[0]: one[1], other[0]: other[1]}
+    query, gallery = rows.get("query", one[1]), rows.get("gallery", other[1])
+    if "train" in rows or not split.exclusion.largest:
+        return False
+    return bool(split.exclusion.mask(np.array([query]), np.array([[gallery]]))[0, 0])

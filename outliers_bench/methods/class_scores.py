@@ -10,6 +10,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.methods.method import GallerySearch, Method
 from outliers_bench.methods.parts import Workspace
 from outliers_bench.retrieval.search import BLOCK_ITEMS, tie_order
+from outliers_bench.retrieval.ties import drop_excluded
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.training.base import Layer, TrainedModel
 from outliers_bench.training.embeddings import TrainedEmbeddings
@@ -17,6 +18,7 @@ from outliers_bench.types import (
     Exclusion,
     FloatArray,
     ImageSet,
+    IntArray,
     LeftOut,
     RankedBlocks,
     Ranking,
@@ -83,25 +85,39 @@ class ClassScoreGallery(GallerySearch):
         self._meter.dimensions = self._scores.shape[1]
         self._meter.index_bytes = self._scores.nbytes
 
-    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+    def query_blocks(
+        self, images: ImageSet, depth: int, exclusion: Exclusion, *, full: bool = False
+    ) -> RankedBlocks:
         """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`."""
         scores, order = self._scores, self._order
         is_gallery = images.digests == self._gallery.digests
         queries = scores if is_gallery else log_softmax(self._logits.load(images).matrix)
         predicted = queries.argmax(axis=1)
-        size = max(1, BLOCK_ITEMS // depth)
+        size = max(1, BLOCK_ITEMS // len(order))
         for class_index in np.unique(predicted):
             of_class = np.flatnonzero(predicted == class_index)
             ranked = order[np.argsort(-scores[order, class_index], kind="stable")]
             for start in range(0, len(of_class), size):
                 rows = of_class[start : start + size]
+                of_rows, of_class_index = exclusion.take(rows), scores[ranked, class_index]
                 with self._meter.stage("search"):
-                    indices = np.empty((len(rows), depth), np.int64)
-                    for at, row in enumerate(rows):
-                        excluded = exclusion.mask(slice(row, row + 1), ranked[None])[0]
-                        indices[at] = ranked[~excluded][:depth]
-                    ranking = Ranking(indices, scores[indices, class_index])
+                    ranking = _take_available(ranked, of_class_index, of_rows, depth)
+                if full:
+                    ranking = _take_available(ranked, of_class_index, of_rows, len(ranked))
                 yield rows, ranking
+
+
+def _take_available(
+    ranked: IntArray, scores: FloatArray, exclusion: Exclusion, depth: int
+) -> Ranking:
+    """Return the first `depth` images of one ranking that are not excluded for each query."""
+    excluded = exclusion.mask(slice(None), ranked[None])
+    shape = excluded.shape
+    return Ranking(
+        *drop_excluded(
+            np.broadcast_to(ranked, shape), np.broadcast_to(scores, shape), excluded, depth
+        )
+    )
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:

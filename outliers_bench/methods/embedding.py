@@ -10,11 +10,12 @@ from outliers_bench.methods.parts import EmbeddingSearch, Workspace
 from outliers_bench.methods.spatial import SpatialRerank
 from outliers_bench.models.model import Model
 from outliers_bench.result import Result
+from outliers_bench.retrieval.blanks import put_blanks_last
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.reduction.cache import fit_or_load
 from outliers_bench.retrieval.reduction.reducer import Projection
-from outliers_bench.retrieval.search import VectorSearch, put_blanks_last, tie_order
+from outliers_bench.retrieval.search import VectorSearch, tie_order
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import (
     RGB,
@@ -146,7 +147,9 @@ class EmbeddingGallery(GallerySearch):
         method.workspace.meter.dimensions = self._matrix.shape[1]
         self._recall_measured = False
 
-    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+    def query_blocks(
+        self, images: ImageSet, depth: int, exclusion: Exclusion, *, full: bool = False
+    ) -> RankedBlocks:
         """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`."""
         method, rerank, spatial = self._method, self._method.search.rerank, self._method.spatial
         rerank.check_search(method.search.index, exclusion)  # perhaps of another split
@@ -157,7 +160,9 @@ class EmbeddingGallery(GallerySearch):
         search_depth = exclusion.max_depth
         if shortlist is not None:
             search_depth = min(max(depth, shortlist) + int(self._blank.sum()), search_depth)
-        blocks = rerank.rank_blocks(self._vectors, queries, search_depth, exclusion=exclusion)
+        blocks = rerank.rank_blocks(
+            self._vectors, queries, search_depth, exclusion=exclusion, full=full
+        )
         if blank_queries.any() or self._blank.any():
             blocks = self._put_blanks_last(blocks, blank_queries, exclusion)
         if spatial is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from outliers_bench.ensemble.fusion import contributions, fuse_blocks
+from outliers_bench.ensemble.fusion import Contributions, contributions, fuse_blocks, select_top
 from outliers_bench.ensemble.options import Ensemble, Fusion
 from outliers_bench.ensemble.tuning import fit_slope, relevance, tune_weights
 from outliers_bench.errors import BenchError
@@ -16,7 +16,15 @@ from outliers_bench.methods.parts import Workspace
 from outliers_bench.retrieval.search import tie_order
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
-from outliers_bench.types import Exclusion, ImageSet, LeftOut, RankedBlocks, Split
+from outliers_bench.types import (
+    Exclusion,
+    ImageSet,
+    IntArray,
+    LeftOut,
+    RankedBlocks,
+    Ranking,
+    Split,
+)
 
 
 class Member(NamedTuple):
@@ -99,11 +107,12 @@ class FusedRankings(Method):
             fuse_blocks,
             weights=[weights[at] for at in used],
             fusion=self._model.fusion,
-            order=tie_order(gallery.digests, self._seed),
+            n=len(gallery),
             rrf_k=self._model.rrf_k,
             slopes=[self._slopes[at] for at in used],
         )
-        return FusedGallery(searches, fuse_rankings, self._model.fusion_depth, self._meter)
+        order = tie_order(gallery.digests, self._seed)
+        return FusedGallery(searches, fuse_rankings, self._model.fusion_depth, order, self._meter)
 
     def _validation(self, split: Split) -> Split:
         return self._model.validation_split(split.train, split.name)
@@ -145,16 +154,21 @@ class FusedGallery(GallerySearch):
         Fuses the members' rankings; see `fuse_blocks`.
     fusion_depth : int
         Number of hits per member that are fused.
+    order : array of int64, shape (n_gallery,)
+        Permutation of the gallery that breaks ties.
     meter : Meter
         Meter of the run.
     """
 
     searches: Sequence[tuple[GallerySearch, Meter]]
-    fuse_rankings: Callable[..., RankedBlocks]
+    fuse_rankings: Callable[..., Iterator[tuple[IntArray, Contributions]]]
     fusion_depth: int
+    order: IntArray
     meter: Meter
 
-    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+    def query_blocks(
+        self, images: ImageSet, depth: int, exclusion: Exclusion, *, full: bool = False
+    ) -> RankedBlocks:
         """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`."""
         # Independent of `depth`: the fused score of an item must not depend on that.
         member_depth = min(self.fusion_depth, exclusion.max_depth)
@@ -162,13 +176,17 @@ class FusedGallery(GallerySearch):
         for search, meter in self.searches:
             rankings.append(search.query(images, member_depth, exclusion))
             self.meter.absorb(meter)
-        blocks = self.fuse_rankings(rankings, depth=depth, exclusion=exclusion)
+        blocks = self.fuse_rankings(rankings, exclusion=exclusion)
         while True:
             with self.meter.stage("search"), self.meter.stage("fuse"):
                 block = next(blocks, None)
-            if block is None:
-                return
-            yield block
+                if block is None:
+                    return
+                rows, sums = block
+                ranking = Ranking(*select_top(sums, depth, self.order))
+            if full:
+                ranking = Ranking(*select_top(sums, sums.shape[1], self.order))
+            yield rows, ranking
 
 
 def _check(method: Method, split: Split, label: str) -> None:

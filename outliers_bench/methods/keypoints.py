@@ -61,22 +61,24 @@ class KeypointGallery(GallerySearch):
         self._meter.dimensions = method.model.descriptor.dimensions
         self._meter.index_bytes = method.keypoints.nbytes(gallery)
 
-    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+    def query_blocks(
+        self, images: ImageSet, depth: int, exclusion: Exclusion, *, full: bool = False
+    ) -> RankedBlocks:
         """Rank the gallery for blocks of queries; see `GallerySearch.query_blocks`.
 
         The gallery is read once per block, and each block is cached.
         """
         self._count_empty(images)
+        depth = len(self._order) if full else depth
         size = max(1, BLOCK_ITEMS // max(depth, MIN_DEPTH))
         starts = range(0, len(images), size)
         for start in track(starts, stage="rank", total=len(starts), unit="blocks"):
             rows = slice(start, min(start + size, len(images)))
             block = images if len(starts) == 1 else images.take(range(rows.start, rows.stop))
-            yield rows, self._rank(block, depth, exclusion, rows)
+            yield rows, self._rank(block, depth, exclusion.take(rows))
 
-    def _rank(self, images: ImageSet, depth: int, whole: Exclusion, rows: slice) -> Ranking:
+    def _rank(self, images: ImageSet, depth: int, exclusion: Exclusion) -> Ranking:
         is_gallery = images.digests == self._gallery.digests
-        exclusion = whole.take(rows)
 
         def rank(rank_depth: int, meter: Meter) -> Ranking:
             return rank_by_keypoints(
@@ -87,7 +89,6 @@ class KeypointGallery(GallerySearch):
                 depth=rank_depth,
                 order=self._order,
                 exclusion=exclusion,
-                max_depth=whole.max_depth,
                 meter=meter,
             )
 

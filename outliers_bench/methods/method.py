@@ -23,7 +23,9 @@ class GallerySearch:
         """Rank the gallery for every query; see `query_blocks`."""
         return join_blocks(self.query_blocks(images, depth, exclusion), len(images), depth)
 
-    def query_blocks(self, images: ImageSet, depth: int, exclusion: Exclusion) -> RankedBlocks:
+    def query_blocks(
+        self, images: ImageSet, depth: int, exclusion: Exclusion, *, full: bool = False
+    ) -> RankedBlocks:
         """Rank the gallery for one block of queries at a time, of a size that limits the memory.
 
         Parameters
@@ -32,9 +34,13 @@ class GallerySearch:
             Queries, whose features `Method.extract` has computed. Nothing is loaded twice if they
             are the gallery.
         depth : int
-            Length of the ranking, at most `exclusion.max_depth`.
+            Number of images to search for. A query that has fewer left has a row that ends with
+            positions of -1; rankings may be deeper.
         exclusion : Exclusion
             Gallery images that are excluded for each query.
+        full : bool
+            Whether all other images follow, in the method's order and outside of the timing: the
+            rankings have as many columns as the gallery has images.
         """
         raise NotImplementedError
 

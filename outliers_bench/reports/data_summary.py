@@ -32,7 +32,8 @@ _EXCLUDED: dict[LeftOutKind, str] = {
 
 def data_rows(split: Split) -> list[tuple[str, str]]:
     """Return heading and text of the numbers of images in each part, and of `finding_rows`."""
-    others = f" each against all others{_OTHERS.get(split.excluded.column, '')}"
+    others = " each against all others"
+    others += "".join(_OTHERS.get(column, "") for column in split.excluded.columns)
     against = others if split.is_one_set else ""
     return [
         ("queries", f"{len(split.query):,}{against}{_describe_validation(split)}"),

@@ -33,7 +33,8 @@ def recall_at_10(
     ----------
     search : VectorSearch
     queries : array of float32, shape (n_query, d)
-        If there are more than 1,000, 500 to 1,000 evenly spaced ones are used.
+        If there are more than 1,000, 500 to 1,000 evenly spaced ones are used, of those that have
+        ten items to find.
     depth : int
         Depth of the ranking: some indexes find more of the first ten in a deeper search.
     exclusion : Exclusion
@@ -51,8 +52,10 @@ def recall_at_10(
     if search.index.exact:
         return None
     search = search.active  # a re-ranker may have searched an augmented gallery
-    rows = np.arange(0, len(queries), -(-len(queries) // MAX_QUERIES))
-    sample, k = search.prepare(queries[rows]), min(RECALL_DEPTH, exclusion.max_depth)
+    k = min(RECALL_DEPTH, exclusion.max_depth)
+    rows = np.flatnonzero(exclusion.available >= k)
+    rows = rows[:: -(-len(rows) // MAX_QUERIES)]
+    sample = search.prepare(queries[rows])
     unmetered = copy(search)  # shares the built index
     unmetered.meter = Meter()
     deep = min(max(depth, k), exclusion.max_depth)

@@ -15,11 +15,11 @@ from outliers_bench.retrieval.indexes.cache import build_or_load
 from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.retrieval.indexes.index import Index, Metric, Searcher
 from outliers_bench.retrieval.normalize import l2_normalize
+from outliers_bench.retrieval.remainder import Rescored, append_remainder
 from outliers_bench.retrieval.ties import drop_excluded, rescore_close_pairs, sort_with_ties
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import track
 from outliers_bench.types import (
-    BoolArray,
     Exclusion,
     FloatArray,
     IntArray,
@@ -31,6 +31,7 @@ from outliers_bench.types import (
 T = TypeVar("T")
 
 BLOCK_ITEMS = 2_000_000  # results per block, over all its queries
+_MIN_ROWS = 64  # queries per block, at least
 
 
 def tie_order(digests: Sequence[bytes], seed: int) -> IntArray:
@@ -139,33 +140,97 @@ class VectorSearch:
         queries : array of float32, shape (n_query, d)
             Normalized here if the metric is cosine.
         depth : int
-            Length of the ranking, at most `exclusion.max_depth`.
+            Length of the ranking; a query that has fewer images left has a row that ends with -1.
         exclusion : Exclusion
         """
         blocks = self.rank_blocks(queries, depth, exclusion=exclusion)
         return join_blocks(blocks, len(queries), depth)
 
-    def rank_blocks(self, queries: FloatArray, depth: int, *, exclusion: Exclusion) -> RankedBlocks:
-        """Rank the gallery for every query, one block of queries at a time; see `rank`."""
+    def rank_blocks(
+        self, queries: FloatArray, depth: int, *, exclusion: Exclusion, full: bool = False
+    ) -> RankedBlocks:
+        """Rank the gallery for every query, one block of queries at a time; see `rank`.
+
+        With `full`, the images beyond `depth` follow, outside of the timing; see `complete_blocks`.
+        """
         queries = self.prepare(queries)
         searcher = self.searcher
         # One extra result shows whether the last rank is tied.
         fetch = min(depth + exclusion.largest + 1, len(self))
         searcher.search(queries[:1], 1)  # warm-up: threads and caches start outside of the timing
         for rows in _blocks(len(queries), fetch):
-            block = queries[rows]
+            block, of_block = queries[rows], exclusion.take(rows)
             with self.meter.stage("search"):
                 positions, found_scores = searcher.search(block, fetch)
             sort_with_ties(positions, found_scores)
-            if self.index.exact:
+            if self.index.uncompressed:
                 rescore_close_pairs(
-                    block, self.tie_ordered, positions, found_scores, self.index.metric
+                    block,
+                    self._tie_ordered_at,
+                    positions,
+                    found_scores,
+                    self.index.metric,
+                    n=len(self),
+                    exhaustive=self.index.exact,
                 )
             items = self.order[positions]
-            if exclusion.largest:
-                excluded = exclusion.mask(rows, items)
+            if of_block.largest:
+                excluded = of_block.mask(slice(None), items)
                 items, found_scores = drop_excluded(items, found_scores, excluded, depth)
-            yield rows, Ranking(items[:, :depth], found_scores[:, :depth])
+            ranking = Ranking(items[:, :depth], found_scores[:, :depth])
+            if full:
+                at = np.arange(rows.start, rows.stop)
+                yield from self.complete_blocks(at, ranking, block, exclusion=of_block)
+            else:
+                yield rows, ranking
+
+    def complete_blocks(
+        self,
+        rows: IntArray,
+        ranking: Ranking,
+        queries: FloatArray,
+        *,
+        exclusion: Exclusion,
+        rescored: Rescored | None = None,
+    ) -> RankedBlocks:
+        """Append to rankings all other gallery images, by exhaustive comparison.
+
+        Parameters
+        ----------
+        rows : array of int64, shape (b,)
+            Numbers of the queries, which are returned with their rankings.
+        ranking : Ranking
+            First results of these queries.
+        queries : array of float32, shape (b, d)
+            Prepared; see `prepare`.
+        exclusion : Exclusion
+            Excluded images of these queries.
+        rescored : Rescored, optional
+            Scores that replace those of the comparison.
+        """
+        if ranking.depth == len(self):
+            yield rows, ranking
+            return
+        size = max(_MIN_ROWS, BLOCK_ITEMS // len(self))
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            with self.meter.stage("remainder"):
+                completed = append_remainder(
+                    Ranking(ranking.indices[part], ranking.scores[part]),
+                    queries[part],
+                    self._stored_tie_ordered,
+                    self.order,
+                    self.index.metric,
+                    exclusion=exclusion.take(part),
+                    rescored=None if rescored is None else rescored.take(part, len(rows)),
+                )
+            yield rows[part], completed
+
+    def _tie_ordered_at(self, positions: IntArray) -> FloatArray:
+        """Return prepared gallery vectors at some positions of the order."""
+        if self.index.exact:
+            return self._stored_tie_ordered[positions]
+        return self.vectors_at(self.order[positions])
 
     @cached_property
     def searcher(self) -> Searcher:
@@ -187,47 +252,9 @@ class VectorSearch:
         return self.vectors_at(self.order)
 
 
-def put_blanks_last(
-    ranking: Ranking,
-    blank_queries: BoolArray,
-    blank_gallery: BoolArray,
-    order: IntArray,
-    *,
-    exclusion: Exclusion,
-) -> Ranking:
-    """Rank blank gallery images last, and give blank queries the tie-breaking order.
-
-    The distance to a vector of zeros is a convention, and after a PCA it is arbitrary.
-
-    Parameters
-    ----------
-    ranking : Ranking
-    blank_queries : array of bool, shape (n_query,)
-        Queries without content: their ranking becomes `order`, with scores of 0.
-    blank_gallery : array of bool, shape (n,)
-        Gallery images without content: they follow all others of the ranking, with a score of 0,
-        or with that of the last item before them if it is below 0.
-    order : array of int64, shape (n,)
-        Permutation of the gallery that breaks ties.
-    exclusion : Exclusion
-    """
-    blank = blank_gallery[ranking.indices]
-    moved = np.argsort(blank, axis=1, kind="stable")
-    indices = np.take_along_axis(ranking.indices, moved, axis=1)
-    scores = np.take_along_axis(ranking.scores, moved, axis=1)
-    blank = np.take_along_axis(blank, moved, axis=1)
-    lowest = np.where(blank, np.float32(np.inf), scores).min(axis=1, initial=0.0)
-    scores = np.where(blank, lowest[:, None], scores).astype(np.float32)
-    for row in np.flatnonzero(blank_queries):
-        excluded = exclusion.mask(np.array([row]), order[None])[0]
-        indices[row] = order[~excluded][: ranking.depth]
-        scores[row] = 0
-    return Ranking(indices, scores)
-
-
 def _blocks(n_query: int, fetch: int) -> Iterator[slice]:
     """Yield slices of queries that limit the memory of a block; report progress."""
-    size = max(64, BLOCK_ITEMS // fetch)
+    size = max(_MIN_ROWS, BLOCK_ITEMS // max(1, fetch))
     starts = range(0, n_query, size)
     for start in track(starts, stage="search", total=len(starts), unit="blocks"):
         yield slice(start, min(start + size, n_query))

@@ -23,6 +23,7 @@ def load_or_make(
     make: Callable[[], T],
     write: Callable[[T, Path], object],
     limit: int | None = None,
+    limit_bytes: int | None = None,
 ) -> T:
     """Read a result from the cache, or make and cache it.
 
@@ -39,6 +40,8 @@ def load_or_make(
         is made again.
     limit : int, optional
         Number of results with the same suffix in the folder; the oldest others are removed.
+    limit_bytes : int, optional
+        Size of these results, which are files; the oldest others are removed.
     """
     result = load(path, read)
     if result is not None:
@@ -49,7 +52,7 @@ def load_or_make(
             result = make()
             store_result(path, lambda aside: write(result, aside))
             if limit is not None:
-                remove_oldest(path, limit)
+                remove_oldest(path, limit, limit_bytes)
     return result
 
 
@@ -72,9 +75,17 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def remove_oldest(path: Path, limit: int) -> None:
-    """Remove the oldest files with the same suffix in the folder of a file, beyond a number."""
+def remove_oldest(path: Path, limit: int, limit_bytes: int | None = None) -> None:
+    """Remove the oldest files with the same suffix in the folder of a file, beyond a number.
+
+    With `limit_bytes`, also those beyond a size of all newer files; the newest file stays.
+    """
     with suppress(OSError):  # another process may remove them at the same time
-        others = (each for each in path.parent.glob(f"[!.]*{path.suffix}"))
-        for old in sorted(others, key=lambda each: each.stat().st_mtime)[:-limit]:
-            remove(old)
+        found = [(each.stat(), each) for each in path.parent.glob(f"[!.]*{path.suffix}")]
+        newest = sorted(found, key=lambda pair: -pair[0].st_mtime)
+        total = 0
+        for number, (status, file) in enumerate(newest):
+            total += status.st_size
+            is_large = limit_bytes is not None and total > limit_bytes
+            if number and (number >= limit or is_large):
+                remove(file)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from typing import Any, Literal
+from itertools import chain, combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,54 +14,89 @@ import numpy.typing as npt
 from outliers_bench.types.arrays import BoolArray, IntArray
 
 
+class SameValue(NamedTuple):
+    """Exclusion of gallery images that have the query's value of a column."""
+
+    column: str
+    and_label: bool
+    """Only those that have the query's label too; without labels, all of them."""
+
+
 @dataclass(frozen=True)
 class Excluded:
     """Rule by which gallery images are excluded for a query; see `NOTHING`, `ITSELF`, `same`.
 
-    A rule stays valid when images are taken out of a split; `Split.exclusion` applies it.
+    Rules are joined by `|`: an image is excluded if any of them excludes it. A rule stays valid
+    when images are taken out of a split; `Split.exclusion` applies it.
 
     Parameters
     ----------
-    rule : str
-        `nothing`; `itself`, the query's own row where query and gallery are one set; or `same`,
-        every image with the query's value of a column.
-    column : str
-        Column of `ImageSet.columns`, for `same`.
+    itself : bool
+        Whether the query itself is excluded, which is in the gallery, too.
+    values : tuple of SameValue
+        Columns of `ImageSet.columns`.
+
+    Examples
+    --------
+    >>> (ITSELF | same("group") | same("camera", and_label=True)).columns
+    ('group', 'camera')
     """
 
-    rule: Literal["nothing", "itself", "same"]
-    column: str = ""
+    itself: bool = False
+    values: tuple[SameValue, ...] = ()
+
+    def __or__(self, other: Excluded) -> Excluded:
+        more = tuple(value for value in other.values if value not in self.values)
+        return Excluded(self.itself or other.itself, (*self.values, *more))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns whose values exclude images."""
+        return tuple(value.column for value in self.values)
 
 
-NOTHING = Excluded("nothing")
-ITSELF = Excluded("itself")
+NOTHING = Excluded()
+ITSELF = Excluded(itself=True)
 
 
-def same(column: str) -> Excluded:
+def same(column: str, *, and_label: bool = False) -> Excluded:
     """Return the rule that excludes gallery images with the query's value of a column.
 
-    A missing value (empty, None, NaN, NaT) equals no other; where query and gallery are one set,
+    A missing value (empty, None, NaN, NaT) equals no other; where the queries are gallery images,
     an image without a value is still excluded from its own ranking.
+
+    Parameters
+    ----------
+    column : str
+        Column of `ImageSet.columns`.
+    and_label : bool
+        Whether only images of the query's label are excluded, which are relevant otherwise: the
+        junk images of Market-1501 have the query's label and its camera.
+
+    References
+    ----------
+    L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015 (Market-1501).
     """
-    return Excluded("same", column)
+    return Excluded(values=(SameValue(column, and_label),))
 
 
 @dataclass(frozen=True, eq=False)
 class Exclusion:
-    """Excluded gallery images of each query: those that have the key of the query.
+    """Excluded gallery images of each query: those that have one of the keys of the query.
 
     Parameters
     ----------
-    query_keys : array of int64, shape (n_query,)
-    gallery_keys : array of int64, shape (n_gallery,)
+    query_keys : array of int64, shape (n_rules, n_query)
+    gallery_keys : array of int64, shape (n_rules, n_gallery)
+        An image is excluded if its key of any rule is that of the query.
     items : array of int64, shape (n_query,), or None
         Gallery image that each query is, if exactly this one is excluded.
 
     Examples
     --------
-    >>> exclusion = Exclusion(np.array([7, 8]), np.array([7, 9, 7]))
+    >>> exclusion = Exclusion(np.array([[7, 8]]), np.array([[7, 9, 7]]))
     >>> exclusion.counts, exclusion.largest, exclusion.max_depth
-    (array([2, 0]), 2, 1)
+    (array([2, 0]), 2, 3)
     """
 
     query_keys: IntArray
@@ -70,17 +106,21 @@ class Exclusion:
     @classmethod
     def nothing(cls, n_query: int, n_gallery: int) -> Exclusion:
         """Exclude nothing."""
-        return cls(np.full(n_query, -1, dtype=np.int64), np.arange(n_gallery, dtype=np.int64))
+        return cls(np.empty((0, n_query), np.int64), np.empty((0, n_gallery), np.int64))
 
     @classmethod
     def itself(cls, n: int) -> Exclusion:
         """Exclude gallery image i for query i, of n."""
-        rows = np.arange(n, dtype=np.int64)
-        return cls(rows, rows, items=rows)
+        return cls.of_items(np.arange(n, dtype=np.int64), n)
+
+    @classmethod
+    def of_items(cls, items: IntArray, n_gallery: int) -> Exclusion:
+        """Exclude one gallery image for each query, shape (n_query,): the query itself."""
+        return cls(items[None], np.arange(n_gallery, dtype=np.int64)[None], items=items)
 
     @classmethod
     def same_value(
-        cls, query: npt.NDArray[Any], gallery: npt.NDArray[Any], *, one_set: bool = False
+        cls, query: npt.NDArray[Any], gallery: npt.NDArray[Any], *, own: IntArray | None = None
     ) -> Exclusion:
         """Exclude gallery images with the value of the query; see `same`.
 
@@ -89,25 +129,44 @@ class Exclusion:
         query : array, shape (n_query,)
             Values of the queries.
         gallery : array, shape (n_gallery,)
-        one_set : bool
-            Whether query i is gallery image i.
+        own : array of int64, shape (n_query,), optional
+            Gallery image that each query is, if the queries are gallery images.
         """
         numbers: dict[object, int] = {}
         keys = [numbers.setdefault(value, len(numbers)) for value in chain(query, gallery)]
         values = np.array(keys, dtype=np.int64)
         missing = np.concatenate([_is_missing(query), _is_missing(gallery)])
+        n = len(query)
         rows = np.arange(len(values))
-        if one_set:
-            rows[len(query) :] = rows[: len(query)]
+        if own is not None:
+            rows[:n] = n + own
         values[missing] = -1 - rows[missing]
-        return cls(values[: len(query)], values[len(query) :])
+        return cls(values[None, :n], values[None, n:])
+
+    @classmethod
+    def any_of(cls, exclusions: Sequence[Exclusion]) -> Exclusion:
+        """Exclude the images that any of one or more exclusions of the same images excludes."""
+        if len(exclusions) == 1:
+            return exclusions[0]
+        return cls(
+            np.concatenate([each.query_keys for each in exclusions]),
+            np.concatenate([each.gallery_keys for each in exclusions]),
+        )
 
     @cached_property
     def counts(self) -> IntArray:
         """Number of excluded gallery images of each query, shape (n_query,)."""
-        keys = np.sort(self.gallery_keys)
-        first, last = (keys.searchsorted(self.query_keys, side) for side in ("left", "right"))
-        return np.asarray(last - first, dtype=np.int64)
+        counts = np.zeros(self.query_keys.shape[1], dtype=np.int64)
+        rules = range(len(self.query_keys))
+        # Inclusion and exclusion: an image that several rules exclude counts once.
+        for number in range(1, len(rules) + 1):
+            for chosen in combinations(rules, number):
+                query, gallery = _combine(
+                    self.query_keys[list(chosen)], self.gallery_keys[list(chosen)]
+                )
+                equal = np.bincount(gallery, minlength=int(query.max(initial=0)) + 1)[query]
+                counts += equal if number % 2 else -equal
+        return counts
 
     @cached_property
     def largest(self) -> int:
@@ -115,9 +174,14 @@ class Exclusion:
         return int(self.counts.max(initial=0))
 
     @property
+    def available(self) -> IntArray:
+        """Number of gallery images that are left for each query, shape (n_query,)."""
+        return np.asarray(self.gallery_keys.shape[1] - self.counts)
+
+    @property
     def max_depth(self) -> int:
-        """Depth to which the gallery can be ranked for every query."""
-        return len(self.gallery_keys) - self.largest
+        """Largest number of gallery images that are left for a query; others may have fewer."""
+        return int(self.gallery_keys.shape[1]) - int(self.counts.min(initial=self.largest))
 
     def mask(self, rows: slice | IntArray, positions: IntArray) -> BoolArray:
         """Check which gallery images are excluded for some queries.
@@ -127,18 +191,24 @@ class Exclusion:
         rows : slice or array of int64, shape (b,) or (1,)
             Queries.
         positions : array of int64, shape (b, k) or (1, k)
-            Gallery images.
+            Gallery images; -1 for none, which is not excluded.
 
         Returns
         -------
         array of bool, shape (b, k)
         """
-        return np.asarray(self.gallery_keys[positions] == self.query_keys[rows][:, None])
+        n = self.query_keys[:, rows].shape[1]
+        excluded = np.zeros(np.broadcast_shapes((n, 1), positions.shape), dtype=np.bool_)
+        for query, gallery in zip(self.query_keys, self.gallery_keys, strict=True):
+            excluded |= gallery[positions] == query[rows][:, None]
+        if len(self.query_keys):
+            excluded &= positions >= 0
+        return excluded
 
     def take(self, rows: slice | IntArray) -> Exclusion:
         """Return the exclusion of some queries, in that order."""
         items = None if self.items is None else self.items[rows]
-        taken = Exclusion(self.query_keys[rows], self.gallery_keys, items)
+        taken = Exclusion(self.query_keys[:, rows], self.gallery_keys, items)
         taken.__dict__["counts"] = self.counts[rows]  # the gallery is not sorted again
         return taken
 
@@ -148,16 +218,26 @@ class Exclusion:
         Parameters
         ----------
         query : array of int64, shape (n_query,)
-            Values of the queries, at least 0, such as labels.
+            Values of the queries, such as labels.
         gallery : array of int64, shape (n_gallery,)
         """
-        n = len(self.query_keys)
-        _, keys = np.unique(
-            np.concatenate([self.query_keys, self.gallery_keys]), return_inverse=True
-        )
-        values = np.concatenate([query, gallery])
-        combined = keys.reshape(-1) * (int(values.max(initial=0)) + 1) + values
-        return Exclusion(combined[:n], combined[n:])
+        query_keys, gallery_keys = self.query_keys.copy(), self.gallery_keys.copy()
+        for of_query, of_gallery in zip(query_keys, gallery_keys, strict=True):
+            of_query[:], of_gallery[:] = _combine(
+                np.stack([of_query, query]), np.stack([of_gallery, gallery])
+            )
+        return Exclusion(query_keys, gallery_keys)
+
+
+def _combine(query: IntArray, gallery: IntArray) -> tuple[IntArray, IntArray]:
+    """Number the columns of keys, shapes (r, n_query) and (r, n_gallery): equal ones equally."""
+    keys = np.concatenate([query, gallery], axis=1)
+    numbers = np.zeros(keys.shape[1], dtype=np.int64)
+    for row in keys:
+        _, of_row = np.unique(row, return_inverse=True)
+        joined = numbers * (int(of_row.max(initial=0)) + 1) + of_row.reshape(-1)
+        numbers = np.unique(joined, return_inverse=True)[1].reshape(-1)
+    return numbers[: query.shape[1]], numbers[query.shape[1] :]
 
 
 def _is_missing(values: npt.NDArray[Any]) -> BoolArray:

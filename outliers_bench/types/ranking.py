@@ -20,14 +20,15 @@ class Ranking:
     Parameters
     ----------
     indices : array of int64, shape (n_query, depth)
-        Positions in the gallery; no position twice in a row.
+        Positions in the gallery; no position twice in a row. A row that has fewer ends with -1.
     scores : array of float32, shape (n_query, depth)
-        Similarity, larger is better, never rising along a row.
+        Similarity, larger is better, never rising along a row; -inf where there is no position.
 
     Raises
     ------
     ValueError
-        If the shapes differ, a position is negative or twice in a row, or scores rise or are NaN.
+        If the shapes differ, -1 is not at the end, a position is below -1 or twice in a row, or
+        scores rise or are NaN.
     """
 
     indices: IntArray
@@ -38,9 +39,12 @@ class Ranking:
             raise ValueError(f"indices {self.indices.shape} and scores {self.scores.shape} differ")
         if self.indices.size == 0:
             return
-        if self.indices.min() < 0:
-            raise ValueError("a ranking holds gallery positions only, never -1")
-        if np.isnan(self.scores).any() or (np.diff(self.scores, axis=1) > 0).any():
+        lowest = self.indices.min()
+        if lowest < -1:
+            raise ValueError(f"a ranking has gallery positions, or -1 at the end, not {lowest}")
+        if lowest < 0 and ((self.indices[:, :-1] < 0) & (self.indices[:, 1:] >= 0)).any():
+            raise ValueError("the position -1 is only at the end of a row")
+        if np.isnan(self.scores).any() or (self.scores[:, 1:] > self.scores[:, :-1]).any():
             raise ValueError("scores must fall from left to right")
         if _is_any_twice(self.indices):
             raise ValueError("a gallery position is twice in one row")
@@ -55,10 +59,11 @@ def _is_any_twice(indices: IntArray) -> bool:
     n = int(indices.max()) + 1
     if n > _SORTED * indices.shape[1] or indices.dtype.kind not in "iu":
         ordered = np.sort(indices, axis=1)
-        return bool((ordered[:, 1:] == ordered[:, :-1]).any())
-    found = np.zeros((len(indices), n), dtype=np.bool_)  # faster, if most are found
+        return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any())
+    # Faster, if most are found; -1 is the last column, which does not count.
+    found = np.zeros((len(indices), n + 1), dtype=np.bool_)
     np.put_along_axis(found, indices, True, axis=1)
-    return int(np.count_nonzero(found)) < indices.size
+    return int(np.count_nonzero(found[:, :n])) < int(np.count_nonzero(indices >= 0))
 
 
 RankedBlocks: TypeAlias = Iterator[tuple[slice | IntArray, Ranking]]
@@ -73,7 +78,7 @@ def join_blocks(
 ) -> Ranking:
     """Join the rankings of blocks that together have all queries, each truncated to `depth`."""
     indices = np.full((n_query, depth), -1, dtype=np.int64)
-    scores = np.empty((n_query, depth), dtype=np.float32)
+    scores = np.full((n_query, depth), -np.inf, dtype=np.float32)
     for rows, ranking in blocks:
         indices[rows], scores[rows] = ranking.indices[:, :depth], ranking.scores[:, :depth]
     return Ranking(indices, scores)

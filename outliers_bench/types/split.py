@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from outliers_bench.errors import BenchError
-from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion
+from outliers_bench.types.arrays import IntArray
+from outliers_bench.types.exclusion import NOTHING, Excluded, Exclusion
 from outliers_bench.types.images import ImageSet
 
 
@@ -66,8 +69,8 @@ class Split:
         An image may be in more than one of them; see `data.leakage`. `train` may be empty. Query
         and gallery may be the same object: every image is then a query.
     excluded : Excluded
-        Rule by which gallery images are excluded for a query. Leave-one-out is `ITSELF`: every
-        image is a query against all others.
+        Rule by which gallery images are excluded for a query. Leave-one-out is `ITSELF`: an image
+        is a query against all others.
     left_out : tuple of LeftOut
         Images of the source that are excluded, with the reason.
     also : ImageSet or None
@@ -84,11 +87,11 @@ class Split:
     Raises
     ------
     BenchError
-        If query or gallery is empty, an image is twice in a labeled part, or the column that
+        If query or gallery is empty, an image is twice in a labeled part, or a column that
         excludes images is missing.
     ValueError
-        If the parts have different readers, or `ITSELF` is excluded and query and gallery are two
-        sets.
+        If the parts have different readers, or `ITSELF` is excluded and a query is not in the
+        gallery.
     """
 
     name: str
@@ -109,18 +112,18 @@ class Split:
                 raise BenchError(f"{self.name}: no images in {part}")
         if any(part.reader is not self.gallery.reader for part in (self.train, self.query)):
             raise ValueError(f"{self.name}: the parts of a split share one reader")
-        if self.excluded == ITSELF and not self.is_one_set:
-            raise ValueError(f"{self.name}: a query is in the gallery only if both are one set")
+        if self.excluded.itself and self.positions is None:
+            raise ValueError(f"{self.name}: a query that is to be excluded is not in the gallery")
         for part in ("train", "query", "gallery"):
             images: ImageSet = getattr(self, part)
             if images.labels is not None and len(set(images.digests)) < len(images):
                 raise BenchError(f"{self.name}: the same image content is in {part} twice")
-            column = self.excluded.column
-            if part != "train" and column and column not in images.columns:
-                raise BenchError(
-                    f"{self.name}: images with the same {column} are to be excluded, and {part} "
-                    f"has no column {column}; it has {', '.join(images.columns) or 'none'}"
-                )
+            for column in self.excluded.columns:
+                if part != "train" and column not in images.columns:
+                    raise BenchError(
+                        f"{self.name}: images with the same {column} are to be excluded, and {part}"
+                        f" has no column {column}; it has {', '.join(images.columns) or 'none'}"
+                    )
 
     def __repr__(self) -> str:
         parts = f"{len(self.query):,} queries, {len(self.gallery):,} gallery images"
@@ -134,14 +137,30 @@ class Split:
         return self.query is self.gallery
 
     @cached_property
+    def positions(self) -> IntArray | None:
+        """Gallery image that each query is, shape (n_query,), found by content.
+
+        None if a query is not in the gallery.
+        """
+        if self.is_one_set:
+            return np.arange(len(self.gallery), dtype=np.int64)
+        position_of = {digest: row for row, digest in enumerate(self.gallery.digests)}
+        found = [position_of.get(digest, -1) for digest in self.query.digests]
+        return None if -1 in found else np.array(found, dtype=np.int64)
+
+    @cached_property
     def exclusion(self) -> Exclusion:
         """Gallery images that are excluded for each query."""
-        if self.excluded == ITSELF:
-            return Exclusion.itself(len(self.gallery))
-        if self.excluded == NOTHING:
-            return Exclusion.nothing(len(self.query), len(self.gallery))
-        query, gallery = (part.columns[self.excluded.column] for part in (self.query, self.gallery))
-        return Exclusion.same_value(query, gallery, one_set=self.is_one_set)
+        rules = []
+        if self.excluded.itself and self.positions is not None:
+            rules.append(Exclusion.of_items(self.positions, len(self.gallery)))
+        for column, and_label in self.excluded.values:
+            query, gallery = self.query.columns[column], self.gallery.columns[column]
+            rule = Exclusion.same_value(query, gallery, own=self.positions)
+            if and_label and self.query.labels is not None and self.gallery.labels is not None:
+                rule = rule.with_equal(self.query.labels, self.gallery.labels)
+            rules.append(rule)
+        return Exclusion.any_of(rules or [Exclusion.nothing(len(self.query), len(self.gallery))])
 
     @property
     def labeled(self) -> bool:
@@ -173,7 +192,7 @@ class Split:
     def fingerprint(self) -> str:
         """Digest (32 hex digits) of images, labels and exclusion, in any order of the images."""
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(b"leave_one_out" if self.excluded == ITSELF else b"query_gallery")
+        digest.update(b"leave_one_out" if self.excluded.itself else b"query_gallery")
         for name in ("train", "query", "gallery"):
             part: ImageSet = getattr(self, name)
             labels = (
@@ -187,8 +206,9 @@ class Split:
                 digest.update(content + label.encode() + b"\0")
         if self.is_validation:
             digest.update(b"\nvalidation queries\n")
-        if column := self.excluded.column:
-            digest.update(f"\nsame {column}, one set: {self.is_one_set}\n".encode())
+        for column, and_label in self.excluded.values:
+            label = " and label" if and_label else ""
+            digest.update(f"\nsame {column}{label}, one set: {self.is_one_set}\n".encode())
             for part in (self.query, self.gallery):
                 values = map(str, part.columns[column])
                 for content, value in sorted(zip(part.digests, values, strict=True)):

@@ -14,7 +14,7 @@ from outliers_bench.retrieval.indexes.trees import KdTree
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.recall import recall_at_10
 from outliers_bench.retrieval.search import VectorSearch, tie_order
-from outliers_bench.types import Exclusion
+from outliers_bench.types import Exclusion, join_blocks
 from tests.contract.index_cases import (
     DEFAULTS,
     QUANTIZED,
@@ -163,7 +163,27 @@ def test_excluded_images_are_replaced_by_the_next_ones(index):
     full = rank(index, queries, gallery, 60)
     for row in range(12):
         left = [item for item in full.indices[row] if cameras[item] != row % 6]
-        assert result.indices[row].tolist() == left[:depth]
+        assert result.indices[row].tolist() == left + [-1] * (depth - len(left))
+
+
+@every_index
+def test_the_full_ranking_continues_with_exact_scores(index):
+    """The first ones as the index finds them, all others as exhaustive search orders them."""
+    gallery, queries = clustered(300, seed=1), clustered(20, per_cluster=2, seed=2)
+    gallery = np.concatenate([gallery, gallery[:40]])
+    exclusion = Exclusion.same_value(np.arange(20) % 6, np.arange(340) % 9)
+    search = search_over(index, gallery)
+    short = search.rank(queries, 12, exclusion=exclusion)
+    blocks = search.rank_blocks(queries, 12, exclusion=exclusion, full=True)
+    full = join_blocks(blocks, 20, 340)
+    assert np.array_equal(full.indices[:, :12], short.indices)
+    assert np.array_equal(full.scores[:, :12], short.scores)
+    exact = search.exhaustive().rank(queries, exclusion.max_depth, exclusion=exclusion)
+    for row in range(20):
+        others = [item for item in exact.indices[row] if item not in short.indices[row]]
+        assert full.indices[row, 12 : 12 + len(others)].tolist() == others
+        assert (full.indices[row, 12 + len(others) :] == -1).all()
+    assert "remainder" in search.meter.seconds
 
 
 @every_index

@@ -9,7 +9,7 @@ import pytest
 from outliers_bench.errors import BenchError
 from outliers_bench.result import Result
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import same
+from outliers_bench.types import join_blocks, same
 from tests.contract.method_cases import (
     CASES,
     CLASSES,
@@ -121,14 +121,37 @@ def test_photos_of_the_same_camera_are_excluded(overrides, cache):
         for part, values in zip((split.query, split.gallery), cameras, strict=True)
     )
     excluding = replace(split, query=query, gallery=gallery, excluded=same("camera"))
-    result = rank(overrides, cache, excluding, 6)[2]
-    full = rank(overrides, cache, split, 8)[2]
+    method, _, result = rank(overrides, cache, excluding, 7)
+    everything = rank(overrides, cache, split, 8)[2]
+    search = method.index(gallery)
+    blocks = search.query_blocks(query, 2, excluding.exclusion, full=True)
+    full = join_blocks(blocks, 8, 8)
+    short = search.query(query, 2, excluding.exclusion)
+    assert np.array_equal(full.indices[:, :2], short.indices)
+    assert np.array_equal(full.scores[:, :2], short.scores)
     for row in range(8):
-        left = [item for item in full.indices[row] if cameras[1][item] != cameras[0][row]]
-        assert set(result.indices[row]) <= set(left)
+        left = [item for item in everything.indices[row] if cameras[1][item] != cameras[0][row]]
+        excluded = [-1] * (8 - len(left))
+        assert result.indices[row].tolist() == full.indices[row, :7].tolist()
+        assert full.indices[row, len(left) :].tolist() == excluded
+        assert set(full.indices[row].tolist()) - {-1} == set(left)
         is_reranked = any(option.startswith("rerank=") for option in overrides)
         if not is_reranked and "model=ensemble" not in overrides:  # a fusion scales the scores
-            assert result.indices[row].tolist() == left[:6]
+            assert full.indices[row].tolist() == left + excluded
+
+
+def test_queries_may_be_a_part_of_the_gallery(overrides, cache):
+    """Each ranks as it does when every photo is a query."""
+    if "model.member_weights=tuned" in overrides or overrides in TRAINED.values():
+        pytest.skip("needs a train part")
+    whole = split_of(PHOTOS, leave_one_out=True)
+    n = CLASSES * EACH
+    rows = [17, 2, 9]
+    part = replace(whole, query=whole.gallery.take(rows))
+    expected = rank(overrides, cache, whole, n - 1)[2]
+    ranking = rank(overrides, cache, part, n - 1)[2]
+    assert np.array_equal(ranking.indices, expected.indices[rows])
+    assert np.allclose(ranking.scores, expected.scores[rows], atol=1e-5)
 
 
 def test_blank_and_tiny_photos(overrides, cache):

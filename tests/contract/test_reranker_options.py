@@ -76,7 +76,7 @@ def test_invalid_options_are_named(reranker, option):
 def test_a_graph_that_takes_most_of_the_memory_is_refused(monkeypatch):
     """One camera has 40 of 50 photos: the graph needs 40 neighbors more of every photo."""
     cameras = np.array(["north"] * 40 + [f"south {i}" for i in range(10)], dtype=object)
-    exclusion = Exclusion.same_value(cameras, cameras, one_set=True)
+    exclusion = Exclusion.same_value(cameras, cameras, own=np.arange(len(cameras)))
     CollaborativeFiltering().check_search(Exact(), exclusion)
     monkeypatch.setattr(shortlist, "total_memory", lambda: 2 * 50 * 40 * 12 - 1)
     with pytest.raises(BenchError, match=r"up to 40: a graph of 23.4 KiB; use rerank=alpha_qe"):

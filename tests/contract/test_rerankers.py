@@ -1,7 +1,6 @@
 """Contract of all re-rankers: results, ties, leave-one-out, cache, memory."""
 
 import tracemalloc
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from outliers_bench.retrieval.rerank import alpha_qe, dba, k_reciprocal_encoding
 from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation
-from outliers_bench.retrieval.rerank.diffusion import Diffusion
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 from outliers_bench.runtime.meter import Meter
-from outliers_bench.types import Exclusion
+from outliers_bench.types import Exclusion, join_blocks
 from tests.contract.reranker_cases import (
     CASES,
     GALLERY,
@@ -102,17 +100,14 @@ def test_an_exclusion_equals_a_gallery_without_the_images(reranker, one_set):
     cameras[::20] = None  # unknown
     queries = GALLERY if one_set else QUERIES
     own = cameras if one_set else np.array(["elsewhere", *cameras[1:70]], dtype=object)
-    exclusion = Exclusion.same_value(own, cameras, one_set=one_set)
+    exclusion = Exclusion.same_value(own, cameras, own=np.arange(110) if one_set else None)
     depth = exclusion.max_depth
-    assert depth < 95
+    assert depth == 110 - one_set
     if isinstance(reranker, KReciprocal | DatabaseAugmentation):
         with pytest.raises(BenchError, match="can exclude the query itself"):
             rerank_gallery(reranker, queries, GALLERY, depth, exclusion=exclusion)
         return
-    if isinstance(reranker, Diffusion):  # no shortlist is longer than what every query has left
-        reranker = replace(reranker, shortlist=depth)
     result = rerank_gallery(reranker, queries, GALLERY, depth, exclusion=exclusion)
-    assert_valid(result, len(queries), depth, 110)
     digests = [digest(str(i)) for i in range(110)]
     for row in [0, *range(1, len(queries), 13)]:  # the first excludes at most itself
         others = np.array(
@@ -124,11 +119,29 @@ def test_an_exclusion_equals_a_gallery_without_the_images(reranker, one_set):
             ]
         )
         remaining = [digests[i] for i in others]
+        left = len(others)
         separate = rerank_gallery(
-            reranker, queries[row][None], GALLERY[others], depth, digests=remaining
+            reranker, queries[row][None], GALLERY[others], left, digests=remaining
         )
-        assert np.array_equal(result.indices[row], others[separate.indices[0]])
-        assert np.allclose(result.scores[row], separate.scores[0], atol=1e-5)
+        assert np.array_equal(result.indices[row, :left], others[separate.indices[0]])
+        assert np.allclose(result.scores[row, :left], separate.scores[0], atol=1e-5)
+        assert (result.indices[row, left:] == -1).all()
+
+
+@pytest.mark.parametrize("leave_one_out", [False, True])
+def test_the_full_ranking_continues_a_short_one(reranker, leave_one_out):
+    queries = GALLERY if leave_one_out else QUERIES
+    exclusion = Exclusion.itself(110) if leave_one_out else exclude_nothing(queries, GALLERY)
+    deep = exclusion.max_depth
+    deepest = rerank_gallery(reranker, queries, GALLERY, deep, exclusion=exclusion)
+    for depth in (1, 20):
+        blocks = reranker.rank_blocks(
+            search_over(GALLERY), queries, depth, exclusion=exclusion, full=True
+        )
+        full = join_blocks(blocks, len(queries), 110)
+        assert np.array_equal(full.indices[:, :deep], deepest.indices)
+        assert np.allclose(full.scores[:, :deep], deepest.scores, atol=1e-5)
+        assert (full.indices[:, deep:] == -1).all()
 
 
 def test_leave_one_out_excludes_hubs_from_all_augmented_items():

@@ -20,8 +20,10 @@ def ranking(indices, scores):
 def fuse(members, weights, *, order, **options):
     exclusion = Exclusion.nothing(len(members[0].indices), len(order))
     defaults = {"rrf_k": 60.0, "slopes": [1.0] * len(members), "exclusion": exclusion}
-    blocks = fusion_module.fuse_blocks(members, weights, order=order, **(defaults | options))
-    return join_blocks(blocks, len(members[0].indices), options["depth"])
+    depth = options.pop("depth")
+    sums = fusion_module.fuse_blocks(members, weights, n=len(order), **(defaults | options))
+    blocks = ((rows, Ranking(*select_top(total, depth, order))) for rows, total in sums)
+    return join_blocks(blocks, len(members[0].indices), depth)
 
 
 def random_ranking(n_query, n, depth, seed):
@@ -82,9 +84,10 @@ def test_equal_scores_share_their_ranks():
 def test_against_a_loop_over_items(fusion, n_query, n, seed):
     rng = np.random.default_rng(seed)
     # The first gallery item is never excluded, so that something is left to rank.
-    exclusion = Exclusion(rng.integers(1, 5, n_query), np.array([0, *rng.integers(0, 5, n - 1)]))
+    keys = rng.integers(1, 5, n_query), np.array([0, *rng.integers(0, 5, n - 1)])
+    exclusion = Exclusion(keys[0][None], keys[1][None])
     excluded = exclusion.mask(slice(None), np.arange(n)[None])
-    max_depth = n - excluded.sum(axis=1).max()
+    max_depth = n - excluded.sum(axis=1).min()
     members, weights, slopes = [], rng.random(3).tolist(), rng.random(3).tolist()
     for member in range(3):
         scores = rng.integers(0, 5, (n_query, n)).astype(np.float32)
@@ -93,8 +96,10 @@ def test_against_a_loop_over_items(fusion, n_query, n, seed):
             items = [item for item in rng.permutation(n) if not excluded[query, item]]
             ranked = sorted(items, key=lambda item: -scores[query, item])
             rows.append(ranked[: 1 + member * (max_depth - 1) // 2])
-        indices = np.array(rows)
-        members.append(Ranking(indices, np.take_along_axis(scores, indices, axis=1)))
+        depth = max(map(len, rows))
+        indices = np.array([row + [-1] * (depth - len(row)) for row in rows])
+        of_hits = np.where(indices < 0, -np.inf, np.take_along_axis(scores, indices, axis=1))
+        members.append(Ranking(indices, of_hits.astype(np.float32)))
     order = rng.permutation(n)
     got = fuse(
         members,
@@ -115,13 +120,15 @@ def test_against_a_loop_over_items(fusion, n_query, n, seed):
                 for member, weight, slope in zip(members, weights, slopes, strict=True)
             )
         expected = sorted(total, key=lambda item: (-round(total[item], 9), position[item]))
-        items = got.indices[query].tolist()
+        items = [item for item in got.indices[query].tolist() if item >= 0]
+        assert len(items) == len(rankable)
         assert np.allclose([total[i] for i in items], [total[i] for i in expected[:max_depth]])
-        assert np.allclose(got.scores[query], [total[i] for i in items], atol=1e-5)
+        assert np.allclose(got.scores[query, : len(items)], [total[i] for i in items], atol=1e-5)
 
 
 def reference_contribution(member, query, item, fusion, n, slope):
-    hits, scores = member.indices[query].tolist(), member.scores[query].astype(float).tolist()
+    hits = [hit for hit in member.indices[query].tolist() if hit >= 0]
+    scores = member.scores[query, : len(hits)].astype(float).tolist()
     depth, low, high = len(hits), scores[-1], scores[0]
     score = scores[hits.index(item)] if item in hits else low
     if high == low and depth > 1:

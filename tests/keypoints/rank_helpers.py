@@ -40,7 +40,6 @@ NONE = Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
 def rank_images(queries, gallery, options=None, *, kind=SIFT, depth=None, order=None, **more):
     more = {"exclusion": exclude_nothing(queries, gallery), "meter": Meter(), **more}
     n = more["exclusion"].max_depth
-    more = {"max_depth": n, **more}
     return rank_by_keypoints(
         Images(queries),
         Images(gallery),

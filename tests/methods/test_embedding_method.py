@@ -46,6 +46,6 @@ def test_exclusions_that_a_reranking_does_not_support_are_refused_after_the_chec
     search = EmbeddingSearch(rerank=rerank)
     images = image_set([f"image-{i}" for i in range(8)])
     gallery = EmbeddingMethod(Pixels("pixels", 8), Source(), search, workspace).index(images)
-    two_cameras = Exclusion.same_value(np.arange(8) % 2, np.arange(8) % 2, one_set=True)
+    two_cameras = Exclusion.same_value(np.arange(8) % 2, np.arange(8) % 2, own=np.arange(8))
     with pytest.raises(BenchError, match="can exclude the query itself"):
         gallery.query(images, 4, two_cameras)

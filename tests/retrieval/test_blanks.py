@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from outliers_bench.retrieval.search import put_blanks_last
+from outliers_bench.retrieval.blanks import put_blanks_last
 from outliers_bench.types import Exclusion, Ranking
 
 

@@ -61,7 +61,7 @@ def test_nearest_without_an_item_equals_the_graph_without_it():
     graph = build_or_load_graph(search_over(ITEMS), 6)
     without = int(graph.positions[0, 2])
     others = np.delete(np.arange(70), without)
-    exclusion = Exclusion(np.array([without]), np.arange(70))
+    exclusion = Exclusion.of_items(np.array([without]), 70)
     order = np.array([int(np.searchsorted(others, item)) for item in ORDER if item != without])
     smaller = build_or_load_graph(search_over(ITEMS[others], order=order), 5)
     positions, similarities = graph.nearest(others, 5, exclusion=exclusion)

@@ -17,7 +17,8 @@ def ranking(indices, scores):
 @pytest.mark.parametrize(
     ("indices", "scores"),
     [
-        ([[0, -1]], [[2, 1]]),
+        ([[-1, 0]], [[2, 1]]),
+        ([[0, -2]], [[2, 1]]),
         ([[0, 0]], [[2, 1]]),
         ([[1, 0], [99, 99]], [[2, 1], [2, 1]]),
         ([[0, 1]], [[1, 2]]),
@@ -25,7 +26,7 @@ def ranking(indices, scores):
         ([[0, 1]], [[1]]),
     ],
     ids=[
-        *("negative index", "duplicate index", "duplicate in a large gallery"),
+        *("gap", "negative index", "duplicate index", "duplicate in a large gallery"),
         *("ascending scores", "nan", "shapes"),
     ],
 )

@@ -88,6 +88,7 @@ class Index:
     name: str = "exact"
     metric: Metric = Metric.cosine
     exact: ClassVar[bool] = True  # whether results equal those of exhaustive search
+    uncompressed: ClassVar[bool] = True  # whether scores are those of the vectors, but for rounding
     is_cached: ClassVar[bool] = False  # whether it is cached on disk, as it takes long to build
     search_options: ClassVar[tuple[str, ...]] = ()  # options that do not affect building
 

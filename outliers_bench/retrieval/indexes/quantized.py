@@ -39,6 +39,7 @@ class FaissSq8(FaissIndex):
 
     name: str = "faiss_sq8"
     exact: ClassVar[bool] = False
+    uncompressed: ClassVar[bool] = False
 
     def _build_index(self, gallery: FloatArray) -> Any:  # noqa: ANN401 - faiss is untyped
         import faiss
@@ -84,6 +85,7 @@ class FaissIvfPq(FaissIndex):
     build_threads: int | None = 1
 
     exact: ClassVar[bool] = False
+    uncompressed: ClassVar[bool] = False
     is_cached: ClassVar[bool] = True
     search_options: ClassVar[tuple[str, ...]] = ("nprobe",)
 

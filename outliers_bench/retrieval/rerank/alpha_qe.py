@@ -10,11 +10,12 @@ import numpy as np
 from outliers_bench.retrieval.neighbors import similarity_weights
 from outliers_bench.retrieval.rerank.shortlist import (
     CosineRerank,
-    rank_in_blocks,
+    compute_in_blocks,
     rescore_by_cosine,
+    rows_by_value,
 )
 from outliers_bench.retrieval.ties import PAIR_VALUES
-from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.search import VectorSearch
@@ -50,22 +51,30 @@ class AlphaQueryExpansion(CosineRerank):
         self.check_at_least(0, "alpha")
 
     def rank_blocks(
-        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
+        self,
+        search: VectorSearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion,
+        full: bool = False,
     ) -> RankedBlocks:
         """Rank the gallery for every expanded query; see `Rerank.rank_blocks`."""
-        hits = min(self.n, exclusion.max_depth)
+        for hits, of_hits in rows_by_value(np.minimum(self.n, exclusion.available)):
 
-        def rank_block(rows: IntArray) -> Ranking:
-            of_block = exclusion.take(rows)
-            first = search.rank(queries[rows], hits, exclusion=of_block)
-            with search.meter.stage("search"), search.meter.stage("rerank"):
-                block = search.prepare(queries[rows])
-                first, similarities = rescore_by_cosine(search, block, first, hits)
-                weights = similarity_weights(similarities, self.alpha).astype(np.float32)
-                block = block + weighted_sums(search.gallery, first.indices, weights)
-            return search.rank(block, depth, exclusion=of_block)
+            def expand(rows: IntArray, hits: int = hits) -> FloatArray:
+                first = search.rank(queries[rows], hits, exclusion=exclusion.take(rows))
+                with search.meter.stage("search"), search.meter.stage("rerank"):
+                    block = search.prepare(queries[rows])
+                    first, similarities = rescore_by_cosine(search, block, first, hits)
+                    weights = similarity_weights(similarities, self.alpha).astype(np.float32)
+                    return block + weighted_sums(search.gallery, first.indices, weights)
 
-        return rank_in_blocks(rank_block, np.arange(len(queries)), deep=max(depth, hits))
+            for rows, expanded in compute_in_blocks(expand, of_hits, deep=max(depth, hits)):
+                of_block = exclusion.take(rows)
+                blocks = search.rank_blocks(expanded, depth, exclusion=of_block, full=full)
+                for part, ranking in blocks:
+                    yield rows[part], ranking
 
 
 def weighted_sums(gallery: FloatArray, positions: IntArray, weights: FloatArray) -> FloatArray:

@@ -55,7 +55,7 @@ class Rerank:
         queries : array of float32, shape (n_query, d)
             Not normalized; use `search.prepare`.
         depth : int
-            Length of the ranking, at most `exclusion.max_depth`.
+            Length of the ranking; a query that has fewer images left has a row that ends with -1.
         exclusion : Exclusion
             Gallery items to exclude for each query. The ranking is the one without these items in
             the gallery, except that a query which is a gallery item may affect its own ranking as
@@ -71,10 +71,20 @@ class Rerank:
         return join_blocks(blocks, len(queries), depth)
 
     def rank_blocks(
-        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
+        self,
+        search: VectorSearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion,
+        full: bool = False,
     ) -> RankedBlocks:
-        """Rank and re-rank one block of queries at a time, at least to `depth`; see `rank`."""
-        return search.rank_blocks(queries, depth, exclusion=exclusion)
+        """Rank and re-rank one block of queries at a time, at least to `depth`; see `rank`.
+
+        With `full`, all other images follow, outside of the timing: those that are not re-ranked
+        in the order of the search.
+        """
+        return search.rank_blocks(queries, depth, exclusion=exclusion, full=full)
 
 
 def reorder(ranking: Ranking, similarity: FloatArray) -> Ranking:

@@ -15,8 +15,9 @@ from outliers_bench.retrieval.neighbors import (
     similarity_weights,
 )
 from outliers_bench.retrieval.normalize import l2_normalize
+from outliers_bench.retrieval.remainder import Rescored
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
-from outliers_bench.retrieval.rerank.shortlist import CosineRerank, rank_in_blocks
+from outliers_bench.retrieval.rerank.shortlist import CosineRerank, compute_in_blocks
 from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
 from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
 
@@ -75,7 +76,13 @@ class DatabaseAugmentation(CosineRerank):
             )
 
     def rank_blocks(
-        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
+        self,
+        search: VectorSearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion,
+        full: bool = False,
     ) -> RankedBlocks:
         """Rank the augmented gallery for every query; see `Rerank.rank_blocks`."""
         excluded = exclusion.largest
@@ -83,9 +90,9 @@ class DatabaseAugmentation(CosineRerank):
             f"{self} {excluded}", lambda: self._prepare(search, excluded)
         )
         if exclusion.items is None:
-            return augmented_search.rank_blocks(queries, depth, exclusion=exclusion)
+            return augmented_search.rank_blocks(queries, depth, exclusion=exclusion, full=full)
         return self._rank_leave_one_out(
-            augmented_search, search, graph, queries, depth, items=exclusion.items
+            augmented_search, search, graph, queries, depth, items=exclusion.items, full=full
         )
 
     def _prepare(self, search: VectorSearch, excluded: int) -> tuple[NeighborGraph, VectorSearch]:
@@ -117,6 +124,7 @@ class DatabaseAugmentation(CosineRerank):
         depth: int,
         *,
         items: IntArray,
+        full: bool,
     ) -> RankedBlocks:
         """Rank for queries that are gallery items as if they had never been in the gallery.
 
@@ -124,26 +132,33 @@ class DatabaseAugmentation(CosineRerank):
         it. Their number is known, so the first ranking is that much deeper.
         """
         n = len(search.gallery)
-        exclusion = Exclusion(items, np.arange(n), items)
+        exclusion = Exclusion.of_items(items, n)
         lists = graph.positions[:, : self.k]
         added_to = np.repeat(np.arange(n), lists.shape[1])[np.argsort(lists, axis=None)]
         counts = np.bincount(lists.ravel(), minlength=n)
         affected_by = np.split(added_to, np.cumsum(counts)[:-1])
 
-        def rank_block(rows: IntArray) -> Ranking:
+        def rank_block(rows: IntArray) -> tuple[Ranking, Rescored]:
             deep = min(depth + int(counts[items[rows]].max()), n - 1)
-            ranking = augmented_search.rank(queries[rows], deep, exclusion=exclusion.take(rows))
+            of_block = exclusion.take(rows)
+            ranking = augmented_search.rank(queries[rows], deep, exclusion=of_block)
             with search.meter.stage("search"), search.meter.stage("rerank"):
                 affected = [affected_by[item] for item in items[rows]]
-                new_scores = self._rescore_without(
-                    search, graph, queries[rows], affected, exclusion.take(rows)
-                )
-                indices, scores = _merge(ranking, affected, new_scores, search.order)
-            return Ranking(indices[:, :depth], scores[:, :depth])
+                rescored = self._rescore_without(search, graph, queries[rows], affected, of_block)
+                indices, scores = _merge(ranking, rescored, search.order)
+            return Ranking(indices[:, :depth], scores[:, :depth]), rescored
 
         # Sorted by the number of lists: hubs, which are in thousands, need deeper rankings.
         by_count = np.argsort(counts[items], kind="stable")
-        return rank_in_blocks(rank_block, by_count, deep=depth + int(counts.max()))
+        deepest = depth + int(counts.max(initial=0))
+        for rows, (ranking, rescored) in compute_in_blocks(rank_block, by_count, deep=deepest):
+            if not full:
+                yield rows, ranking
+                continue
+            block, of_block = augmented_search.prepare(queries[rows]), exclusion.take(rows)
+            yield from augmented_search.complete_blocks(
+                rows, ranking, block, exclusion=of_block, rescored=rescored
+            )
 
     def _rescore_without(
         self,
@@ -152,7 +167,7 @@ class DatabaseAugmentation(CosineRerank):
         queries: FloatArray,
         affected: list[IntArray],
         exclusion: Exclusion,
-    ) -> FloatArray:
+    ) -> Rescored:
         """Compute cosines of queries with affected items, augmented without the query."""
         rows = np.repeat(np.arange(len(queries)), [len(part) for part in affected])
         targets = np.concatenate(affected)
@@ -164,22 +179,21 @@ class DatabaseAugmentation(CosineRerank):
             near = graph.nearest(targets[part], self.k, exclusion=exclusion.take(rows[part]))
             augmented = l2_normalize(self._augment(search.gallery, targets[part], *near))
             cosines[part] = np.einsum("pd,pd->p", augmented, prepared[rows[part]])
-        return cosines
+        return Rescored(rows, targets, cosines)
 
 
-def _merge(
-    ranking: Ranking, affected: list[IntArray], new_scores: FloatArray, order: IntArray
-) -> tuple[IntArray, FloatArray]:
+def _merge(ranking: Ranking, rescored: Rescored, order: IntArray) -> tuple[IntArray, FloatArray]:
     """Replace the scores of the affected items of each query, and sort again."""
-    n, width = len(order), max(len(part) for part in affected)
-    rows = np.repeat(np.arange(len(affected)), [len(part) for part in affected])
-    columns = np.concatenate([np.arange(len(part)) for part in affected])
-    items = np.zeros((len(affected), width), dtype=np.int64)
-    scores = np.full((len(affected), width), -np.inf, dtype=np.float32)
-    items[rows, columns], scores[rows, columns] = np.concatenate(affected), new_scores
+    n, n_query = len(order), len(ranking.indices)
+    counts = np.bincount(rescored.rows, minlength=n_query)
+    starts = np.cumsum(counts) - counts
+    columns = np.arange(len(rescored.rows)) - starts[rescored.rows]
+    items = np.zeros((n_query, int(counts.max(initial=0))), dtype=np.int64)
+    scores = np.full(items.shape, -np.inf, dtype=np.float32)
+    items[rescored.rows, columns] = rescored.items
+    scores[rescored.rows, columns] = rescored.scores
     is_stale = np.isin(
-        ranking.indices + n * np.arange(len(affected))[:, None],
-        np.concatenate(affected) + n * rows,
+        ranking.indices + n * np.arange(n_query)[:, None], rescored.items + n * rescored.rows
     )
     remaining = np.where(is_stale, np.float32(-np.inf), ranking.scores)
     return sorted_with_ties(

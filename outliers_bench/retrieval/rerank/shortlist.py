@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
     from outliers_bench.retrieval.search import VectorSearch
 
+T = TypeVar("T")
 Scorer: TypeAlias = Callable[[FloatArray, IntArray, FloatArray, Exclusion], FloatArray]
 BLOCK_ITEMS = 2_000_000  # gallery items ranked per block, over all its queries
 NEIGHBOR_BYTES = 12  # position and similarity in the neighbor graph
@@ -61,7 +62,7 @@ class ShortlistRerank(CosineRerank):
     Parameters
     ----------
     shortlist : int or None
-        Number of hits per query that are reordered, at most `Exclusion.max_depth`; None: as many.
+        Number of hits per query that are reordered; None: all.
     """
 
     shortlist: int | None = 200
@@ -69,7 +70,7 @@ class ShortlistRerank(CosineRerank):
     def check_search(self, index: Index, exclusion: Exclusion) -> None:
         """Raise `BenchError` also if so many images are excluded that the graph is too large."""
         super().check_search(index, exclusion)
-        nbytes = NEIGHBOR_BYTES * len(exclusion.gallery_keys) * exclusion.largest
+        nbytes = NEIGHBOR_BYTES * exclusion.gallery_keys.shape[1] * exclusion.largest
         if nbytes > total_memory() / 2:
             raise BenchError(
                 f"rerank={self.name} needs the neighbors of every image that remain without those "
@@ -97,36 +98,63 @@ class ShortlistRerank(CosineRerank):
         return 0
 
     def rank_blocks(
-        self, search: VectorSearch, queries: FloatArray, depth: int, *, exclusion: Exclusion
+        self,
+        search: VectorSearch,
+        queries: FloatArray,
+        depth: int,
+        *,
+        exclusion: Exclusion,
+        full: bool = False,
     ) -> RankedBlocks:
         """Rank the gallery, and reorder the first hits; see `Rerank.rank_blocks`."""
-        max_depth, excluded = exclusion.max_depth, exclusion.largest
-        if max_depth == 0:
-            return search.rank_blocks(queries, depth, exclusion=exclusion)
+        excluded, available = exclusion.largest, exclusion.available
+        if not available.any():
+            yield from search.rank_blocks(queries, depth, exclusion=exclusion, full=full)
+            return
         scorer = search.once(f"{self} {excluded}", lambda: self.scorer(search, excluded))
-        limit = max_depth if self.shortlist is None else min(self.shortlist, max_depth)
-        hits = min(max(limit, self.required_hits), max_depth)
-        deep = max(depth, hits)
+        shortlist = len(search) if self.shortlist is None else self.shortlist
+        wanted = np.minimum(max(shortlist, self.required_hits), available)
+        for hits, of_hits in rows_by_value(wanted):
+            limit = min(shortlist, hits)
 
-        def rank_block(rows: IntArray) -> Ranking:
-            ranking = search.rank(queries[rows], deep, exclusion=exclusion.take(rows))
-            with search.meter.stage("search"), search.meter.stage("rerank"):
-                block = search.prepare(queries[rows])
-                ranking, cosines = rescore_by_cosine(search, block, ranking, hits)
-                similarities = np.empty((len(rows), limit), dtype=np.float32)
-                size = max(1, SCORED_ITEMS // hits)
-                starts = range(0, len(rows), size)
-                for start in track(starts, stage="rerank", total=len(starts), unit="blocks"):
-                    part = slice(start, start + size)
-                    similarities[part] = scorer(
-                        block[part],
-                        ranking.indices[part, :hits],
-                        cosines[part],
-                        exclusion.take(rows[part]),
-                    )[:, :limit]
-                return reorder(ranking, similarities)
+            def rank_block(
+                rows: IntArray, hits: int = hits, limit: int = limit
+            ) -> tuple[Ranking, FloatArray, Ranking]:
+                of_block = exclusion.take(rows)
+                ranking = search.rank(queries[rows], max(depth, hits), exclusion=of_block)
+                with search.meter.stage("search"), search.meter.stage("rerank"):
+                    block = search.prepare(queries[rows])
+                    ranking, cosines = rescore_by_cosine(search, block, ranking, hits)
+                    similarities = np.empty((len(rows), limit), dtype=np.float32)
+                    size = max(1, SCORED_ITEMS // max(1, hits))
+                    starts = range(0, len(rows) if limit else 0, size)
+                    for start in track(starts, stage="rerank", total=len(starts), unit="blocks"):
+                        part = slice(start, start + size)
+                        similarities[part] = scorer(
+                            block[part],
+                            ranking.indices[part, :hits],
+                            cosines[part],
+                            of_block.take(part),
+                        )[:, :limit]
+                    return ranking, similarities, reorder(ranking, similarities)
 
-        return rank_in_blocks(rank_block, np.arange(len(queries)), deep=deep)
+            deep = max(depth, hits)
+            for rows, (first, similarities, reranked) in compute_in_blocks(
+                rank_block, of_hits, deep=deep
+            ):
+                if not full:
+                    yield rows, reranked
+                    continue
+                block, every = search.prepare(queries[rows]), np.arange(len(rows))
+                blocks = search.complete_blocks(every, first, block, exclusion=exclusion.take(rows))
+                for part, ranking in blocks:
+                    yield rows[part], reorder(ranking, similarities[part])
+
+
+def rows_by_value(values: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """Yield each value, shape (n,), with its rows: queries that have equally many hits."""
+    for value in np.unique(values).tolist():
+        yield value, np.flatnonzero(values == value)
 
 
 def rescore_by_cosine(
@@ -145,15 +173,15 @@ def rescore_by_cosine(
     return Ranking(indices, np.minimum.accumulate(scores, axis=1)), cosines
 
 
-def rank_in_blocks(
-    rank: Callable[[IntArray], Ranking], rows: IntArray, *, deep: int
-) -> RankedBlocks:
-    """Rank queries in blocks that limit the memory of rankings of depth `deep`.
+def compute_in_blocks(
+    compute: Callable[[IntArray], T], rows: IntArray, *, deep: int
+) -> Iterator[tuple[IntArray, T]]:
+    """Compute the results of queries in blocks that limit the memory of rankings of depth `deep`.
 
-    `rank` ranks the queries at some positions, which it is given in the order of `rows`.
+    `compute` gets the positions of some queries, in the order of `rows`.
     """
     size = max(64, BLOCK_ITEMS // max(1, deep))
     starts = range(0, len(rows), size)
     for start in track(starts, stage="search", total=len(starts), unit="blocks"):
         block = rows[start : start + size]
-        yield block, rank(block)
+        yield block, compute(block)
