@@ -126,8 +126,9 @@ def split_values(
         few = f"{n:,} value{'' if n == 1 else 's'} ({list_first(sorted(map(str, set(values))))})"
         if n > len(units):
             few += f", and groups connect them to {len(units)}"
-        three = "train, query, and gallery need three; use data.train=0 for the last two only"
-        need = three if train > 0 else "query and gallery need two"
+        need = "train, query, and gallery need three" if train > 0 else "query and gallery need two"
+        if len(units) == 2:
+            need += "; use data.train=0 for the last two only"
         raise BenchError(f"{name}: data.split_by={column} has {few}; {need}")
     parts = np.full(len(images), NO_PART, np.int64)
     for part, chosen in assign_units(units, train=train, query=query):
