@@ -53,6 +53,13 @@ CASES = {
     "added option": (["+model.x=1"], r"model\.x is not an option"),
     "wrong type": (["pca.n=many"], r"pca\.n=many.*Integer"),
     "wrong choice": (["model.pooling=min"], r"model\.pooling=min.*avg, max, gem"),
+    "no date": (
+        [*FOLDER, "data.split_by=time", "data.train_until=June"],
+        r"data\.train_until=June: give a date as in 2023-06-01",
+    ),
+    "no times": ([*FOLDER, "data.split_by=time"], r"photos: data\.split_by=time needs times"),
+    "no cameras": ([*FOLDER, "data.split_by=camera"], r"no such column \(there is: none\)"),
+    "no open set": ([*FOLDER, "data.unknown=0.3"], r"it needs data\.setting=open_set"),
     "no list": (["k=3"], r"k=3.*list.*k=\[1,5\]"),
     "empty list": (["k=[]"], r"k=\[\]"),
     "several values": (["k=1,5"], r"k=1,5: several values; add -m .*k=\[1,5\]"),

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.splits.by_time import parse_date
 from outliers_bench.data.splits.by_value import MissingValues
 from outliers_bench.data.splits.options import Setting
 from outliers_bench.errors import BenchError
+from tests.data.exif_photos import exif
+from tests.data.sources import load
 from tests.data.split_cases import PARTS, images_of, rows_of, split_images
 
 # Two individuals, a photo each month of 2023, at noon.
@@ -65,6 +69,30 @@ def test_individuals_that_are_new_after_the_date_have_no_match():
     images = images_of([0, 0, 1, 1, 2], time=[*MONTHS[:4], MONTHS[11]])
     split = by_time(images, gallery_until="2023-04", train=0)
     assert rows_of(split) == ([], [3, 4], [0, 1, 2])
+
+
+def test_times_of_exif_data_and_of_names(tmp_path):
+    pixels = np.random.default_rng(0)
+    for animal in ("ant", "bee"):
+        (tmp_path / "photos" / animal).mkdir(parents=True)
+        for number in range(4):
+            taken = datetime(2023, 1 + number, 1)
+            image = Image.fromarray(pixels.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+            data = exif(f"{taken:%Y:%m:%d %H:%M:%S}")
+            file = tmp_path / "photos" / animal / f"{taken:%Y%m%d}_{3 - number}.jpg"
+            image.save(file, exif=data)
+    source = ClassFolders(root=str(tmp_path / "photos"), split_by="time", train=0, query=0.25)
+    split = load(source, tmp_path)
+    assert split.query.names == ("ant/20230401_0.jpg", "bee/20230401_0.jpg")
+    assert len(split.gallery) == 6
+    # The last digit instead, as the year: the order is the other way around.
+    pattern = r"(?P<label>\w+)/20230(?P<month>\d)01_(?P<time>\d)"
+    files = sorted((tmp_path / "photos").rglob("*.jpg"))
+    for file in files:
+        file.rename(file.with_name(f"{file.stem}023-01-01.jpg"))
+    source = replace(source, label_pattern=pattern[:-1] + "[-0-9]+)")
+    split = load(source, tmp_path)
+    assert {name[:16] for name in split.query.names} == {"ant/20230101_302", "bee/20230101_302"}
 
 
 @st.composite
