@@ -19,7 +19,7 @@ QUERY, LABEL, AUTO = "query", "label", "auto"
 FEW = 10  # clusters: intervals over fewer are rough
 # Labels are taken for individuals if there are as many, with as few images in the median.
 MIN_LABELS = 20
-MAX_IMAGES = 20
+MAX_IMAGES = 30
 
 
 @dataclass
@@ -47,7 +47,7 @@ def choose_unit(split: Split, requested: str = AUTO) -> str:
     Queries of one individual or encounter are alike, so that they say less about other individuals
     than as many independent queries. With `auto`, clusters are those of the column `group`, or
     else `encounter`, if a query has one. Labels that are taken for individuals are clusters, too:
-    at least 20 labels, with a median of at most 20 images in the split. If both are there, the one
+    at least 20 labels, with a median of at most 30 images in the split. If both are there, the one
     with fewer clusters is chosen, as these contain the others: an individual has several
     encounters. Else every query is a cluster.
 
@@ -85,14 +85,14 @@ def choose_unit(split: Split, requested: str = AUTO) -> str:
         for name in (GROUP, ENCOUNTER)
         if name in columns and any(cluster_texts(split, name, every))
     ][:1]
-    found += [LABEL] if _labels_are_individuals(split) else []
+    found += [LABEL] if labels_are_individuals(split) else []
     if len(found) > 1:
         scored = np.flatnonzero(count_relevant(split) > 0)
         found.sort(key=lambda unit: make_clusters(split, unit, scored).n)
     return found[0] if found else QUERY
 
 
-def _labels_are_individuals(split: Split) -> bool:
+def labels_are_individuals(split: Split) -> bool:
     """Check whether labels have few images each, and are not few themselves."""
     label_of: dict[bytes, int] = {}
     for part in (split.train, split.gallery, split.query):

@@ -140,7 +140,7 @@ def describe_statistics(metrics: Mapping[str, float], unit: str) -> list[tuple[s
     >>> for heading, text in describe_statistics(metrics, "label"):
     ...     print(f"{heading}: {text}")
     intervals: over 36 individuals (labels); design effect 2.1 for hit@1
-    detectable: differences of 0.051 in hit@1, less if runs fail on the same queries
+    detectable: differences of 0.051 in hit@1, less between runs that fail alike
     balanced: hit@1 0.400 over classes, not queries
     chance: hit@1 0.010
     """
@@ -157,8 +157,8 @@ def describe_statistics(metrics: Mapping[str, float], unit: str) -> list[tuple[s
         rows.append(
             (
                 "detectable",
-                f"differences of {format_score(smallest)} in {metric_title(first)}, less if runs "
-                "fail on the same queries",
+                f"differences of {format_score(smallest)} in {metric_title(first)}, less between "
+                "runs that fail alike",
             )
         )
     balanced = [name for name in shown if f"{BALANCED}{name}" in metrics]

@@ -32,9 +32,9 @@ BURSTS = [f"burst {row // 10}" for row in range(60)]  # six, across labels
 @pytest.mark.parametrize(
     ("labels", "images", "columns", "expected"),
     [
-        (MANY, 17, {}, "label"),
-        (MANY, 18, {}, "query"),  # 21 images of each: kinds
-        (MANY[:-3], 17, {}, "label"),
+        (MANY, 27, {}, "label"),
+        (MANY, 28, {}, "query"),  # 31 images of each: kinds
+        (MANY[:-3], 27, {}, "label"),
         (list(range(19)) * 3, 2, {}, "query"),  # too few labels
         ([0, 0, 1], 2, {"group": ["a", "a", "b"]}, "group"),
         ([0, 0, 1], 2, {"encounter": ["a", "a", "b"]}, "encounter"),
@@ -50,14 +50,14 @@ def test_rule_of_auto(labels, images, columns, expected):
 
 
 def test_images_of_a_label_are_counted_once_in_all_parts():
-    split = split_of(MANY, 17)
+    split = split_of(MANY, 27)
     both = replace(split, query=split.gallery.take(np.arange(len(split.gallery))))
     assert choose_unit(both) == "label"
     digests = tuple(bytes([n]) * 16 for n in range(20))
-    train = replace(split.gallery.take(range(0, 340, 17)), digests=digests)
+    train = replace(split.gallery.take(range(0, 540, 27)), digests=digests)
     assert choose_unit(replace(split, train=train.take([0]))) == "label"
     thick = replace(split, train=train)
-    assert choose_unit(thick) == "query", "one more in train: 21 of each label"
+    assert choose_unit(thick) == "query", "one more in train: 31 of each label"
 
 
 def test_a_requested_unit_is_used_if_the_queries_have_it():
