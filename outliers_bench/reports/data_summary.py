@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.labels import describe_look_alikes
 from outliers_bench.evaluation import count_relevant
 from outliers_bench.runtime.units import list_first
-from outliers_bench.types import CROPPED_FROM, GROUP, LeftOut, LeftOutKind, Split
+from outliers_bench.types import CROPPED_FROM, ENCOUNTER, GROUP, LeftOut, LeftOutKind, Split
 
 _CLASSES = 5  # names of classes that are listed
 _FILES = 2  # names of excluded images that are listed
@@ -54,14 +55,15 @@ def _describe_validation(split: Split) -> str:
 def finding_rows(split: Split) -> list[tuple[str, str]]:
     """Return heading and text of what was found in the images of a split.
 
-    Classes with their sizes, where the labels are from if another folder may be meant, and what
-    decided the parts if not chance; excluded images and the reasons; and, if there are any, queries
-    without relevant images, and labels that look alike.
+    Classes with their sizes, where the labels are from if another folder may be meant, what decided
+    the parts if not chance, and images that stay in one part together; excluded images and the
+    reasons; and, if there are any, queries without relevant images, and labels that look alike.
     """
     rows = [
         ("classes", _describe_classes(split)),
         ("labels", split.labels_from),
         ("split", split.parts_from),
+        *_group_rows(split),
         ("no match", _describe_unmatched(split)),
         ("excluded", _describe_excluded(split.left_out)),
         ("spelling", describe_look_alikes(split.gallery.classes)),
@@ -87,6 +89,26 @@ def _describe_classes(split: Split) -> str:
         if singletons
         else text
     )
+
+
+def _group_rows(split: Split) -> list[tuple[str, str]]:
+    """Describe the groups of images, which are encounters or others."""
+    parts = {id(part): part for part in (split.train, split.gallery, split.query)}
+    groups = Counter(group for part in parts.values() for group in part.groups or ())
+    sizes = {group: size for group, size in groups.items() if size > 1}
+    if not groups:
+        return []
+    encounters = {text for part in parts.values() for text in part.columns.get(ENCOUNTER, ())}
+    heading = "encounters" if sizes and sizes.keys() <= encounters else "groups"
+    alone = len(groups) - len(sizes)
+    texts = [f"{alone:,} image{'' if alone == 1 else 's'} alone"] if alone else []
+    if sizes:
+        least, most = min(sizes.values()), max(sizes.values())
+        of = f"{least:,} images each" if least == most else f"{least:,} to {most:,} images"
+        texts.insert(0, f"{len(sizes):,}, of {of}")
+    if not split.is_one_set:
+        texts.append("each in one part")
+    return [(heading, "; ".join(texts))]
 
 
 def _describe_unmatched(split: Split) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.data.tables.columns import Columns
 from outliers_bench.errors import BenchError
 from outliers_bench.types import ENCOUNTER, TIME
+from tests.command_line import bench
 from tests.data.exif_photos import exif, with_exif
 from tests.data.sources import fails, load
 from tests.data.visits import PARTS, groups_of, parts_of, table_of
@@ -101,8 +103,9 @@ def test_encounters_of_a_table_stay_together(visits, tmp_path, caplog):
     )
 
 
-def test_exif_of_real_photos(shared, tmp_path, caplog, monkeypatch):
-    """Photos as a camera writes them: real pictures with EXIF data, one without."""
+@pytest.fixture
+def camera_photos(shared, tmp_path):
+    """Photos as a camera writes them: real pictures with EXIF data, the last one without."""
     animals = shared / "data" / "caltech101_animals"
     for animal in ("ant", "beaver", "emu"):
         for at, photo in enumerate(sorted((animals / animal).iterdir())[:9]):
@@ -112,7 +115,11 @@ def test_exif_of_real_photos(shared, tmp_path, caplog, monkeypatch):
                 content = with_exif(content, exif(f"{taken:%Y:%m:%d %H:%M:%S}", fraction="5"))
             (tmp_path / "photos" / animal).mkdir(parents=True, exist_ok=True)
             (tmp_path / "photos" / animal / photo.name).write_bytes(content)
-    source = ClassFolders(root=str(tmp_path / "photos"), encounter_gap="90s")
+    return tmp_path / "photos"
+
+
+def test_exif_of_real_photos(camera_photos, tmp_path, caplog, monkeypatch):
+    source = ClassFolders(root=str(camera_photos), encounter_gap="90s")
     split = load(source, tmp_path)
     assert "time is DateTimeOriginal of the photos' EXIF data; 3 of 27 have none" in caplog.text
     assert "6 encounters of one label, each photo at most 90s" in caplog.text
@@ -122,7 +129,7 @@ def test_exif_of_real_photos(shared, tmp_path, caplog, monkeypatch):
     assert all(len(parts) == 1 for parts in parts_of(split).values())
     # Times are read once, whatever the names of the files.
     monkeypatch.setattr(photo_times, "_read_time", None)
-    (tmp_path / "photos" / "ant").rename(tmp_path / "photos" / "Ant")
+    (camera_photos / "ant").rename(camera_photos / "Ant")
     again = load(source, tmp_path)
     assert "Ant 2023-06-01 12:00:00.500000" in groups_of(again).values()
     assert (
@@ -155,3 +162,23 @@ def test_unlabeled_parts(visits, tmp_path):
     assert split.query.columns[ENCOUNTER][0] == "2023-06-01 00:00:00"
     with pytest.raises(BenchError, match=r"of \d+ groups \(data\.group=encounter\) are in two"):
         load(Manifest(path=str(table), encounter_gap="1d"), tmp_path)
+
+
+def test_a_run_writes_what_decided_its_split(camera_photos, tmp_path):
+    done = bench(
+        *("data=folder", f"data.root={camera_photos}", "data.encounter_gap=10min", "model=pixels"),
+        *("k=[1]", "contact_sheets.captions=[time]", f"cache.dir={tmp_path / 'cache'}"),
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    assert "3 of 27 have none" in done.out + done.err
+    assert "6, of 4 images each; 3 images alone; each in one part" in " ".join(done.out.split())
+    (table,) = tmp_path.rglob("per_query.csv")
+    frame = pd.read_csv(table).set_index("query")
+    for name, row in frame.iterrows():
+        animal = name.partition("/")[0]
+        if isinstance(row["time"], str):
+            assert row["encounter"] == row["group"]
+            assert row["group"].startswith(f"{animal} {row['time'][:10]} 12:00:00")
+        else:
+            assert row["group"] == f"~{name}"

@@ -77,7 +77,31 @@ def test_leave_one_out():
         split.gallery, columns={"group": np.array(["north", "south", "south"], dtype=object)}
     )
     split = replace(split, query=sequences, gallery=sequences, excluded=same("group"))
-    assert dict(data_rows(split))["queries"] == "3 each against all others of other groups"
+    rows = dict(data_rows(split))
+    assert rows["queries"] == "3 each against all others of other groups"
+    assert rows["groups"] == "1, of 2 images each; 1 image alone"
+
+
+def test_groups_and_encounters():
+    split = split_of([0, 1, 1], [0, 1, 0], ("ant", "bee"))
+    parts = {"query": ["a", "a", "a"], "gallery": ["b", "b", "~g2"]}
+
+    def with_columns(*columns):
+        images = {
+            part: replace(
+                getattr(split, part),
+                columns={each: np.array(texts, dtype=object) for each in columns},
+            )
+            for part, texts in parts.items()
+        }
+        return dict(data_rows(replace(split, **images)))
+
+    expected = "2, of 2 to 3 images; 1 image alone; each in one part"
+    assert with_columns("group")["groups"] == expected
+    assert with_columns("group", "encounter")["encounters"] == expected
+    assert "encounters" not in with_columns("encounter")
+    parts.update(query=["a", "b", "c"], gallery=["d", "e", "f"])
+    assert with_columns("group")["groups"] == "6 images alone; each in one part"
 
 
 def test_without_labels_only_train_has_classes():
