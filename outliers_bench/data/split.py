@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 import numpy as np
 
@@ -182,9 +184,8 @@ def _check_parts(images: ImageSet, parts: IntArray, options: SplitOptions, *, na
 
 def leave_one_out_rule(images: ImageSet) -> Excluded:
     """Return the rule by which an image does not find itself, its group, or its photo's crops."""
-    if GROUP in images.columns:
-        return same(GROUP)
-    return same(CROPPED_FROM) if CROPPED_FROM in images.columns else ITSELF
+    rules = [same(column) for column in (GROUP, CROPPED_FROM) if column in images.columns]
+    return reduce(or_, rules) if rules else ITSELF
 
 
 def check_classes(images: ImageSet, *, name: str) -> None:

@@ -172,6 +172,11 @@ def test_leave_one_out_uses_every_image_as_query():
     grouped = split_images(make_images([0, 0, 1, 0, 1], "aabcb"), protocol=Protocol.leave_one_out)
     assert grouped.excluded == same("group")
     assert grouped.exclusion.counts.tolist() == [2, 2, 2, 1, 2]
+    crops = make_images([0, 0, 1, 0, 1], "aabcb")
+    crops.columns["cropped_from"] = np.array([*"vwvxy"], dtype=object)
+    both = split_images(crops, protocol=Protocol.leave_one_out)
+    assert both.excluded == same("group") | same("cropped_from")
+    assert both.exclusion.counts.tolist() == [3, 2, 3, 1, 2]
 
 
 def test_duplicates_are_removed_and_added_to_left_out():
