@@ -58,7 +58,10 @@ CASES = {
         r"data\.train_until=June: give a date as in 2023-06-01",
     ),
     "no times": ([*FOLDER, "data.split_by=time"], r"photos: data\.split_by=time needs times"),
-    "no cameras": ([*FOLDER, "data.split_by=camera"], r"no such column \(there is: none\)"),
+    "no cameras": (
+        [*FOLDER, "data.split_by=camera"],
+        r"split_by=camera: there are no columns",
+    ),
     "no open set": ([*FOLDER, "data.unknown=0.3"], r"it needs data\.setting=open_set"),
     "no list": (["k=3"], r"k=3.*list.*k=\[1,5\]"),
     "empty list": (["k=[]"], r"k=\[\]"),

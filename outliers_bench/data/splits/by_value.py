@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -45,10 +46,13 @@ def require_values(
         has no times.
     """
     if column not in images.columns:
-        there = ", ".join(sorted(images.columns)) or "none"
+        close = difflib.get_close_matches(column, images.columns, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        there = ", ".join(sorted(images.columns))
         raise BenchError(
-            f"{name}: data.split_by={column} needs a column {column} of the images, and there is "
-            f"no such column (there is: {there})"
+            f"{name}: data.split_by={column}: {hint}"
+            + (f"the columns are {there}" if there else "there are no columns")
+            + "; give one, or random, or time"
         )
     values = images.columns[column]
     if column == TIME and values.dtype.kind != "M":

@@ -188,7 +188,7 @@ def test_photos_without_time():
 
 
 def test_times_that_are_missing_or_are_no_times():
-    with pytest.raises(BenchError, match=r"needs a column time.*\(there is: camera\)"):
+    with pytest.raises(BenchError, match=r"data.split_by=time: the columns are camera; give one"):
         by_time(images_of([0, 1], camera=["a", "b"]))
     images = images_of([0, 1], clock=["12:00", "13:00"])
     times = images_of([0, 1], time=MONTHS[:2])

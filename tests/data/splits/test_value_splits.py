@@ -90,6 +90,11 @@ def test_individuals_and_cameras(setting):
     assert {item.kind for item in split.left_out} == {"unselected"}
 
 
+def test_a_column_that_is_not_there():
+    with pytest.raises(BenchError, match=r"did you mean camera\? the columns are camera, e"):
+        split_images(scenes(), split_by="cameras")
+
+
 def test_too_few_values():
     images = images_of([0, 0, 1, 1], camera=["a", "b", "a", "b"], site=["x"] * 4)
     with pytest.raises(BenchError, match=r"camera has 2 values \(a, b\); .* use data.train=0"):
