@@ -229,3 +229,23 @@ def test_quick_run(tmp_path):
     assert "not measured" not in markdown(results)
     assert not list(folder.glob("speed-*"))
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_uncertainty_measures_intervals_tests_and_tables(tmp_path):
+    out = tmp_path / "uncertainty.json"
+    arguments = ["--sets", "4", "--resamples", "50", "--queries", "100", "--out", out]
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.uncertainty", *map(str, arguments)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    results = json.loads(out.read_text())
+    assert len(results["coverage"]) == 3 * 8 * 3
+    assert len(results["coverage_of_clusters"]) == 3 * 7 * 6
+    assert len(results["false_positives_of_clusters"]) == 3 * 7 * 7
+    assert {"2 equal", "50 equal"} <= set(results["tables_of_runs"])
+    for rates in results["tables_of_runs"].values():
+        assert set(rates) == {"wrong", "wrong_holm", "found", "found_holm"}
+        assert all(0 <= rate <= 1 for rate in rates.values())
