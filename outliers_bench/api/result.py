@@ -11,7 +11,6 @@ from outliers_bench import result
 from outliers_bench.config.schema import Config
 from outliers_bench.data.in_memory import Vectors
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import count_relevant
 from outliers_bench.evaluation import evaluate as evaluate_ranking
 from outliers_bench.evaluation.choose_clusters import AUTO, cluster_texts
 from outliers_bench.evaluation.evaluate import Evaluation
@@ -151,13 +150,15 @@ def evaluate(
     Returns
     -------
     Evaluation
-        `metrics`, `per_query`, `per_class`, `intervals`, `clusters`, and `frame()`.
+        `metrics`, `per_query`, `per_class`, `balanced`, `chance`, `intervals`, `clusters`, and
+        `frame()`. Only metrics that the given ranks decide on for every query: mAP and mINP need
+        all relevant images, so that of a ranking that is cut they are absent.
 
     Raises
     ------
     BenchError
         If the split has no labels or no column `cluster`, or the ranking is not of its queries and
-        gallery, not deep enough, or has images that are excluded.
+        gallery, not as deep as k, or has images that are excluded.
 
     Examples
     --------
@@ -185,12 +186,6 @@ def evaluate(
     cutoffs = [n for n in Config().k if n <= ranking.depth] if k is None else list(k)
     if not cutoffs or min(cutoffs) < 1 or max(cutoffs) > ranking.depth:
         raise BenchError(f"k={cutoffs}: give cutoffs from 1 to {ranking.depth}, its depth")
-    if (needed := int(count_relevant(split).max())) > ranking.depth:
-        raise BenchError(
-            f"the ranking is not deep enough: it has {ranking.depth} gallery images per query, and "
-            f"MAP@R needs {needed}, as many as a query has relevant ones; a result of run has the "
-            "first hits only if one class is large, and the scores of all in its `evaluation`"
-        )
     try:
         found = evaluate_ranking(ranking, split, k=cutoffs)
     except ValueError as error:

@@ -103,7 +103,7 @@ class Config:
     Parameters
     ----------
     k : list of int
-        Cutoffs of hit_at_k and precision_at_k.
+        Cutoffs of hit_at_k, precision_at_k and map_at_k.
     lr_schedule, augment, deterministic
         Training of networks; a trained model takes them over.
     seed : int

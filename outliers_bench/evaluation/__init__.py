@@ -10,8 +10,11 @@ from outliers_bench.evaluation.evaluate import count_relevant, evaluate, nothing
 from outliers_bench.evaluation.intervals import confidence_intervals
 from outliers_bench.evaluation.paired import Comparison, compare_with_best
 from outliers_bench.evaluation.rank_metrics import (
+    average_precision,
+    average_precision_at_k,
     average_precision_at_r,
     hit_at_k,
+    inverse_penalty,
     precision_at_k,
     r_precision,
     reciprocal_rank,
@@ -20,6 +23,8 @@ from outliers_bench.evaluation.rank_metrics import (
 __all__ = [
     "Clusters",
     "Comparison",
+    "average_precision",
+    "average_precision_at_k",
     "average_precision_at_r",
     "compare_with_best",
     "confidence_intervals",
@@ -28,6 +33,7 @@ __all__ = [
     "effective_queries",
     "evaluate",
     "hit_at_k",
+    "inverse_penalty",
     "nothing_relevant",
     "precision_at_k",
     "r_precision",

@@ -11,12 +11,15 @@ import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.clusters import Clusters
+from outliers_bench.evaluation.cmc import CmcCurve
 from outliers_bench.evaluation.metrics import (
-    Scored,
     compute_per_query,
     compute_scores,
+    determined_metrics,
+    expected_by_chance,
     needs_whole_set,
 )
+from outliers_bench.evaluation.scored import Scored
 from outliers_bench.runtime.units import list_first
 from outliers_bench.types import IntArray, Ranking, Split
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _BLOCK_HITS = 2_000_000  # of a given ranking scored at once, over all its queries
-MIN_DEPTH = 10  # hits that are scored even if no cutoff and no R is as large
+MIN_DEPTH = 10  # hits that metrics for the whole set see, even if no cutoff is as large
 
 
 def count_relevant(split: Split) -> IntArray:
@@ -59,18 +62,20 @@ def nothing_relevant(split: Split) -> BenchError:
 def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     """Score a ranking.
 
-    Queries without a relevant gallery image are excluded from every metric and counted. Hits beyond
-    the largest of k, R and `MIN_DEPTH` are not scored: MRR is the same for a deeper ranking.
+    Queries without a relevant gallery image are excluded from every metric and counted. A metric is
+    reported only if the ranks that are given decide on it for every query, so that its value is
+    the same for a deeper ranking: hit and precision need k ranks, MAP@R needs R, MRR the first
+    relevant image, and mAP and mINP all of them.
 
     Parameters
     ----------
     ranking : Ranking
-        Rows in the order of `split.query`, at least as deep as the largest number of relevant
-        images of a query, without the images that `split.excluded` excludes.
+        Rows in the order of `split.query`, without the images that `split.excluded` excludes, to
+        any depth; a row that ends before has the position -1 from there on.
     split : Split
         Query and gallery, both labeled.
     k : sequence of int
-        Cutoffs of hit_at_k and precision_at_k.
+        Cutoffs of hit_at_k, precision_at_k and map_at_k.
 
     Returns
     -------
@@ -81,8 +86,7 @@ def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:
     BenchError
         If no query has a relevant gallery image.
     ValueError
-        If the ranking is too shallow for MAP@R or has an excluded image, or the split has no
-        labels.
+        If the ranking decides on no metric or has an excluded image, or the split has no labels.
     """
     evaluator = Evaluator(split, k=k)
     n, size = len(ranking.indices), max(1, _BLOCK_HITS // max(1, ranking.depth))
@@ -109,15 +113,17 @@ class Evaluator:
             raise nothing_relevant(split)
         assert query is not None  # noqa: S101 - count_relevant raises otherwise
         assert gallery is not None  # noqa: S101
-        self._split, self._k, self._query, self._gallery = split, k, query, gallery
-        self._depth = max(*k, int(self._total.max()), MIN_DEPTH)
+        self._split, self._k, self._query = split, k, query
+        # The position -1, after the end of a ranking, gets the label -1.
+        self._retrievable = np.append(gallery, -1)
         self._per_query: dict[str, npt.NDArray[np.float64]] = {}
+        self._determined: set[str] = set()
         self._whole = self._allocate_whole() if needs_whole_set() else None
 
     def add(self, rows: slice | IntArray, ranking: Ranking) -> None:
         """Score the rankings of some queries, given their positions in `split.query`."""
-        exclusion = self._split.exclusion
-        if exclusion.largest and exclusion.mask(rows, ranking.indices).any():
+        exclusion, indices = self._split.exclusion, ranking.indices
+        if exclusion.largest and (exclusion.mask(rows, indices) & (indices >= 0)).any():
             raise ValueError(
                 f"{self._split.name}: the ranking has images that are excluded for the query"
             )
@@ -126,10 +132,13 @@ class Evaluator:
         if not inside.size:
             return
         labels, total = self._query[rows][inside], total[inside]
-        positions = ranking.indices[inside, : self._depth]
-        retrieved = np.where(positions < 0, -1, self._gallery[positions])
+        if len(inside) < len(indices):
+            indices = indices[inside]
+        retrieved = self._retrievable[indices]
         scored = Scored(retrieved == labels[:, None], total, labels, retrieved)
         at = np.searchsorted(self._scored, np.arange(len(self._query))[rows][inside])
+        determined = determined_metrics(scored, self._k)
+        self._determined = self._determined & determined if self._per_query else determined
         for name, values in compute_per_query(scored, self._k).items():
             if name not in self._per_query:
                 self._per_query[name] = np.full(len(self._scored), np.nan)
@@ -141,17 +150,29 @@ class Evaluator:
 
     def result(self) -> Evaluation:
         """Return the scores of all queries, after the last block."""
-        labels = self._query[self._scored]
-        per_class = _per_class(self._per_query, labels, self._split.query.classes)
+        per_query = {name: v for name, v in self._per_query.items() if name in self._determined}
+        metrics = compute_scores(per_query, self._whole, self._k)
+        if not metrics:
+            raise ValueError(
+                f"{self._split.name}: the ranking decides on no metric; rank more images, or give "
+                "smaller cutoffs"
+            )
+        labels, total = self._query[self._scored], self._total[self._scored]
+        available = self._split.exclusion.available[self._scored]
+        chance = expected_by_chance(total, available, self._k)
+        per_class = _per_class(per_query, labels, self._split.query.classes)
         return Evaluation(
-            metrics=compute_scores(self._per_query, self._whole, self._k),
-            per_query=self._per_query,
+            metrics=metrics,
+            per_query=per_query,
             scored=self._scored,
             per_class=per_class,
             queries_without_relevant=len(self._query) - int(self._scored.size),
+            total=total,
+            available=available,
+            chance={name: chance[name] for name in metrics if name in chance},
             balanced={
                 name: float(np.mean([means[name] for means in per_class.values()]))
-                for name in self._per_query
+                for name in per_query
             },
         )
 
@@ -191,13 +212,20 @@ class Evaluation:
         Mean metrics over the scored queries of each class, and their number as `queries`.
     queries_without_relevant : int
         Number of queries excluded because they have no relevant gallery image.
+    total : array of int64, shape (n_scored,)
+        Number of relevant gallery images of each scored query.
+    available : array of int64, shape (n_scored,)
+        Number of gallery images that are not excluded for the query.
+    chance : dict of str to float
+        Expected scores if the gallery were in random order; see `chance`.
+    balanced : dict of str to float
+        Class-balanced means: the mean over classes of the means in `per_class`, so that each class
+        counts the same, however many queries it has.
+    cmc : CmcCurve or None
+        Hit rate for every k, if computed.
     intervals : dict of str to tuple of float
         Lower and upper bound of the 95% interval of each metric, and of each class-balanced mean
         as `balanced/<metric>`, if computed.
-    balanced : dict of str to float
-        Class-balanced means of the metrics: over the queries of each class, then over the classes.
-    chance : dict of str to float
-        Expected scores of a random order.
     clusters : Clusters or None
         Clusters of the scored queries that the intervals resample, if computed.
     design_effects : dict of str to float
@@ -213,9 +241,12 @@ class Evaluation:
     scored: IntArray
     per_class: dict[str, dict[str, float]]
     queries_without_relevant: int
-    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
-    balanced: dict[str, float] = field(default_factory=dict)
+    total: IntArray
+    available: IntArray
     chance: dict[str, float] = field(default_factory=dict)
+    balanced: dict[str, float] = field(default_factory=dict)
+    cmc: CmcCurve | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     clusters: Clusters | None = None
     design_effects: dict[str, float] = field(default_factory=dict)
     smallest_differences: dict[str, float] = field(default_factory=dict)

@@ -10,14 +10,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.evaluation.chance import (
+    chance_of_average_precision,
+    chance_of_average_precision_at_k,
+    chance_of_average_precision_at_r,
+    chance_of_hit,
+    chance_of_inverse_penalty,
+    chance_of_precision,
+    chance_of_r_precision,
+    chance_of_reciprocal_rank,
+)
 from outliers_bench.evaluation.rank_metrics import (
+    average_precision,
+    average_precision_at_k,
     average_precision_at_r,
     hit_at_k,
+    inverse_penalty,
     precision_at_k,
     r_precision,
     reciprocal_rank,
 )
-from outliers_bench.types import BoolArray, IntArray
+from outliers_bench.evaluation.scored import Reach, Scored
+from outliers_bench.types import IntArray
 
 DEFINITIONS = "2"
 """Version of the definitions; in the identity of a run, and its tag `evaluation`.
@@ -34,16 +48,6 @@ _COST = re.compile(
     r"|(val_)?loss|features_computed|keypoints_computed|queries_(without_|of_un)\w+"
     r"|(rerank_)?images_(un|not_|without_|duplicate|conflicting)\w*|leaks_\w+"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Queries that have a relevant gallery image, as metrics see them; see `rank_metrics`."""
-
-    relevant: BoolArray
-    total: IntArray
-    labels: IntArray  # of the queries, shape (n_query,)
-    retrieved: IntArray  # labels of the ranked gallery images, shape (n_query, depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,11 @@ class Metric:
         Whether the best value is the largest.
     decimals : int
         Decimals to show.
+    reach : {"k", "R", "first", "last"}, optional
+        Ranks that decide on the value; by default, to k for a family, else to the last relevant
+        image. From a ranking that is cut before them, the metric is not reported.
+    chance : callable, optional
+        Expected value per query in random order; see `chance`. A family takes k, too.
     """
 
     name: str
@@ -78,6 +87,8 @@ class Metric:
     per_query: bool = True
     higher_is_better: bool = True
     decimals: int = 3
+    reach: Reach | None = None
+    chance: Callable[..., npt.NDArray[np.float64]] | None = None
 
     @property
     def is_family(self) -> bool:
@@ -105,13 +116,56 @@ class Metric:
         for name, cutoff in self.names(k).items():
             yield name, self.compute(*inputs, *cutoff)
 
+    def determined(self, scored: Scored, k: Sequence[int]) -> Iterator[str]:
+        """Yield the names, as `names` has them, that the given ranks decide on for all queries."""
+        reach: Reach = self.reach or ("k" if self.is_family else "last")
+        for name, cutoff in self.names(k).items():
+            if scored.is_determined(reach, *cutoff):
+                yield name
+
 
 METRICS: tuple[Metric, ...] = (
-    Metric("hit_at_k", "hit@k", ("relevant",), hit_at_k),
-    Metric("precision_at_k", "precision@k", ("relevant",), precision_at_k),
-    Metric("map_at_r", "MAP@R", ("relevant", "total"), average_precision_at_r),
-    Metric("r_precision", "R-precision", ("relevant", "total"), r_precision),
-    Metric("mrr", "MRR", ("relevant",), reciprocal_rank),
+    Metric("hit_at_k", "hit@k", ("relevant",), hit_at_k, chance=chance_of_hit),
+    Metric(
+        "precision_at_k", "precision@k", ("relevant",), precision_at_k, chance=chance_of_precision
+    ),
+    Metric(
+        "map_at_k",
+        "MAP@k",
+        ("relevant", "total"),
+        average_precision_at_k,
+        chance=chance_of_average_precision_at_k,
+    ),
+    Metric(
+        "map_at_r",
+        "MAP@R",
+        ("relevant", "total"),
+        average_precision_at_r,
+        reach="R",
+        chance=chance_of_average_precision_at_r,
+    ),
+    Metric(
+        "map", "mAP", ("relevant", "total"), average_precision, chance=chance_of_average_precision
+    ),
+    Metric(
+        "r_precision",
+        "R-precision",
+        ("relevant", "total"),
+        r_precision,
+        reach="R",
+        chance=chance_of_r_precision,
+    ),
+    Metric(
+        "mrr",
+        "MRR",
+        ("relevant",),
+        reciprocal_rank,
+        reach="first",
+        chance=chance_of_reciprocal_rank,
+    ),
+    Metric(
+        "minp", "mINP", ("relevant", "total"), inverse_penalty, chance=chance_of_inverse_penalty
+    ),
 )
 """All metrics, in the order in which they are shown. Another one is added here."""
 
@@ -174,6 +228,35 @@ def compute_per_query(
     }
 
 
+def determined_metrics(scored: Scored, k: Sequence[int]) -> set[str]:
+    """Return the names of the metrics whose values the given ranks decide on, for every query.
+
+    These values stay the same however many ranks follow.
+    """
+    return {name for metric in METRICS for name in metric.determined(scored, k)}
+
+
+def expected_by_chance(total: IntArray, available: IntArray, k: Sequence[int]) -> dict[str, float]:
+    """Compute the chance level of every metric: its expected mean for a gallery in random order.
+
+    Parameters
+    ----------
+    total : array of int64, shape (n_query,)
+        Number of relevant gallery images of each query, at least 1.
+    available : array of int64, shape (n_query,)
+        Number of gallery images that are not excluded for the query.
+    k : sequence of int
+        Cutoffs.
+    """
+    pairs, queries = np.unique(np.stack([total, available]), axis=1, return_counts=True)
+    return {
+        name: float(np.average(metric.chance(*pairs, *cutoff), weights=queries))
+        for metric in METRICS
+        if metric.chance is not None
+        for name, cutoff in metric.names(k).items()
+    }
+
+
 def compute_scores(
     per_query: Mapping[str, npt.NDArray[np.float64]], whole: Scored | None, k: Sequence[int]
 ) -> dict[str, float]:
@@ -182,7 +265,8 @@ def compute_scores(
     Parameters
     ----------
     per_query : mapping of str to array of float64, shape (n_query,)
-        Values of all metrics that have one for each query; the score is their mean.
+        Values of the metrics that have one for each query and are determined; the score is their
+        mean.
     whole : Scored or None
         All queries, for the metrics that are computed for the whole set, if there are any.
     k : sequence of int
@@ -191,7 +275,8 @@ def compute_scores(
     scores: dict[str, float] = {}
     for metric in METRICS:
         if metric.per_query:
-            scores |= {name: float(np.mean(per_query[name])) for name in metric.names(k)}
+            known = [name for name in metric.names(k) if name in per_query]
+            scores |= {name: float(np.mean(per_query[name])) for name in known}
         elif whole is not None:
             scores |= {name: float(value) for name, value in metric.values(whole, k)}
     return scores

@@ -3,7 +3,8 @@
 All take `relevant`, an array of bool of shape (n_query, depth): True if the item at that rank is
 relevant, best rank first. Ranks beyond `depth` count as not relevant. `total`, an array of int64 of
 shape (n_query,), is R of each query: the number of relevant items in the gallery. All return an
-array of float64 of shape (n_query,).
+array of float64 of shape (n_query,), of which no bit depends on other queries or on ranks that the
+definition does not name.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from outliers_bench.types import BoolArray, IntArray
 
 def hit_at_k(relevant: BoolArray, k: int) -> npt.NDArray[np.float64]:
     """Return 1 if a relevant item is among the first k, else 0: the "top-k accuracy".
+
+    Its mean over queries, against k, is the cumulative matching characteristic (CMC) of
+    re-identification (Gray et al. 2007).
 
     Examples
     --------
@@ -39,11 +43,6 @@ def precision_at_k(relevant: BoolArray, k: int) -> npt.NDArray[np.float64]:
 def r_precision(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]:
     """Precision at R (Musgrave et al. 2020).
 
-    Raises
-    ------
-    ValueError
-        If R is below 1, or the ranking is shallower than the largest R.
-
     References
     ----------
     K. Musgrave, S. Belongie, S.-N. Lim, "A Metric Learning Reality Check", ECCV 2020.
@@ -53,8 +52,8 @@ def r_precision(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]
     >>> r_precision(np.array([[True, False, True, False]]), np.array([2]))
     array([0.5])
     """
-    hits = np.cumsum(_mask_beyond_r(relevant, total), axis=1)[:, -1]
-    return hits / total.astype(np.float64)
+    queries, _ = _find(relevant, total)
+    return np.bincount(queries, minlength=len(relevant)) / total
 
 
 def average_precision_at_r(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]:
@@ -62,23 +61,56 @@ def average_precision_at_r(relevant: BoolArray, total: IntArray) -> npt.NDArray[
 
     .. math:: \frac{1}{R} \sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)
 
-    with P(i) the precision at rank i. Its mean over queries is MAP@R. Other tools divide by the
-    number of relevant items retrieved, or use the trapezoidal rule, and so give other values for
-    the same ranking.
-
-    Raises
-    ------
-    ValueError
-        See `r_precision`.
+    with P(i) the precision at rank i. Its mean over queries is MAP@R.
 
     Examples
     --------
     >>> average_precision_at_r(np.array([[True, False, True, False]]), np.array([4])).round(3)
     array([0.417])
     """
-    hits = _mask_beyond_r(relevant, total)
-    precision = np.cumsum(hits, axis=1) / np.arange(1, relevant.shape[1] + 1)
-    return np.asarray((precision * hits).sum(axis=1) / total, dtype=np.float64)
+    return _sum_of_precisions(relevant, total) / total
+
+
+def average_precision(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]:
+    r"""Average precision: the mean, over all relevant items, of the precision at their ranks.
+
+    .. math:: \frac{1}{R} \sum_{i=1}^{n} P(i)\,\mathrm{rel}(i)
+
+    over the whole ranking, divided by the number of relevant items in the gallery, as TREC does
+    (`map` of trec_eval). Its mean over queries is mAP, that of Market-1501 (Zheng et al. 2015) as
+    fast-reid and torchreid compute it.
+
+    References
+    ----------
+    C. Buckley, E. Voorhees, "Evaluating Evaluation Measure Stability", SIGIR 2000.
+    L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
+
+    Examples
+    --------
+    >>> average_precision(np.array([[True, False, True, False]]), np.array([2])).round(3)
+    array([0.833])
+    """
+    return _sum_of_precisions(relevant, np.full_like(total, relevant.shape[1])) / total
+
+
+def average_precision_at_k(relevant: BoolArray, total: IntArray, k: int) -> npt.NDArray[np.float64]:
+    r"""Average precision over the first k ranks, divided by the smaller of k and R.
+
+    .. math:: \frac{1}{\min(k, R)} \sum_{i=1}^{k} P(i)\,\mathrm{rel}(i)
+
+    Its mean over queries is MAP@k as Kaggle's competitions define it: a perfect ranking has 1.
+    `map_cut` of trec_eval divides by R instead, and so cannot reach 1 where k is below R.
+
+    References
+    ----------
+    B. Hamner, "Metrics", https://github.com/benhamner/Metrics: `apk`, by which Kaggle explains it.
+
+    Examples
+    --------
+    >>> average_precision_at_k(np.array([[True, False, True, False]]), np.array([4]), 2)
+    array([0.5])
+    """
+    return _sum_of_precisions(relevant, np.full_like(total, k)) / np.minimum(total, k)
 
 
 def reciprocal_rank(relevant: BoolArray) -> npt.NDArray[np.float64]:
@@ -93,11 +125,37 @@ def reciprocal_rank(relevant: BoolArray) -> npt.NDArray[np.float64]:
     return np.where(relevant.any(axis=1), 1.0 / (first + 1), 0.0)
 
 
-def _mask_beyond_r(relevant: BoolArray, total: IntArray) -> BoolArray:
-    """Return `relevant` with all ranks beyond R of each query set to False."""
-    depth = relevant.shape[1]
-    if total.size and (total.min() < 1 or total.max() > depth):
-        raise ValueError(
-            f"R of {total.min()}..{total.max()} does not fit a ranking of depth {depth}"
-        )
-    return relevant & (np.arange(depth)[None, :] < total[:, None])
+def inverse_penalty(relevant: BoolArray, total: IntArray) -> npt.NDArray[np.float64]:
+    """Inverse negative penalty: R divided by the rank of the last relevant item (Ye et al. 2022).
+
+    It tells how much has to be looked through to find all of an individual's photos. It is 0 if
+    not all relevant items are ranked. Its mean over queries is mINP.
+
+    References
+    ----------
+    M. Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook", IEEE TPAMI
+    44(6), 2022.
+
+    Examples
+    --------
+    >>> inverse_penalty(np.array([[True, False, False, True, False]]), np.array([2]))
+    array([0.5])
+    """
+    last = relevant.shape[1] - relevant[:, ::-1].argmax(axis=1)
+    return np.where(np.count_nonzero(relevant, axis=1) == total, total / last, 0.0)
+
+
+def _find(relevant: BoolArray, last: IntArray) -> tuple[IntArray, IntArray]:
+    """Return query and rank of each relevant item up to the rank `last` of its query, in order."""
+    queries, positions = np.nonzero(relevant[:, : last.max(initial=0)])
+    inside = positions < last[queries]
+    return queries[inside], positions[inside] + 1
+
+
+def _sum_of_precisions(relevant: BoolArray, last: IntArray) -> npt.NDArray[np.float64]:
+    """Add up the precisions at the relevant ranks up to `last`, in the order of the ranks."""
+    n = len(relevant)
+    queries, ranks = _find(relevant, last)
+    hits = np.arange(1, len(queries) + 1) - np.searchsorted(queries, np.arange(n))[queries]
+    sums = np.bincount(queries, weights=hits / ranks, minlength=n)
+    return np.asarray(sums, dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from outliers_bench.evaluation.choose_clusters import AUTO, QUERY, choose_unit, make_clusters
 from outliers_bench.evaluation.clusters import design_effect, smallest_difference
+from outliers_bench.evaluation.cmc import cmc_curve, hits_by_rank
 from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.evaluation.intervals import confidence_intervals
 from outliers_bench.evaluation.metrics import BALANCED
@@ -35,7 +36,7 @@ def add_statistics(
     -------
     Evaluation
         With `clusters`, `intervals` (also of the class-balanced means, as `balanced/<metric>`),
-        `design_effects` and `smallest_differences`.
+        `design_effects` and `smallest_differences`; `cmc`, if the ranking decides on MRR.
 
     Raises
     ------
@@ -44,7 +45,11 @@ def add_statistics(
     """
     clusters = make_clusters(split, choose_unit(split, cluster), evaluation.scored)
     ids = None if clusters.unit == QUERY else clusters.ids
-    intervals = confidence_intervals(evaluation.per_query, seed=seed, clusters=ids)
+    first = evaluation.per_query.get("mrr")
+    hits = {} if first is None else hits_by_rank(first, evaluation.available)
+    # Together, because drawing the resamples takes most of the time.
+    found = confidence_intervals({**hits, **evaluation.per_query}, seed=seed, clusters=ids)
+    intervals = {name: found[name] for name in evaluation.per_query}
     if evaluation.balanced and split.query.labels is not None:
         weights = class_weights(split.query.labels[evaluation.scored])
         balanced = intervals  # the same if all classes have as many queries
@@ -62,6 +67,7 @@ def add_statistics(
         evaluation,
         clusters=clusters,
         intervals=intervals,
+        cmc=cmc_curve(hits, found, evaluation.total, evaluation.available) if hits else None,
         design_effects=_without_nan(effects),
         smallest_differences=_without_nan(smallest),
     )

@@ -149,7 +149,7 @@ def format_metrics(
     for family in dict.fromkeys(match[1] for match in with_cut_off.values()):
         names = [f"{family}_at_{k}" for k in cut_offs]
         cells = [numbers.format_metric(n, metrics[n]) if n in metrics else "" for n in names]
-        lines.append(_row(family, cells, width))
+        lines.append(_row(numbers.metric_title(names[0]).partition("@")[0], cells, width))
         if interval_text:
             lines.append(_row(_INTERVAL, [interval_text.get(n, "") for n in names], width))
     for name in [name for name in metrics if name not in with_cut_off]:

@@ -35,6 +35,10 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
     if result.evaluation is not None:
         _write_csv(folder / "per_query.csv", *_per_query(result, result.evaluation))
         _write_csv(folder / "per_class.csv", *_per_class(result.evaluation))
+        if (cmc := result.evaluation.cmc) is not None:
+            ranks = range(1, len(cmc.rates) + 1)
+            table = zip(ranks, *map(np.ndarray.tolist, cmc), strict=True)
+            _write_csv(folder / "cmc.csv", ("k", *cmc._fields), table)
     if (counts := count_classes(result.split)).classes:
         columns = (
             counts.classes,

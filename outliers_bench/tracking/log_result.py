@@ -13,6 +13,7 @@ from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.opencv import opencv
 from outliers_bench.evaluation.metrics import DEFINITIONS
 from outliers_bench.evaluation.statistics import name_scores, name_statistics
+from outliers_bench.reports.cmc_plot import draw_cmc
 from outliers_bench.reports.contact_sheet import draw_contact_sheets
 from outliers_bench.reports.leakage_sheet import draw_leakage_sheet
 from outliers_bench.result import RECORDED_DEPTH, Result
@@ -104,8 +105,13 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
     folder = run.box.new_folder()
     # Pictures are encoded while the tables are written.
     with ThreadPoolExecutor(_ENCODERS) as pool:
+        names = [f"{name}.jpg" for name in sheets]
         if sheets:
             (folder / "pictures").mkdir()
+            if result.evaluation is not None and (cmc := result.evaluation.cmc) is not None:
+                title = f"{run.box.start.name}  on  {result.split.name}"
+                names.append("cmc.svg")
+                (folder / "pictures" / names[-1]).write_text(draw_cmc(cmc, title), "utf-8")
         encoded = [
             pool.submit(_save, sheet, folder / "pictures" / f"{name}.jpg")
             for name, sheet in sheets.items()
@@ -116,7 +122,7 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
             name=run.box.start.name,
             run_id=RUN_ID,
             overrides=run.overrides,
-            pictures=[*(f"{name}.jpg" for name in sheets), *run.logged_pictures],
+            pictures=[*names, *run.logged_pictures],
         )
         # Logged again, because photos found unreadable during the run are no longer in the split.
         tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}

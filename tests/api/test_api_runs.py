@@ -169,15 +169,19 @@ def test_photos_without_labels_are_ranked_only(table):
 def test_evaluate_scores_any_ranking(photos):
     result = ob.run(photos, **PIXELS)
     found = ob.evaluate(result.ranking, result.split, k=[1, 5])
-    pd.testing.assert_frame_equal(found.frame(), result.frame())
+    whole = result.frame()
+    assert set(whole.index) - set(found.frame().index) <= {"map", "mrr", "minp"}
+    pd.testing.assert_frame_equal(found.frame(), whole.loc[found.frame().index])
     top = ob.run(photos, **PIXELS).ranking
     unsigned = type(top)(top.indices.astype(np.uint64), top.scores)
     assert ob.evaluate(unsigned, result.split, k=[1, 5]).metrics == found.metrics
     short = type(top)(top.indices[:, :2], top.scores[:, :2])
     with pytest.raises(ob.BenchError, match="from 1 to 2"):
         ob.evaluate(short, result.split, k=[5])
-    with pytest.raises(ob.BenchError, match=r"not deep enough: it has 2 .* needs 3.*`evaluation`"):
-        ob.evaluate(short, result.split, k=[1])
+    cut = ob.evaluate(short, result.split, k=[1]).metrics
+    assert cut == {
+        name: result.metrics[name] for name in ("hit_at_1", "precision_at_1", "map_at_1")
+    }
     with pytest.raises(ob.BenchError, match="rows, and photos has"):
         ob.evaluate(type(top)(top.indices[1:], top.scores[1:]), result.split)
     for wrong in (top.indices + len(result.split.gallery), top.indices.astype(float)):
@@ -198,7 +202,7 @@ def test_the_hits_that_are_shown_do_not_change_the_scores():
         for depth in (2, 23)
     )
     assert 0 < few.metrics["mrr"] < 1
-    assert 0 in few.per_query["mrr"]
+    assert 0 < few.per_query["mrr"].min() < 1 / 10
     assert few.metrics == many.metrics
 
 

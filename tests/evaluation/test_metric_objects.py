@@ -28,13 +28,15 @@ from tests.results import make_result, make_split
 
 
 def test_names_and_cutoffs():
-    assert [metric.name for metric in METRICS if metric.is_family] == ["hit_at_k", "precision_at_k"]
+    families = [metric.name for metric in METRICS if metric.is_family]
+    assert families == ["hit_at_k", "precision_at_k", "map_at_k"]
     assert find_metric("hit_at_12").name == "hit_at_k"
     assert (cutoff_of("precision_at_5"), cutoff_of("mrr")) == (5, None)
-    for name in ("hit_at_k", "hit_at_", "recall_at_10", "map_at_5", "without_leaks/mrr", "hit"):
+    for name in ("hit_at_k", "hit_at_", "recall_at_10", "map_at_", "without_leaks/mrr", "hit"):
         assert find_metric(name) is None, name
-    titles = [metric_title(name) for name in ("precision_at_5", "map_at_r", "mrr", "r_precision")]
-    assert titles == ["precision@5", "MAP@R", "MRR", "R-precision"]
+    names = ("precision_at_5", "map_at_5", "map_at_r", "map", "mrr", "r_precision", "minp")
+    titles = ["precision@5", "MAP@5", "MAP@R", "mAP", "MRR", "R-precision", "mINP"]
+    assert [metric_title(name) for name in names] == titles
 
 
 def share_of_classes_found(labels, retrieved):

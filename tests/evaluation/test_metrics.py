@@ -12,10 +12,13 @@ from hypothesis.extra.numpy import arrays
 
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import (
+    average_precision,
+    average_precision_at_k,
     average_precision_at_r,
     count_relevant,
     evaluate,
     hit_at_k,
+    inverse_penalty,
     precision_at_k,
     r_precision,
     reciprocal_rank,
@@ -26,7 +29,7 @@ from tests.toys import image_set, toy_split
 
 # By hand: relevance [1,0,1,0], 4 relevant images in the gallery.
 HAND = np.array([[True, False, True, False]])
-FOUR = np.array([4])
+TWO, FOUR = np.array([2]), np.array([4])
 
 
 def test_by_hand():
@@ -40,6 +43,22 @@ def test_by_hand():
     assert reciprocal_rank(HAND) == [1]
     assert reciprocal_rank(~HAND) == [1 / 2]
     assert reciprocal_rank(np.zeros((1, 4), dtype=bool)) == [0]
+    assert average_precision(HAND, TWO) == pytest.approx([(1 / 1 + 2 / 3) / 2])
+    assert average_precision(HAND, FOUR) == pytest.approx([(1 / 1 + 2 / 3) / 4]), "two are missing"
+    assert average_precision_at_k(HAND, FOUR, 3) == pytest.approx([(1 / 1 + 2 / 3) / 3])
+    assert average_precision_at_k(HAND, TWO, 3) == pytest.approx([(1 / 1 + 2 / 3) / 2])
+    assert inverse_penalty(HAND, TWO) == [2 / 3]
+    assert inverse_penalty(HAND, FOUR) == [0], "two are missing"
+
+
+def test_the_example_of_the_documentation():
+    relevant, three = np.array([[True, False, True, False, False, True]]), np.array([3])
+    assert average_precision(relevant, three) == pytest.approx([0.722], abs=5e-4)
+    assert average_precision_at_r(relevant, three) == pytest.approx([0.556], abs=5e-4)
+    assert average_precision_at_k(relevant, three, 2) == [0.5]
+    assert r_precision(relevant, three) == pytest.approx([0.667], abs=5e-4)
+    assert reciprocal_rank(relevant) == [1]
+    assert inverse_penalty(relevant, three) == [0.5]
 
 
 def test_fewer_gallery_images_than_k():
@@ -47,27 +66,23 @@ def test_fewer_gallery_images_than_k():
     assert precision_at_k(HAND, 10) == [2 / 10]
 
 
-def test_a_ranking_too_shallow_for_r_is_rejected():
-    with pytest.raises(ValueError, match="depth 4"):
-        average_precision_at_r(HAND, np.array([5]))
-    with pytest.raises(ValueError, match="depth 4"):
-        r_precision(HAND, np.array([0]))
-
-
 # --- references: the definitions as loops, one query at a time ----------------------------------
 
 
 def reference_metrics(row: list[bool], total: int, k: int) -> dict[str, float]:
     first = next((rank for rank, hit in enumerate(row, start=1) if hit), None)
-    precision_sum, hits = 0.0, 0
-    for rank in range(1, total + 1):
-        if row[rank - 1]:
-            hits += 1
-            precision_sum += hits / rank
+    precisions = {rank: sum(row[:rank]) / rank for rank, hit in enumerate(row, start=1) if hit}
+
+    def up_to(last: int) -> float:
+        return sum(value for rank, value in precisions.items() if rank <= last)
+
     return {
         "hit": float(any(row[:k])),
         "precision": sum(row[:k]) / k,
-        "map": precision_sum / total,
+        "map": up_to(len(row)) / total,
+        "map_at_k": up_to(k) / min(k, total),
+        "map_at_r": up_to(total) / total,
+        "minp": total / max(precisions) if len(precisions) == total else 0.0,
         "r_precision": sum(row[:total]) / total,
         "mrr": 0.0 if first is None else 1 / first,
     }
@@ -87,7 +102,10 @@ def test_against_the_references(case, k):
     got = {
         "hit": hit_at_k(relevant, k),
         "precision": precision_at_k(relevant, k),
-        "map": average_precision_at_r(relevant, totals),
+        "map": average_precision(relevant, totals),
+        "map_at_k": average_precision_at_k(relevant, totals, k),
+        "map_at_r": average_precision_at_r(relevant, totals),
+        "minp": inverse_penalty(relevant, totals),
         "r_precision": r_precision(relevant, totals),
         "mrr": reciprocal_rank(relevant),
     }
@@ -107,7 +125,10 @@ def test_properties(case):
     assert (reciprocal_rank(relevant) >= hits[0]).all()
     perfect = np.zeros_like(relevant)
     perfect[:, :total] = True
-    assert (average_precision_at_r(perfect, totals) == 1).all()
+    for metric in (average_precision, average_precision_at_r, r_precision, inverse_penalty):
+        assert metric(perfect, totals) == pytest.approx(1), metric
+    for k in range(1, depth + 1):
+        assert average_precision_at_k(perfect, totals, k) == pytest.approx(1)
 
 
 # --- evaluate -----------------------------------------------------------------------------------
@@ -127,10 +148,18 @@ def test_evaluate_by_hand():
         "hit_at_2": 1.0,
         "precision_at_1": 0.5,
         "precision_at_2": 0.75,
+        "map_at_1": 0.5,
+        "map_at_2": pytest.approx((0.5 / 2 + 1) / 2),
         "map_at_r": pytest.approx((0.5 / 2 + 1) / 2),
+        "map": pytest.approx(((1 / 2 + 2 / 3) / 2 + 1) / 2),
         "r_precision": 0.75,
         "mrr": 0.75,
+        "minp": pytest.approx((2 / 3 + 1) / 2),
     }
+    assert result.total.tolist() == [2, 2]
+    assert result.available.tolist() == [4, 4]
+    assert result.chance["hit_at_1"] == result.chance["precision_at_2"] == 0.5
+    assert result.chance.keys() == result.balanced.keys() == result.metrics.keys()
     assert result.per_class["class-1"] == {
         "queries": 1,
         **dict.fromkeys(result.metrics, 1.0),
@@ -138,11 +167,14 @@ def test_evaluate_by_hand():
     assert "class-2" not in result.per_class
 
 
-@pytest.mark.parametrize(("k", "mrr"), [([1], 0), ([1, 11], 0), ([12], 1 / 12)])
-def test_a_deeper_ranking_has_the_same_mrr(k, mrr):
-    split = toy_split(query=[0], gallery=[1] * 11 + [0] + [1] * 8)
-    scores = -np.arange(20, dtype=np.float32)[None]
-    assert evaluate(Ranking(np.arange(20)[None], scores), split, k=k).metrics["mrr"] == mrr
+def test_class_balanced_means_weight_classes_equally():
+    split = toy_split(query=[0, 0, 0, 1], gallery=[0, 1, 2])
+    first = np.array([[0, 1, 2], [1, 0, 2], [1, 2, 0], [1, 0, 2]])
+    scores = np.tile(np.float32([3, 2, 1]), (4, 1))
+    result = evaluate(Ranking(first, scores), split, k=[1])
+    assert result.metrics["hit_at_1"] == 2 / 4
+    assert result.balanced["hit_at_1"] == (1 / 3 + 1) / 2
+    assert result.balanced["mrr"] == pytest.approx(((1 + 1 / 2 + 1 / 3) / 3 + 1) / 2)
 
 
 def test_leave_one_out_does_not_count_the_query_itself():
@@ -167,22 +199,25 @@ def test_excluded_images_are_not_counted_as_relevant(seed):
         for part, values in zip((split.query, split.gallery), cameras, strict=True)
     )
     split = replace(split, query=query, gallery=gallery, excluded=same("camera"))
-    depth = split.exclusion.max_depth
     rows = [rng.permutation(np.flatnonzero(cameras[1] != camera)) for camera in cameras[0]]
-    scores = np.tile(np.arange(12, 0, -1, dtype=np.float32), (5, 1))
     total = count_relevant(split)
+    if not total.any():
+        return
+    indices, scores = np.full((5, 12), -1), np.full((5, 12), -np.inf, dtype=np.float32)
+    for i, row in enumerate(rows):
+        indices[i, : len(row)], scores[i, : len(row)] = row, -np.arange(len(row))
+    result = evaluate(Ranking(indices, scores), split, k=[1, 3])
     for i, row in enumerate(rows):
         alone = replace(split, query=query.take([i]), gallery=gallery.take(np.sort(row)))
         assert count_relevant(alone)[0] == total[i]
-        if total.max() <= depth >= 3 and total[i]:
-            indices = np.array([items[:depth] for items in rows])
-            result = evaluate(Ranking(indices, scores[:, :depth]), split, k=[1, 3])
+        if total[i]:
             moved = np.searchsorted(np.sort(row), row)[None]
-            expected = evaluate(Ranking(moved, scores[:1, : len(row)]), alone, k=[1, 3])
+            expected = evaluate(Ranking(moved, scores[i : i + 1, : len(row)]), alone, k=[1, 3])
             at = result.scored.tolist().index(i)
+            assert result.per_query.keys() == expected.metrics.keys()
             for name, values in result.per_query.items():
-                if name != "mrr" or values[at]:
-                    assert values[at] == pytest.approx(expected.metrics[name]), name
+                assert values[at] == expected.metrics[name], name
+            assert result.available[at] == len(row)
 
 
 def test_a_ranking_with_excluded_images_is_refused():

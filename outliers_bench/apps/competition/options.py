@@ -10,7 +10,7 @@ from outliers_bench.apps.submit.options import get_token
 from outliers_bench.data.boxes import BoxUse
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.metrics import is_score
+from outliers_bench.evaluation.metrics import cutoff_of
 
 PROGRAM = "python -m outliers_bench.competition"
 
@@ -104,10 +104,11 @@ class Competition:
             raise BenchError(f"max_bytes={self.max_bytes}: give 1 or more, or null")
         if not self.k or min(self.k) < 1:
             raise BenchError(f"k={self.k}: give cutoffs of 1 or more, such as k=[1,5,10]")
-        if not is_score(self.metric) or self.metric == "mrr":
+        is_family = cutoff_of(self.metric) is not None and "/" not in self.metric
+        if not is_family and self.metric not in ("map_at_r", "r_precision"):
             raise BenchError(
                 f"metric={self.metric}: give a metric of submissions: hit_at_<k>, "
-                "precision_at_<k>, map_at_r or r_precision"
+                "precision_at_<k>, map_at_<k>, map_at_r or r_precision"
             )
         cut_off = self.metric.rpartition("_at_")[2]
         if cut_off.isdecimal() and int(cut_off) not in self.k:

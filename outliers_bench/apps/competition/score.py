@@ -10,7 +10,8 @@ import numpy as np
 from outliers_bench.apps.competition.check import Submission
 from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.evaluation import confidence_intervals, count_relevant
-from outliers_bench.evaluation.metrics import METRICS, Scored, compute_per_query
+from outliers_bench.evaluation.metrics import compute_per_query, cutoff_of, determined_metrics
+from outliers_bench.evaluation.scored import Scored
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ def score_submission(
     Returns
     -------
     SubmissionScore
-        Hit rate and precision; MAP@R and R-precision only if every ranking has at least as many
-        images as its query has relevant ones. Queries without relevant images are excluded.
+        Metrics with a cutoff; others, such as MAP@R, MRR or mAP, only if the submitted ranks
+        decide on them for every query, as in `evaluate`. Queries without relevant images are
+        excluded.
     """
     query, gallery = dataset.split.query, dataset.split.gallery
     assert query.labels is not None  # noqa: S101 - checked by `load_competition_data`
@@ -47,12 +49,13 @@ def score_submission(
         retrieved[row, : len(ranking)] = gallery.labels[np.array(ranking, dtype=np.int64)]
     relevant = retrieved == query.labels[scored, None]
     cut_offs = [cut_off for cut_off in set(k) if cut_off <= relevant.shape[1]]
-    is_deep = bool((lengths >= total[scored]).all())
-    metrics = [
-        metric for metric in METRICS if metric.is_family or ("total" in metric.needs and is_deep)
-    ]
     inputs = Scored(relevant, total[scored], query.labels[scored], retrieved)
-    per_query = compute_per_query(inputs, cut_offs, metrics=metrics)
+    determined = determined_metrics(inputs, cut_offs)
+    per_query = {
+        name: values
+        for name, values in compute_per_query(inputs, cut_offs).items()
+        if name in determined or cutoff_of(name) is not None
+    }
     return SubmissionScore(
         metrics={name: float(np.mean(values)) for name, values in per_query.items()},
         intervals=confidence_intervals(per_query, seed=0),
