@@ -120,7 +120,8 @@ def texts_of(values: npt.NDArray[Any]) -> list[str]:
 
     Whole numbers have no decimals: with missing values, tables keep them as floats.
     """
-    cells = values.tolist()
+    # Times in nanoseconds would be integers, missing ones too.
+    cells = (values.astype("M8[us]") if values.dtype.kind == "M" else values).tolist()
     if values.dtype.kind == "f":
         cells = [f"{cell:.0f}" if cell == cell // 1 else cell for cell in cells]
     return [present(str(cell)) for cell in cells]

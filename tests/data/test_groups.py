@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outliers_bench.data.encounters import texts_of
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.prepared import PreparedFolders
@@ -60,6 +61,15 @@ def test_columns(visits, tmp_path):
         tmp_path,
         "data.group=visit: there are no columns; a number is a folder of the path, and a regular",
     )
+
+
+def test_values_of_columns_are_texts():
+    """Missing ones are none of them, whatever the type of the column."""
+    times = np.array(["2023-06-01T12:00", "NaT"], "M8[ns]")
+    assert texts_of(times) == ["2023-06-01 12:00:00", ""]
+    assert texts_of(np.array([3.0, np.nan, 0.5, np.inf])) == ["3", "", "0.5", "inf"]
+    assert texts_of(np.array([3, -1])) == ["3", ""]
+    assert texts_of(np.array(["a ", None, "NA", ("b", 1)], object)) == ["a", "", "", "('b', 1)"]
 
 
 @pytest.mark.parametrize(
