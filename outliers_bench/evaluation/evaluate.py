@@ -232,8 +232,8 @@ class Evaluation:
         Variance of each mean over clusters, as a multiple of that over independent queries; empty
         if every query is a cluster.
     smallest_differences : dict of str to float
-        Difference to another run that these queries can show, an upper bound; see
-        `clusters.smallest_difference`.
+        Difference to another run of the same spread that these queries can show, an upper bound;
+        see `clusters.smallest_difference`.
     """
 
     metrics: dict[str, float]

@@ -10,6 +10,7 @@ import numpy as np
 from outliers_bench.apps.competition.check import Submission
 from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.evaluation import confidence_intervals, count_relevant
+from outliers_bench.evaluation.choose_clusters import choose_unit, make_clusters
 from outliers_bench.evaluation.metrics import compute_per_query, cutoff_of, determined_metrics
 from outliers_bench.evaluation.scored import Scored
 
@@ -35,7 +36,7 @@ def score_submission(
     SubmissionScore
         Metrics with a cutoff; others, such as MAP@R, MRR or mAP, only if the submitted ranks
         decide on them for every query, as in `evaluate`. Queries without relevant images are
-        excluded.
+        excluded. Intervals are over the clusters that a run chooses by default.
     """
     query, gallery = dataset.split.query, dataset.split.gallery
     assert query.labels is not None  # noqa: S101 - checked by `load_competition_data`
@@ -56,7 +57,8 @@ def score_submission(
         for name, values in compute_per_query(inputs, cut_offs).items()
         if name in determined or cutoff_of(name) is not None
     }
+    clusters = make_clusters(dataset.split, choose_unit(dataset.split), scored)
     return SubmissionScore(
         metrics={name: float(np.mean(values)) for name, values in per_query.items()},
-        intervals=confidence_intervals(per_query, seed=0),
+        intervals=confidence_intervals(per_query, seed=0, clusters=clusters.ids),
     )

@@ -18,7 +18,8 @@ from outliers_bench.apps.competition.score import score_submission
 from outliers_bench.apps.submit.names import Names
 from outliers_bench.data.boxes import BoxUse
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation import confidence_intervals, evaluate
+from outliers_bench.evaluation import evaluate
+from outliers_bench.evaluation.statistics import add_statistics
 from outliers_bench.types import Ranking
 from tests.competition_server import submission_json, write_photos
 from tests.toys import toy_split
@@ -196,10 +197,13 @@ def test_any_json_is_refused_or_scored(dataset, content) -> None:
     assert set(score_submission(submission, dataset, k=[1]).metrics) >= {"hit_at_1"}
 
 
-@pytest.mark.parametrize("depth", [3, 60])
-def test_scores_are_equal_to_those_of_a_run(depth) -> None:
+@pytest.mark.parametrize(
+    ("depth", "classes", "cluster"), [(3, 12, "query"), (60, 12, "query"), (60, 25, "label")]
+)
+def test_scores_are_equal_to_those_of_a_run(depth, classes, cluster) -> None:
     rng = np.random.default_rng(depth)
-    split = toy_split(rng.integers(0, 12, 50), rng.integers(0, 10, 60), classes=12)
+    labels = rng.integers(0, classes, 50), rng.integers(0, classes - 2, 60)
+    split = toy_split(*labels, classes=classes)
     indices = np.array([rng.permutation(60) for _ in range(50)])
     scores = -np.tile(np.arange(60, dtype=np.float32), (50, 1))
     run = evaluate(Ranking(indices, scores), split, k=[1, 3])
@@ -212,8 +216,9 @@ def test_scores_are_equal_to_those_of_a_run(depth) -> None:
     if depth < 60:
         expected = {name: value for name, value in expected.items() if name[-2:] in ("_1", "_3")}
     assert score.metrics == pytest.approx(expected)
-    intervals = confidence_intervals(run.per_query, seed=0)
-    assert score.intervals["hit_at_1"] == pytest.approx(intervals["hit_at_1"])
+    run = add_statistics(run, split)
+    assert run.clusters.unit == cluster
+    assert score.intervals["hit_at_1"] == pytest.approx(run.intervals["hit_at_1"])
 
 
 def test_photos_that_cannot_be_used_for_a_competition(tmp_path) -> None:
