@@ -18,7 +18,15 @@ from outliers_bench.runtime.progress import progress_shown
 from outliers_bench.runtime.units import format_bytes
 from outliers_bench.serving import engine as serving
 from outliers_bench.serving.engine import SearchResult
-from outliers_bench.types import Embeddings, ImageSet, IntArray, LeftOut, Ranking, Split
+from outliers_bench.types import (
+    Embeddings,
+    ImageSet,
+    IntArray,
+    LeftOut,
+    Ranking,
+    Split,
+    join_blocks,
+)
 
 _SHOWN = 3
 _HIT_BYTES = 12  # position and score
@@ -105,8 +113,8 @@ def search(
     index, metric, pca, rerank, seed, options, progress
         See `run`.
     n : int, optional
-        Depth of the ranking; by default deep enough for every metric of `evaluate`, which may be
-        most of the gallery: `run` needs less memory.
+        Depth of the ranking; by default the whole gallery, which every metric of `evaluate` is
+        reported for, or the largest cutoff if images have no labels. `run` needs less memory.
 
     Returns
     -------
@@ -138,11 +146,13 @@ def search(
     most = split.exclusion.max_depth
     if n is not None and not 1 <= n <= most:
         raise BenchError(f"n={n}: from 1 to {most}, the number of images to find")
-    to_depth = n or depth(split, [1], shown=max(config.k))
+    # As in a run: an approximate index is searched to the same depth, whatever `n`.
+    searched = depth(split, [], shown=0 if split.labeled else max(config.k))
+    to_depth = n or (most if split.labeled else searched)
     nbytes = _HIT_BYTES * to_depth * len(split.query)
     if n is None and nbytes > total_memory() / 2:
         raise BenchError(
-            f"MAP@R needs {to_depth:,} hits of each query, as many as the largest class has: "
+            f"mAP and others need {to_depth:,} hits of each query, the whole gallery: "
             f"{format_bytes(nbytes)} for all queries; give n=, such as n=100, or use run, which "
             "scores one block of queries after another"
         )
@@ -151,7 +161,10 @@ def search(
     with progress_shown(progress):
         _refuse_unreadable(method.extract(split.images), split)
         method.fit(split)
-        return method.index(split.gallery).query(split.query, to_depth, split.exclusion)
+        blocks = method.index(split.gallery).query_blocks(
+            split.query, searched, split.exclusion, full=to_depth > searched
+        )
+        return join_blocks(blocks, len(split.query), to_depth)
 
 
 def _refuse_unreadable(unreadable: Mapping[bytes, LeftOut], split: Split) -> None:
