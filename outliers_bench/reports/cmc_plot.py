@@ -54,7 +54,7 @@ def draw_cmc(curve: CmcCurve, title: str) -> str:
         f'<polygon id="band" points="{" ".join(band)}" fill="{_CURVE}" fill-opacity="0.25"/>',
         _line("chance", _points(ranks, curve.chance), _CHANCE, 'stroke-dasharray="5 4"'),
         _line("rates", _points(ranks, curve.rates), _CURVE, 'stroke-width="2.2"'),
-        _text(WIDTH - RIGHT, _y(curve.chance[-1]) + 16, "random order", fill=_CHANCE, anchor="end"),
+        _text(WIDTH - RIGHT, _y(curve.chance[-1]) + 32, "random order", fill=_CHANCE, anchor="end"),
     ]
     for k in (k for k in _MARKED if k <= n):
         x, rate = _x(k, n), float(curve.rates[k - 1])
