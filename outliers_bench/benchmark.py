@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 from outliers_bench.config.roles import warn_unused
@@ -17,11 +18,12 @@ from outliers_bench.evaluation.choose_clusters import choose_unit
 from outliers_bench.evaluation.evaluate import MIN_DEPTH, Evaluation, Evaluator
 from outliers_bench.evaluation.statistics import add_statistics
 from outliers_bench.leakage.audited_splits import splits
+from outliers_bench.leakage.bursts import find_bursts
 from outliers_bench.leakage.policy import AuditedSplit
 from outliers_bench.leakage.remove import exclude_leaks
 from outliers_bench.methods.method import Method, ReusedIndex
 from outliers_bench.reports.contact_sheet import check_captions
-from outliers_bench.result import RECORDED_DEPTH, LeakageScores, Result
+from outliers_bench.result import RECORDED_DEPTH, BurstScores, LeakageScores, Result
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.training_observer import NULL_OBSERVER, TrainingObserver
 from outliers_bench.types import RankedBlocks, Ranking, Split, join_blocks
@@ -100,11 +102,21 @@ def run(prepared: Prepared, observer: TrainingObserver = NULL_OBSERVER) -> Resul
     check_unreadable(split.left_out, total=total, limit=config.data.max_unreadable)
     method.fit(split, observer)
     index = ReusedIndex(method)
-    ranking, evaluation = _rank_and_evaluate(index, split, config.k, config, meter)
+    with meter.stage("audit"):
+        bursts = find_bursts(split, cache=config.cache.path)
+    apart = None if bursts is None else bursts.apart
+    ranking, evaluation, without = _rank_and_evaluate(
+        index, split, config.k, config, meter, apart=apart
+    )
+    burst_scores = None
+    if bursts is not None and evaluation is not None and without is not None:
+        burst_scores = BurstScores.compare(bursts, evaluation, without)
     costs = meter.costs(len(split.query))  # those of the first score only
     leakage_scores = _score_leakage(index, audited, config, learned=method.learns_from_labels)
     sheets = method.match_sheets
-    return Result(split, ranking, evaluation, costs, audited.leaks, leakage_scores, sheets)
+    return Result(
+        split, ranking, evaluation, costs, audited.leaks, leakage_scores, burst_scores, sheets
+    )
 
 
 def _audit(config: Config, whole: Split, meter: Meter) -> AuditedSplit:
@@ -115,9 +127,17 @@ def _audit(config: Config, whole: Split, meter: Meter) -> AuditedSplit:
 
 
 def _rank_and_evaluate(
-    index: ReusedIndex, split: Split, k: Sequence[int], config: Config, meter: Meter
-) -> tuple[Ranking, Evaluation | None]:
+    index: ReusedIndex,
+    split: Split,
+    k: Sequence[int],
+    config: Config,
+    meter: Meter,
+    *,
+    apart: Split | None = None,
+) -> tuple[Ranking, Evaluation | None, Evaluation | None]:
     """Rank and score one block of queries after another.
+
+    `apart` is the same split with more images excluded: the ranking is scored without them, too.
 
     All hits that the metrics need would not fit into memory if one class has most of the photos;
     the first ones are retained.
@@ -127,12 +147,16 @@ def _rank_and_evaluate(
     # A score depends neither on the other cutoffs nor on what is shown, whatever the index.
     searched = depth(split, [], shown=0) if split.labeled else to_depth
     evaluator = Evaluator(split, k=k) if split.labeled else None
+    other = None if apart is None else Evaluator(apart, k=k)
 
     def score(blocks: RankedBlocks) -> RankedBlocks:
         for rows, block in blocks:
             if evaluator is not None:
                 with meter.stage("evaluate"):
                     evaluator.add(rows, block)
+                    if other is not None and apart is not None:
+                        more = apart.exclusion.mask(rows, block.indices)
+                        other.add(rows, block.without(more))
             yield rows, block
 
     gallery = index(split.gallery)
@@ -140,10 +164,14 @@ def _rank_and_evaluate(
     retained = min(to_depth, max(shown, RECORDED_DEPTH, _RETAINED_HITS // n))
     ranking = join_blocks(blocks, n, retained)
     if evaluator is None:
-        return ranking, None
+        return ranking, None, None
     with meter.stage("evaluate"):
-        cluster, seed = config.statistics.cluster, config.seed
-        return ranking, add_statistics(evaluator.result(), split, cluster=cluster, seed=seed)
+        statistics = partial(add_statistics, cluster=config.statistics.cluster, seed=config.seed)
+        found = statistics(evaluator.result(), split)
+        without = None
+        if other is not None and apart is not None:
+            without = statistics(other.result(), apart)
+    return ranking, found, without
 
 
 def _score_leakage(
@@ -168,7 +196,7 @@ def _score_leakage(
     if not cutoffs:
         return None
     try:
-        _, evaluation = _rank_and_evaluate(index, other, cutoffs, config, Meter())
+        _, evaluation, _ = _rank_and_evaluate(index, other, cutoffs, config, Meter())
     except BenchError as error:  # the headline is not lost for it
         _log.warning("no score %s: %s", name.replace("_", " "), error)
         return None

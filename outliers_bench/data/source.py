@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -238,7 +238,8 @@ class LabeledSource(DataSource, SplitOptions):
             if group is None:
                 raise ValueError("leakage=group needs a grouping; see leakage.policy.load_split")
             images = group(images)
-        return make_split(images, self, name=self.title(), seed=seed, left_out=left_out)
+        split = make_split(images, self, name=self.title(), seed=seed, left_out=left_out)
+        return replace(split, drawn=True)
 
 
 def folder_name(root: str) -> str:

@@ -21,7 +21,7 @@ from outliers_bench.duplicates.pairs import Pair
 from outliers_bench.store import files, memo
 from outliers_bench.types import ImageSet
 
-VERSION = 1
+VERSION = 2
 """Version of the search; increase it when the search finds other pairs."""
 
 
@@ -38,11 +38,14 @@ class Duplicates:
         Row and reason of the images that could not be decoded; their exact duplicates are found.
     not_compared : dict of int to str
         Row and reason of the images that were compared by content only: too small or too flat.
+    alike : tuple of tuple of int
+        Rows of different photos of the same scene, which are no duplicates; each content once.
     """
 
     pairs: tuple[Pair, ...]
     unreadable: dict[int, str] = field(default_factory=dict)
     not_compared: dict[int, str] = field(default_factory=dict)
+    alike: tuple[tuple[int, int], ...] = ()
 
 
 def find_pairs(images: ImageSet, *, cache: Path, near: bool = True) -> Duplicates:
@@ -83,7 +86,8 @@ def find_pairs(images: ImageSet, *, cache: Path, near: bool = True) -> Duplicate
         {row: reason for at, reason in reasons.items() for row in rows[contents[at]]}
         for reasons in (found.unreadable, found.not_compared)
     )
-    return Duplicates(_sort(pairs), unreadable, not_compared)
+    alike = ((rows[contents[a]][0], rows[contents[b]][0]) for a, b in found.alike)
+    return Duplicates(_sort(pairs), unreadable, not_compared, tuple(alike))
 
 
 def _sort(pairs: list[Pair]) -> tuple[Pair, ...]:
@@ -112,11 +116,12 @@ def _find_near(images: ImageSet, cache: Path) -> Duplicates:
     from outliers_bench.duplicates.verify import verify_candidates
 
     small = load_or_make_thumbnails(images, cache)
-    pairs, complete = verify_candidates(images, small, find_candidates(small.gray), cache)
+    pairs, alike, complete = verify_candidates(images, small, find_candidates(small.gray), cache)
     near = Duplicates(
         tuple(pairs),
         {row: reason.detail for row, reason in small.unreadable.items()},
         small.not_compared,
+        tuple(alike),
     )
     if complete and not small.has_inaccessible:
         files.save_arrays(path, **_to_arrays(near))
@@ -126,6 +131,7 @@ def _find_near(images: ImageSet, cache: Path) -> Duplicates:
 def _to_arrays(near: Duplicates) -> dict[str, np.ndarray]:
     arrays = {
         "pairs": np.array([(p.first, p.second) for p in near.pairs], np.int64).reshape(-1, 2),
+        "alike": np.array(near.alike, np.int64).reshape(-1, 2),
         "likeness": np.array([pair.likeness for pair in near.pairs], np.float64),
     }
     for name, reasons in (("unreadable", near.unreadable), ("unjudged", near.not_compared)):
@@ -144,4 +150,6 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Duplicates:
         reasons = arrays[f"{name}_reasons"].tolist()
         rows, which = arrays[f"{name}_rows"].tolist(), arrays[f"{name}_why"].tolist()
         reasons_by_row.append({row: reasons[n] for row, n in zip(rows, which, strict=True)})
-    return Duplicates(pairs, *reasons_by_row)
+    alike = tuple((first, second) for first, second in arrays["alike"].tolist())
+    unreadable, not_compared = reasons_by_row
+    return Duplicates(pairs, unreadable, not_compared, alike)

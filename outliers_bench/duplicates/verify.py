@@ -24,6 +24,7 @@ from outliers_bench.types import ImageSet
 
 LARGE = 128  # side of the larger images in pixels
 DETAIL, TILES = 0.7, 0.75  # minimum agreement of near duplicates; see docs/leakage.md
+ALIKE = 0.4  # minimum detail of two photos of one scene
 _PROMISING = 0.5  # minimum detail agreement of thumbnails for decoding larger images
 _STEPS_SMALL, _STEPS = 15, 40
 _DIGITS = 4  # of a likeness, which is stored in float32
@@ -38,7 +39,7 @@ _SPACE: Space = {
 
 def verify_candidates(
     images: ImageSet, small: Thumbnails, candidates: Candidates, cache: Path
-) -> tuple[list[Pair], bool]:
+) -> tuple[list[Pair], list[tuple[int, int]], bool]:
     """Return the candidates that show the same image, with `Agreement.detail` to four decimals.
 
     Pairs with a verdict in the cache need no decoding.
@@ -47,6 +48,8 @@ def verify_candidates(
     -------
     pairs : list of Pair
         Rows of `images`.
+    alike : list of tuple of int
+        Rows of other candidates that show the same scene, such as photos of a burst.
     complete : bool
         Whether all candidates have a verdict; a photo that is unreadable this time may be readable
         the next time.
@@ -67,13 +70,15 @@ def verify_candidates(
                 found = {keys[at]: verdict for at, verdict in verdicts if verdict is not None}
                 store.add((key, np.array(verdict, np.float32)) for key, verdict in found.items())
                 known |= found
-    pairs = []
+    pairs, alike = [], []
     for key, a, b in zip(keys, candidates.part, candidates.whole, strict=True):
         verdict = known.get(key, NO_AGREEMENT)
+        first, second = sorted((int(small.rows[a]), int(small.rows[b])))
         if verdict.detail >= DETAIL and verdict.tiles >= TILES:
-            first, second = sorted((int(small.rows[a]), int(small.rows[b])))
             pairs.append(Pair(first, second, "near", round(verdict.detail, _DIGITS)))
-    return pairs, all(key in known for key in keys)
+        elif verdict.detail >= ALIKE:
+            alike.append((first, second))
+    return pairs, alike, all(key in known for key in keys)
 
 
 def _key(one: bytes, other: bytes) -> bytes:

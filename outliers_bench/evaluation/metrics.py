@@ -45,7 +45,7 @@ BALANCED = "balanced/"
 _CUT_OFF = re.compile(r"(\w+_at_)(\d+)")
 _COST = re.compile(
     r"dimensions|search_ms_per_query|\w+_bytes|(index_build|training|epoch)_seconds|seconds_\w+"
-    r"|(val_)?loss|features_computed|keypoints_computed|queries_(without_|of_un)\w+"
+    r"|(val_)?loss|features_computed|keypoints_computed|queries_(without_|with_|of_un)\w+"
     r"|(rerank_)?images_(un|not_|without_|duplicate|conflicting)\w*|leaks_\w+"
 )
 

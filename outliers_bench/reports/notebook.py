@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from html import escape
 
 from outliers_bench.data.opencv import opencv
+from outliers_bench.reports.burst_rows import burst_rows
 from outliers_bench.reports.data_summary import data_rows
-from outliers_bench.reports.numbers import cost_rows, leakage_rows, score_rows, statistics_rows
+from outliers_bench.reports.numbers import (
+    cost_rows,
+    leakage_rows,
+    score_rows,
+    statistics_rows,
+)
 from outliers_bench.result import Result
 from outliers_bench.types import RGB
 
@@ -31,6 +37,7 @@ def result_html(result: Result, name: str, sheets: Mapping[str, RGB]) -> str:
         *statistics_rows(result.evaluation),
         *data_rows(result.split),
         *leakage_rows(result),
+        *burst_rows(result),
         *cost_rows(result),
     ]
     parts = [

@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 
 from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.reports import numbers
+from outliers_bench.reports.burst_rows import burst_rows, describe_bursts
 from outliers_bench.reports.data_summary import data_rows
 from outliers_bench.result import Result
 from outliers_bench.runtime.invocation import ui_command, with_current_python
@@ -37,6 +38,7 @@ def show_result(result: Result, name: str, *, console: Console | None = None) ->
         *numbers.statistics_rows(evaluation),
         *data_rows(result.split),
         *numbers.leakage_rows(result),
+        *burst_rows(result),
         *numbers.cost_rows(result),
     ):
         _print_wrapped(console, label, value)
@@ -78,6 +80,8 @@ def show_finished(run: FinishedRun, *, console: Console | None = None) -> None:
         _print_wrapped(console, label, value)
     if text := numbers.describe_leakage(run.metrics):
         _print_wrapped(console, "leakage", text)
+    if text := describe_bursts(run.metrics):
+        _print_wrapped(console, "bursts", text)
     started = datetime.fromtimestamp(run.begun).astimezone()
     status = f"already, started {started:%Y-%m-%d %H:%M}; nothing computed"
     _print_fact(console, "finished", [status])

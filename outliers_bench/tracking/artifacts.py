@@ -15,6 +15,7 @@ from outliers_bench.data.class_counts import count_classes
 from outliers_bench.evaluation.choose_clusters import cluster_texts
 from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.evaluation.statistics import cluster_unit
+from outliers_bench.leakage.bursts import TABLE as BURST_TABLE
 from outliers_bench.result import Result
 from outliers_bench.types import ImageSet, IntArray, Split
 
@@ -52,6 +53,12 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
         _write_csv(folder / "excluded.csv", ("name", "kind", "detail"), rows)
     if result.leaks:
         _write_csv(folder / "leaks.csv", *_leaks(result.leaks))
+    if result.burst_scores is not None:
+        bursts = result.burst_scores.bursts
+        labels = _class_names(bursts.images, np.arange(len(bursts.images)))
+        columns = (bursts.images.names, labels, bursts.ids.tolist())
+        header = ("path", "label", "group")
+        _write_csv(folder / BURST_TABLE, header, zip(*columns, strict=True))
 
 
 def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> None:

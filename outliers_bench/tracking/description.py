@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from outliers_bench.reports import numbers
+from outliers_bench.reports.burst_rows import burst_rows
 from outliers_bench.reports.data_summary import data_rows
 from outliers_bench.reports.markdown import table
 from outliers_bench.result import Result
@@ -25,13 +26,14 @@ def describe_result(
     statistics = numbers.statistics_rows(result.evaluation)
     # MLflow's page shows only the first lines until it is expanded.
     first = " · ".join(f"{metric} **{value}**" for metric, value in scores if metric in _FIRST)
+    audited = [*numbers.leakage_rows(result), *burst_rows(result)]
     parts = [
         first or "No labels, so nothing was scored.",
         *([image_link(_main_picture(pictures), run_id)] if pictures else []),
         f"{name} on {result.split.name}",
         *([table(("metric", "value"), scores)] if scores else []),
         *([table(("statistics", ""), statistics)] if statistics else []),
-        table(("images", ""), [*data_rows(result.split), *numbers.leakage_rows(result)]),
+        table(("images", ""), [*data_rows(result.split), *audited]),
         table(("cost", ""), numbers.cost_rows(result)),
     ]
     if pictures:

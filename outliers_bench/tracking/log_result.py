@@ -13,6 +13,7 @@ from outliers_bench.data.class_counts import count_classes
 from outliers_bench.data.opencv import opencv
 from outliers_bench.evaluation.metrics import DEFINITIONS
 from outliers_bench.evaluation.statistics import name_scores, name_statistics
+from outliers_bench.reports.burst_rows import burst_rows
 from outliers_bench.reports.cmc_plot import draw_cmc
 from outliers_bench.reports.contact_sheet import draw_contact_sheets
 from outliers_bench.reports.leakage_sheet import draw_leakage_sheet
@@ -48,6 +49,9 @@ def collect_metrics(result: Result) -> dict[str, float]:
     if result.leakage_scores is not None:
         scores = {**scores, **result.leakage_scores.metrics}
         intervals |= result.leakage_scores.intervals
+    if result.burst_scores is not None:
+        scores = {**scores, **result.burst_scores.metrics}
+        intervals |= result.burst_scores.intervals
     numbers: dict[str, float | None] = {
         **scores,  # first, because MLflow's pages preserve the order
         **({} if result.leaks is None else result.leaks.counts()),
@@ -128,6 +132,8 @@ def log_result(run: ActiveRun, result: Result, config: Config) -> Path | None:
         tags = {"mlflow.note.content": note, "split_fingerprint": result.split.fingerprint}
         if result.evaluation is not None and result.evaluation.clusters is not None:
             tags |= {"evaluation": DEFINITIONS, "cluster": result.evaluation.clusters.unit}
+        if rows := burst_rows(result):
+            tags["bursts"] = rows[0][1]
         metrics = collect_metrics(result)
         for future in encoded:
             future.result()

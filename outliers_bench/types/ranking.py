@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from outliers_bench.types.arrays import FloatArray, IntArray
+from outliers_bench.types.arrays import BoolArray, FloatArray, IntArray
 
 _SORTED = 8  # sort rows to compare them if the gallery is this many times as large
 
@@ -48,6 +48,25 @@ class Ranking:
             raise ValueError("scores must fall from left to right")
         if _is_any_twice(self.indices):
             raise ValueError("a gallery position is twice in one row")
+
+    def without(self, excluded: BoolArray) -> Ranking:
+        """Return the ranking without some of its images; others move up, and rows end with -1.
+
+        Parameters
+        ----------
+        excluded : array of bool, shape (n_query, depth)
+        """
+        rows = np.flatnonzero(excluded.any(axis=1))
+        if not rows.size:
+            return self
+        indices, scores = self.indices.copy(), self.scores.copy()
+        gone = excluded[rows]
+        order = np.argsort(gone, axis=1, kind="stable")
+        left = np.arange(self.depth) < self.depth - gone.sum(axis=1, keepdims=True)
+        for values, nothing in ((indices, -1), (scores, -np.inf)):
+            moved = np.take_along_axis(values[rows], order, axis=1)
+            values[rows] = np.where(left, moved, nothing)
+        return Ranking(indices, scores)
 
     @property
     def depth(self) -> int:

@@ -83,6 +83,8 @@ class Split:
         Where the source has found the labels, if the user may have meant another place.
     parts_from : str
         Classes, times or other values that decided the part of each image, if not chance alone.
+    drawn : bool
+        Whether the benchmark has assigned the images to the parts; False for a ready-made split.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class Split:
     is_validation: bool = False
     labels_from: str = ""
     parts_from: str = ""
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         for part in ("query", "gallery"):

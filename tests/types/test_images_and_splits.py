@@ -102,3 +102,16 @@ def test_leave_one_out_keeps_query_and_gallery_the_same():
 
 def test_images_lists_every_content_once():
     assert len(toy_split([0, 1], [0, 1, 2]).images) == 5
+
+
+def test_a_ranking_without_some_images_moves_the_others_up():
+    ranking = Ranking(
+        np.array([[4, 2, 0, 1], [3, 1, -1, -1], [0, 1, 2, 3]]),
+        np.array([[0.9, 0.8, 0.7, 0.6], [0.5, 0.4, -np.inf, -np.inf], [4, 3, 2, 1]], np.float32),
+    )
+    excluded = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.bool_)
+    left = ranking.without(excluded)
+    assert left.indices.tolist() == [[2, 1, -1, -1], [3, -1, -1, -1], [0, 1, 2, 3]]
+    assert left.scores[0, :2].tolist() == ranking.scores[0, [1, 3]].tolist()
+    assert np.isneginf(left.scores[:2, 2:]).all()
+    assert ranking.without(np.zeros_like(excluded)) is ranking
