@@ -46,6 +46,12 @@ def test_run_prints_and_records_results(workdir, first):
     artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
     names = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*.*")}
     assert {"config.yaml", "ranking.parquet", "per_class.csv", "pictures/worst.jpg"} <= names
+    assert "pictures/cmc.svg" in names
+    cmc = pd.read_csv(artifacts / "cmc.csv", index_col="k")
+    for k in (1, 5):
+        ends = (run.data.metrics[f"ci95/hit_at_{k}_{end}"] for end in ("low", "high"))
+        expected = [run.data.metrics[f"hit_at_{k}"], *ends, run.data.metrics[f"chance/hit_at_{k}"]]
+        assert cmc.loc[k, ["rates", "low", "high", "chance"]].tolist() == pytest.approx(expected)
     ranking = pd.read_parquet(artifacts / "ranking.parquet")
     top = ranking[ranking["rank"] == 1]
     assert top["relevant"].mean() == pytest.approx(metrics["hit_at_1"])
