@@ -60,6 +60,9 @@ class DataSource:
         Time such as 10min, 30s or 1d: makes the column `encounter` of photos of one label and one
         camera that follow each other within it. They stay in one part unless `group` says
         otherwise.
+    exclude_same : list of str
+        Columns such as camera and encounter: gallery images with the query's label and its value of
+        any of them do not count for it; see `exclude_same_values`.
     validation : float or None
         Share of the queries that are validation queries; see `validation.choose_validation`. None
         is 0, and 0.2 in a search.
@@ -76,6 +79,7 @@ class DataSource:
     missing_labels: MissingLabels = MissingLabels.error
     group: str | None = None
     encounter_gap: str | None = None
+    exclude_same: list[str] = field(default_factory=list)
     validation: float | None = None
     evaluate: Evaluated | None = None
     split_seed: int | None = None

@@ -6,7 +6,7 @@ from outliers_bench.evaluation.clusters import (
     effective_queries,
     smallest_difference,
 )
-from outliers_bench.evaluation.evaluate import count_relevant, evaluate, nothing_relevant
+from outliers_bench.evaluation.evaluate import evaluate
 from outliers_bench.evaluation.intervals import confidence_intervals
 from outliers_bench.evaluation.paired import Comparison, compare_with_best
 from outliers_bench.evaluation.rank_metrics import (
@@ -19,6 +19,7 @@ from outliers_bench.evaluation.rank_metrics import (
     r_precision,
     reciprocal_rank,
 )
+from outliers_bench.evaluation.relevance import count_relevant, nothing_relevant
 
 __all__ = [
     "Clusters",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.clusters import Clusters
-from outliers_bench.evaluation.evaluate import count_relevant
+from outliers_bench.evaluation.relevance import count_relevant
 from outliers_bench.types import ENCOUNTER, GROUP, IntArray, Split
 
 QUERY, LABEL, AUTO = "query", "label", "auto"

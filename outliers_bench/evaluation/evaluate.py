@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.clusters import Clusters
 from outliers_bench.evaluation.cmc import CmcCurve
 from outliers_bench.evaluation.metrics import (
@@ -19,8 +18,8 @@ from outliers_bench.evaluation.metrics import (
     expected_by_chance,
     needs_whole_set,
 )
+from outliers_bench.evaluation.relevance import count_relevant, nothing_relevant
 from outliers_bench.evaluation.scored import Scored
-from outliers_bench.runtime.units import list_first
 from outliers_bench.types import IntArray, Ranking, Split
 
 if TYPE_CHECKING:
@@ -29,34 +28,6 @@ if TYPE_CHECKING:
 
 _BLOCK_HITS = 2_000_000  # of a given ranking scored at once, over all its queries
 MIN_DEPTH = 10  # hits that metrics for the whole set see, even if no cutoff is as large
-
-
-def count_relevant(split: Split) -> IntArray:
-    """Count the relevant gallery images of each query, without those that are excluded.
-
-    Returns
-    -------
-    array of int64, shape (n_query,)
-    """
-    query, gallery = split.query.labels, split.gallery.labels
-    if query is None or gallery is None:
-        raise ValueError("an image set without labels cannot be scored")
-    per_class = np.bincount(gallery, minlength=len(split.gallery.classes))
-    excluded = split.exclusion.with_equal(query, gallery).counts
-    return per_class[query].astype(np.int64) - excluded
-
-
-def nothing_relevant(split: Split) -> BenchError:
-    """Return the error about a labeled split in which no query has a relevant gallery image."""
-    classes = [
-        sorted({part.classes[label] for label in part.labels} if part.labels is not None else ())
-        for part in (split.query, split.gallery)
-    ]
-    query, gallery = map(list_first, classes)
-    return BenchError(
-        f"{split.name}: no query has a gallery image of its class, so nothing could be scored; "
-        f"query and gallery must share class names (query: {query}; gallery: {gallery})"
-    )
 
 
 def evaluate(ranking: Ranking, split: Split, *, k: Sequence[int]) -> Evaluation:

@@ -40,6 +40,8 @@ def match_sheets(
     rows = list(dict.fromkeys(pick.row for some in picks.values() for pick in some))[:queries]
     drawn = []
     for row in rows:
+        if result.ranking.indices[row, 0] < 0:  # every image is excluded for this query
+            continue
         try:
             drawn.append(_picture(result, row, stored, options))
         except (UnreadableImageError, OSError):  # deleted since

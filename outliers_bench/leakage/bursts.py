@@ -17,7 +17,7 @@ import numpy as np
 from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.formats.exif_time import read_exif_time
 from outliers_bench.data.image_files import FileReader
-from outliers_bench.evaluation.evaluate import count_relevant
+from outliers_bench.evaluation import count_relevant
 from outliers_bench.leakage.burst_evidence import (
     FINDERS,
     GAP,

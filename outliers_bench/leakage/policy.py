@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from outliers_bench.data.exclude_same import exclude_same_values
 from outliers_bench.data.source import DataSource, Leakage
 from outliers_bench.data.validation import Evaluated, select_queries
 from outliers_bench.errors import BenchError
@@ -47,9 +48,13 @@ class AuditedSplit:
 
 
 def load_split(source: DataSource, *, seed: int, cache: Path) -> Split:
-    """Load a split; with `data.leakage=group`, near duplicates are in the same part."""
+    """Load a split; with `data.leakage=group`, near duplicates are in the same part.
+
+    Images that do not count for a query are excluded; see `data.exclude_same`.
+    """
     group = partial(group_near_duplicates, cache=cache)
-    return source.load(seed=source.seed_of_split(seed), cache=cache, group=group)
+    split = source.load(seed=source.seed_of_split(seed), cache=cache, group=group)
+    return exclude_same_values(split, source.exclude_same)
 
 
 def audit(split: Split, leakage: Leakage, *, cache: Path) -> AuditedSplit:

@@ -25,7 +25,7 @@ from outliers_bench.reports.sheet import (
 )
 from outliers_bench.reports.tiles import LINE, TILE, read_photos
 from outliers_bench.result import Result
-from outliers_bench.types import RGB, ImageSet, Split
+from outliers_bench.types import RGB, ImageSet, IntArray, Split
 
 _GAP, _CAPTION, _HEADER, _QUERY_GAP = 10, 40, 64, 22
 NAME = "path"  # caption with the name of the image, unless there is such a column
@@ -70,7 +70,7 @@ def draw_contact_sheets(
         for query in rows
         for part, shown in (
             (result.split.query, [query.row]),
-            (result.split.gallery, result.ranking.indices[query.row, :depth]),
+            (result.split.gallery, _hits(result, query.row, depth)),
         )
         for row in shown
     )
@@ -80,6 +80,11 @@ def draw_contact_sheets(
             for name, rows in selected.items()
             if rows
         }
+
+
+def _hits(result: Result, row: int, depth: int) -> IntArray:
+    hits = result.ranking.indices[row, :depth]
+    return hits[hits >= 0]
 
 
 def check_captions(split: Split, captions: Sequence[str]) -> None:
@@ -119,7 +124,7 @@ def _draw_sheet(
     heading = f"{result.split.name}   |   {_HEADINGS[name]}"
     sheet.paste(_header(heading, width, legend=result.split.labeled), left=0, top=0)
     for row, query in enumerate(selected):
-        shown = list(islice(photos, 1 + depth))
+        shown = list(islice(photos, 1 + len(_hits(result, query.row, depth))))
         _draw_row(sheet, result, query, row=row, photos=shown, captions=captions)
     return sheet.pixels
 

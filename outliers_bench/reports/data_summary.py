@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,11 +65,26 @@ def finding_rows(split: Split) -> list[tuple[str, str]]:
         ("labels", split.labels_from),
         ("split", split.parts_from),
         *_group_rows(split),
+        ("junk", _describe_junk(split)),
         ("no match", _describe_unmatched(split)),
         ("excluded", _describe_excluded(split.left_out)),
         ("spelling", describe_look_alikes(split.gallery.classes)),
     ]
     return [(heading, text) for heading, text in rows if text]
+
+
+def _describe_junk(split: Split) -> str:
+    columns = [column for column, and_label in split.excluded.values if and_label]
+    if not columns:
+        return ""
+    others = tuple(value for value in split.excluded.values if not value.and_label)
+    rest = replace(split, excluded=replace(split.excluded, values=others))
+    excluded = split.exclusion.counts - rest.exclusion.counts
+    alike = "the query's class and its" if split.labeled else "the query's"
+    return (
+        f"{excluded.mean():.1f} gallery photos per query with {alike} {' or '.join(columns)}, "
+        f"up to {excluded.max():,}: neither right nor wrong"
+    )
 
 
 def _describe_classes(split: Split) -> str:

@@ -64,8 +64,9 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
 def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> None:
     """Write a ranking in long form: query, rank (from 1), gallery, score, and relevant if known.
 
-    Names are dictionary-encoded. `depth` is the number of gallery images per query; None writes
-    all. Row groups have up to a million rows, and only one is in memory.
+    A query that has fewer images left has fewer ranks. Names are dictionary-encoded. `depth` is the
+    number of gallery images per query; None writes all. Row groups have up to a million rows, and
+    only one is in memory.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -78,14 +79,15 @@ def write_ranking(result: Result, path: Path, *, depth: int | None = None) -> No
         return pa.DictionaryArray.from_arrays(_column(positions.astype(np.int32)), names)
 
     def table(rows: IntArray) -> pa.Table:
-        hits = indices[rows]
+        row, rank = np.nonzero(indices[rows] >= 0)
+        of_query, hits = rows[row], indices[rows][row, rank]
         columns = {
-            "query": named(np.repeat(rows, n_rank), queries),
-            "rank": _column(np.tile(np.arange(1, n_rank + 1, dtype=np.int32), len(rows))),
+            "query": named(of_query, queries),
+            "rank": _column((rank + 1).astype(np.int32)),
             "gallery": named(hits, gallery),
-            "score": _column(scores[rows]),
+            "score": _column(scores[rows][row, rank]),
         }
-        relevant = _relevant(result.split, rows, hits)
+        relevant = _relevant(result.split, of_query, hits)
         if relevant is not None:
             bits = np.packbits(relevant, bitorder="little")
             columns["relevant"] = _column(bits, pa.bool_(), relevant.size)
@@ -123,7 +125,7 @@ def _texts(values: Sequence[str]) -> pa.Array:
 def _relevant(split: Split, rows: IntArray, indices: IntArray) -> np.ndarray | None:
     if split.query.labels is None or split.gallery.labels is None:
         return None
-    return np.asarray(split.gallery.labels[indices] == split.query.labels[rows, None])
+    return np.asarray(split.gallery.labels[indices] == split.query.labels[rows])
 
 
 def _per_query(

@@ -15,7 +15,10 @@ from outliers_bench.engines.protocols import EngineKind
 # Sources of data inherit most options. Each is changed in the first of these sources that has it.
 SOURCES = ("prepared", "manifest", "folder", "synthetic", "cifar10", *SCHEMAS["data"])
 # A ready-made split is only checked by these; they are changed in another source.
-ELSEWHERE = {"data.group": "data=folder", "data.encounter_gap": "data=manifest"}
+ELSEWHERE = {
+    "data.group": "data=folder",
+    **dict.fromkeys(("data.encounter_gap", "data.exclude_same"), "data=manifest"),
+}
 
 KERAS = ("engine=keras", "engine.precision=f32")
 NETWORK = ("model=mobilenet", "model.weights=random", *KERAS)
@@ -79,6 +82,7 @@ OTHERS: dict[str, Any] = {
     "contact_sheets.captions": ["path"],
     "data.group": "-1",
     "data.encounter_gap": "1h",
+    "data.exclude_same": ["site"],
     "data.columns": {"label": "individual"},
     "data.path": "{0}/copy/table.csv",
     "data.url": "{0}/other",

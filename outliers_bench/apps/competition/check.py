@@ -43,7 +43,7 @@ class RefusedError(Exception):
 class Submission:
     """Rankings of a group: gallery positions per scored query, best first.
 
-    A ranking is empty if only ignored images were sent.
+    A ranking is empty if only images were sent that are ignored or do not count for the query.
     """
 
     group: str
@@ -70,8 +70,9 @@ def read_submission(body: bytes, dataset: CompetitionData, *, max_rank: int) -> 
     for query, names in images.items():
         _check_ranking(query, names, dataset, max_rank)
         if query in dataset.queries:
-            rankings[dataset.queries[query]] = tuple(
-                dataset.gallery[name] for name in names if name in dataset.gallery
+            row = dataset.queries[query]
+            rankings[row] = dataset.without_junk(
+                row, [dataset.gallery[name] for name in names if name in dataset.gallery]
             )
     return Submission(group, rankings)
 

@@ -32,6 +32,7 @@ def serve(options: Competition) -> int:
     from outliers_bench.apps.competition.dataset import load_competition_data, select_source
 
     source = select_source(options.root, options.manifest, options.missing_labels, options.boxes)
+    source.exclude_same = options.exclude_same
     try:
         import uvicorn
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from outliers_bench.apps.submit.names import Names, competition_names
 from outliers_bench.data.boxes import BoxUse
+from outliers_bench.data.exclude_same import exclude_same_values
 from outliers_bench.data.image_files import existing_folder
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.manifest import Manifest
@@ -19,6 +22,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import count_relevant, nothing_relevant
 from outliers_bench.types import ImageSet, LeftOut, Split
 
+_DATA_OPTION = re.compile(r"data\.(?=(root|missing_labels|boxes|exclude_same)=)")
 _OVERHEAD = 2**16  # bytes of a submission other than file names
 _INDENTATION = 2  # factor, for JSON with indentation
 _BYTES_PER_NAME = 4  # quotes, comma, space
@@ -43,6 +47,12 @@ class CompetitionData:
     gallery: Mapping[str, int]
     ignored_queries: Collection[str]
     ignored_gallery: Collection[str]
+
+    def without_junk(self, query: int, ranking: Sequence[int]) -> tuple[int, ...]:
+        """Return a ranking without the gallery images that do not count for its query."""
+        exclusion, positions = self.split.exclusion, np.array(ranking, dtype=np.int64)
+        is_junk = exclusion.mask(np.array([query]), positions[None])[0]
+        return tuple(positions[~is_junk].tolist())
 
     def max_submission_bytes(self, max_rank: int) -> int:
         """Return a size that suffices for `max_rank` gallery images per query."""
@@ -73,10 +83,10 @@ def load_competition_data(source: DataSource, *, cache: Path, names: Names) -> C
         unique.
     """
     try:
-        split = source.load(seed=0, cache=cache)
+        split = exclude_same_values(source.load(seed=0, cache=cache), source.exclude_same)
     except BenchError as error:  # its message has the options of a run
         message = str(error).replace("data.path=", "manifest=")
-        raise BenchError(re.sub(r"data\.(?=root=|missing_labels=|boxes=)", "", message)) from None
+        raise BenchError(_DATA_OPTION.sub("", message)) from None
     if split.is_one_set or not split.labeled:
         raise BenchError(
             f"{split.name}: a competition needs the labels of its query and gallery images; put "

@@ -43,6 +43,9 @@ class Competition:
         class.
     boxes : BoxUse
         Boxes in the table: crop (each is an image, named photo#left,top,width,height) or ignore.
+    exclude_same : list of str
+        Columns of the table, such as [camera]: gallery images of the query's class and value do not
+        count, and are skipped where a group ranks them.
     host : str
         Address to listen at.
     port : int
@@ -80,6 +83,7 @@ class Competition:
     manifest: str | None = None
     missing_labels: MissingLabels = MissingLabels.error
     boxes: BoxUse = BoxUse.crop
+    exclude_same: list[str] = field(default_factory=list)
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = None
