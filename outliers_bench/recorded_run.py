@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from secrets import token_hex
+from typing import NamedTuple
 
 from outliers_bench import benchmark
 from outliers_bench.benchmark import Prepared
@@ -21,10 +22,11 @@ from outliers_bench.tracking.finished import find_finished
 from outliers_bench.tracking.log_result import log_result
 from outliers_bench.tracking.logged_models import link_model
 from outliers_bench.tracking.models import fetch_models
-from outliers_bench.tracking.outbox import current_sweep
+from outliers_bench.tracking.outbox import Box, current_sweep
 from outliers_bench.tracking.runs import tag_reused_run
 from outliers_bench.tracking.store import check_uri
 from outliers_bench.tracking.training_logger import MlflowTrainingLogger
+from outliers_bench.types import Split
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +47,39 @@ def prepare(config: Config) -> Prepared:
     return benchmark.prepare(config)
 
 
+class Part(NamedTuple):
+    """Run on one split of a repeated run, which is on the leaderboard instead of it."""
+
+    box: Box
+    """That of the repeated run."""
+    identity: str
+    number: int
+
+
+def reuse(
+    config: Config, split: Split, digest: str, overrides: Sequence[str], *, show: bool = True
+) -> FinishedRun | None:
+    """Return the finished run with an identity, as a job of the current sweep, and show it.
+
+    None if there is none, or `skip_finished` is not set.
+    """
+    earlier = find_finished(config, split, digest, overrides) if config.skip_finished else None
+    if earlier is None:
+        return None
+    if (sweep := current_sweep()) is not None:
+        suffix = token_hex(3)
+        sweep.add(tag_reused_run, found=earlier.run_id, name=earlier.name, suffix=suffix)
+    if show:
+        show_finished(earlier)
+    return earlier
+
+
 def run(
-    prepared: Prepared, *, overrides: Sequence[str] = (), show: bool = True
+    prepared: Prepared,
+    *,
+    overrides: Sequence[str] = (),
+    show: bool = True,
+    part: Part | None = None,
 ) -> Result | FinishedRun:
     """Rank, evaluate, record in the outbox, and show.
 
@@ -60,6 +93,8 @@ def run(
         Options of the command line, recorded so that the run can be repeated.
     show : bool
         Print the result and where it is recorded.
+    part : Part or None
+        For one split of a repeated run, which is always run.
 
     Returns
     -------
@@ -72,18 +107,19 @@ def run(
         If weights do not fit, or too many images cannot be read.
     """
     config, split = prepared.config, prepared.split
-    digest, sweep = identity(config, split), current_sweep()
-    if config.skip_finished and (earlier := find_finished(config, split, digest, overrides)):
-        if sweep is not None:
-            suffix = token_hex(3)
-            sweep.add(tag_reused_run, found=earlier.run_id, name=earlier.name, suffix=suffix)
-        if show:
-            show_finished(earlier)
-        return earlier
+    if part is None:
+        digest, sweep, tags = identity(config, split), current_sweep(), None
+        if earlier := reuse(config, split, digest, overrides, show=show):
+            return earlier
+    else:
+        digest, sweep = part.identity, part.box
+        tags = {"kind": "split", "split": str(part.number)}
     store = senders.store_of(config.cache.path, config.tracking.uri)
     if problem := senders.new_outage(store):
         _log.warning("the run will wait in the outbox: %s", problem)
-    with start_run(config, split, identity=digest, sweep=sweep, overrides=overrides) as recording:
+    with start_run(
+        config, split, identity=digest, sweep=sweep, overrides=overrides, tags=tags
+    ) as recording:
         for uri in config.model.model_uris:
             recording.add(link_model, uri=uri)
         result = benchmark.run(prepared, MlflowTrainingLogger(recording))

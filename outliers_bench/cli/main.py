@@ -33,6 +33,7 @@ from outliers_bench.runtime.output import guard_worker
 from outliers_bench.sweeps import parent as sweep
 from outliers_bench.sweeps.objective import check_metric_name, check_objective, objective_of
 from outliers_bench.sweeps.plugins import is_search
+from outliers_bench.sweeps.trials import note_trial
 from outliers_bench.tracking.runs import failure_line
 
 UNFINISHED = 1  # a sweep that ran, though not all of it
@@ -61,11 +62,18 @@ def job(cfg: DictConfig) -> float | None:
             # Late, so that a mistake in the options is reported without importing the libraries.
             from outliers_bench.recorded_run import prepare, run
 
+            config.data.check()
+            if len(config.data.each_split()) > 1:
+                from outliers_bench.sweeps.repeats import run_repeats
+
+                finished = run_repeats(config, overrides)
+                return objective_of(finished, config.objective) if needs_objective else None
             prepared = prepare(config)
             if needs_objective:
                 labeled = prepared.split.labeled
                 check_objective(config.objective, config.k, labeled=labeled)
         outcome = run(prepared, overrides=overrides)
+        note_trial(prepared, outcome, overrides)
         return objective_of(outcome, config.objective) if needs_objective else None
     except Exception as error:
         if hydra_config.mode is RunMode.MULTIRUN:
@@ -123,7 +131,12 @@ def main() -> None:
                 )
             )
             return
-        compose_and_run()
+        try:
+            compose_and_run()
+        except Exception:
+            sweep.run_winner(compose_and_run, after_failure=True)
+            raise
+        sweep.run_winner(compose_and_run)
         unfinished = sweep.finish()
         _deliver()
         if unfinished:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
+from typing import Self
 
 from omegaconf import MISSING
 
@@ -18,7 +19,7 @@ from outliers_bench.data.photo_times import with_times
 from outliers_bench.data.split import make_split
 from outliers_bench.data.splits.options import Protocol, SplitOptions
 from outliers_bench.data.table import Row, Table, exclude_unlabeled
-from outliers_bench.data.validation import Evaluated
+from outliers_bench.data.validation import Evaluated, check_validation
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.option_roles import PLACE
 from outliers_bench.types import TIME, ImageSet, LeftOut, Split
@@ -37,6 +38,9 @@ class Leakage(Enum):
     """Near duplicates are put into the same part when the images are split."""
     error = "error"
     """The run ends with an error."""
+
+
+MAX_REPEATS = 100
 
 
 @dataclass
@@ -69,6 +73,8 @@ class DataSource:
     evaluate : Evaluated or None
         Queries that are ranked. None: the validation queries in the jobs of a sweep with a
         validation part, and else the others.
+    repeats : int
+        Number of random splits; above 1, a run is one on each of them, see `sweeps.repeats`.
     split_seed : int or None
         Seed of the split alone; None for the seed of the run.
     """
@@ -83,6 +89,7 @@ class DataSource:
     validation: float | None = None
     evaluate: Evaluated | None = None
     split_seed: int | None = None
+    repeats: int = 1
 
     def title(self) -> str:
         """Return the data set's name in MLflow; works without loading the data and never fails."""
@@ -101,15 +108,13 @@ class DataSource:
         if not 0 <= self.max_unreadable <= 1:
             raise BenchError(f"data.max_unreadable={self.max_unreadable}: give a share from 0 to 1")
         self.group_rule().check()
-        if not 0 <= (self.validation or 0) < 1:
+        check_validation(self.validation, self.evaluate)
+        if not 1 <= self.repeats <= MAX_REPEATS:
+            raise BenchError(f"data.repeats={self.repeats}: from 1 to {MAX_REPEATS} splits")
+        if self.repeats > 1 and self.split_seed is not None:
             raise BenchError(
-                f"data.validation={self.validation:g}: the share of the queries that are "
-                "validation queries is from 0 to below 1"
-            )
-        if self.evaluate is Evaluated.validation and not self.validation:
-            raise BenchError(
-                "data.evaluate=validation: there are no validation queries; give their share, such "
-                "as data.validation=0.2"
+                f"data.repeats={self.repeats} data.split_seed={self.split_seed}: the splits have "
+                "the seeds from 0; omit data.split_seed"
             )
         if self.split_seed is not None and not 0 <= self.split_seed < 2**32:
             raise BenchError(f"data.split_seed={self.split_seed}: a seed is from 0 to {2**32 - 1}")
@@ -128,6 +133,12 @@ class DataSource:
         return self.group_rule().apply(
             parts, folders=folders or folders_of, cache=cache, place=self.title()
         )
+
+    def each_split(self) -> list[Self]:
+        """Return the sources of the splits of a repeated run; of a single run this one."""
+        if self.repeats == 1:
+            return [self]
+        return [replace(self, repeats=1, split_seed=seed) for seed in range(self.repeats)]
 
     def seed_of_split(self, seed: int) -> int:
         """Return the seed that decides on the split, given that of the run."""
@@ -193,11 +204,21 @@ class LabeledSource(DataSource, SplitOptions):
         """See `DataSource.check`."""
         super().check()
         self.check_split()
+        if self.repeats > 1 and self.folds is not None:
+            raise BenchError(
+                f"data.repeats={self.repeats} data.folds={self.folds}: give only one of them"
+            )
         if self.leakage is Leakage.group and self.protocol is Protocol.leave_one_out:
             raise BenchError(
                 "data.leakage=group puts near duplicates into one part, and "
                 "data.protocol=leave_one_out has no parts; use data.leakage=drop"
             )
+
+    def each_split(self) -> list[Self]:
+        """See `DataSource.each_split`."""
+        if self.folds is None or self.fold is not None:
+            return super().each_split()
+        return [replace(self, fold=fold) for fold in range(self.folds)]
 
     def load(self, *, seed: int, cache: Path, group: Grouping | None = None) -> Split:
         """Collect the images and split them; see `DataSource.load`."""

@@ -9,7 +9,7 @@ from operator import or_
 import numpy as np
 
 from outliers_bench.data.deduplicate import deduplicate
-from outliers_bench.data.splits.by_class import split_each_class
+from outliers_bench.data.splits.by_class import split_each_class, split_folds
 from outliers_bench.data.splits.by_time import split_by_dates, split_days
 from outliers_bench.data.splits.by_value import group_by, require_values, split_values
 from outliers_bench.data.splits.classes import draw_classes
@@ -119,6 +119,8 @@ def make_split(
 def _assign_parts(images: ImageSet, options: SplitOptions, *, name: str, seed: int) -> IntArray:
     """Return the part of each image."""
     train, query = options.train, options.query
+    if options.folds is not None and options.fold is not None:
+        return split_folds(images, options.fold, folds=options.folds, train=train, seed=seed)
     chosen, part_of_chosen, train_of_others = np.zeros(len(images), np.bool_), QUERY, train
     option = f"data.setting={options.setting.name}"
     if options.setting is Setting.open_set:

@@ -11,10 +11,8 @@ from enum import Enum
 import numpy as np
 
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation.choose_clusters import labels_are_individuals
 from outliers_bench.types import ENCOUNTER, GROUP, ImageSet, Split
-
-MIN_INDIVIDUALS = 10  # labels; fewer are kinds
-MAX_PER_INDIVIDUAL = 20  # median number of images of a label, up to which it is an individual
 
 
 class Evaluated(Enum):
@@ -26,14 +24,27 @@ class Evaluated(Enum):
     """Those of the validation part, on which methods are chosen."""
 
 
+def check_validation(share: float | None, evaluated: Evaluated | None) -> None:
+    """Raise `BenchError` if the options `validation` and `evaluate` are invalid."""
+    if not 0 <= (share or 0) < 1:
+        raise BenchError(
+            f"data.validation={share:g}: the share of the queries that are validation queries is "
+            "from 0 to below 1"
+        )
+    if evaluated is Evaluated.validation and not share:
+        raise BenchError(
+            "data.evaluate=validation: there are no validation queries; give their share, such as "
+            "data.validation=0.2"
+        )
+
+
 def choose_validation(split: Split, *, share: float, seed: int) -> frozenset[bytes]:
     """Choose the queries of the validation part; the others are as independent of them as possible.
 
-    Queries of the same group or encounter stay together. Where labels are individuals, so do all
-    queries of one: the validation part then has other individuals than the other queries, and the
-    same share of those that the gallery has and of those that it does not have. Labels are taken
-    for individuals if there are ten or more, with a median of at most 20 images in the split. Else
-    they are kinds, and the share is taken from the queries of each.
+    Queries of the same group or encounter stay together. Where labels are taken for individuals
+    (`labels_are_individuals`), so do all queries of one: the validation part then has other
+    individuals than the other queries, and the same share of those that are in the gallery and of
+    those that are not. Of kinds, the share is taken from the queries of each.
 
     The choice depends on the seed and on the content of the images, as a split does.
 
@@ -61,20 +72,20 @@ def choose_validation(split: Split, *, share: float, seed: int) -> frozenset[byt
             f"data.validation={share:g}: query and gallery of {split.name} have no labels, so "
             "nothing could be chosen on validation queries; use data.validation=0"
         )
-    individuals = _labels_are_individuals(split)
-    units = _units(query, by_label=individuals)
+    whole_labels = labels_are_individuals(split)
+    units = _units(query, by_label=whole_labels)
     known = set(np.unique(gallery.labels).tolist())
     strata: dict[object, list[tuple[bytes, list[int]]]] = defaultdict(list)
     for rows in units:
         votes = Counter(query.labels[rows].tolist())
         label = min(votes, key=lambda label: (-votes[label], label))
-        stratum = label in known if individuals else label
+        stratum = label in known if whole_labels else label
         strata[stratum].append((_key(seed, [query.digests[row] for row in rows]), rows))
     chosen = _deal(sorted(sorted(stratum) for stratum in strata.values()), share)
     if not 0 < len(chosen) < len(query):
         raise BenchError(
             f"data.validation={share:g}: the {len(query)} queries of {split.name} are "
-            f"{len(units)} {'individuals or groups' if individuals else 'images or groups'} that "
+            f"{len(units)} {'individuals' if whole_labels else 'images or groups'} that "
             f"stay together, and this share takes {'all' if chosen else 'none'} of them; give "
             "another share, or data.validation=0"
         )
@@ -102,15 +113,6 @@ def select_queries(split: Split, validation: frozenset[bytes], evaluated: Evalua
     if evaluated is Evaluated.validation:
         return replace(split, query=taken, is_validation=True)
     return replace(split, query=others, validation=taken)
-
-
-def _labels_are_individuals(split: Split) -> bool:
-    label_of: dict[bytes, int] = {}
-    for part in (split.train, split.gallery, split.query):
-        if part.labels is not None:
-            label_of.update(zip(part.digests, part.labels.tolist(), strict=True))
-    counts = np.unique(list(label_of.values()), return_counts=True)[1]
-    return len(counts) >= MIN_INDIVIDUALS and bool(np.median(counts) <= MAX_PER_INDIVIDUAL)
 
 
 def _units(images: ImageSet, *, by_label: bool) -> list[list[int]]:

@@ -15,6 +15,7 @@ from outliers_bench.evaluation.clusters import Clusters
 from outliers_bench.evaluation.relevance import count_relevant
 from outliers_bench.types import ENCOUNTER, GROUP, IntArray, Split
 
+PHOTO = "photo"  # that is a query in several splits
 QUERY, LABEL, AUTO = "query", "label", "auto"
 FEW = 10  # clusters: intervals over fewer are rough
 # Labels are taken for individuals if there are as many, with as few images in the median.
@@ -179,5 +180,5 @@ def describe_clusters(unit: str, n: int) -> str:
 
 def name_unit(unit: str) -> str:
     """Return the name of several clusters of a unit."""
-    names = {QUERY: "queries", LABEL: "individuals (labels)", GROUP: "groups"}
+    names = {QUERY: "queries", PHOTO: "photos", LABEL: "individuals (labels)", GROUP: "groups"}
     return (names | {ENCOUNTER: "encounters"}).get(unit, f"values of {unit}")

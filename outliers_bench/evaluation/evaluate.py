@@ -131,7 +131,7 @@ class Evaluator:
         labels, total = self._query[self._scored], self._total[self._scored]
         available = self._split.exclusion.available[self._scored]
         chance = expected_by_chance(total, available, self._k)
-        per_class = _per_class(per_query, labels, self._split.query.classes)
+        per_class = mean_by_class(per_query, labels, self._split.query.classes)
         return Evaluation(
             metrics=metrics,
             per_query=per_query,
@@ -153,9 +153,10 @@ class Evaluator:
         return Scored(relevant, self._total[self._scored], self._query[self._scored], retrieved)
 
 
-def _per_class(
+def mean_by_class(
     per_query: dict[str, npt.NDArray[np.float64]], labels: IntArray, classes: Sequence[str]
 ) -> dict[str, dict[str, float]]:
+    """Return the number of queries of each class, and their mean metrics."""
     table: dict[str, dict[str, float]] = {}
     for label in np.unique(labels):
         rows = labels == label

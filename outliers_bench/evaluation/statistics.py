@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.evaluation.choose_clusters import AUTO, QUERY, choose_unit, make_clusters
-from outliers_bench.evaluation.clusters import design_effect, smallest_difference
+from outliers_bench.evaluation.clusters import Clusters, design_effect, smallest_difference
 from outliers_bench.evaluation.cmc import cmc_curve, hits_by_rank
 from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.evaluation.intervals import confidence_intervals
@@ -44,14 +44,27 @@ def add_statistics(
         If the queries have no column `cluster`.
     """
     clusters = make_clusters(split, choose_unit(split, cluster), evaluation.scored)
-    ids = None if clusters.unit == QUERY else clusters.ids
+    query = split.query.labels
+    labels = None if query is None else query[evaluation.scored]
+    return compute_statistics(evaluation, clusters, labels=labels, seed=seed)
+
+
+def compute_statistics(
+    evaluation: Evaluation, clusters: Clusters, *, labels: IntArray | None, seed: int = 0
+) -> Evaluation:
+    """Return an evaluation with the statistics over given clusters; see `add_statistics`.
+
+    `labels` are those of the scored queries, shape (n_scored,).
+    """
+    independent = clusters.unit == QUERY and clusters.n == len(clusters.ids)
+    ids = None if independent else clusters.ids
     first = evaluation.per_query.get("mrr")
     hits = {} if first is None else hits_by_rank(first, evaluation.available)
     # Together, because drawing the resamples takes most of the time.
     found = confidence_intervals({**hits, **evaluation.per_query}, seed=seed, clusters=ids)
     intervals = {name: found[name] for name in evaluation.per_query}
-    if evaluation.balanced and split.query.labels is not None:
-        weights = class_weights(split.query.labels[evaluation.scored])
+    if evaluation.balanced and labels is not None:
+        weights = class_weights(labels)
         balanced = intervals  # the same if all classes have as many queries
         if np.ptp(weights):
             balanced = confidence_intervals(

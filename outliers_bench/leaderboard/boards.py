@@ -62,6 +62,8 @@ class Board:
     gallery: int  # number of images
     rows: tuple[Row, ...]
     table: str = ""  # published table; empty for a board of all runs
+    splits: int = 1  # of repeated runs, whose queries are those of all splits
+    is_validation: bool = False  # whether the queries are validation queries
     leave_one_out: bool = False  # whether each query is searched among the other queries
     not_compared: str = ""  # reason why runs were not compared with the best
     cluster: str = ""  # unit of the clusters in the comparison; empty if nothing was compared

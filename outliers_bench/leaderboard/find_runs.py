@@ -37,7 +37,9 @@ def find_runs(client: MlflowClient, *, experiment: str | None, data: str | None)
             names = ", ".join(other.name for other in client.search_experiments())
             raise BenchError(f"no experiment {experiment}; available: {names}")
         experiments = [known.experiment_id]
-    stored = search_runs(client, "tags.kind = 'run'", experiments=experiments, order=_NEWEST_FIRST)
+    stored = search_runs(
+        client, "tags.kind LIKE '%run'", experiments=experiments, order=_NEWEST_FIRST
+    )
     runs = map(with_current_names, stored)
     return [run for run in runs if data is None or run.data.tags.get("data", data) == data]
 

@@ -188,6 +188,8 @@ def rank_runs(runs: Sequence[Run], figures: PublishedFigures, metric: str) -> Bo
         fingerprint=split_fingerprint(runs[0]),
         queries=queries,
         gallery=gallery,
+        splits=int(first.tags.get("splits", 1)),
+        is_validation=first.tags.get("evaluate") == "validation",
         leave_one_out=leave_one_out and queries == gallery,
         rows=tuple(rows),
         table=figures.table or "",

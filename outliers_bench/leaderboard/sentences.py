@@ -26,9 +26,12 @@ def title(board: Board) -> str:
     table = f"{board.table} on " if board.table else ""
     if not board.fingerprint and not board.measured_rows:
         return f"{table}{board.data or 'unknown data'}: nothing measured"
-    counts = f"{board.queries:,} queries, {board.gallery:,} gallery images"
+    kind = "validation queries" if board.is_validation else "queries"
+    counts = f"{board.queries:,} {kind}, {board.gallery:,} gallery images"
     if board.leave_one_out:
         counts = f"{board.queries:,} queries, each against all others"
+    if board.splits > 1:
+        counts = f"{board.splits} splits, {board.queries:,} queries in all"
     return f"{table}{board.data}: {counts} (split {board.fingerprint[:8]})"
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from outliers_bench.data.labels import describe_look_alikes
 from outliers_bench.data.source import DataSource
 from outliers_bench.data.validation import Evaluated, choose_validation, select_queries
+from outliers_bench.errors import BenchError
 from outliers_bench.leakage.policy import AuditedSplit, audit, load_split
 from outliers_bench.types import Split
 
@@ -47,6 +48,11 @@ class SharedSplits:
 
         Labels that look alike are named in a warning.
         """
+        if len(source.each_split()) > 1:
+            raise BenchError(
+                "data.repeats and data.folds are runs on several splits, by the command line; give "
+                "data.split_seed=0 or data.fold=0 for one of them"
+            )
 
         def load() -> Split:
             split = load_split(source, seed=seed, cache=cache)

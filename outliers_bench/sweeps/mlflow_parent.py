@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outliers_bench.reports import numbers
-from outliers_bench.sweeps.summary import RankedRuns, Tally, describe_best, runs_csv, runs_table
+from outliers_bench.sweeps.summary import (
+    RankedRuns,
+    Tally,
+    copied_scores,
+    describe_best,
+    describe_parts,
+    find_final,
+    runs_csv,
+    runs_table,
+)
+from outliers_bench.sweeps.trials import VALIDATION_TAG, expected_jobs
 from outliers_bench.tracking import senders
 from outliers_bench.tracking.outbox import Box, Start, boxes
 from outliers_bench.tracking.records import name_of, receipts_of, without_password
@@ -46,6 +56,7 @@ def start_parent(
     swept: Sequence[str] = (),
     objective: str = "hit_at_1",
     direction: str = "maximize",
+    validation: float | None = None,
 ) -> Box:
     """Start the parent run of a sweep, named after the overrides on the command line.
 
@@ -65,6 +76,8 @@ def start_parent(
         Metric that the sweep optimizes.
     direction : str
         `maximize` or `minimize`.
+    validation : float or None
+        Share of the queries that the jobs are measured on, if the winner is run on the others.
     """
     overrides = [without_password(word) for word in overrides]
     tags = {
@@ -74,6 +87,7 @@ def start_parent(
         "objective": objective,
         "direction": direction,
         **({} if n_jobs is None else {"n_jobs": str(n_jobs)}),
+        **({} if validation is None else {VALIDATION_TAG: f"{validation:g}"}),
         "mlflow.note.content": f"Running: `{numbers.repeat_command(['-m', *overrides])}`",
     }
     start = Start(
@@ -140,8 +154,7 @@ def count_unfinished(box: Box) -> tuple[int, int]:
     status_of |= {key: receipt.status for key, receipt in receipts_of(outbox, box.key).items()}
     statuses = list(status_of.values())
     n_reused = sum(record.call == name_of(tag_reused_run) for record in box.records())
-    n_jobs = int(box.start.tags.get("n_jobs", 0))
-    tally = Tally.count(statuses, n_jobs=n_jobs, n_reused=n_reused)
+    tally = Tally.count(statuses, n_jobs=expected_jobs(box), n_reused=n_reused)
     return tally.unfinished, len(statuses) + n_reused
 
 
@@ -153,7 +166,8 @@ def finish_parent(
     Counts finished and failed jobs, copies the scores of the best child if all were scored on the
     same split, and describes the children in a table; the full table is the artifact
     `children.csv`, and `leaderboard.html`, `.md` and `.csv` compare the finished ones. Earlier runs
-    that jobs reused count as children.
+    that jobs reused count as children. With a validation part, the best child is the run of the
+    winner on the other queries, and its scores on validation are `validation/<metric>`.
 
     `time` is the end in milliseconds since 1970, `status` FINISHED, FAILED or KILLED; without one,
     the sweep has FAILED if any job did not finish.
@@ -164,7 +178,8 @@ def finish_parent(
     parent = client.get_run(run_id)
     reused_ids = _reused_ids(parent)
     reused = _reused_runs(client, reused_ids, own=own)
-    ranked = RankedRuns.from_tags(parent.data.tags, [*reused, *own])
+    final, jobs = find_final(parent, [*reused, *own])
+    ranked = RankedRuns.from_tags(parent.data.tags, jobs)
     tally = Tally.count(
         [run.info.status for run in own],
         n_jobs=int(parent.data.tags.get("n_jobs", 0)),
@@ -172,11 +187,14 @@ def finish_parent(
     )
     tags = {"n_finished": str(tally.finished), "n_failed": str(tally.failed)}
     repeat = numbers.repeat_command(["-m", *shlex.split(parent.data.tags.get("overrides", ""))])
-    best = ranked.best()
+    chosen = ranked.best()
+    best = chosen if final is None else final
     if best is not None:
-        metrics = best.data.metrics
-        shown = [Metric(name, metrics[name], time, 0) for name in ranked.shown if name in metrics]
-        client.log_batch(run_id, metrics=shown)
+        scores = copied_scores(best, ranked.shown)
+        if final is not None and chosen is not None:
+            on_validation = copied_scores(chosen, ranked.shown)
+            scores |= {f"{VALIDATION_TAG}/{name}": v for name, v in on_validation.items()}
+        client.log_batch(run_id, metrics=[Metric(name, v, time, 0) for name, v in scores.items()])
         tags |= {
             "best_run": str(best.info.run_name),
             "best_run_id": best.info.run_id,
@@ -185,15 +203,17 @@ def finish_parent(
     parts = [
         tally.message(),
         "" if best is None else describe_best(best, ranked),
+        "" if final is None or chosen is None else describe_parts(chosen, final, ranked.shown),
         f"Repeat:\n\n```\n{repeat}\n```",
         runs_table(ranked.runs[:_MAX_ROWS], ranked.shown),
     ]
     if (more := len(ranked.runs) - _MAX_ROWS) > 0:
         parts.append(f"... and {more} more: `{_TABLE}`, under Artifacts, has all of them")
     add_tags(client, run_id, {**tags, "mlflow.note.content": "\n\n".join(filter(None, parts))})
-    client.log_text(run_id, runs_csv(ranked.runs, run_id, ranked.shown), _TABLE)
+    every = [*ranked.runs, *([] if final is None else [final])]
+    client.log_text(run_id, runs_csv(every, run_id, ranked.shown), _TABLE)
     if tally.finished:
-        _log_leaderboard(client, run_id, ranked)
+        _log_leaderboard(client, run_id, every, ranked.objective)
     status = status or ("FAILED" if tally.unfinished else "FINISHED")
     client.set_terminated(run_id, status, end_time=time)
 
@@ -224,13 +244,14 @@ def _reused_runs(client: MlflowClient, ids: Sequence[str], *, own: Sequence[Run]
     return reused
 
 
-def _log_leaderboard(client: MlflowClient, parent_run_id: str, ranked: RankedRuns) -> None:
+def _log_leaderboard(
+    client: MlflowClient, parent_run_id: str, runs: Sequence[Run], metric: str
+) -> None:
     """Log the leaderboard of these runs as artifacts; failures are logged, not raised."""
-    metric = ranked.objective
     try:
         from outliers_bench.leaderboard import build_boards, write_boards
 
-        boards = build_boards(client, ranked.runs, metric=metric)
+        boards = build_boards(client, runs, metric=metric)
         with tempfile.TemporaryDirectory() as folder:
             write_boards(boards, Path(folder), metric=metric, formats=("html", "md", "csv"))
             client.log_artifacts(parent_run_id, folder)

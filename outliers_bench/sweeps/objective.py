@@ -75,6 +75,11 @@ def objective_of(outcome: Result | FinishedRun, metric: str) -> float:
     return metrics[metric]
 
 
+def is_of_queries(metric: str) -> bool:
+    """Check whether an objective is a score, or an end of its interval, and no cost."""
+    return is_score(_of_interval(metric))
+
+
 def _of_interval(metric: str) -> str:
     """Return the score of which a metric is the end of a 95% interval; else the metric itself."""
     match = _INTERVAL.fullmatch(metric)

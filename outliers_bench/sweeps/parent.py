@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, cast
 
@@ -29,6 +30,7 @@ from outliers_bench.sweeps.plugins import (
     in_parallel,
 )
 from outliers_bench.sweeps.space import Space, check_sweep
+from outliers_bench.sweeps.validation_part import use_validation
 from outliers_bench.tracking.outbox import SWEEP_VARIABLE, Box, current_sweep, now
 
 _MODE = "hydra.mode="
@@ -42,6 +44,7 @@ class ParentRun(Callback):
     """
 
     box: ClassVar[Box | None] = None  # of the sweep, in the process that started it
+    sweeper: ClassVar[DictConfig | None] = None  # its options
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:  # noqa: ARG002
         """Start the parent run."""
@@ -54,6 +57,8 @@ class ParentRun(Callback):
         splits.begin()
         _split_swept_text(config)
         space = Space.from_config(config)
+        typed = as_typed(_words(config.hydra.overrides.task))
+        share = use_validation(config, space)
         check_sweep(config, space)
         if in_parallel(config.hydra):
             os.environ[_NO_BARS] = "0"  # those of parallel jobs would overwrite each other
@@ -68,12 +73,14 @@ class ParentRun(Callback):
         box = ParentRun.box = start_parent(
             *store_of(Cache(dir=str(config.cache.dir)).path, str(config.tracking.uri)),
             config.tracking.experiment or _data_name(config),
-            overrides=as_typed(_words(config.hydra.overrides.task)),
+            overrides=typed,
             n_jobs=space.n_jobs,
             swept=space.sweeper_params,
             objective=config.objective,
             direction=decide_direction(config),
+            validation=share,
         )
+        ParentRun.sweeper = config.hydra.sweeper
         os.environ[SWEEP_VARIABLE] = str(box.path)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:  # noqa: ARG002
@@ -99,8 +106,9 @@ def job_overrides() -> list[str]:
     overrides = as_typed(_words(hydra.overrides.task))
     # If an experiment file sets the mode, the same overrides would start the sweep again.
     by_file = not any(word.startswith(_MODE) for word in hydra.overrides.hydra)
-    sweeps = hydra.mode is RunMode.MULTIRUN and by_file
-    return [*overrides, f"{_MODE}{RunMode.RUN.name}"] if sweeps else overrides
+    alone = f"{_MODE}{RunMode.RUN.name}"
+    is_sweep = hydra.mode is RunMode.MULTIRUN and by_file
+    return [*overrides, alone] if is_sweep or alone in sys.argv else overrides
 
 
 def _words(node: object) -> list[str]:
@@ -137,6 +145,28 @@ def record_early_failure(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[
 def has_begun() -> bool:
     """Check whether this process has started a sweep and not ended it."""
     return ParentRun.box is not None
+
+
+def run_winner(start: Callable[[], None], *, after_failure: bool = False) -> None:
+    """Run the winner of a sweep with a validation part on the other queries; see `winner`.
+
+    Parameters
+    ----------
+    start : callable
+        Starts the command in `sys.argv`.
+    after_failure : bool
+        Whether the sweeper has raised an error: as it does at the end, after failed jobs, but also
+        before all jobs have run, in which case there is no winner yet.
+    """
+    if (box := ParentRun.box) is None or ParentRun.sweeper is None:
+        return
+    from outliers_bench.sweeps import winner
+    from outliers_bench.sweeps.mlflow_parent import count_unfinished
+    from outliers_bench.sweeps.trials import expected_jobs
+
+    if after_failure and count_unfinished(box)[1] < expected_jobs(box):
+        return
+    winner.run_winner(box, ParentRun.sweeper, start)
 
 
 def finish(status: str | None = None) -> int | None:

@@ -56,7 +56,9 @@ def check_storage(hydra: DictConfig) -> None:
     try:
         optuna.storages.get_storage(storage)
     except Exception as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, AssertionError):  # on a database whose version was not committed
+            reason = "Optuna 2 needs SQLAlchemy below 2: python -m pip install 'sqlalchemy<2'"
         raise BenchError(f"hydra.sweeper.storage={storage} cannot be opened: {reason}") from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -16,7 +16,9 @@ from omegaconf.errors import MissingMandatoryValue
 from outliers_bench.config import published
 from outliers_bench.config.text_options import as_typed
 from outliers_bench.data.source import DataSource
+from outliers_bench.data.validation import Evaluated
 from outliers_bench.errors import BenchError
+from outliers_bench.evaluation import count_relevant, nothing_relevant
 from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.models.weights_folder import check_folder
 from outliers_bench.runtime.command_line import instead
@@ -133,6 +135,13 @@ def _check_data(config: DictConfig, space: Space) -> None:
         key = str(error.full_key or error.key)
         raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
     if isinstance(source, DataSource):
+        source.check()
+        source = source.each_split()[0]
         split = splits.load(source, seed=int(config.seed), cache=cache.path)
+        if split.is_validation:  # the winner will be run on the others
+            others = replace(source, evaluate=Evaluated.queries)
+            for each in (split, splits.load(others, seed=int(config.seed), cache=cache.path)):
+                if not count_relevant(each).any():
+                    raise nothing_relevant(each)
         if is_search(config.hydra) and space.is_constant("objective") and space.is_constant("k"):
             check_objective(config.objective, list(config.k), labeled=split.labeled)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.reports import numbers
 from outliers_bench.reports.markdown import table
+from outliers_bench.sweeps.trials import SHOWN, VALIDATION_TAG
 from outliers_bench.tracking.runs import PARENT_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_SHOWN = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
 _MAX_REASON = 120  # characters of an error message
 
 
@@ -45,7 +45,7 @@ class RankedRuns:
     @property
     def shown(self) -> tuple[str, ...]:
         """Names of the metrics to show: the objective and common scores."""
-        return tuple(dict.fromkeys([self.objective, *_SHOWN]))
+        return tuple(dict.fromkeys([self.objective, *SHOWN]))
 
     def best(self) -> Run | None:
         """Return the best finished run; None if the runs were scored on different splits."""
@@ -60,7 +60,7 @@ class RankedRuns:
     def parameters(self, run: Run) -> list[str]:
         """Return the overrides of a run that others do not have; all overrides if they have all."""
         all_overrides = [_overrides(other) for other in self.runs]
-        own = _overrides(run)
+        own = [word for word in _overrides(run) if not word.startswith("data.evaluate=")]
         return [word for word in own if not all(word in other for other in all_overrides)] or own
 
 
@@ -132,6 +132,56 @@ def runs_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> s
         start = [run.info.run_id, run.info.run_name, run.info.status.lower(), reused]
         writer.writerow([*start, *texts, *values])
     return text.getvalue()
+
+
+def find_final(parent: Run, runs: Sequence[Run]) -> tuple[Run | None, list[Run]]:
+    """Return the run of a sweep's winner on the queries that it was not chosen on, and the others.
+
+    It is None for a sweep without a validation part, or if it has not finished.
+    """
+    if VALIDATION_TAG not in parent.data.tags:
+        return None, list(runs)
+    finals = [
+        run
+        for run in runs
+        if run.info.status == "FINISHED" and run.data.tags.get("evaluate") != VALIDATION_TAG
+    ]
+    return (finals[-1] if finals else None), [run for run in runs if run not in finals]
+
+
+def copied_scores(run: Run, names: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a run that its sweep shows, and the ends of their intervals."""
+    metrics = run.data.metrics
+    wanted = [*names, *(f"ci95/{name}_{end}" for name in names for end in ("low", "high"))]
+    return {name: metrics[name] for name in wanted if name in metrics}
+
+
+def describe_parts(chosen: Run, final: Run, names: Sequence[str]) -> str:
+    """Return a Markdown table of the winner's scores on validation and on the other queries."""
+    parts = [run.data.metrics for run in (chosen, final)]
+    text = table(["", "validation", "queries"], side_by_side(parts, names))
+    return (
+        f"{text}\n\nThe winner was chosen by its figures on validation, which are therefore too "
+        "good; the other queries took no part in the choice."
+    )
+
+
+def side_by_side(parts: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[list[str]]:
+    """Return rows with the title of a metric, and its value and interval in each part."""
+
+    def cell(metrics: Mapping[str, float], name: str) -> str:
+        if name not in metrics:
+            return ""
+        text = _format_metric(name, metrics[name])
+        low, high = (metrics.get(f"ci95/{name}_{end}") for end in ("low", "high"))
+        if low is None or high is None:
+            return text
+        return f"{text} ({numbers.format_interval((low, high))})"
+
+    shown = [name for name in names if any(name in metrics for metrics in parts)]
+    rows = [[numbers.metric_title(name), *(cell(part, name) for part in parts)] for name in shown]
+    counts = [f"{part['queries']:,.0f}" if "queries" in part else "" for part in parts]
+    return [*rows, ["queries", *counts]]
 
 
 def describe_best(best: Run, ranked: RankedRuns) -> str:

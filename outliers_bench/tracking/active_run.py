@@ -69,6 +69,7 @@ def start_run(
     identity: str,
     sweep: Box | None = None,
     overrides: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[ActiveRun]:
     """Record a run until the end of the `with` block.
 
@@ -87,6 +88,8 @@ def start_run(
         Box of the sweep that the run belongs to.
     overrides : sequence of str
         Arguments of the command line, recorded so that the run can be repeated.
+    tags : mapping or None
+        Tags that replace those of a single run.
     """
     values = to_mapping(config)
     values["tracking"]["uri"] = without_password(config.tracking.uri)
@@ -96,7 +99,7 @@ def start_run(
         uri=uri,
         experiment=config.tracking.experiment or split.name,
         name=str(describe_method(config)),
-        tags=_tags(config, split, identity, overrides),
+        tags={**_tags(config, split, identity, overrides), **(tags or {})},
         parent=None if sweep is None else sweep.key,
         if_lost=_LOST,
     )

@@ -34,7 +34,7 @@ def write_tables(result: Result, folder: Path, *, depth: int | None = None) -> N
     """
     write_ranking(result, folder / "ranking.parquet", depth=depth)
     if result.evaluation is not None:
-        _write_csv(folder / "per_query.csv", *_per_query(result, result.evaluation))
+        _write_csv(folder / "per_query.csv", *per_query_table(result, result.evaluation))
         _write_csv(folder / "per_class.csv", *_per_class(result.evaluation))
         if (cmc := result.evaluation.cmc) is not None:
             ranks = range(1, len(cmc.rates) + 1)
@@ -128,9 +128,10 @@ def _relevant(split: Split, rows: IntArray, indices: IntArray) -> np.ndarray | N
     return np.asarray(split.gallery.labels[indices] == split.query.labels[rows])
 
 
-def _per_query(
+def per_query_table(
     result: Result, evaluation: Evaluation
 ) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    """Return header and rows of the scores of each query."""
     query, gallery = result.split.query, result.split.gallery
     first = result.ranking.indices[evaluation.scored, 0]
     own = ("query", "class", "cluster", "first", "first_class", *evaluation.per_query)

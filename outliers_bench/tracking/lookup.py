@@ -73,6 +73,8 @@ def find_run(client: MlflowClient, run: str) -> Run:
     name = found.info.run_name
     if found.data.tags.get("kind") == "sweep":
         raise BenchError(f"run={run}: {name} is a sweep; give one of its runs, or {LAST}")
+    if found.data.tags.get("kind") == "repeated run":
+        raise BenchError(f"run={run}: {name} has several splits; give the run on one, or {LAST}")
     if found.info.status != "FINISHED":
         raise BenchError(
             f"run={run}: {name} is {found.info.status}, and only a finished run has a ranking; "

@@ -61,6 +61,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
         ("data.path={0}/classes/detections.json",),
     ),
     "data.evaluate": ("data.validation=0.5",),
+    "data.fold": ("data.folds=3", "data.fold=0"),
+    "data.folds": ("data.folds=3", "data.fold=0"),
     "data.split_seed": ("data.validation=0.5",),  # in a ready-made split it decides on nothing else
     "data.url": ("data.root=null", "data.url={0}/mirror", "data.verify=false"),
     "model.trainable_layers": ("model.trainable=last_layers",),

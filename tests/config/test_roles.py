@@ -37,7 +37,8 @@ PLACE = {
     *("tracking.uri", "tracking.experiment", "cache.dir", "weights_dir", "published"),
     *("contact_sheets.queries", "contact_sheets.depth", "contact_sheets.captions", "model.file"),
 }
-ONLY_VALUE = {("reduce=none", "reduce.n")}  # null; a reduction of nothing is refused
+# Null, as a reduction of nothing is refused; and one split, as a repeated run is one run for each.
+ONLY_VALUE = {("reduce=none", "reduce.n"), ("data=prepared", "data.repeats")}
 OPTIONS = list(options())
 SPLIT = toy_split([0, 1], [0, 1])
 

@@ -54,7 +54,7 @@ def test_unknown_individuals_have_their_share():
 
 
 def test_groups_and_encounters_stay_together_and_missing_ones_are_none():
-    """Kinds: 40 queries in groups of 4, of which some are joined by an encounter."""
+    """Two labels: 40 queries in groups of 4, of which some are joined by an encounter."""
     groups = [f"g{row // 4}" for row in range(40)]
     encounters = ["" if row >= 8 else "e" for row in range(40)]  # joins the first two groups
     split = with_columns(toy_split([0] * 20 + [1] * 20, [0, 1] * 30), group=groups)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from outliers_bench.data.splits.units import (
+    GALLERY,
     NO_PART,
+    QUERY,
+    TRAIN,
     assign_units,
     count_for_share,
     units_by_class,
@@ -33,6 +36,45 @@ def split_each_class(images: ImageSet, *, train: float, query: float, seed: int)
     for units in units_by_class(images, seed).values():
         for part, chosen in assign_units(units, train=train, query=query):
             parts[[row for unit in chosen for row in unit]] = part
+    return parts
+
+
+def split_folds(images: ImageSet, fold: int, *, folds: int, train: float, seed: int) -> IntArray:
+    """Split each class at random into folds, of which one is the queries.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Labeled images.
+    fold, folds : int
+        Fold of the queries, from 0, and number of folds.
+    train : float
+        Share of the other images of each class that is train; the rest is the gallery.
+    seed : int
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        Part of each image. Over all folds every image is a query once.
+    """
+    parts = np.full(len(images), NO_PART, np.int64)
+    number = 0  # runs on from class to class, so that folds of small classes are as large
+    for units in units_by_class(images, seed).values():
+        others = []
+        for unit in units:
+            if number % folds == fold:
+                parts[unit] = QUERY
+            else:
+                others.append(unit)
+            number += 1
+        # A class with queries has a gallery first, as in a split without folds.
+        most = len(others) - 1 if len(units) > 1 else len(others)
+        sizes = [len(unit) for unit in others]
+        to_train = count_for_share(sizes, train, least=0, most=most) if others else 0
+        if len(units) == 1 and train > 0:
+            to_train = len(others)
+        for at, unit in enumerate(others):
+            parts[unit] = TRAIN if at < to_train else GALLERY
     return parts
 
 

@@ -63,6 +63,11 @@ class SplitOptions:
         share `train`, or `query`, decides, for each class.
     missing_values : MissingValues
         Handling of images without a value in the column that `split_by` needs.
+    folds : int or None
+        Number of folds of a cross-validation: every image is a query in one of them, and of the
+        others the share `train` of each class is train. None: the share `query` decides.
+    fold : int or None
+        Fold of the queries, from 0; None for a run on each fold.
     """
 
     train: float = 0.7
@@ -74,6 +79,8 @@ class SplitOptions:
     train_until: str | None = None
     gallery_until: str | None = None
     missing_values: MissingValues = MissingValues.error
+    folds: int | None = None
+    fold: int | None = None
 
     def check_split(self) -> None:
         """Raise `BenchError` for options that are out of range or exclude each other."""
@@ -108,7 +115,28 @@ class SplitOptions:
                 "data.missing_values=single with data.split_by=time: an image without a time is "
                 "neither earlier nor later; use data.missing_values=exclude"
             )
+        self._check_folds()
         self._check_dates()
+
+    def _check_folds(self) -> None:
+        if self.folds is None:
+            if self.fold is not None:
+                raise BenchError(f"data.fold={self.fold} is one of several folds; give data.folds")
+            return
+        if self.folds < 2:
+            raise BenchError(f"data.folds={self.folds}: at least 2")
+        if self.fold is not None and not 0 <= self.fold < self.folds:
+            raise BenchError(f"data.fold={self.fold}: from 0 to {self.folds - 1}")
+        others = {
+            f"data.protocol={self.protocol.name}": self.protocol is not Protocol.query_gallery,
+            f"data.setting={self.setting.name}": self.setting is not Setting.closed_set,
+            f"data.split_by={self.split_by}": self.split_by not in (RANDOM, GROUP, ENCOUNTER),
+        }
+        for option, is_given in others.items():
+            if is_given:
+                raise BenchError(
+                    f"data.folds={self.folds} splits each class at random; omit {option}"
+                )
 
     def _check_dates(self) -> None:
         dates = self.dates()

@@ -135,5 +135,5 @@ def count_for_share(sizes: Sequence[int], share: float, *, least: int, most: int
         error = abs(target - total)
         if error < best_error + 1e-9:
             best, best_error = count, error
-        total += sizes[count]
+        total += sizes[count] if count < len(sizes) else 0
     return best
