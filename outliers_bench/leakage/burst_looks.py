@@ -40,9 +40,10 @@ def compare_looks(images: ImageSet, pairs: IntArray, *, cache: Path) -> Similari
     rows, at = np.unique(pairs, return_inverse=True)
     small = load_or_make_thumbnails(images.take(rows.tolist()), cache)
     tile = SIDE // _TILES
-    means = small.gray.reshape(-1, _TILES, tile, _TILES, tile).mean(axis=(2, 4))
+    n = len(small.gray)
+    means = small.gray.reshape(n, _TILES, tile, _TILES, tile).mean(axis=(2, 4))
     vectors = np.full((len(rows), _TILES * _TILES), np.nan)
-    vectors[small.rows] = means.reshape(len(means), -1)
+    vectors[small.rows] = means.reshape(n, _TILES * _TILES)
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
     one, other = at.reshape(-1, 2).T

@@ -18,7 +18,12 @@ from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.synthetic import Label, Synthetic
-from outliers_bench.leakage.burst_looks import look_alike, random_pairs_of_labels, sample_pairs
+from outliers_bench.leakage.burst_looks import (
+    compare_looks,
+    look_alike,
+    random_pairs_of_labels,
+    sample_pairs,
+)
 from outliers_bench.leakage.bursts import find_bursts
 from outliers_bench.leakage.policy import load_split
 from outliers_bench.models.pixels import Pixels
@@ -247,6 +252,11 @@ def test_pairs_that_look_alike():
     assert not look_alike(near[:19], far)
     assert not look_alike(np.append(near[:19], np.nan), far)
     assert not look_alike(np.ones(50), np.ones(50))  # ties count half
+
+
+def test_images_that_are_too_small_have_no_looks(cache):
+    images = replace(SOURCE, size=16).all_images()
+    assert np.isnan(compare_looks(images, np.array([[0, 1], [2, 3]]), cache=cache)).all()
 
 
 def test_random_pairs_have_one_label():
