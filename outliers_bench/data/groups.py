@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.encounters import labels_of, texts_of, with_encounters
 from outliers_bench.data.photo_times import with_times
+from outliers_bench.data.splits.units import connect, rows_by_value
 from outliers_bench.data.times import parse_gap
 from outliers_bench.errors import BenchError
-from outliers_bench.types import ENCOUNTER, GROUP, TIME, ImageSet
+from outliers_bench.types import CROPPED_FROM, ENCOUNTER, GROUP, TIME, ImageSet
 
 DATE = "date"  # of `data.group`: the day of the column time
 NONE = "none"
@@ -74,6 +76,8 @@ class GroupRule:
     ) -> list[ImageSet]:
         """Return the parts of a split with the columns time, encounter and group of the rule.
 
+        Crops of one photo stay together, whatever the rule.
+
         Parameters
         ----------
         parts : sequence of ImageSet
@@ -99,7 +103,7 @@ class GroupRule:
         if group is None:
             return parts
         if group == NONE:
-            return [_without(part, GROUP) for part in parts]
+            return [_join_crops(_without(part, GROUP)) for part in parts]
         has_column = any(group in part.columns for part in parts)
         # A column date that was read as times is the column time, too.
         if group == DATE and (not has_column or any(TIME in part.columns for part in parts)):
@@ -110,7 +114,7 @@ class GroupRule:
             raise BenchError(f"{place}: {self._nothing(parts, group)}")
         parts = [_with_groups(part, each) for part, each in zip(parts, texts, strict=True)]
         _check_parts(parts, f"data.group={group}", place)
-        return parts
+        return [_join_crops(part) for part in parts]
 
     def _refuse_conflicts(self, parts: Sequence[ImageSet], place: str) -> None:
         option = f"data.encounter_gap={self.gap}"
@@ -120,7 +124,7 @@ class GroupRule:
                 "data.group=encounter for the groups in the column, or ignore it (in a table, "
                 "data.columns.encounter=none)"
             )
-        if self.group is None and any(GROUP in part.columns for part in parts):
+        if self.group is None and any(map(_has_groups, parts)):
             raise BenchError(
                 f"{place} has groups, and {option} makes encounters; say which stay in one part: "
                 "data.group=group or data.group=encounter"
@@ -140,7 +144,7 @@ class GroupRule:
             return [_folder(folders(name), level) for name in images.names]
         if "(" in group:
             pattern = re.compile(group)
-            found = map(pattern.search, images.names)
+            found = map(pattern.search, _photos(images))
             first = 1 if pattern.groups else 0
             return _within_labels(images, ["" if m is None else m[first] or "" for m in found])
         return []
@@ -162,6 +166,28 @@ class GroupRule:
             f"data.group={group}: {hint}{listed}; a number is a folder of the path, and a regular "
             "expression has a parenthesis"
         )
+
+
+def _photos(images: ImageSet) -> list[str]:
+    """Return the path of each image; that of its photo for a crop."""
+    return [split_name(name)[0] for name in images.names]
+
+
+def _has_groups(images: ImageSet) -> bool:
+    """Check for groups that are not only the crops of each photo."""
+    return images.groups is not None and len(set(images.groups)) < len(set(_photos(images)))
+
+
+def _join_crops(images: ImageSet) -> ImageSet:
+    """Return images with the crops of one photo in one group, with all of their groups."""
+    photos = _photos(images)
+    # With this column, they are excluded from each other's ranking instead.
+    if len(set(photos)) == len(photos) or CROPPED_FROM in images.columns:
+        return images
+    names = np.array(images.groups or [f"~{name}" for name in images.names], np.object_)
+    for rows in rows_by_value(connect(names.tolist(), photos).tolist()):
+        names[rows] = min(names[rows])
+    return replace(images, columns={**images.columns, GROUP: names})
 
 
 def _without(images: ImageSet, column: str) -> ImageSet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -111,6 +111,12 @@ def _group_rows(split: Split) -> list[tuple[str, str]]:
     """Describe the groups of images, which are encounters or others."""
     parts = {id(part): part for part in (split.train, split.gallery, split.query)}
     groups = Counter(group for part in parts.values() for group in part.groups or ())
+    labels: dict[str, set[str]] = defaultdict(set)
+    for part in parts.values():
+        of_rows = [] if part.labels is None else part.labels.tolist()
+        for group, label in zip(part.groups or (), of_rows, strict=False):
+            labels[group].add(part.classes[label])
+    mixed = sum(len(each) > 1 for each in labels.values())
     sizes = {group: size for group, size in groups.items() if size > 1}
     if not groups:
         return []
@@ -121,6 +127,7 @@ def _group_rows(split: Split) -> list[tuple[str, str]]:
     if sizes:
         least, most = min(sizes.values()), max(sizes.values())
         of = f"{least:,} images each" if least == most else f"{least:,} to {most:,} images"
+        of += f" ({mixed:,} of several classes)" if mixed else ""
         texts.insert(0, f"{len(sizes):,}, of {of}")
     if not split.is_one_set:
         texts.append("each in one part")

@@ -1,5 +1,7 @@
 """Groups by columns, folders, patterns and days."""
 
+from collections import defaultdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,8 @@ from outliers_bench.data.splits.options import Protocol
 from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.data.tables.columns import Columns
 from outliers_bench.types import GROUP, ITSELF, same
+from tests.data.boxed_photos import manifest as boxed_manifest
+from tests.data.boxed_photos import write_boxed
 from tests.data.sources import fails, load, manifest
 from tests.data.visits import groups_of, parts_of, table_of
 from tests.toys import write_images
@@ -156,3 +160,41 @@ def test_defaults_change_nothing(visits, tmp_path):
 def manifest_of(visits):
     frame = pd.read_csv(table_of(visits, seq_id="s", location="here", date="2023-06-01"))
     return manifest(frame, visits)
+
+
+@pytest.mark.parametrize(
+    ("options", "n_groups"),
+    [
+        ({"encounter_gap": "10min"}, 4),
+        ({"encounter_gap": "10min", "split_by": "encounter"}, 4),
+        ({"group": "date"}, 1),
+        ({"group": r"(\d)\.png$"}, 6),
+        ({"group": "none"}, 6),
+        ({"group": "visit"}, 2),
+    ],
+)
+def test_crops_of_a_photo_stay_together(options, n_groups, tmp_path):
+    table = write_boxed(tmp_path)
+    hours = [12, 12, 12, 12, 13, 13, 14, 14, 14, 14, 15, 15]
+    table["time"] = [f"2023-06-01 {hour}:00" for hour in hours]
+    table["visit"] = ["a", "", "", "a", "", "a", *[""] * 6]  # the first three photos
+    source = boxed_manifest(table, tmp_path, train=0, **options)
+    if n_groups == 1:
+        fails(source, tmp_path, "in two groups")
+        return
+    split = load(source, tmp_path)
+    groups = groups_of(split)
+    photos = defaultdict(set)
+    for name, group in groups.items():
+        photos[name.partition("#")[0]].add(group)
+    assert len(photos) == 6
+    assert all(len(each) == 1 for each in photos.values())
+    assert all(len(parts) == 1 for parts in parts_of(split).values())
+    expected = 6 if n_groups == 6 else 4
+    assert len(set(groups.values())) == expected
+
+
+def test_groups_of_crops_and_encounters(tmp_path):
+    table = write_boxed(tmp_path).assign(time="2023-06-01 12:00", group=["a"] * 4 + ["b"] * 8)
+    source = boxed_manifest(table, tmp_path, encounter_gap="10min")
+    fails(source, tmp_path, "has groups, and data.encounter_gap=10min makes encounters")

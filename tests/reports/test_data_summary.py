@@ -79,7 +79,7 @@ def test_leave_one_out():
     split = replace(split, query=sequences, gallery=sequences, excluded=same("group"))
     rows = dict(data_rows(split))
     assert rows["queries"] == "3 each against all others of other groups"
-    assert rows["groups"] == "1, of 2 images each; 1 image alone"
+    assert rows["groups"] == "1, of 2 images each (1 of several classes); 1 image alone"
 
 
 def test_groups_and_encounters():
@@ -96,7 +96,7 @@ def test_groups_and_encounters():
         }
         return dict(data_rows(replace(split, **images)))
 
-    expected = "2, of 2 to 3 images; 1 image alone; each in one part"
+    expected = "2, of 2 to 3 images (2 of several classes); 1 image alone; each in one part"
     assert with_columns("group")["groups"] == expected
     assert with_columns("group", "encounter")["encounters"] == expected
     assert "encounters" not in with_columns("encounter")

@@ -59,7 +59,7 @@ def split_by_dates(images: ImageSet, dates: Dates, *, train: float, query: float
     `TimeCutoffSplit` of wildlife-datasets: V. Čermák et al., "WildlifeDatasets", WACV 2024.
     """
     train_until, gallery_until = dates
-    times = images.columns[TIME].copy()
+    times = images.columns[TIME].astype("M8[us]")  # nanoseconds end in 2262
     for _, unit in find_units(images):
         times[unit] = times[unit].min()
     parts = np.full(len(images), QUERY, np.int64)

@@ -121,13 +121,14 @@ def split_values(
     BenchError
         If there are fewer values than parts.
     """
-    values = images.columns[column].tolist()
+    # One value in spite of blanks that cannot be seen; lists have no hash.
+    values = [normalize(str(value)) for value in images.columns[column].tolist()]
     columns = [values, *([images.groups] if images.groups is not None else [])]
     units = sort_units(rows_by_value(connect(*columns).tolist()), images, seed)
     needed = 3 if train > 0 else 2
     if len(units) < needed:
         n = len(set(values))
-        few = f"{n:,} value{'' if n == 1 else 's'} ({list_first(sorted(map(str, set(values))))})"
+        few = f"{n:,} value{'' if n == 1 else 's'} ({list_first(sorted(set(values)))})"
         if n > len(units):
             few += f", and groups connect them to {len(units)}"
         need = "train, query, and gallery need three" if train > 0 else "query and gallery need two"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from outliers_bench.data.labels import normalize
 from outliers_bench.runtime.units import list_first
 from outliers_bench.types import ImageSet
 
@@ -66,5 +67,5 @@ def _values(part: ImageSet, column: str) -> str:
     if values.dtype.kind == "M":
         days = values.astype("M8[D]")
         return f"{days.min()} to {days.max()}"
-    names = sorted({str(value) for value in values.tolist()})
+    names = sorted({normalize(str(value)) for value in values.tolist()})
     return f"{len(names):,}" + (f" ({list_first(names)})" if len(names) <= _LISTED else "")

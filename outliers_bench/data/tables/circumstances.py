@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DATES = ("date", "datecaptured", "capturedate", "datetaken")
+_MIDNIGHT = re.compile(r"[T ]0?0:00(:00(\.0+)?)?$")  # of a day in a spreadsheet
 _log = logging.getLogger(__name__)
 
 
@@ -101,7 +103,7 @@ def _read_times(frame: pd.DataFrame, name: str, place: str) -> pd.Series[Any]:
     dates = [each for each in frame.columns if plain(str(each)) in _DATES and each != name]
     if dates and all(clock or not text for clock, text in zip(clocks, texts, strict=True)):
         _log.warning("%s: time is the columns %s and %s", place, dates[0], name)
-        days = _texts(frame[dates[0]])
+        days = [_MIDNIGHT.sub("", day) for day in _texts(frame[dates[0]])]
         # A photo with an hour and without a day has no time.
         texts = [
             f"{day} {clock}" if day and clock else ""

@@ -209,6 +209,14 @@ def test_dates_that_leave_a_part_empty():
             by_time(YEAR, **options)
 
 
+def test_dates_beyond_those_in_nanoseconds():
+    nanoseconds = replace(YEAR, columns={"time": YEAR.columns["time"].astype("M8[ns]")})
+    with pytest.raises(BenchError, match="gallery_until=9999 leaves no images in query"):
+        by_time(nanoseconds, gallery_until="9999")
+    with pytest.raises(BenchError, match="train_until=1500 leaves no images in train"):
+        by_time(nanoseconds, train_until="1500")
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [

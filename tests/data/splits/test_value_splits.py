@@ -136,3 +136,16 @@ def test_a_column_of_numbers():
         split_images(numbers, split_by="year", train=0)
     split = split_images(numbers, split_by="year", train=0, missing_values=MissingValues.exclude)
     assert values_of(split, "year")[1:] in ([{1.0}, {2.0}], [{2.0}, {1.0}])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["pool ", "pool", "den"], [1, "1", 2], [(1, [2]), (1, [2]), (3,)], [{"a": 1}] * 2 + [{}]],
+)
+def test_values_are_compared_as_texts(cells):
+    images = images_of([0, 0, 0] * 2, place=["x"] * 6)
+    for row, cell in enumerate(cells * 2):
+        images.columns["place"][row] = cell
+    images = replace(images, labels=np.array([0, 1, 0, 1, 0, 1]), classes=("a", "b"))
+    split = split_images(images, split_by="place", train=0)
+    assert {tuple(rows) for rows in rows_of(split)[1:]} == {(0, 1, 3, 4), (2, 5)}

@@ -1,6 +1,6 @@
 """Columns of tables that say when, where and in which encounter a photo was taken."""
 
-from datetime import datetime
+from datetime import datetime, time
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,9 @@ def test_day_and_hour_in_two_columns(caplog):
     columns = columns_of(Date=["1.6.2023", "2.6.2023"], Time=["12:00", ""])
     assert columns[TIME] == [pd.Timestamp(NOON), pd.NaT]
     assert "t.csv: time is the columns Date and Time" in caplog.text
+    for days in (pd.to_datetime(["2023-06-01", "2023-06-02"]), ["2023-06-01 00:00:00", ""]):
+        sheet = columns_of(Date=days, Time=[time(12), None])
+        assert sheet[TIME] == [pd.Timestamp(NOON), pd.NaT]
     alone = columns_of(Time=["12:00", "13:00"])
     assert alone == {"Time": ["12:00", "13:00"]}
     assert "t.csv: the column Time, row 2: '12:00' is no time; write it as 2023-06" in caplog.text
