@@ -106,9 +106,10 @@ class SplitOptions:
         if not self.split_by.strip():
             raise BenchError("data.split_by is empty; give random, time, or the name of a column")
         if self.missing_values is not MissingValues.error and self.split_by in (RANDOM, GROUP):
+            why = "is not given" if self.split_by == RANDOM else "is group: those without are alone"
             raise BenchError(
                 f"data.missing_values={self.missing_values.name} is for the column of "
-                "data.split_by, which is not given"
+                f"data.split_by, which {why}"
             )
         if self.missing_values is MissingValues.single and self.split_by == TIME:
             raise BenchError(
