@@ -71,8 +71,8 @@ def parse_times(texts: Sequence[str]) -> ParsedTimes:
     Returns
     -------
     ParsedTimes
-        `values`, array of datetime64[us], shape (n,): the clock as written; in UTC if the texts
-        name a time zone.
+        `values`, array of datetime64[us], shape (n,): the clock as written, with which a day is a
+        day of the place; in UTC if the texts have different time zones.
 
     Raises
     ------
@@ -98,8 +98,11 @@ def parse_times(texts: Sequence[str]) -> ParsedTimes:
             rows[zones[False]],
             f"{zones[False]!r} has no time zone and {zones[True]!r} has one; give all or none one",
         )
+    offsets = {text: _offset(match["zone"]) for text, match in matches.items()}
+    if len(set(offsets.values())) == 1:
+        offsets = dict.fromkeys(offsets, timedelta(0))
     found = {
-        text: _to_time(text, match, rows[text], day_first=order != "months first")
+        text: _to_time(text, match, rows[text], offsets[text], day_first=order != "months first")
         for text, match in matches.items()
     }
     values = np.array([found.get(text) for text in cleaned], "M8[us]")
@@ -169,7 +172,9 @@ def _order(ambiguous: dict[str, dict[str, str | None]], rows: dict[str, int]) ->
     return "days first" if days else "months first" if months else ""
 
 
-def _to_time(text: str, match: dict[str, str | None], row: int, *, day_first: bool) -> datetime:
+def _to_time(
+    text: str, match: dict[str, str | None], row: int, offset: timedelta, *, day_first: bool
+) -> datetime:
     if "a" in match:
         both = (match["a"], match["b"])
         day, month = both if day_first or match["d1"] == "." else both[::-1]
@@ -187,7 +192,7 @@ def _to_time(text: str, match: dict[str, str | None], row: int, *, day_first: bo
             hour = hour % 12 + 12 * (half.lower() == "p")
         time = datetime(int(match["y"] or 0), int(month or 0), int(day or 0))
         time = time.replace(hour=hour, minute=minute, second=second, microsecond=int(fraction))
-        return time - _offset(match["zone"])
+        return time - offset
     except (ValueError, OverflowError) as error:
         raise NoTimeError(row, f"{text!r} is no time: {error}") from None
 

@@ -126,6 +126,17 @@ def test_ready_made_parts_are_checked(visits, tmp_path):
     )
 
 
+def test_parts_of_tables_with_flags_and_test_images(visits, tmp_path):
+    both = table_of(visits, is_query=True, is_gallery=True)
+    split = load(Manifest(path=str(both), group="2"), tmp_path)
+    assert split.excluded == same(GROUP)
+    assert sorted(split.exclusion.counts.tolist()) == [4] * 24
+    test = table_of(visits, split=["train", "test", "test", "test"] * 6)
+    fails(Manifest(path=str(test), group="2"), tmp_path, "6 of 6 groups .* are in two parts")
+    whole = table_of(visits, split=[*["train"] * 8, *["test"] * 16])
+    assert len(set(load(Manifest(path=str(whole), group="-1"), tmp_path).query.groups or ())) == 2
+
+
 def test_days(visits, tmp_path, caplog):
     days = [f"2023-06-{1 + at % 2:02}" for at in range(24)]
     table = table_of(visits, date=days)

@@ -91,13 +91,15 @@ def _texts(column: pd.Series[Any]) -> list[str]:
 
 
 def _read_times(frame: pd.DataFrame, name: str, place: str) -> pd.Series[Any]:
-    """Return times in UTC, if they have a time zone; raise `NoTimeError` for other texts."""
+    """Return times as by `parse_times`; raise `NoTimeError` for other texts."""
     import pandas as pd
     from pandas.api.types import is_datetime64_any_dtype
 
     column = frame[name]
     if is_datetime64_any_dtype(column.dtype):
-        return pd.to_datetime(column, utc=True).dt.tz_localize(None)
+        clock = column.dt.tz_localize(None)
+        utc = pd.to_datetime(column, utc=True).dt.tz_localize(None)
+        return clock if (clock - utc).nunique() == 1 else utc
     texts = _texts(column)
     clocks: Sequence[bool] = [is_clock(text) for text in texts]
     dates = [each for each in frame.columns if plain(str(each)) in _DATES and each != name]

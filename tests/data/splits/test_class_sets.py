@@ -33,6 +33,10 @@ def test_unknown_individuals_are_only_among_the_queries(unknown, n):
         f"open set: {n} of 15 classes are unknown, with {len(of_unknown)} of {len(split.query)} "
         "queries"
     )
+    for seed in range(4):  # whatever their sizes
+        others = split_images(images, setting=OPEN, unknown=unknown, seed=seed)
+        in_train, in_query, in_gallery = labels_of(others)
+        assert len(in_query - in_gallery - in_train) == n
     # The others are split as in a closed set.
     closed = split_images(images)
     for part, rows in zip(rows_of(closed), rows_of(split), strict=True):

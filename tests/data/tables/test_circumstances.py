@@ -70,8 +70,10 @@ def test_columns_are_converted_and_those_of_the_user_stay(caplog):
 def test_types_of_parquet():
     times = pd.to_datetime(["2023-06-01T14:00+02:00", None]).to_series().reset_index(drop=True)
     columns = columns_of(timestamp=times.tolist(), camera=pd.array([7, None], "Int64"))
-    assert columns[TIME] == [pd.Timestamp(NOON), pd.NaT]
+    assert columns[TIME] == [pd.Timestamp("2023-06-01T14:00"), pd.NaT]
     assert columns[CAMERA] == ["7", ""]
+    zone = pd.to_datetime(["2023-01-01T11:00Z", "2023-06-01T12:00Z"]).tz_convert("Europe/Paris")
+    assert columns_of(timestamp=zone)[TIME][1] == pd.Timestamp(NOON)  # winter and summer: in UTC
 
 
 def test_day_and_hour_in_two_columns(caplog):
