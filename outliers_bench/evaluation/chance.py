@@ -104,12 +104,21 @@ def chance_of_inverse_penalty(total: IntArray, available: IntArray) -> npt.NDArr
     array([0.75, 1.  ])
     """
     expected = np.empty(len(total))
-    for row, (relevant, n) in enumerate(zip(total.tolist(), available.tolist(), strict=True)):
+    for relevant in np.unique(total).tolist():
+        rows = np.flatnonzero(total == relevant)
+        rows = rows[np.argsort(available[rows])]
+        n = int(available[rows[0]])
         ranks = np.arange(n, relevant - 1, -1, dtype=np.float64)
         # From R / n at rank n, down to rank R.
         steps = (ranks[:-1] - relevant) / (ranks[:-1] - 1)
         probability = relevant / n * np.cumprod(np.concatenate([[1.0], steps]))
-        expected[row] = (probability * relevant / ranks).sum()
+        value = float((probability * relevant / ranks).sum())
+        for row in rows.tolist():
+            # With one image more, that one is the last with probability R / n; else as before.
+            while n < available[row]:
+                n += 1
+                value += relevant / n * (relevant / n - value)
+            expected[row] = value
     return expected
 
 

@@ -49,8 +49,9 @@ class VectorSearch:
     """Search of vectors by any query vectors.
 
     In addition to the given gallery, an exact search stores one copy: the vectors in tie-breaking
-    order, normalized for the cosine. An approximate search stores its index instead. `gallery` is
-    another copy, created on first access, and only for the cosine.
+    order, normalized for the cosine. An approximate search stores its index instead, and that copy
+    only once a ranking is completed. `gallery` is another copy, created on first access, and only
+    for the cosine.
 
     Parameters
     ----------

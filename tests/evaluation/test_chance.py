@@ -36,7 +36,7 @@ def test_mean_over_all_orders(total, available):
 
 
 def test_mean_over_queries():
-    pairs = [(1, 6), (1, 6), (3, 8)]
+    pairs = [(1, 6), (1, 6), (3, 8), (3, 30), (3, 11), (1, 9)]  # as with junk of a camera
     alone = [expected_by_chance(np.array([r]), np.array([n]), [2]) for r, n in pairs]
     together = expected_by_chance(*np.array(pairs).T, [2])
     for name, value in together.items():
