@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.errors import BenchError
-from outliers_bench.evaluation.clusters import Clusters
+from outliers_bench.evaluation.clusters import Clusters, smallest_number
+from outliers_bench.evaluation.paired import ALPHA
 from outliers_bench.evaluation.relevance import count_relevant
 from outliers_bench.types import ENCOUNTER, GROUP, IntArray, Split
 
@@ -171,11 +172,20 @@ def describe_clusters(unit: str, n: int) -> str:
     >>> describe_clusters("label", 36), describe_clusters("query", 1460)
     ('36 individuals (labels)', '1,460 queries, taken for independent')
     >>> describe_clusters("camera", 7)
-    '7 values of camera; with fewer than 10 they are rough'
+    '7 values of camera; fewer than 10 give rough intervals'
+    >>> describe_clusters("camera", 4)
+    '4 values of camera; fewer than 6 show no difference'
+    >>> describe_clusters("camera", 2)
+    '2 values of camera; fewer than 3 say nothing about others'
     """
     independent = ", taken for independent" if unit == QUERY else ""
-    rough = f"; with fewer than {FEW} they are rough" if n < FEW else ""
-    return f"{n:,} {name_unit(unit)}{independent}{rough}"
+    bounds = {
+        3: "fewer than 3 say nothing about others",
+        smallest_number(ALPHA): f"fewer than {smallest_number(ALPHA)} show no difference",
+        FEW: f"fewer than {FEW} give rough intervals",
+    }
+    too_few = next((f"; {text}" for bound, text in bounds.items() if n < bound), "")
+    return f"{n:,} {name_unit(unit)}{independent}{too_few}"
 
 
 def name_unit(unit: str) -> str:

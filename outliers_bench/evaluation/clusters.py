@@ -167,8 +167,9 @@ def smallest_difference(
     Returns
     -------
     float
-        On the scale of the metric. NaN for fewer than two clusters, or if it cannot be estimated
-        because all values, or all differences, are equal.
+        On the scale of the metric. NaN if all values are equal, or if there are so few clusters,
+        or so few in which the two runs differ, that no random signs are as rare as `level`: fewer
+        than six at the 5% level.
 
     References
     ----------
@@ -185,12 +186,28 @@ def smallest_difference(
     """
     from scipy.special import stdtrit
 
+    n_clusters = n_differing = len(values) if clusters is None else len(np.unique(clusters))
     error = np.sqrt(2) * standard_error(values, clusters=clusters, weights=weights)
     if other is not None:
         error = standard_error(values - other, clusters=clusters, weights=weights)
-    n_clusters = len(values) if clusters is None else len(np.unique(clusters))
+        n_differing = int(np.count_nonzero(sum_clusters(np.abs(values - other), clusters)))
+    if n_differing < smallest_number(level):
+        return float("nan")
     quantiles = stdtrit(n_clusters - 1, [1 - level / 2, power])
     return float(error * quantiles.sum()) if error > 0 else float("nan")
+
+
+def smallest_number(level: float) -> int:
+    """Return the number of clusters from which on random signs can be as rare as a level.
+
+    Of m clusters, all have the same sign in 2 of 2^m draws.
+
+    Examples
+    --------
+    >>> smallest_number(0.05)
+    6
+    """
+    return next(m for m in range(1, 1024) if 2.0 ** (1 - m) < level)
 
 
 def standard_error(

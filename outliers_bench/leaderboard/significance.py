@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -70,9 +71,8 @@ def add_significance(
         }
         for i, run_id in enumerate(same_queries)
     }
-    shown = [
-        smallest_difference(matrix[0], other, clusters=ids, weights=weights) for other in matrix[1:]
-    ]
+    following = next((other for other in matrix[1:] if (other != matrix[0]).any()), matrix[0])
+    shown = smallest_difference(matrix[0], following, clusters=ids, weights=weights)
     ids_of_rows = {row.run_id for row in board.rows}
     reasons = [
         (len(with_scores) - len(same_queries), "other queries than the best run"),
@@ -85,7 +85,7 @@ def add_significance(
         not_compared=f"Not compared with the best: {text}." if text else "",
         cluster=unit,
         clusters=len(best.names) if ids is None else int(ids.max()) + 1,
-        smallest_difference=next((each for each in shown if each == each), None),  # noqa: PLR0124
+        smallest_difference=None if math.isnan(shown) else shown,
     )
 
 

@@ -10,7 +10,7 @@ from outliers_bench.evaluation import (
     effective_queries,
     smallest_difference,
 )
-from outliers_bench.evaluation.clusters import standard_error, sum_clusters
+from outliers_bench.evaluation.clusters import smallest_number, standard_error, sum_clusters
 
 
 def agreeing(rng, n_clusters, size, correlation):
@@ -89,11 +89,22 @@ def test_the_smallest_difference_is_found_in_four_of_five_samples():
 
 
 def test_the_smallest_difference_by_hand():
-    # Differences 1, 1, 0, 0 have a standard error of sqrt(1/3) / 2; t(3) is 3.182 and 0.978.
-    first, second = np.array([1.0, 1, 1, 0]), np.array([0.0, 0, 1, 0])
-    assert smallest_difference(first, second) == pytest.approx(0.28868 * (3.18245 + 0.97847), 1e-4)
-    expected = np.sqrt(2) * 0.25 * (3.18245 + 0.97847)
-    assert smallest_difference(first) == pytest.approx(expected, 1e-4)
+    # Differences of 1 six times and 0 twice have a standard error of sqrt(3 / 14) / sqrt(8).
+    first, second = np.array([1.0] * 7 + [0]), np.array([0.0] * 6 + [1, 0])
+    quantiles = 2.36462 + 0.89603  # of t(7)
+    assert smallest_difference(first, second) == pytest.approx(0.163663 * quantiles, 1e-4)
+    assert smallest_difference(first) == pytest.approx(np.sqrt(2) * 0.125 * quantiles, 1e-4)
+
+
+def test_too_few_clusters_for_any_test_show_no_difference():
+    worst, n = np.zeros(1000), smallest_number(0.05)
+    for differing in (n - 1, n):
+        better = (np.arange(1000) < differing).astype(float)
+        can_be_found = not compare_with_best(np.stack([better, worst])).tied.all()
+        assert can_be_found == (differing == n)
+        assert np.isnan(smallest_difference(better, worst)) != can_be_found
+        clusters = np.arange(1000) % differing
+        assert np.isnan(smallest_difference(better, clusters=clusters)) != can_be_found
 
 
 def test_four_times_the_individuals_halve_the_smallest_difference():

@@ -20,7 +20,7 @@ from tests.leaderboard.test_leaderboard_parts import board, row, scores
 INDIVIDUALS = [f"animal {n // 4}" for n in range(40)]
 CLASSES = [("rare" if n < 8 else "common") for n in range(40)]
 BEST = np.repeat([1, 1, 1, 1, 1, 0, 1, 1, 1, 0], 4)
-WORSE = np.repeat([1, 1, 0, 1, 0, 0, 1, 1, 0, 0], 4)
+WORSE = np.repeat([0, 0, 0, 0, 0, 1, 1, 1, 1, 1], 4)
 
 
 def with_clusters(values, clusters=None, classes=CLASSES):

@@ -134,7 +134,7 @@ def test_a_finished_run_shows_its_recorded_intervals():
     assert reported.split("\n\n")[0] == expected.split("\n\n")[0]
     facts = reported.split("\n\n")[1].split("\nfinished")[0]
     assert facts in expected, "the same clusters, class-balanced means and chance"
-    assert "over 4 individuals (labels); with fewer than 10 they are rough" in facts
+    assert "over 4 individuals (labels); fewer than 6 show no difference" in facts
     assert "hit@1 0.250" in facts
 
 
