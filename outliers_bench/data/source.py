@@ -17,7 +17,7 @@ from outliers_bench.data.image_files import FileReader, absolute_path
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.data.photo_times import with_times
 from outliers_bench.data.split import make_split
-from outliers_bench.data.splits.options import Protocol, SplitOptions
+from outliers_bench.data.splits.options import MAX_SPLITS, Protocol, SplitOptions
 from outliers_bench.data.table import Row, Table, exclude_unlabeled
 from outliers_bench.data.validation import Evaluated, check_validation
 from outliers_bench.errors import BenchError
@@ -38,9 +38,6 @@ class Leakage(Enum):
     """Near duplicates are put into the same part when the images are split."""
     error = "error"
     """The run ends with an error."""
-
-
-MAX_REPEATS = 100
 
 
 @dataclass
@@ -108,16 +105,15 @@ class DataSource:
         if not 0 <= self.max_unreadable <= 1:
             raise BenchError(f"data.max_unreadable={self.max_unreadable}: give a share from 0 to 1")
         self.group_rule().check()
-        check_validation(self.validation, self.evaluate)
-        if not 1 <= self.repeats <= MAX_REPEATS:
-            raise BenchError(f"data.repeats={self.repeats}: from 1 to {MAX_REPEATS} splits")
+        if not 1 <= self.repeats <= MAX_SPLITS:
+            raise BenchError(f"data.repeats={self.repeats}: from 1 to {MAX_SPLITS} splits")
         if self.repeats > 1 and self.split_seed is not None:
             raise BenchError(
-                f"data.repeats={self.repeats} data.split_seed={self.split_seed}: the splits have "
-                "the seeds from 0; omit data.split_seed"
+                f"data.repeats={self.repeats}: the splits have seeds from 0; omit data.split_seed"
             )
         if self.split_seed is not None and not 0 <= self.split_seed < 2**32:
             raise BenchError(f"data.split_seed={self.split_seed}: a seed is from 0 to {2**32 - 1}")
+        check_validation(self.validation, self.evaluate, self.option_of_splits())
 
     def group_rule(self) -> GroupRule:
         """Return the rule by which images are one group."""
@@ -139,6 +135,11 @@ class DataSource:
         if self.repeats == 1:
             return [self]
         return [replace(self, repeats=1, split_seed=seed) for seed in range(self.repeats)]
+
+    def option_of_splits(self) -> str:
+        """Return the option that makes several splits; empty for one."""
+        name, number = "repeats" if self.repeats > 1 else "folds", len(self.each_split())
+        return f"data.{name}={number}" if number > 1 else ""
 
     def seed_of_split(self, seed: int) -> int:
         """Return the seed that decides on the split, given that of the run."""
@@ -202,8 +203,8 @@ class LabeledSource(DataSource, SplitOptions):
 
     def check(self) -> None:
         """See `DataSource.check`."""
-        super().check()
         self.check_split()
+        super().check()
         if self.repeats > 1 and self.folds is not None:
             raise BenchError(
                 f"data.repeats={self.repeats} data.folds={self.folds}: give only one of them"

@@ -173,6 +173,11 @@ def _check_parts(images: ImageSet, parts: IntArray, options: SplitOptions, *, na
                 )
     labels = images.labels
     if not np.isin(labels[parts == QUERY], labels[parts == GALLERY]).any():
+        if options.fold is not None:
+            raise BenchError(
+                f"{name}: data.folds={options.folds}: no query of fold {options.fold} has an image "
+                "of its class in the gallery; give fewer folds"
+            )
         of = {RANDOM: " in two groups", GROUP: " in two groups", ENCOUNTER: " in two encounters"}
         two = {TIME: " of two days"} | (of if images.groups is not None else {RANDOM: ""})
         raise BenchError(

@@ -24,12 +24,20 @@ class Evaluated(Enum):
     """Those of the validation part, on which methods are chosen."""
 
 
-def check_validation(share: float | None, evaluated: Evaluated | None) -> None:
-    """Raise `BenchError` if the options `validation` and `evaluate` are invalid."""
+def check_validation(share: float | None, evaluated: Evaluated | None, several: str = "") -> None:
+    """Raise `BenchError` if the options `validation` and `evaluate` are invalid.
+
+    `several` is the option that makes several splits, if one does.
+    """
     if not 0 <= (share or 0) < 1:
         raise BenchError(
             f"data.validation={share:g}: the share of the queries that are validation queries is "
             "from 0 to below 1"
+        )
+    if share and several:
+        raise BenchError(
+            f"{several} data.validation={share:g}: validation queries of one split are queries of "
+            "another; give only one of them"
         )
     if evaluated is Evaluated.validation and not share:
         raise BenchError(

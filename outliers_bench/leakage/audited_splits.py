@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class SharedSplits:
-    """Loader of splits that returns the last split again for the same request during a sweep.
+    """Loader of splits that returns the last splits again for the same request during a sweep.
 
     A job that starts an hour after the first one then does not see photos that were added in the
     meantime, which would make its metrics incomparable. Validation queries are taken out of the
@@ -29,11 +29,17 @@ class SharedSplits:
 
     def __init__(self) -> None:
         self._sharing = False
-        self._last: dict[type, tuple[DataSource, int, Any]] = {}  # by type: source, seed, split
+        self._n_shared = 1  # splits of each type
+        # By type: source, seed, split; the newest is last.
+        self._last: dict[type, list[tuple[DataSource, int, Any]]] = {}
 
     def begin(self) -> None:
         """Start sharing; earlier splits are forgotten."""
-        self._sharing, self._last = True, {}
+        self._sharing, self._n_shared, self._last = True, 1, {}
+
+    def keep(self, number: int) -> None:
+        """Share this many splits, those of a repeated run, and not only the last."""
+        self._n_shared = max(self._n_shared, number)
 
     def end(self) -> None:
         """Stop sharing; later calls load again."""
@@ -89,11 +95,14 @@ class SharedSplits:
         # Equal options are equal sources.
         if source.validation is not None or source.evaluate is not None:
             source = replace(source, validation=None, evaluate=None)
-        if kind in self._last and self._last[kind][:2] == (source, seed):
-            return cast("T", self._last[kind][2])
+        last = self._last.setdefault(kind, [])
+        for *request, shared in last:
+            if request == [source, seed]:
+                return cast("T", shared)
         split = load()
         if self._sharing:
-            self._last[kind] = source, seed, split
+            last.append((source, seed, split))
+            del last[: -self._n_shared]
         return split
 
 

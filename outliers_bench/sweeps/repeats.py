@@ -15,17 +15,18 @@ from outliers_bench.benchmark import Prepared
 from outliers_bench.config.identity import identity
 from outliers_bench.config.schema import Config
 from outliers_bench.data.source import DataSource
-from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.choose_clusters import PHOTO, QUERY, choose_unit
 from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.evaluation.metrics import DEFINITIONS
 from outliers_bench.evaluation.pooled import pool_evaluations, spread
 from outliers_bench.evaluation.statistics import name_scores, name_statistics
+from outliers_bench.leakage.audited_splits import splits
 from outliers_bench.recorded_run import Part, prepare, reuse, run
 from outliers_bench.reports.terminal import show_record
 from outliers_bench.result import FinishedRun, Result
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.sweeps.repeats_report import describe, split_line, summary
+from outliers_bench.sweeps.space import check_splits
 from outliers_bench.tracking import senders
 from outliers_bench.tracking.active_run import start_run
 from outliers_bench.tracking.artifacts import per_query_table
@@ -115,20 +116,9 @@ def run_repeats(config: Config, overrides: Sequence[str]) -> FinishedRun:
 def _prepare(config: Config) -> list[Prepared]:
     """Load and check every split, with the same kind of clusters for all."""
     sources = config.data.each_split()
-    option = _option(config)
-    if config.data.validation:
-        raise BenchError(
-            f"{option} data.validation={config.data.validation:g}: validation queries of one split "
-            "are queries of another; give only one of them"
-        )
+    splits.keep(len(sources))
     every = [prepare(replace(config, data=source)) for source in sources]
-    if len({each.split.fingerprint for each in every}) < len(every):
-        raise BenchError(
-            f"{option}: the split of {every[0].split.name} is the same for other seeds, as its "
-            f"parts are given, or are decided by the options; omit {option}"
-        )
-    if not all(each.split.labeled for each in every):
-        raise BenchError(f"{option}: {every[0].split.name} has no labels, so there are no scores")
+    check_splits(config.data, [each.split for each in every])
     unit = choose_unit(every[0].split, config.statistics.cluster)
     return [
         each._replace(
@@ -140,13 +130,6 @@ def _prepare(config: Config) -> list[Prepared]:
 
 def _digest(texts: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
-
-
-def _option(config: Config) -> str:
-    repeats = config.data.repeats
-    return (
-        f"data.repeats={repeats}" if repeats > 1 else f"data.folds={len(config.data.each_split())}"
-    )
 
 
 def _overrides(overrides: Sequence[str], source: DataSource) -> list[str]:

@@ -24,6 +24,7 @@ from outliers_bench.models.weights_folder import check_folder
 from outliers_bench.runtime.command_line import instead
 from outliers_bench.sweeps.objective import check_metric_name, check_objective
 from outliers_bench.sweeps.plugins import check_plugins, check_storage, is_search
+from outliers_bench.types import Split
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,18 @@ def _check_objective(config: DictConfig, space: Space) -> None:
         check_objective(config.objective, list(config.k))
 
 
+def check_splits(source: DataSource, every: Sequence[Split]) -> None:
+    """Raise `BenchError` if the splits of a repeated run are the same, or have no labels."""
+    option, name = source.option_of_splits(), every[0].name
+    if len({split.fingerprint for split in every}) < len(every):
+        raise BenchError(
+            f"{option}: the split of {name} is the same for other seeds, as its parts are given, "
+            f"or are decided by the options; omit {option}"
+        )
+    if not all(split.labeled for split in every):
+        raise BenchError(f"{option}: {name} has no labels, so there are no scores")
+
+
 def _check_data(config: DictConfig, space: Space) -> None:
     from outliers_bench.config.schema import Cache
 
@@ -136,11 +149,16 @@ def _check_data(config: DictConfig, space: Space) -> None:
         raise BenchError(f"{key} is missing: give it as {key}=<value>") from error
     if isinstance(source, DataSource):
         source.check()
-        source = source.each_split()[0]
-        split = splits.load(source, seed=int(config.seed), cache=cache.path)
+        sources, seed = source.each_split(), int(config.seed)
+        if len(sources) > 1:
+            splits.keep(len(sources))
+            two = [splits.load_whole(each, seed=seed, cache=cache.path) for each in sources[:2]]
+            check_splits(source, two)
+        source = sources[0]
+        split = splits.load(source, seed=seed, cache=cache.path)
         if split.is_validation:  # the winner will be run on the others
             others = replace(source, evaluate=Evaluated.queries)
-            for each in (split, splits.load(others, seed=int(config.seed), cache=cache.path)):
+            for each in (split, splits.load(others, seed=seed, cache=cache.path)):
                 if not count_relevant(each).any():
                     raise nothing_relevant(each)
         if is_search(config.hydra) and space.is_constant("objective") and space.is_constant("k"):

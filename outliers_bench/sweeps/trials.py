@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from outliers_bench.config.roles import role
 from outliers_bench.config.text_options import as_typed
 from outliers_bench.data.validation import Evaluated
 from outliers_bench.result import FinishedRun, Result
@@ -104,7 +105,9 @@ def read_trials(box: Box) -> list[Trial]:
 def read_study(sweeper: DictConfig, objective: str, own: Sequence[Trial]) -> list[Trial]:
     """Read the trials of earlier commands from a study of Optuna that is stored in a database.
 
-    Those with the same fixed options count; `own` are the trials of this command.
+    Those with the same fixed options count, except for options of other `role` than result, such
+    as `skip_finished`; those of the data count, as another folder has other photos. `own` are
+    the trials of this command.
     """
     storage, name = sweeper.get("storage"), sweeper.get("study_name")
     if not isinstance(storage, str) or name is None or not own:
@@ -120,6 +123,7 @@ def trials_of(study: Study, objective: str, own: Sequence[Trial]) -> list[Trial]
 
     trials = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     fixed = trials[-1].user_attrs if trials else {}
+    decisive = _decisive(fixed)
     # What repeats a job alone may end with the mode, which the study does not have.
     modes = [word for word in own[-1].overrides if word.startswith("hydra.mode=")]
     known = {frozenset(trial.overrides) for trial in own}
@@ -130,9 +134,18 @@ def trials_of(study: Study, objective: str, own: Sequence[Trial]) -> list[Trial]
             Evaluated.validation.value,
         )
         for trial in trials
-        if trial.user_attrs == fixed and trial.value is not None
+        if _decisive(trial.user_attrs) == decisive and trial.value is not None
     ]
     return [trial for trial in found if frozenset(trial.overrides) not in known]
+
+
+def _decisive(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options that decide on the figures of a run."""
+    return {
+        name: value
+        for name, value in options.items()
+        if role(name) == "result" or name.startswith("data.")
+    }
 
 
 def find_winner(trials: Sequence[Trial], *, objective: str, direction: str) -> Trial | None:

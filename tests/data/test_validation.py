@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from outliers_bench.data.splits.options import Protocol
 from outliers_bench.data.synthetic import Synthetic
 from outliers_bench.data.validation import Evaluated, choose_validation, select_queries
 from outliers_bench.errors import BenchError
@@ -123,6 +124,23 @@ def test_the_split_is_the_same_for_both_and_is_shared_in_a_sweep(tmp_path):
     every = shared.load(Synthetic(size=16), seed=0, cache=tmp_path)
     assert {*others.query.names, *validation.query.names} == {*every.query.names}
     assert not set(others.query.names) & set(validation.query.names)
+
+
+@pytest.mark.parametrize("evaluated", Evaluated)
+def test_with_leave_one_out_each_part_is_searched_among_all_images_but_itself(evaluated, tmp_path):
+    source = Synthetic(size=16, protocol=Protocol.leave_one_out, validation=0.2, evaluate=evaluated)
+    split = SharedSplits().load(source, seed=0, cache=tmp_path)
+    every = SharedSplits().load(
+        replace(source, validation=None, evaluate=None), seed=0, cache=tmp_path
+    )
+    share = 0.2 if evaluated is Evaluated.validation else 0.8
+    assert len(split.query) == share * len(every.gallery)
+    assert split.gallery.digests == every.gallery.digests
+    positions = np.arange(len(every.gallery))[None, :].repeat(len(split.query), axis=0)
+    excluded = split.exclusion.mask(slice(None), positions)
+    assert (excluded.sum(axis=1) == 1).all()
+    found = [split.gallery.digests[own] for own in excluded.argmax(axis=1)]
+    assert found == list(split.query.digests)
 
 
 def test_a_seed_of_the_split_alone(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.source import Leakage
 from outliers_bench.data.splits.options import Protocol
+from outliers_bench.data.validation import Evaluated
 from outliers_bench.errors import BenchError
 from outliers_bench.leakage.audited_splits import SharedSplits
 from outliers_bench.leakage.find import find_leaks
@@ -196,6 +197,32 @@ def test_sweep_audits_once(tmp_path, monkeypatch):
     assert shared.load_audited(source, seed=0, cache=tmp_path) is first
     with pytest.raises(TypeError):
         shared.load_audited(replace(source, leakage=Leakage.drop), seed=0, cache=tmp_path)
+
+
+def test_a_sweep_of_repeated_runs_lists_photos_and_audits_once(tmp_path, monkeypatch):
+    root = write(tmp_path / "photos", images_with_near_duplicates())
+    sources = ClassFolders(root=str(root), repeats=3).each_split()
+    shared = SharedSplits()
+    shared.begin()
+    shared.keep(3)
+    first = [shared.load_audited(source, seed=0, cache=tmp_path) for source in sources]
+    assert len({each.split.fingerprint for each in first}) == 3
+    monkeypatch.setattr("outliers_bench.leakage.audited_splits.audit", None)
+    monkeypatch.setattr("outliers_bench.leakage.audited_splits.load_split", None)
+    for source, audited in zip(sources, first, strict=True):
+        assert shared.load_audited(source, seed=0, cache=tmp_path) is audited
+
+
+@pytest.mark.parametrize("evaluated", Evaluated)
+def test_with_and_without_duplicates_the_same_part_of_the_queries_is_scored(evaluated, tmp_path):
+    root = write(tmp_path / "photos", images_with_near_duplicates())
+    source = ClassFolders(root=str(root), leakage=Leakage.drop, validation=0.5, evaluate=evaluated)
+    shared = SharedSplits()
+    audited = shared.load_audited(source, seed=0, cache=tmp_path)
+    given = shared.load_unaudited(source, seed=0, cache=tmp_path)
+    assert audited.is_filtered
+    assert audited.original.query.names == given.query.names
+    assert set(audited.split.query.names) <= set(given.query.names)
 
 
 def test_group_with_leave_one_out_is_refused(tmp_path):

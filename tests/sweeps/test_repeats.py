@@ -9,6 +9,7 @@ import pytest
 
 from outliers_bench.leaderboard import read_boards
 from outliers_bench.leaderboard.sentences import title
+from outliers_bench.sweeps import repeats
 from outliers_bench.tracking.runs import PARENT_TAG
 from tests.command_line import in_process
 from tests.sweeps.sweep_runs import DATA, all_runs, parents
@@ -70,6 +71,15 @@ def test_a_repeated_run_has_mean_and_spread_of_its_splits(workdir, monkeypatch, 
     assert len(all_runs(workdir)) == 4
 
 
+def test_all_splits_have_the_kind_of_clusters_of_the_first(workdir, monkeypatch, capsys):
+    """With `auto`, labels may be taken for individuals in one split, and not in another."""
+    monkeypatch.setattr(repeats, "choose_unit", lambda *_: "label")
+    done = in_process(monkeypatch, capsys, *REPEATED)
+    assert done.code == 0, done.err
+    assert {run.data.tags["cluster"] for run in all_runs(workdir)} == {"label"}
+    assert {run.data.metrics["clusters"] for run in all_runs(workdir)} == {10}
+
+
 def test_a_sweep_of_repeated_runs_is_compared_on_one_board(workdir, monkeypatch, capsys):
     done = in_process(monkeypatch, capsys, "-m", *REPEATED, "pca.n=2,4")
     assert done.code == 0, done.err
@@ -89,7 +99,8 @@ def test_a_sweep_of_repeated_runs_is_compared_on_one_board(workdir, monkeypatch,
     ("options", "expected"),
     [
         (("data.repeats=2", "data.protocol=leave_one_out"), "is the same for other seeds"),
-        (("data.folds=1",), "data.folds=1: at least 2"),
+        (("data.folds=1",), "data.folds=1: from 2 to 100"),
+        (("data.folds=3", "data.validation=0.2"), "data.folds=3 data.validation=0.2: validation"),
         (("data.folds=3", "data.fold=3"), "data.fold=3: from 0 to 2"),
         (("data.folds=3", "data.setting=open_set"), "omit data.setting=open_set"),
         (("data.folds=3", "data.repeats=2"), "give only one of them"),
@@ -98,8 +109,9 @@ def test_a_sweep_of_repeated_runs_is_compared_on_one_board(workdir, monkeypatch,
         (("data.repeats=2", "data.split_seed=1"), "omit data.split_seed"),
     ],
 )
-def test_what_cannot_be_repeated_is_refused(options, expected, workdir, monkeypatch, capsys):
-    done = in_process(monkeypatch, capsys, *DATA, *options)
+@pytest.mark.parametrize("sweep", [(), ("-m", "pca.n=2,4")])
+def test_what_cannot_be_repeated_is_refused(sweep, options, expected, workdir, monkeypatch, capsys):
+    done = in_process(monkeypatch, capsys, *sweep, *DATA, *options)
     assert done.code == 2
     (line,) = done.err.strip().splitlines()
     assert expected in line

@@ -168,11 +168,16 @@ def test_trials_of_a_study_with_the_same_fixed_options_count():
     register()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
-    for n, k, value in ((2, "[1,3]", 0.9), (3, "[1]", 0.4), (5, "[1]", 0.7), (4, "[1]", 0.5)):
+    values = {2: 0.9, 6: 0.9, 3: 0.4, 5: 0.7, 4: 0.5}
+    for n, value in values.items():
         study.enqueue_trial({"pca.n": n})
         planned = study.ask()
-        planned.suggest_categorical("pca.n", [2, 3, 4, 5])
-        planned.set_user_attr("k", k)
+        planned.suggest_categorical("pca.n", [2, 3, 4, 5, 6])
+        planned.set_user_attr("k", "[1,3]" if n == 2 else "[1]")
+        if n == 3:
+            planned.set_user_attr("skip_finished", "true")  # decides on no figure
+        if n == 6:
+            planned.set_user_attr("data.root", "other")
         study.tell(planned, value)
     own = [trial(0.5, "k=[1]", "pca.n=4", "hydra.mode=RUN")]
     found = trials_of(study, "mrr", own)

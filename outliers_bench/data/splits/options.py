@@ -11,6 +11,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.types import ENCOUNTER, GROUP, TIME
 
 RANDOM = "random"
+MAX_SPLITS = 100  # of a repeated run
 DEFAULT_UNKNOWN = 0.2  # of the individuals, with `open_set`
 
 
@@ -124,8 +125,8 @@ class SplitOptions:
             if self.fold is not None:
                 raise BenchError(f"data.fold={self.fold} is one of several folds; give data.folds")
             return
-        if self.folds < 2:
-            raise BenchError(f"data.folds={self.folds}: at least 2")
+        if not 2 <= self.folds <= MAX_SPLITS:
+            raise BenchError(f"data.folds={self.folds}: from 2 to {MAX_SPLITS}")
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise BenchError(f"data.fold={self.fold}: from 0 to {self.folds - 1}")
         others = {

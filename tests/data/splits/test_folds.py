@@ -5,8 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from outliers_bench.data.split import make_split
 from outliers_bench.data.splits.by_class import split_folds
+from outliers_bench.data.splits.options import SplitOptions
 from outliers_bench.data.splits.units import GALLERY, QUERY, TRAIN
+from outliers_bench.errors import BenchError
 from tests.data.test_split import make_images
 
 FOLDS = 5
@@ -43,3 +46,9 @@ def test_groups_stay_together():
     for row in parts_of([0] * 15 + [1] * 15, groups):
         for start in range(0, 30, 3):
             assert len(set(row[start : start + 3].tolist())) == 1
+
+
+def test_a_fold_without_queries_is_refused():
+    options = SplitOptions(folds=5, fold=4)
+    with pytest.raises(BenchError, match=r"data\.folds=5: no query of fold 4 .* fewer folds"):
+        make_split(make_images([0, 0, 1, 1]), options, name="toy", seed=0)
