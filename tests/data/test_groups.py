@@ -209,3 +209,13 @@ def test_groups_of_crops_and_encounters(tmp_path):
     table = write_boxed(tmp_path).assign(time="2023-06-01 12:00", group=["a"] * 4 + ["b"] * 8)
     source = boxed_manifest(table, tmp_path, encounter_gap="10min")
     fails(source, tmp_path, "has groups, and data.encounter_gap=10min makes encounters")
+
+
+def test_crops_of_a_photo_do_not_join_groups_that_are_left_out(tmp_path):
+    table = write_boxed(tmp_path).assign(visit=["a", "b", "b", "c", *[""] * 8])
+    options = {"protocol": Protocol.leave_one_out, "group": "visit"}
+    split = load(boxed_manifest(table, tmp_path, **options), tmp_path)
+    groups = groups_of(split)
+    assert set(groups.values()) >= {"a", "b", "c"}
+    # The crop itself with the other one of its photo, and for the two of visit b one more each.
+    assert sorted(split.exclusion.counts.tolist()) == [2] * 10 + [3] * 2
