@@ -111,12 +111,21 @@ def _by_number(images: ImageSet, cache: Path) -> Burst | None:
 
 
 def components(pairs: IntArray, n: int) -> IntArray:
-    """Return the connected component of each of n rows."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    """Return the connected component of each of n rows: its first row.
 
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+    The labels of Shiloach and Vishkin (1982). Importing SciPy would take longer than a search.
+    """
+    ids = np.arange(n)
+    one, other = pairs.T
+    while len(one):
+        root, of_other = ids[one], ids[other]
+        apart = root != of_other
+        one, other = one[apart], other[apart]
+        low, high = np.minimum(root, of_other)[apart], np.maximum(root, of_other)[apart]
+        np.minimum.at(ids, high, low)
+        while (jumped := ids[ids]).sum() < ids.sum():
+            ids = jumped
+    return ids
 
 
 def _number_texts(texts: Sequence[str]) -> IntArray:

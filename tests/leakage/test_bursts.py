@@ -10,6 +10,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from outliers_bench.benchmark import prepare, run
 from outliers_bench.config.schema import Cache, Config
@@ -18,6 +20,7 @@ from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.synthetic import Label, Synthetic
+from outliers_bench.leakage.burst_evidence import components
 from outliers_bench.leakage.burst_looks import (
     compare_looks,
     look_alike,
@@ -257,6 +260,16 @@ def test_pairs_that_look_alike():
 def test_images_that_are_too_small_have_no_looks(cache):
     images = replace(SOURCE, size=16).all_images()
     assert np.isnan(compare_looks(images, np.array([[0, 1], [2, 3]]), cache=cache)).all()
+
+
+def test_components_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    for n in [*range(1, 40), 2000]:
+        pairs = random.integers(0, n, (random.integers(0, n), 2))
+        links = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(n, n))
+        expected = connected_components(links, directed=False)[1]
+        found = components(pairs, n)
+        assert len({*zip(found, expected, strict=True)}) == len({*found}) == len({*expected})
 
 
 def test_random_pairs_have_one_label():
