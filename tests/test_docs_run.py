@@ -1,5 +1,6 @@
 """Commands in README and docs/ that need no network, run as they are written, on a few photos."""
 
+import csv
 import os
 import re
 import shutil
@@ -23,6 +24,13 @@ NEEDS_NETWORK = (
     *("weights_dir=weights", "all_backbones", "models_we_built=glob", "efficientnetb7"),
     *("model.backbone=", "outliers_bench.competition"),
 )
+# Of tables, folders below the classes, and times in the photos, which are not those of `caltech`.
+OTHER_PHOTOS = (
+    *("MacaqueFaces", "HumpbackWhaleID", "StripeSpotter", "animals.csv", "data.path=bursts.csv"),
+    *("coco.json", "megadetector.json", "label_studio.json"),
+    *("data.label_depth=3", "data.query_folder=test", "data.group=2", "data.group=visit"),
+    *("data.encounter_gap=",),
+)
 
 
 def is_local(command: str) -> bool:
@@ -32,8 +40,8 @@ def is_local(command: str) -> bool:
     named = [name for each in models for name in each.split(",")]
     named += [name.strip("'\" ").split(" ")[0] for each in members for name in each.split(",")]
     return (
-        command.startswith("python -m outliers_bench")
-        and not any(word in command for word in NEEDS_NETWORK)
+        re.match(r"python -m outliers_bench( |$|\.\w+ )", command) is not None  # or only a name
+        and not any(word in command for word in (*NEEDS_NETWORK, *OTHER_PHOTOS))
         and all(name in LOCAL for name in named)
     )
 
@@ -54,12 +62,26 @@ def lay_out(folder: Path, caltech: Path, *, prepared: bool) -> None:
     shutil.rmtree(folder / "photos", ignore_errors=True)
     if not prepared:
         shutil.copytree(caltech, folder / "photos")
+        write_table(folder)
         return
     for part, rows in (("query", slice(6)), ("gallery", slice(6, 20)), ("train", slice(20, 30))):
         for place in caltech.iterdir():
             (folder / "photos" / part / place.name).mkdir(parents=True)
             for photo in sorted(place.iterdir())[rows]:
                 shutil.copy(photo, folder / "photos" / part / place.name)
+
+
+def write_table(folder: Path) -> None:
+    """Write photos.csv, with a row for each photo, three to an encounter."""
+    with (folder / "photos.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "species", "Bild", "Tier", "encounter", "camera", "time"])
+        for place in sorted((folder / "photos").iterdir()):
+            for number, photo in enumerate(sorted(place.iterdir())):
+                path, visit = photo.relative_to(folder), number // 3
+                time = f"{2021 + visit // 3}-{1 + visit % 3 * 4:02d}-01T10:0{number % 3}:00"
+                names = [path, place.name, place.name, path, place.name]
+                rows.writerow([*names, f"{place.name} {visit}", f"camera {visit % 2}", time])
 
 
 @pytest.mark.extra("sweep")
