@@ -168,6 +168,7 @@ def assert_equal(whole, in_blocks):
     assert recalls[0] == recalls[1]
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_block(monkeypatch, tmp_path):
     """A ranking of all queries to the depth of the largest class would take 66 MB."""
     vectors, labels = empty_frames(2500, 2200)

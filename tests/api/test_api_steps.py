@@ -238,6 +238,7 @@ except ob.BenchError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("mypy") is None, reason="without mypy")
 @pytest.mark.parametrize("wrong", ["", 'ob.run("photos/", modle="pixels")\n', "ob.rum\n"])
 def test_a_script_that_uses_the_whole_api_is_checked_by_mypy(wrong, tmp_path):
