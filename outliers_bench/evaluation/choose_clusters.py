@@ -67,7 +67,7 @@ def choose_unit(split: Split, requested: str = AUTO) -> str:
     Raises
     ------
     BenchError
-        If the queries have no such column.
+        If the queries have no such column, or no value in it.
     """
     columns = split.query.columns
     if requested in (QUERY, LABEL):
@@ -77,6 +77,11 @@ def choose_unit(split: Split, requested: str = AUTO) -> str:
             raise BenchError(
                 f"statistics.cluster={requested}: the queries of {split.name} have no such column; "
                 f"give {AUTO}, {QUERY}, {LABEL}" + "".join(f", {name}" for name in sorted(columns))
+            )
+        if not any(_texts(columns[requested])):
+            raise BenchError(
+                f"statistics.cluster={requested}: no query of {split.name} has a value in this "
+                f"column; give {AUTO}, {QUERY}, {LABEL} or another column"
             )
         return requested
     if not split.labeled:

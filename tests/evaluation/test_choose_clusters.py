@@ -69,6 +69,8 @@ def test_a_requested_unit_is_used_if_the_queries_have_it():
         choose_unit(split, "group")
     with pytest.raises(BenchError, match=r"give auto, query, label, camera$"):
         choose_unit(split, "cam")
+    with pytest.raises(BenchError, match=r"^statistics\.cluster=site: no query of toy has a value"):
+        choose_unit(split_of([0, 0, 1], site=["", None, float("nan")]), "site")
     with pytest.raises(BenchError, match=r"statistics\.cluster= is empty"):
         Statistics(" ").check()
 
