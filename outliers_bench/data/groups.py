@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from outliers_bench.data.components import connect, rows_by_value
 from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.encounters import labels_of, texts_of, with_encounters
 from outliers_bench.data.photo_times import with_times
-from outliers_bench.data.splits.units import connect, rows_by_value
 from outliers_bench.data.times import parse_gap
 from outliers_bench.errors import BenchError
 from outliers_bench.types import CROPPED_FROM, ENCOUNTER, GROUP, TIME, ImageSet

@@ -10,6 +10,7 @@ from enum import Enum
 
 import numpy as np
 
+from outliers_bench.data.components import connect, rows_by_value
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.choose_clusters import labels_are_individuals
 from outliers_bench.types import ENCOUNTER, GROUP, ImageSet, Split
@@ -125,28 +126,18 @@ def select_queries(split: Split, validation: frozenset[bytes], evaluated: Evalua
 
 def _units(images: ImageSet, *, by_label: bool) -> list[list[int]]:
     """Return the rows that stay together: connected by a group, an encounter, or a label."""
-    columns: list[Iterable[object]] = [
+    columns = [
         images.columns[name].tolist() for name in (GROUP, ENCOUNTER) if name in images.columns
     ]
     if by_label and images.labels is not None:
         columns.append(images.labels.tolist())
-    parent = list(range(len(images)))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for values in columns:
-        first: dict[object, int] = {}
-        for row, value in enumerate(values):
-            if value not in ("", None) and value == value:  # noqa: PLR0124 - NaN is missing
-                parent[root(row)] = root(first.setdefault(value, row))
-    units: dict[int, list[int]] = defaultdict(list)
-    for row in range(len(images)):
-        units[root(row)].append(row)
-    return list(units.values())
+    own = [(row,) for row in range(len(images))]  # equal to no value
+    present = [
+        # NaN differs from itself.
+        [row if v in ("", None) or v != v else v for v, row in zip(values, own, strict=True)]  # noqa: PLR0124
+        for values in columns
+    ]
+    return rows_by_value(connect(own, *present).tolist())
 
 
 def _key(seed: int, digests: Sequence[bytes]) -> bytes:

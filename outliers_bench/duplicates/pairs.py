@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+import numpy as np
+
+from outliers_bench.data.components import components, rows_by_value
 
 Kind: TypeAlias = Literal["exact", "near"]
 
@@ -38,18 +41,5 @@ def group_rows(pairs: Iterable[Pair], n: int) -> list[list[int]]:
     >>> group_rows([Pair(0, 3, "exact", 1.0), Pair(3, 4, "near", 0.97)], 6)
     [[0, 3, 4]]
     """
-    parent = list(range(n))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for pair in pairs:
-        low, high = sorted((root(pair.first), root(pair.second)))
-        parent[high] = low
-    members: dict[int, list[int]] = defaultdict(list)
-    for row in range(n):
-        members[root(row)].append(row)
-    return [rows for rows in members.values() if len(rows) > 1]
+    ends = np.array([(pair.first, pair.second) for pair in pairs], np.int64).reshape(-1, 2)
+    return [rows for rows in rows_by_value(components(ends, n).tolist()) if len(rows) > 1]

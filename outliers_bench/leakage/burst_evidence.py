@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from outliers_bench.data.components import components
 from outliers_bench.data.encounters import labels_of, make_encounters, texts_of
 from outliers_bench.data.times import is_days
 from outliers_bench.leakage.burst_looks import (
@@ -108,24 +109,6 @@ def _by_number(images: ImageSet, cache: Path) -> Burst | None:
         compare_looks(images, near, cache=cache) > np.quantile(usual[~np.isnan(usual)], _LINKED)
     ]
     return Burst(components(linked, len(images)), "consecutive numbers in the names")
-
-
-def components(pairs: IntArray, n: int) -> IntArray:
-    """Return the connected component of each of n rows: its first row.
-
-    The labels of Shiloach and Vishkin (1982). Importing SciPy would take longer than a search.
-    """
-    ids = np.arange(n)
-    one, other = pairs.T
-    while len(one):
-        root, of_other = ids[one], ids[other]
-        apart = root != of_other
-        one, other = one[apart], other[apart]
-        low, high = np.minimum(root, of_other)[apart], np.maximum(root, of_other)[apart]
-        np.minimum.at(ids, high, low)
-        while (jumped := ids[ids]).sum() < ids.sum():
-            ids = jumped
-    return ids
 
 
 def _number_texts(texts: Sequence[str]) -> IntArray:

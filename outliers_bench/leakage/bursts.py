@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from outliers_bench.data.components import components
 from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.formats.exif_time import read_exif_time
 from outliers_bench.data.image_files import FileReader
@@ -22,7 +23,6 @@ from outliers_bench.leakage.burst_evidence import (
     FINDERS,
     GAP,
     Burst,
-    components,
     labels_of_set,
 )
 from outliers_bench.types import (

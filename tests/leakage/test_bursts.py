@@ -15,12 +15,12 @@ from scipy.sparse.csgraph import connected_components
 
 from outliers_bench.benchmark import prepare, run
 from outliers_bench.config.schema import Cache, Config
+from outliers_bench.data.components import components
 from outliers_bench.data.folder import ClassFolders
 from outliers_bench.data.manifest import Manifest
 from outliers_bench.data.prepared import PreparedFolders
 from outliers_bench.data.split import Protocol
 from outliers_bench.data.synthetic import Label, Synthetic
-from outliers_bench.leakage.burst_evidence import components
 from outliers_bench.leakage.burst_looks import (
     compare_looks,
     look_alike,

@@ -1,7 +1,9 @@
 """Options and recorded runs of the sweeps under test."""
 
+import csv
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from outliers_bench.tracking.store import open_client
 
@@ -20,6 +22,13 @@ def jobs(workdir):
 
 def parents(workdir):
     return [run for run in all_runs(workdir) if run.data.tags["kind"] == "sweep"]
+
+
+def table_of(run, name):
+    """Return the rows of a table among the artifacts of a run."""
+    path = Path(run.info.artifact_uri.removeprefix("file://")) / name
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def finished_ids(workdir):

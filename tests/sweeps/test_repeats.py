@@ -1,8 +1,6 @@
 """Repeated runs: one method on several splits, and one row on the leaderboard for them."""
 
-import csv
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +10,9 @@ from outliers_bench.leaderboard.sentences import title
 from outliers_bench.sweeps import repeats
 from outliers_bench.tracking.runs import PARENT_TAG
 from tests.command_line import in_process
-from tests.sweeps.sweep_runs import DATA, all_runs, parents
+from tests.sweeps.sweep_runs import DATA, all_runs, parents, table_of
 
 REPEATED = (*DATA, "model.image_size=8", "data.repeats=3")
-
-
-@pytest.fixture
-def workdir(empty_database, tmp_path, monkeypatch):
-    (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path
 
 
 def by_kind(workdir):
@@ -33,9 +23,7 @@ def by_kind(workdir):
 
 
 def queries(run):
-    path = Path(run.info.artifact_uri.removeprefix("file://")) / "per_query.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["query"]: row for row in csv.DictReader(file)}
+    return {row["query"]: row for row in table_of(run, "per_query.csv")}
 
 
 def test_a_repeated_run_has_mean_and_spread_of_its_splits(workdir, monkeypatch, capsys):

@@ -20,15 +20,6 @@ TWELVE = (*DATA, "model.image_size=6,8", "pca.n=null,3,5", "index=exact,kd_tree"
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
-@pytest.fixture
-def workdir(empty_database, tmp_path, monkeypatch):
-    """Working directory with an empty database and its own cache."""
-    (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
 def test_work_that_jobs_share_is_done_once(workdir, monkeypatch, capsys):
     composed = count_calls(monkeypatch, ConfigLoaderImpl, "load_configuration")
     loaded = count_calls(monkeypatch, Synthetic, "load")

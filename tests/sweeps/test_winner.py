@@ -1,8 +1,6 @@
 """Winner of a sweep with a validation part: chosen there, and run once on the other queries."""
 
-import csv
 import re
-from pathlib import Path
 
 import pytest
 
@@ -13,21 +11,13 @@ from outliers_bench.sweeps.trials import Trial, find_winner, trials_of
 from outliers_bench.tracking.runs import PARENT_TAG
 from outliers_bench.tracking.store import open_client
 from tests.command_line import bench, in_process
-from tests.sweeps.sweep_runs import DATA, jobs, parents
+from tests.sweeps.sweep_runs import DATA, jobs, parents, table_of
 
 GRID = (*DATA, "data.validation=0.2", "model.image_size=8", "pca.n=2,4,6")
 SEARCH = (
     *(*DATA, "hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=3"),
     *("objective=map_at_r", "model.image_size=choice(4,6,8)", "pca.n=range(2,8)"),
 )
-
-
-@pytest.fixture
-def workdir(empty_database, tmp_path, monkeypatch):
-    (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path
 
 
 def by_part(workdir):
@@ -38,13 +28,6 @@ def by_part(workdir):
         [run for run, is_in in zip(runs, is_validation, strict=True) if is_in],
         [run for run, is_in in zip(runs, is_validation, strict=True) if not is_in],
     )
-
-
-def table_of(run, name):
-    """Return the rows of a table among the artifacts of a run."""
-    path = Path(run.info.artifact_uri.removeprefix("file://")) / name
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def trial(value, *overrides):

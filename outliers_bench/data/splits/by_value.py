@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.data.components import connect, rows_by_value
 from outliers_bench.data.labels import is_missing, normalize
-from outliers_bench.data.splits.units import (
-    NO_PART,
-    assign_units,
-    connect,
-    rows_by_value,
-    sort_units,
-)
+from outliers_bench.data.splits.units import NO_PART, assign_units, sort_units
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.units import list_first
 from outliers_bench.types import GROUP, TIME, BoolArray, ImageSet, IntArray, LeftOut

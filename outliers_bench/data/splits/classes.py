@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from outliers_bench.data.splits.units import connect, count_for_share, rows_by_value, sort_units
+from outliers_bench.data.components import connect, rows_by_value
+from outliers_bench.data.splits.units import count_for_share, sort_units
 from outliers_bench.errors import BenchError
 from outliers_bench.types import BoolArray, ImageSet
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-import numpy as np
-
-from outliers_bench.types import ImageSet, IntArray
+from outliers_bench.data.components import rows_by_value
+from outliers_bench.types import ImageSet
 
 TRAIN, QUERY, GALLERY = range(3)  # parts in arrays, as positions in `table.PARTS`
 NO_PART = -1
@@ -40,14 +39,6 @@ def find_units(images: ImageSet) -> list[tuple[int, list[int]]]:
     return units
 
 
-def rows_by_value(values: Iterable[Hashable]) -> list[list[int]]:
-    """Return the rows of each value, in the order of first rows."""
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for row, value in enumerate(values):
-        members[value].append(row)
-    return list(members.values())
-
-
 def sort_units(units: Iterable[list[int]], images: ImageSet, seed: int) -> list[list[int]]:
     """Sort units, given by their rows, by a seeded hash of the content of their images."""
     keyed = [(_hash(seed, [images.digests[row] for row in unit]), unit) for unit in units]
@@ -57,41 +48,6 @@ def sort_units(units: Iterable[list[int]], images: ImageSet, seed: int) -> list[
 def _hash(seed: int, digests: list[bytes]) -> bytes:
     content = b"".join([f"{seed}\n".encode(), *sorted(digests)])
     return hashlib.blake2b(content, digest_size=16).digest()
-
-
-def connect(*columns: Sequence[Hashable]) -> IntArray:
-    """Number images so that those with an equal value in any column have the same number.
-
-    Images that are connected through others have the same number, too.
-
-    Parameters
-    ----------
-    *columns : sequence, length n
-        At least one.
-
-    Returns
-    -------
-    array of int64, shape (n,)
-
-    Examples
-    --------
-    >>> connect([1, 2, 3, 4], ["a", "a", "b", "c"]).tolist()
-    [0, 0, 1, 2]
-    """
-    numbers: dict[tuple[int, Hashable], int] = {}
-    nodes = [
-        np.array([numbers.setdefault((at, value), len(numbers)) for value in column], np.int64)
-        for at, column in enumerate(columns)
-    ]
-    if len(columns) == 1:
-        return nodes[0]
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    starts, ends = np.tile(nodes[0], len(nodes) - 1), np.concatenate(nodes[1:])
-    edges = coo_array((np.ones(len(starts)), (starts, ends)), shape=(len(numbers), len(numbers)))
-    _, components = connected_components(edges, directed=False)
-    return np.asarray(components, np.int64)[nodes[0]]
 
 
 def assign_units(
