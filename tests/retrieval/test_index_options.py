@@ -118,8 +118,8 @@ def test_a_gallery_too_small_for_its_codes_is_a_warning(caplog):
     with caplog.at_level(logging.WARNING):
         index.build(vectors(40))
     assert [record.getMessage() for record in caplog.records] == [
-        "index.nlist=100 is too large for a gallery of 40; using 40",
-        "index.nbits=8 is too large for a gallery of 40; using 5",
+        "index.nlist=100 is too large for a gallery of 40 different vectors; using 40",
+        "index.nbits=8 is too large for a gallery of 40 different vectors; using 5",
     ]
 
 

@@ -66,9 +66,11 @@ def test_the_mean_over_queries():
 
 
 def test_any_item_as_near_as_the_tenth_is_a_hit():
-    gallery = on_a_line(20, 19, 18, 17, 16, 15, 14, 13, 12, 5, 5, 5, 1)
-    assert recall(search_of(gallery, missing(9, 10)), on_a_line(1)) == 1
-    assert recall(search_of(gallery, missing(9, 10, 11)), on_a_line(1)) == pytest.approx(0.9)
+    line = on_a_line(20, 19, 18, 17, 16, 15, 14, 13, 12, 5, 5, 5, 1)
+    gallery = np.hstack([line, on_a_line(*range(13))])  # different vectors as near as each other
+    query = np.array([[1, 0]], dtype=np.float32)
+    assert recall(search_of(gallery, missing(9, 10)), query) == 1
+    assert recall(search_of(gallery, missing(9, 10, 11)), query) == pytest.approx(0.9)
 
 
 def test_leave_one_out():

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from outliers_bench.retrieval.indexes.copies import CopiesSearcher, first_equal
 from outliers_bench.retrieval.indexes.index import Index, Searcher
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status
@@ -22,6 +25,8 @@ def build_or_load(
     index: Index, load: Callable[[], FloatArray], *, cache: Path | None, meter: Meter
 ) -> Searcher:
     """Build an index, or read it from the cache.
+
+    An approximate index is built over the distinct vectors, and `CopiesSearcher` adds their copies.
 
     Parameters
     ----------
@@ -38,6 +43,11 @@ def build_or_load(
     with meter.stage("index"):
         start = time.perf_counter()
         gallery = load()
+        first = np.arange(len(gallery)) if index.exact else first_equal(gallery)
+        distinct = np.unique(first)
+        has_copies = len(distinct) < len(first)
+        if has_copies:
+            gallery = gallery[distinct]
         load_seconds = time.perf_counter() - start
 
     def build() -> tuple[Searcher, float]:
@@ -67,6 +77,8 @@ def build_or_load(
         searcher, seconds = load_or_make(path, read=read, make=build, write=write)
     else:
         searcher, seconds = build()
+    if has_copies:
+        searcher = CopiesSearcher(searcher, first)
     meter.index_build_seconds, meter.index_bytes = seconds, searcher.nbytes
     return searcher
 

@@ -126,7 +126,7 @@ class FaissIvfPq(FaissIndex):
         for option, requested, used in (("nlist", self.nlist, lists), ("nbits", self.nbits, bits)):
             if requested not in (None, used):
                 _log.warning(
-                    "index.%s=%d is too large for a gallery of %d; using %d",
+                    "index.%s=%d is too large for a gallery of %d different vectors; using %d",
                     *(option, requested, n, used),
                 )
         return lists, bits
