@@ -1,5 +1,6 @@
 """Fixtures and order of the test suite."""
 
+import gc
 import os
 import re
 import signal
@@ -32,8 +33,12 @@ SLOWEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Disable the reordering of pytest-xdist, and let Ctrl-C reach the tested commands."""
+    """Disable the reordering of pytest-xdist, let Ctrl-C reach commands, and compile files once."""
     config.option.loadscopereorder = False
+    # Without compiled files, each of the hundred tested commands compiles the package again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    gc.set_threshold(50_000, 20, 20)  # as in a run
     # A process started in the background of a script ignores SIGINT, and so do its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -47,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"without the extra {extra}"))
     order = {file: position for position, file in enumerate(SLOWEST)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(SLOWEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what the imported modules hold from all further garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 @cache

@@ -90,35 +90,6 @@ def test_blocks_do_not_change_a_score(options, monkeypatch, tmp_path):
     assert_equal(whole, in_blocks)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"index": index} for index in ("exact", "kd_tree", "faiss_hnsw", "faiss_sq8", "faiss_ivfpq")]
-    + list(METHODS.values())[1:],
-    ids=str,
-)
-def test_scores_depend_neither_on_other_cutoffs_nor_on_what_is_shown(options, tmp_path):
-    vectors, labels = empty_frames(220, 20, seed=2)
-    more = options.get("options", {})
-    given = {"labels": labels, "protocol": "leave_one_out", **options}
-    runs = [
-        ob.run(
-            vectors,
-            **given
-            | {
-                "k": k,
-                "options": {**more, "contact_sheets.depth": shown, "cache.dir": str(tmp_path)},
-            },
-        )
-        for k, shown in (([1, 5], 5), ([1, 5, 200], 5), ([1, 5], 150))
-    ]
-    first = runs[0].evaluation.per_query
-    assert {"mrr", "map", "minp", "hit_at_5"} <= set(first)
-    for other in runs[1:]:
-        for name, values in first.items():
-            assert np.array_equal(values, other.evaluation.per_query[name]), name
-    assert runs[2].ranking.depth == 150
-
-
 IMAGES = {
     "keypoints": {"model": "sift", "model.max_keypoints": 20, "model.shortlist": None},
     "spatial": {

@@ -13,16 +13,18 @@ VARIANTS = {
         "index": "faiss_ivfpq",
         "options": {"index.subquantizers": 4, "index.nlist": 8, "index.nbits": 4},
     },
+    "sq8": {"index": "faiss_sq8"},
     "dba": {"rerank": "dba"},
     "k_reciprocal": {"rerank": "k_reciprocal"},
+    "diffusion": {"rerank": "diffusion", "options": {"rerank.shortlist": 30}},
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_depth_and_cutoffs_change_no_common_figure(variant, tmp_path):
     rng = np.random.default_rng(0)
-    labels = np.arange(400) % 133
-    vectors = rng.normal(0, 1, (133, 16))[labels] * 0.5 + rng.normal(0, 1, (400, 16))
+    labels = np.arange(240) % 80
+    vectors = rng.normal(0, 1, (80, 16))[labels] * 0.5 + rng.normal(0, 1, (240, 16))
     found = []
     for k, depth in (([1, 5], 2), ([1, 3, 40], 60)):
         options = {
@@ -36,6 +38,7 @@ def test_depth_and_cutoffs_change_no_common_figure(variant, tmp_path):
             k=k,
             **(variant | {"options": options}),
         )
+        assert result.ranking.depth >= depth
         found.append(result.evaluation)
     few, many = found
     common = few.metrics.keys() & many.metrics.keys()

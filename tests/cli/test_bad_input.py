@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import cv2
 import numpy as np
 import pytest
+from hydra._internal.hydra import Hydra
 
 from outliers_bench.data import decode as decoding
 from outliers_bench.tracking import senders
@@ -21,6 +22,10 @@ def photos(tmp_path, monkeypatch):
     """Folder of three classes with six photos each, next to several invalid ones."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OUTLIERS_BENCH_CACHE", str(tmp_path / "cache"))
+    # Hydra composes everything once more for the value of hydra.mode, which is null in all cases.
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
+    # A sender, which would import MLflow, is started before the photos are read.
+    monkeypatch.setattr(senders, "announce", lambda *_: None)
     rng = np.random.default_rng(0)
 
     def write(*names: str) -> None:
@@ -230,7 +235,6 @@ def test_error_is_one_clear_line(case, photos, monkeypatch, capsys):
 
 @pytest.mark.parametrize("sweep", [(), ("-m", "seed=1,2")])
 def test_a_full_disk_is_reported_on_one_line(photos, monkeypatch, capsys, sweep):
-    monkeypatch.setattr(senders, "announce", lambda *_: None)
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(Box, "create", Mock(side_effect=full))
     done = in_process(monkeypatch, capsys, *sweep, *FOLDER)
