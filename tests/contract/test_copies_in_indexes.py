@@ -31,7 +31,7 @@ def gallery_with_copies(distinct, groups, seed):
 
 
 @pytest.mark.parametrize("index", KINDS, ids=lambda index: index.name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     distinct=st.integers(3, 90),
     groups=st.lists(st.integers(2, 60), min_size=1, max_size=5),
