@@ -2,7 +2,7 @@
 
 from outliers_bench.types.arrays import RGB, BoolArray, FloatArray, IntArray
 from outliers_bench.types.embeddings import Embeddings
-from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, same
+from outliers_bench.types.exclusion import ITSELF, NOTHING, Excluded, Exclusion, ranges, same
 from outliers_bench.types.images import (
     CAMERA,
     CROPPED_FROM,
@@ -41,5 +41,6 @@ __all__ = [
     "Reason",
     "Split",
     "join_blocks",
+    "ranges",
     "same",
 ]

@@ -205,6 +205,25 @@ class Exclusion:
             excluded &= positions >= 0
         return excluded
 
+    def images(self) -> tuple[IntArray, IntArray]:
+        """Return the excluded gallery images of all queries, as pairs in the order of the queries.
+
+        Returns
+        -------
+        rows, positions : array of int64, shape (m,)
+        """
+        n_query, n_gallery = self.query_keys.shape[1], self.gallery_keys.shape[1]
+        pairs = [np.empty(0, dtype=np.int64)]
+        for query, gallery in zip(self.query_keys, self.gallery_keys, strict=True):
+            order = np.argsort(gallery, kind="stable")
+            starts = np.searchsorted(gallery, query, sorter=order)
+            counts = np.searchsorted(gallery, query, side="right", sorter=order) - starts
+            found = order[ranges(starts, counts)]
+            pairs.append(np.repeat(np.arange(n_query), counts) * n_gallery + found)
+        # An image that several rules exclude counts once.
+        rows, positions = np.divmod(np.unique(np.concatenate(pairs)), max(1, n_gallery))
+        return rows, positions
+
     def take(self, rows: slice | IntArray) -> Exclusion:
         """Return the exclusion of some queries, in that order."""
         items = None if self.items is None else self.items[rows]
@@ -227,6 +246,18 @@ class Exclusion:
                 np.stack([of_query, query]), np.stack([of_gallery, gallery])
             )
         return Exclusion(query_keys, gallery_keys)
+
+
+def ranges(starts: IntArray, counts: IntArray) -> IntArray:
+    """Join ranges of integers, of which `starts` and `counts`, shape (m,), are starts and lengths.
+
+    Examples
+    --------
+    >>> ranges(np.array([5, 0]), np.array([2, 3]))
+    array([5, 6, 0, 1, 2])
+    """
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(counts.sum())
 
 
 def _combine(query: IntArray, gallery: IntArray) -> tuple[IntArray, IntArray]:

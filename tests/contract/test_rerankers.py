@@ -5,7 +5,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from outliers_bench.errors import BenchError
 from outliers_bench.retrieval import neighbors, ties
 from outliers_bench.retrieval import search as search_module
 from outliers_bench.retrieval.indexes.trees import KdTree
@@ -13,7 +12,6 @@ from outliers_bench.retrieval.rerank import alpha_qe, dba, k_reciprocal_encoding
 from outliers_bench.retrieval.rerank.alpha_qe import AlphaQueryExpansion
 from outliers_bench.retrieval.rerank.base import Rerank
 from outliers_bench.retrieval.rerank.dba import DatabaseAugmentation
-from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
 from outliers_bench.runtime.meter import Meter
 from outliers_bench.types import Exclusion, join_blocks
 from tests.contract.reranker_cases import (
@@ -76,62 +74,15 @@ def test_results_do_not_depend_on_the_block_size(reranker, leave_one_out, monkey
     assert np.allclose(blocked.scores, full.scores, atol=1e-5)
 
 
-def test_leave_one_out_equals_a_gallery_without_the_query(reranker):
-    """The ranking of an item equals that in a gallery that never contained it."""
-    result = rerank_gallery(reranker, GALLERY, GALLERY, 109, leave_one_out=True)
-    assert not (result.indices == np.arange(110)[:, None]).any()
-    if isinstance(reranker, KReciprocal):
-        return  # a query is a node of the gallery's graph, as in the paper
-    digests = [digest(str(i)) for i in range(110)]
-    for item in range(0, 110, 27):
-        others = np.delete(np.arange(110), item)
-        remaining = [digests[i] for i in others]
-        separate = rerank_gallery(
-            reranker, GALLERY[item][None], GALLERY[others], 109, digests=remaining
-        )
-        assert np.array_equal(result.indices[item], others[separate.indices[0]])
-        assert np.allclose(result.scores[item], separate.scores[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("one_set", [False, True])
-def test_an_exclusion_equals_a_gallery_without_the_images(reranker, one_set):
-    """Images of the query's camera neither appear nor affect the ranking of the others."""
-    cameras = np.random.default_rng(2).permutation(np.arange(110) % 5).astype(object)
-    cameras[::20] = None  # unknown
-    queries = GALLERY if one_set else QUERIES
-    own = cameras if one_set else np.array(["elsewhere", *cameras[1:70]], dtype=object)
-    exclusion = Exclusion.same_value(own, cameras, own=np.arange(110) if one_set else None)
-    depth = exclusion.max_depth
-    assert depth == 110 - one_set
-    if isinstance(reranker, KReciprocal | DatabaseAugmentation):
-        with pytest.raises(BenchError, match="can exclude the query itself"):
-            rerank_gallery(reranker, queries, GALLERY, depth, exclusion=exclusion)
-        return
-    result = rerank_gallery(reranker, queries, GALLERY, depth, exclusion=exclusion)
-    digests = [digest(str(i)) for i in range(110)]
-    for row in [0, *range(1, len(queries), 13)]:  # the first excludes at most itself
-        others = np.array(
-            [
-                item
-                for item in range(110)
-                if not (cameras[item] is not None and cameras[item] == own[row])
-                and not (one_set and item == row)
-            ]
-        )
-        remaining = [digests[i] for i in others]
-        left = len(others)
-        separate = rerank_gallery(
-            reranker, queries[row][None], GALLERY[others], left, digests=remaining
-        )
-        assert np.array_equal(result.indices[row, :left], others[separate.indices[0]])
-        assert np.allclose(result.scores[row, :left], separate.scores[0], atol=1e-5)
-        assert (result.indices[row, left:] == -1).all()
-
-
-@pytest.mark.parametrize("leave_one_out", [False, True])
-def test_the_full_ranking_continues_a_short_one(reranker, leave_one_out):
-    queries = GALLERY if leave_one_out else QUERIES
-    exclusion = Exclusion.itself(110) if leave_one_out else exclude_nothing(queries, GALLERY)
+@pytest.mark.parametrize("excluded", ["nothing", "itself", "camera"])
+def test_the_full_ranking_continues_a_short_one(reranker, excluded):
+    queries = QUERIES if excluded == "nothing" else GALLERY
+    camera = np.arange(110) % 5
+    exclusion = {
+        "nothing": exclude_nothing(QUERIES, GALLERY),
+        "itself": Exclusion.itself(110),
+        "camera": Exclusion.same_value(camera, camera),
+    }[excluded]
     deep = exclusion.max_depth
     deepest = rerank_gallery(reranker, queries, GALLERY, deep, exclusion=exclusion)
     for depth in (1, 20):
@@ -142,18 +93,6 @@ def test_the_full_ranking_continues_a_short_one(reranker, leave_one_out):
         assert np.array_equal(full.indices[:, :deep], deepest.indices)
         assert np.allclose(full.scores[:, :deep], deepest.scores, atol=1e-5)
         assert (full.indices[:, deep:] == -1).all()
-
-
-def test_leave_one_out_excludes_hubs_from_all_augmented_items():
-    """An item that is a neighbor of all others: all have to be compared again without it."""
-    rng = np.random.default_rng(0)
-    spokes = np.eye(40, dtype=np.float32) + rng.normal(size=(40, 40)).astype(np.float32) / 50
-    items = np.vstack([spokes.sum(axis=0, keepdims=True), spokes])
-    digests = [digest(str(i)) for i in range(41)]
-    for reranker in (CASES["dba"], CASES["dba, by similarity"]):
-        result = rerank_gallery(reranker, items, items, 5, leave_one_out=True)
-        separate = rerank_gallery(reranker, items[:1], items[1:], 5, digests=digests[1:])
-        assert np.array_equal(result.indices[0], separate.indices[0] + 1)
 
 
 def test_only_the_shortlist_is_reordered():

@@ -32,6 +32,8 @@ def test_against_a_loop_over_pairs(gallery, rules, data):
     ]
     counts = [sum(row) for row in expected]
     assert exclusion.counts.tolist() == counts
+    pairs = [(row, item) for row, hits in enumerate(expected) for item in np.flatnonzero(hits)]
+    assert list(zip(*exclusion.images(), strict=True)) == pairs
     assert exclusion.available.tolist() == [len(gallery) - count for count in counts]
     assert exclusion.largest == max(counts, default=0)
     assert exclusion.max_depth == len(gallery) - min(counts, default=0)

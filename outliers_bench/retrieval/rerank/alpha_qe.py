@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -44,6 +44,8 @@ class AlphaQueryExpansion(CosineRerank):
     name: str = "alpha_qe"
     n: int = 10
     alpha: float = 3.0
+
+    needs_graph: ClassVar[bool] = False
 
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +17,13 @@ from outliers_bench.retrieval.neighbors import (
 from outliers_bench.retrieval.normalize import l2_normalize
 from outliers_bench.retrieval.remainder import Rescored
 from outliers_bench.retrieval.rerank.alpha_qe import weighted_sums
-from outliers_bench.retrieval.rerank.shortlist import CosineRerank, compute_in_blocks
+from outliers_bench.retrieval.rerank.shortlist import (
+    CosineRerank,
+    compute_in_blocks,
+    rows_by_value,
+)
 from outliers_bench.retrieval.ties import PAIR_VALUES, sorted_with_ties
-from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking
+from outliers_bench.types import Exclusion, FloatArray, IntArray, RankedBlocks, Ranking, ranges
 
 if TYPE_CHECKING:
     from outliers_bench.retrieval.indexes.index import Index
@@ -59,20 +63,19 @@ class DatabaseAugmentation(CosineRerank):
     weights: Weights = Weights.rank
     alpha: float = 3.0
 
-    excludes_any: ClassVar[bool] = False
-
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "k")
         self.check_at_least(0, "alpha")
 
     def check_search(self, index: Index, exclusion: Exclusion) -> None:
-        """Raise `BenchError` also for leave-one-out with an approximate index."""
+        """Raise `BenchError` also for excluded images with an approximate index."""
         super().check_search(index, exclusion)
         if exclusion.largest and not index.exact:
             raise BenchError(
-                f"rerank={self.name} with data.protocol=leave_one_out compares some photos "
-                f"exhaustively, which would hide the errors of index={index.name}; use index=exact"
+                f"rerank={self.name} without images of the gallery (data.protocol=leave_one_out, "
+                "data.exclude_same) compares some photos exhaustively, which would hide the errors "
+                f"of index={index.name}; use index=exact"
             )
 
     def rank_blocks(
@@ -89,11 +92,21 @@ class DatabaseAugmentation(CosineRerank):
         graph, augmented_search = search.once(
             f"{self} {excluded}", lambda: self._prepare(search, excluded)
         )
-        if exclusion.items is None:
-            return augmented_search.rank_blocks(queries, depth, exclusion=exclusion, full=full)
-        return self._rank_leave_one_out(
-            augmented_search, search, graph, queries, depth, items=exclusion.items, full=full
-        )
+        if not excluded:
+            yield from augmented_search.rank_blocks(queries, depth, exclusion=exclusion, full=full)
+            return
+        for _, rows in rows_by_value(exclusion.counts):
+            blocks = self._rank_without(
+                augmented_search,
+                search,
+                graph,
+                queries[rows],
+                depth,
+                exclusion=exclusion.take(rows),
+                full=full,
+            )
+            for part, ranking in blocks:
+                yield rows[part], ranking
 
     def _prepare(self, search: VectorSearch, excluded: int) -> tuple[NeighborGraph, VectorSearch]:
         graph = build_or_load_graph(search, self.k + excluded)
@@ -115,7 +128,7 @@ class DatabaseAugmentation(CosineRerank):
         sums = weighted_sums(gallery, positions, weights.astype(np.float32))
         return np.asarray(gallery[items] + sums, dtype=np.float32)
 
-    def _rank_leave_one_out(
+    def _rank_without(
         self,
         augmented_search: VectorSearch,
         search: VectorSearch,
@@ -123,34 +136,41 @@ class DatabaseAugmentation(CosineRerank):
         queries: FloatArray,
         depth: int,
         *,
-        items: IntArray,
+        exclusion: Exclusion,
         full: bool,
     ) -> RankedBlocks:
-        """Rank for queries that are gallery items as if they had never been in the gallery.
+        """Rank for queries as if their excluded images, equally many, were not in the gallery.
 
-        Items that a query has been added to are removed from its ranking and scored again without
-        it. Their number is known, so the first ranking is that much deeper.
+        Items that excluded ones have been added to are removed from a ranking and scored again
+        without them. Their number is known, so the first ranking is that much deeper.
         """
         n = len(search.gallery)
-        exclusion = Exclusion.of_items(items, n)
         lists = graph.positions[:, : self.k]
         added_to = np.repeat(np.arange(n), lists.shape[1])[np.argsort(lists, axis=None)]
         counts = np.bincount(lists.ravel(), minlength=n)
-        affected_by = np.split(added_to, np.cumsum(counts)[:-1])
+        starts = np.cumsum(counts) - counts
 
         def rank_block(rows: IntArray) -> tuple[Ranking, Rescored]:
-            deep = min(depth + int(counts[items[rows]].max()), n - 1)
             of_block = exclusion.take(rows)
+            with search.meter.stage("search"), search.meter.stage("rerank"):
+                row, item = of_block.images()
+                affected = added_to[ranges(starts[item], counts[item])]
+                row, target = np.divmod(np.unique(np.repeat(row, counts[item]) * n + affected), n)
+                remains = ~of_block.mask(row, target[:, None])[:, 0]
+                pairs = row[remains], target[remains]
+                deep = depth + int(np.bincount(pairs[0], minlength=1).max())
+            deep = min(deep, max(depth, int(of_block.available[0])))
             ranking = augmented_search.rank(queries[rows], deep, exclusion=of_block)
             with search.meter.stage("search"), search.meter.stage("rerank"):
-                affected = [affected_by[item] for item in items[rows]]
-                rescored = self._rescore_without(search, graph, queries[rows], affected, of_block)
+                rescored = self._rescore(search, graph, queries[rows], pairs, exclusion=of_block)
                 indices, scores = _merge(ranking, rescored, search.order)
             return Ranking(indices[:, :depth], scores[:, :depth]), rescored
 
         # Sorted by the number of lists: hubs, which are in thousands, need deeper rankings.
-        by_count = np.argsort(counts[items], kind="stable")
-        deepest = depth + int(counts.max(initial=0))
+        row, item = exclusion.images()
+        by_query = np.bincount(row, counts[item], minlength=len(queries))
+        by_count = np.argsort(by_query, kind="stable")
+        deepest = min(depth + int(by_query.max(initial=0)), n)
         for rows, (ranking, rescored) in compute_in_blocks(rank_block, by_count, deep=deepest):
             if not full:
                 yield rows, ranking
@@ -160,17 +180,17 @@ class DatabaseAugmentation(CosineRerank):
                 rows, ranking, block, exclusion=of_block, rescored=rescored
             )
 
-    def _rescore_without(
+    def _rescore(
         self,
         search: VectorSearch,
         graph: NeighborGraph,
         queries: FloatArray,
-        affected: list[IntArray],
+        pairs: tuple[IntArray, IntArray],
+        *,
         exclusion: Exclusion,
     ) -> Rescored:
-        """Compute cosines of queries with affected items, augmented without the query."""
-        rows = np.repeat(np.arange(len(queries)), [len(part) for part in affected])
-        targets = np.concatenate(affected)
+        """Compute cosines of pairs of queries and items augmented without excluded images."""
+        rows, targets = pairs
         prepared = search.prepare(queries)
         cosines = np.empty(len(rows), dtype=np.float32)
         size = max(1, PAIR_VALUES // search.gallery.shape[1])
@@ -196,8 +216,9 @@ def _merge(ranking: Ranking, rescored: Rescored, order: IntArray) -> tuple[IntAr
         ranking.indices + n * np.arange(n_query)[:, None], rescored.items + n * rescored.rows
     )
     remaining = np.where(is_stale, np.float32(-np.inf), ranking.scores)
-    return sorted_with_ties(
+    indices, scores = sorted_with_ties(
         np.concatenate([ranking.indices, items], axis=1),
         np.concatenate([remaining, scores], axis=1),
         order,
     )
+    return np.where(np.isneginf(scores), -1, indices), scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from outliers_bench.errors import BenchError
 from outliers_bench.retrieval.neighbors import build_or_load_graph
 from outliers_bench.retrieval.rerank.k_reciprocal_encoding import Encodings
-from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank
+from outliers_bench.retrieval.rerank.shortlist import Scorer, ShortlistRerank, rows_by_value
 from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ class KReciprocal(ShortlistRerank):
     """`rerank=k_reciprocal`: Jaccard distance of k-reciprocal encodings, and original distance.
 
     The gallery is encoded without queries; each query is encoded with the gallery alone,
-    independent of other queries.
+    independent of other queries. If only the query itself is excluded, which is in the gallery, the
+    encoding is that of the gallery, as in the paper. If other images are excluded, the gallery is
+    encoded without them, once for all queries with the same excluded images.
 
     Parameters
     ----------
@@ -48,8 +50,6 @@ class KReciprocal(ShortlistRerank):
     k2: int = 6
     lambda_value: float = 0.3
 
-    excludes_any: ClassVar[bool] = False
-
     def check(self) -> None:
         """Raise `BenchError` for invalid options."""
         self.check_at_least(1, "shortlist", "k1", "k2")
@@ -61,21 +61,35 @@ class KReciprocal(ShortlistRerank):
         """Number of hits needed to encode a query."""
         return max(self.k1, self.k2 - 1)
 
-    def scorer(self, search: VectorSearch, excluded: int) -> Scorer:  # noqa: ARG002
+    def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
         """Encode the gallery; see `ShortlistRerank.scorer`."""
-        graph = build_or_load_graph(search, self.required_hits)
+        graph = build_or_load_graph(search, self.required_hits + excluded)
         with search.meter.stage("graph"):
-            gallery = Encodings.from_graph(graph, search.gallery, k1=self.k1, k2=self.k2)
+            whole = Encodings.from_graph(graph, search.gallery, k1=self.k1, k2=self.k2)
 
         def score(
             queries: FloatArray, hits: IntArray, similarities: FloatArray, exclusion: Exclusion
         ) -> FloatArray:
-            if exclusion.items is None:
-                encoded_queries = gallery.encode_queries(
-                    queries, search.gallery, hits, similarities, k1=self.k1, k2=self.k2
+            if exclusion.items is not None:
+                return score_by(whole, whole.averaged[exclusion.items], hits, similarities)
+            scores = np.empty(similarities.shape, dtype=np.float32)
+            _, sets = np.unique(exclusion.query_keys, axis=1, return_inverse=True)
+            for _, rows in rows_by_value(sets):
+                gallery = whole
+                if exclusion.largest:
+                    of_set = exclusion.take(rows[:1])
+                    gallery = whole.without(graph, search.gallery, of_set, k1=self.k1, k2=self.k2)
+                near = hits[rows], similarities[rows]
+                encoded = gallery.encode_queries(
+                    queries[rows], search.gallery, *near, k1=self.k1, k2=self.k2
                 )
-            else:
-                encoded_queries = gallery.averaged[exclusion.items]  # the query is a gallery item
+                scored = score_by(gallery, encoded, *near)
+                scores[rows, : scored.shape[1]] = scored
+            return scores
+
+        def score_by(
+            gallery: Encodings, encoded_queries: csr_array, hits: IntArray, similarities: FloatArray
+        ) -> FloatArray:
             limit = hits.shape[1] if self.shortlist is None else self.shortlist
             hits, similarities = hits[:, :limit], similarities[:, :limit]
             jaccard = jaccard_similarities(encoded_queries, gallery.averaged, hits)

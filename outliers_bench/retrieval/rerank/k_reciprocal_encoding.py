@@ -10,7 +10,7 @@ import numpy as np
 from outliers_bench.retrieval.neighbors import NeighborGraph
 from outliers_bench.retrieval.ties import PAIR_VALUES, pair_similarities
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import FloatArray, IntArray
+from outliers_bench.types import BoolArray, Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -89,8 +89,10 @@ class Encodings:
 
     Parameters
     ----------
-    half : sparse array, shape (n, n)
-        R(i, k1 / 2) of each item.
+    positions : array of int64, shape (n, k)
+        Neighbors of each item, nearest first.
+    sets, half : sparse array, shape (n, n)
+        R(i, k1) and R(i, k1 / 2) of each item.
     raw : sparse array, shape (n, n)
         V before averaging.
     averaged : sparse array, shape (n, n)
@@ -100,6 +102,8 @@ class Encodings:
         if there are fewer.
     """
 
+    positions: IntArray
+    sets: Any
     half: Any
     raw: Any
     averaged: Any
@@ -116,9 +120,7 @@ class Encodings:
         from scipy.sparse import vstack
 
         n = len(gallery)
-        sets = reciprocal_sets(graph.positions[:, :k1])
-        half_k = int(np.around(k1 / 2))  # rounded half to even, as in the authors' code
-        half = reciprocal_sets(graph.positions[:, :half_k])
+        sets, half = _both_sets(graph.positions, k1)
         starts, parts = range(0, n, BLOCK_ROWS), []
         for start in track(starts, stage="encode", total=len(starts), unit="blocks"):
             rows = slice(start, start + BLOCK_ROWS)
@@ -132,10 +134,40 @@ class Encodings:
             )
             for start in starts
         ]
-        min_similarity = np.full(n, -np.inf, dtype=np.float32)
-        if graph.positions.shape[1] >= k1:
-            min_similarity = graph.similarities[:, k1 - 1]
-        return cls(half, raw, vstack(averages, format="csr"), min_similarity)
+        averaged = vstack(averages, format="csr")
+        return cls(graph.positions, sets, half, raw, averaged, _kth(graph.similarities, k1))
+
+    def without(
+        self,
+        graph: NeighborGraph,
+        gallery: FloatArray,
+        exclusion: Exclusion,
+        *,
+        k1: int,
+        k2: int,
+    ) -> Encodings:
+        """Return the encodings of the gallery without the excluded images of one query.
+
+        Their own rows have no meaning. Only the rows that they affect are computed. The graph has
+        as many more neighbors as there are excluded images, if the gallery has that many.
+        """
+        every = np.arange(len(gallery))
+        k = max(k1, k2 - 1)
+        positions, similarities = graph.nearest(every, k, exclusion=exclusion)
+        sets, half = _both_sets(positions, k1)
+        is_other = _differs(sets, self.sets) | (sets @ _differs(half, self.half) > 0)
+        rows = np.flatnonzero(is_other)
+        raw = _replace_rows(
+            self.raw, rows, encode(expand_sets(sets[rows], half), gallery[rows], gallery)
+        )
+        near = positions[:, : k2 - 1]
+        old = self.positions[:, : near.shape[1]]
+        is_other |= is_other[near].any(axis=1) | (near != old).any(axis=1)
+        rows = np.flatnonzero(is_other)
+        averaged = _replace_rows(
+            self.averaged, rows, average_over_neighbors(raw[rows], near[rows], raw)
+        )
+        return Encodings(positions, sets, half, raw, averaged, _kth(similarities, k1))
 
     def encode_queries(
         self,
@@ -161,6 +193,35 @@ class Encodings:
         sets = csr_array((np.ones(len(members), np.float32), members, row_starts), shape=shape)
         own = encode(expand_sets(sets, self.half), queries, gallery)
         return average_over_neighbors(own, hits[:, : k2 - 1], self.raw)
+
+
+def _both_sets(positions: IntArray, k1: int) -> tuple[csr_array, csr_array]:
+    """Return R(i, k1) and R(i, k1 / 2) of all items, given their neighbors, shape (n, k)."""
+    half_k = int(np.around(k1 / 2))  # rounded half to even, as in the authors' code
+    return reciprocal_sets(positions[:, :k1]), reciprocal_sets(positions[:, :half_k])
+
+
+def _kth(similarities: FloatArray, k1: int) -> FloatArray:
+    """Return the k1-th similarity of each row, shape (n,); -inf if there are fewer."""
+    if similarities.shape[1] >= k1:
+        return similarities[:, k1 - 1]
+    return np.full(len(similarities), -np.inf, dtype=np.float32)
+
+
+def _differs(new: csr_array, old: csr_array) -> BoolArray:
+    """Check which rows of two sets differ, shape (n,)."""
+    return np.asarray(np.diff((new != old).tocsr().indptr) > 0)
+
+
+def _replace_rows(matrix: csr_array, rows: IntArray, by: csr_array) -> csr_array:
+    """Replace some rows of a sparse array, shape (n, n), by those of another, shape (m, n)."""
+    from scipy.sparse import vstack
+
+    n = matrix.shape[0]
+    source = np.arange(n)
+    source[rows] = n + np.arange(len(rows))
+    replaced: csr_array = vstack([matrix, by], format="csr")[source]
+    return replaced
 
 
 def _to_indicators(positions: IntArray, n: int) -> csr_array:

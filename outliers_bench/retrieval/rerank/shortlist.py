@@ -32,19 +32,21 @@ SCORED_ITEMS = 50_000  # gallery items re-ranked per block, over all its queries
 class CosineRerank(Rerank):
     """Base of the re-rankers that use cosines as weights."""
 
-    excludes_any: ClassVar[bool] = True  # whether more than the query itself can be excluded
+    needs_graph: ClassVar[bool] = True  # of more neighbors if images are excluded
 
     def check_search(self, index: Index, exclusion: Exclusion) -> None:
-        """Raise `BenchError` for a metric or an exclusion that is not supported."""
+        """Raise `BenchError` for another metric, or if the graph is too large by exclusions."""
         if index.metric is not Metric.cosine:
             raise BenchError(
                 f"rerank={self.name} needs cosines and does not support "
                 f"index.metric={index.metric.value}; use index.metric=cosine or rerank=none"
             )
-        if not self.excludes_any and exclusion.largest and exclusion.items is None:
+        nbytes = NEIGHBOR_BYTES * exclusion.gallery_keys.shape[1] * exclusion.largest
+        if self.needs_graph and nbytes > total_memory() / 2:
             raise BenchError(
-                f"rerank={self.name} can exclude the query itself from the gallery, but not other "
-                "images; use rerank=alpha_qe, diffusion, collaborative_filtering or none"
+                f"rerank={self.name} needs the neighbors of every image that remain without those "
+                f"of a query, of which there are up to {exclusion.largest:,}: a graph of "
+                f"{format_bytes(nbytes)}; use rerank=alpha_qe or none"
             )
 
     def check_at_least(self, minimum: float, *options: str) -> None:
@@ -66,17 +68,6 @@ class ShortlistRerank(CosineRerank):
     """
 
     shortlist: int | None = 200
-
-    def check_search(self, index: Index, exclusion: Exclusion) -> None:
-        """Raise `BenchError` also if so many images are excluded that the graph is too large."""
-        super().check_search(index, exclusion)
-        nbytes = NEIGHBOR_BYTES * exclusion.gallery_keys.shape[1] * exclusion.largest
-        if nbytes > total_memory() / 2:
-            raise BenchError(
-                f"rerank={self.name} needs the neighbors of every image that remain without those "
-                f"of a query, of which there are up to {exclusion.largest:,}: a graph of "
-                f"{format_bytes(nbytes)}; use rerank=alpha_qe or none"
-            )
 
     def scorer(self, search: VectorSearch, excluded: int) -> Scorer:
         """Precompute what depends only on the gallery, and return a scorer of hits.
@@ -114,8 +105,10 @@ class ShortlistRerank(CosineRerank):
         scorer = search.once(f"{self} {excluded}", lambda: self.scorer(search, excluded))
         shortlist = len(search) if self.shortlist is None else self.shortlist
         wanted = np.minimum(max(shortlist, self.required_hits), available)
-        for hits, of_hits in rows_by_value(wanted):
+        for hits, same_depth in rows_by_value(wanted):
             limit = min(shortlist, hits)
+            # Queries without the same images follow each other, so that they can share work.
+            of_hits = same_depth[np.lexsort([same_depth, *exclusion.query_keys[:, same_depth]])]
 
             def rank_block(
                 rows: IntArray, hits: int = hits, limit: int = limit
