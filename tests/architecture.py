@@ -19,7 +19,7 @@ BEGIN, END = "<!-- drawing: python -m tests.architecture -->", "<!-- /drawing --
 FLOORS = (
     ("errors", "version"),
     ("types", "runtime"),
-    ("store", "evaluation"),
+    ("store", "evaluation", "web"),
     ("data",),
     ("duplicates", "engines", "retrieval"),
     ("leakage", "models"),

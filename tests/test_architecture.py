@@ -59,4 +59,4 @@ def test_tests_mirror_the_rooms():
     folders = {
         path.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/*/**/test_*.py")
     }
-    assert folders == {*rooms, "contract"}
+    assert folders == {*rooms, "contract", "torture"}

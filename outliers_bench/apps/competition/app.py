@@ -12,15 +12,18 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from outliers_bench.apps.competition.board import leaderboard_data, leaderboard_page
-from outliers_bench.apps.competition.check import RefusedError, read_submission
+from outliers_bench.apps.competition.check import read_submission
 from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.apps.competition.options import Competition
-from outliers_bench.apps.competition.rate_limit import RateLimiter, read_body
 from outliers_bench.apps.competition.score import score_submission
 from outliers_bench.apps.competition.store import Entry, SubmissionStore
 from outliers_bench.apps.submit.options import get_token
+from outliers_bench.web.addresses import client_network
+from outliers_bench.web.refusal import RefusedError, handle_refused
+from outliers_bench.web.request_limits import RateLimiter, read_body
 
 SUBMISSION_PATHS = ("/retrieval/", "/results/", "/retrieval", "/results")
+READING = ["GET", "HEAD"]
 
 
 def create_app(
@@ -31,7 +34,7 @@ def create_app(
     No response contains a label. `max_bytes` is the maximum size of a submission.
     """
     # FastAPI's documentation pages would load scripts from other servers.
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     rate_limiter = RateLimiter(rules.per_minute)
     token = get_token(rules.token)
 
@@ -41,9 +44,10 @@ def create_app(
         return store.add(submission.group, score, body, now=time.time(), per_hour=rules.per_hour)
 
     async def submit(request: Request) -> Response:
+        address = client_network(request.client.host if request.client else "")
         refused = None
         try:
-            rate_limiter.admit(request.client.host if request.client else "", time.monotonic())
+            rate_limiter.admit(address, time.monotonic())
             _authorize(request, rules, token)
         except RefusedError as error:
             refused = error
@@ -68,13 +72,13 @@ def create_app(
     for path in SUBMISSION_PATHS:
         app.post(path)(submit)
 
-    @app.get("/")
+    @app.api_route("/", methods=READING)
     def page() -> HTMLResponse:
         now = time.time()
         board = leaderboard_data(store.entries(), dataset, rules, now)
         return HTMLResponse(leaderboard_page(board, is_closed=rules.is_closed(now)))
 
-    @app.get("/leaderboard.json")
+    @app.api_route("/leaderboard.json", methods=READING)
     def data() -> JSONResponse:
         return JSONResponse(leaderboard_data(store.entries(), dataset, rules, time.time()))
 
@@ -84,11 +88,11 @@ def create_app(
         "max_rank": rules.max_rank,
     }
 
-    @app.get("/files")
+    @app.api_route("/files", methods=READING)
     def files() -> JSONResponse:
         return JSONResponse(file_names)
 
-    app.add_exception_handler(RefusedError, _handle_refused)
+    app.add_exception_handler(RefusedError, handle_refused)
     app.add_exception_handler(sqlite3.Error, _handle_database_error)
     return app
 
@@ -102,21 +106,6 @@ def _authorize(request: Request, rules: Competition, token: str | None) -> None:
             )
     if rules.is_closed(time.time()):
         raise RefusedError(403, f"the competition closed on {rules.deadline_text}")
-
-
-async def _handle_refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 - the handler is registered for this type
-    headers = {}
-    if error.retry_after > 0:
-        headers["Retry-After"] = str(int(error.retry_after) + 1)
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.status in (408, 413):  # the client may still be sending
-        headers["Connection"] = "close"
-    content: dict[str, object] = {"accepted": False, "error": error.reason}
-    if error.files:
-        content["files"] = error.files
-    return JSONResponse(content, error.status, headers)
 
 
 async def _handle_database_error(_: Request, error: Exception) -> Response:

@@ -10,33 +10,11 @@ from dataclasses import dataclass
 
 from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.runtime.units import list_first
+from outliers_bench.web.refusal import RefusedError, shorten
 
 FIELDS = ("groupname", "images")
 _MAX_GROUP_LENGTH = 64  # characters
-_MAX_FILES = 10  # files in a response
-_MAX_NAME_LENGTH = 100  # characters of a file name in a response
 _FORMAT = '{"groupname": "...", "images": {"<query file>": ["<gallery file>", ... best first]}}'
-
-
-class RefusedError(Exception):
-    """Refusal of a submission, with an HTTP status code and a reason for the group.
-
-    Parameters
-    ----------
-    files : iterable of str
-        Files that the message is about; only the first few are stored.
-    retry_after : float
-        Seconds after which the submission may be sent again; 0 if that would not help.
-    """
-
-    def __init__(
-        self, status: int, reason: str, files: Iterable[str] = (), *, retry_after: float = 0.0
-    ) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.retry_after = retry_after
-        self.files = [_shorten(name) for name in files][:_MAX_FILES]
 
 
 @dataclass(frozen=True)
@@ -121,7 +99,7 @@ def _check_queries(images: dict[str, object], dataset: CompetitionData) -> None:
 
 
 def _check_ranking(query: str, names: object, dataset: CompetitionData, max_rank: int) -> None:
-    prefix = f"query {_shorten(query)}"
+    prefix = f"query {shorten(query)}"
     if not isinstance(names, list):
         raise RefusedError(422, f"{prefix}: give a list of gallery files, best first", [query])
     if not names:
@@ -155,10 +133,4 @@ def _count(names: Sequence[str], noun: str) -> str:
 
 
 def _join(names: Sequence[str]) -> str:
-    return list_first(list(map(_shorten, names)))
-
-
-def _shorten(name: str) -> str:
-    """Limit the length of a name, and escape what cannot be encoded."""
-    name = name.encode(errors="backslashreplace").decode()
-    return name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 3]}..."
+    return list_first(list(map(shorten, names)))

@@ -11,6 +11,8 @@ from outliers_bench.data.boxes import BoxUse
 from outliers_bench.data.labels import MissingLabels
 from outliers_bench.errors import BenchError
 from outliers_bench.evaluation.metrics import cutoff_of
+from outliers_bench.web.addresses import parse_networks
+from outliers_bench.web.site_guard import parse_host
 
 PROGRAM = "python -m outliers_bench.competition"
 
@@ -50,6 +52,13 @@ class Competition:
         Address to listen at.
     port : int
         Port to listen at; 0 selects a free one.
+    allowed_hosts : list of str
+        Names under which the server is reached, such as [competition.example] behind a proxy;
+        requests for other names are refused. If empty, and only this machine can connect, only
+        localhost and its addresses are accepted.
+    trusted_proxies : list of str
+        Addresses or networks of proxies, such as [127.0.0.1], whose header X-Forwarded-For has the
+        address of the client.
     token : str or None
         Token that submissions must send as Authorization: Bearer; better set in the environment
         variable OUTLIERS_BENCH_TOKEN. The leaderboard is visible without it.
@@ -86,6 +95,8 @@ class Competition:
     exclude_same: list[str] = field(default_factory=list)
     host: str = "127.0.0.1"
     port: int = 8000
+    allowed_hosts: list[str] = field(default_factory=list)
+    trusted_proxies: list[str] = field(default_factory=list)
     token: str | None = None
     store: str = "competition.db"
     max_rank: int = 100
@@ -119,6 +130,9 @@ class Competition:
             raise BenchError(f"metric={self.metric}: {cut_off} is not among k={self.k}; add it")
         if not 0 <= self.port < 2**16:
             raise BenchError(f"port={self.port}: give 0 to 65535")
+        for name in self.allowed_hosts:
+            parse_host(name)
+        parse_networks(self.trusted_proxies)
         self._closing()
         get_token(self.token)
 

@@ -10,9 +10,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from outliers_bench.apps.competition.check import RefusedError
 from outliers_bench.apps.competition.score import SubmissionScore
 from outliers_bench.errors import BenchError
+from outliers_bench.web.refusal import RefusedError
 
 _LOCK_TIMEOUT = 30.0  # seconds to wait while another process writes
 _HOUR = 3600.0

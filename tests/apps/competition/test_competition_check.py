@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outliers_bench.apps.competition.check import RefusedError, Submission, read_submission
+from outliers_bench.apps.competition.check import Submission, read_submission
 from outliers_bench.apps.competition.dataset import (
     CompetitionData,
     load_competition_data,
@@ -21,6 +21,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.evaluation import evaluate
 from outliers_bench.evaluation.statistics import add_statistics
 from outliers_bench.types import Ranking
+from outliers_bench.web.refusal import RefusedError
 from tests.competition_server import submission_json, write_photos
 from tests.toys import toy_split
 

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from outliers_bench.apps.competition.command import _listen, serve
+from outliers_bench.apps.competition.command import serve
 from outliers_bench.apps.competition.options import PROGRAM, Competition
 from outliers_bench.runtime.command_line import main
+from outliers_bench.web.server import listen
 from tests.competition_server import CLASSES, IMAGES, run_server, submission_json, write_photos
 
 
@@ -176,7 +177,7 @@ def test_accepted_submissions_survive_the_kill_of_two_servers_with_one_store(tmp
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
 def test_every_address_of_both_families_can_be_listened_at(capsys) -> None:
-    with _listen("::", 0) as listening:
+    with listen("::", 0, warning="") as listening:
         port = listening.getsockname()[1]
         for address in ("127.0.0.1", "::1"):
             socket.create_connection((address, port), timeout=10).close()

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from outliers_bench.apps.competition.board import leaderboard_data, leaderboard_page
-from outliers_bench.apps.competition.check import RefusedError
 from outliers_bench.apps.competition.options import Competition
-from outliers_bench.apps.competition.rate_limit import RateLimiter, read_body
 from outliers_bench.apps.competition.score import SubmissionScore
 from outliers_bench.apps.competition.store import Entry, SubmissionStore
 from outliers_bench.errors import BenchError
+from outliers_bench.web.refusal import RefusedError
+from outliers_bench.web.request_limits import RateLimiter, read_body
 from tests.boards import NASTY
 
 
@@ -108,6 +108,7 @@ class Request:
     def __init__(self, *chunks):
         self.chunks = chunks
         self.n_read = 0
+        self.headers = {}
 
     async def stream(self):
         for chunk in self.chunks:

@@ -1,0 +1,1 @@
+"""Safe serving over HTTP: limits of connections and requests, hosts, cross-site requests."""
