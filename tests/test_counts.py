@@ -225,12 +225,12 @@ COUNTED = """
     try:
         runpy.run_module("outliers_bench", run_name="__main__")
     finally:
-        print(json.dumps(counts), file=sys.stderr)
+        print(json.dumps([counts, sorted(sys.modules)]), file=sys.stderr)
 """
 
 
 def decodings(cwd, root, *arguments):
-    """Run the command line without pictures; return how often each photo was decoded."""
+    """Run the command line without pictures; return decodings of each photo, and all modules."""
     command = [sys.executable, "-c", textwrap.dedent(COUNTED), "contact_sheets.queries=0", "k=[1]"]
     done = subprocess.run(
         [*command, "data=folder", f"data.root={root}", "cache.dir=cache", *arguments],
@@ -239,24 +239,32 @@ def decodings(cwd, root, *arguments):
         capture_output=True,
         text=True,
     )
-    return json.loads(done.stderr.splitlines()[-1])
+    counts, modules = json.loads(done.stderr.splitlines()[-1])
+    return counts, set(modules)
 
 
-def test_audit_and_embedding_of_a_first_run_share_one_decoding(tmp_path):
+def test_first_run_decodes_once_and_one_on_stored_features_imports_no_engine(tmp_path):
     for seed in range(24):
         file = tmp_path / "photos" / f"class {seed % 3}" / f"{seed}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(file), make_photo(seed))
     names = [f"class {seed % 3}/{seed}.jpg" for seed in range(24)]
-    network = ("model=mobilenet", "model.weights=random", "model.image_size=32")
-    assert decodings(tmp_path, "photos", *network) == dict.fromkeys(names, 1)
-    assert decodings(tmp_path, "photos", *network, "pca.n=2") == {}
-    assert decodings(tmp_path, "photos", "model=sift") == dict.fromkeys(names, 1), "no audit again"
+    network = ("model=mobilenet", "model.weights=random", "model.image_size=32", "engine=openvino")
+    heavy = {"tensorflow", "keras", "openvino"}
+    counts, modules = decodings(tmp_path, "photos", *network)
+    assert counts == dict.fromkeys(names, 1), "for the audit and the network"
+    assert "openvino" in modules
+    counts, modules = decodings(tmp_path, "photos", *network, "pca.n=2", "index=kd_tree")
+    assert counts == {}
+    assert "outliers_bench.benchmark" in modules
+    assert not modules & heavy
+    counts, _ = decodings(tmp_path, "photos", "model=sift")
+    assert counts == dict.fromkeys(names, 1), "no audit again"
 
 
 @pytest.mark.slow
 def test_on_real_photos_only_those_that_look_alike_are_decoded_again(tmp_path, shared):
     root = shared / "data" / "caltech101_animals"
-    counts = decodings(tmp_path, root, "model=pixels", "model.image_size=64")
+    counts, _ = decodings(tmp_path, root, "model=pixels", "model.image_size=64")
     assert len(counts) == 2_221
     assert sum(counts.values()) < 1.05 * 2_221

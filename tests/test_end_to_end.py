@@ -67,19 +67,6 @@ def test_equal_runs_have_equal_scores(workdir):
     assert second.data.metrics["features_computed"] == 0
 
 
-def test_run_on_stored_features_does_not_import_tensorflow(workdir):
-    first = run_cli(workdir, *SMALL, *NETWORK)
-    assert first.code == 0, first.err
-    again = run_cli(
-        workdir, *SMALL, *NETWORK, "pca.n=8", "index=kd_tree", PYTHONPROFILEIMPORTTIME="1"
-    )
-    assert again.code == 0
-    assert recorded_run(workdir, again).data.metrics["features_computed"] == 0
-    imported = set(re.findall(r"\|\s+([\w.]+)$", again.err, flags=re.MULTILINE))
-    assert "outliers_bench.benchmark" in imported
-    assert not imported & {"tensorflow", "keras", "openvino"}
-
-
 @pytest.mark.slow
 def test_run_on_new_photos_does_not_import_tensorflow(workdir):
     run_cli(workdir, *SMALL, *NETWORK)

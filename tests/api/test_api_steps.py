@@ -13,7 +13,8 @@ import pytest
 
 import outliers_bench as ob
 from outliers_bench.evaluation.paired import compare_with_best
-from tests.recorded_runs import run_cli, runs
+from tests.command_line import in_process
+from tests.recorded_runs import runs
 
 PIXELS = {"model": "pixels", "image_size": 8}
 
@@ -174,7 +175,7 @@ def test_runs_that_cannot_be_compared_are_refused(pair, photos):
     assert ob.compare(other)["rank"].tolist() == [1]
 
 
-def test_a_recorded_run_is_compared_and_searched(photos, desk, capfd):
+def test_a_recorded_run_is_compared_and_searched(photos, desk, capfd, monkeypatch):
     result = ob.run(photos, **PIXELS, k=[1], record=True)
     assert capfd.readouterr().out == ""
     assert (desk / "mlflow.db").exists()
@@ -199,7 +200,8 @@ def test_a_recorded_run_is_compared_and_searched(photos, desk, capfd):
         ob.run(photos, **PIXELS, k=[1], record=True, options={"skip_finished": True})
     (run,) = runs(desk)
     words = shlex.split(run.data.tags["overrides"])
-    again = run_cli(desk, *words, "skip_finished=true", cache="other")
+    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", "other")
+    again = in_process(monkeypatch, capfd, *words, "skip_finished=true")
     assert "finished     already" in again.out
 
 
