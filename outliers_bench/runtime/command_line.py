@@ -179,10 +179,11 @@ def instead(name: str, options: Sequence[str]) -> str:
 
 
 def _unknown_option(word: str, known: Sequence[str], program: str) -> str:
-    name = word.partition("=")[0].lstrip("-")
+    given = word.partition("=")[0]  # without the value, which may be a secret
+    name = given.lstrip("-")
     if word.startswith("--") and name in known:
-        return f"{word}: options are given without dashes, as {name}=<value>"
-    return f"{word}: no such option{instead(name, known)}; see {program} --help"
+        return f"{given}: options are given without dashes, as {name}=<value>"
+    return f"{given}: no such option{instead(name, known)}; see {program} --help"
 
 
 def _is_path_or_url(word: str) -> bool:

@@ -36,12 +36,20 @@ def create_app(
     # FastAPI's documentation pages would load scripts from other servers.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     rate_limiter = RateLimiter(rules.per_minute)
-    token = get_token(rules.token)
+    token = get_token(rules.token_file)
 
-    def score_and_store(body: bytes) -> Entry:
+    def score_and_store(body: bytes, address: str) -> Entry:
         submission = read_submission(body, dataset, max_rank=rules.max_rank)
         score = score_submission(submission, dataset, k=rules.k)
-        return store.add(submission.group, score, body, now=time.time(), per_hour=rules.per_hour)
+        return store.add(
+            submission.group,
+            score,
+            body,
+            address=address,
+            now=time.time(),
+            per_hour=rules.per_hour,
+            per_day=rules.per_day,
+        )
 
     async def submit(request: Request) -> Response:
         address = client_network(request.client.host if request.client else "")
@@ -54,7 +62,7 @@ def create_app(
         body = await read_body(request, max_bytes=max_bytes)
         if refused is not None:  # a client reads the response only after sending its request
             raise refused
-        entry = await run_in_threadpool(score_and_store, body)
+        entry = await run_in_threadpool(score_and_store, body, address)
         value = entry.score.metrics.get(rules.metric)
         score = "" if value is None else f"  {rules.metric} {value:.3f}"
         print(f"{time.strftime('%H:%M:%S')}  #{entry.number}  {entry.group}{score}", flush=True)
@@ -99,8 +107,9 @@ def create_app(
 
 def _authorize(request: Request, rules: Competition, token: str | None) -> None:
     if token is not None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        is_equal = hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
+        if scheme.lower() != "bearer" or not is_equal:
             raise RefusedError(
                 401, "the token is missing or wrong; send it as Authorization: Bearer <token>"
             )

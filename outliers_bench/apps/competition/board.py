@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from outliers_bench.apps.competition.dataset import CompetitionData
+from outliers_bench.apps.competition.group_names import group_key
 from outliers_bench.apps.competition.options import Competition
 from outliers_bench.apps.competition.store import Entry
 from outliers_bench.reports.html import load_template
@@ -26,11 +27,12 @@ def leaderboard_data(
 
     Groups are ranked by their best submissions. Those with equal scores share a rank and are listed
     by the time of the submission; submissions without the metric come last. Without scores, the
-    groups are in alphabetical order. `entries` are all submissions, oldest first.
+    groups are in alphabetical order. A group has the name of its first submission. `entries` are
+    all submissions, oldest first.
     """
     by_group: dict[str, list[Entry]] = {}
     for entry in entries:
-        by_group.setdefault(entry.group, []).append(entry)
+        by_group.setdefault(group_key(entry.group), []).append(entry)
 
     def value(entry: Entry) -> float:
         return entry.score.metrics.get(rules.metric, -1.0)
@@ -43,7 +45,7 @@ def leaderboard_data(
         rows = [
             {
                 "rank": 1 + sum(value(other) > value(best[group]) for other in best.values()),
-                "group": group,
+                "group": by_group[group][0].group,
                 "submissions": len(by_group[group]),
                 "best": _entry_data(best[group]),
                 "last": _entry_data(by_group[group][-1]),
@@ -53,11 +55,11 @@ def leaderboard_data(
     else:
         rows = [
             {
-                "group": group,
+                "group": by_group[group][0].group,
                 "submissions": len(by_group[group]),
                 "last": {"time": format_time(by_group[group][-1].time)},
             }
-            for group in sorted(by_group, key=str.casefold)
+            for group in sorted(by_group)
         ]
     return {
         "name": dataset.split.name,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from outliers_bench.apps.competition.dataset import CompetitionData
+from outliers_bench.apps.competition.group_names import normalize_group
 from outliers_bench.runtime.units import list_first
 from outliers_bench.web.refusal import RefusedError, shorten
 
 FIELDS = ("groupname", "images")
-_MAX_GROUP_LENGTH = 64  # characters
 _FORMAT = '{"groupname": "...", "images": {"<query file>": ["<gallery file>", ... best first]}}'
 
 
@@ -40,7 +39,7 @@ def read_submission(body: bytes, dataset: CompetitionData, *, max_rank: int) -> 
     content = _parse(body)
     if not isinstance(content, dict) or any(name not in content for name in FIELDS):
         raise RefusedError(422, f"the JSON must be {_FORMAT}")
-    group, images = _normalize_group(content["groupname"]), content["images"]
+    group, images = normalize_group(content["groupname"]), content["images"]
     if not isinstance(images, dict):
         raise RefusedError(422, f"images must be an object: {_FORMAT}")
     _check_queries(images, dataset)
@@ -74,19 +73,6 @@ def _make_object(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
         duplicates = [name for name, count in counts.items() if count > 1]
         raise RefusedError(422, f"more than once in the JSON: {_join(duplicates)}", duplicates)
     return content
-
-
-def _normalize_group(value: object) -> str:
-    if not isinstance(value, str):
-        raise RefusedError(422, "groupname must be a string")
-    # Different encodings of the same visible name are one group.
-    group = " ".join(unicodedata.normalize("NFC", value).split())
-    if not group or len(group) > _MAX_GROUP_LENGTH:
-        raise RefusedError(422, f"groupname must have 1 to {_MAX_GROUP_LENGTH} characters")
-    # Control characters, marks of writing direction, surrogates.
-    if any(unicodedata.category(letter)[0] == "C" for letter in value):
-        raise RefusedError(422, "groupname has characters that cannot be displayed")
-    return group
 
 
 def _check_queries(images: dict[str, object], dataset: CompetitionData) -> None:

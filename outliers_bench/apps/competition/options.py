@@ -59,9 +59,10 @@ class Competition:
     trusted_proxies : list of str
         Addresses or networks of proxies, such as [127.0.0.1], whose header X-Forwarded-For has the
         address of the client.
-    token : str or None
-        Token that submissions must send as Authorization: Bearer; better set in the environment
-        variable OUTLIERS_BENCH_TOKEN. The leaderboard is visible without it.
+    token_file : str or None
+        File with the token that submissions must send as Authorization: Bearer; null means the
+        environment variable OUTLIERS_BENCH_TOKEN, or no token. The leaderboard is visible without
+        it.
     store : str
         SQLite file for the submissions.
     max_rank : int
@@ -75,7 +76,9 @@ class Competition:
     per_minute : int
         Maximum number of submissions per minute and IP address, refused ones included.
     per_hour : int
-        Maximum number of accepted submissions per hour and group.
+        Maximum number of accepted submissions per hour, of an address as well as of a group.
+    per_day : int
+        Maximum number of accepted submissions in 24 hours, of an address as well as of a group.
     public : bool
         Whether scores are shown before the deadline.
     deadline : str or None
@@ -97,7 +100,7 @@ class Competition:
     port: int = 8000
     allowed_hosts: list[str] = field(default_factory=list)
     trusted_proxies: list[str] = field(default_factory=list)
-    token: str | None = None
+    token_file: str | None = None
     store: str = "competition.db"
     max_rank: int = 100
     max_bytes: int | None = None
@@ -105,6 +108,7 @@ class Competition:
     metric: str = "hit_at_1"
     per_minute: int = 60
     per_hour: int = 60
+    per_day: int = 100
     public: bool = True
     deadline: str | None = None
     names: Names = Names.auto
@@ -112,7 +116,7 @@ class Competition:
 
     def check(self) -> None:
         """Raise `BenchError` if an option is invalid."""
-        for name in ("max_rank", "per_minute", "per_hour"):
+        for name in ("max_rank", "per_minute", "per_hour", "per_day"):
             if getattr(self, name) < 1:
                 raise BenchError(f"{name}={getattr(self, name)}: give 1 or more")
         if self.max_bytes is not None and self.max_bytes < 1:
@@ -134,7 +138,7 @@ class Competition:
             parse_host(name)
         parse_networks(self.trusted_proxies)
         self._closing()
-        get_token(self.token)
+        get_token(self.token_file)
 
     def is_closed(self, now: float) -> bool:
         """Check whether the deadline has passed."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from outliers_bench.apps.competition.group_names import group_key
 from outliers_bench.apps.competition.score import SubmissionScore
 from outliers_bench.errors import BenchError
 from outliers_bench.web.refusal import RefusedError
 
 _LOCK_TIMEOUT = 30.0  # seconds to wait while another process writes
-_HOUR = 3600.0
+_HOUR = 3600.0  # seconds
+_DAY = 24 * _HOUR
 _TABLE = """
 CREATE TABLE IF NOT EXISTS submissions_1 (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -23,7 +25,8 @@ CREATE TABLE IF NOT EXISTS submissions_1 (
     split TEXT NOT NULL,
     groupname TEXT NOT NULL,
     worth TEXT NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    address TEXT
 );
 CREATE INDEX IF NOT EXISTS submissions_1_group ON submissions_1 (split, groupname, at);
 """
@@ -52,39 +55,53 @@ class SubmissionStore:
             with self._connect() as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_TABLE)
+                connection.execute("BEGIN IMMEDIATE")
+                columns = connection.execute("PRAGMA table_info(submissions_1)").fetchall()
+                if "address" not in [name for _, name, *_ in columns]:  # an earlier version's file
+                    connection.execute("ALTER TABLE submissions_1 ADD COLUMN address TEXT")
+                connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise BenchError(
                 f"store={path}: submissions cannot be stored there ({error}); give another file"
             ) from None
 
     def add(
-        self, group: str, score: SubmissionScore, body: bytes, *, now: float, per_hour: int
+        self,
+        group: str,
+        score: SubmissionScore,
+        body: bytes,
+        *,
+        address: str,
+        now: float,
+        per_hour: int,
+        per_day: int,
     ) -> Entry:
         """Write a submission, as received, to disk.
 
         Raises
         ------
         RefusedError
-            429 if the group has sent `per_hour` submissions in the hour before `now`.
+            429 if there are `per_hour` submissions of the address, or of the group, in the hour
+            before `now`, or `per_day` in the 24 hours.
         """
         scores_json = json.dumps({"metrics": score.metrics, "intervals": score.intervals})
-        row = (now, self._split, group, scores_json, zlib.compress(body))
+        row = (now, self._split, group, scores_json, zlib.compress(body), address)
         with self._connect() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")  # count and insert in one transaction
             recent = connection.execute(
-                "SELECT at FROM submissions_1 WHERE split = ? AND groupname = ? AND at > ? "
-                "ORDER BY at DESC LIMIT ?",
-                (self._split, group, now - _HOUR, per_hour),
+                "SELECT at, address, groupname FROM submissions_1 WHERE split = ? AND at > ? "
+                "ORDER BY at DESC",
+                (self._split, now - _DAY),
             ).fetchall()
-            if len(recent) >= per_hour:
-                raise RefusedError(
-                    429,
-                    f"{group} has reached the limit of {per_hour:,} submissions per hour",
-                    retry_after=recent[-1][0] + _HOUR - now,
-                )
+            key = group_key(group)
+            of_address = [at for at, sender, _ in recent if sender == address]
+            of_group = [at for at, _, name in recent if group_key(name) == key]
+            for sender, times in (("your address", of_address), (group, of_group)):
+                _check_limit(sender, times, per_hour, "hour", now=now)
+                _check_limit(sender, times, per_day, "day", now=now)
             number = connection.execute(
-                "INSERT INTO submissions_1 (at, split, groupname, worth, body) "
-                "VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO submissions_1 (at, split, groupname, worth, body, address) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 row,
             ).lastrowid
         return Entry(int(number or 0), now, group, score)
@@ -116,6 +133,17 @@ class SubmissionStore:
         ) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             yield connection
+
+
+def _check_limit(sender: str, times: Sequence[float], limit: int, unit: str, *, now: float) -> None:
+    """Raise `RefusedError` if `limit` of the times, latest first, are in the last hour or day."""
+    seconds = _HOUR if unit == "hour" else _DAY
+    if len(times) >= limit and times[limit - 1] > now - seconds:
+        raise RefusedError(
+            429,
+            f"{sender} has reached the limit of {limit:,} submissions per {unit}",
+            retry_after=times[limit - 1] + seconds - now,
+        )
 
 
 def _parse_score(scores_json: str) -> SubmissionScore:

@@ -116,7 +116,7 @@ def _read_run(options: Submit) -> tuple[Run, Rankings, list[str]]:
 def _send(options: Submit, body: bytes) -> ServerResponse:
     assert options.url is not None  # noqa: S101 - validated by `check`
 
-    token = get_token(options.token)
+    token = get_token(options.token_file)
     response = post(
         options.url,
         body,

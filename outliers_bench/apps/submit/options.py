@@ -15,6 +15,7 @@ from outliers_bench.tracking.lookup import check_store_exists
 
 PROGRAM = "python -m outliers_bench.submit"
 TOKEN_VARIABLE = "OUTLIERS_BENCH_TOKEN"  # noqa: S105 - name of the variable, not the token
+_MAX_TOKEN_BYTES = 4096
 
 
 @dataclass
@@ -44,10 +45,9 @@ class Submit:
         Write the submission to this file and send nothing.
     folder : str
         Folder for submissions and responses.
-    token : str or None
-        Token for the header Authorization: Bearer. Prefer the environment variable
-        OUTLIERS_BENCH_TOKEN, because other users of the machine can read command lines. It is
-        never printed or recorded.
+    token_file : str or None
+        File with the token for the header Authorization: Bearer; null means the environment
+        variable OUTLIERS_BENCH_TOKEN, or no token. The token is never printed or recorded.
     timeout : float
         Seconds to wait for the response.
     retries : int
@@ -64,7 +64,7 @@ class Submit:
     names: Names = Names.auto
     dry_run: str | None = None
     folder: str = "submissions"
-    token: str | None = None
+    token_file: str | None = None
     timeout: float = 60.0
     retries: int = 3
     uri: str = "sqlite:///mlflow.db"
@@ -92,17 +92,30 @@ class Submit:
             )
         else:
             check_url(self.url)
-        get_token(self.token)
+        get_token(self.token_file)
         check_store_exists(self.uri)
 
 
-def get_token(option: str | None) -> str | None:
-    """Return the token from the option or the environment; `BenchError` if it fits no header."""
-    token = option or os.environ.get(TOKEN_VARIABLE) or None
+def get_token(token_file: str | None) -> str | None:
+    """Return the token from a file or the environment; it is no option, since `ps` shows those.
+
+    Raises
+    ------
+    BenchError
+        If the file has no token, or the token does not fit into a header.
+    """
+    source, token = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE) or None
+    if token_file is not None:
+        source = f"token_file={token_file}"
+        try:
+            with Path(token_file).open("rb") as file:
+                token = file.read(_MAX_TOKEN_BYTES + 1).decode(errors="replace").strip()
+        except OSError as error:
+            raise BenchError(f"{source}: cannot be read ({error.strerror})") from None
+        if not token or len(token) > _MAX_TOKEN_BYTES:
+            raise BenchError(f"{source}: put the token into it, alone and on one line")
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-        raise BenchError(
-            f"the token (token= or {TOKEN_VARIABLE}) has characters that cannot be sent"
-        )
+        raise BenchError(f"{source}: the token has characters that cannot be sent")
     return token
 
 

@@ -145,12 +145,6 @@ def test_an_excluded_photo_with_the_name_of_another_is_refused(tmp_path) -> None
             None,
         ),
         (submission_json(q1=["\ud800"]), 422, "unknown", ["\\ud800"]),
-        (submission_json(group=7), 422, "groupname must be a string", []),
-        (submission_json(group="  "), 422, "groupname must have 1 to 64", []),
-        (submission_json(group="x" * 65), 422, "groupname must have 1 to 64", []),
-        (submission_json(group="a\u202eb"), 422, "cannot be displayed", []),
-        (submission_json(group="\ud800"), 422, "cannot be displayed", []),
-        (submission_json(group="a\nb"), 422, "cannot be displayed", []),
     ],
 )
 def test_an_invalid_submission_is_refused(dataset, body, status, reason, files) -> None:
@@ -159,10 +153,6 @@ def test_an_invalid_submission_is_refused(dataset, body, status, reason, files) 
     assert refused.value.status == status
     assert reason in refused.value.reason
     assert files is None or refused.value.files == files
-
-
-def test_group_names_are_normalized(dataset) -> None:
-    assert read(submission_json(group="  u\u0308ber   all "), dataset).group == "\u00fcber all"
 
 
 def test_the_reason_for_a_refusal_is_short(dataset) -> None:

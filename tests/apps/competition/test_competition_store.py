@@ -22,8 +22,16 @@ def make_score(hit_rate):
     return SubmissionScore({"hit_at_1": hit_rate}, {"hit_at_1": interval})
 
 
-def add(store, group, hit_rate, *, now=1000.0, per_hour=100):
-    return store.add(group, make_score(hit_rate), b"{}", now=now, per_hour=per_hour)
+def add(store, group, hit_rate, *, address=None, now=1000.0, per_hour=100, per_day=100):
+    return store.add(
+        group,
+        make_score(hit_rate),
+        b"{}",
+        address=group if address is None else address,
+        now=now,
+        per_hour=per_hour,
+        per_day=per_day,
+    )
 
 
 def test_submissions_are_read_back_by_another_store(tmp_path) -> None:
@@ -56,11 +64,35 @@ def test_submissions_per_hour_and_group_are_limited(tmp_path) -> None:
     assert len(store.entries()) == 4
 
 
+def test_submissions_per_day_are_limited_across_invented_names_and_restarts(tmp_path) -> None:
+    for i in range(3):
+        add(SubmissionStore(tmp_path / "c.db", "one"), f"name {i}", 0.5, address="A", per_day=3)
+    store = SubmissionStore(tmp_path / "c.db", "one")
+    for now in (1000.0, 1000.0 + 86399):
+        with pytest.raises(RefusedError, match="your address has reached the limit of 3 subm"):
+            add(store, "another name", 0.5, address="A", now=now, per_day=3)
+    add(store, "another name", 0.5, address="B", per_day=3)
+    add(store, "another name", 0.5, address="A", now=1000.0 + 86400, per_day=3)
+    # A name that looks equal is the same group, from any address.
+    with pytest.raises(RefusedError, match="limit of 1 submissions per day"):
+        add(store, "NAME 0", 0.5, address="C", per_day=1)
+
+
+def test_a_store_of_an_earlier_version_is_continued(tmp_path) -> None:
+    store = SubmissionStore(tmp_path / "c.db", "one")
+    entry = add(store, "a", 0.5)
+    with sqlite3.connect(tmp_path / "c.db") as connection:
+        connection.execute("ALTER TABLE submissions_1 DROP COLUMN address")
+    store = SubmissionStore(tmp_path / "c.db", "one")
+    assert store.entries() == [entry, add(store, "a", 0.7)][:1]
+    assert len(store.entries()) == 2
+
+
 def _submit_repeatedly(path, group):
     store = SubmissionStore(path, "one")
     for i in range(20):
         try:
-            store.add(group, make_score(i / 20), b"{}", now=5.0, per_hour=30)
+            add(store, group, i / 20, now=5.0, per_hour=30)
         except RefusedError:
             return
 
@@ -165,6 +197,13 @@ def test_best_and_last_of_each_group() -> None:
         (3, NASTY, 1, 2, 2),
         (4, "none", 1, 6, 6),
     ]
+
+
+def test_names_that_look_equal_are_one_group() -> None:
+    names = ("Outliers", "outliers", "\uff2f\uff35\uff34liers", "out\ufe0fliers")
+    entries = [make_entry(i, name, i / 10) for i, name in enumerate(names)]
+    data = leaderboard_data(entries, DATASET, Competition(), now=0.0)
+    assert [(row["group"], row["submissions"]) for row in data["groups"]] == [("Outliers", 4)]
 
 
 def test_the_page_escapes_names_and_loads_nothing() -> None:

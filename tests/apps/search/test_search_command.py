@@ -145,7 +145,7 @@ def test_contact_sheet_is_limited_in_height(saved_run, workspace, capsys, monkey
         (["nowhere.jpg"], "none of the photos to search for can be read"),
         (["photo.jpg", "n=0"], "n=0: give 1 or more"),
         (["photo.jpg", "n=many"], "n=many"),
-        (["photo.jpg", "m=5"], "m=5: no such option"),
+        (["photo.jpg", "m=5"], "m: no such option"),
         (
             ["photo.jpg", "sheet=sheet.txt"],
             "sheet.txt: the suffix must be one of .jpg, .jpeg",

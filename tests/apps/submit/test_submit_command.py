@@ -51,8 +51,9 @@ def test_competition_server_computes_the_scores_of_the_run(workspace) -> None:
         refused = submit(workspace, runs["labeled"], url, "n=3")
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert "OUTLIERS_BENCH_TOKEN" in refused.err
+        (workspace / "token.txt").write_text("s3cret\n")
         for name in ("labeled", "handout"):
-            done = submit(workspace, runs[name], url, "n=3", "token=s3cret")
+            done = submit(workspace, runs[name], url, "n=3", "token_file=token.txt")
             assert done.code == 0, done.err
             assert "s3cret" not in done.out + done.err
         done = bench(
@@ -134,7 +135,11 @@ def test_dry_run_writes_the_submission_that_is_sent(workspace) -> None:
         (("run=last", "group=x", "dry_run=true"), "give the name of the file"),
         (("run=last", "group=x", "dry_run=/dev/null"), "give the name of the file"),
         (("run=last", "group=x", "dry_run=x.json"), "no runs yet: there is no "),
-        (("run=last", "group=x", "url=http://x/", "token=a b"), "the token (token= or OUTLIERS"),
+        (
+            ("run=last", "group=x", "url=http://x/", "token=s3cret"),
+            "token: no such option; did you",
+        ),
+        (("run=last", "group=x", "url=http://x/", "token_file=x"), "token_file=x: cannot be read"),
     ],
 )
 def test_invalid_options_are_a_one_line_error_and_no_file_is_written(
@@ -145,6 +150,7 @@ def test_invalid_options_are_a_one_line_error_and_no_file_is_written(
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert message in captured.err
+    assert "s3cret" not in captured.err
     assert not list(tmp_path.iterdir())
 
 
@@ -192,6 +198,7 @@ def test_submission_is_saved_if_the_server_fails(reply, code, message, submit_to
     exit_code, captured = submit_to(reply, lambda *_, **__: pytest.fail("recorded"))
     assert exit_code == code
     assert message in captured.err
+    assert "s3cret" not in captured.err
     (saved,) = (path for path in (tmp_path / "submissions").iterdir() if ".ans" not in path.name)
     assert str(saved.relative_to(tmp_path)) in captured.err
     assert json.loads(saved.read_bytes()) == {"groupname": "outliers", "images": {"q": ["g"]}}
@@ -225,5 +232,6 @@ def test_failure_to_record_is_not_reported_as_a_failed_submission(
     exit_code, captured = submit_to(Reply(body=b'{"results": 0.5}'), record)
     assert exit_code == code
     assert message in captured.err
+    assert "s3cret" not in captured.err
     assert "results  0.5" in captured.out
     assert len(list((tmp_path / "submissions").iterdir())) == 2
