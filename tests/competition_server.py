@@ -67,10 +67,22 @@ class RunningServer:
 
 
 @contextmanager
-def run_server(*options: str, cwd: Path, **env: str) -> Iterator[RunningServer]:
-    """Run `python -m outliers_bench.competition` on a free port until the block ends."""
+def run_server(
+    *options: str, cwd: Path, public_share: float = 1, **env: str
+) -> Iterator[RunningServer]:
+    """Run `python -m outliers_bench.competition` on a free port until the block ends.
+
+    By default, without a private part of the queries, of which there are two to score.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "outliers_bench.competition", "port=0", *options],
+        [
+            sys.executable,
+            "-m",
+            "outliers_bench.competition",
+            "port=0",
+            f"public_share={public_share}",
+            *options,
+        ],
         cwd=cwd,
         env={**os.environ, "OUTLIERS_BENCH_CACHE": str(cwd / "cache"), **env},
         stdout=subprocess.PIPE,

@@ -15,7 +15,7 @@ from outliers_bench.apps.competition.board import leaderboard_data, leaderboard_
 from outliers_bench.apps.competition.check import read_submission
 from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.apps.competition.options import Competition
-from outliers_bench.apps.competition.score import score_submission
+from outliers_bench.apps.competition.score import score_parts, score_submission, split_queries
 from outliers_bench.apps.competition.store import Entry, SubmissionStore
 from outliers_bench.apps.submit.options import get_token
 from outliers_bench.web.addresses import client_network
@@ -36,15 +36,18 @@ def create_app(
     # FastAPI's documentation pages would load scripts from other servers.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     rate_limiter = RateLimiter(rules.per_minute)
+    query_parts = split_queries(dataset, rules.public_share)
     token = get_token(rules.token_file)
 
     def score_and_store(body: bytes, address: str) -> Entry:
         submission = read_submission(body, dataset, max_rank=rules.max_rank)
         score = score_submission(submission, dataset, k=rules.k)
+        parts = score_parts(submission, dataset, query_parts, k=rules.k)
         return store.add(
             submission.group,
             score,
             body,
+            parts=parts,
             address=address,
             now=time.time(),
             per_hour=rules.per_hour,
@@ -63,13 +66,15 @@ def create_app(
         if refused is not None:  # a client reads the response only after sending its request
             raise refused
         entry = await run_in_threadpool(score_and_store, body, address)
-        value = entry.score.metrics.get(rules.metric)
+        score_shown = entry.score_of(rules.part(is_final=False))
+        value = score_shown.metrics.get(rules.metric)
         score = "" if value is None else f"  {rules.metric} {value:.3f}"
         print(f"{time.strftime('%H:%M:%S')}  #{entry.number}  {entry.group}{score}", flush=True)
         content: dict[str, object] = {"accepted": True, "id": entry.number, "group": entry.group}
         if rules.shows_scores(entry.time):
-            content["results"] = entry.score.metrics
-            content["intervals"] = entry.score.intervals
+            content["results"] = score_shown.metrics
+            content["intervals"] = score_shown.intervals
+            content["queries"] = rules.part(is_final=False)
             if value is not None:
                 content["accuracy"] = value
         else:

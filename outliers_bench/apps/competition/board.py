@@ -21,34 +21,42 @@ _COLUMNS = ("hit_at_1", "hit_at_5", "hit_at_10", "map_at_r")
 
 
 def leaderboard_data(
-    entries: Sequence[Entry], dataset: CompetitionData, rules: Competition, now: float
+    entries: Sequence[Entry],
+    dataset: CompetitionData,
+    rules: Competition,
+    now: float,
+    *,
+    is_final: bool | None = None,
 ) -> dict[str, Any]:
     """Return the content of `/leaderboard.json`, with scores only if they are shown.
 
     Groups are ranked by their best submissions. Those with equal scores share a rank and are listed
     by the time of the submission; submissions without the metric come last. Without scores, the
     groups are in alphabetical order. A group has the name of its first submission. `entries` are
-    all submissions, oldest first.
+    all submissions, oldest first. `is_final` scores are those over the private queries, by
+    default after the deadline.
     """
+    is_final = rules.is_closed(now) if is_final is None else is_final
+    part = rules.part(is_final=is_final)
     by_group: dict[str, list[Entry]] = {}
     for entry in entries:
         by_group.setdefault(group_key(entry.group), []).append(entry)
 
     def value(entry: Entry) -> float:
-        return entry.score.metrics.get(rules.metric, -1.0)
+        return entry.score_of(part).metrics.get(rules.metric, -1.0)
 
     best = {
         group: max(given, key=lambda entry: (value(entry), -entry.number))
         for group, given in by_group.items()
     }
-    if show_scores := rules.shows_scores(now):
+    if show_scores := is_final or rules.shows_scores(now):
         rows = [
             {
                 "rank": 1 + sum(value(other) > value(best[group]) for other in best.values()),
                 "group": by_group[group][0].group,
                 "submissions": len(by_group[group]),
-                "best": _entry_data(best[group]),
-                "last": _entry_data(by_group[group][-1]),
+                "best": _entry_data(best[group], part),
+                "last": _entry_data(by_group[group][-1], part),
             }
             for group in sorted(best, key=lambda group: (-value(best[group]), best[group].number))
         ]
@@ -69,6 +77,8 @@ def leaderboard_data(
         "max_rank": rules.max_rank,
         "deadline": rules.deadline_text or None,
         "scores_shown": show_scores,
+        "scored_part": part,
+        "public_share": rules.public_share,
         "groups": rows,
     }
 
@@ -108,10 +118,11 @@ def format_time(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _entry_data(entry: Entry) -> dict[str, object]:
+def _entry_data(entry: Entry, part: str) -> dict[str, object]:
+    score = entry.score_of(part)
     return {
         "id": entry.number,
         "time": format_time(entry.time),
-        "scores": entry.score.metrics,
-        "intervals": entry.score.intervals,
+        "scores": score.metrics,
+        "intervals": score.intervals,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from outliers_bench.apps.submit.options import TOKEN_VARIABLE
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import main as command
 from outliers_bench.runtime.invocation import install_command
+from outliers_bench.web.refusal import RefusedError
 from outliers_bench.web.server import listen, serve_until_interrupted, url_of
 
 
@@ -35,15 +38,37 @@ def serve(options: Competition) -> int:
         raise BenchError(
             f"a competition needs {error.name}: {install_command('competition')}"
         ) from None
-    from outliers_bench.apps.competition.board import content_security_policy
+    from outliers_bench.apps.competition.board import content_security_policy, leaderboard_data
+    from outliers_bench.apps.competition.check import read_submission
+    from outliers_bench.apps.competition.score import (
+        SubmissionScore,
+        score_parts,
+        split_queries,
+    )
     from outliers_bench.apps.competition.store import SubmissionStore
+    from outliers_bench.apps.submit.record import write_file
     from outliers_bench.data.image_files import make_cache_dir
     from outliers_bench.reports.data_summary import finding_rows
     from outliers_bench.reports.terminal import format_rows
 
     cache = make_cache_dir(options.cache)
     dataset = load_competition_data(source, cache=cache, names=options.names)
-    store = SubmissionStore(Path(options.store), dataset.split.fingerprint)
+    parts = split_queries(dataset, options.public_share)
+    store = SubmissionStore(Path(options.store), dataset.split.fingerprint, options.public_share)
+
+    def score_again(body: bytes) -> dict[str, SubmissionScore]:
+        try:
+            submission = read_submission(body, dataset, max_rank=len(dataset.gallery))
+        except RefusedError:  # a name that an earlier version accepted
+            return {}
+        return score_parts(submission, dataset, parts, k=options.k)
+
+    store.add_parts(score_again)
+    if options.results is not None:
+        board = leaderboard_data(store.entries(), dataset, options, time.time(), is_final=True)
+        write_file(Path(options.results), json.dumps(board, indent=1).encode())
+        print(f"written: {options.results} ({len(board['groups']):,} groups)")
+        return 0
     max_bytes = options.max_bytes or dataset.max_submission_bytes(options.max_rank)
     listening = listen(
         options.host,

@@ -79,6 +79,12 @@ class Competition:
         Maximum number of accepted submissions per hour, of an address as well as of a group.
     per_day : int
         Maximum number of accepted submissions in 24 hours, of an address as well as of a group.
+    public_share : float
+        Share of the queries that scores are shown of before the deadline; those of the others, the
+        private part, decide after it, and are shown by results=. 1 means all queries, whose labels
+        many submissions can then recover.
+    results : str or None
+        Write the final leaderboard, of the private part, to this JSON file and end.
     public : bool
         Whether scores are shown before the deadline.
     deadline : str or None
@@ -109,6 +115,8 @@ class Competition:
     per_minute: int = 60
     per_hour: int = 60
     per_day: int = 100
+    public_share: float = 0.5
+    results: str | None = None
     public: bool = True
     deadline: str | None = None
     names: Names = Names.auto
@@ -119,6 +127,10 @@ class Competition:
         for name in ("max_rank", "per_minute", "per_hour", "per_day"):
             if getattr(self, name) < 1:
                 raise BenchError(f"{name}={getattr(self, name)}: give 1 or more")
+        if not 0 < self.public_share <= 1:
+            raise BenchError(f"public_share={self.public_share}: give more than 0, at most 1")
+        if self.results in ("", "true", "false"):
+            raise BenchError(f"results={self.results}: give the name of the file to write")
         if self.max_bytes is not None and self.max_bytes < 1:
             raise BenchError(f"max_bytes={self.max_bytes}: give 1 or more, or null")
         if not self.k or min(self.k) < 1:
@@ -148,6 +160,12 @@ class Competition:
     def shows_scores(self, now: float) -> bool:
         """Check whether scores are shown."""
         return self.public or self.is_closed(now)
+
+    def part(self, *, is_final: bool) -> str:
+        """Return the part of the queries whose scores count: all, public or private."""
+        if self.public_share == 1:
+            return "all"
+        return "private" if is_final else "public"
 
     @property
     def deadline_text(self) -> str:

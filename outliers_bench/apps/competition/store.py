@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from outliers_bench.apps.competition.group_names import group_key
 from outliers_bench.apps.competition.score import SubmissionScore
@@ -34,23 +35,33 @@ CREATE INDEX IF NOT EXISTS submissions_1_group ON submissions_1 (split, groupnam
 
 @dataclass(frozen=True)
 class Entry:
-    """A submission: its number, its time (seconds since 1970), its group and its score."""
+    """A submission: its number, its time (seconds since 1970), its group and its scores.
+
+    `parts` are the scores over the public and the private part of the queries, if there are any.
+    """
 
     number: int
     time: float
     group: str
     score: SubmissionScore
+    parts: Mapping[str, SubmissionScore] = field(default_factory=dict)
+
+    def score_of(self, part: str) -> SubmissionScore:
+        """Return the score over all queries, the public or the private ones."""
+        # A server with another public_share has added it since this one was started.
+        return self.score if part == "all" else self.parts.get(part, SubmissionScore({}, {}))
 
 
 class SubmissionStore:
     """Submissions to a competition, in an SQLite file that several processes may share.
 
-    Submissions are never changed or deleted. Those for other photos than those with the fingerprint
-    `split` are ignored. `BenchError` if the file cannot be written, or is no database.
+    Bodies are never changed or deleted. Those for other photos than those with the fingerprint
+    `split` are ignored, and so are scores of parts for another
+    `public_share`. `BenchError` if the file cannot be written, or is no database.
     """
 
-    def __init__(self, path: Path, split: str) -> None:
-        self._path, self._split = path, split
+    def __init__(self, path: Path, split: str, public_share: float = 1.0) -> None:
+        self._path, self._split, self._share = path, split, str(public_share)
         try:
             with self._connect() as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -71,6 +82,7 @@ class SubmissionStore:
         score: SubmissionScore,
         body: bytes,
         *,
+        parts: Mapping[str, SubmissionScore],
         address: str,
         now: float,
         per_hour: int,
@@ -84,7 +96,7 @@ class SubmissionStore:
             429 if there are `per_hour` submissions of the address, or of the group, in the hour
             before `now`, or `per_day` in the 24 hours.
         """
-        scores_json = json.dumps({"metrics": score.metrics, "intervals": score.intervals})
+        scores_json = json.dumps({**asdict(score), "parts": self._parts_content(parts)})
         row = (now, self._split, group, scores_json, zlib.compress(body), address)
         with self._connect() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")  # count and insert in one transaction
@@ -104,7 +116,22 @@ class SubmissionStore:
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 row,
             ).lastrowid
-        return Entry(int(number or 0), now, group, score)
+        return Entry(int(number or 0), now, group, score, parts)
+
+    def add_parts(self, score_parts: Callable[[bytes], Mapping[str, SubmissionScore]]) -> None:
+        """Add the scores of parts to submissions without them, from their bodies."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT id, worth, body FROM submissions_1 WHERE split = ?", (self._split,)
+            ).fetchall()
+            for number, scores_json, body in rows:
+                content = json.loads(scores_json)
+                if self._share not in content.get("parts", {}):
+                    content["parts"] = self._parts_content(score_parts(zlib.decompress(body)))
+                    connection.execute(
+                        "UPDATE submissions_1 SET worth = ? WHERE id = ?",
+                        (json.dumps(content), number),
+                    )
 
     def entries(self) -> list[Entry]:
         """Return the submissions to this competition, oldest first."""
@@ -114,7 +141,7 @@ class SubmissionStore:
                 (self._split,),
             ).fetchall()
         return [
-            Entry(number, time, group, _parse_score(scores_json))
+            Entry(number, time, group, *self._parse_scores(scores_json))
             for number, time, group, scores_json in rows
         ]
 
@@ -125,6 +152,14 @@ class SubmissionStore:
                 "SELECT COUNT(*) FROM submissions_1 WHERE split <> ?", (self._split,)
             ).fetchone()
         return int(row[0])
+
+    def _parts_content(self, parts: Mapping[str, SubmissionScore]) -> dict[str, object]:
+        return {self._share: {part: asdict(score) for part, score in parts.items()}}
+
+    def _parse_scores(self, scores_json: str) -> tuple[SubmissionScore, dict[str, SubmissionScore]]:
+        content = json.loads(scores_json)
+        parts = content.get("parts", {}).get(self._share, {})
+        return _parse_score(content), {part: _parse_score(each) for part, each in parts.items()}
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -146,7 +181,6 @@ def _check_limit(sender: str, times: Sequence[float], limit: int, unit: str, *, 
         )
 
 
-def _parse_score(scores_json: str) -> SubmissionScore:
-    content = json.loads(scores_json)
+def _parse_score(content: Mapping[str, Any]) -> SubmissionScore:
     intervals = {name: (low, high) for name, (low, high) in content["intervals"].items()}
     return SubmissionScore(content["metrics"], intervals)

@@ -128,6 +128,18 @@ def test_a_token_a_deadline_and_hidden_scores(tmp_path) -> None:
         assert "0.5" not in data.text
         assert "stopped; submissions in competition.db: 1" in server.interrupt()
         assert server.process.returncode == 0
+    final = ("root=labeled", "cache=cache", "results=final.json", "public_share=0.5")
+    done = subprocess.run(
+        [sys.executable, "-m", "outliers_bench.competition", *final],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "written: final.json (1 groups)" in done.stdout
+    content = json.loads((tmp_path / "final.json").read_text())
+    assert (content["scored_part"], content["groups"][0]["group"]) == ("private", "outliers")
+    assert content["groups"][0]["best"]["scores"]["hit_at_1"] in (0, 1)  # of one query
     closed = (f"root={root}", "public=false", "deadline=2020-01-01T00:00")
     with run_server(*closed, cwd=tmp_path) as server:
         response = requests.post(f"{server.url}/retrieval/", submission_json(), timeout=30)

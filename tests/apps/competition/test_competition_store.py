@@ -27,6 +27,7 @@ def add(store, group, hit_rate, *, address=None, now=1000.0, per_hour=100, per_d
         group,
         make_score(hit_rate),
         b"{}",
+        parts={},
         address=group if address is None else address,
         now=now,
         per_hour=per_hour,
@@ -181,7 +182,7 @@ DATASET = SimpleNamespace(
 
 
 def board(**rules):
-    return leaderboard_data(ENTRIES, DATASET, Competition(**rules), now=0.0)
+    return leaderboard_data(ENTRIES, DATASET, Competition(**{"public_share": 1.0} | rules), now=0.0)
 
 
 def test_best_and_last_of_each_group() -> None:
@@ -202,7 +203,7 @@ def test_best_and_last_of_each_group() -> None:
 def test_names_that_look_equal_are_one_group() -> None:
     names = ("Outliers", "outliers", "\uff2f\uff35\uff34liers", "out\ufe0fliers")
     entries = [make_entry(i, name, i / 10) for i, name in enumerate(names)]
-    data = leaderboard_data(entries, DATASET, Competition(), now=0.0)
+    data = leaderboard_data(entries, DATASET, Competition(public_share=1.0), now=0.0)
     assert [(row["group"], row["submissions"]) for row in data["groups"]] == [("Outliers", 4)]
 
 
