@@ -176,8 +176,14 @@ class Box:
 
     def records(self) -> Iterator[Record]:
         """Read all records, delivered or not, in order."""
-        for path in sorted(self._records("*"), key=lambda path: path.name):
-            yield Record.read(path)
+        # A sender renames them meanwhile, and a listing may lack a file that is being renamed.
+        names = {path.stem for suffix in ("json", "sent") for path in self._records(suffix)}
+        for name in sorted(names):
+            try:
+                record = Record.read(self.path / f"{name}.json")
+            except FileNotFoundError:
+                record = Record.read(self.path / f"{name}.sent")
+            yield record
 
     def _records(self, suffix: str) -> list[Path]:
         return sorted(self.path.glob(f"[0-9]*-*.{suffix}"))

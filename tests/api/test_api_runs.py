@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 import outliers_bench as ob
 from outliers_bench.reports.terminal import format_metrics
-from tests.recorded_runs import run_cli
+from tests.command_line import in_process
 
 PIXELS = {"model": "pixels", "image_size": 8, "k": [1, 5]}
 
@@ -23,10 +23,12 @@ def scores(result):
     return result.evaluation.metrics
 
 
-def test_the_figures_are_those_of_the_command_line(photos, desk):
+def test_the_figures_are_those_of_the_command_line(photos, monkeypatch, capsys):
     result = ob.run(photos, **PIXELS, pca=6, rerank="k_reciprocal", options={"rerank.k1": 4})
     words = ("data=folder", f"data.root={photos}", "model=pixels", "model.image_size=8", "k=[1,5]")
-    done = run_cli(desk, *words, "pca.n=6", "rerank=k_reciprocal", "rerank.k1=4", cache="other")
+    monkeypatch.setenv("OUTLIERS_BENCH_CACHE", "other")
+    words = (*words, "pca.n=6", "rerank=k_reciprocal", "rerank.k1=4")
+    done = in_process(monkeypatch, capsys, *words)
     assert done.code == 0, done.err
     evaluation = result.evaluation
     lines = format_metrics(evaluation.metrics, evaluation.intervals)

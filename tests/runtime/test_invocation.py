@@ -121,10 +121,11 @@ def test_command_in_an_error_can_be_typed(tmp_path):
     [
         ("outliers_bench", ["--help"], r"^== Commands: {} -m outliers_bench COMMAND "),
         ("outliers_bench", [*BARE, "index=annoy"], r"^error: .* {} -m pip install "),
-        (
+        pytest.param(
             "outliers_bench",
             ["-m", *BARE, "index=annoy", "seed=0,1"],
             r"^error .*: .* {} -m pip install ",
+            marks=pytest.mark.slow,
         ),
         ("outliers_bench.leaderboard", [], r"^error: no runs yet: .* {} -m outliers_bench"),
         ("outliers_bench.leaderboard", ["--help"], r"^usage: {} -m outliers_bench\.leaderboard"),

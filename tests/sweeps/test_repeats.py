@@ -84,21 +84,24 @@ def test_a_sweep_of_repeated_runs_is_compared_on_one_board(workdir, monkeypatch,
     assert title(board).startswith("synthetic: 3 splits, 90 queries in all")
 
 
+MISTAKES = [
+    (("data.repeats=2", "data.protocol=leave_one_out"), "is the same for other seeds"),
+    (("data.folds=1",), "data.folds=1: from 2 to 100"),
+    (("data.folds=3", "data.validation=0.2"), "data.folds=3 data.validation=0.2: validation"),
+    (("data.folds=3", "data.fold=3"), "data.fold=3: from 0 to 2"),
+    (("data.folds=3", "data.setting=open_set"), "omit data.setting=open_set"),
+    (("data.folds=3", "data.repeats=2"), "give only one of them"),
+    (("data.repeats=0",), "data.repeats=0: from 1 to 100"),
+    (("data.repeats=2", "data.validation=0.2"), "give only one of them"),
+    (("data.repeats=2", "data.split_seed=1"), "omit data.split_seed"),
+]
+SWEEP = ("-m", "pca.n=2,4")
+
+
 @pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (("data.repeats=2", "data.protocol=leave_one_out"), "is the same for other seeds"),
-        (("data.folds=1",), "data.folds=1: from 2 to 100"),
-        (("data.folds=3", "data.validation=0.2"), "data.folds=3 data.validation=0.2: validation"),
-        (("data.folds=3", "data.fold=3"), "data.fold=3: from 0 to 2"),
-        (("data.folds=3", "data.setting=open_set"), "omit data.setting=open_set"),
-        (("data.folds=3", "data.repeats=2"), "give only one of them"),
-        (("data.repeats=0",), "data.repeats=0: from 1 to 100"),
-        (("data.repeats=2", "data.validation=0.2"), "give only one of them"),
-        (("data.repeats=2", "data.split_seed=1"), "omit data.split_seed"),
-    ],
+    ("sweep", "options", "expected"),
+    [*(((), *case) for case in MISTAKES), *((SWEEP, *case) for case in MISTAKES[:2])],
 )
-@pytest.mark.parametrize("sweep", [(), ("-m", "pca.n=2,4")])
 def test_what_cannot_be_repeated_is_refused(sweep, options, expected, workdir, monkeypatch, capsys):
     monkeypatch.setattr(senders, "announce", lambda *_: None)  # would import MLflow
     done = in_process(monkeypatch, capsys, *sweep, *DATA, *options)

@@ -55,6 +55,19 @@ def test_records_are_read_in_the_order_they_were_written(tmp_path):
     assert Box(box.path).start == box.start
 
 
+def test_records_are_read_once_each_while_a_sender_renames_them(tmp_path):
+    box = Box.create(tmp_path, start())
+    for step in range(3):
+        box.add(runs.log_epochs, epochs={}, time=step)
+    read = []
+    for record in box.records():
+        read.append(record.arguments["time"])
+        for path in box.pending():
+            path.rename(path.with_suffix(".sent"))
+    assert read == [0, 1, 2]
+    assert [record.arguments["time"] for record in box.records()] == [0, 1, 2]
+
+
 def test_boxes_are_sorted_and_what_is_half_made_is_no_box(tmp_path):
     first, second = (Box.create(tmp_path, start()) for _ in range(2))
     (tmp_path / f".{first.key}").mkdir()

@@ -68,7 +68,10 @@ def wait_until_empty(outbox):
         # While the sender is still importing.
         ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
         # A service manager stops both processes, and the sender ignores that.
-        ("os.kill(senders._senders[sweep.path.parent, uri].pid, 15); sys.exit(143)", 143),
+        pytest.param(
+            *("os.kill(senders._senders[sweep.path.parent, uri].pid, 15); sys.exit(143)", 143),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_process_that_disappears_leaves_no_run_running(fresh_uri, tmp_path, action, code):
