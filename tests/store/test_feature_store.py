@@ -104,7 +104,7 @@ def test_killed_process_loses_no_committed_batch(tmp_path):
         store = FeatureStore(Path({str(tmp_path)!r}), {SPACE!r}, 4)
         for batch in range(5):
             store.add((digest(f"{{batch}}-{{i}}"), np.full(4, batch, "f4")) for i in range(100))
-        store._db.execute("INSERT INTO features VALUES (x'00', x'00')")  # not committed
+        store._db.execute("INSERT INTO features VALUES (x'00', x'00', 0)")  # not committed
         os.kill(os.getpid(), signal.SIGKILL)
     """
     process = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
@@ -138,13 +138,6 @@ def test_two_processes_write_concurrently(tmp_path):
         assert [both[digest(f"both-{i}")][0] for i in range(200)] == list(range(200))
         for number in (1, 2):
             assert len(store.get([digest(f"{number}-{i}") for i in range(200)])) == 200
-
-
-def test_damaged_file_is_reported(tmp_path):
-    path = tmp_path / f"{file_stem(SPACE)}.sqlite"
-    path.write_bytes(b"this is not a database" * 100)
-    with pytest.raises(BenchError, match="delete the file"):
-        open_store(tmp_path)
 
 
 def test_vectors_of_another_length_are_refused(tmp_path):

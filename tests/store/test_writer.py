@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.errors import BenchError
-from outliers_bench.store import features as store_module
+from outliers_bench.store import database
 from outliers_bench.store import writer as writer_module
 from outliers_bench.store.features import FeatureStore
 from outliers_bench.store.writer import MAX_QUEUED_BATCHES, Writer
@@ -122,7 +122,7 @@ def test_full_disk_is_reported_to_the_caller(tmp_path, monkeypatch):
 def test_locked_file_is_reported_to_the_caller(tmp_path, monkeypatch):
     commit_every_vector(monkeypatch)
     load(tmp_path, 0)
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     (file,) = tmp_path.glob("*.sqlite")
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
