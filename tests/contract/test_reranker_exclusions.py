@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from outliers_bench.retrieval.rerank.k_reciprocal import KReciprocal
+from outliers_bench.retrieval.rerank.k_reciprocal_encoding import Encodings
 from outliers_bench.types import Exclusion
 from tests.contract.reranker_cases import CASES, GALLERY, QUERIES, rerank_gallery
 from tests.toys import digest
@@ -84,6 +85,33 @@ def test_exclusions_of_most_of_a_small_gallery(reranker, n):
                 reranker, query[None], gallery[left], len(left), digests=remaining
             )
             assert np.array_equal(full.indices[row, : len(left)], left[separate.indices[0]])
+
+
+@pytest.mark.parametrize("k1", [1, 2, 6])
+def test_encodings_average_over_fewer_items_than_k2(k1):
+    """The lists of the remaining items have the same start, and are shorter."""
+    gallery = np.random.default_rng(0).normal(size=(12, 8)).astype(np.float32)
+    gallery[:4] = gallery[0] + gallery[:4] / 4
+    queries = gallery[:2] + 0.1
+    exclusion = Exclusion.same_value(np.ones(2), np.arange(12) > 3)
+    reranker, digests = KReciprocal(k1=k1, k2=6), [digest(str(i)) for i in range(12)]
+    result = rerank_gallery(reranker, queries, gallery, 4, exclusion=exclusion)
+    separate = rerank_gallery(reranker, queries, gallery[:4], 4, digests=digests[:4])
+    assert np.array_equal(result.indices, separate.indices)
+    assert np.allclose(result.scores, separate.scores, atol=1e-6)
+
+
+def test_a_gallery_is_encoded_once_for_each_set_of_excluded_images(monkeypatch):
+    """Queries that exclude nothing, each with a value of its own, have the encodings of all."""
+    sets = []
+    without = Encodings.without
+    monkeypatch.setattr(
+        Encodings, "without", lambda *given, **k: sets.append(given) or without(*given, **k)
+    )
+    values = np.array([3, 3, 4, *range(100, 167)])
+    exclusion = Exclusion.same_value(values, np.arange(110) % 20)
+    rerank_gallery(KReciprocal(shortlist=50), QUERIES, GALLERY, 20, exclusion=exclusion)
+    assert len(sets) == 2
 
 
 def test_leave_one_out_excludes_hubs_from_all_augmented_items():

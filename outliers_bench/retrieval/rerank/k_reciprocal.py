@@ -74,9 +74,10 @@ class KReciprocal(ShortlistRerank):
                 return score_by(whole, whole.averaged[exclusion.items], hits, similarities)
             scores = np.empty(similarities.shape, dtype=np.float32)
             _, sets = np.unique(exclusion.query_keys, axis=1, return_inverse=True)
-            for _, rows in rows_by_value(sets):
+            sets[exclusion.counts == 0] = -1
+            for number, rows in rows_by_value(sets):
                 gallery = whole
-                if exclusion.largest:
+                if number >= 0:
                     of_set = exclusion.take(rows[:1])
                     gallery = whole.without(graph, search.gallery, of_set, k1=self.k1, k2=self.k2)
                 near = hits[rows], similarities[rows]

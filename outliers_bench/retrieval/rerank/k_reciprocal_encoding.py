@@ -10,32 +10,46 @@ import numpy as np
 from outliers_bench.retrieval.neighbors import NeighborGraph
 from outliers_bench.retrieval.ties import PAIR_VALUES, pair_similarities
 from outliers_bench.runtime.progress import track
-from outliers_bench.types import BoolArray, Exclusion, FloatArray, IntArray
+from outliers_bench.types import Exclusion, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 BLOCK_ROWS = 4096  # gallery items encoded per block
+BLOCK_VALUES = 2_000_000  # neighbors compared with excluded images per block
 
 
-def reciprocal_sets(positions: IntArray) -> csr_array:
-    """Find R(i, k), the items that are among each other's neighbors, and the item itself.
+def reciprocal_sets(positions: IntArray, k: int, rows: IntArray) -> csr_array:
+    """Find R(i, k) of some items: those that are among each other's neighbors, and the item itself.
 
     Parameters
     ----------
-    positions : array of int64, shape (n, k)
-        k nearest neighbors of each item.
+    positions : array of int64, shape (n, at least k)
+        Neighbors of every item, nearest first; all others if there are fewer.
+    k : int
+    rows : array of int64, shape (m,)
+        The items.
 
     Returns
     -------
-    sparse array of float32, shape (n, n)
-        Ones; symmetric.
+    sparse array of float32, shape (m, n)
+        Ones; indices are sorted.
     """
-    from scipy.sparse import eye_array
+    from scipy.sparse import csr_array
 
-    near = _to_indicators(positions, len(positions))
-    mutual: csr_array = near.multiply(near.T).tocsr() + eye_array(len(positions), dtype=np.float32)
-    return mutual.tocsr()
+    members = positions[rows, :k]
+    is_mutual = np.zeros(members.shape, dtype=np.bool_)
+    for column in positions[:, :k].T:
+        is_mutual |= column[members] == rows[:, None]
+    members = np.column_stack([rows, members])
+    is_mutual = np.column_stack([np.ones(len(rows), dtype=np.bool_), is_mutual])
+    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(is_mutual, axis=1))])
+    indices = members[is_mutual]
+    sets = csr_array(
+        (np.ones(len(indices), np.float32), indices, starts), shape=(len(rows), len(positions))
+    )
+    sets.sort_indices()
+    return sets
 
 
 def expand_sets(sets: csr_array, half: csr_array) -> csr_array:
@@ -44,7 +58,10 @@ def expand_sets(sets: csr_array, half: csr_array) -> csr_array:
     Given R(i, k1), shape (b, n), and R(i, k1 / 2), shape (n, n), as ones. The result, shape (b, n),
     is positive for items in R*; its indices are sorted.
     """
-    common = sets.multiply(sets @ half.T).tocsr()  # |R(i, k1) and R(g, k1 / 2)|, of members g
+    members = np.unique(sets.indices)
+    half = half[members]
+    # |R(i, k1) and R(g, k1 / 2)|, of members g
+    common = sets[:, members].multiply(sets @ half.T).tocsr()
     sizes = np.diff(half.indptr)
     is_added = 3 * common.data >= 2 * sizes[common.indices]
     common.data = np.where(is_added, 1, 0).astype(np.float32)
@@ -90,9 +107,9 @@ class Encodings:
     Parameters
     ----------
     positions : array of int64, shape (n, k)
-        Neighbors of each item, nearest first.
-    sets, half : sparse array, shape (n, n)
-        R(i, k1) and R(i, k1 / 2) of each item.
+        max(k1, k2 - 1) nearest neighbors of each item, if the gallery has that many.
+    half : sparse array, shape (n, n)
+        R(i, k1 / 2) of each item.
     raw : sparse array, shape (n, n)
         V before averaging.
     averaged : sparse array, shape (n, n)
@@ -103,7 +120,6 @@ class Encodings:
     """
 
     positions: IntArray
-    sets: Any
     half: Any
     raw: Any
     averaged: Any
@@ -120,22 +136,24 @@ class Encodings:
         from scipy.sparse import vstack
 
         n = len(gallery)
-        sets, half = _both_sets(graph.positions, k1)
+        positions = graph.positions[:, : max(k1, k2 - 1)]
+        half = reciprocal_sets(positions, _half(k1), np.arange(n))
         starts, parts = range(0, n, BLOCK_ROWS), []
         for start in track(starts, stage="encode", total=len(starts), unit="blocks"):
-            rows = slice(start, start + BLOCK_ROWS)
-            parts.append(encode(expand_sets(sets[rows], half), gallery[rows], gallery))
+            rows = np.arange(start, min(start + BLOCK_ROWS, n))
+            sets = reciprocal_sets(positions, k1, rows)
+            parts.append(encode(expand_sets(sets, half), gallery[rows], gallery))
         raw = vstack(parts, format="csr")
         averages = [
             average_over_neighbors(
                 raw[start : start + BLOCK_ROWS],
-                graph.positions[start : start + BLOCK_ROWS, : k2 - 1],
+                positions[start : start + BLOCK_ROWS, : k2 - 1],
                 raw,
             )
             for start in starts
         ]
         averaged = vstack(averages, format="csr")
-        return cls(graph.positions, sets, half, raw, averaged, _kth(graph.similarities, k1))
+        return cls(positions, half, raw, averaged, _kth(graph.similarities, k1))
 
     def without(
         self,
@@ -151,23 +169,46 @@ class Encodings:
         Their own rows have no meaning. Only the rows that they affect are computed. The graph has
         as many more neighbors as there are excluded images, if the gallery has that many.
         """
-        every = np.arange(len(gallery))
-        k = max(k1, k2 - 1)
-        positions, similarities = graph.nearest(every, k, exclusion=exclusion)
-        sets, half = _both_sets(positions, k1)
-        is_other = _differs(sets, self.sets) | (sets @ _differs(half, self.half) > 0)
-        rows = np.flatnonzero(is_other)
-        raw = _replace_rows(
-            self.raw, rows, encode(expand_sets(sets[rows], half), gallery[rows], gallery)
-        )
-        near = positions[:, : k2 - 1]
-        old = self.positions[:, : near.shape[1]]
-        is_other |= is_other[near].any(axis=1) | (near != old).any(axis=1)
+        n, k = len(gallery), max(k1, k2 - 1)
+        is_excluded = exclusion.mask(slice(None), np.arange(n)[None])[0]
+        # All remaining items, if fewer than k others remain.
+        changed = np.flatnonzero(is_excluded[self.positions].any(axis=1) & ~is_excluded)
+        size = max(1, BLOCK_VALUES // (k + exclusion.largest))
+        parts = [
+            graph.nearest(changed[start : start + size], k, exclusion=exclusion)
+            for start in range(0, max(1, len(changed)), size)
+        ]
+        near, similarities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        positions = self.positions[:, : near.shape[1]].copy()
+        positions[changed] = near
+        min_similarity = self.min_similarity.copy()
+        min_similarity[changed] = _kth(similarities, k1)
+
+        # An item becomes mutual only with one whose list has changed.
+        rows = np.union1d(changed, near)
+        of_half = self._rows_that_differ(positions, _half(k1), rows)
+        new_half = reciprocal_sets(positions, _half(k1), of_half)
+        half = _replace_rows(self.half, of_half, new_half)
+        # Sets are symmetric: those that have an item are those of its members.
+        having = reciprocal_sets(positions, k1, of_half).indices
+        rows = np.union1d(self._rows_that_differ(positions, k1, rows), having)
+        sets = reciprocal_sets(positions, k1, rows)
+        raw = _replace_rows(self.raw, rows, encode(expand_sets(sets, half), gallery[rows], gallery))
+        is_other = np.zeros(n, dtype=np.bool_)
+        is_other[rows] = True
+        is_other |= is_other[positions[:, : k2 - 1]].any(axis=1)
+        is_other[changed] = True
         rows = np.flatnonzero(is_other)
         averaged = _replace_rows(
-            self.averaged, rows, average_over_neighbors(raw[rows], near[rows], raw)
+            self.averaged, rows, average_over_neighbors(raw[rows], positions[rows, : k2 - 1], raw)
         )
-        return Encodings(positions, sets, half, raw, averaged, _kth(similarities, k1))
+        return Encodings(positions, half, raw, averaged, min_similarity)
+
+    def _rows_that_differ(self, positions: IntArray, k: int, rows: IntArray) -> IntArray:
+        """Return those of some items whose R(i, k) differs by the given neighbors."""
+        new, old = (reciprocal_sets(lists, k, rows) for lists in (positions, self.positions))
+        differs = np.diff((new != old).tocsr().indptr) > 0
+        return np.asarray(rows[differs])
 
     def encode_queries(
         self,
@@ -195,10 +236,8 @@ class Encodings:
         return average_over_neighbors(own, hits[:, : k2 - 1], self.raw)
 
 
-def _both_sets(positions: IntArray, k1: int) -> tuple[csr_array, csr_array]:
-    """Return R(i, k1) and R(i, k1 / 2) of all items, given their neighbors, shape (n, k)."""
-    half_k = int(np.around(k1 / 2))  # rounded half to even, as in the authors' code
-    return reciprocal_sets(positions[:, :k1]), reciprocal_sets(positions[:, :half_k])
+def _half(k1: int) -> int:
+    return int(np.around(k1 / 2))  # rounded half to even, as in the authors' code
 
 
 def _kth(similarities: FloatArray, k1: int) -> FloatArray:
@@ -206,11 +245,6 @@ def _kth(similarities: FloatArray, k1: int) -> FloatArray:
     if similarities.shape[1] >= k1:
         return similarities[:, k1 - 1]
     return np.full(len(similarities), -np.inf, dtype=np.float32)
-
-
-def _differs(new: csr_array, old: csr_array) -> BoolArray:
-    """Check which rows of two sets differ, shape (n,)."""
-    return np.asarray(np.diff((new != old).tocsr().indptr) > 0)
 
 
 def _replace_rows(matrix: csr_array, rows: IntArray, by: csr_array) -> csr_array:
