@@ -34,7 +34,17 @@ FLOORS = (
     ("recorded_run", "apps"),
     ("sweeps", "api"),
     ("cli",),
-    ("__init__", "__main__", "search", "submit", "competition", "collect", "clean", "datasets"),
+    (
+        "__init__",
+        "__main__",
+        "search",
+        "submit",
+        "competition",
+        "collect",
+        "clean",
+        "datasets",
+        "cache",
+    ),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = FLOORS[-1]  # nothing in them but a call

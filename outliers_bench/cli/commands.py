@@ -16,6 +16,7 @@ COMMANDS = {
     "datasets": "list the data sets known by name",
     "collect": "collect photos from the web into class folders",
     "clean": "find unreadable, tiny, blank and duplicate photos",
+    "cache": "list, verify and prune the cache",
 }
 _MODULES = {
     "leaderboard": "outliers_bench.leaderboard.command",

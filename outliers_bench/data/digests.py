@@ -19,6 +19,7 @@ from outliers_bench.data.content_hash import content_hash
 from outliers_bench.data.image_files import describe_os_error
 from outliers_bench.runtime.machine import cores
 from outliers_bench.runtime.progress import track
+from outliers_bench.store.database import checksum_of
 from outliers_bench.store.files import remove
 from outliers_bench.types import LeftOut
 
@@ -29,8 +30,8 @@ _PATHS_PER_QUERY = 500
 _ROWS_PER_COMMIT = 2000
 _FILES_PER_TASK = 16
 _TABLE = """
-CREATE TABLE IF NOT EXISTS digests_1 (
-    path BLOB PRIMARY KEY, state TEXT NOT NULL, digest BLOB NOT NULL
+CREATE TABLE IF NOT EXISTS digests_2 (
+    path BLOB PRIMARY KEY, state TEXT NOT NULL, digest BLOB NOT NULL, crc INTEGER NOT NULL
 ) WITHOUT ROWID
 """
 
@@ -136,9 +137,11 @@ def _attempt(file: Path, action: Callable[[sqlite3.Connection], T]) -> T | None:
         with closing(sqlite3.connect(file, timeout=30)) as database:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
+            database.text_factory = lambda text: text.decode(errors="replace")  # may be damaged
             database.execute(_TABLE)
+            _upgrade(database)
             return action(database)
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (SQLITE_CORRUPT, SQLITE_NOTADB):
@@ -147,22 +150,39 @@ def _attempt(file: Path, action: Callable[[sqlite3.Connection], T]) -> T | None:
         return None
 
 
+def _upgrade(database: sqlite3.Connection) -> None:
+    """Take over the digests of the table of earlier versions, which had no checksums."""
+    if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'digests_1'").fetchone():
+        with database:
+            rows = database.execute("SELECT * FROM digests_1").fetchall()
+            database.executemany(
+                "INSERT OR IGNORE INTO digests_2 VALUES (?, ?, ?, ?)",
+                [(*row, checksum_of(row)) for row in rows],
+            )
+            database.execute("DROP TABLE digests_1")
+
+
 def _select(database: sqlite3.Connection, paths: list[str]) -> dict[str, tuple[str, bytes]]:
     known: dict[str, tuple[str, bytes]] = {}
     for start in range(0, len(paths), _PATHS_PER_QUERY):
         keys = [os.fsencode(path) for path in paths[start : start + _PATHS_PER_QUERY]]
         marks = ",".join("?" * len(keys))
         rows = database.execute(
-            f"SELECT path, state, digest FROM digests_1 WHERE path IN ({marks})",  # noqa: S608
+            f"SELECT * FROM digests_2 WHERE path IN ({marks})",  # noqa: S608
             keys,
         )
-        known.update((os.fsdecode(path), (state, bytes(d))) for path, state, d in rows)
+        known.update(
+            (os.fsdecode(path), (state, digest))
+            for path, state, digest, crc in rows
+            if checksum_of((path, state, digest)) == crc  # others are read again
+        )
     return known
 
 
 def _insert(database: sqlite3.Connection, rows: list[tuple[str, str, bytes]]) -> None:
+    values = [(os.fsencode(path), state, digest) for path, state, digest in rows]
     with database:
         database.executemany(
-            "INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?)",
-            [(os.fsencode(path), state, digest) for path, state, digest in rows],
+            "INSERT OR REPLACE INTO digests_2 VALUES (?, ?, ?, ?)",
+            [(*row, checksum_of(row)) for row in values],
         )

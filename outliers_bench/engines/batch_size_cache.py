@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from outliers_bench.runtime.machine import cores
-from outliers_bench.store.files import write_atomically
+from outliers_bench.store.files import digest_of, write_atomically
 from outliers_bench.store.memo import locked
+
+_DIGEST = "digest"
 
 
 @dataclass
@@ -38,6 +40,8 @@ class BatchSizeCache:
         """Return the stored measurements; empty if they cannot be read."""
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             stored = self._read_file()[self.here]
+            if stored.pop(_DIGEST, None) not in (None, digest_of(stored)):  # earlier: none
+                return Measurements()
             by_batch = {
                 name: {int(batch): value for batch, value in stored[name].items()}
                 for name in ("images_per_second", "digests")
@@ -48,7 +52,8 @@ class BatchSizeCache:
     def write(self, measured: Measurements) -> None:
         """Store the measurements; if that fails, the next run measures again."""
         with suppress(OSError), locked(self.file), write_atomically(self.file) as temporary:
-            content = {**self._read_file(), self.here: vars(measured)}
+            own = json.loads(json.dumps(vars(measured)))  # names, as they will be read
+            content = {**self._read_file(), self.here: {**own, _DIGEST: digest_of(own)}}
             temporary.write_text(json.dumps(content, indent=2) + "\n")
 
     def _read_file(self) -> dict[str, Any]:

@@ -12,14 +12,21 @@ from outliers_bench.errors import BenchError
 from outliers_bench.store.features import Space, file_stem
 from outliers_bench.store.files import remove, write_atomically
 from outliers_bench.store.memo import locked
+from outliers_bench.store.seal import is_intact, seal
 
 MODEL = "model.xml"
 RECORD = "conversion.json"
+FILES = (MODEL, "model.bin", RECORD)  # a file of measurements lies next to them
 
 
 def model_path(space: Space, cache: Path) -> Path:
     """Return the path of the .xml file of a space's model, which may not exist yet."""
     return cache / "models" / file_stem(space) / MODEL
+
+
+def is_stored(model: Path) -> bool:
+    """Check whether a model is in the cache and, once per process, that it is not damaged."""
+    return model.exists() and is_intact(model.parent, FILES)
 
 
 def read_record(model: Path) -> dict[str, Any]:
@@ -44,12 +51,13 @@ def store_model(model: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     refused = f"cache.dir={home.parents[1]}: cannot store a model in {home.parent}"
     try:
         with locked(home):
-            if not model.exists():
+            if not is_stored(model):
                 remove(home)
                 with write_atomically(home) as aside:
                     aside.mkdir()
                     record = make(aside / MODEL)
                     (aside / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+                    seal(aside, FILES)
     except (OSError, RuntimeError) as error:  # OpenVINO raises RuntimeError if the disk is full
         raise BenchError(f"{refused}: {str(error).strip().partition(chr(10))[0]}") from error
     if not model.exists():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from outliers_bench.engines.model_cache import model_path, store_model
+from outliers_bench.engines.model_cache import is_stored, model_path, store_model
 from outliers_bench.engines.openvino_run import embed_images, import_openvino
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
@@ -45,7 +45,7 @@ def convert_or_load(backbone: Network, cache: Path, sample: Callable[[], list[RG
     """
     space = space_of(backbone)
     model = model_path(space, cache)
-    if model.exists():
+    if is_stored(model):
         return model
 
     def make(target: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outliers_bench.engines.model_cache import model_path, read_record, store_model
+from outliers_bench.engines.model_cache import is_stored, model_path, read_record, store_model
 from outliers_bench.engines.openvino_convert import (
     DIFFERENCE,
     convert_or_load,
@@ -52,7 +52,7 @@ def quantize_or_load(backbone: Network, cache: Path, sample: Callable[[], list[R
     Integer-Arithmetic-Only Inference; https://github.com/openvinotoolkit/nncf
     """
     model = quantized_path(backbone, cache)
-    if model.exists():
+    if is_stored(model):
         return model
     images = sample()[:CALIBRATION]
     source = convert_or_load(backbone, cache, lambda: images[:SAMPLE])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache as memoize
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from outliers_bench.models.pooling import Pooling, replace_pooling
 from outliers_bench.models.weight_files import SUFFIXES
 from outliers_bench.models.weights_folder import imagenet_file
 from outliers_bench.runtime.option_labels import weights_label
+from outliers_bench.store.seal import network_digest
 
 
 @dataclass
@@ -143,7 +142,7 @@ class Backbone(Extractor):
         if self.weights == "random":
             return f"random-{self.random_seed}@{_keras_version()}"
         check_weight_file(self.weights)
-        return file_digest(resolve_uri(self.weights))
+        return network_digest(resolve_uri(self.weights))
 
     def imagenet_identity(self) -> str:
         """Return an identifier of the ImageNet weights."""
@@ -217,18 +216,6 @@ class Backbone(Extractor):
         """Restore the preprocessing in a network whose weights are not Keras' own download."""
         if self.preprocessing == "efficientnet":
             restore_imagenet_rescaling(network)
-
-
-def file_digest(path: Path) -> str:
-    """Return the BLAKE2b digest of a file's content, 32 hex digits."""
-    stat = path.stat()
-    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@memoize
-def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _keras_version() -> str:

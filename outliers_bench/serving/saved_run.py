@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 FOLDER = "cards"
 MAX_SAVED_RUNS = 1000  # the oldest are removed
 _FORMAT = 1
+_DIGEST = "digest"
 _PARTS = ("train", "gallery")
 _log = logging.getLogger(__name__)
 
@@ -109,7 +110,9 @@ class SavedRun:
                 save_arrays(file, **arrays)
             card = folder / f"{self.run_id}-{photos}.json"
             with write_atomically(card) as temporary:
-                temporary.write_text(json.dumps({"format": _FORMAT, **metadata}), encoding="utf-8")
+                content = {"format": _FORMAT, **metadata}
+                text = json.dumps({**content, _DIGEST: digest_of(content)})
+                temporary.write_text(text, encoding="utf-8")
             for written in (card, file):
                 memo.remove_oldest(written, MAX_SAVED_RUNS)
         except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
@@ -232,7 +235,9 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         metadata = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(metadata, dict) and isinstance(metadata.get("finished"), float):
-            return metadata
+            # Those of earlier versions have none.
+            is_intact = metadata.pop(_DIGEST, None) in (None, digest_of(metadata))
+            return metadata if is_intact else {}
     return {}
 
 

@@ -125,6 +125,50 @@ def repair(path: Path, space: Mapping[str, str | int | float]) -> None:
     _log.warning("%s was damaged: %s computed again when needed", path, what)
 
 
+def read_space(path: Path) -> dict[str, Any]:
+    """Return the feature space of a file; empty if it cannot be read."""
+    with suppress(*ERRORS, ValueError), closing(_open_to_read(path)) as source:
+        return {key: json.loads(value) for key, value in source.execute("SELECT * FROM space")}
+    return {}
+
+
+def count_damaged(path: Path) -> int | None:
+    """Return the number of damaged rows of a file; None if it cannot be read as a whole."""
+    damaged = 0
+    try:
+        with closing(_open_to_read(path)) as source:
+            if _version(source) != VERSION:
+                return 0  # without checksums
+            for table in _TABLES:
+                rows = source.execute(f"SELECT * FROM {table}")
+                while block := rows.fetchmany(_BLOCK):
+                    damaged += len(block) - len(intact_rows(table, block))
+    except ERRORS as error:
+        if not is_damage(error):
+            raise
+        return None
+    return damaged
+
+
+def is_open(path: Path) -> bool:
+    """Check whether a process has a file open, this one included."""
+    with closing(sqlite3.connect(path, timeout=0)) as database:
+        try:
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+        except ERRORS:
+            return False  # damaged
+    return False
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    source = sqlite3.connect(path, timeout=BUSY_SECONDS)
+    source.text_factory = _decode
+    return source
+
+
 def _open(path: Path | str) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=BUSY_SECONDS)
     database.text_factory = _decode
@@ -161,8 +205,7 @@ def _set_up(database: sqlite3.Connection, space: Mapping[str, str | int | float]
 def _copy_intact_rows(path: Path, intact: sqlite3.Connection) -> int | None:
     """Copy the intact rows of a damaged file; return how many are lost, None if unknown."""
     lost: int | None = 0
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as source:
-        source.text_factory = _decode
+    with closing(_open_to_read(path)) as source:
         for table in _TABLES:
             copied = 0
             count = _attempt(partial(_count_rows, source, table))

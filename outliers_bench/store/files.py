@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache as memoize
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,12 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         # For random bytes, NumPy and zipfile raise almost any exception, including TypeError and
         # NotImplementedError.
         raise ValueError(f"{path} is damaged") from error
+
+
+@memoize
+def warn_of_damage(path: Path) -> None:
+    """Log a warning that a file is damaged, once per process, though several places may notice."""
+    _log.warning("%s is damaged; it is made again", path)
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from outliers_bench.runtime.lock import hold_lock
-from outliers_bench.store.files import remove, store_result
+from outliers_bench.store.files import remove, store_result, warn_of_damage
 
 T = TypeVar("T")
 
@@ -57,10 +57,15 @@ def load_or_make(
 
 
 def load(path: Path, read: Callable[[Path], T | None]) -> T | None:
-    """Read a result from the cache; None if it is absent or damaged."""
-    with suppress(*_DAMAGED):
+    """Read a result from the cache; None if it is absent or, with a warning, damaged."""
+    try:
         return read(path)
-    return None
+    except FileNotFoundError:
+        return None
+    except _DAMAGED:
+        if path.exists():
+            warn_of_damage(path)
+        return None
 
 
 @contextmanager

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from outliers_bench.errors import BenchError
-from outliers_bench.models.backbone import Backbone, file_digest
+from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.model import Model
 from outliers_bench.models.model_uris import resolve_uri
 from outliers_bench.models.tta import Tta
 from outliers_bench.runtime.option_labels import join_nonempty, non_default_options, weights_label
 from outliers_bench.runtime.option_roles import result_options
 from outliers_bench.store.features import Space
+from outliers_bench.store.seal import network_digest
 from outliers_bench.training.networks import Body
 from outliers_bench.training.options import Loss, Optimizer, TrainingOptions
 from outliers_bench.training.saved_network import is_trained, read_metadata
@@ -218,7 +219,7 @@ class TrainedModel(TrainingOptions, Model):
 
     def space(self) -> Space:
         """Return the digest of weights that need no training; see `Model.space`."""
-        return {"weights": file_digest(resolve_uri(self.weights))} if self.ready else {}
+        return {"weights": network_digest(resolve_uri(self.weights))} if self.ready else {}
 
     def recipe(self) -> dict[str, Any]:
         """Return everything that the trained weights depend on, except photos; serializable."""

@@ -15,7 +15,8 @@ import numpy as np
 
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.training_observer import TrainingObserver
-from outliers_bench.store.files import write_atomically
+from outliers_bench.store.files import digest_of, write_atomically
+from outliers_bench.store.seal import file_digest
 from outliers_bench.training.augment import reseed_generators
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.dataset import Examples
@@ -67,7 +68,7 @@ class TrainingCallback:
         variables = [*self.network.variables, *self.network.optimizer.variables]
         initial = [np.array(variable) for variable in variables]
         try:
-            self.epochs = [dict(metrics) for metrics in json.loads(path.read_text())["epochs"]]
+            self.epochs = self._read_state(path)
             for epoch in (self.best_epoch, len(self.epochs)):  # the best is loaded at the end
                 self.network.load_weights(self._checkpoint(epoch))
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -106,7 +107,7 @@ class TrainingCallback:
         self.epochs.append(metrics)
         self.network.save_weights(self._checkpoint(epoch + 1))
         with write_atomically(self.folder / STATE) as temporary:
-            temporary.write_text(json.dumps({"epochs": self.epochs}))
+            temporary.write_text(json.dumps(self._state()))
         for path in self.folder.glob("*.weights.h5"):
             if path not in (self._checkpoint(epoch + 1), self._checkpoint(self.best_epoch)):
                 path.unlink()
@@ -123,6 +124,24 @@ class TrainingCallback:
         """Remove the checkpoints."""
         for path in (self.folder / STATE, *self.folder.glob("*.weights.h5")):
             path.unlink(missing_ok=True)
+
+    def _state(self) -> dict[str, Any]:
+        files = {self._checkpoint(epoch) for epoch in (len(self.epochs), self.best_epoch)}
+        checkpoints = {path.name: file_digest(path) for path in sorted(files)}
+        state = {"epochs": self.epochs, "checkpoints": checkpoints}
+        return {**state, "digest": digest_of(state)}
+
+    def _read_state(self, path: Path) -> list[dict[str, float]]:
+        """Return the metrics of the epochs; ValueError if they or the weights are damaged."""
+        state = json.loads(path.read_text())
+        if "digest" in state:  # not in those of earlier versions
+            files = state["checkpoints"]
+            is_intact = state.pop("digest") == digest_of(state) and all(
+                file_digest(self.folder / name) == digest for name, digest in files.items()
+            )
+            if not is_intact:
+                raise ValueError("it or a checkpoint is damaged")
+        return [dict(metrics) for metrics in state["epochs"]]
 
     def _val_losses(self) -> list[float]:
         """Return the validation loss of each epoch; none without a validation part."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from outliers_bench.engines.tensorflow import import_tensorflow
 from outliers_bench.errors import BenchError
-from outliers_bench.models.backbone import file_digest
 from outliers_bench.models.model import Extractor
 from outliers_bench.store.features import Space
+from outliers_bench.store.seal import network_digest
 from outliers_bench.training.assemble import InferenceNetwork, build_inference_network
 from outliers_bench.training.base import TrainedModel
 from outliers_bench.training.saved_network import NetworkMetadata
@@ -33,7 +33,7 @@ class TrainedExtractor(Extractor):
         """Return everything that the embeddings depend on, except photos and engine."""
         return {
             "architecture": f"{self.name} {self.option.embedding.value}",
-            "weights": file_digest(self.file),
+            "weights": network_digest(self.file),
             "image_size": self.image_size,
         }
 

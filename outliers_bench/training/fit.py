@@ -18,6 +18,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.runtime.progress import progress_bar, status
 from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
 from outliers_bench.store.files import write_atomically
+from outliers_bench.store.seal import is_intact, seal
 from outliers_bench.training.assemble import (
     build_inference_network,
     build_training_network,
@@ -32,6 +33,7 @@ from outliers_bench.types import FloatArray, ImageSet, IntArray
 
 RECORD = "training.json"  # written last, so its presence marks a finished training
 NETWORK = "model.keras"
+_SEALED = (RECORD, NETWORK)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class TrainingTask:
 
 def load_finished(folder: Path, name: str) -> TrainedNetwork | None:
     """Load the record of a finished training; None if it or the network is absent or damaged."""
+    if not (folder / RECORD).exists() or not is_intact(folder, _SEALED):
+        return None
     try:
         read_metadata(folder / NETWORK)
         record = json.loads((folder / RECORD).read_text())
@@ -140,6 +144,7 @@ def train(task: TrainingTask, folder: Path, observer: TrainingObserver) -> Train
         }
         with write_atomically(folder / RECORD) as temporary:
             temporary.write_text(json.dumps(record, indent=2))
+        seal(folder, _SEALED)
     callback.remove_checkpoints()
     epochs, best_epoch = tuple(callback.epochs), callback.best_epoch
     return TrainedNetwork(

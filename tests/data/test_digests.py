@@ -162,4 +162,21 @@ assert all(found[n] == hashlib.blake2b(n.encode(), digest_size=16).digest() for 
     runs = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
     assert [run.wait(timeout=60) for run in runs] == [0, 0]
     with closing(sqlite3.connect(tmp_path / "digests.sqlite")) as stored:
-        assert stored.execute("SELECT count(*) FROM digests_1").fetchone() == (700,)
+        assert stored.execute("SELECT count(*) FROM digests_2").fetchone() == (700,)
+
+
+def test_damaged_digest_is_computed_again(folder, tmp_path):
+    first = digest_files(folder, NAMES, cache=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "digests.sqlite")) as stored, stored:
+        stored.execute("UPDATE digests_2 SET digest = zeroblob(16)")
+    assert digest_files(folder, NAMES, cache=tmp_path) == first
+
+
+def test_digests_of_earlier_versions_are_used(folder, tmp_path):
+    digest_files(folder, NAMES, cache=tmp_path)
+    other = b"0123456789abcdef"
+    with closing(sqlite3.connect(tmp_path / "digests.sqlite")) as stored, stored:
+        stored.execute("CREATE TABLE digests_1 (path, state, digest)")
+        stored.execute("INSERT INTO digests_1 SELECT path, state, ? FROM digests_2", [other])
+        stored.execute("DROP TABLE digests_2")
+    assert digest_files(folder, NAMES, cache=tmp_path)[0] == dict.fromkeys(NAMES, other)

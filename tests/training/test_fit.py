@@ -34,7 +34,9 @@ pytestmark = pytest.mark.usefixtures("op_determinism")
 def test_files_and_record_of_a_training(uninterrupted):
     folder = uninterrupted.folder
     files = {path.name for path in folder.iterdir()}
-    assert files == {"model.keras", "summary.txt", "example.npy", "training.json"}
+    assert files == {
+        *("model.keras", "summary.txt", "example.npy", "training.json", "checksums.json")
+    }
     assert uninterrupted == replace(load_finished(folder, "transfer"), fresh=True)
     assert uninterrupted.classes == ("ant", "bee", "cat")
     assert (uninterrupted.name, uninterrupted.image_size) == ("transfer", 22)

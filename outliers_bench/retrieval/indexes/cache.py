@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from outliers_bench.runtime.meter import Meter
 from outliers_bench.runtime.progress import status
 from outliers_bench.store.files import digest_of
 from outliers_bench.store.memo import load_or_make
+from outliers_bench.store.seal import is_intact, seal
 from outliers_bench.types import FloatArray
 
 _METADATA = "index.json"
@@ -58,18 +58,18 @@ def build_or_load(
 
     def read(folder: Path) -> tuple[Searcher, float] | None:
         with meter.stage("index"):
-            facts = json.loads((folder / _METADATA).read_text())
-            # Libraries may crash on a damaged file.
-            if facts["files"] != _digest_files(folder):
+            if not is_intact(folder):  # libraries may crash on a damaged file
                 return None
+            facts = json.loads((folder / _METADATA).read_text())
             return index.read(folder), float(facts["build_seconds"])
 
     def write(built: tuple[Searcher, float], folder: Path) -> None:
         searcher, seconds = built
         folder.mkdir()
         searcher.write(folder)
-        facts = {"build_seconds": seconds, "files": _digest_files(folder)}
+        facts = {"build_seconds": seconds}
         (folder / _METADATA).write_text(json.dumps(facts, indent=2) + "\n")
+        seal(folder)
 
     if index.is_cached and cache is not None:
         kind = type(index).__name__.lower()  # not `index.name`, which may be any string
@@ -81,12 +81,3 @@ def build_or_load(
         searcher = CopiesSearcher(searcher, first)
     meter.index_build_seconds, meter.index_bytes = seconds, searcher.nbytes
     return searcher
-
-
-def _digest_files(folder: Path) -> dict[str, str]:
-    digests = {}
-    for path in sorted(folder.iterdir()):
-        if path.name != _METADATA:
-            with path.open("rb") as file:
-                digests[path.name] = hashlib.file_digest(file, hashlib.blake2b).hexdigest()
-    return digests
