@@ -27,6 +27,7 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.config.text_options import MULTIRUN, is_text_option, to_hydra
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.background import exit_while_decoding
 from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.runtime.output import guard_worker
@@ -36,6 +37,7 @@ from outliers_bench.sweeps.plugins import is_search
 from outliers_bench.sweeps.trials import note_trial
 from outliers_bench.tracking.runs import failure_line
 
+TERMINATED = 128 + signal.SIGTERM
 UNFINISHED = 1  # a sweep that ran, though not all of it
 INTERRUPTION = "interrupted; finished work is stored, and the same command continues from there"
 _INCOMPLETE = "not every job of the sweep finished; see the messages above"
@@ -143,13 +145,10 @@ def main() -> None:
             exit_with_error(BenchError(_INCOMPLETE), UNFINISHED)
     except KeyboardInterrupt:
         print(INTERRUPTION, file=sys.stderr)
-        with suppress(KeyboardInterrupt):  # again: the sender finishes by itself
-            sweep.finish("KILLED")
-            _deliver()
+        _finish_stopped(INTERRUPTED)
         sys.exit(INTERRUPTED)
-    except SystemExit:
-        sweep.finish("KILLED")
-        _deliver()
+    except SystemExit as stopped:
+        _finish_stopped(stopped.code)
         raise
     except Exception as error:
         sweeping, swept = sweep.has_begun(), sweep.finish("FAILED") is not None
@@ -162,6 +161,15 @@ def main() -> None:
         if isinstance(error, _MISTAKES):
             exit_with_error(error)
         exit_with_error(BenchError(f"the sweep could not start: {failure_line(error)}"))
+
+
+def _finish_stopped(code: str | int | None) -> None:
+    """End the sweep, deliver, and if a signal has ended the program, wait for no photo."""
+    with suppress(KeyboardInterrupt):  # again: the sender finishes by itself
+        sweep.finish("KILLED")
+        _deliver()
+    if code in (INTERRUPTED, TERMINATED):
+        exit_while_decoding(int(code))
 
 
 def _deliver() -> None:
@@ -185,4 +193,4 @@ def _sweep_message(error: Exception) -> str:
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
     """Let SIGTERM unwind the stack, so that the run in MLflow is ended."""
-    sys.exit(128 + signum)
+    sys.exit(TERMINATED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
+from outliers_bench.data.decoding_memory import decoding_memory
 from outliers_bench.data.formats import (
     headers,
     jpeg,
@@ -115,7 +116,8 @@ def _decode(data: bytes, max_pixels: int, side: int | None) -> RGB:
     if header.width * header.height > max_pixels:
         size = f"{header.width} x {header.height} pixels"
         raise UnreadableImageError(f"has {size}, more than {max_pixels:,}")
-    return _DECODERS.get(header.format, opencv_formats.decode)(data, header, side)
+    with decoding_memory(header.width * header.height * header.pixel_bytes):
+        return _DECODERS.get(header.format, opencv_formats.decode)(data, header, side)
 
 
 def oversampled_side(size: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import islice
 from typing import TypeAlias
@@ -13,12 +13,14 @@ from typing import TypeAlias
 from outliers_bench.data.crop_reader import split_name
 from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
+from outliers_bench.runtime.background import DECODING
 from outliers_bench.runtime.machine import cores
 from outliers_bench.types import RGB, ImageSet, Reason
 
 AHEAD = 256  # maximum number of decoded images that wait for the network; more for large batches
 AHEAD_BYTES = 2**27  # maximum size of these images
 
+_PATIENCE = 0.3  # seconds until an iteration that is closed no longer waits for images in progress
 
 # Digest, image or error, and seconds.
 _Decoded: TypeAlias = tuple[bytes, RGB | UnreadableImageError, float]
@@ -27,7 +29,8 @@ _Decoded: TypeAlias = tuple[bytes, RGB | UnreadableImageError, float]
 class Decoder:
     """Iterable that decodes and resizes images in threads, a bounded number of images ahead.
 
-    The threads run from the first image until the iteration ends or is closed.
+    The threads run from the first image until the iteration ends or is closed; an image that is
+    being decoded then is finished in the background.
 
     Parameters
     ----------
@@ -64,7 +67,8 @@ class Decoder:
     def __iter__(self) -> Generator[tuple[bytes, RGB]]:
         """Yield the digest and the prepared image of each readable image, in order."""
         # OpenCV's threads within one image would compete with these, one per image.
-        with one_opencv_thread(), ThreadPoolExecutor(self._threads, "decode") as pool:
+        with one_opencv_thread():
+            pool = ThreadPoolExecutor(self._threads, DECODING)
             rows = iter(self._order())
             ahead: deque[Future[_Decoded]] = deque()
             try:
@@ -73,9 +77,14 @@ class Decoder:
                     ahead.extend(pool.submit(self._decode, row) for row in more)
                     if not ahead:
                         return
-                    yield from self._readable(*ahead.popleft().result())
+                    decoded = ahead[0].result()
+                    ahead.popleft()
+                    yield from self._readable(*decoded)
             finally:
-                pool.shutdown(cancel_futures=True)
+                # Nothing ends a decoder before its image, which can take seconds.
+                running = [future for future in ahead if not future.cancel()]
+                is_idle = not wait(running, _PATIENCE).not_done
+                pool.shutdown(wait=is_idle, cancel_futures=True)
 
     def _order(self) -> list[int]:
         """Return the rows, with those of one photo next to each other: it is decoded once."""

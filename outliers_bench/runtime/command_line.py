@@ -18,6 +18,7 @@ from omegaconf import MISSING, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.background import exit_while_decoding
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.runtime.output import guarded_output
 from outliers_bench.runtime.text_values import Text, escape, is_text, is_text_list, read_list
@@ -82,6 +83,7 @@ def _main(
         return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted; the same command continues from there", file=sys.stderr)
+        exit_while_decoding(INTERRUPTED)
         return INTERRUPTED
 
 

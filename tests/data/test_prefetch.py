@@ -1,6 +1,7 @@
 """Prefetching: ordered, within a limit of images and bytes, and ended with the iteration."""
 
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -121,3 +122,21 @@ def test_larger_batches_allow_more_decoded_images():
         next(stream)
     stream.close()  # cancels pending images
     assert decoder._max_pending() == 2 * AHEAD
+
+
+def test_a_closed_iteration_does_not_wait_for_an_image_of_seconds():
+    everything, never = images(3), threading.Event()
+    read = everything.reader.read
+
+    def slow(name, *args, side):
+        if name == "image-1":
+            never.wait(20)
+        return read(name, *args, side=side)
+
+    everything.reader.read = slow
+    stream = iter(Decoder(everything, partial(resize, size=8)))
+    next(stream)
+    start = time.monotonic()
+    stream.close()
+    assert time.monotonic() - start < 2
+    never.set()

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from outliers_bench.data.formats.headers import read_tags
 from outliers_bench.types import RGB
 
+_BLOCK = 2**20  # pixels that are composited at once, in integers of 32 bits
+
 
 def over_white(
     rgb: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8], *, premultiplied: bool = False
@@ -30,9 +32,14 @@ def over_white(
     """
     if alpha.min(initial=255) == 255:
         return rgb
-    weight = alpha.astype(np.uint32)
-    foreground = rgb.astype(np.uint32) * (255 if premultiplied else weight)
-    return ((foreground + 255 * (255 - weight) + 127) // 255).clip(max=255).astype(np.uint8)
+    white = np.empty(rgb.shape, np.uint8)
+    rows = max(1, _BLOCK // max(1, rgb.shape[1]))
+    for start in range(0, len(rgb), rows):
+        block = slice(start, start + rows)
+        weight = alpha[block].astype(np.uint32)
+        foreground = rgb[block].astype(np.uint32) * (255 if premultiplied else weight)
+        white[block] = ((foreground + 255 * (255 - weight) + 127) // 255).clip(max=255)
+    return white
 
 
 def orientation_of(exif: bytes) -> int:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from outliers_bench.data.formats.jpeg_markers import read_markers
+from outliers_bench.data.formats.jpeg_markers import Markers, has_one_scan, read_markers
 from outliers_bench.data.formats.kinds import HEAD, kind_of
 from outliers_bench.data.formats.tiff_directory import read_page
 from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
@@ -31,6 +31,7 @@ class Header:
     bits: int = 8  # per sample; set for PNG and JPEG
     exif: bytes = field(default=b"", repr=False)  # set for JPEG
     profile: bytes = field(default=b"", repr=False)  # ICC; set for JPEG, PNG and WebP
+    pixel_bytes: int = 20  # memory that a pixel takes while it is decoded, at most
 
 
 def read_header(data: bytes) -> Header:
@@ -65,7 +66,15 @@ def _jpeg(data: bytes) -> Header:
         bits=markers.bits,
         exif=markers.exif,
         profile=markers.profile,
+        pixel_bytes=_jpeg_pixel_bytes(markers),
     )
+
+
+def _jpeg_pixel_bytes(markers: Markers) -> int:
+    colors = len(markers.components)
+    pixels = 3 if colors < 4 else 12
+    # With several scans, all coefficients stay in memory.
+    return pixels if has_one_scan(markers) else pixels + 2 * colors
 
 
 def _png(data: bytes) -> Header:
@@ -86,7 +95,10 @@ def _png(data: bytes) -> Header:
         elif kind == b"iCCP" and (bits <= 8 or color not in (0, 4)):  # not of stretched gray
             profile = _inflated(data[at + 8 : end - 4])
         elif kind == b"IEND":
-            return Header("PNG", width, height, alpha, gray, bits, profile=profile)
+            each = 28 if bits == 16 else 16 if alpha else 6
+            return Header(
+                "PNG", width, height, alpha, gray, bits, profile=profile, pixel_bytes=each
+            )
         at = end
 
 
@@ -133,7 +145,10 @@ def _bmp(data: bytes) -> Header:
 
 def _tiff(data: bytes) -> Header:
     page = read_page(data)
-    return Header("TIFF", page.width, page.height)
+    # As stored, as an array, and copies for the range of a stretch; a packed bit becomes a byte.
+    is_packed = page.bits not in (8, 16, 32, 64)
+    each = page.samples * page.bits * (3 if is_packed else 0.5)
+    return Header("TIFF", page.width, page.height, pixel_bytes=16 + int(each))
 
 
 _READERS: dict[str, Callable[[bytes], Header]] = {

@@ -15,6 +15,7 @@ from outliers_bench.data.formats.jpeg_markers import (
     PROGRESSIVE,
     SEQUENTIAL,
     Markers,
+    check_scans,
     find_end,
     read_markers,
 )
@@ -48,8 +49,7 @@ def decode(data: bytes, header: Header, side: int | None) -> RGB:
     """
     markers = read_markers(data)
     _check_supported(markers)
-    if markers.frame == PROGRESSIVE or data[markers.scan + 4] < len(markers.components):
-        find_end(data, markers)  # with a single scan, all this shows in decoding
+    check_scans(data, markers)
     is_cmyk = len(markers.components) == 4
     pixels = _decode(data, markers, "CMYK" if is_cmyk else "RGB", _scale(header, side))
     if is_cmyk:

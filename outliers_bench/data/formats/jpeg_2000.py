@@ -20,6 +20,7 @@ KINDS = ("JPEG 2000",)
 _DAMAGED = "is a damaged or cut-short JPEG 2000"
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
+_MAX_BOXES = 10_000
 _TILE = 0xFF90  # marker of a part of a tile
 
 
@@ -107,7 +108,9 @@ def _has_alpha(data: bytes) -> bool:
 def _boxes(data: bytes, *, nested: bool = False) -> Iterator[tuple[bytes, bytes]]:
     """Yield the name and the content of the boxes of a file, and of those in its header box."""
     at, end = 0, len(data)
-    while at + 8 <= end:
+    for _ in range(_MAX_BOXES):
+        if at + 8 > end:
+            return
         size, name = struct.unpack_from(">I4s", data, at)
         start = at + 8
         if size == 1 and at + 16 <= end:
@@ -121,6 +124,7 @@ def _boxes(data: bytes, *, nested: bool = False) -> Iterator[tuple[bytes, bytes]
         else:
             yield name, data[start : at + size]
         at += size
+    raise UnreadableImageError(f"is a JPEG 2000 with more than {_MAX_BOXES:,} boxes")
 
 
 def _codestream(data: bytes) -> bytes:

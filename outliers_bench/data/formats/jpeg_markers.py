@@ -10,10 +10,18 @@ from outliers_bench.errors import UnreadableImageError
 
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), 0xC2  # start-of-frame markers
 MAX_SCANS = 100
-"""Maximum number of scans. Photos have about 10; each pass over all pixels takes time."""
+"""Maximum number of scans. Photos have about 10, and 18 in CMYK."""
+MAX_SCANNED = 2**32
+"""Maximum product of pixels and scans: each scan is a pass over all pixels, about 0.3 s for 2**27.
 
+A few bytes can code a whole scan, so the size of the file limits nothing."""
+MAX_SEGMENTS = 10_000
+"""Maximum number of segments. Photos have about 10, and one for each 64 KiB of metadata."""
+
+_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 _NOT_IN_A_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _COEFFICIENTS = 64
+_TOO_MANY_SEGMENTS = f"is a JPEG with more than {MAX_SEGMENTS:,} segments"
 _MISSING = 99  # more than any number of bits that a scan can leave for later
 
 
@@ -29,6 +37,7 @@ class Markers(NamedTuple):
     scan: int  # offset of the first scan header
     exif: bytes
     profile: bytes  # ICC
+    interleaved: int  # number of components in the first scan
 
 
 def read_markers(data: bytes) -> Markers:
@@ -37,7 +46,7 @@ def read_markers(data: bytes) -> Markers:
     Raises
     ------
     UnreadableImageError
-        If there is no scan.
+        If there is no scan, or too many segments.
     struct.error or IndexError
         If a segment is cut short.
     """
@@ -47,16 +56,13 @@ def read_markers(data: bytes) -> Markers:
     exif, profile = b"", {}
     at = 2
     while True:
-        at = data.find(b"\xff", at)
-        if at < 0:
+        found = _SEGMENT.search(data, at)
+        if found is None:
             raise UnreadableImageError("is a JPEG cut short")
+        at = found.start()
         marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            at += 2
-            continue
+        if len(segments) > MAX_SEGMENTS:
+            raise UnreadableImageError(_TOO_MANY_SEGMENTS)
         if marker == 0xD9:
             raise UnreadableImageError("is a JPEG without a picture in it")
         (length,) = struct.unpack_from(">H", data, at + 2)
@@ -72,9 +78,23 @@ def read_markers(data: bytes) -> Markers:
         elif marker == 0xDA:
             icc = b"".join(part for _, part in sorted(profile.items()))
             struct.unpack_from(">BBB", data, end - 3)
-            return Markers(width, height, bits, frame, components, tuple(segments), at, exif, icc)
+            return Markers(
+                *(width, height, bits, frame, components),
+                *(tuple(segments), at, exif, icc, data[at + 4]),
+            )
         segments.append((at, end))
         at = end
+
+
+def has_one_scan(markers: Markers) -> bool:
+    """Check whether the first scan brings everything, so that no other may follow."""
+    return markers.frame != PROGRESSIVE and markers.interleaved >= len(markers.components)
+
+
+def check_scans(data: bytes, markers: Markers) -> None:
+    """Check the scans of a JPEG that can have more than one; see `find_end`."""
+    if not has_one_scan(markers):  # the faults of a single scan show in decoding
+        find_end(data, markers)
 
 
 def find_end(data: bytes, markers: Markers) -> int:
@@ -99,14 +119,19 @@ def find_end(data: bytes, markers: Markers) -> int:
 
 def _walk_scans(data: bytes, markers: Markers, left: dict[int, list[int]]) -> int:
     """Note in `left` what the scans bring, and return the offset of the end marker."""
-    at, scans = markers.scan, 0
+    at, scans, segments = markers.scan, 0, 0
+    most = min(MAX_SCANS, MAX_SCANNED // max(1, markers.width * markers.height))
     while data[at + 1] != 0xD9:
         (length,) = struct.unpack_from(">H", data, at + 2)
         end = at + 2 + length
+        segments += 1
+        if segments > MAX_SEGMENTS:
+            raise UnreadableImageError(_TOO_MANY_SEGMENTS)
         if data[at + 1] == 0xDA:
             scans += 1
-            if scans > MAX_SCANS:
-                raise UnreadableImageError(f"is a JPEG with more than {MAX_SCANS} scans")
+            if scans > most:
+                size = f" of {markers.width} x {markers.height} pixels" * (most < MAX_SCANS)
+                raise UnreadableImageError(f"is a JPEG{size} with more than {most} scans")
             first, last, bits = struct.unpack_from("BBB", data, end - 3)
             if markers.frame != PROGRESSIVE:
                 first, last, bits = 0, _COEFFICIENTS - 1, 0

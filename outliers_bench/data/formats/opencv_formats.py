@@ -48,7 +48,8 @@ def _over_white(buffer: npt.NDArray[np.uint8], header: Header) -> RGB | None:
     if image.ndim == 2 and header.transparent_gray is not None:
         scale = 255 // (2**header.bits - 1) if header.bits < 8 else 1
         opaque = image != header.transparent_gray * scale
-        image = np.dstack([image] * 3 + [opaque * np.iinfo(image.dtype).max]).astype(image.dtype)
+        largest = image.dtype.type(np.iinfo(image.dtype).max)
+        image = np.dstack([image] * 3 + [opaque.astype(image.dtype) * largest])
     channels = 1 if image.ndim == 2 else image.shape[2]
     if image.dtype == np.uint8 and channels != 4:
         return _in_color(buffer)

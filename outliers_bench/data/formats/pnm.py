@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from outliers_bench.types import RGB
 
 KINDS = ("PNM", "PFM")
 _HEADER_BYTES = 2**16  # with comments
+_TEXT_BYTES = 2**22  # of samples in text that are parsed at once; each word is an object
+_MAX_COMMENTS = 10_000  # behind the header
+_BLANK = re.compile(rb"\s")
 _TOKEN = rb"(?:\s|#[^\n\r]*[\n\r])*([^\s#]+)"
 _TWO, _THREE = (re.compile(b".." + count * _TOKEN) for count in (2, 3))
 _DAMAGED = "is a damaged or cut-short {}"
@@ -71,7 +75,7 @@ def _parse(data: bytes, kind: str) -> tuple[int, int, int, float, int, bytes]:
     try:
         if magic == b"P7":
             end = head.index(b"ENDHDR\n") + 7
-            fields = dict(re.findall(rb"^([A-Z]+)[ \t]+(.+?)\s*$", head[:end], re.MULTILINE))
+            fields = dict(line.split(maxsplit=1) for line in _two_words(head[:end]))
             width, height, top = (int(fields[key]) for key in (b"WIDTH", b"HEIGHT", b"MAXVAL"))
             channels, scale = int(fields[b"DEPTH"]), float(top)
             if channels > 4:
@@ -92,6 +96,10 @@ def _parse(data: bytes, kind: str) -> tuple[int, int, int, float, int, bytes]:
     return channels, width, height, scale, end, magic
 
 
+def _two_words(head: bytes) -> Iterator[bytes]:
+    return (line for line in head.splitlines() if len(line.split()) > 1)
+
+
 def _bits(data: bytes, start: int, size: tuple[int, int], magic: bytes) -> Samples:
     height, width = size
     if magic == b"P4":
@@ -100,7 +108,7 @@ def _bits(data: bytes, start: int, size: tuple[int, int], magic: bytes) -> Sampl
             raise UnreadableImageError(_DAMAGED.format("PNM"))
         flat = np.frombuffer(data, np.uint8, row * height, start).reshape(height, row)
         return np.unpackbits(flat, axis=1)[:, :width]
-    digits = re.sub(rb"#[^\n\r]*|\s+", b"", data[start:])[: width * height]
+    digits = _without_comments(data[start:]).translate(None, b" \t\n\r\v\f")[: width * height]
     bits = np.frombuffer(digits, np.uint8) - ord("0")
     if len(bits) < width * height or bits.max(initial=0) > 1:
         raise UnreadableImageError(_DAMAGED.format("PNM"))
@@ -110,16 +118,38 @@ def _bits(data: bytes, start: int, size: tuple[int, int], magic: bytes) -> Sampl
 def _samples(data: bytes, start: int, count: int, top: int, magic: bytes) -> Samples | None:
     """Return unsigned samples in a row; None if there are too few."""
     if magic in (b"P2", b"P3"):
-        words = re.sub(rb"#[^\n\r]*", b"", data[start:]).split(maxsplit=count)[:count]
-        try:
-            numbers = np.array(words, dtype=np.int64)
-        except (ValueError, OverflowError):
-            return None
-        return numbers.astype(np.uint16) if len(words) == count and numbers.min() >= 0 else None
+        return _parse_samples(_without_comments(data[start:]), count)
     kind = np.dtype(">u2" if top > 255 else "u1")
     if len(data) - start < count * kind.itemsize:
         return None
     return np.frombuffer(data, kind, count, start).astype(np.uint16)
+
+
+def _parse_samples(text: bytes, count: int) -> Samples | None:
+    """Return the first numbers of a text; None if there are too few, or they have over 16 bits."""
+    if 2 * count > len(text) + 1:  # a digit and a blank each
+        return None
+    samples = np.empty(count, np.uint16)
+    at = done = 0
+    while done < count and at < len(text):
+        blank = _BLANK.search(text, at + _TEXT_BYTES)
+        end = blank.start() if blank else len(text)
+        words = text[at:end].split()[: count - done]
+        try:
+            numbers = np.array(words, dtype=np.int64)
+        except (ValueError, OverflowError):
+            return None
+        if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= 2**16:
+            return None
+        samples[done : done + len(words)] = numbers
+        at, done = end, done + len(words)
+    return samples if done == count else None
+
+
+def _without_comments(text: bytes) -> bytes:
+    if text.count(b"#") > _MAX_COMMENTS:
+        raise UnreadableImageError(f"is a PNM with more than {_MAX_COMMENTS:,} comments")
+    return re.sub(rb"#[^\n\r]*", b"", text)
 
 
 def _scaled(samples: Samples, top: int) -> Samples:

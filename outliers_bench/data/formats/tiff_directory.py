@@ -39,6 +39,7 @@ _NEEDED = frozenset(
     )
 )
 _MAX_PAGES = 100  # that are looked at for the first full one
+MAX_VALUES = 2**18  # of a tag, such as strips; color maps of 16 bits have three quarters of it
 _SENSOR_COLORS = (32803, 34892)  # color filter array, linear raw
 
 
@@ -116,7 +117,7 @@ def _check_raw(data: bytes, first: Tags, order: str, *, big: bool) -> None:
     """Refuse the raw files of cameras; the first page of most is a thumbnail."""
     colors = [_one(first, _PHOTOMETRIC, 0)]
     if _MAKE in first:
-        for start in first.get(_SUB_DIRECTORIES, ()):
+        for start in first.get(_SUB_DIRECTORIES, ())[:_MAX_PAGES]:
             try:
                 tags, _ = _directory(data, start, order, big=big)
             except (struct.error, IndexError):
@@ -184,6 +185,8 @@ def _directory(data: bytes, start: int, order: str, *, big: bool) -> tuple[Tags,
             continue
         width = 1 if code == "S" else struct.calcsize(code)
         where = entry + size - inline
+        if n > MAX_VALUES and code not in "BS":
+            raise UnsupportedImageError(f"is a TIFF with a tag of {n:,} values, not supported")
         if n * width > inline:
             (where,) = struct.unpack_from(order + ("Q" if big else "I"), data, where)
             if where + n * width > len(data):

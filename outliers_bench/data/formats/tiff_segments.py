@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outliers_bench.data.formats.extra import from_extra
+from outliers_bench.data.formats.jpeg_markers import check_scans, read_markers
 from outliers_bench.data.formats.tiff_directory import Page
 from outliers_bench.data.opencv import opencv
 from outliers_bench.errors import UnreadableImageError, UnsupportedImageError
@@ -26,6 +27,8 @@ _LZMA, _LERC, _ZSTD = 34925, 34887, 50000
 _CCITT = (2, 3, 4)
 _LONGEST_ROW = 2**20  # OpenCV decodes no wider image
 _LIBTIFF_BYTES = 2**27  # nor one of more pixels
+_MAX_PADDED = 2**28  # pixels with the padding of tiles: twice as many as an image may have
+_MAX_SHARED = 2**28  # bytes of all strips as stored, which few programs let overlap
 _MAX_BYTES = 2**31  # of a strip or tile, and of all channels that are needed
 
 
@@ -57,12 +60,17 @@ def read_samples(data: bytes, page: Page, channels: int) -> Samples:
         -(-page.width // page.segment_width),
         -(-page.height // page.segment_height),
     )
+    padded = across * page.segment_width * down * page.segment_height
+    if page.is_tiled and padded > _MAX_PADDED:
+        raise UnsupportedImageError(f"is a TIFF of {padded:,} pixels in its tiles, not supported")
     planes = channels if page.is_planar else 1
     counts = page.counts
     if not counts and page.compression == _NONE:
         counts = tuple(len(data) - offset for offset in page.offsets)
     if min(len(page.offsets), len(counts)) < planes * across * down:
         raise UnreadableImageError(_DAMAGED)
+    if sum(counts[: planes * across * down]) > max(_MAX_SHARED, 4 * len(data)):
+        raise UnreadableImageError("is a TIFF whose strips or tiles overlap")
     image: Samples | None = None
     for number in range(planes * across * down):
         plane, place = divmod(number, across * down)
@@ -240,8 +248,9 @@ def _jpeg(stored: bytes, page: Page, height: int) -> Samples:
     try:
         if simplejpeg.decode_jpeg_header(file)[:2] != (height, page.segment_width):
             raise UnreadableImageError(_DAMAGED)
+        check_scans(file, read_markers(file))
         image: Samples = simplejpeg.decode_jpeg(file, colorspace=space, strict=True)
-    except ValueError:
+    except (ValueError, struct.error, IndexError):
         raise UnreadableImageError(_DAMAGED) from None
     return image
 
