@@ -36,6 +36,9 @@ def identity(config: Config, split: Split) -> str:
         values["precision"] = f"{precision} by {resolve_engine(config.engine, cache).kind.value}"
     if batch_size := given_batch_size(config.model, config.engine):
         values["batch_size"] = batch_size
+    if config.model.embeds and not config.index.exact:
+        # Earlier runs found some of the copies of a photo, in any order; their figures may differ.
+        values["copies"] = "found together"
     unit = choose_unit(split, config.statistics.cluster)
     values["statistics"] = {"cluster": unit, "digest": column_digest(split, unit)}
     everything = [

@@ -42,14 +42,14 @@ def recall_at_10(
     Returns
     -------
     float or None
-        From 0 to 1; None if the index is exact.
+        From 0 to 1; None if the index is exact, or every image is excluded for every query.
 
     References
     ----------
     M. Aumüller, E. Bernhardsson, A. Faithfull, "ANN-Benchmarks: A benchmarking tool for
     approximate nearest neighbor algorithms", Information Systems 87, 2020.
     """
-    if search.index.exact:
+    if search.index.exact or not exclusion.max_depth:
         return None
     search = search.active  # a re-ranker may have searched an augmented gallery
     k = min(RECALL_DEPTH, exclusion.max_depth)

@@ -92,6 +92,12 @@ def test_leave_one_out_of_some_queries(monkeypatch):
     )
 
 
+def test_there_is_none_if_all_items_are_excluded_for_all_queries():
+    everything = Exclusion.same_value(np.zeros(2), np.zeros(7))
+    search = search_of(on_a_line(*range(1, 8)), missing(2))
+    assert recall_at_10(search, on_a_line(1, -1), depth=5, exclusion=everything) is None
+
+
 def test_a_gallery_of_fewer_than_ten_items():
     gallery = on_a_line(*range(1, 8))
     assert recall(search_of(gallery, missing(2, 6)), on_a_line(1, -1)) == 1
