@@ -111,7 +111,8 @@ def bootstrap(
     ===========  ==============================  ==============================
 
     50 x 4 photos are in between: 0.938 to 0.972. The highest are of few individuals with rare
-    misses.
+    misses, where few outcomes are likely and the seed decides whether a bound covers: from other
+    seeds, 20 x 10 photos have 0.922 to 0.985.
 
     Parameters
     ----------
