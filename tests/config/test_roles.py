@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from contextlib import ExitStack
 from functools import cache
 
@@ -114,6 +115,9 @@ def places(tmp_path_factory):
         np.save(folder / name, np.eye(len(SPLIT.images), dtype=np.float32))
     (folder / "other.weights.h5").write_bytes(b"other weights")
     layers = {"model": "cnn_scratch", "model.image_size": 128, "model.loss": "cross_entropy"}
+    with zipfile.ZipFile(folder / "network.keras", "w") as network:
+        network.writestr("config.json", "{}")
+        network.writestr("model.weights.h5", b"weights")
     write_metadata(folder / "network.keras", NetworkMetadata(layers, ("a", "b"), {"logits": 2}))
     return folder
 
