@@ -28,7 +28,7 @@ HAS_PYTHON = test -n "$(PYTHON)" || { \
 	echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=<path>"; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test test-all fresh bench lint format leaderboard ui clean
+.PHONY: help install demo table test test-all torture fresh bench lint format leaderboard ui clean
 
 # Checked first, before anything is installed or run.
 ifneq ($(filter table,$(MAKECMDGOALS)),)
@@ -70,6 +70,14 @@ test: $(READY) ## Run the fast tests
 
 test-all: $(READY) ## Run all tests, including slow ones; OUTLIERS_BENCH_SHARED is the folder of their photos
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+TIMES ?= 20
+SEED ?= 0
+
+# One process, so that the moments of the kills are spread over what a command does.
+torture: $(READY) ## Kill commands at random moments, damage files, attack servers: TIMES=20 rounds (hours) from SEED=0
+	OUTLIERS_BENCH_TORTURE=$(TIMES) OUTLIERS_BENCH_SEED=$(SEED) \
+		$(BIN)/python -m pytest -n 0 -m 'slow or not slow' tests/torture $(ARGS)
 
 fresh: ## Run the README's commands in a new clone with an empty home [PYTHON=python3.13] [INTO=folder]
 	@$(HAS_PYTHON)

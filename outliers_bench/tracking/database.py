@@ -6,11 +6,15 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from filecmp import cmp
 from glob import escape
+from itertools import count
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 _ARTIFACT_FOLDERS = ("mlartifacts", "mlruns")  # next to a database: ours, and MLflow's
+_BACKUP = ".before-upgrade-"  # after the name of a database, before the revision of its schema
 _LOCATIONS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -24,13 +28,15 @@ def make_ready(path: Path) -> None:
     """Create a database, or migrate it to the schema of the installed MLflow if it is older.
 
     A database that was left half made, with tables but without experiments and runs, is made again.
-    An older one is first copied to `<file>.before-upgrade`. Hold a lock meanwhile.
+    An older one is first copied to `<file>.before-upgrade-<revision>`, which is never overwritten.
+    Hold a lock meanwhile.
     After any exception of MLflow's or Alembic's, the file is as it was before.
     """
     from mlflow.store.db import utils
 
-    for aside in path.parent.glob(f".{escape(path.name)}-*"):  # of killed processes
-        aside.unlink(missing_ok=True)
+    for start in ("-", _BACKUP):
+        for aside in path.parent.glob(f".{escape(path.name)}{start}*"):  # of killed processes
+            aside.unlink(missing_ok=True)
     version, is_used = _inspect(path)
     # There are no public functions for the schema; `mlflow db upgrade` calls these.
     if version == utils._get_latest_schema_revision():  # type: ignore[no-untyped-call]
@@ -39,10 +45,14 @@ def make_ready(path: Path) -> None:
         if not is_used:
             _with_engine(aside, utils._initialize_tables)
             return
-        with _replaced(Path(f"{path}.before-upgrade")) as backup:
-            _copy(path, backup)
         _copy(path, aside)
+        _back_up(aside, f"{path}{_BACKUP}{version or 'unknown'}")
         _with_engine(aside, utils._upgrade_db)
+
+
+def backups_of(path: Path) -> list[Path]:
+    """Return the copies of a database that were made before it was migrated, in no order."""
+    return list(path.parent.glob(f"{escape(path.name)}{_BACKUP}*"))
 
 
 def relocate_artifacts(path: Path) -> None:
@@ -122,6 +132,18 @@ def _with_engine(path: Path, change: Callable[[Any], None]) -> None:
         change(engine)
     finally:
         engine.dispose()
+
+
+def _back_up(copy: Path, name: str) -> None:
+    """Keep a copy of a database under a free name, unless an earlier backup has the same bytes."""
+    for number in count(1):
+        backup = Path(name if number == 1 else f"{name}-{number}")
+        if not backup.exists():
+            with _replaced(backup) as aside:
+                copyfile(copy, aside)
+            return
+        if cmp(copy, backup, shallow=False):
+            return
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from outliers_bench.data.image_files import absolute_path
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.lock import hold_lock
-from outliers_bench.tracking.database import make_ready, relocate_artifacts
+from outliers_bench.tracking.database import backups_of, make_ready, relocate_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -123,16 +123,19 @@ def open_client(uri: str) -> MlflowClient:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    path = database_path(uri)
     try:
-        if (path := database_path(uri)) is not None:
+        if path is not None:
             with hold_lock(Path(f"{path}.lock")):
                 make_ready(path)
                 relocate_artifacts(path)
         client = MlflowClient(uri)
     except Exception as error:
+        backups = [] if path is None else backups_of(path)
+        restore = f"move it away and rename its copy {max(backups)}, or " if backups else ""
         raise BenchError(
-            f"tracking.uri={uri} cannot be opened; if another version of MLflow created it, give a "
-            f"new file with tracking.uri=sqlite:///... ({one_line(error)})"
+            f"tracking.uri={uri} cannot be opened; if another version of MLflow created it, "
+            f"{restore}give a new file with tracking.uri=sqlite:///... ({one_line(error)})"
         ) from error
     check_answers(client, uri)
     return client

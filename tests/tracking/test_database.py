@@ -66,7 +66,7 @@ def test_a_database_with_experiments_or_runs_is_migrated(tmp_path, table):
     make_ready(path)
     assert "_upgrade_db" in tables(path)
     assert query(path, f"SELECT id FROM {table}") == [(7,)]
-    before = tmp_path / "mlflow.db.before-upgrade"
+    before = tmp_path / "mlflow.db.before-upgrade-older"
     assert "_upgrade_db" not in tables(before)
     assert query(before, f"SELECT id FROM {table}") == [(7,)]
 
@@ -87,7 +87,27 @@ def test_a_kill_during_a_migration_leaves_the_database_as_it_was(tmp_path, monke
         make_ready(path)
     assert path.read_bytes() == content
     names = {file.name for file in tmp_path.iterdir()}
-    assert names == {"mlflow.db", "mlflow.db.before-upgrade"}
+    assert names == {"mlflow.db", "mlflow.db.before-upgrade-unknown"}
+
+
+@pytest.mark.usefixtures("marked")
+def test_a_backup_is_never_overwritten(tmp_path):
+    path, backup = tmp_path / "mlflow.db", tmp_path / "mlflow.db.before-upgrade-older"
+    create = (
+        "CREATE TABLE runs (id); INSERT INTO runs VALUES ({});"
+        "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('older')"
+    )
+    for runs in (7, 8, 8):
+        path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(create.format(runs))
+        (tmp_path / ".mlflow.db.before-upgrade-older-1234").touch()  # of a killed process
+        make_ready(path)
+    assert query(backup, "SELECT id FROM runs") == [(7,)]
+    assert query(f"{backup}-2", "SELECT id FROM runs") == [(8,)]
+    assert {file.name for file in tmp_path.iterdir()} == {
+        path.name, backup.name, f"{backup.name}-2",
+    }  # fmt: skip
 
 
 def test_a_database_of_this_version_is_not_changed(empty_database, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from outliers_bench.errors import BenchError
+from outliers_bench.tracking.database import backups_of
 from outliers_bench.tracking.store import check_uri, experiment_id, open_client, resolve_uri
 
 
@@ -186,7 +187,8 @@ def test_an_older_database_is_copied_and_migrated(tmp_path):
     engine.dispose()
     client = open_client(uri)
     assert client.get_experiment_by_name("lynx") is not None
-    assert (tmp_path / "old.db.before-upgrade").stat().st_size
+    (backup,) = backups_of(tmp_path / "old.db")
+    assert backup.stat().st_size
 
 
 @pytest.mark.slow
