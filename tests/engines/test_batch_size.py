@@ -270,3 +270,13 @@ def test_dependence_on_neighbors_is_detected(tmp_path, batch):
     dependent = store_toy(Toy(), tmp_path / "dependent", across=True)
     assert timing.vector_digest(OpenVinoRunner(compile_model(sound, batch)), 16)
     assert not timing.vector_digest(OpenVinoRunner(compile_model(dependent, batch)), 16)
+
+
+def test_damaged_measurements_are_absent(tmp_path):
+    store = BatchSizeCache(tmp_path / "batch.json", "here")
+    measured = Measurements(4, {2: 10.0, 4: 31.5, 16: 20.0}, {2: "a", 4: "a"}, complete=True)
+    store.write(measured)
+    assert store.read() == measured
+    text = store.file.read_text()
+    store.file.write_text(text.replace("31.5", "11.5"))
+    assert store.read() == Measurements()

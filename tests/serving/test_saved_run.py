@@ -96,6 +96,14 @@ def test_round_trip_without_labels_and_with_columns(tmp_path):
     assert_equal(find_saved_run(tmp_path, "aaaa", uri=HERE), saved)
 
 
+def test_a_damaged_number_in_the_config_makes_the_run_absent(tmp_path):
+    replace(create_saved_run(), config={"pca": {"n": 50}}).save(tmp_path)
+    assert find_saved_run(tmp_path, "aaaa", uri=HERE).config == {"pca": {"n": 50}}
+    (card,) = (tmp_path / FOLDER).glob("*.json")
+    card.write_text(card.read_text().replace('"n": 50', '"n": 40'))
+    assert find_saved_run(tmp_path, "aaaa", uri=HERE) is None
+
+
 def test_unique_prefix_of_the_id_is_accepted(tmp_path):
     for run_id in ("abcd" + "0" * 28, "abce" + "0" * 28, "f" * 32):
         create_saved_run(run_id).save(tmp_path)
