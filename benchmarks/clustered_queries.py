@@ -12,6 +12,7 @@ from outliers_bench.evaluation.paired import ALPHA, compare_with_best
 DESIGNS = ((20, 10), (50, 4), (200, 2))  # individuals, photos of each
 CORRELATIONS = (0, 0.1, 0.3, 0.5, 0.7, 0.9)
 HIT_RATES = (0.3, 0.5, 0.7, 0.9)
+UNLIKE_RATES = (0.5, 0.7, 0.9, 0.97)
 # Like average precision: fraction of queries at 0, at 1, and a beta distribution in between.
 CONTINUOUS = {
     "hard": (0.35, 0.03, 1, 4),
@@ -121,6 +122,24 @@ def false_positives_of_clusters(sets: int) -> list[dict[str, object]]:
                 )
             label = f"{n} x {size}, {name}"
             print(f"{label:<22}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
+    return rows
+
+
+def false_positives_of_unlike_methods(sets: int) -> list[dict[str, object]]:
+    """Measure the same for methods with one hit rate, of which one misses whole individuals."""
+    rng, rows = np.random.default_rng(5), []
+    print("\nfalse positives by individual if one method misses photos at random, and the other")
+    print("whole individuals (correlation 0.9), by hit rate")
+    print(f"{'':<10}" + "".join(f"{rate:>8}" for rate in UNLIKE_RATES))
+    for n, size in DESIGNS:
+        clusters = np.repeat(np.arange(n), size)
+        wrong = []
+        for rate in UNLIKE_RATES:
+            pair = np.stack([agreeing_hits(rate, clusters, r, sets, rng) for r in (0, 0.9)])
+            different = [is_different(pair[..., i], clusters, i) for i in range(sets)]
+            wrong.append(float(np.mean(different)))
+            rows.append({"n": n, "size": size, "rate": rate, "individual": wrong[-1]})
+        print(f"{f'{n} x {size}':<10}" + "".join(f"{each:>8.3f}" for each in wrong), flush=True)
     return rows
 
 

@@ -18,6 +18,7 @@ from benchmarks.clustered_queries import (
     CONTINUOUS,
     coverage_of_clusters,
     false_positives_of_clusters,
+    false_positives_of_unlike_methods,
     precision_mean,
     precisions,
 )
@@ -198,6 +199,9 @@ def main() -> None:
         "coverage": coverage(options.sets, options.resamples),
         "coverage_of_clusters": coverage_of_clusters(options.sets, options.resamples),
         "false_positives_of_clusters": false_positives_of_clusters(max(options.sets // 2, 1)),
+        "false_positives_of_unlike_methods": false_positives_of_unlike_methods(
+            max(options.sets // 2, 1)
+        ),
         "tables_of_runs": tables_of_runs(max(options.sets // 2, 1)),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -245,6 +245,7 @@ def test_uncertainty_measures_intervals_tests_and_tables(tmp_path):
     assert len(results["coverage"]) == 3 * 8 * 3
     assert len(results["coverage_of_clusters"]) == 3 * 7 * 6
     assert len(results["false_positives_of_clusters"]) == 3 * 7 * 7
+    assert len(results["false_positives_of_unlike_methods"]) == 3 * 4
     assert {"2 equal", "50 equal"} <= set(results["tables_of_runs"])
     for rates in results["tables_of_runs"].values():
         assert set(rates) == {"wrong", "wrong_holm", "found", "found_holm"}
