@@ -14,6 +14,7 @@ from outliers_bench.config.renamed import new_option, refusal
 from outliers_bench.errors import BenchError
 from outliers_bench.runtime.command_line import USER_ERROR, instead, needs_value
 from outliers_bench.runtime.invocation import install_command, with_current_python
+from outliers_bench.runtime.visible_text import visible
 
 # Details of OmegaConf's nodes mean nothing to the user.
 INNER_DETAILS = ("full_key:", "reference_type=", "object_type=", "Set the environment variable")
@@ -60,7 +61,7 @@ def exit_with_error(
 ) -> NoReturn:
     """Print an error on one line of standard error and exit."""
     message = str(error) if isinstance(error, BenchError) else explain(error)
-    print(f"error: {with_current_python(message)}", file=sys.stderr)
+    print(f"error: {visible(with_current_python(message))}", file=sys.stderr)
     sys.exit(code)
 
 

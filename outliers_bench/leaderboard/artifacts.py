@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from outliers_bench.runtime.visible_text import read_csv
 from outliers_bench.tracking.logged_models import local_folder
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _read_columns(
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.reader(file)
+            lines = iter(read_csv(file))
             header = next(lines)
             rows = [row for row in lines if row]
         wanted = [*texts, *numbers, *(name for name in optional if name in header)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import io
 import re
@@ -16,6 +15,7 @@ from outliers_bench.leaderboard.columns import LEAKAGE_SCORES, select_columns
 from outliers_bench.leaderboard.page import render
 from outliers_bench.reports import numbers
 from outliers_bench.reports.markdown import table as markdown_table
+from outliers_bench.runtime.visible_text import write_csv
 
 FORMATS = ("terminal", "md", "csv", "html")
 UI = "http://127.0.0.1:5000"  # where `make ui` serves
@@ -152,24 +152,25 @@ def _csv(boards: Sequence[Board], metric: str) -> str:
         if any(name in row.metrics for board in boards for row in board.rows)
     ]
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(
-        ["data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason"]
-        + [*metrics, "difference", "p", "tied", "cluster", "clusters", "compared_over"]
-        + [f"published_{name}" for name in _PUBLISHED]
-        + ["run_id"]
-    )
+    header = [
+        *("data", "split_fingerprint", "rank", "run", *METHOD, "status", "reason", *metrics),
+        *("difference", "p", "tied", "cluster", "clusters", "compared_over"),
+        *(f"published_{name}" for name in _PUBLISHED),
+        "run_id",
+    ]
+    lines: list[list[object]] = [[*header]]
     for board in boards:
         compared_over = f"{board.clusters} by {board.cluster}" if board.cluster else None
-        for row in board.rows:
-            writer.writerow(
-                [board.data, board.fingerprint, row.rank, row.name]
-                + [row.method.get(name) for name in METHOD]
-                + [row.status, row.reason]
-                + [row.metrics.get(name) for name in metrics]
-                + [row.difference, row.p, row.tied]
-                + [row.tags.get("cluster"), row.metrics.get("clusters"), compared_over]
-                + [getattr(row.published, name, None) for name in _PUBLISHED]
-                + [row.run_id]
-            )
+        lines += [
+            [board.data, board.fingerprint, row.rank, row.name]
+            + [row.method.get(name) for name in METHOD]
+            + [row.status, row.reason]
+            + [row.metrics.get(name) for name in metrics]
+            + [row.difference, row.p, row.tied]
+            + [row.tags.get("cluster"), row.metrics.get("clusters"), compared_over]
+            + [getattr(row.published, name, None) for name in _PUBLISHED]
+            + [row.run_id]
+            for row in board.rows
+        ]
+    write_csv(text, lines)
     return text.getvalue()

@@ -1,7 +1,8 @@
 """Standard output and error that never end the work.
 
-Characters that a terminal or a file cannot take are replaced. What cannot be written, to a full
-disk or a closed pipe, is dropped and reported at the end: a run is recorded even then.
+Characters that a terminal or a file cannot take are replaced, and those that act on it are shown.
+What cannot be written, to a full disk or a closed pipe, is dropped and reported at the end: a run
+is recorded even then.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+from outliers_bench.runtime.visible_text import visible_on_screen
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
 NOT_WRITTEN = 2
@@ -31,6 +34,14 @@ class _Output(io.FileIO):
             except OSError as error:
                 self.problem = error
         return len(memoryview(data).cast("B"))
+
+
+class _Screen(io.TextIOWrapper):
+    """A stream that shows what would change the terminal or the order of letters."""
+
+    def write(self, text: str) -> int:
+        super().write(visible_on_screen(text))
+        return len(text)
 
 
 @contextmanager
@@ -91,7 +102,7 @@ def _guard(stream: TextIO, errors: str) -> TextIO:
     stream.flush()
     output = _Output(raw.fileno(), "w", closefd=False)
     is_buffered = not isinstance(stream.buffer, io.RawIOBase)
-    return io.TextIOWrapper(
+    return _Screen(
         io.BufferedWriter(output) if is_buffered else output,  # type: ignore[type-var]
         encoding=stream.encoding,
         errors=errors,

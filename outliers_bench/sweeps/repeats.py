@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import sys
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from outliers_bench.recorded_run import Part, prepare, reuse, run
 from outliers_bench.reports.terminal import show_record
 from outliers_bench.result import FinishedRun, Result
 from outliers_bench.runtime.invocation import with_current_python
+from outliers_bench.runtime.visible_text import write_csv
 from outliers_bench.sweeps.repeats_report import describe, split_line, summary
 from outliers_bench.sweeps.space import check_splits
 from outliers_bench.tracking import senders
@@ -209,16 +209,17 @@ def _write_tables(outcomes: Sequence[_Outcome], folder: Path) -> None:
     header = outcomes[0].header
     query, cluster = header.index("query"), header.index("cluster")
     with (folder / "per_query.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("split", *header))
+        table: list[Sequence[object]] = [("split", *header)]
         for number, outcome in enumerate(outcomes):
             for row in outcome.rows:
                 cells = list(row)
                 cells[query], cells[cluster] = f"{number}/{row[query]}", next(clusters)
-                writer.writerow((number, *cells))
+                table.append((number, *cells))
+        write_csv(file, table)
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.metrics))
     with (folder / "splits.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("split", *names))
-        for number, outcome in enumerate(outcomes):
-            writer.writerow((number, *(outcome.metrics.get(name, "") for name in names)))
+        scores = [
+            (number, *(outcome.metrics.get(name, "") for name in names))
+            for number, outcome in enumerate(outcomes)
+        ]
+        write_csv(file, [("split", *names), *scores])

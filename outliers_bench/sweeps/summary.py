@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from outliers_bench.evaluation.metrics import is_score
 from outliers_bench.reports import numbers
 from outliers_bench.reports.markdown import table
+from outliers_bench.runtime.visible_text import write_csv
 from outliers_bench.sweeps.trials import SHOWN, VALIDATION_TAG
 from outliers_bench.tracking.runs import PARENT_TAG
 
@@ -122,15 +122,16 @@ def runs_csv(runs: Sequence[Run], parent_run_id: str, shown: Sequence[str]) -> s
     """Return a CSV table of runs with all metrics, in full precision."""
     metrics = list(dict.fromkeys([*shown, *(name for run in runs for name in run.data.metrics)]))
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["run_id", "run", "status", "reused", "data", "overrides", "failure", *metrics])
+    header = ["run_id", "run", "status", "reused", "data", "overrides", "failure", *metrics]
+    rows: list[list[object]] = [list(header)]
     for run in runs:
         tags = run.data.tags
         reused = "" if tags.get(PARENT_TAG) == parent_run_id else "yes"
         texts = [tags.get(name, "") for name in ("data", "overrides", "failure")]
         values = [run.data.metrics.get(name, "") for name in metrics]
         start = [run.info.run_id, run.info.run_name, run.info.status.lower(), reused]
-        writer.writerow([*start, *texts, *values])
+        rows.append([*start, *texts, *values])
+    write_csv(text, rows)
     return text.getvalue()
 
 

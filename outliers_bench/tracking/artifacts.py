@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from outliers_bench.evaluation.evaluate import Evaluation
 from outliers_bench.evaluation.statistics import cluster_unit
 from outliers_bench.leakage.bursts import TABLE as BURST_TABLE
 from outliers_bench.result import Result
+from outliers_bench.runtime.visible_text import write_csv
 from outliers_bench.types import ImageSet, IntArray, Split
 
 if TYPE_CHECKING:
@@ -211,6 +211,4 @@ def _leaks(leaks: Leaks) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+        write_csv(file, [header, *rows])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from outliers_bench.reports.curves import plot_training_curves
 from outliers_bench.runtime.training_observer import TrainedNetwork, TrainingObserver
+from outliers_bench.runtime.visible_text import write_csv
 from outliers_bench.tracking.active_run import ActiveRun
 from outliers_bench.tracking.logged_models import (
     EXAMPLE,
@@ -106,10 +106,8 @@ class MlflowTrainingLogger(TrainingObserver):
         (training / "classes.json").write_text(json.dumps(network.classes, indent=1))
         columns = ["epoch", *dict.fromkeys(name for epoch in network.epochs for name in epoch)]
         with (training / "training.csv").open("w", newline="") as file:
-            table = csv.DictWriter(file, columns)
-            table.writeheader()
-            for number, epoch in enumerate(network.epochs, 1):
-                table.writerow({"epoch": number, **epoch})
+            values = ({"epoch": number, **row} for number, row in enumerate(network.epochs, 1))
+            write_csv(file, [columns, *([row.get(name, "") for name in columns] for row in values)])
         picture = folder / "pictures" / f"{self._add_label('training_curves')}.png"
         picture.parent.mkdir()
         plot_training_curves(network.epochs, network.best_epoch, network.name).save(picture)

@@ -139,6 +139,15 @@ def test_links_in_a_zip_are_refused(tmp_path):
         unpack(archive, tmp_path / "out", **LARGE_LIMITS)
 
 
+@pytest.mark.parametrize("name", ["", ".", "./"])
+def test_an_entry_without_a_name_is_refused(tmp_path, name):
+    archive = tmp_path / "photos.tar"
+    with tarfile.open(archive, "w") as file:
+        file.addfile(tarfile.TarInfo(name))
+    with pytest.raises(DownloadError, match="an entry has no name"):
+        unpack(archive, tmp_path / "to", max_files=9, max_bytes=99)
+
+
 def test_repeated_entry_is_refused(tmp_path):
     archive = make_tar(tmp_path / "x.tar.gz", [("a.jpg", b"1"), ("a.jpg", b"2")])
     with pytest.raises(DownloadError, match=r"it contains a\.jpg twice"):

@@ -37,6 +37,16 @@ def test_characters_that_the_output_cannot_take_are_replaced(environment, expect
     assert (done.returncode, done.stdout) == (0, expected), done.stderr
 
 
+def test_what_acts_on_a_terminal_is_shown():
+    name = r"lion\u202egpj\u200b\x1b]0;title\x07\x9b2K \u200d\tend"
+    shown = rb"lion\u202egpj\u200b\u001b]0;title\u0007\u009b2K " + "\u200d\tend\n".encode()
+    done = python(f"with guarded_output():\n    print('{name}')", environment=["LC_ALL=C.UTF-8"])
+    assert done.stdout == shown
+    bar = r"\x1b[2K\x1b[1A\r"
+    done = python(f"with guarded_output():\n    print('{bar}')", environment=["LC_ALL=C.UTF-8"])
+    assert done.stdout == b"\x1b[2K\x1b[1A\r\n"
+
+
 @pytest.mark.parametrize("unbuffered", ["0", ""])
 def test_a_full_disk_ends_no_work_and_is_one_line(unbuffered):
     work = "with guarded_output():\n    print('x' * 99_999)\n    print('worked', file=sys.stderr)"

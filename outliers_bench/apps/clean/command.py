@@ -78,13 +78,13 @@ def _write(inspection: Inspection, out: Path, pictures: int) -> list[Path]:
     from PIL import Image
 
     from outliers_bench.apps.clean.contact_sheet import draw_sheet
-    from outliers_bench.apps.clean.report import write_csv
+    from outliers_bench.apps.clean.report import write_findings
     from outliers_bench.data.image_files import describe_os_error
     from outliers_bench.store.files import write_atomically
 
     csv_path, sheet_path = out / "cleaning.csv", out / "cleaning.jpg"
     try:
-        write_csv(inspection.findings, csv_path)
+        write_findings(inspection.findings, csv_path)
         sheet = draw_sheet(inspection, max_findings=pictures)
         if sheet is None:
             sheet_path.unlink(missing_ok=True)

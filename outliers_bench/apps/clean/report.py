@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -11,6 +10,7 @@ from pathlib import Path
 from outliers_bench.apps.clean.findings import Finding
 from outliers_bench.apps.clean.inspection import Inspection
 from outliers_bench.apps.clean.options import KINDS
+from outliers_bench.runtime.visible_text import write_csv
 from outliers_bench.store.files import write_atomically
 
 COLUMNS = ("path", "kind", "detail", "other", "likeness")
@@ -54,17 +54,17 @@ def print_report(inspection: Inspection, kinds_to_move: AbstractSet[str]) -> Non
         print(f"Labels without any photo left: {labels}")
 
 
-def write_csv(findings: Sequence[Finding], path: Path) -> None:
+def write_findings(findings: Sequence[Finding], path: Path) -> None:
     """Write the findings to a CSV file, one row each; the file is replaced atomically."""
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        rows: list[tuple[object, ...]] = [COLUMNS]
         for item in findings:
             likeness = "" if item.likeness is None else f"{item.likeness:.4f}"
-            writer.writerow((item.path, item.kind, item.detail, item.other, likeness))
+            rows.append((item.path, item.kind, item.detail, item.other, likeness))
+        write_csv(file, rows, lineterminator="\n")
 
 
 def escape_unprintable(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from outliers_bench.apps.collect.url_list import column_name
 from outliers_bench.data.labels import normalize
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.visible_text import read_cell, write_csv
 
 PART_SUFFIX = ".part"
 COLLECTED_FILE = "collected.csv"
@@ -108,10 +109,8 @@ def write_file(path: Path, data: bytes) -> None:
 def _to_csv(rows: Iterable[Row], *, header: bool) -> bytes:
     """Return rows as CSV. No cell contains a line break, so an incomplete row is recognizable."""
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(Row._fields)
-    writer.writerows([cell.translate(_ONE_LINE) for cell in row] for row in rows)
+    lines = ([cell.translate(_ONE_LINE) for cell in row] for row in rows)
+    write_csv(text, [Row._fields] * header + [*lines], lineterminator="\n")
     return text.getvalue().encode(errors="replace")
 
 
@@ -123,7 +122,7 @@ def _read(path: Path) -> list[Row]:
         reader.fieldnames = [column_name(name) for name in reader.fieldnames or ()]
         missing = set(Row._fields) - set(reader.fieldnames)
         table = [] if missing else list(reader)
-        rows = [Row(*(cells[name] or "" for name in Row._fields)) for cells in table]
+        rows = [Row(*(read_cell(cells[name] or "") for name in Row._fields)) for cells in table]
         rows = [row._replace(label=normalize(row.label)) for row in rows]
     except (ValueError, csv.Error) as error:
         raise BenchError(f"{path} cannot be read as a table: {error}") from None

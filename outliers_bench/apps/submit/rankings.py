@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from outliers_bench.apps.submit.names import Names, competition_names
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.visible_text import read_csv
 
 Rankings = Mapping[str, Sequence[str]]  # query file to gallery files, best first
 
@@ -49,7 +49,9 @@ def read_excluded_queries(path: Path, rankings: Rankings) -> list[str]:
     if not all(name.startswith("query/") for name in rankings):
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["name"].startswith("query/")]
+        header, *cells = read_csv(file)
+    rows = [dict(zip(header, row, strict=True)) for row in cells]
+    rows = [row for row in rows if row["name"].startswith("query/")]
     # A reason cached by an earlier run begins with the name of the photo in that run.
     return [f"{row['name']} ({row['detail'].rpartition(': ')[2]})" for row in rows]
 

@@ -19,9 +19,11 @@ _MESSAGE_KEYS = ("error", "detail", "message", "reason")  # keys of error messag
 _MAX_LENGTH = 300  # characters of a message
 _MAX_SCORES = 100  # that are shown and logged; all are in the file of the response
 _MAX_DEPTH = 20  # levels of nested values
-_MARKUP = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
+_MAX_PAGE = 65536  # bytes of a page in which its message is looked for
+# In linear time: what is not closed ends with the page.
+_MARKUP = re.compile(r"(?is)<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^>]*(?:>|\Z)")
 _JSON_TEXT = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?')
-_TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
+_TITLE = re.compile(r"(?is)<title[^>]*(?:>|\Z)(.*?)(?:</title>|\Z)")
 _HINTS = {
     401: "; set OUTLIERS_BENCH_TOKEN to the token of the competition",
     404: "; correct url=: the URL of the competition including the path, such as .../retrieval/",
@@ -173,7 +175,7 @@ def _message(response: ServerResponse) -> str:
     """Return a server's message: from the JSON, the title of an HTML page, or the text."""
     content = _parse(response.body)
     if content is _NOT_JSON:
-        text = response.body.decode(errors="replace")
+        text = response.body[:_MAX_PAGE].decode(errors="replace")
         kind = response.headers.get("content-type", "")
         if "html" in kind or text.lstrip()[:1] == "<":
             title = _TITLE.search(text)

@@ -134,6 +134,8 @@ def _entries(archive: Path) -> Iterator[tuple[str, IO[bytes] | gzip.GzipFile | N
 def _target_path(target: Path, name: str) -> Path:
     """Return the path of an entry, which must be below the target on any operating system."""
     path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts:
+        raise _RefusedError("an entry has no name")
     outside = path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive
     if outside or "\0" in name or len(name) > 1024:
         raise _RefusedError(f"entry {name[:100]!r} is outside the folder")

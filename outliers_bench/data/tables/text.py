@@ -13,6 +13,7 @@ from io import StringIO
 from itertools import islice
 
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime.visible_text import read_cell
 
 SEPARATORS = (",", ";", "\t", "|")
 _BOMS = (
@@ -205,9 +206,10 @@ def _dialect(body: str, separator: str) -> tuple[list[str], str, bool]:
 
 def _records(body: str, separator: str, quote: str, *, blanks: bool) -> Iterator[list[str]]:
     lines = StringIO(body, newline="")
-    return csv.reader(
+    rows = csv.reader(
         lines, delimiter=separator, quotechar=quote, skipinitialspace=blanks, strict=True
     )
+    return ([read_cell(cell) for cell in row] for row in rows)
 
 
 def _numbered(

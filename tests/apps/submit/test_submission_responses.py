@@ -1,6 +1,7 @@
 """Responses of servers: scores of any structure, rejections and faults."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -125,3 +126,12 @@ def test_metric_names_are_valid_in_mlflow(names) -> None:
     assert len(set(metrics.values())) == len(names)
     for name in metrics.values():
         _validate_metric_name(name)
+
+
+@pytest.mark.parametrize("unclosed", ["<script>", "<style>", "<title>", "<title ", "<"])
+def test_long_pages_of_unclosed_tags_are_read_at_once(unclosed) -> None:
+    page = (f"<p>gone</p>{unclosed}" + unclosed * (2**20 // len(unclosed))).encode()
+    start = time.process_time()
+    with pytest.raises(ServerError, match="HTML page"):
+        read_scores(response(page, **{"content-type": "text/html"}))
+    assert time.process_time() - start < 0.5
