@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,10 @@ class FileReader:
 def describe_os_error(error: OSError) -> str:
     """Describe in a few words why a file cannot be opened."""
     return (error.strerror or type(error).__name__).lower()
+
+
+NO_FILE = os.strerror(errno.ENOENT).lower()
+"""Reason of a photo whose file does not exist any more; see `describe_os_error`."""
 
 
 def absolute_path(path: str | Path, option: str = "") -> Path:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import islice
 from typing import TypeAlias
 
 from outliers_bench.data.crop_reader import split_name
+from outliers_bench.data.image_files import NO_FILE
 from outliers_bench.data.opencv import one_opencv_thread
 from outliers_bench.errors import BenchError, InaccessibleImageError, UnreadableImageError
 from outliers_bench.runtime.background import DECODING
@@ -141,10 +142,12 @@ def first_readable(
         If no image can be decoded.
     """
     sample: list[RGB] = []
+    inaccessible: dict[bytes, Reason] = {}
     size = 0
     for start in range(0, len(images), count):  # no more than needed, unless some are unreadable
         part = images.take(range(start, min(start + count, len(images))))
-        with closing(iter(Decoder(part, prepare, side=side))) as decoded:
+        decoder = Decoder(part, prepare, side=side)
+        with closing(iter(decoder)) as decoded:
             for _, image in decoded:
                 size += image.nbytes
                 if sample and size > AHEAD_BYTES:
@@ -152,11 +155,19 @@ def first_readable(
                 sample.append(image)
                 if len(sample) == count:
                     return sample
+        inaccessible |= decoder.inaccessible
     if not sample:
-        raise none_readable(images)
+        raise none_readable(images, inaccessible)
     return sample
 
 
-def none_readable(images: ImageSet) -> BenchError:
-    """Return the error about a set of which no image can be decoded."""
+def none_readable(images: ImageSet, inaccessible: Mapping[bytes, Reason]) -> BenchError:
+    """Return the error about a set of which no image can be decoded, or all files are gone."""
+    reasons = [inaccessible.get(digest) for digest in images.digests]
+    if all(reason is not None and reason.detail == NO_FILE for reason in reasons):
+        return BenchError(
+            f"all {len(images)} photos are gone: their files have been moved or deleted since the "
+            "start, or their folder is no longer mounted; bring them back, and the same command "
+            "continues"
+        )
     return BenchError(f"none of the {len(images)} images can be decoded")

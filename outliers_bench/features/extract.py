@@ -141,7 +141,7 @@ class Features:
             def sample() -> list[RGB]:
                 first.extend(islice(decoded, quantize.SAMPLE - len(first)))
                 if not first:
-                    raise none_readable(missing)
+                    raise none_readable(missing, decoder.inaccessible)
                 return [image for _, image in first]
 
             with status(f"loading {model.name}"):

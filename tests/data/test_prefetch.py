@@ -8,6 +8,7 @@ import pytest
 
 from outliers_bench.data import prefetch as prefetch_module
 from outliers_bench.data.decode import resize
+from outliers_bench.data.image_files import FileReader
 from outliers_bench.data.opencv import opencv
 from outliers_bench.data.prefetch import AHEAD, Decoder, first_readable
 from outliers_bench.errors import BenchError
@@ -140,3 +141,13 @@ def test_a_closed_iteration_does_not_wait_for_an_image_of_seconds():
     stream.close()
     assert time.monotonic() - start < 2
     never.set()
+
+
+def test_files_that_are_gone_are_named_as_such(tmp_path):
+    names = [f"{i}.png" for i in range(3)]
+    everything = image_set(names, reader=FileReader(tmp_path))
+    with pytest.raises(BenchError, match=r"^all 3 photos are gone: .* no longer mounted"):
+        first_readable(everything, partial(resize, size=8), 2)
+    (tmp_path / "0.png").write_bytes(b"no image")
+    with pytest.raises(BenchError, match=r"^none of the 3 images can be decoded$"):
+        first_readable(everything, partial(resize, size=8), 2)
