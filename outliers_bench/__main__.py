@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from outliers_bench.runtime.output import guarded_output
 
+_INTERRUPTED = (129, 130, 143)  # by SIGHUP, SIGINT, SIGTERM
 _FLAGS_OF_RUNS = ("-m", "--multirun", "--config-dir", "-cd")
 
 
 def main() -> None:
     """Run the command line."""
-    with guarded_output():
-        _main()
+    try:
+        with guarded_output():
+            _main()
+    except SystemExit as end:
+        if end.code in _INTERRUPTED:
+            # Threads of TensorFlow cannot be unwound: "FATAL: exception not rethrown".
+            os._exit(int(end.code))
+        raise
 
 
 def _main() -> None:

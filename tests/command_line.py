@@ -41,7 +41,7 @@ def in_process(
     from outliers_bench.cli.main import main
 
     GlobalHydra.instance().clear()
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
     _forget_absl_handlers()
     # Set first, so that the value set by main() is undone at the end of the test.
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
@@ -53,7 +53,8 @@ def in_process(
     except SystemExit as end:
         code = int(end.code or 0)
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     captured = capsys.readouterr()
     return Done(code, captured.out, captured.err)
 

@@ -6,12 +6,10 @@ import errno
 import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from traceback import format_exception
-from types import FrameType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -27,8 +25,8 @@ from outliers_bench.config.paths import resource_dir
 from outliers_bench.config.schema import register, to_config
 from outliers_bench.config.text_options import MULTIRUN, is_text_option, to_hydra
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime import signals
 from outliers_bench.runtime.background import exit_while_decoding
-from outliers_bench.runtime.command_line import INTERRUPTED
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.runtime.output import guard_worker
 from outliers_bench.sweeps import parent as sweep
@@ -37,9 +35,8 @@ from outliers_bench.sweeps.plugins import is_search
 from outliers_bench.sweeps.trials import note_trial
 from outliers_bench.tracking.runs import failure_line
 
-TERMINATED = 128 + signal.SIGTERM
 UNFINISHED = 1  # a sweep that ran, though not all of it
-INTERRUPTION = "interrupted; finished work is stored, and the same command continues from there"
+INTERRUPTION = "finished work is stored, and the same command continues from there"
 _INCOMPLETE = "not every job of the sweep finished; see the messages above"
 _WORKER_DIED = (
     "a worker process died, perhaps out of memory; the same command with skip_finished=true "
@@ -119,7 +116,7 @@ def main() -> None:
     logging.getLogger("faiss").setLevel(logging.WARNING)
     register()
     option_files.use_for_hydra()
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.end_like_interrupt()
     conf = str(resource_dir("conf"))
     compose_and_run = hydra.main(version_base="1.3", config_path=conf, config_name="config")(job)
     # Hydra takes no flag between two overrides.
@@ -144,11 +141,12 @@ def main() -> None:
         if unfinished:
             exit_with_error(BenchError(_INCOMPLETE), UNFINISHED)
     except KeyboardInterrupt:
-        print(INTERRUPTION, file=sys.stderr)
-        _finish_stopped(INTERRUPTED)
-        sys.exit(INTERRUPTED)
-    except SystemExit as stopped:
-        _finish_stopped(stopped.code)
+        print(f"{signals.cause()}; {INTERRUPTION}", file=sys.stderr)
+        _finish_stopped()
+        exit_while_decoding(signals.exit_code())
+        sys.exit(signals.exit_code())
+    except SystemExit:
+        _finish_stopped()
         raise
     except Exception as error:
         sweeping, swept = sweep.has_begun(), sweep.finish("FAILED") is not None
@@ -163,13 +161,11 @@ def main() -> None:
         exit_with_error(BenchError(f"the sweep could not start: {failure_line(error)}"))
 
 
-def _finish_stopped(code: str | int | None) -> None:
-    """End the sweep, deliver, and if a signal has ended the program, wait for no photo."""
+def _finish_stopped() -> None:
+    """End the sweep and deliver."""
     with suppress(KeyboardInterrupt):  # again: the sender finishes by itself
         sweep.finish("KILLED")
         _deliver()
-    if code in (INTERRUPTED, TERMINATED):
-        exit_while_decoding(int(code))
 
 
 def _deliver() -> None:
@@ -189,8 +185,3 @@ def _sweep_message(error: Exception) -> str:
     if isinstance(error, HydraException | OmegaConfBaseException):
         return f"{_INCOMPLETE} ({explain(error)})"
     return f"{_INCOMPLETE} ({failure_line(error)})"
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """Let SIGTERM unwind the stack, so that the run in MLflow is ended."""
-    sys.exit(TERMINATED)

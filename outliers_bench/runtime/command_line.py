@@ -18,6 +18,7 @@ from omegaconf import MISSING, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from outliers_bench.errors import BenchError
+from outliers_bench.runtime import signals
 from outliers_bench.runtime.background import exit_while_decoding
 from outliers_bench.runtime.invocation import with_current_python
 from outliers_bench.runtime.output import guarded_output
@@ -25,7 +26,6 @@ from outliers_bench.runtime.text_values import Text, escape, is_text, is_text_li
 
 T = TypeVar("T")
 USER_ERROR = 2
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _OPTION = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -55,9 +55,10 @@ def main(
     Returns
     -------
     int
-        Exit code: that of the work, 2 for an error that the user can fix, 130 after Ctrl-C. If the
-        output cannot be written, it exits; see `guarded_output`.
+        Exit code: that of the work, 2 for an error that the user can fix, 130 after Ctrl-C, 143
+        after SIGTERM. If the output cannot be written, it exits; see `guarded_output`.
     """
+    signals.end_like_interrupt()
     with guarded_output():
         return _main(options, work, program, positional, arguments)
 
@@ -82,9 +83,9 @@ def _main(
         print(f"error: {with_current_python(str(error))}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        print("interrupted; the same command continues from there", file=sys.stderr)
-        exit_while_decoding(INTERRUPTED)
-        return INTERRUPTED
+        print(f"{signals.cause()}; the same command continues from there", file=sys.stderr)
+        exit_while_decoding(signals.exit_code())
+        return signals.exit_code()
 
 
 def parse(

@@ -30,7 +30,7 @@ from outliers_bench.apps.submit.response import (
     to_one_line,
 )
 from outliers_bench.errors import BenchError
-from outliers_bench.runtime.command_line import INTERRUPTED
+from outliers_bench.runtime import signals
 from outliers_bench.runtime.command_line import main as command
 from outliers_bench.runtime.http import redact_url
 from outliers_bench.runtime.progress import status
@@ -89,9 +89,9 @@ def submit(options: Submit) -> int:
         print(f"saved: {submission} and {saved_response.name}")
         _record(options, run, response, (submission, saved_response), scores)
     except KeyboardInterrupt:
-        print("interrupted; the submission may have been accepted", file=sys.stderr)
+        print(f"{signals.cause()}; the submission may have been accepted", file=sys.stderr)
         print(f"saved: {submission}", file=sys.stderr)
-        return INTERRUPTED
+        return signals.exit_code()
     except ServerError as error:
         print(f"error: {to_one_line(str(error))}\nsaved: {submission}", file=sys.stderr)
         return SERVER_ERROR
