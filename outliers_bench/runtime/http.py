@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from outliers_bench.runtime.public_addresses import leads_inside
+
 if TYPE_CHECKING:
     from requests import Response, Session
 
@@ -88,7 +90,8 @@ def request(
     Raises
     ------
     HttpError
-        As `send`, and if a target is no web address, or leads from https to http.
+        As `send`, and if a target is no web address, or leads from https to http, or from a public
+        address to one that is not.
     """
     # Otherwise, requests prepares for a redirect by reading the whole body, however long.
     session.get_redirect_target = lambda _: None  # type: ignore[assignment, method-assign]
@@ -115,6 +118,11 @@ def _redirect_target(url: str, status: int, location: str | None) -> str | None:
     is_downgrade = scheme == "https" and urlsplit(target).scheme != "https"
     if is_downgrade or url_error(target, allow_password=True):
         raise HttpError(f"redirected from {scheme} to {redact_url(target)}, which is refused")
+    if leads_inside(url, target):
+        raise HttpError(
+            f"redirected to {redact_url(target)}, an address of this machine or its network, which "
+            "is refused"
+        )
     return target
 
 

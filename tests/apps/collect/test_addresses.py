@@ -9,9 +9,9 @@ import pytest
 
 from outliers_bench.apps.collect.addresses import (
     RefusedAddressError,
-    is_public,
     refuse_private_addresses,
 )
+from outliers_bench.runtime.public_addresses import is_public
 from tests.apps.collect.web import encoded_photo, read_rows, write_url_list
 from tests.servers import Reply, serving
 
