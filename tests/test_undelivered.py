@@ -138,8 +138,10 @@ def test_a_server_is_killed(server, cache, tmp_path, moment, sweep):
         (Reply(500, b"oops"), "no MLflow server answers there"),
         (Reply(200, b"<html>Welcome</html>"), "no MLflow server answers there"),
         (Reply(pause=60), "does not answer|no MLflow server answers|timed out"),
+        (Reply(401, b"who are you?"), "no MLflow server answers there"),
+        (Reply(403, b"no"), "no MLflow server answers there"),
     ],
-    ids=["500", "html", "hangs"],
+    ids=["500", "html", "hangs", "401", "403"],
 )
 @pytest.mark.parametrize("sweep", [False, True], ids=["run", "sweep"])
 def test_a_server_answers_nonsense_or_hangs(server, cache, tmp_path, reply, reason, sweep):
