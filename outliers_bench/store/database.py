@@ -28,7 +28,11 @@ _TABLES = {
     ),
     "rates": "(how TEXT NOT NULL, images INTEGER NOT NULL, seconds REAL, checksum INTEGER)",
 }
-_WIDTHS = {"features": 2, "unreadable": 3, "rates": 3}  # columns without the checksum
+_TYPES: dict[str, tuple[type, ...]] = {  # of the columns without the checksum
+    "features": (bytes, bytes),
+    "unreadable": (bytes, str, str),
+    "rates": (str, int, float),
+}
 _BLOCK = 500  # rows in memory
 ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 # SQLITE_ERROR: a damaged schema has no such table or column.
@@ -72,7 +76,7 @@ def connect(path: Path, space: Mapping[str, str | int | float]) -> sqlite3.Conne
 def insert(database: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]]) -> int:
     """Insert rows with their checksums, unless they exist; return how many are new."""
     values = [(*row, checksum_of(row)) for row in rows]
-    marks = ",".join("?" * (_WIDTHS[table] + 1))
+    marks = ",".join("?" * (len(_TYPES[table]) + 1))
     before = database.total_changes
     database.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)
     return database.total_changes - before
@@ -80,11 +84,14 @@ def insert(database: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any
 
 def intact_rows(table: str, rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
     """Return the rows with a correct checksum, without it."""
-    width = _WIDTHS[table]
+    types = _TYPES[table]
+    width = len(types)
     return [
         row[:width]
         for row in rows
-        if len(row) == width + 1 and checksum_of(row[:width]) == row[width]
+        if len(row) == width + 1
+        and checksum_of(row[:width]) == row[width]
+        and all(map(isinstance, row, types))  # text and bytes may have the same checksum
     ]
 
 
@@ -234,7 +241,7 @@ def _copy_rows(
     select = f"SELECT * FROM {table} WHERE rowid BETWEEN ? AND ?"
     rows = _attempt(lambda: source.execute(select, (first, last)).fetchall())
     if rows is not None:
-        is_old = rows and len(rows[0]) == _WIDTHS[table] and _version(source) == 1
+        is_old = rows and len(rows[0]) == len(_TYPES[table]) and _version(source) == 1
         return insert(intact, table, rows if is_old else intact_rows(table, rows))
     if first == last:
         return 0

@@ -132,6 +132,13 @@ def test_damage_is_repaired_while_another_process_has_the_file_open(tmp_path):
     assert read_back(tmp_path) == COUNT + len(UNREADABLE)
 
 
+def test_text_that_has_become_bytes_is_damage(tmp_path):
+    path = fill(tmp_path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE unreadable SET kind = CAST(kind AS BLOB) WHERE rowid = 2")
+    assert read_back(tmp_path) == COUNT + len(UNREADABLE) - 1
+
+
 def test_file_of_version_1_gets_checksums_without_recomputation(tmp_path, caplog):
     path = fill(tmp_path)
     with closing(sqlite3.connect(path)) as database:
