@@ -13,6 +13,7 @@ from outliers_bench.errors import BenchError
 from outliers_bench.models.applications import MODULES
 from outliers_bench.models.backbone import Backbone
 from outliers_bench.models.weights_folder import check_folder, imagenet_file
+from outliers_bench.retrieval.indexes.exact import Exact
 from outliers_bench.runtime.option_labels import weights_label
 from outliers_bench.training.models import Transfer
 from tests.toys import toy_split
@@ -152,7 +153,7 @@ def test_names_of_newer_versions_of_keras_are_recognized(tmp_path):
 
 def resolve(model, **options):
     register()
-    config = Config(model=model, **options)
+    config = Config(model=model, index=Exact(), **options)
     model.resolve(composer(config.shared, resource_dir("conf")), config.weights_dir)
     return config
 
