@@ -28,8 +28,9 @@ class LimitedProtocol(H11Protocol):
 
     The head of a request must arrive within `HEAD_SECONDS`; bodies and responses must keep a
     minimum rate, as with Apache's mod_reqtimeout. A new connection beyond `PER_ADDRESS` or
-    `MAX_CONNECTIONS` replaces the one that has waited longest without sending a head; if every
-    other one is being served, it is closed. Trusted proxies have no limit per address.
+    `MAX_CONNECTIONS` replaces one that the server waits for, the one furthest behind
+    `BYTES_PER_SECOND`; if it waits for none, the new one is closed. Trusted proxies have no limit
+    per address.
     """
 
     transport: asyncio.Transport
@@ -52,9 +53,10 @@ class LimitedProtocol(H11Protocol):
             self._drop()
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes."""
-        self._n_received += len(data)
+        """Count the bytes, those with the end of a head as bytes of the body."""
         super().data_received(data)
+        self._n_received += len(data)
+        self._watch()
 
     def handle_events(self) -> None:
         """Handle what was received, and set the time for what is still to come."""
@@ -87,8 +89,7 @@ class LimitedProtocol(H11Protocol):
         elif state is h11.IDLE:
             self._set_timer("read", self.since + HEAD_SECONDS, self._time_out)
         else:
-            seconds = BODY_SECONDS + self._n_received / BYTES_PER_SECOND
-            self._set_timer("read", self.since + seconds, self._time_out)
+            self._set_timer("read", self._progress() + BODY_SECONDS, self._time_out)
 
     def _time_out(self) -> None:
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
@@ -96,22 +97,29 @@ class LimitedProtocol(H11Protocol):
         self.transport.close()
 
     def _find_room(self) -> bool:
-        others = [each for each in self.connections if each is not self]
-        same = [each for each in others if getattr(each, "address", None) == self.address]
+        others = [
+            each
+            for each in self.connections
+            if isinstance(each, LimitedProtocol) and each is not self
+        ]
+        same = [each for each in others if each.address == self.address]
         if is_trusted(self.client[0] if self.client else "", self.config.forwarded_allow_ips):
             same = []
         for group, limit in ((same, PER_ADDRESS), (others, MAX_CONNECTIONS)):
             if len(group) >= limit:
-                waiting = [
-                    each
-                    for each in group
-                    if isinstance(each, LimitedProtocol) and each.conn.their_state is h11.IDLE
-                ]
+                waiting = [each for each in group if each._waits_for_client()]
                 if not waiting:
                     return False
-                min(waiting, key=lambda each: each.since)._drop()
+                min(waiting, key=LimitedProtocol._progress)._drop()
                 return True  # with one less, both groups have room
         return True
+
+    def _waits_for_client(self) -> bool:
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY) or self.flow.write_paused
+
+    def _progress(self) -> float:
+        """Return the time at which what was received would be due."""
+        return self.since + self._n_received / BYTES_PER_SECOND
 
     def _drop(self) -> None:
         self.transport.abort()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from outliers_bench.errors import BenchError
+from outliers_bench.web.addresses import is_loopback, parse_networks
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -50,12 +50,11 @@ def serve_until_interrupted(
     """
     import uvicorn
 
-    from outliers_bench.web.addresses import parse_networks
     from outliers_bench.web.connections import LimitedProtocol
     from outliers_bench.web.site_guard import SiteGuard
 
     host, port = listening.getsockname()[:2]
-    guard = SiteGuard(app, port=port, loopback=_is_loopback(host), allowed_hosts=allowed_hosts)
+    guard = SiteGuard(app, port=port, loopback=is_loopback(host), allowed_hosts=allowed_hosts)
     config = uvicorn.Config(
         guard,
         http=LimitedProtocol,
@@ -94,7 +93,7 @@ def listen(host: str, port: int, *, warning: str) -> socket.socket:
             f"host={host} port={port}: cannot listen ({reason.lower()}); give another "
             "address, or port=0 for a free port"
         ) from None
-    if not _is_loopback(listening.getsockname()[0]):
+    if not is_loopback(listening.getsockname()[0]):
         print(
             f"warning: host={host} accepts unencrypted connections from other machines; {warning}",
             file=sys.stderr,
@@ -106,7 +105,3 @@ def url_of(listening: socket.socket) -> str:
     """Return the URL of a listening socket, without a final slash."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host.partition("%")[0]).is_loopback

@@ -13,7 +13,7 @@ from outliers_bench.web.refusal import RefusedError, handle_refused
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -69,7 +69,7 @@ class SiteGuard:
             )
         if "transfer-encoding" in headers and "content-length" in headers:
             raise RefusedError(400, "the length of the body is given in two ways")
-        if method not in SAFE_METHODS and self._is_cross_site(host, headers):
+        if method not in _SAFE_METHODS and self._is_cross_site(host, headers):
             raise RefusedError(403, "pages of other web sites cannot send anything to this server")
 
     def _is_own(self, host: str) -> bool:

@@ -117,12 +117,47 @@ def test_a_new_connection_replaces_the_slowest_of_its_address(port) -> None:
         each.close()
 
 
+def test_slow_bodies_of_many_addresses_do_not_lock_out_others(port) -> None:
+    slow = [connect(port, POST, f"127.0.0.{3 + i}") for i in range(6)]
+    time.sleep(0.1)
+    with connect(port, GET, "127.0.0.2") as other:
+        assert b"200 OK" in read_all(other)
+    assert read_all(slow[0]) == b""
+    for each in slow:
+        each.close()
+
+
+def test_responses_that_are_not_read_do_not_lock_out_others(port) -> None:
+    long = GET.replace(b"GET /", b"GET /long")
+    slow = [connect(port, long, f"127.0.0.{3 + i}") for i in range(6)]
+    time.sleep(0.1)
+    with connect(port, GET, "127.0.0.2") as other:
+        assert b"200 OK" in read_all(other)
+    for each in slow:
+        each.close()
+
+
+def test_a_body_that_arrives_in_time_is_not_replaced(port, monkeypatch) -> None:
+    from outliers_bench.web import connections
+
+    monkeypatch.setattr(connections, "BYTES_PER_SECOND", 10_000)
+    with connect(port, POST + b"x" * 3000, "127.0.0.9") as honest:
+        time.sleep(0.05)
+        slow = [connect(port, POST, f"127.0.0.{3 + i}") for i in range(5)]
+        time.sleep(0.05)
+        slow += [connect(port, b"", "127.0.0.8") for _ in range(3)]
+        honest.sendall(b"x" * 1000)
+        assert honest.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    for each in slow:
+        each.close()
+
+
 def test_an_address_with_many_requests_in_progress_does_not_lock_out_others(port) -> None:
     slow = [connect(port, POST) for _ in range(4)]
     time.sleep(0.1)  # until their heads are read
     slow += [connect(port), connect(port)]
     with connect(port, GET, "127.0.0.2") as other:
         assert b"200 OK" in read_all(other)
-    assert read_all(slow[4]) == read_all(slow[5]) == b""  # beyond the limit per address
+    assert read_all(slow[0]) == read_all(slow[1]) == b""  # replaced, as furthest behind
     for each in slow:
         each.close()
