@@ -186,6 +186,11 @@ def _unknown_option(word: str, known: Sequence[str], program: str) -> str:
     name = given.lstrip("-")
     if word.startswith("--") and name in known:
         return f"{given}: options are given without dashes, as {name}=<value>"
+    if f"{name}_file" in known:
+        return (
+            f"{given}: no such option, because everybody on this machine can read command lines; "
+            f"write the {name} to a file and give {name}_file=<file>; see {program} --help"
+        )
     return f"{given}: no such option{instead(name, known)}; see {program} --help"
 
 

@@ -34,7 +34,8 @@ def leaderboard_data(
     by the time of the submission; submissions without the metric come last. Without scores, the
     groups are in alphabetical order. A group has the name of its first submission. `entries` are
     all submissions, oldest first. `is_final` scores are those over the private queries, by
-    default after the deadline.
+    default after the deadline. The best submission is the one with the best public score even
+    then: the best of many private scores would be higher by chance, the more, the more there are.
     """
     is_final = rules.is_closed(now) if is_final is None else is_final
     part = rules.part(is_final=is_final)
@@ -42,11 +43,12 @@ def leaderboard_data(
     for entry in entries:
         by_group.setdefault(group_key(entry.group), []).append(entry)
 
-    def value(entry: Entry) -> float:
+    def value(entry: Entry, part: str = part) -> float:
         return entry.score_of(part).metrics.get(rules.metric, -1.0)
 
+    shown = rules.part(is_final=False)
     best = {
-        group: max(given, key=lambda entry: (value(entry), -entry.number))
+        group: max(given, key=lambda entry: (value(entry, shown), -entry.number))
         for group, given in by_group.items()
     }
     if show_scores := is_final or rules.shows_scores(now):

@@ -39,7 +39,14 @@ def read_submission(body: bytes, dataset: CompetitionData, *, max_rank: int) -> 
     content = _parse(body)
     if not isinstance(content, dict) or any(name not in content for name in FIELDS):
         raise RefusedError(422, f"the JSON must be {_FORMAT}")
-    group, images = normalize_group(content["groupname"]), content["images"]
+    group = normalize_group(content["groupname"])
+    return Submission(group, read_images(content["images"], dataset, max_rank=max_rank))
+
+
+def read_images(
+    images: object, dataset: CompetitionData, *, max_rank: int
+) -> dict[int, tuple[int, ...]]:
+    """Validate the images of a submission; `RefusedError` 422 as for `read_submission`."""
     if not isinstance(images, dict):
         raise RefusedError(422, f"images must be an object: {_FORMAT}")
     _check_queries(images, dataset)
@@ -51,7 +58,7 @@ def read_submission(body: bytes, dataset: CompetitionData, *, max_rank: int) -> 
             rankings[row] = dataset.without_junk(
                 row, [dataset.gallery[name] for name in names if name in dataset.gallery]
             )
-    return Submission(group, rankings)
+    return rankings
 
 
 def _parse(body: bytes) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ def serve(options: Competition) -> int:
         available.
     """
     options.check()
+    if options.results is not None and not Path(options.store).is_file():
+        raise BenchError(f"results={options.results}: there is no store={options.store}")
     from outliers_bench.apps.competition.dataset import load_competition_data, select_source
 
     source = select_source(options.root, options.manifest, options.missing_labels, options.boxes)
@@ -39,7 +42,7 @@ def serve(options: Competition) -> int:
             f"a competition needs {error.name}: {install_command('competition')}"
         ) from None
     from outliers_bench.apps.competition.board import content_security_policy, leaderboard_data
-    from outliers_bench.apps.competition.check import read_submission
+    from outliers_bench.apps.competition.check import Submission, read_images
     from outliers_bench.apps.competition.score import (
         SubmissionScore,
         score_parts,
@@ -54,16 +57,34 @@ def serve(options: Competition) -> int:
     cache = make_cache_dir(options.cache)
     dataset = load_competition_data(source, cache=cache, names=options.names)
     parts = split_queries(dataset, options.public_share)
-    store = SubmissionStore(Path(options.store), dataset.split.fingerprint, options.public_share)
+
+    # An accepted list may be longer than max_rank is now.
+    max_rank = len(dataset.gallery) + len(dataset.ignored_gallery)
 
     def score_again(body: bytes) -> dict[str, SubmissionScore]:
+        # Without the group, whose name only an earlier version may accept.
+        images = json.loads(body)["images"]
         try:
-            submission = read_submission(body, dataset, max_rank=len(dataset.gallery))
-        except RefusedError:  # a name that an earlier version accepted
+            rankings = read_images(images, dataset, max_rank=max_rank)
+        except RefusedError as error:  # such as names=path, after names=base
+            print(f"warning: a submission has no score: {error.reason}", file=sys.stderr)
             return {}
-        return score_parts(submission, dataset, parts, k=options.k)
+        return score_parts(Submission("", rankings), dataset, parts, k=options.k)
 
-    store.add_parts(score_again)
+    store = SubmissionStore(
+        Path(options.store),
+        dataset.split.fingerprint,
+        options.public_share,
+        score_again if parts else None,
+    )
+    if n_again := store.add_parts():
+        print(
+            f"warning: {n_again:,} submissions were accepted with another public_share=, when "
+            "scores of other queries were shown",
+            file=sys.stderr,
+        )
+    if others := store.count_other_splits():
+        print(f"{others:,} more submissions are for other photos or labels and are ignored")
     if options.results is not None:
         board = leaderboard_data(store.entries(), dataset, options, time.time(), is_final=True)
         write_file(Path(options.results), json.dumps(board, indent=1).encode())
@@ -81,8 +102,6 @@ def serve(options: Competition) -> int:
         f"images, {len(store.entries()):,} submissions in {options.store}"
     )
     print("\n".join(format_rows(finding_rows(dataset.split), width=15)))
-    if others := store.count_other_splits():
-        print(f"{others:,} more submissions are for other photos or labels and are ignored")
     print(f"submissions    POST {url}/retrieval/ (at most {max_bytes:,} bytes)")
     print(f"leaderboard    {url}/", flush=True)
     serve_until_interrupted(

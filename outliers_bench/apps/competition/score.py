@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,9 +34,9 @@ def split_queries(dataset: CompetitionData, public_share: float) -> dict[str, In
     Returns
     -------
     dict of str to ndarray
-        Rows in `split.query` of `public` and `private`. The seed is the fingerprint of photos and
-        labels, so that it is the same after a restart, and known to nobody without the labels.
-        Empty if `public_share` is 1.
+        Rows in `split.query` of `public` and `private`, in the order of hashes of each photo and
+        the fingerprint of all photos and labels: the same after a restart or in another order of
+        a table, and known to nobody without the labels. Empty if `public_share` is 1.
 
     Raises
     ------
@@ -48,10 +49,13 @@ def split_queries(dataset: CompetitionData, public_share: float) -> dict[str, In
     n = round(public_share * len(rows))
     if not 0 < n < len(rows):
         raise BenchError(
-            f"public_share={public_share}: of {len(rows):,} queries with relevant images, none "
-            "would be in one of the two parts; give public_share=1 for a competition without them"
+            f"public_share={public_share}: one part would have none of the queries with relevant "
+            f"images, {len(rows):,} in all; give public_share=1 for a competition without parts"
         )
-    shuffled = np.random.default_rng(int(dataset.split.fingerprint, 16)).permutation(rows)
+    seed = bytes.fromhex(dataset.split.fingerprint)
+    digests = dataset.split.query.digests
+    hashes = [hashlib.sha256(seed + digests[row]).digest() for row in rows.tolist()]
+    shuffled = rows[sorted(range(len(rows)), key=hashes.__getitem__)]
     return {"public": np.sort(shuffled[:n]), "private": np.sort(shuffled[n:])}
 
 

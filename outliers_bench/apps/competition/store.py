@@ -47,21 +47,37 @@ class Entry:
     parts: Mapping[str, SubmissionScore] = field(default_factory=dict)
 
     def score_of(self, part: str) -> SubmissionScore:
-        """Return the score over all queries, the public or the private ones."""
-        # A server with another public_share has added it since this one was started.
+        """Return the score over all queries, the public or the private ones; empty without one."""
         return self.score if part == "all" else self.parts.get(part, SubmissionScore({}, {}))
 
 
 class SubmissionStore:
     """Submissions to a competition, in an SQLite file that several processes may share.
 
-    Bodies are never changed or deleted. Those for other photos than those with the fingerprint
-    `split` are ignored, and so are scores of parts for another
-    `public_share`. `BenchError` if the file cannot be written, or is no database.
+    Bodies are never changed or deleted. `BenchError` if the file cannot be written, or is no
+    database.
+
+    Parameters
+    ----------
+    path : Path
+    split : str
+        Fingerprint of the photos; submissions for others are ignored.
+    public_share : float
+        Servers with different shares may use one file; each has scores of its own parts.
+    score_parts : callable or None
+        Scores of the parts from a body, for submissions that another server has accepted; None if
+        there are no parts.
     """
 
-    def __init__(self, path: Path, split: str, public_share: float = 1.0) -> None:
-        self._path, self._split, self._share = path, split, str(public_share)
+    def __init__(
+        self,
+        path: Path,
+        split: str,
+        public_share: float = 1.0,
+        score_parts: Callable[[bytes], Mapping[str, SubmissionScore]] | None = None,
+    ) -> None:
+        self._path, self._split, self._share = path, split, f"public_share={public_share}"
+        self._score_parts = score_parts
         try:
             with self._connect() as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -118,23 +134,27 @@ class SubmissionStore:
             ).lastrowid
         return Entry(int(number or 0), now, group, score, parts)
 
-    def add_parts(self, score_parts: Callable[[bytes], Mapping[str, SubmissionScore]]) -> None:
-        """Add the scores of parts to submissions without them, from their bodies."""
+    def add_parts(self) -> int:
+        """Add the scores of parts to submissions without them; return their number."""
+        if self._score_parts is None:
+            return 0
         with self._connect() as connection:
             rows = connection.execute(
-                "SELECT id, worth, body FROM submissions_1 WHERE split = ?", (self._split,)
+                "SELECT id, body FROM submissions_1 WHERE split = ? AND instr(worth, ?) = 0",
+                (self._split, json.dumps(self._share)),
             ).fetchall()
-            for number, scores_json, body in rows:
-                content = json.loads(scores_json)
-                if self._share not in content.get("parts", {}):
-                    content["parts"] = self._parts_content(score_parts(zlib.decompress(body)))
-                    connection.execute(
-                        "UPDATE submissions_1 SET worth = ? WHERE id = ?",
-                        (json.dumps(content), number),
-                    )
+            for number, body in rows:
+                scores = self._parts_content(self._score_parts(zlib.decompress(body)))
+                # In one statement, because another server may add those of its share.
+                connection.execute(
+                    "UPDATE submissions_1 SET worth = json_patch(worth, ?) WHERE id = ?",
+                    (json.dumps({"parts": scores}), number),
+                )
+        return len(rows)
 
     def entries(self) -> list[Entry]:
         """Return the submissions to this competition, oldest first."""
+        self.add_parts()
         with self._connect() as connection:
             rows = connection.execute(
                 "SELECT id, at, groupname, worth FROM submissions_1 WHERE split = ? ORDER BY id",

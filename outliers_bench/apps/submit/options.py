@@ -106,12 +106,15 @@ def get_token(token_file: str | None) -> str | None:
     """
     source, token = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE) or None
     if token_file is not None:
-        source = f"token_file={token_file}"
+        source = "token_file="  # without its value, which may be the token by mistake
         try:
             with Path(token_file).open("rb") as file:
                 token = file.read(_MAX_TOKEN_BYTES + 1).decode(errors="replace").strip()
         except OSError as error:
-            raise BenchError(f"{source}: cannot be read ({error.strerror})") from None
+            raise BenchError(
+                f"{source}: the file cannot be read ({error.strerror}); give the name of a file "
+                "with the token in it"
+            ) from None
         if not token or len(token) > _MAX_TOKEN_BYTES:
             raise BenchError(f"{source}: put the token into it, alone and on one line")
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):

@@ -12,9 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from outliers_bench.apps.competition.command import serve
-from outliers_bench.apps.competition.options import PROGRAM, Competition
-from outliers_bench.runtime.command_line import main
 from outliers_bench.web.server import listen
 from tests.competition_server import CLASSES, IMAGES, run_server, submission_json, write_photos
 
@@ -23,8 +20,49 @@ from tests.competition_server import CLASSES, IMAGES, run_server, submission_jso
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("competition")
     root = write_photos(folder)
-    with run_server(f"root={root}", "max_rank=4", "per_hour=9", cwd=folder) as running:
+    options = ("max_rank=4", "per_hour=9", "trusted_proxies=127.0.0.2")
+    with run_server(f"root={root}", *options, cwd=folder) as running:
+        running.store = folder / "competition.db"
         yield running
+
+
+def send(server, headers, source, sent=b""):
+    """Send a request from another address of this machine, and return what is answered."""
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 10, source_address=(source, 0)) as client:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"POST /retrieval HTTP/1.1\r\nConnection: close\r\n{lines}"
+        client.sendall(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
+        received = b""
+        while chunk := client.recv(65536):
+            received += chunk
+    return received
+
+
+def test_other_hosts_and_pages_of_other_sites_are_refused(server) -> None:
+    own = {"Host": server.url.removeprefix("http://")}
+    assert send(server, {"Host": "evil.example"}, "127.0.0.1").startswith(b"HTTP/1.1 421")
+    site = {"Origin": "https://evil.example"}
+    assert send(server, own | site, "127.0.0.1").startswith(b"HTTP/1.1 403")
+    assert send(server, own, "127.0.0.1").startswith(b"HTTP/1.1 400")
+
+
+def test_only_a_trusted_proxy_says_whose_submission_it_is(server) -> None:
+    headers = {"Host": server.url.removeprefix("http://"), "X-Forwarded-For": "10.1.2.3"}
+    for source, group in (("127.0.0.2", "by proxy"), ("127.0.0.3", "forged")):
+        body = submission_json(group=group)
+        assert b"200 OK" in send(server, headers, source, body)
+    rows = sqlite3.connect(server.store).execute("SELECT groupname, address FROM submissions_1")
+    addresses = dict(rows.fetchall())
+    assert (addresses["by proxy"], addresses["forged"]) == ("10.1.2.3", "127.0.0.3")
+
+
+def test_connections_of_an_address_are_limited(server) -> None:
+    port = int(server.url.rpartition(":")[2])
+    slow = [socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.4", 0)) for _ in range(41)]
+    assert slow[0].recv(1) == b""  # closed, long before its time is over
+    for each in slow:
+        each.close()
 
 
 def test_a_plain_post_is_accepted_and_scored(server) -> None:
@@ -199,63 +237,3 @@ def test_every_address_of_both_families_can_be_listened_at(capsys) -> None:
         for address in ("127.0.0.1", "::1"):
             socket.create_connection((address, port), timeout=10).close()
     assert "host=:: accepts unencrypted connections" in capsys.readouterr().err
-
-
-def error_message(capsys, *options):
-    assert main(Competition, serve, program=PROGRAM, arguments=["cache=cache", *options]) == 2
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    return message
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ((), "give the photos: root="),
-        (("root=nowhere",), "error: root=nowhere: there is no such folder"),
-        (("root=.",), "root=. has no subfolder query; a competition needs query/<class>/"),
-        (("root=labeled", "deadline=tomorrow"), "deadline=tomorrow: give a date"),
-        (("root=labeled", "metric=hit_at_2"), "2 is not among k="),
-        (("root=labeled", "metric=mrr"), "metric=mrr: give"),
-        (("root=labeled", "max_rank=0"), "max_rank=0: give 1 or more"),
-        (("root=labeled", "token=s3cret"), "token: no such option; did you mean token_file?"),
-        (("root=labeled", "deadlin=1"), "did you mean deadline?"),
-    ],
-)
-def test_an_invalid_option_is_a_one_line_error(options, message, capsys) -> None:
-    assert message in error_message(capsys, *options)
-
-
-@pytest.mark.slow  # imports the web server
-def test_an_address_or_store_that_is_not_available_is_a_one_line_error(
-    tmp_path, monkeypatch, capsys
-) -> None:
-    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: pytest.fail("the server runs"))
-    monkeypatch.chdir(tmp_path)
-    write_photos(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = f"port={other.getsockname()[1]}"
-        assert "cannot listen" in error_message(capsys, "root=labeled", port)
-    for options, message in (
-        (("root=handout",), "needs the labels"),
-        (("root=labeled", "store=nowhere/c.db"), "store=nowhere/c.db: submissions cannot"),
-        (("root=labeled", "host=nowhere.invalid"), "host=nowhere.invalid port=8000: cannot"),
-        (("root=labeled", "host="), "host= port=8000: cannot"),
-    ):
-        assert message in error_message(capsys, *options)
-
-
-def test_help_does_not_import_the_web_server() -> None:
-    code = (
-        "import sys\n"
-        "from outliers_bench.runtime.command_line import main\n"
-        "from outliers_bench.apps.competition.command import PROGRAM, Competition, serve\n"
-        "assert main(Competition, serve, program=PROGRAM, arguments=['--help']) == 0\n"
-        "heavy = {'fastapi', 'uvicorn', 'mlflow', 'pandas', 'tensorflow', 'requests', 'cv2'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert "Lay out labeled photos" in result.stdout

@@ -1,6 +1,8 @@
 """Public and private queries: what is shown, what decides, and what can be recovered."""
 
+import asyncio
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from outliers_bench.apps.competition.check import Submission
 from outliers_bench.apps.competition.dataset import CompetitionData
 from outliers_bench.apps.competition.options import Competition
 from outliers_bench.apps.competition.score import score_parts, score_submission, split_queries
-from outliers_bench.apps.competition.store import SubmissionStore
+from outliers_bench.apps.competition.store import Entry, SubmissionStore
 from outliers_bench.errors import BenchError
 from tests.toys import toy_split
 
@@ -39,7 +41,7 @@ def test_the_parts_are_disjoint_complete_and_reproducible(dataset) -> None:
     again = split_queries(dataset, 0.3)
     assert all((parts[part] == again[part]).all() for part in parts)
     assert split_queries(dataset, 1) == {}
-    with pytest.raises(BenchError, match=r"public_share=0\.001: of 40 queries"):
+    with pytest.raises(BenchError, match=r"public_share=0\.001: one part .* 40 in all"):
         split_queries(dataset, 0.001)
 
 
@@ -81,15 +83,91 @@ def test_the_private_part_decides_after_the_deadline(dataset, tmp_path) -> None:
         assert (board["scored_part"], best["group"]) == (part, f"{part} right")
         assert best["best"]["scores"]["hit_at_1"] == 1
 
-    # Another share, as after a restart with another option: scored again from the bodies.
-    other = SubmissionStore(tmp_path / "c.db", dataset.split.fingerprint, 0.25)
-    assert other.entries()[0].parts == {}
-    changed = split_queries(dataset, 0.25)
-    other.add_parts(
-        lambda body: score_parts(submission(np.array(json.loads(body))), dataset, changed, k=[1])
+
+def test_the_parts_do_not_depend_on_the_order_of_the_queries(dataset) -> None:
+    reverse = np.arange(N_QUERIES)[::-1]
+    split = replace(dataset.split, query=dataset.split.query.take(reverse))
+    assert split.fingerprint == dataset.split.fingerprint
+    digests = [
+        {each.split.query.digests[row] for row in split_queries(each, 0.3)["public"]}
+        for each in (dataset, replace(dataset, split=split))
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_servers_with_other_shares_keep_their_scores_in_one_store(dataset, tmp_path) -> None:
+    def open_store(share):
+        parts = split_queries(dataset, share)
+
+        def score(body):
+            given = submission(np.array(json.loads(body)))
+            return score_parts(given, dataset, parts, k=[1])
+
+        path, split = tmp_path / "c.db", dataset.split.fingerprint
+        return SubmissionStore(path, split, share, score), score
+
+    rng = np.random.default_rng(0)
+    stores = [open_store(share) for share in (0.5, 0.25)]
+    expected = {share: [] for share in range(2)}
+    for i in range(4):  # the servers accept them in turn
+        right = rng.random(N_QUERIES) < 0.5
+        body = json.dumps(right.tolist()).encode()
+        store, score = stores[i % 2]
+        all_queries = score_submission(submission(right), dataset, k=[1])
+        limits = {"per_hour": 9, "per_day": 9}
+        parts = score(body)
+        store.add("a", all_queries, body, parts=parts, address="", now=float(i), **limits)
+        for which, (each, score_of) in enumerate(stores):
+            expected[which].append(score_of(body))
+            assert [entry.parts for entry in each.entries()] == expected[which]
+    assert [store.add_parts() for store, _ in stores] == [0, 0]
+
+
+def test_the_final_score_is_not_the_best_of_many_by_chance(dataset) -> None:
+    """A coin decides on every query of 60 submissions: the final score is no maximum."""
+    parts, rng = split_queries(dataset, 0.5), np.random.default_rng(0)
+    entries = []
+    for i in range(60):
+        given = submission(rng.random(N_QUERIES) < 0.5)
+        score = score_submission(given, dataset, k=[1])
+        entries.append(Entry(i, float(i), "a", score, score_parts(given, dataset, parts, k=[1])))
+    rates = {part: [e.parts[part].metrics["hit_at_1"] for e in entries] for part in parts}
+    rules = Competition(k=[1])
+    board = leaderboard_data(entries, dataset, rules, 0.0, is_final=True)
+    best = board["groups"][0]["best"]
+    assert best["id"] == int(np.argmax(rates["public"]))
+    assert best["scores"]["hit_at_1"] == rates["private"][best["id"]] < max(rates["private"])
+
+
+@pytest.mark.extra("competition")
+def test_the_response_to_a_submission_is_of_public_queries(dataset, tmp_path) -> None:
+    from outliers_bench.apps.competition.app import create_app
+
+    parts = split_queries(dataset, 0.5)
+    right = np.isin(np.arange(N_QUERIES), parts["public"])
+    images = {
+        f"q{row}": [f"g{position}" for position in ranking]
+        for row, ranking in submission(right).rankings.items()
+    }
+    body = json.dumps({"groupname": "a", "images": images}).encode()
+    store = SubmissionStore(tmp_path / "c.db", dataset.split.fingerprint, 0.5)
+    app = create_app(dataset, store, Competition(k=[1]), max_bytes=10**6)
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": body}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/retrieval/", "headers": []}
+    asyncio.run(app({**scope, "query_string": b"", "client": ("127.0.0.1", 1)}, receive, send))
+    content = json.loads(sent[1]["body"])
+    assert (content["queries"], content["accuracy"], content["results"]["hit_at_1"]) == (
+        "public",
+        1,
+        1,
     )
-    expected = np.isin(changed["public"], parts["public"]).mean()
-    assert other.entries()[0].parts["public"].metrics["hit_at_1"] == pytest.approx(expected)
 
 
 @pytest.mark.slow

@@ -137,9 +137,9 @@ def test_dry_run_writes_the_submission_that_is_sent(workspace) -> None:
         (("run=last", "group=x", "dry_run=x.json"), "no runs yet: there is no "),
         (
             ("run=last", "group=x", "url=http://x/", "token=s3cret"),
-            "token: no such option; did you",
+            "write the token to a file and give token_file=<file>",
         ),
-        (("run=last", "group=x", "url=http://x/", "token_file=x"), "token_file=x: cannot be read"),
+        (("run=last", "group=x", "url=http://x/", "token_file=x"), "token_file=: the file cannot"),
     ],
 )
 def test_invalid_options_are_a_one_line_error_and_no_file_is_written(
