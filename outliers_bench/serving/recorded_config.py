@@ -68,4 +68,6 @@ def _fill(node: DictConfig, values: Mapping[str, Any]) -> None:
 def _escape(value: object) -> object:
     if isinstance(value, list):
         return [_escape(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _escape(item) for key, item in value.items()}
     return escape(value) if isinstance(value, str) else value

@@ -91,3 +91,15 @@ def test_unknown_option_is_an_error():
     values["index"]["hyperdrive"] = 3
     with pytest.raises(BenchError, match=r"another version.*hyperdrive.*run it again"):
         restore_config(values)
+
+
+@pytest.mark.parametrize("wrap", [str, lambda text: [text], lambda text: [{"key": [text]}]])
+def test_no_recorded_text_reads_the_environment(wrap, monkeypatch):
+    """A store from elsewhere could otherwise carry a secret of this machine into an address."""
+    monkeypatch.setenv("TOKEN", "s3cret")
+    values = to_mapping(compose_config(*PLAIN))
+    values["engine"]["batch_size"] = wrap("${oc.env:TOKEN}")
+    with pytest.raises(BenchError) as error:
+        restore_config(values)
+    assert "s3cret" not in str(error.value)
+    assert "${oc.env:TOKEN}" in str(error.value)
